@@ -1,0 +1,90 @@
+"""What can go wrong, each with its cause and its cure for the person at the notebook.
+
+KfpError
+├── Misconfigured       a setting, a file or a folder that cannot work
+├── NotAPipeline        a file that is not a compiled pipeline
+├── RunFailed           a run that was waited for and did not succeed
+├── Unreachable         no answer, or none that KFP would give
+└── Refused             KFP answered with an error
+    ├── BadRequest
+    ├── Unauthenticated
+    ├── Forbidden
+    ├── NotFound
+    └── Conflict
+"""
+
+from __future__ import annotations
+
+
+class KfpError(Exception):
+    """The root. `status` is the HTTP status that says the same thing.
+
+    `message` says what was asked and what came back; `cause` why; `cure` what to do about it, in a
+    sentence, and on the lines below it what is to be pasted; `server_text` is what the server
+    itself wrote. None of them ever holds a secret.
+    """
+
+    status = 500
+
+    def __init__(self, message: str, *, cause: str = "", cure: str = "", server_text: str = ""):
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+        self.cure = cure
+        self.server_text = server_text
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, (self.message, self.cause, self.cure)))
+
+    def to_dict(self) -> dict[str, str]:
+        """The one JSON shape of an error: message, cause, cure, server_text."""
+        return {
+            "message": self.message,
+            "cause": self.cause,
+            "cure": self.cure,
+            "server_text": self.server_text,
+        }
+
+
+class Misconfigured(KfpError):
+    """A setting, a file or a folder that cannot work."""
+
+
+class NotAPipeline(KfpError):
+    """A file that is not a compiled pipeline."""
+
+    status = 400
+
+
+class RunFailed(KfpError):
+    """A run that was waited for and did not succeed."""
+
+
+class Unreachable(KfpError):
+    """No answer, or none that KFP would give."""
+
+    status = 502
+
+
+class Refused(KfpError):
+    """KFP answered with an error."""
+
+
+class BadRequest(Refused):
+    status = 400
+
+
+class Unauthenticated(Refused):
+    status = 401
+
+
+class Forbidden(Refused):
+    status = 403
+
+
+class NotFound(Refused):
+    status = 404
+
+
+class Conflict(Refused):
+    status = 409

@@ -1,0 +1,228 @@
+"""The values of the Kubeflow Pipelines API, v2beta1, as frozen structs.
+
+Field names are the wire's own. `Page`, a list's answer, can be turned into rows and a DataFrame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    import pandas
+
+FINISHED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
+STATES = ("PENDING", "RUNNING", "SUCCEEDED", "SKIPPED", "FAILED", "CANCELING", "CANCELED", "PAUSED")
+
+# The API server writes this moment where an unfinished run has no end yet.
+EPOCH = datetime.fromtimestamp(0, timezone.utc)
+
+
+class Value(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What the API sends: like protojson, what is empty or zero is left out."""
+
+
+class Health(Value, frozen=True):
+    """The answer of `healthz`."""
+
+    commit_sha: str = ""
+    tag_name: str = ""
+    multi_user: bool = False
+    pipeline_store: str = "database"
+
+    @property
+    def local(self) -> bool:
+        """Whether this is the local KFP of this package."""
+        return self.tag_name.startswith("jupyter-kfp-mt-")
+
+
+class Experiment(Value, frozen=True):
+    """A group of runs, in one namespace."""
+
+    experiment_id: str = ""
+    display_name: str = ""
+    description: str = ""
+    created_at: datetime = EPOCH
+    namespace: str = ""
+    storage_state: str = "STORAGE_STATE_UNSPECIFIED"
+    last_run_created_at: datetime = EPOCH
+
+
+class Pipeline(Value, frozen=True):
+    """A named pipeline; what runs is one of its versions. No namespace: shared with everyone."""
+
+    pipeline_id: str = ""
+    display_name: str = ""
+    name: str = ""
+    description: str = ""
+    created_at: datetime = EPOCH
+    namespace: str = ""
+
+
+class PipelineVersion(Value, frozen=True):
+    """One uploaded specification of a pipeline."""
+
+    pipeline_id: str = ""
+    pipeline_version_id: str = ""
+    display_name: str = ""
+    name: str = ""
+    description: str = ""
+    created_at: datetime = EPOCH
+    code_source_url: str = ""
+    pipeline_spec: dict[str, Any] = {}
+
+
+class PipelineVersionReference(Value, frozen=True):
+    """Which version a run runs; without a version, the latest."""
+
+    pipeline_id: str = ""
+    pipeline_version_id: str = ""
+
+
+class RuntimeConfig(Value, frozen=True):
+    """What a run was given to run with."""
+
+    parameters: dict[str, Any] = {}
+    pipeline_root: str = ""
+
+
+class Status(Value, frozen=True):
+    """A `google.rpc.Status`: why something went wrong."""
+
+    code: int = 0
+    message: str = ""
+
+
+class StateChange(Value, frozen=True):
+    """One entry of a state history."""
+
+    update_time: datetime = EPOCH
+    state: str = "RUNTIME_STATE_UNSPECIFIED"
+    error: Status | None = None
+
+
+class ArtifactList(Value, frozen=True):
+    """The artifacts of one input or output, by their number in the metadata store."""
+
+    artifact_ids: list[str] = []
+
+
+class ChildTask(Value, frozen=True):
+    """What a task consists of: another task, or a pod."""
+
+    task_id: str = ""
+    pod_name: str = ""
+
+
+class Task(Value, frozen=True):
+    """One task of a run (`PipelineTaskDetail`)."""
+
+    run_id: str = ""
+    task_id: str = ""
+    display_name: str = ""
+    create_time: datetime = EPOCH
+    start_time: datetime = EPOCH
+    end_time: datetime = EPOCH
+    state: str = "RUNTIME_STATE_UNSPECIFIED"
+    error: Status | None = None
+    inputs: dict[str, ArtifactList] = {}
+    outputs: dict[str, ArtifactList] = {}
+    state_history: list[StateChange] = []
+    parent_task_id: str = ""
+    child_tasks: list[ChildTask] = []
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it ran, until now if it still does; zero before it has started."""
+        return _span(self.start_time, self.end_time)
+
+
+class RunDetails(Value, frozen=True):
+    """What became of a run's tasks."""
+
+    task_details: list[Task] = []
+
+
+class Run(Value, frozen=True):
+    """One execution of a pipeline. Its namespace is its experiment's, and not repeated here."""
+
+    experiment_id: str = ""
+    run_id: str = ""
+    display_name: str = ""
+    storage_state: str = "STORAGE_STATE_UNSPECIFIED"
+    description: str = ""
+    pipeline_version_reference: PipelineVersionReference | None = None
+    pipeline_spec: dict[str, Any] | None = None
+    runtime_config: RuntimeConfig | None = None
+    service_account: str = ""
+    created_at: datetime = EPOCH
+    scheduled_at: datetime = EPOCH
+    # None is left out; the API server writes the epoch for a run that has not finished.
+    finished_at: datetime | None = None
+    state: str = "RUNTIME_STATE_UNSPECIFIED"
+    error: Status | None = None
+    run_details: RunDetails | None = None
+    recurring_run_id: str = ""
+    state_history: list[StateChange] = []
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def duration(self) -> timedelta:
+        """From its creation to its end, or until now if it goes on."""
+        return _span(self.created_at, self.finished_at or EPOCH)
+
+    @property
+    def tasks(self) -> list[Task]:
+        return self.run_details.task_details if self.run_details else []
+
+
+T = TypeVar("T", bound=Value)
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One page of a list: its items, how many there are in all, and the token of the next page."""
+
+    kind: type[T]
+    items: list[T] = []
+    total_size: int = 0
+    next_page_token: str = ""
+    namespace: str = ""
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> T:
+        return self.items[index]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The items as plain dicts, times as `datetime`."""
+        return [
+            {name: getattr(item, name) for name in item.__struct_fields__} for item in self.items
+        ]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row per item. Needs pandas, which is not installed with this package."""
+        import pandas
+
+        return pandas.DataFrame(self.to_dicts())
+
+
+def _span(start: datetime, end: datetime) -> timedelta:
+    if start == EPOCH:
+        return timedelta()
+    if end == EPOCH:
+        end = datetime.now(timezone.utc)
+    return max(end - start, timedelta())
