@@ -1,0 +1,114 @@
+"""The command that starts the local KFP: `python -m jupyter_kfp_mt.local`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import Misconfigured
+
+if TYPE_CHECKING:
+    from .data_folder import DataFolder
+    from .profiles import Profiles
+
+CANNOT_START = 2
+ALREADY_SERVED = 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _options(argv)
+    try:
+        _check_installed()
+        return _run(options)
+    except Misconfigured as error:
+        print(error, file=sys.stderr)
+        return CANNOT_START
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="jupyter kfp-mt local",
+        description="Kubeflow Pipelines on this machine. Prints one line of JSON when it is "
+        "ready: its endpoint and the folder with the tokens. It is meant for one machine.",
+    )
+    add = parser.add_argument
+    add("--data", type=Path, metavar="DIR", help="where everything is kept")
+    add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    add("--port", type=_port, default=0, help="the port to listen on (default: 0, a free one)")
+    add("--profiles", type=Path, metavar="FILE", help="the namespaces, as YAML")
+    add("--while-used", action="store_true", help="stop when nobody holds DIR/in-use open")
+    add("--max-runs", type=_count, metavar="N", help="runs at once (default: processors)")
+    add("--token-lifetime", type=float, default=3600.0, help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("kfp", "jwt", "yaml") if find_spec(name) is None]
+    if missing:
+        raise Misconfigured(
+            f"The local KFP needs packages that are not installed: {', '.join(missing)}.",
+            cure="pip install 'jupyter-kfp-mt[local]'",
+        )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from .data_folder import DataFolder, Occupied
+    from .profiles import read_profiles, single_profile
+
+    logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
+    # Tornado quotes malformed requests below this level, and they may hold a token.
+    logging.getLogger("tornado").setLevel(logging.ERROR)
+    os.umask(0o077)  # what is kept here is nobody else's
+    profiles = read_profiles(options.profiles) if options.profiles else single_profile()
+    try:
+        with DataFolder(options.data or _default_data()) as folder:
+            asyncio.run(_serve(options, folder, profiles))
+    except Occupied as error:
+        print(error, file=sys.stderr)
+        return ALREADY_SERVED
+    except (OSError, sqlite3.Error) as error:
+        raise Misconfigured(f"The local KFP cannot go on: {error}.") from error
+    return 0
+
+
+def _default_data() -> Path:
+    from jupyter_core.paths import jupyter_data_dir
+
+    return Path(jupyter_data_dir()) / "kfp-mt"
+
+
+async def _serve(options: argparse.Namespace, folder: DataFolder, profiles: Profiles) -> None:
+    from .server import Server, Stop
+
+    stop = Stop(folder.open_in_use(), while_used=options.while_used)
+    async with Server(options, folder, profiles) as server:
+        ready = {"endpoint": server.endpoint, "tokens": str(folder.tokens)}
+        folder.announce(ready)
+        print(json.dumps(ready), flush=True)
+        await stop.wait()
+        folder.withdraw()  # before the runs are stopped, which takes a while
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""What the API server answers when it refuses: gRPC codes, two texts for each error, and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+INVALID_ARGUMENT = 3
+NOT_FOUND = 5
+ALREADY_EXISTS = 6
+PERMISSION_DENIED = 7
+FAILED_PRECONDITION = 9
+ABORTED = 10
+UNIMPLEMENTED = 12
+INTERNAL = 13
+UNAUTHENTICATED = 16
+
+HTTP_STATUS = {
+    INVALID_ARGUMENT: 400,
+    NOT_FOUND: 404,
+    ALREADY_EXISTS: 409,
+    PERMISSION_DENIED: 403,
+    FAILED_PRECONDITION: 400,
+    ABORTED: 409,
+    UNIMPLEMENTED: 501,
+    INTERNAL: 500,
+    UNAUTHENTICATED: 401,
+}
+
+
+class ApiError(Exception):
+    """A refusal: `text` is for the person, `message` also tells where in the server it arose."""
+
+    def __init__(self, code: int, text: str, message: str):
+        super().__init__(message)
+        self.code = code
+        self.text = text
+        self.message = message
+
+    @property
+    def status(self) -> int:
+        return HTTP_STATUS[self.code]
+
+    def wrap(self, context: str) -> ApiError:
+        return ApiError(self.code, self.text, f"{context}: {self.message}")
+
+    def to_dict(self) -> dict[str, Any]:
+        if self.text == self.message:  # what the gateway refuses has no details
+            return {"code": self.code, "message": self.message}
+        detail = {
+            "@type": "type.googleapis.com/google.rpc.Status",
+            "code": self.code,
+            "message": self.text,
+        }
+        return {"code": self.code, "message": self.message, "details": [detail]}
+
+    def to_upload_dict(self) -> dict[str, str]:
+        """The other shape, which the upload endpoints answer with."""
+        return {"error_message": self.text, "error_details": self.message}
+
+
+@contextmanager
+def wrapped(context: str) -> Iterator[None]:
+    """Put `context` before the message of a refusal that leaves this block."""
+    try:
+        yield
+    except ApiError as error:
+        raise error.wrap(context) from error.__cause__
+
+
+def invalid_input(text: str) -> ApiError:
+    return ApiError(INVALID_ARGUMENT, text, f"Invalid input error: {text}")
+
+
+def not_found(kind: str, name: str) -> ApiError:
+    text = f"{kind} {name} not found"
+    return ApiError(NOT_FOUND, text, f"ResourceNotFoundError: {text}")
+
+
+def already_exists(text: str) -> ApiError:
+    return ApiError(ALREADY_EXISTS, text, f"Already exist error: {text}")
+
+
+def permission_denied(text: str) -> ApiError:
+    return ApiError(PERMISSION_DENIED, text, f"PermissionDenied: {text}: Unauthorized access")
+
+
+def bad_request(text: str) -> ApiError:
+    return ApiError(ABORTED, text, f"BadRequestError: {text}: {text}")
+
+
+def unauthenticated(text: str, reason: str) -> ApiError:
+    return ApiError(UNAUTHENTICATED, text, f"Unauthenticated: {text}: {reason}")

@@ -1,0 +1,57 @@
+"""The web application: all routes, and where it deliberately differs from the real API server.
+
+| Kubeflow Pipelines 2.17 | here | why |
+|---|---|---|
+| an upload that is not authorized: 400 | 401 or 403, with the reason | it hides why |
+| upload of a shared pipeline: not checked | as other writes of shared pipelines | meant so |
+| upload: the file is read before the caller is authorized | after | archives of strangers |
+| upload errors: one text for all mistakes, and a stack trace | what is wrong, no trace | help |
+| an unknown or missing pipeline of a run: 500 | 404 or 400 | a mistake of the caller's |
+| an empty name of an experiment or run: 500 | 400 | a mistake of the caller's |
+| a run's id that is taken: 500; that is no UUID: accepted | 409; 400 | it names a folder |
+| a run's service account: not checked | 400 if there is none of this name | clear sooner |
+| a run's pipeline: not checked whether the caller may read it | 403 | tenants |
+| a run's recurring run: returns a run of any namespace | 400 for now | tenants |
+| `pipelines/names/{name}` without a namespace: of any tenant | only shared pipelines | tenants |
+| an empty identity crashes the server | 401 | |
+| task logs under v1alpha1: open to anyone | needs `get` on runs | tenants |
+| a page token with the filter it was made with: 400 for some filters | accepted | meant so |
+| sorting runs by experiment or recurring run: no second page | pages | meant so |
+| an id is random | ids sort by time of creation, which orders what is of the same second | |
+| messages of unreadable JSON are Go's | our own words | |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from tornado import web
+
+from .handlers import UnknownPath, log_request
+from .identity import Authenticator
+from .operations import Operations
+from .v2beta1 import ROUTES
+
+
+def application(operations: Operations, authenticators: Sequence[Authenticator]) -> web.Application:
+    shared = {"operations": operations, "authenticators": authenticators}
+    return web.Application(
+        [(pattern, handler, shared) for pattern, handler in ROUTES],
+        default_handler_class=UnknownPath,
+        default_handler_args=shared,
+        log_function=log_request,
+        health={
+            "commit_sha": "",
+            "tag_name": f"jupyter-kfp-mt-{_version()}",
+            "multi_user": True,
+            "pipeline_store": "database",
+        },
+    )
+
+
+def _version() -> str:
+    try:
+        return version("jupyter-kfp-mt")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "unknown"

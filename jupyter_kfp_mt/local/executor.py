@@ -1,0 +1,172 @@
+"""Queues runs, has each executed by a worker, and brings every one of them to an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ..models import Task
+from .job import Assignment, Job, Report, moved
+from .task_process import LOG_NAME
+from .worker import Worker
+
+__all__ = ["Executor", "Job", "RunStore"]
+
+TERMINATED = "terminated"
+STOPPED = "the local KFP was stopped while this run was executing"
+LOST = "the local KFP ended without warning while this run was executing"
+
+logger = logging.getLogger(__name__)
+
+
+class RunStore(Protocol):
+    """What the executor needs of the database."""
+
+    def unfinished_runs(self) -> list[tuple[str, str]]:
+        """Run id and state of each, oldest first."""
+
+    def job(self, run_id: str) -> Job: ...
+
+    def set_run_state(self, run_id: str, state: str, error: str = "") -> None: ...
+
+    def put_task(self, task: Task) -> None:
+        """Inserts it, or replaces the one with the same run and task id."""
+
+    def tasks(self, run_id: str) -> list[Task]: ...
+
+
+class Executor:
+    """Executes runs in worker processes, at most `limit` at once, the namespaces in turn.
+
+    It lives on the event loop, and calls the store on that thread.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        folder: Path,
+        secrets: Callable[[str], dict[str, dict[str, str]]],
+        token_file: Callable[[str, str], Path],
+        endpoint: str,
+        limit: int,
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._secrets = secrets
+        self._token_file = token_file
+        self._endpoint = endpoint
+        self._limit = limit
+        # The waiting runs by namespace; the first namespace is the next in turn.
+        self._waiting: dict[str, deque[str]] = {}
+        self._workers: dict[str, Worker] = {}
+        self._executions: set[asyncio.Task[None]] = set()
+
+    def recover(self) -> None:
+        """Takes up what the last server left: queues what was waiting, ends what was executing."""
+        for run_id, state in self._store.unfinished_runs():
+            if state == "PENDING":
+                self._enqueue(run_id)
+            else:
+                self._finish(run_id, Report.failed(TERMINATED if state == "CANCELING" else LOST))
+        self._start_waiting()
+
+    def submit(self, run_id: str) -> None:
+        """Starts the run now, or as soon as its turn has come."""
+        self._enqueue(run_id)
+        self._start_waiting()
+
+    def terminate(self, run_id: str) -> None:
+        """Stops every process of the run, or takes it out of the queue; it ends FAILED."""
+        if worker := self._workers.get(run_id):
+            worker.stop(TERMINATED)
+        elif self._dequeue(run_id) or run_id in dict(self._store.unfinished_runs()):
+            self._finish(run_id, Report.failed(TERMINATED))
+
+    def log_file(self, namespace: str, run_id: str, task_id: str) -> Path:
+        """Where the task's output is. The ids are the database's own."""
+        return self._run_folder(namespace, run_id) / "tasks" / task_id / LOG_NAME
+
+    async def close(self) -> None:
+        """Stops what is executing; what waits stays PENDING for the next start."""
+        self._waiting.clear()
+        for worker in self._workers.values():
+            worker.stop(STOPPED)
+        await asyncio.gather(*self._executions, return_exceptions=True)
+
+    def _enqueue(self, run_id: str) -> None:
+        namespace = self._store.job(run_id).namespace
+        self._waiting.setdefault(namespace, deque()).append(run_id)
+
+    def _dequeue(self, run_id: str) -> bool:
+        for namespace, queue in self._waiting.items():
+            if run_id in queue:
+                queue.remove(run_id)
+                if not queue:
+                    del self._waiting[namespace]
+                return True
+        return False
+
+    def _next_in_turn(self) -> str:
+        namespace, queue = next(iter(self._waiting.items()))
+        del self._waiting[namespace]
+        run_id = queue.popleft()
+        if queue:
+            self._waiting[namespace] = queue
+        return run_id
+
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._workers) < self._limit:
+            run_id = self._next_in_turn()
+            self._workers[run_id] = Worker()
+            execution = asyncio.get_running_loop().create_task(self._execute(run_id))
+            self._executions.add(execution)
+            execution.add_done_callback(self._executions.discard)
+
+    async def _execute(self, run_id: str) -> None:
+        worker = self._workers[run_id]
+        try:
+            self._finish(run_id, await self._outcome(run_id, worker))
+        finally:
+            del self._workers[run_id]
+            self._start_waiting()
+
+    async def _outcome(self, run_id: str, worker: Worker) -> Report:
+        try:
+            if worker.stopped:
+                return Report.failed(worker.stopped)
+            self._store.set_run_state(run_id, "RUNNING")
+            job = self._store.job(run_id)
+            folder = self._run_folder(job.namespace, run_id)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return await worker.work(self._assignment(job), folder, self._store.put_task)
+        except Exception as error:  # Whatever it was: no run may stay RUNNING.
+            logger.exception("run %s", run_id)
+            return Report.failed(f"the run could not be executed: {type(error).__name__}: {error}")
+
+    def _assignment(self, job: Job) -> Assignment:
+        token_file = self._token_file(job.namespace, job.service_account or "default-editor")
+        return Assignment(
+            job,
+            self._secrets(job.namespace),
+            {
+                "KF_PIPELINES_ENDPOINT": self._endpoint,
+                "KF_PIPELINES_SA_TOKEN_PATH": str(token_file),
+            },
+        )
+
+    def _finish(self, run_id: str, end: Report) -> None:
+        for task in self._store.tasks(run_id):
+            if task.state == "RUNNING":
+                self._store.put_task(moved(task, "FAILED", end.error))
+            elif not task.finished:
+                self._store.put_task(moved(task, "SKIPPED"))
+        self._store.set_run_state(run_id, end.state, end.error)
+
+    def _run_folder(self, namespace: str, run_id: str) -> Path:
+        if run_id in ("", ".", "..") or "/" in run_id or "\0" in run_id:
+            raise ValueError(f"the run id {run_id!r} cannot be the name of a folder")
+        return self._folder / namespace / "runs" / run_id

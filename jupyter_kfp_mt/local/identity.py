@@ -1,0 +1,158 @@
+"""Who is calling: the tokens this server issues, and how it recognises them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jwt
+from tornado.httputil import HTTPHeaders
+
+from .api_errors import UNAUTHENTICATED, ApiError, bad_request, unauthenticated, wrapped
+from .data_folder import private_folder, write_private
+from .profiles import Profiles, subject_of
+
+AUDIENCE = "pipelines.kubeflow.org"
+ISSUER = "jupyter-kfp-mt"
+LIFETIME = 3600.0
+
+# Finds the caller's name in a request's headers, or raises the reason why not.
+Authenticator = Callable[[HTTPHeaders], str]
+
+
+class Caller:
+    """Who sent a request. Asked only by what needs to know: much may be read anonymously."""
+
+    def __init__(self, headers: HTTPHeaders, authenticators: Sequence[Authenticator]):
+        self._headers = headers
+        self._authenticators = authenticators
+        self.name = ""
+
+    def identity(self) -> str:
+        reasons: list[str] = []
+        for authenticate in self._authenticators:
+            try:
+                self.name = authenticate(self._headers)
+                return self.name
+            except ApiError as error:
+                reasons.append(error.message)
+        raise unauthenticated(
+            "Failed to check authorization. User identity is empty in the request header",
+            _aggregate(reasons),
+        )
+
+
+def _aggregate(reasons: list[str]) -> str:
+    """Several reasons as Kubernetes joins them."""
+    distinct = list(dict.fromkeys(reasons))
+    return distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]"
+
+
+def no_identity_header(headers: HTTPHeaders) -> str:
+    """The identity header of a trusted proxy. None is trusted here, so it counts as missing."""
+    text = "Request header error: there is no user identity header."
+    raise unauthenticated(text, text)
+
+
+class BearerToken:
+    """Recognises the tokens of this server, and speaks of them as a token review does."""
+
+    def __init__(self, key: bytes, profiles: Profiles):
+        self._key = key
+        self._subjects = profiles.subjects()
+
+    def __call__(self, headers: HTTPHeaders) -> str:
+        token = _single(headers, "Authorization", prefix="Bearer ")
+        with wrapped("Authentication failure"):
+            return self._review(token)
+
+    def _review(self, token: str) -> str:
+        claims = self._claims(token)
+        audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+        if AUDIENCE not in audiences:
+            found = " ".join(map(str, audiences))
+            raise _not_reviewed(f"Failed to find all of '[{AUDIENCE}]' in audience: [{found}]")
+        subject = claims["sub"]
+        if subject not in self._subjects:
+            raise _not_authenticated("invalid bearer token, its subject is in no profile")
+        return str(subject)
+
+    def _claims(self, token: str) -> dict[str, object]:
+        options: jwt.types.Options = {
+            "require": ["aud", "exp", "iat", "sub"],
+            "verify_aud": False,  # judged above, with a text of its own
+        }
+        try:
+            return jwt.decode(token, self._key, ["HS256"], options=options, issuer=ISSUER)
+        except jwt.ExpiredSignatureError:
+            raise _not_authenticated("invalid bearer token, the token has expired") from None
+        except (jwt.PyJWTError, RecursionError, ValueError):
+            raise _not_authenticated("invalid bearer token") from None
+
+
+def _single(headers: HTTPHeaders, name: str, *, prefix: str) -> str:
+    values = headers.get_list(name)
+    if not values:
+        return no_identity_header(headers)
+    if len(values) > 1:
+        raise bad_request(
+            f"Request header error: unexpected number of '{name}' headers. "
+            f"Expect 1 got {len(values)}"
+        )
+    if not values[0].startswith(prefix):
+        raise bad_request(f"Header '{name}' is incorrectly formatted. Expected prefix '{prefix}'")
+    return values[0].removeprefix(prefix)
+
+
+def _not_authenticated(reason: str) -> ApiError:
+    return _not_reviewed(f"Review.Status.Authenticated is false. Error {reason}")
+
+
+def _not_reviewed(text: str) -> ApiError:
+    message = f"Unauthenticated: {text}: Failed to authenticate token review"
+    return ApiError(UNAUTHENTICATED, text, message)
+
+
+class Tokens:
+    """One token file for everyone in the profiles, replaced in time as a kubelet replaces them."""
+
+    def __init__(self, folder: Path, key: bytes, profiles: Profiles, lifetime: float = LIFETIME):
+        self._folder = folder
+        self._key = key
+        self._lifetime = lifetime
+        self._renew_at = 0.0
+        self._files = {folder / "users" / user: user for user in profiles.users()}
+        for namespace, name in profiles.service_accounts():
+            self._files[self.file(namespace, name)] = subject_of(namespace, name)
+
+    def file(self, namespace: str, service_account: str) -> Path:
+        return self._folder / namespace / service_account
+
+    def renew(self) -> None:
+        """Replace all tokens once four fifths of their life have passed."""
+        now = time.time()
+        if now < self._renew_at:
+            return
+        for path, subject in self._files.items():
+            private_folder(path.parent)
+            write_private(path, self._token(subject, now))
+        self._renew_at = now + 0.8 * self._lifetime
+
+    def remove_strangers(self) -> None:
+        """Remove the files of those who are in no profile any more."""
+        for path in self._folder.glob("*/*"):
+            if path not in self._files:
+                path.unlink()
+
+    def _token(self, subject: str, now: float) -> str:
+        claims = {
+            "iss": ISSUER,
+            "aud": [AUDIENCE],
+            "sub": subject,
+            "iat": int(now),
+            "exp": int(now + self._lifetime),
+            "jti": secrets.token_hex(8),
+        }
+        return jwt.encode(claims, self._key, "HS256")

@@ -1,0 +1,64 @@
+"""What the executor tells a run's worker process, and what it hears back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from ..models import FINISHED, StateChange, Status, Task
+
+# google.rpc.Code.INTERNAL, which KFP gives to what went wrong while a run was executing.
+_INTERNAL = 13
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A run to execute: which pipeline, with which parameters, as whom."""
+
+    run_id: str
+    namespace: str
+    service_account: str
+    pipeline_spec: dict[str, Any]
+    platform_spec: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """All that a worker process is told. It holds secrets, and does not show them."""
+
+    job: Job
+    secrets: dict[str, dict[str, str]]
+    environment: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Assignment({self.job.run_id})"
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A task that has changed; or, without a task, the state in which the run has ended."""
+
+    task: Task | None = None
+    state: str = ""
+    error: str = ""
+
+    @classmethod
+    def failed(cls, reason: str) -> Report:
+        return cls(state="FAILED", error=reason)
+
+
+def moved(task: Task, state: str, message: str = "") -> Task:
+    """The task in its next state, with the moment and, if it failed, the reason."""
+    now = datetime.now(timezone.utc)
+    error = Status(code=_INTERNAL, message=message) if message else None
+    return msgspec.structs.replace(
+        task,
+        state=state,
+        error=error,
+        start_time=now if state == "RUNNING" else task.start_time,
+        end_time=now if state in FINISHED else task.end_time,
+        state_history=[
+            *task.state_history,
+            StateChange(update_time=now, state=state, error=error),
+        ],
+    )

@@ -1,0 +1,346 @@
+"""How a list is asked for: page size, order, filter, and the token of the next page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from .api_errors import ApiError, invalid_input, wrapped
+from .protojson import Message, integer, read
+
+DEFAULT_PAGE_SIZE = 20
+LARGEST_PAGE_SIZE = 200
+# SQLite refuses longer patterns; nothing that is searched has a use for them.
+LONGEST_SUBSTRING = 10_000
+
+OPERATIONS = {
+    1: "EQUALS",
+    2: "NOT_EQUALS",
+    3: "GREATER_THAN",
+    5: "GREATER_THAN_EQUALS",
+    6: "LESS_THAN",
+    7: "LESS_THAN_EQUALS",
+    8: "IN",
+    9: "IS_SUBSTRING",
+}
+
+Scalar = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | str
+
+
+class Noun(msgspec.Struct, frozen=True):
+    """Something that is listed: the API's names of its fields, and the columns they stand for."""
+
+    name: str
+    key: str
+    columns: Mapping[str, str]
+
+    def column(self, field: str) -> str | None:
+        return self.columns.get(field)
+
+
+EXPERIMENTS = Noun(
+    "Experiment",
+    "experiment_id",
+    {
+        "id": "experiment_id",
+        "experiment_id": "experiment_id",
+        "name": "display_name",
+        "display_name": "display_name",
+        "created_at": "created_at",
+        "last_run_created_at": "last_run_created_at",
+        "description": "description",
+        "namespace": "namespace",
+        "storage_state": "storage_state",
+    },
+)
+
+PIPELINES = Noun(
+    "Pipeline",
+    "pipeline_id",
+    {
+        "id": "pipeline_id",
+        "pipeline_id": "pipeline_id",
+        "name": "name",
+        "display_name": "display_name",
+        "created_at": "created_at",
+        "description": "description",
+        "namespace": "namespace",
+    },
+)
+
+PIPELINE_VERSIONS = Noun(
+    "PipelineVersion",
+    "pipeline_version_id",
+    {
+        "id": "pipeline_version_id",
+        "pipeline_version_id": "pipeline_version_id",
+        "name": "name",
+        "display_name": "display_name",
+        "created_at": "created_at",
+        "status": "status",
+        "description": "description",
+        "pipeline_spec": "pipeline_spec",
+    },
+)
+
+RUNS = Noun(
+    "Run",
+    "run_id",
+    {
+        "id": "run_id",
+        "run_id": "run_id",
+        "name": "display_name",
+        "display_name": "display_name",
+        "created_at": "created_at",
+        "finished_at": "finished_at",
+        "description": "description",
+        "scheduled_at": "scheduled_at",
+        "storage_state": "storage_state",
+        "status": "status",
+        "namespace": "namespace",
+        "experiment_id": "experiment_id",
+        "state": "state",
+        "state_history": "state_history",
+        "runtime_details": "runtime_details",
+        "recurring_run_id": "recurring_run_id",
+    },
+)
+
+
+class Predicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One condition of a filter: a field, an operation and a value."""
+
+    key: str
+    operation: str
+    value: Scalar | list[Scalar]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """By which field a list is sorted; equal ones by their key."""
+
+    field: str = "created_at"
+    descending: bool = False
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where a page starts: the sorted field and the key of its first item."""
+
+    value: Scalar
+    key: str
+
+
+class ListOptions(msgspec.Struct, frozen=True):
+    """One page of a list, as it was asked for."""
+
+    noun: Noun
+    page_size: int
+    order: Order
+    predicates: list[Predicate]
+    start: Position | None = None
+
+    @property
+    def sort_column(self) -> str:
+        # Runs may be sorted by a metric. None has any yet, so their order is that of the key.
+        return self.noun.column(self.order.field) or self.noun.key
+
+    def next_page_token(self, start: Position | None) -> str:
+        if start is None:
+            return ""
+        token = _Token(self.noun.name, self.order, self.predicates, start)
+        return base64.b64encode(msgspec.json.encode(token)).decode()
+
+
+class _Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a page token holds. It comes back from outside, so all of it is checked again."""
+
+    noun: str
+    order: Order
+    predicates: list[Predicate]
+    start: Position
+
+
+class _IntValues(Message, frozen=True):
+    values: list[int | float | str] = []
+
+
+class _StringValues(Message, frozen=True):
+    values: list[str] = []
+
+
+class _Predicate(Message, frozen=True):
+    operation: int | str = 0
+    op: int | str = 0  # the name of `operation` in v1beta1
+    key: str = ""
+    int_value: int | float | str | None = None
+    long_value: int | float | str | None = None
+    string_value: str | None = None
+    timestamp_value: datetime | None = None
+    int_values: _IntValues | None = None
+    long_values: _IntValues | None = None
+    string_values: _StringValues | None = None
+
+
+class _Filter(Message, frozen=True):
+    predicates: list[_Predicate] = []
+
+
+def list_options(noun: Noun, parameter: Callable[[str], str]) -> ListOptions:
+    """The page that a request's query parameters ask for."""
+    size = _page_size(parameter("page_size"))
+    sort_by, filter_text = parameter("sort_by"), parameter("filter")
+    order = _order(noun, sort_by)
+    predicates = _predicates(noun, filter_text)
+    if not parameter("page_token"):
+        return ListOptions(noun, size, order, predicates)
+    token = _token(noun, parameter("page_token"))
+    if (sort_by or filter_text) and (token.order, token.predicates) != (order, predicates):
+        raise invalid_input(
+            "page token does not match the supplied sort by and/or filtering criteria. Either "
+            "specify the same criteria or leave the latter empty if page token is specified"
+        )
+    return ListOptions(noun, size, token.order, token.predicates, token.start)
+
+
+def _page_size(text: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}|", text):
+        raise invalid_input(f"type mismatch, parameter: page_size, {text!r} is not a number")
+    size = int(text or "0")
+    if size < 0:
+        raise invalid_input(f"The page size should be greater than 0. Got {size}")
+    return min(size or DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE)
+
+
+def _order(noun: Noun, sort_by: str) -> Order:
+    words = sort_by.lower().split()
+    if len(words) > 2 or (len(words) == 2 and words[1] not in ("asc", "desc")):
+        raise invalid_input(
+            f'Received invalid sort by format "{sort_by}". Supported format: "field_name", '
+            '"field_name desc", or "field_name asc"'
+        )
+    if not words:
+        return Order()
+    if not _sortable(noun, words[0]):
+        raise invalid_input(f'Invalid sorting field: "{words[0]}" on listable type {noun.name}')
+    return Order(words[0], words[-1] == "desc")
+
+
+def _sortable(noun: Noun, field: str) -> bool:
+    metric = noun is RUNS and re.fullmatch(r"metric:[a-z][a-z0-9_-]{0,127}", field)
+    return bool(noun.column(field) or metric)
+
+
+def _predicates(noun: Noun, text: str) -> list[Predicate]:
+    if not text:
+        return []
+    filter_ = _parsed(text)
+    predicates = [_predicate(predicate) for predicate in filter_.predicates]
+    for predicate in predicates:
+        _check(noun, predicate)
+    return predicates
+
+
+def _parsed(text: str) -> _Filter:
+    try:
+        # The server unescapes this parameter once more, so a client escapes it twice.
+        if re.search(r"%(?![0-9a-fA-F]{2})", text):
+            raise invalid_input("invalid URL escape")
+        return read(unquote_plus(text, errors="strict"), _Filter)
+    except (ApiError, UnicodeDecodeError) as error:
+        reason = error.text if isinstance(error, ApiError) else "it is not UTF-8"
+        raise invalid_input(f'failed to parse valid filter from "{text}": {reason}') from error
+
+
+def _predicate(given: _Predicate) -> Predicate:
+    operation = _operation(given.operation or given.op)
+    value = _value(given)
+    if not given.key:
+        raise invalid_input(
+            f"Predicate key cannot be empty for operation {operation} and value {value}"
+        )
+    _check_kind(operation, _kind(given), value)
+    return Predicate(given.key, operation, value)
+
+
+def _operation(given: int | str) -> str:
+    operation = OPERATIONS.get(given, "") if isinstance(given, int) else given
+    if operation not in OPERATIONS.values():
+        raise invalid_input(f"Unknown operation {given!r} in a predicate of the filter")
+    return operation
+
+
+# The kinds of value a predicate may have, by field, in the words of the API server.
+_KINDS = {
+    "int_value": "int32",
+    "long_value": "int64",
+    "string_value": "string",
+    "timestamp_value": "int64",
+    "int_values": "[]int32",
+    "long_values": "[]int64",
+    "string_values": "[]string",
+}
+
+
+def _kind(given: _Predicate) -> str:
+    fields = [field for field in _KINDS if getattr(given, field) is not None]
+    if len(fields) != 1:
+        raise invalid_input("A predicate of the filter has exactly one value")
+    return fields[0]
+
+
+def _value(given: _Predicate) -> Scalar | list[Scalar]:
+    field = _kind(given)
+    value: Any = getattr(given, field)
+    bits = 32 if field.startswith("int") else 64
+    if isinstance(value, datetime):
+        return int(value.timestamp())
+    if isinstance(value, _IntValues):
+        return [integer(item, bits) for item in value.values]
+    if isinstance(value, _StringValues):
+        return [*value.values]
+    return str(value) if field == "string_value" else integer(value, bits)
+
+
+def _check_kind(operation: str, field: str, value: object) -> None:
+    kind = _KINDS[field]
+    if operation == "IS_SUBSTRING" and kind != "string":
+        raise invalid_input(f"cannot use non string value type {kind} with operator {operation}")
+    if operation == "IN" and not isinstance(value, list):
+        raise invalid_input(f"cannot use IN operator with scalar type {kind}")
+    if operation != "IN" and isinstance(value, list):
+        raise invalid_input(f"cannot use scalar operator {operation} on array type {kind}")
+
+
+def _check(noun: Noun, predicate: Predicate) -> None:
+    if not noun.column(predicate.key):
+        raise invalid_input(f'no support for filtering on unrecognized field "{predicate.key}"')
+    if predicate.operation == "IS_SUBSTRING" and len(str(predicate.value)) > LONGEST_SUBSTRING:
+        raise invalid_input(f"cannot search for more than {LONGEST_SUBSTRING} characters")
+
+
+def _token(noun: Noun, text: str) -> _Token:
+    with wrapped("Invalid page token"):
+        try:
+            token = msgspec.json.decode(base64.b64decode(text, validate=True), type=_Token)
+        except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise invalid_input("Invalid page token") from error
+        usable = token.noun == noun.name and _sortable(noun, token.order.field)
+        if not usable or not all(map(_consistent, token.predicates)):
+            raise invalid_input("Invalid page token")
+        for predicate in token.predicates:
+            _check(noun, predicate)
+        return token
+
+
+def _consistent(predicate: Predicate) -> bool:
+    """Whether the operation is one there is, and has the kind of value that it works on."""
+    if predicate.operation == "IS_SUBSTRING":
+        return isinstance(predicate.value, str)
+    is_list = isinstance(predicate.value, list)
+    return predicate.operation in OPERATIONS.values() and is_list == (predicate.operation == "IN")

@@ -1,0 +1,338 @@
+"""What a pipeline file holds: unpacks it, checks it, and says what it is if it is no pipeline."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import yaml
+
+from .api_errors import ApiError, invalid_input
+
+MAX_FILE_LENGTH = 32 << 20
+SCHEMA_VERSION = "2.1.0"
+DEEPEST = 200
+
+_PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of a pipeline, as its specification declares it."""
+
+    parameterType: str = ""
+    defaultValue: Any = None
+    isOptional: bool = False
+    literals: list[Any] = []
+
+
+class _Inputs(msgspec.Struct, frozen=True):
+    parameters: dict[str, Parameter] = {}
+
+
+class _Root(msgspec.Struct, frozen=True):
+    dag: dict[str, Any]
+    inputDefinitions: _Inputs = _Inputs()
+
+
+class _PipelineInfo(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _PipelineSpec(msgspec.Struct, frozen=True):
+    """The part of a compiled pipeline that is checked before it is accepted."""
+
+    pipelineInfo: _PipelineInfo
+    schemaVersion: str
+    root: _Root
+    deploymentSpec: dict[str, Any]
+    components: dict[str, dict[str, Any]] = {}
+
+
+class Specification(msgspec.Struct, frozen=True):
+    """A compiled pipeline, with what is particular to a platform if there is any."""
+
+    pipeline: dict[str, Any]
+    platform: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        return str(self.pipeline["pipelineInfo"]["name"])
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        return msgspec.convert(self.pipeline, _PipelineSpec).root.inputDefinitions.parameters
+
+    def to_wire(self) -> dict[str, Any]:
+        """As the API writes it: bare, unless there is something particular to a platform."""
+        if not self.platform:
+            return self.pipeline
+        return {"pipeline_spec": self.pipeline, "platform_spec": self.platform}
+
+
+def from_wire(spec: dict[str, Any]) -> Specification:
+    """The specification in an API message, checked."""
+    if "pipeline_spec" not in spec:
+        return _checked([spec])
+    documents = [spec["pipeline_spec"], spec.get("platform_spec") or {}]
+    return _checked([document for document in documents if document])
+
+
+def read_pipeline_file(file_name: str, content: bytes) -> Specification:
+    """The specification in an uploaded file."""
+    return _checked(_documents(_text(file_name, _unpacked(file_name, content))))
+
+
+def _unpacked(file_name: str, content: bytes) -> bytes:
+    """The pipeline's YAML, taken out of the archive if the file is one."""
+    if len(content) > MAX_FILE_LENGTH:
+        raise invalid_input(
+            f"File size too large ({len(content)} bytes). Maximum supported size: "
+            f"{MAX_FILE_LENGTH}. Consider moving large embedded artifacts or notebooks or Python "
+            "code into a container image or object store."
+        )
+    try:
+        if content[:2] == b"PK":
+            return _from_zip(content)
+        if content[:2] == b"\x1f\x8b":
+            return _from_tarball(content)
+    except (
+        EOFError,
+        NotImplementedError,  # a compression that zipfile does not know
+        OSError,
+        RuntimeError,  # an encrypted archive
+        ValueError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise invalid_input(f"{file_name!r} is not a readable archive: {error}") from error
+    return content
+
+
+def _from_zip(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        member = _pipeline_member(archive.namelist())
+        with archive.open(member) as file:
+            return _limited(file.read(MAX_FILE_LENGTH + 1))
+
+
+def _from_tarball(content: bytes) -> bytes:
+    with gzip.open(io.BytesIO(content)) as file:
+        tarball = _limited(file.read(MAX_FILE_LENGTH + 1))
+    with tarfile.open(fileobj=io.BytesIO(tarball), mode="r:") as archive:
+        files = [member.name for member in archive.getmembers() if member.isreg()]
+        member = archive.extractfile(_pipeline_member(files))
+        return member.read() if member else b""
+
+
+def _pipeline_member(names: list[str]) -> str:
+    """The file in an archive that is the pipeline: pipeline.yaml, else the first one."""
+    name = "pipeline.yaml" if "pipeline.yaml" in names else next(iter(names), "")
+    if not name.endswith((".yaml", ".yml")):
+        raise invalid_input(f"Expecting a pipeline.yaml file inside the archive. Got: {name!r}")
+    return name
+
+
+def _limited(content: bytes) -> bytes:
+    if len(content) > MAX_FILE_LENGTH:
+        raise invalid_input(f"The archive unpacks to more than {MAX_FILE_LENGTH} bytes")
+    return content
+
+
+def _text(file_name: str, content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise invalid_input(f"{file_name!r} is not a pipeline but binary data. {_WANTED}") from None
+    if not text.strip():
+        raise invalid_input(f"The file is empty. {_WANTED}")
+    if _is_python(file_name, text):
+        raise invalid_input(
+            "The file is Python source. Compile the pipeline first: "
+            "kfp.compiler.Compiler().compile(my_pipeline, 'my_pipeline.yaml')"
+        )
+    return text
+
+
+_WANTED = (
+    "A pipeline is uploaded as the YAML that kfp.compiler writes, or that in a .zip or .tar.gz"
+)
+
+
+def _is_python(file_name: str, text: str) -> bool:
+    """In YAML with Python inside, no line of that starts at the margin."""
+    lines = r"^(import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|@\w+)"
+    return file_name.endswith(".py") or bool(re.search(lines, text, re.MULTILINE))
+
+
+def _documents(text: str) -> list[Any]:
+    try:
+        documents = [document for document in _loaded(text) if document is not None]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise invalid_input(
+            f"The file is not YAML: {error.problem} (line {line}). {_WANTED}"
+        ) from None
+    except (yaml.YAMLError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        raise invalid_input(f"The file is not YAML: {error}. {_WANTED}") from error
+    if not documents:
+        raise invalid_input(f"The file is empty. {_WANTED}")
+    return documents
+
+
+def _loaded(text: str) -> Iterator[Any]:
+    """The documents of a YAML text, each once through JSON, for that is what the API speaks."""
+    _check_depth(text)
+    for document in yaml.load_all(text, yaml.CSafeLoader):
+        _check_size(document)
+        yield msgspec.json.decode(msgspec.json.encode(document))
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what is nested so deeply that building it would overflow the stack."""
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
+
+
+def _check_size(document: Any) -> None:
+    """Refuse a document whose aliases make it much larger than it looks."""
+    nodes, pending = 0, [document]
+    while pending:
+        value = pending.pop()
+        nodes += 1
+        if nodes > MAX_FILE_LENGTH // 4:
+            raise ValueError("its aliases unfold to too much")
+        if isinstance(value, dict):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+
+
+def _checked(documents: list[Any]) -> Specification:
+    pipelines = [document for document in documents if _is_pipeline(document)]
+    platforms = [document for document in documents if _is_platform(document)]
+    if len(pipelines) > 1:
+        raise invalid_input("multiple pipeline specs provided")
+    if len(platforms) > 1:
+        raise invalid_input("multiple platform specs provided")
+    if not pipelines:
+        raise _not_a_pipeline(documents[0] if documents else None)
+    _check_pipeline(pipelines[0])
+    return Specification(pipelines[0], platforms[0] if platforms else {})
+
+
+def _is_pipeline(document: Any) -> bool:
+    return isinstance(document, dict) and "pipelineInfo" in document
+
+
+def _is_platform(document: Any) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("platforms"), dict)
+
+
+def _check_pipeline(document: dict[str, Any]) -> None:
+    version = document.get("schemaVersion")
+    if version != SCHEMA_VERSION:
+        raise invalid_input(
+            f"KFP only supports schema version {SCHEMA_VERSION}, "
+            f"but the pipeline spec has version {version}"
+        )
+    try:
+        spec = msgspec.convert(document, _PipelineSpec)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise invalid_input(f"The pipeline specification is not valid: {error}") from error
+    name = spec.pipelineInfo.name
+    if not name:
+        raise invalid_input("pipeline's name cannot be empty")
+    if len(name) > 128:
+        raise invalid_input("pipeline's name must contain no more than 128 characters")
+    if not _PIPELINE_NAME.fullmatch(name):
+        raise invalid_input(
+            "pipeline's name must contain only lowercase alphanumeric characters or '-' "
+            "and must start with alphanumeric characters"
+        )
+
+
+def _not_a_pipeline(document: Any) -> ApiError:
+    return invalid_input(f"The file is not a compiled pipeline but {_what(document)}. {_WANTED}")
+
+
+def _what(document: Any) -> str:
+    """What a document is that is no pipeline."""
+    if not isinstance(document, dict):
+        return "plain text" if isinstance(document, str) else f"a YAML {type(document).__name__}"
+    if str(document.get("apiVersion", "")).startswith("argoproj.io/"):
+        return "an Argo Workflow, as KFP 1 compiled it; compile it with KFP 2"
+    if "apiVersion" in document and "kind" in document:
+        return f"a Kubernetes object of kind {document['kind']}"
+    if "implementation" in document:
+        return "a component definition; use the component in a pipeline and compile that"
+    if "nbformat" in document:
+        return "a Jupyter notebook"
+    if _is_platform(document):
+        return "the platform part of one, without the pipeline"
+    return "some other YAML"
+
+
+def check_parameters(specification: Specification, given: dict[str, Any]) -> None:
+    """Refuse values that the pipeline's parameters do not take, in the API server's words."""
+    declared = specification.parameters
+    for name, parameter in declared.items():
+        if name in given:
+            _check_type(name, parameter.parameterType, given[name])
+            _check_literals(name, parameter.literals, given[name])
+        elif not parameter.isOptional and parameter.defaultValue is None:
+            raise invalid_input(
+                f"parameter {name} is not optional, yet has neither default value "
+                "nor user provided value"
+            )
+    extra = [name for name in given if name not in declared]
+    if extra:
+        raise invalid_input(
+            f"parameter(s) provided are not required by pipeline: {', '.join(extra)}"
+        )
+
+
+_NUMBER = ((int, float), "double or integer, but the parameter value is not of number value type")
+
+# What a value of each type must be, and the end of the sentence if it is not.
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "NUMBER_DOUBLE": _NUMBER,
+    "NUMBER_INTEGER": _NUMBER,
+    "STRING": (str, "string, but the input parameter is not of string value type"),
+    "BOOLEAN": (bool, "bool, but the input parameter is not of bool value type"),
+    "LIST": (list, "list, but the input parameter is not of list value type"),
+    "STRUCT": (dict, "struct, but the input parameter is not of struct value type"),
+    "TASK_FINAL_STATUS": ((), "TASK_FINAL_STATUS, which is invalid for root component"),
+}
+
+
+def _check_type(name: str, kind: str, value: Any) -> None:
+    if kind in ("", "PARAMETER_TYPE_ENUM_UNSPECIFIED"):
+        raise invalid_input(f"input parameter {name} has unspecified type")
+    types, mismatch = _TYPES.get(kind, ((), "unknown"))
+    # To Python true and false are numbers, to JSON they are not.
+    if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
+        raise invalid_input(f"input parameter {name} requires type {mismatch}")
+
+
+def _check_literals(name: str, literals: list[Any], value: Any) -> None:
+    def written(item: Any) -> str:
+        return json.dumps(float(item) if type(item) is int else item, sort_keys=True)
+
+    if literals and written(value) not in map(written, literals):
+        raise invalid_input(
+            f'input parameter "{name}" value {json.dumps(value)} does not match any of the '
+            f"allowed literal values: {json.dumps(literals)}"
+        )

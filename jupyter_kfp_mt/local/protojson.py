@@ -1,0 +1,65 @@
+"""How the JSON of a request becomes a message: in either casing, with no unknown fields."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from .api_errors import invalid_input
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a request may hold. What is missing or null has its default."""
+
+
+M = TypeVar("M", bound=Message)
+
+
+def read(body: bytes | str, message: type[M]) -> M:
+    """The message in a JSON text; a refusal says what is wrong with it."""
+    try:
+        return msgspec.convert(_named(msgspec.json.decode(body or b"{}"), message), message)
+    except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
+        raise invalid_input(f"The request is not a valid message: {error}") from error
+    except RecursionError:
+        raise invalid_input("The request is nested too deeply") from None
+
+
+def _named(value: Any, kind: Any) -> Any:
+    """The value with its messages' fields named as in their declaration."""
+    if isinstance(value, list):
+        (inner,) = get_args(kind) or (Any,)
+        return [_named(item, inner) for item in value]
+    message = _message_in(kind)
+    if message is None or not isinstance(value, dict):
+        return value
+    fields = {field.name: field.type for field in msgspec.structs.fields(message)}
+    named: dict[str, Any] = {}
+    for key, item in value.items():
+        name = key if key in fields else re.sub(r"[A-Z]", lambda m: "_" + m[0].lower(), key)
+        if name in named:
+            raise ValueError(f"field {name!r} is given twice")
+        if item is not None:
+            named[name] = _named(item, fields.get(name, Any))
+    return named
+
+
+def _message_in(kind: Any) -> type[Message] | None:
+    """The message type in a field's type, which may be optional."""
+    for candidate in (kind, *get_args(kind)):
+        if isinstance(candidate, type) and issubclass(candidate, Message):
+            return candidate
+    return None
+
+
+def integer(value: int | float | str, bits: int) -> int:
+    """A whole number, which JSON may also write as a string or with a fraction of zero."""
+    try:
+        number = int(value)
+        if number == float(value) and -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
+            return number
+    except (ValueError, OverflowError):
+        pass
+    raise invalid_input(f"invalid value for int{bits} type: {value}")

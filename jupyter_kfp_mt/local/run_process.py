@@ -1,0 +1,155 @@
+"""What a run's worker process does: the pipeline, through kfp.local, and reports on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+import uuid
+import warnings
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from ..errors import KfpError, Misconfigured
+from ..models import Task
+from .job import Assignment, Report, moved
+
+MAX_REASON_CHARACTERS = 2000
+STOPPED = "the run's process was told to stop"
+# The names of a task and of the groups that it is in, outermost first.
+TaskPath = tuple[str, ...]
+
+
+def main() -> None:
+    """Reads the assignment from stdin, reports on the descriptor that is the argument."""
+    assignment = _assignment()
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    progress = Progress(assignment.job.run_id, _sender(int(sys.argv[1])))
+    signal.signal(signal.SIGTERM, progress.stop)
+    progress.end(_failure_of(assignment, progress))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A thread that still waits for something must not hold up the end.
+    os._exit(0)
+
+
+def _assignment() -> Assignment:
+    with os.fdopen(os.dup(0), "rb") as stdin:
+        return msgspec.json.decode(stdin.readline(), type=Assignment)
+
+
+def _end_with_the_server() -> None:
+    """The server holds our stdin open as long as it lives, even if it is killed."""
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _sender(descriptor: int) -> Callable[[Report], None]:
+    pipe = os.fdopen(descriptor, "wb")
+    lock = threading.Lock()
+
+    def send(report: Report) -> None:
+        with lock:
+            pipe.write(msgspec.json.encode(report) + b"\n")
+            pipe.flush()
+
+    return send
+
+
+def _failure_of(assignment: Assignment, progress: Progress) -> str:
+    """Runs the pipeline. Returns why it failed, or nothing."""
+    try:
+        _run_pipeline(assignment, progress)
+    except KfpError as error:
+        return str(error)
+    except Exception as error:  # What kfp raises has no common base; the run's error tells it.
+        traceback.print_exc()
+        why = f"kfp could not run the pipeline: {type(error).__name__}: {error}"
+        return progress.failure or why
+    return STOPPED if progress.stopping else progress.failure
+
+
+def _run_pipeline(assignment: Assignment, progress: Progress) -> None:
+    warnings.simplefilter("ignore")
+    try:
+        from .task_hooks import PipelineRun
+
+        pipeline = PipelineRun(assignment, Path.cwd(), progress)
+    except ImportError as error:
+        raise Misconfigured(
+            f"the local KFP needs kfp 2.17, but found {_kfp_version()}",
+            cause=str(error),
+            cure="pip install 'jupyter-kfp-mt[local]'",
+        ) from error
+    pipeline.run()
+
+
+def _kfp_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"kfp {version('kfp')}"
+    except PackageNotFoundError:
+        return "none"
+
+
+class Progress:
+    """The run's tasks as they are now; each change is reported. Used from several threads."""
+
+    def __init__(self, run_id: str, send: Callable[[Report], None]) -> None:
+        self._run_id = run_id
+        self._send = send
+        self._tasks: dict[TaskPath, Task] = {}
+        # Of the task that failed first.
+        self.failure = ""
+        self.stopping = False
+
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
+        """The tasks get the same signal; wait for them, and start no more."""
+        self.stopping = True
+
+    def plan(self, path: TaskPath, name: str) -> Task:
+        """Makes the task known, once."""
+        if path not in self._tasks:
+            task = Task(
+                run_id=self._run_id,
+                task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((self._run_id, *path)))),
+                display_name=name,
+                create_time=datetime.now(timezone.utc),
+            )
+            self._put(path, moved(task, "PENDING"))
+        return self._tasks[path]
+
+    def start(self, path: TaskPath) -> None:
+        self._put(path, moved(self._tasks[path], "RUNNING"))
+
+    def finish(self, path: TaskPath, failure: str = "") -> None:
+        failure = _sendable(failure)
+        task = moved(self._tasks[path], "FAILED" if failure else "SUCCEEDED", failure)
+        self._put(path, task)
+        if failure and not self.failure:
+            self.failure = f"Task '{task.display_name}' failed: {failure}"
+
+    def end(self, failure: str) -> None:
+        state = "FAILED" if failure else "SUCCEEDED"
+        self._send(Report(state=state, error=_sendable(failure)))
+
+    def _put(self, path: TaskPath, task: Task) -> None:
+        self._tasks[path] = task
+        self._send(Report(task=task))
+
+
+def _sendable(text: str) -> str:
+    """Not too long, and without the half characters that the names of files can have."""
+    return text[:MAX_REASON_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The local KFP as a whole: its parts put together, started, and stopped again."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import os
+import signal
+import socket
+from argparse import Namespace
+from types import TracebackType
+
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
+from tornado.netutil import bind_sockets
+
+from ..errors import Misconfigured
+from .app import application
+from .data_folder import DataFolder
+from .database import Database
+from .executor import Executor
+from .identity import BearerToken, Tokens, no_identity_header
+from .operations import Operations
+from .pipeline_files import MAX_FILE_LENGTH
+from .profiles import Profiles
+from .roles import Roles
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """Listens once it has been entered, and leaves no process behind when it is left."""
+
+    def __init__(self, options: Namespace, folder: DataFolder, profiles: Profiles):
+        self._sockets = _bound(options.host, options.port)
+        self.endpoint = _endpoint(options.host, self._sockets)
+        key = folder.signing_key()
+        self._tokens = Tokens(folder.tokens, key, profiles, options.token_lifetime)
+        self._database = Database(folder.database)
+        self._executor = Executor(
+            self._database,
+            folder.namespaces,
+            profiles.secrets,
+            self._tokens.file,
+            self.endpoint,
+            options.max_runs or os.cpu_count() or 1,
+        )
+        operations = Operations(self._database, Roles(profiles.bindings()), self._executor)
+        self._http = HTTPServer(
+            application(operations, [no_identity_header, BearerToken(key, profiles)]),
+            # Twice what is accepted, so that a little too much gets an answer that says so.
+            max_body_size=2 * MAX_FILE_LENGTH,
+            max_buffer_size=2 * MAX_FILE_LENGTH + (1 << 20),
+            body_timeout=300,
+        )
+        # The clock on the wall decides, so look often: a suspended laptop's other clock stands.
+        self._renewal = PeriodicCallback(
+            self._tokens.renew, min(60_000, 50 * options.token_lifetime)
+        )
+
+    async def __aenter__(self) -> Server:
+        self._tokens.renew()
+        self._tokens.remove_strangers()
+        self._renewal.start()
+        self._executor.recover()
+        self._http.add_sockets(self._sockets)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._http.stop()
+        self._renewal.stop()
+        await self._http.close_all_connections()
+        await self._executor.close()
+        self._database.close()
+
+
+class Stop:
+    """Comes with a signal; and, if so wished, when nobody uses the server any more.
+
+    It owns the reading end of the pipe that users hold open, and closes it then, so that nobody
+    can take a server that is about to stop for one in use.
+    """
+
+    def __init__(self, in_use: int, *, while_used: bool, first_user_within: float = 30.0):
+        self._in_use = in_use
+        self._event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._event.set)
+        if while_used:
+            self._loop.add_reader(in_use, self._check_use)
+            self._loop.call_later(first_user_within, self._check_use)
+
+    async def wait(self) -> None:
+        await self._event.wait()
+        self._loop.remove_reader(self._in_use)
+        os.close(self._in_use)
+
+    def _check_use(self) -> None:
+        try:
+            if os.read(self._in_use, 4096):
+                return  # users have nothing to say, but may
+        except BlockingIOError:
+            return  # someone has it open
+        log.info("Stopping, for nobody uses this server any more")
+        self._event.set()
+        self._loop.remove_reader(self._in_use)
+
+
+def _bound(host: str, port: int) -> list[socket.socket]:
+    try:
+        sockets = bind_sockets(port, host)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Misconfigured(
+                f"Port {port} on {host} is in use by another program.",
+                cure="Choose another with --port, or leave it out to get a free one.",
+            ) from error
+        raise Misconfigured(
+            f"Cannot listen on {host}, port {port}: {error.strerror or error}.",
+            cure="Choose others with --host and --port.",
+        ) from error
+    addresses = [str(sock.getsockname()[0]) for sock in sockets]
+    if not all(ipaddress.ip_address(address).is_loopback for address in addresses):
+        log.warning("Listening on %s, though this server is meant for one machine", host)
+    return sockets
+
+
+def _endpoint(host: str, sockets: list[socket.socket]) -> str:
+    port = sockets[0].getsockname()[1]
+    reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

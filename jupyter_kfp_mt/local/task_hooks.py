@@ -1,0 +1,318 @@
+"""Where we take part in kfp.local: each task reported, in a folder and a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format, struct_pb2  # type: ignore[import-untyped]
+from kfp import local
+from kfp.compiler import pipeline_spec_builder
+from kfp.dsl.component_factory import CONTAINERIZED_PYTHON_COMPONENT_COMMAND, EXECUTOR_MODULE
+from kfp.local import (
+    executor_input_utils,
+    executor_output_utils,
+    graph_utils,
+    logging_utils,
+    pipeline_orchestrator,
+    subprocess_task_handler,
+)
+from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
+from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
+from kfp.local.status import Status
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from ..errors import KfpError
+from .job import Assignment
+from .task_process import LOG_NAME, run_command
+
+if TYPE_CHECKING:
+    from .run_process import Progress, TaskPath
+
+# The groups that the compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on. Their names say
+# nothing to the person who wrote that.
+_COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
+_ITERATION = re.compile(r"(.+)-iteration-(\d+)")
+
+# What a task can be given in a pod, but not here: it would run without what it counts on.
+_ONLY_IN_A_POD = {
+    "secretAsVolume": "a secret as a volume (kubernetes.use_secret_as_env works here)",
+    "configMapAsVolume": "a config map as a volume",
+    "configMapAsEnv": "a config map in its environment",
+    "fieldPathAsEnv": "fields of its pod in its environment",
+    "pvcMount": "a persistent volume",
+    "emptyDirMounts": "an empty volume",
+    "genericEphemeralVolume": "an ephemeral volume",
+}
+
+Replacement = Callable[..., Any]
+
+
+class TaskRefused(KfpError):
+    """A task that cannot run as it asks to; the message says why."""
+
+
+class Stopping(BaseException):
+    """The run is being stopped, and no `except Exception` of kfp's may hold that up."""
+
+
+class PipelineRun:
+    """One pipeline in a process that is there for it alone: kfp.local is changed to suit it."""
+
+    def __init__(self, assignment: Assignment, folder: Path, progress: Progress) -> None:
+        self._assignment = assignment
+        self._folder = folder
+        self._progress = progress
+        self._spec = json_format.ParseDict(
+            assignment.job.pipeline_spec, pipeline_spec_pb2.PipelineSpec()
+        )
+        platforms = assignment.job.platform_spec.get("platforms", {})
+        deployment = platforms.get("kubernetes", {}).get("deploymentSpec", {})
+        self._kubernetes: dict[str, dict[str, Any]] = deployment.get("executors", {})
+        # By the tasks' folders: the secrets in their environment, and why they failed.
+        self._secrets: dict[str, dict[str, str]] = {}
+        self._failures: dict[str, str] = {}
+        self._hook()
+
+    def run(self) -> None:
+        """Runs it to the end. What failed is in the progress, or raised if it is no task's."""
+        self._refuse_what_cannot_run()
+        for path, _ in self._leaves(self._spec.root.dag, into_loops=False):
+            self._progress.plan(path, display_name(path))
+        local.init(
+            local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(self._folder / "tasks"),
+            workspace_root=str(self._folder / "workspace"),
+        )
+        with contextlib.suppress(Stopping):
+            pipeline_orchestrator.run_local_pipeline(
+                self._spec, dict(self._assignment.job.parameters)
+            )
+
+    def _leaves(
+        self, dag: Any, into_loops: bool, scope: TaskPath = ()
+    ) -> Iterator[tuple[TaskPath, Any]]:
+        """Path and component of each task that is no group, in the order in which they run."""
+        for name in reversed(graph_utils.topological_sort_tasks(dag.tasks)):
+            task = dag.tasks[name]
+            component = self._spec.components[task.component_ref.name]
+            if task.WhichOneof("iterator") and not into_loops:
+                continue
+            if component.WhichOneof("implementation") == "dag":
+                yield from self._leaves(component.dag, into_loops, (*scope, name))
+            else:
+                yield (*scope, name), component
+
+    def _refuse_what_cannot_run(self) -> None:
+        executors = json_format.MessageToDict(self._spec.deployment_spec).get("executors", {})
+        for path, component in self._leaves(self._spec.root.dag, into_loops=True):
+            if reason := _why_not(executors.get(component.executor_label, {})):
+                raise TaskRefused(f"Task '{display_name(path)}' cannot run here: {reason}")
+
+    def _hook(self) -> None:
+        _replace(task_executor, "execute_single_task", self._reported)
+        _replace(enhanced_dag_orchestrator, "execute_task", _with_group_in_path)
+        _replace(subprocess_task_handler.SubprocessTaskHandler, "run", self._in_own_process)
+        _replace(
+            enhanced_dag_orchestrator.ConditionEvaluator, "_resolve_pipeline_channel", _quotable
+        )
+        _replace(pipeline_spec_builder, "to_protobuf_value", _with_null)
+        _replace(executor_output_utils, "pb2_value_to_python", _with_none_for_unset)
+        _replace(executor_input_utils, "construct_executor_input", _without_absent)
+        # It changes `print` while a task runs. Loops do that in two threads at once, and what they
+        # leave behind grows until the stack is full.
+        _replace(logging_utils, "indented_print", lambda _: contextlib.nullcontext)
+        _replace(logging_utils, "color_text", lambda _: lambda text, color: text)
+
+    def _reported(self, execute: Replacement) -> Replacement:
+        """A task that is no group: reported from start to end, in a folder of its own."""
+
+        def execute_single_task(**call: Any) -> tuple[dict[str, Any], Any]:
+            if self._progress.stopping:
+                raise Stopping
+            pipeline, *scope = call["pipeline_resource_name"].split("/")
+            path = (*scope, call["task_name"])
+            folder = self._start(path)
+            call["pipeline_resource_name"] = pipeline
+            call["unique_pipeline_id"] = self._assignment.job.run_id
+            call["pipeline_root"] = str(folder)
+            outputs, failure = self._outcome(execute, call)
+            self._progress.finish(path, failure)
+            return outputs, Status.FAILURE if failure else Status.SUCCESS
+
+        return execute_single_task
+
+    def _start(self, path: TaskPath) -> Path:
+        task = self._progress.plan(path, display_name(path))
+        folder = self._folder / "tasks" / task.task_id
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOG_NAME).touch()
+        self._progress.start(path)
+        return folder
+
+    def _outcome(self, execute: Replacement, call: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """The task's outputs, and why it failed."""
+        folder = call["pipeline_root"]
+        try:
+            self._secrets[folder] = self._secrets_of(call)
+            outputs, status = execute(**call)
+            return outputs, "" if status == Status.SUCCESS else self._failures[folder]
+        except Exception as error:  # kfp's have no common base; the exit handler still has to run.
+            reason = str(error) or type(error).__name__
+            with (Path(folder) / LOG_NAME).open("a", encoding="utf-8") as log:
+                log.write(f"{reason}\n")
+            return {}, reason
+
+    def _in_own_process(self, _run: Replacement) -> Replacement:
+        """One attempt at a task's command. The handler knows its task by its folder."""
+
+        def run(handler: Any) -> Any:
+            if self._progress.stopping:
+                raise Stopping
+            folder = handler.pipeline_root
+            environment = {
+                **self._assignment.environment,
+                **handler.env_vars,
+                **self._secrets[folder],
+            }
+            failure = run_command(handler.full_command, environment, Path(folder))
+            self._failures[folder] = failure
+            return Status.FAILURE if failure else Status.SUCCESS
+
+        return run
+
+    def _secrets_of(self, call: dict[str, Any]) -> dict[str, str]:
+        """The secrets that the task asks for, as environment variables."""
+        component = call["components"][call["task_spec"].component_ref.name]
+        wanted = self._kubernetes.get(component.executor_label, {})
+        for field, what in _ONLY_IN_A_POD.items():
+            if wanted.get(field):
+                raise TaskRefused(f"it asks for {what}, which needs a cluster")
+        return {
+            variable: value
+            for entry in wanted.get("secretAsEnv", [])
+            for variable, value in self._secret_variables(entry, call["io_store"])
+        }
+
+    def _secret_variables(self, entry: dict[str, Any], inputs: Any) -> Iterator[tuple[str, str]]:
+        name = _secret_name(entry, inputs)
+        namespace = self._assignment.job.namespace
+        secret = self._assignment.secrets.get(name)
+        for pair in entry.get("keyToEnv", []):
+            key = pair["secretKey"]
+            if secret is not None and key in secret:
+                yield pair["envVar"], secret[key]
+            elif not entry.get("optional"):
+                missing = f"no secret '{name}'" if secret is None else f"no '{key}' in '{name}'"
+                raise TaskRefused(f"{missing} in namespace {namespace}")
+
+
+def display_name(path: TaskPath) -> str:
+    """What a person calls the task: `train`, `train[0]` in a loop, `inner/train` in a pipeline."""
+    *scope, name = path
+    iterations = ""
+    pipelines = ""
+    for group in scope:
+        if iteration := _ITERATION.fullmatch(group):
+            group, number = iteration.groups()
+            iterations += f"[{number}]"
+        if not _COMPILERS_GROUP.fullmatch(group):
+            pipelines += f"{group}/"
+    return f"{pipelines}{name}{iterations}"
+
+
+def _why_not(executor: dict[str, Any]) -> str:
+    """Why this machine, which has no container engine, cannot run it, or nothing."""
+    if "importer" in executor:
+        return ""
+    container = executor.get("container", {})
+    command = [*container.get("command", []), *container.get("args", [])]
+    if not any(EXECUTOR_MODULE in part for part in command):
+        return "it is a container component, and the local KFP has no container engine"
+    if command[:3] == CONTAINERIZED_PYTHON_COMPONENT_COMMAND:
+        image = container.get("image", "")
+        return f"its code is in the image {image}, and the local KFP has no container engine"
+    return ""
+
+
+def _secret_name(entry: dict[str, Any], inputs: Any) -> str:
+    """A secret's name is a constant, an input of the pipeline or another task's output."""
+    if "secretNameParameter" not in entry:
+        return str(entry["secretName"])
+    parameter = json_format.ParseDict(
+        entry["secretNameParameter"], pipeline_spec_pb2.TaskInputsSpec.InputParameterSpec()
+    )
+    wanted = pipeline_spec_pb2.TaskInputsSpec(parameters={"name": parameter})
+    return str(OrchestratorUtils.make_task_arguments(wanted, inputs)["name"])
+
+
+def _replace(owner: Any, name: str, replacement: Callable[[Any], Any]) -> None:
+    """Puts in something made from what was there, which another version of kfp may not have."""
+    if not hasattr(owner, name):
+        raise ImportError(f"{owner.__name__} has no {name}")
+    setattr(owner, name, replacement(getattr(owner, name)))
+
+
+def _with_group_in_path(execute: Replacement) -> Replacement:
+    """A group's name goes into the resource name of its tasks; kfp does so only for loops."""
+
+    def execute_task(**call: Any) -> Any:
+        name = call["task_name"]
+        component = call["components"][call["task_spec"].component_ref.name]
+        if component.WhichOneof("implementation") == "dag" and "-iteration-" not in name:
+            call["pipeline_resource_name"] += f"/{name}"
+        return execute(**call)
+
+    return execute_task
+
+
+class _Quotable(str):
+    """A text that keeps its quotes to itself where it is put between quotes."""
+
+    def __format__(self, _: str) -> str:
+        return self.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+
+
+def _quotable(resolve: Replacement) -> Replacement:
+    """The value of an input in a condition, which kfp writes into an expression as it is."""
+
+    def _resolve_pipeline_channel(*call: Any) -> Any:
+        value = resolve(*call)
+        return _Quotable(value) if isinstance(value, str) else value
+
+    return _resolve_pipeline_channel
+
+
+def _with_null(write: Replacement) -> Replacement:
+    """JSON's null, which a list or a dictionary can hold, is a value too."""
+
+    def to_protobuf_value(value: Any) -> Any:
+        return struct_pb2.Value(null_value=0) if value is None else write(value)
+
+    return to_protobuf_value
+
+
+def _with_none_for_unset(read: Replacement) -> Replacement:
+    """An optional input without a default; kfp knows no value for it."""
+
+    def pb2_value_to_python(value: Any) -> Any:
+        return None if value.WhichOneof("kind") is None else read(value)
+
+    return pb2_value_to_python
+
+
+def _without_absent(construct: Replacement) -> Replacement:
+    """An optional input that was given no value is left out, as on a cluster."""
+
+    def construct_executor_input(*, arguments: dict[str, Any], **call: Any) -> Any:
+        given = {name: value for name, value in arguments.items() if value is not None}
+        executor_input = construct(arguments=given, **call)
+        values = executor_input.inputs.parameter_values
+        for name in [name for name in values if values[name].WhichOneof("kind") is None]:
+            del values[name]
+        return executor_input
+
+    return construct_executor_input

@@ -1,0 +1,213 @@
+"""What the tests share: a real local KFP on a real port, with the tenants alice and bob."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+import warnings
+from pathlib import Path
+
+import pytest
+import requests
+
+pytest_plugins = ["pytest_jupyter.jupyter_server"]
+
+PROFILES = """\
+profiles:
+- namespace: alice
+  owner: alice@example.com
+  contributors: {bob@example.com: view, "system:serviceaccount:bob:default-editor": view}
+  secrets: {warehouse: {password: s3cret}}
+- namespace: bob
+  owner: bob@example.com
+"""
+
+ROOT = Path(__file__).parent.parent
+
+
+class LocalKfp:
+    """A local KFP in a process of its own, and how to call it."""
+
+    def __init__(self, data, *arguments):
+        self.data = data
+        command = [sys.executable, "-m", "jupyter_kfp_mt.local", "--data", str(data), *arguments]
+        self.log = data.parent / f"{data.name}.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()
+        ready = json.loads(line)
+        self.endpoint = ready["endpoint"]
+        self.tokens = Path(ready["tokens"])
+
+    def token(self, name):
+        """The token of a service account, as `alice/default-editor`, or of `users/NAME`."""
+        return (self.tokens / name).read_text()
+
+    def call(self, method, path, who="alice/default-editor", **kwargs):
+        """The answer to one request; `who` is nobody, a token's name, or headers."""
+        headers = {}
+        if isinstance(who, dict):
+            headers = who
+        elif who:
+            headers = {"Authorization": f"Bearer {self.token(who)}"}
+        headers |= kwargs.pop("headers", {})
+        url = self.endpoint + path
+        return requests.request(method, url, headers=headers, timeout=30, **kwargs)
+
+    def get(self, path, who="alice/default-editor", **params):
+        return self.call("GET", path, who, params=params)
+
+    def post(self, path, body=None, who="alice/default-editor"):
+        return self.call("POST", path, who, json=body)
+
+    def kill(self):
+        """As by `kill -9`."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self):
+        """The exit code, after being asked to stop."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGTERM)
+        code = self.process.wait(timeout=20)
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(scope="session")
+def profiles(tmp_path_factory):
+    path = tmp_path_factory.mktemp("profiles") / "profiles.yaml"
+    path.write_text(PROFILES)
+    return path
+
+
+@pytest.fixture(scope="session")
+def local_kfp(tmp_path_factory, profiles):
+    """One server for all tests; what a test needs for itself it makes in it."""
+    data = tmp_path_factory.mktemp("local-kfp") / "data"
+    server = LocalKfp(data, "--profiles", str(profiles))
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def start_local_kfp(tmp_path, profiles):
+    """Starts servers of a test's own: on `tmp_path / "data"` unless told otherwise."""
+    started = []
+
+    def start(*arguments, data=None):
+        server = LocalKfp(data or tmp_path / "data", "--profiles", str(profiles), *arguments)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.stop()
+        server.process.stdout.close()
+
+
+def wait_until(condition, seconds=30, what="it"):
+    """The first true value of `condition()`, or a failure when time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not happen in {seconds} s")
+
+
+@pytest.fixture(scope="session")
+def adder(tmp_path_factory):
+    """The compiled YAML of a pipeline with a parameter without default and one with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        from kfp import compiler, dsl
+
+        @dsl.component
+        def add(a: int, b: int) -> int:
+            print("adding", a, "and", b)
+            return a + b
+
+        @dsl.pipeline(name="adder")
+        def pipeline(x: int, label: str = "sum"):
+            add(a=x, b=2)
+
+        path = tmp_path_factory.mktemp("adder") / "adder.yaml"
+        compiler.Compiler().compile(pipeline, str(path))
+    return path
+
+
+@pytest.fixture
+def unique():
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def upload(local_kfp, adder):
+    """Uploads a pipeline, or with a path of upload_version a version of one."""
+
+    def upload(name, namespace="alice", who="alice/default-editor", path="upload", **params):
+        with adder.open("rb") as file:
+            return local_kfp.call(
+                "POST",
+                f"/apis/v2beta1/pipelines/{path}",
+                who,
+                params={"name": name, "namespace": namespace, **params},
+                files={"uploadfile": ("adder.yaml", file)},
+            )
+
+    return upload
+
+
+def compiled(folder, pipeline):
+    """The YAML file of a pipeline function."""
+    from kfp import compiler
+
+    path = folder / f"{pipeline.name}.yaml"
+    compiler.Compiler().compile(pipeline, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def sleeper(tmp_path_factory):
+    """The compiled YAML of a pipeline that goes on until it is stopped."""
+    from kfp import dsl
+
+    @dsl.component(base_image="python:3.12")
+    def sleep():
+        import time
+
+        time.sleep(600)
+
+    @dsl.pipeline(name="sleeper")
+    def pipeline():
+        sleep()
+
+    return compiled(tmp_path_factory.mktemp("sleeper"), pipeline)
+
+
+@pytest.fixture(scope="session")
+def failing(tmp_path_factory):
+    """The compiled YAML of a pipeline whose one task, `fail`, writes 60 lines and fails."""
+    from kfp import dsl
+
+    @dsl.component(base_image="python:3.12")
+    def fail():
+        for number in range(60):
+            print(number)
+        raise ValueError("no more")
+
+    @dsl.pipeline(name="failing")
+    def pipeline():
+        fail()
+
+    return compiled(tmp_path_factory.mktemp("failing"), pipeline)

@@ -1,0 +1,662 @@
+"""The local KFP's executor: real worker processes that run really compiled pipelines."""
+
+import asyncio
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from functools import cache, partial
+from pathlib import Path
+from typing import List, Optional  # noqa: UP035
+
+import pytest
+import yaml
+from kfp import compiler, dsl, kubernetes
+
+from jupyter_kfp_mt.local import executor, task_process, worker
+from jupyter_kfp_mt.local.executor import Executor, Job
+from jupyter_kfp_mt.models import FINISHED
+
+SECRETS = {"alice": {"warehouse": {"password": "alices-own"}}, "bob": {"warehouse": {}}}
+SECONDS = 40
+
+
+class Runs:
+    """A RunStore in memory, on whose changes another thread can wait."""
+
+    def __init__(self):
+        self.jobs, self.states, self.errors, self.histories = {}, {}, {}, {}
+        self.tasks_by_run = {}
+        self.finished = []
+        self.changed = threading.Condition()
+
+    def add(self, job, state="PENDING"):
+        self.jobs[job.run_id] = job
+        self.tasks_by_run[job.run_id] = {}
+        self.histories[job.run_id] = []
+        self.set_run_state(job.run_id, state)
+
+    def unfinished_runs(self):
+        return [(run_id, state) for run_id, state in self.states.items() if state not in FINISHED]
+
+    def job(self, run_id):
+        return self.jobs[run_id]
+
+    def set_run_state(self, run_id, state, error=""):
+        with self.changed:
+            self.errors[run_id] = error
+            self.histories[run_id].append(state)
+            self.states[run_id] = state
+            if state in FINISHED:
+                self.finished.append(run_id)
+            self.changed.notify_all()
+
+    def put_task(self, task):
+        with self.changed:
+            self.tasks_by_run[task.run_id][task.task_id] = task
+            self.changed.notify_all()
+
+    def tasks(self, run_id):
+        return list(self.tasks_by_run[run_id].values())
+
+
+one_at_once = pytest.mark.parametrize("kfp", [(1,)], indirect=True, ids=["one at once"])
+
+
+class Kfp:
+    """An executor on the event loop of a thread, its store, and what a test asks of both."""
+
+    def __init__(self, folder, limit=2):
+        self.folder, self.limit = folder, limit
+        self.runs = Runs()
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.executor = self.new_executor()
+
+    def new_executor(self):
+        return Executor(
+            store=self.runs,
+            folder=self.folder / "namespaces",
+            secrets=SECRETS.__getitem__,
+            token_file=lambda namespace, name: self.folder / "tokens" / namespace / name,
+            endpoint="http://127.0.0.1:8888",
+            limit=self.limit,
+        )
+
+    def close(self):
+        asyncio.run_coroutine_threadsafe(self.executor.close(), self.loop).result(SECONDS)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(SECONDS)
+        self.loop.close()
+
+    def call(self, function, *arguments):
+        """Calls it on the event loop, where the executor lives."""
+
+        async def call():
+            return function(*arguments)
+
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(SECONDS)
+
+    def add(self, pipeline, namespace="alice", run_id="", state="PENDING", **parameters):
+        job = Job(
+            run_id or f"run-{len(self.runs.jobs)}", namespace, "", *compiled(pipeline), parameters
+        )
+        self.call(self.runs.add, job, state)
+        return job.run_id
+
+    def start(self, pipeline, **keywords):
+        run_id = self.add(pipeline, **keywords)
+        self.call(self.executor.submit, run_id)
+        return run_id
+
+    def finish(self, pipeline, **keywords):
+        run_id = self.start(pipeline, **keywords)
+        self.wait(run_id)
+        return run_id
+
+    def until(self, condition):
+        with self.runs.changed:
+            assert self.runs.changed.wait_for(condition, SECONDS), "waited too long"
+
+    def wait(self, *run_ids):
+        self.until(lambda: all(self.runs.states[run_id] in FINISHED for run_id in run_ids))
+
+    def task(self, run_id, name):
+        (task,) = [task for task in self.runs.tasks(run_id) if task.display_name == name]
+        return task
+
+    def states(self, run_id):
+        return {task.display_name: task.state for task in self.runs.tasks(run_id)}
+
+    def log_file(self, run_id, name):
+        namespace = self.runs.jobs[run_id].namespace
+        return self.executor.log_file(namespace, run_id, self.task(run_id, name).task_id)
+
+    def said(self, run_id, name):
+        """What the task printed as JSON."""
+        lines = self.log_file(run_id, name).read_text().splitlines()
+        (line,) = [line for line in lines if line.startswith("said:")]
+        return json.loads(line.removeprefix("said:"))
+
+
+@pytest.fixture
+def kfp(tmp_path, request):
+    kfp = Kfp(tmp_path, *getattr(request, "param", ()))
+    yield kfp
+    kfp.close()
+
+
+class Lifeline:
+    """A pipe that a task's child holds open for as long as it lives."""
+
+    def __init__(self, folder):
+        self.path = str(folder / "lifeline")
+        os.mkfifo(self.path)
+        self.descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def holder(self):
+        """The process group of the child, once it holds the pipe."""
+        return int(self._read())
+
+    def released(self):
+        return self._read() == b""
+
+    def _read(self):
+        ready, _, _ = select.select([self.descriptor], [], [], SECONDS)
+        assert ready, "waited too long"
+        return os.read(self.descriptor, 100)
+
+
+@pytest.fixture
+def lifeline(tmp_path):
+    lifeline = Lifeline(tmp_path)
+    yield lifeline
+    os.close(lifeline.descriptor)
+
+
+@cache
+def compiled(pipeline):
+    """The pipeline's specification and its platform's, as the compiler writes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        compiler.Compiler().compile(pipeline, str(path))
+        documents = list(yaml.safe_load_all(path.read_text()))
+    return documents[0], documents[1] if len(documents) > 1 else {}
+
+
+# What the tasks do.
+
+component = partial(dsl.component, base_image="python:3.11")
+
+
+@component
+def say(
+    number: int,
+    share: float,
+    text: str,
+    flag: bool,
+    items: list,
+    options: dict,
+    nothing: Optional[str] = None,  # noqa: UP045
+    count: Optional[int] = None,  # noqa: UP045
+) -> int:
+    import json
+
+    print("said:" + json.dumps([number, share, text, flag, items, options, nothing, count]))
+    return number + 1
+
+
+@component
+def double(number: int) -> int:
+    return number * 2
+
+
+@component
+def save(number: int, saved: dsl.Output[dsl.Dataset]):
+    with open(saved.path, "w") as file:
+        file.write(str(number))
+
+
+@component
+def add_up(saved: dsl.Input[List[dsl.Dataset]]) -> int:  # noqa: UP006
+    import json
+
+    numbers = [int(open(one.path).read()) for one in saved]
+    print("said:" + json.dumps(numbers))
+    return sum(numbers)
+
+
+@component
+def fail(message: str):
+    print("about to fail")
+    raise ValueError(message)
+
+
+@component
+def conclude(status: dsl.PipelineTaskFinalStatus):
+    import json
+
+    print("said:" + json.dumps(status.state))
+
+
+@component
+def environment():
+    import json
+    import os
+
+    print("said:" + json.dumps(dict(os.environ, cwd=os.getcwd())))
+
+
+@component
+def hang(lifeline: str, deaf: bool = False):
+    import signal
+    import subprocess
+    import sys
+
+    if deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hold = "import os, sys, time; f = open(sys.argv[1], 'w'); f.write(str(os.getpgrp())); f.flush()"
+    subprocess.run([sys.executable, "-c", f"{hold}; time.sleep(600)", lifeline])
+
+
+@component
+def be_odd():
+    import subprocess
+    import sys
+
+    sys.stdout.buffer.write(b"\xff\xfe is no UTF-8\n")
+    sys.stdout.buffer.write(b"x" * 3_000_000 + b"\n")
+    sys.stdout.flush()
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+
+
+@component
+def kill_itself():
+    import os
+
+    os.kill(os.getpid(), 9)
+
+
+@component
+def leave():
+    raise SystemExit(3)
+
+
+@component
+def fail_once():
+    import pathlib
+
+    marker = pathlib.Path.home() / "tried"
+    if not marker.exists():
+        marker.touch()
+        raise OSError("not yet")
+
+
+@dsl.container_component
+def container():
+    return dsl.ContainerSpec(image="alpine", command=["echo", "hello"])
+
+
+@dsl.pipeline
+def inner(number: int) -> int:
+    return double(number=number).output
+
+
+@dsl.pipeline
+def everything(
+    number: int,
+    share: float = 0.5,
+    text: str = "python3 -c 'x'",
+    flag: bool = True,
+    items: list = [1, 2],  # noqa: B006
+    options: dict = {"a": "b"},  # noqa: B006
+    nothing: Optional[str] = None,  # noqa: UP045
+    count: Optional[int] = None,  # noqa: UP045
+):
+    with dsl.ExitHandler(conclude()):
+        said = say(
+            number=number,
+            share=share,
+            text=text,
+            flag=flag,
+            items=items,
+            options=options,
+            nothing=nothing,
+            count=count,
+        )
+        first = inner(number=said.output)
+        inner(number=first.output)
+        with dsl.If(text == "other"):
+            double(number=1)
+        with dsl.Else():
+            double(number=2)
+        with dsl.ParallelFor([10, 20, 30]) as item:
+            saved = save(number=item)
+        add_up(saved=dsl.Collected(saved.outputs["saved"]))
+        fail_once().set_retry(1, backoff_duration="0s")
+        dsl.importer(artifact_uri="/etc/hostname", artifact_class=dsl.Dataset)
+
+
+@dsl.pipeline
+def failing():
+    with dsl.ExitHandler(conclude()):
+        bad = fail(message="bad rate")
+        double(number=1).after(bad)
+
+
+@dsl.pipeline
+def wordless():
+    leave()
+
+
+@dsl.pipeline
+def killed():
+    kill_itself()
+
+
+@dsl.pipeline
+def odd():
+    be_odd()
+
+
+@dsl.pipeline
+def hanging(lifeline: str, deaf: bool = False):
+    double(number=1).after(hang(lifeline=lifeline, deaf=deaf))
+
+
+@dsl.pipeline
+def quick():
+    double(number=1)
+
+
+@dsl.pipeline
+def secretive(secret: str = "warehouse"):
+    task = environment().set_env_variable("OWN", "component's")
+    kubernetes.use_secret_as_env(task, secret, {"password": "PASSWORD"})
+    kubernetes.use_secret_as_env(task, "absent", {"password": "ABSENT"}, optional=True)
+
+
+@dsl.pipeline
+def with_container():
+    with dsl.ParallelFor([1, 2]):
+        container()
+
+
+@dsl.pipeline
+def with_volume():
+    kubernetes.use_secret_as_volume(double(number=1), "warehouse", "/secrets")
+
+
+# What they show.
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of a pipeline that has a bit of everything."""
+    kfp = Kfp(tmp_path_factory.mktemp("whole"))
+    kfp.run_id = kfp.finish(everything, number=3.0, options={"a": None})
+    yield kfp
+    kfp.close()
+
+
+def test_a_run_goes_from_pending_over_running_to_succeeded(whole):
+    assert whole.runs.errors[whole.run_id] == ""
+    assert whole.runs.histories[whole.run_id] == ["PENDING", "RUNNING", "SUCCEEDED"]
+
+
+def test_every_task_shows_with_a_name_of_its_own(whole):
+    skipped = {name for name, state in whole.states(whole.run_id).items() if state == "SKIPPED"}
+    assert skipped == {"double"}
+    assert set(whole.states(whole.run_id)) == {
+        *("say", "inner/double", "inner-2/double", "double", "double-2"),
+        *("save[0]", "save[1]", "save[2]", "add-up", "fail-once", "importer", "conclude"),
+    }
+    assert len(whole.runs.tasks(whole.run_id)) == 12
+
+
+def test_a_task_has_its_times_and_its_history(whole):
+    task = whole.task(whole.run_id, "say")
+    assert [change.state for change in task.state_history] == ["PENDING", "RUNNING", "SUCCEEDED"]
+    assert task.create_time < task.start_time < task.end_time
+
+
+def test_parameters_arrive_as_they_were_given_and_with_their_types(whole):
+    said = whole.said(whole.run_id, "say")
+    assert said == [3, 0.5, "python3 -c 'x'", True, [1, 2], {"a": None}, None, None]
+    assert isinstance(said[0], int)
+
+
+def test_each_iteration_of_a_loop_keeps_its_own_artifact(whole):
+    assert whole.said(whole.run_id, "add-up") == [10, 20, 30]
+
+
+def test_an_exit_handler_learns_how_it_went(whole):
+    assert whole.said(whole.run_id, "conclude") == "SUCCEEDED"
+
+
+def test_a_retried_task_logs_each_attempt(whole):
+    assert "OSError: not yet" in whole.log_file(whole.run_id, "fail-once").read_text()
+    assert whole.states(whole.run_id)["fail-once"] == "SUCCEEDED"
+
+
+def test_a_failing_task_fails_the_run_and_says_why(kfp):
+    run_id = kfp.finish(failing)
+    assert kfp.states(run_id) == {"fail": "FAILED", "double": "SKIPPED", "conclude": "SUCCEEDED"}
+    assert kfp.runs.states[run_id] == "FAILED"
+    assert kfp.runs.errors[run_id] == "Task 'fail' failed: ValueError: bad rate"
+    assert kfp.task(run_id, "fail").error.message == "ValueError: bad rate"
+    assert "about to fail" in kfp.log_file(run_id, "fail").read_text()
+    assert kfp.said(run_id, "conclude") == "FAILED"
+
+
+def test_a_task_that_ends_without_a_word_is_known_by_its_exit_code(kfp):
+    run_id = kfp.finish(wordless)
+    assert kfp.runs.errors[run_id] == "Task 'leave' failed: exit code 3"
+
+
+def test_a_killed_task_says_so(kfp):
+    run_id = kfp.finish(killed)
+    assert kfp.runs.errors[run_id].startswith("Task 'kill-itself' failed: killed by SIGKILL")
+
+
+def test_odd_output_is_kept_as_text_and_a_child_left_behind_holds_nothing_up(kfp):
+    run_id = kfp.finish(odd)
+    assert kfp.runs.states[run_id] == "SUCCEEDED"
+    log = kfp.log_file(run_id, "be-odd").read_text()
+    assert "\ufffd\ufffd is no UTF-8" in log
+    assert "x" * 3_000_000 in log
+
+
+def test_a_task_has_only_its_own_namespaces_secrets_and_none_of_ours(kfp, monkeypatch):
+    monkeypatch.setenv("MY_OWN_TOKEN", "the user's")
+    run_id = kfp.finish(secretive)
+    said = kfp.said(run_id, "environment")
+    namespace = kfp.folder / "namespaces" / "alice"
+    assert "MY_OWN_TOKEN" not in said and "ABSENT" not in said
+    assert (said["PASSWORD"], said["OWN"]) == ("alices-own", "component's")
+    assert (said["HOME"], said["KF_PIPELINES_ENDPOINT"]) == (
+        str(namespace),
+        "http://127.0.0.1:8888",
+    )
+    assert said["KF_PIPELINES_SA_TOKEN_PATH"] == str(kfp.folder / "tokens/alice/default-editor")
+    assert Path(said["cwd"]).is_relative_to(namespace / "runs" / run_id)
+    assert "alices-own" not in (namespace / "runs" / run_id / "run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        pytest.param("vault", "no secret 'vault' in namespace bob", id="secret"),
+        pytest.param("warehouse", "no 'password' in 'warehouse' in namespace bob", id="key"),
+    ],
+)
+def test_a_secret_that_the_namespace_lacks_is_named(kfp, secret, reason):
+    run_id = kfp.finish(secretive, namespace="bob", secret=secret)
+    assert kfp.runs.errors[run_id] == f"Task 'environment' failed: {reason}"
+    assert kfp.log_file(run_id, "environment").read_text() == f"{reason}\n"
+
+
+def test_what_needs_a_container_or_a_cluster_is_refused_in_a_sentence(kfp):
+    one, two = kfp.start(with_container), kfp.start(with_volume)
+    kfp.wait(one, two)
+    assert kfp.runs.errors[one].startswith("Task 'container' cannot run here: it is a container")
+    assert "a secret as a volume (kubernetes.use_secret_as_env works" in kfp.runs.errors[two]
+
+
+def test_packages_are_installed_for_their_task_alone(kfp, tmp_path):
+    wheel = make_wheel(tmp_path)
+
+    @component(packages_to_install=[wheel.as_uri()])
+    def use_package():
+        import json
+
+        import kfp
+        import only_here
+
+        print("said:" + json.dumps([only_here.__file__, kfp.__file__]))
+
+    @dsl.pipeline(name="with-packages")
+    def with_packages():
+        use_package()
+
+    run_id = kfp.finish(with_packages)
+    assert kfp.runs.errors[run_id] == ""
+    installed, shared = kfp.said(run_id, "use-package")
+    assert Path(installed).is_relative_to(kfp.folder)
+    assert not Path(shared).is_relative_to(kfp.folder)
+    check = subprocess.run([sys.executable, "-c", "import only_here"], capture_output=True)
+    assert check.returncode != 0
+
+
+def make_wheel(folder):
+    path = folder / "only_here-1.0-py3-none-any.whl"
+    info = "only_here-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("only_here.py", "")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: only-here\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def test_terminate_stops_every_process_of_the_run(kfp, lifeline):
+    run_id = kfp.start(hanging, lifeline=lifeline.path)
+    lifeline.holder()
+    kfp.call(kfp.executor.terminate, run_id)
+    kfp.wait(run_id)
+    assert lifeline.released()
+    assert (kfp.runs.states[run_id], kfp.runs.errors[run_id]) == ("FAILED", executor.TERMINATED)
+    assert kfp.states(run_id) == {"hang": "FAILED", "double": "SKIPPED"}
+
+
+def test_terminate_does_not_need_the_processes_to_obey(kfp, lifeline, monkeypatch):
+    monkeypatch.setattr(worker, "GRACE_SECONDS", 0.5)
+    run_id = kfp.start(hanging, lifeline=lifeline.path, deaf=True)
+    os.kill(lifeline.holder(), signal.SIGSTOP)
+    kfp.call(kfp.executor.terminate, run_id)
+    kfp.wait(run_id)
+    assert lifeline.released()
+    assert kfp.runs.errors[run_id] == executor.TERMINATED
+
+
+def test_a_killed_worker_leaves_a_failed_run_and_no_process(kfp, lifeline):
+    run_id = kfp.start(hanging, lifeline=lifeline.path)
+    os.kill(lifeline.holder(), signal.SIGKILL)
+    kfp.wait(run_id)
+    assert lifeline.released()
+    assert "process ended before the run did: killed by SIGKILL" in kfp.runs.errors[run_id]
+    assert kfp.states(run_id) == {"hang": "FAILED", "double": "SKIPPED"}
+
+
+def test_no_process_outlives_a_killed_server(tmp_path, lifeline):
+    server = subprocess.Popen([sys.executable, __file__, str(tmp_path / "data"), lifeline.path])
+    lifeline.holder()
+    server.kill()
+    server.wait()
+    assert lifeline.released()
+
+
+@one_at_once
+def test_only_so_many_runs_execute_at_once_and_the_namespaces_take_turns(kfp, lifeline):
+    first = kfp.start(hanging, lifeline=lifeline.path)
+    lifeline.holder()
+    queue = ["alice-1", "alice-2", "alice-3", "bob-1"]
+    for run_id in queue:
+        kfp.start(quick, run_id=run_id, namespace=run_id.split("-")[0])
+    assert [kfp.runs.states[run_id] for run_id in queue] == ["PENDING"] * 4
+    kfp.call(kfp.executor.terminate, "alice-2")
+    assert kfp.runs.histories["alice-2"] == ["PENDING", "FAILED"]
+    kfp.call(kfp.executor.terminate, first)
+    kfp.wait(first, *queue)
+    assert kfp.runs.finished == ["alice-2", first, "alice-1", "bob-1", "alice-3"]
+
+
+@one_at_once
+def test_closing_fails_what_was_executing_and_keeps_what_was_waiting(kfp, lifeline):
+    running = kfp.start(hanging, lifeline=lifeline.path)
+    lifeline.holder()
+    waiting = kfp.start(quick)
+    asyncio.run_coroutine_threadsafe(kfp.executor.close(), kfp.loop).result(SECONDS)
+    assert lifeline.released()
+    assert (kfp.runs.states[running], kfp.runs.errors[running]) == ("FAILED", executor.STOPPED)
+    assert kfp.runs.states[waiting] == "PENDING"
+
+
+def test_recovery_ends_what_was_executing_and_goes_on_with_what_was_waiting(kfp):
+    lost = kfp.add(quick, state="RUNNING")
+    canceling = kfp.add(quick, state="CANCELING")
+    waiting = kfp.add(quick)
+    kfp.call(kfp.executor.recover)
+    kfp.wait(waiting)
+    assert (kfp.runs.states[lost], kfp.runs.errors[lost]) == ("FAILED", executor.LOST)
+    assert kfp.runs.errors[canceling] == executor.TERMINATED
+    assert kfp.runs.states[waiting] == "SUCCEEDED"
+
+
+def test_another_kfp_is_named_with_the_cure(kfp, tmp_path, monkeypatch):
+    (tmp_path / "other" / "kfp").mkdir(parents=True)
+    (tmp_path / "other" / "kfp" / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
+    run_id = kfp.finish(quick)
+    assert "the local KFP needs kfp 2.17" in kfp.runs.errors[run_id]
+    assert "pip install 'jupyter-kfp-mt[local]'" in kfp.runs.errors[run_id]
+
+
+def test_the_server_does_not_import_kfp():
+    check = "import sys, jupyter_kfp_mt.local.executor; sys.exit('kfp' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_a_log_keeps_the_beginning_and_the_end_of_very_much_output(tmp_path):
+    script = "print('first'); [print('y' * 999) for _ in range(50_000)]; print('last')"
+    assert task_process.run_command([sys.executable, "-c", script], {}, tmp_path) == ""
+    log = (tmp_path / task_process.LOG_NAME).read_text()
+    assert log.startswith("first\n") and log.endswith("last\n")
+    assert "[This log holds 10 MB." in log
+    assert len(log) < task_process.MAX_LOG_BYTES + 200_000
+
+
+@pytest.mark.parametrize(
+    ("packages", "needless"),
+    [
+        pytest.param("'kfp==2.17.0' '--no-deps'", True, id="there"),
+        pytest.param("'none; python_version<\"3\"'", True, id="for another Python"),
+        pytest.param("'kfp==1.0'", False, id="another version"),
+        pytest.param("'kfp[all]==2.17.0'", False, id="extras"),
+        pytest.param("--index-url https://example.com 'kfp'", False, id="another index"),
+    ],
+)
+def test_an_install_is_left_out_only_if_all_of_it_is_there(packages, needless):
+    command = ["sh", "-c", f'python3 -m pip install --quiet {packages} && "$0" "$@"', "sh", "-ec"]
+    left = task_process.without_needless_install(command)
+    assert left == (["sh", "-ec"] if needless else command)
+
+
+if __name__ == "__main__":
+    Kfp(Path(sys.argv[1])).start(hanging, lifeline=sys.argv[2])

@@ -1,0 +1,223 @@
+"""Files that are uploaded to the local KFP, and those that are no pipelines."""
+
+import gzip
+import io
+import tarfile
+import time
+import zipfile
+
+import pytest
+import yaml
+
+API = "/apis/v2beta1"
+
+
+@pytest.fixture
+def send(local_kfp):
+    """Uploads one file to alice."""
+
+    def send(content, file_name="pipeline.yaml", who="alice/default-editor", **params):
+        return local_kfp.call(
+            "POST",
+            f"{API}/pipelines/upload",
+            who,
+            params={"namespace": "alice", **params},
+            files={"uploadfile": (file_name, content)},
+        )
+
+    return send
+
+
+def zipped(content, name="pipeline.yaml"):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("readme.txt", "not this")
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tarred(content, name="pipeline.yaml"):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def test_an_upload_makes_a_pipeline_and_its_first_version(local_kfp, upload, unique):
+    answer = upload(unique, display_name="An adder", description="adds")
+    assert answer.status_code == 200
+    pipeline = answer.json()
+    assert (pipeline["name"], pipeline["display_name"]) == (unique, "An adder")
+    assert (pipeline["namespace"], pipeline["description"]) == ("alice", "adds")
+    path = f"{API}/pipelines/{pipeline['pipeline_id']}"
+    (version,) = local_kfp.get(f"{path}/versions").json()["pipeline_versions"]
+    assert (version["name"], version["display_name"]) == (unique, "An adder")
+    assert version["pipeline_spec"]["pipelineInfo"]["name"] == "adder"
+    assert local_kfp.get(f"{path}/versions/{version['pipeline_version_id']}").json() == version
+
+
+def test_without_a_name_a_pipeline_has_that_of_its_file(send, adder, unique):
+    assert send(adder.read_bytes(), f"{unique}.yaml").json()["name"] == f"{unique}.yaml"
+
+
+def test_a_second_version_needs_a_name_of_its_own(upload, unique):
+    pipeline_id = upload(unique).json()["pipeline_id"]
+    again = upload(unique, path="upload_version", pipelineid=pipeline_id)
+    assert again.status_code == 409
+    assert again.json()["error_message"] == (
+        f"Failed to create a new pipeline version. The name {unique} already exist. "
+        "Specify a new name"
+    )
+    second = upload("second", path="upload_version", pipelineid=pipeline_id)
+    assert (second.status_code, second.json()["name"]) == (200, "second")
+
+
+def test_a_name_is_taken_in_its_namespace_only(upload, unique):
+    assert upload(unique).status_code == 200
+    taken = upload(unique)
+    assert taken.status_code == 409
+    assert taken.json()["error_message"] == (
+        f"Failed to create a new pipeline. The name {unique} already exists. "
+        "Please specify a new name"
+    )
+    assert upload(unique, "bob", "bob/default-editor").status_code == 200
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_archives_are_unpacked(send, adder, unique, pack):
+    answer = send(pack(adder.read_bytes()), "adder.archive", name=unique)
+    assert (answer.status_code, answer.json()["name"]) == (200, unique)
+
+
+def test_a_platform_document_belongs_to_the_pipeline(local_kfp, send, adder, unique):
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {}}}}}
+    content = adder.read_text() + "\n---\n" + yaml.safe_dump(platform)
+    pipeline_id = send(content, name=unique).json()["pipeline_id"]
+    listed = local_kfp.get(f"{API}/pipelines/{pipeline_id}/versions").json()
+    (version,) = listed["pipeline_versions"]
+    assert version["pipeline_spec"]["platform_spec"] == platform
+
+
+@pytest.mark.parametrize(
+    ("namespace", "who", "status", "message"),
+    [
+        pytest.param("alice", "", 401, "User identity is empty", id="nobody"),
+        pytest.param("alice", "bob/default-editor", 403, "Verb:create", id="viewer"),
+        pytest.param(
+            "", "alice/default-editor", 403, "Namespace:kubeflow,Verb:create", id="shared"
+        ),
+        pytest.param("", "", 401, "User identity is empty", id="nobody, shared"),
+        pytest.param("n" * 64, "", 400, "Pipeline.Namespace length cannot exceed 63", id="long"),
+    ],
+)
+def test_an_upload_that_is_not_allowed_says_why(upload, unique, namespace, who, status, message):
+    answer = upload(unique, namespace, who)
+    assert answer.status_code == status
+    assert message in answer.json()["error_message"]
+    assert "goroutine" not in answer.json()["error_details"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "The file is empty", id="empty"),
+        pytest.param(b"# only a comment\n", "The file is empty", id="comment"),
+        pytest.param(b"\x00\xff\xfe", "binary data", id="binary"),
+        pytest.param(b"a: [", "The file is not YAML", id="cut off"),
+        pytest.param(b"a: b: c", "(line 1)", id="line"),
+        pytest.param(b"hello", "but plain text", id="text"),
+        pytest.param(b"- 1", "but a YAML list", id="list"),
+        pytest.param(
+            b"import kfp\n\ndef f():\n    pass\n", "The file is Python source", id="python"
+        ),
+        pytest.param(
+            b"apiVersion: argoproj.io/v1alpha1\nkind: Workflow\n", "but an Argo Workflow", id="argo"
+        ),
+        pytest.param(b"apiVersion: v1\nkind: Pod\n", "a Kubernetes object of kind Pod", id="pod"),
+        pytest.param(b"implementation: {}\nname: x\n", "a component definition", id="component"),
+        pytest.param(b'{"cells": [], "nbformat": 4}', "a Jupyter notebook", id="notebook"),
+        pytest.param(b"platforms: {kubernetes: {}}", "without the pipeline", id="platform"),
+        pytest.param(b"[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param(b"- " * 100_000, "nested too deeply", id="deep list"),
+        pytest.param(b"{" + b"? {" * 100_000, "nested too deeply", id="deep keys"),
+        pytest.param(b"PK\x03\x04 and more", "not a readable archive", id="broken zip"),
+        pytest.param(b"\x1f\x8b\x08 and more", "not a readable archive", id="broken tar"),
+        pytest.param(zipped(b"a", "a.py"), "Expecting a pipeline.yaml", id="zip without"),
+        pytest.param(tarred(b"a", "../../etc/passwd"), "Expecting a pipeline.yaml", id="path"),
+        pytest.param(zipped(bytes(40 << 20)), "unpacks to more than", id="zip bomb"),
+        pytest.param(gzip.compress(bytes(40 << 20)), "unpacks to more than", id="gzip bomb"),
+        pytest.param(b"x" * ((32 << 20) + 1), "File size too large", id="large"),
+    ],
+)
+def test_a_file_that_is_no_pipeline_is_refused_with_what_it_is(send, content, message):
+    answer = send(content)
+    assert answer.status_code == 400
+    assert message in answer.json()["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            lambda spec: spec | {"schemaVersion": "2.0.0"},
+            "KFP only supports schema version 2.1.0, but the pipeline spec has version 2.0.0",
+            id="version",
+        ),
+        pytest.param(lambda spec: spec | {"root": None}, "not valid", id="root"),
+        pytest.param(
+            lambda spec: spec | {"deploymentSpec": 5}, "$.deploymentSpec", id="deployment"
+        ),
+        pytest.param(lambda spec: spec | {"pipelineInfo": {}}, "`name`", id="no name"),
+        pytest.param(
+            lambda spec: spec | {"pipelineInfo": {"name": "My Pipeline"}},
+            "pipeline's name must contain only lowercase alphanumeric characters or '-' "
+            "and must start with alphanumeric characters",
+            id="name",
+        ),
+        pytest.param(
+            lambda spec: spec | {"root": {"dag": {}, "inputDefinitions": {"parameters": [1]}}},
+            "$.root.inputDefinitions.parameters",
+            id="parameters",
+        ),
+    ],
+)
+def test_a_damaged_pipeline_is_refused_with_the_place(send, adder, change, message):
+    damaged = change(yaml.safe_load(adder.read_text()))
+    answer = send(yaml.safe_dump(damaged))
+    assert answer.status_code == 400
+    assert message in answer.json()["error_message"]
+
+
+def test_two_pipelines_in_one_file_are_refused(send, adder):
+    answer = send(adder.read_text() + "\n---\n" + adder.read_text())
+    assert answer.json()["error_message"] == "multiple pipeline specs provided"
+
+
+def test_aliases_that_unfold_to_billions_are_refused_soon(local_kfp, send):
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    started = time.monotonic()
+    answer = send("\n".join(lines))
+    assert "unfold to too much" in answer.json()["error_message"]
+    assert time.monotonic() - started < 20
+
+
+def test_a_form_without_a_file_is_refused(local_kfp):
+    answer = local_kfp.post(f"{API}/pipelines/upload")
+    assert answer.status_code == 400
+    assert "Failed to read pipeline from file" in answer.json()["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("pipeline_id", "status", "message"),
+    [
+        pytest.param("", 400, "The pipeline is missing", id="none"),
+        pytest.param("x", 404, "Pipeline x not found", id="unknown"),
+    ],
+)
+def test_a_version_needs_its_pipeline(upload, pipeline_id, status, message):
+    answer = upload("v", path="upload_version", pipelineid=pipeline_id)
+    assert answer.status_code == status
+    assert message in answer.json()["error_message"]
