@@ -1,0 +1,568 @@
+"""The Kubeflow Pipelines REST API (v2beta1) as typed calls."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+
+from . import explain, models, pipeline_files
+from .credentials import Credentials
+from .errors import BadRequest, Conflict, KfpError, Misconfigured, NotFound, RunFailed, Unreachable
+from .models import Experiment, Health, Page, Pipeline, PipelineVersion, Run, Value
+
+T = TypeVar("T", bound=Value)
+
+API = "/apis/v2beta1/"
+CONNECT_SECONDS = 2.5
+READ_SECONDS = 30.0
+LONGEST_PAGE = 200  # the API server's own limit
+LOG_LINES = 50
+
+
+class Client:
+    """KFP at `endpoint`, as the identity of `credentials`, in `namespace` unless a call says else.
+
+    Every method raises a `KfpError`: `Unreachable` without an answer, else the subclass of
+    `Refused` that says what KFP said.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        credentials: Credentials | None = None,
+        namespace: str = "",
+        health: Health | None = None,
+    ) -> None:
+        self.endpoint = checked_endpoint(endpoint)
+        self.credentials = credentials or Credentials()
+        self.namespace = namespace
+        self._health = health
+        self._session = _session(self.endpoint)
+
+    def __repr__(self) -> str:
+        return f"Client({self.endpoint!r}, namespace={self.namespace!r})"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    # --- the server -------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """What `healthz` says, asked once: it answers without identity, in 3 seconds or not."""
+        if self._health is None:
+            answer = self._request("GET", "healthz", f"reach {self.endpoint}", read=CONNECT_SECONDS)
+            self._health = _decode(answer, Health, self.endpoint)
+        return self._health
+
+    # --- experiments ------------------------------------------------------------------------
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        return self._get("experiments/" + _part(experiment_id), Experiment)
+
+    def experiments(self, namespace: str = "") -> Iterator[Experiment]:
+        """All experiments of a namespace, newest first."""
+        return self._all(lambda token: self.experiment_page(namespace, LONGEST_PAGE, token))
+
+    def experiment_page(
+        self, namespace: str = "", page_size: int = 20, page_token: str = ""
+    ) -> Page[Experiment]:
+        """One page of the experiments of a namespace, newest first."""
+        query = _list_query(page_size, page_token)
+        return self._page("experiments", Experiment, namespace, query)
+
+    def create_experiment(
+        self, name: str, namespace: str = "", description: str = "", asked: str = ""
+    ) -> Experiment:
+        """A new experiment. Raises `Conflict` where the namespace has one of that name.
+
+        `asked`: what it is wanted for, in the words of an error.
+        """
+        body = {"display_name": name, "namespace": self._namespace(namespace)}
+        if description:
+            body["description"] = description
+        return self._post("experiments", Experiment, asked or f"create experiment {name}", body)
+
+    def ensure_experiment(self, name: str, namespace: str = "", asked: str = "") -> Experiment:
+        """The experiment of that name in a namespace, created if there is none."""
+        asked = asked or f"create experiment {name}"
+        found = self._experiments_named(name, namespace, asked)
+        try:
+            return found[0] if found else self.create_experiment(name, namespace, asked=asked)
+        except Conflict:  # somebody else created it just now
+            return self._experiments_named(name, namespace, asked)[0]
+
+    def experiment_named(self, name: str, namespace: str = "") -> Experiment:
+        """A namespace's experiment by its name. Raises `NotFound`."""
+        found = self._experiments_named(name, namespace, f"find experiment {name}")
+        if not found:
+            raise NotFound(
+                f"No experiment {name} in namespace {self._namespace(namespace)}.",
+                cure="%kfp experiments lists them.",
+            )
+        return found[0]
+
+    def _experiments_named(self, name: str, namespace: str, asked: str) -> list[Experiment]:
+        query = _list_query(1, "", filter=_equals("display_name", name))
+        return self._page("experiments", Experiment, namespace, query, asked).items
+
+    # --- pipelines --------------------------------------------------------------------------
+
+    def pipeline(self, pipeline_id: str) -> Pipeline:
+        return self._get("pipelines/" + _part(pipeline_id), Pipeline)
+
+    def pipeline_named(self, name: str, namespace: str = "") -> Pipeline:
+        """A namespace's pipeline by its name. Raises `NotFound`."""
+        where = self._namespace(namespace)
+        query = _list_query(1, "", filter=_equals("name", name))
+        found = self._page("pipelines", Pipeline, where, query)
+        if not len(found):
+            raise NotFound(
+                f"No pipeline {name} in namespace {where}.",
+                cure="%kfp pipelines lists them; %kfp upload FILE adds one.",
+            )
+        return found[0]
+
+    def pipelines(self, namespace: str = "") -> Iterator[Pipeline]:
+        """All pipelines of a namespace, newest first; those shared with everyone are not in it."""
+        return self._all(lambda token: self.pipeline_page(namespace, LONGEST_PAGE, token))
+
+    def pipeline_page(
+        self, namespace: str = "", page_size: int = 20, page_token: str = ""
+    ) -> Page[Pipeline]:
+        """One page of the pipelines of a namespace, newest first."""
+        query = _list_query(page_size, page_token)
+        return self._page("pipelines", Pipeline, namespace, query)
+
+    def versions(self, pipeline_id: str) -> Iterator[PipelineVersion]:
+        """All versions of a pipeline, newest first."""
+        return self._all(lambda token: self._version_page(pipeline_id, LONGEST_PAGE, token))
+
+    def latest_version(self, pipeline_id: str) -> PipelineVersion:
+        """The newest version of a pipeline. Raises `NotFound` where it has none."""
+        page = self._version_page(pipeline_id, 1, "")
+        if not len(page):
+            raise NotFound(f"Pipeline {pipeline_id} has no version that could run.")
+        return page[0]
+
+    def upload_pipeline(
+        self, file: str | Path, name: str = "", namespace: str = "", description: str = ""
+    ) -> PipelineVersion:
+        """Upload a compiled pipeline: a new one, or the next version of the one of that name.
+
+        Raises `NotAPipeline` for a file that is none.
+        """
+        path = Path(file).expanduser()
+        name = name or pipeline_files.read(path).name
+        where = self._namespace(namespace)
+        query = _list_query(1, "", filter=_equals("name", name))
+        found = self._page("pipelines", Pipeline, where, query)
+        if len(found):
+            return self._upload_version(path, found[0], description)
+        query = {"name": name, "namespace": where, "description": description}
+        answer = self._upload("pipelines/upload", path, query, f"upload {path.name} to {where}")
+        return self.latest_version(_decode(answer, Pipeline, self.endpoint).pipeline_id)
+
+    # --- runs -------------------------------------------------------------------------------
+
+    def run(self, run_id: str) -> Run:
+        return self._get("runs/" + _part(run_id), Run)
+
+    def runs(self, namespace: str = "", experiment_id: str = "", state: str = "") -> Iterator[Run]:
+        """All runs of a namespace, or of one experiment, newest first."""
+        return self._all(
+            lambda token: self.run_page(namespace, experiment_id, state, LONGEST_PAGE, token)
+        )
+
+    def run_page(
+        self,
+        namespace: str = "",
+        experiment_id: str = "",
+        state: str = "",
+        page_size: int = 20,
+        page_token: str = "",
+    ) -> Page[Run]:
+        """One page of runs, newest first: one request."""
+        query = _list_query(page_size, page_token, filter=_equals("state", state) if state else "")
+        if experiment_id:
+            query["experiment_id"] = experiment_id
+        return self._page("runs", Run, namespace, query)
+
+    def find_run(self, text: str, namespace: str = "") -> Run:
+        """The run that a person means by its id, the start of its id, or its name.
+
+        Raises `NotFound` for none, `BadRequest` for several. The start of an id is looked for among
+        the newest 200 runs.
+        """
+        if _is_id(text):
+            return self.run(text)
+        page = self.run_page(namespace, page_size=LONGEST_PAGE)
+        found = [run for run in page if run.run_id.startswith(text) or run.display_name == text]
+        if not found:
+            query = _list_query(2, "", filter=_equals("display_name", text))
+            found = self._page("runs", Run, namespace, query).items
+        if not found:
+            raise NotFound(
+                f"No run {text} in namespace {self._namespace(namespace)}.",
+                cure="%kfp runs lists them.",
+            )
+        if len(found) > 1:
+            ids = ", ".join(run.run_id[:8] for run in found[:5])
+            raise BadRequest(
+                f"{len(found)} runs answer to {text}: {ids}.", cure="Name one by its id."
+            )
+        return self.run(found[0].run_id)
+
+    def start_run(
+        self,
+        pipeline: str | Path | PipelineSource,
+        parameters: dict[str, Any] | None = None,
+        experiment: str = "Default",
+        name: str = "",
+        namespace: str = "",
+    ) -> Run:
+        """Run a pipeline: a compiled file, or one uploaded to the namespace, by name or id.
+
+        The experiment is created if there is none of that name. Raises `BadRequest` for parameters
+        that the pipeline does not take, before anything is created.
+        """
+        source = (
+            pipeline
+            if isinstance(pipeline, PipelineSource)
+            else self.pipeline_source(pipeline, namespace)
+        )
+        source.check(parameters or {})
+        where = self._namespace(namespace)
+        asked = f"start {source.name} in {where}"
+        body = {
+            "display_name": name or f"{source.name} {datetime.now():%Y-%m-%d %H-%M-%S}",
+            "experiment_id": self.ensure_experiment(experiment, where, asked).experiment_id,
+            "runtime_config": {"parameters": parameters or {}},
+            **source.reference,
+        }
+        return self._post("runs", Run, asked, body)
+
+    def pipeline_source(self, pipeline: str | Path, namespace: str = "") -> PipelineSource:
+        """What to run: the compiled file of that name, else the uploaded pipeline."""
+        path = Path(pipeline).expanduser()
+        if isinstance(pipeline, Path) or path.suffix or path.exists():
+            return PipelineSource.from_file(pipeline_files.read(path))
+        found = self.pipeline(str(pipeline)) if _is_id(str(pipeline)) else None
+        found = found or self.pipeline_named(str(pipeline), namespace)
+        return PipelineSource.from_version(found, self.latest_version(found.pipeline_id))
+
+    def terminate(self, run_id: str) -> None:
+        """Stop a run. It ends FAILED; KFP has no other word for it."""
+        self._request("POST", f"runs/{_part(run_id)}:terminate", f"terminate run {run_id}")
+
+    def watch(self, run_id: str) -> Iterator[Run]:
+        """The run as it is now, again and again until it has finished.
+
+        Asks twice a second at first, then less often while nothing changes, up to every 5 seconds.
+        """
+        pause, before = 0.5, None
+        while True:
+            run = self.run(run_id)
+            yield run
+            if run.finished:
+                return
+            pause = 0.5 if run != before else min(pause * 1.2, 5.0)
+            before = run
+            time.sleep(pause)
+
+    def wait(self, run_id: str) -> Run:
+        """Wait until a run has finished. Raises `RunFailed`, with the failed task's last lines."""
+        *_, run = self.watch(run_id)
+        self.raise_for_failure(run)
+        return run
+
+    def raise_for_failure(self, run: Run) -> None:
+        """Raises `RunFailed` for a run that failed: which task, why, and its last 50 log lines."""
+        if run.state not in ("FAILED", "CANCELED"):
+            return
+        reason = run.error.message if run.error else "KFP gives no reason."
+        failed = next((task for task in run.tasks if task.state == "FAILED"), None)
+        raise RunFailed(
+            f"Run {run.display_name} ({run.run_id[:8]}) {run.state.lower()}: {reason}",
+            cause=self._log_tail(failed) if failed else "",
+        )
+
+    def log(self, run_id: str, task_id: str) -> str:
+        """What a task has written so far."""
+        path = f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(task_id)}/log"
+        return self._request("GET", path, f"read the log of task {task_id}").decode(
+            "utf-8", "replace"
+        )
+
+    def _log_tail(self, task: models.Task) -> str:
+        try:
+            lines = self.log(task.run_id, task.task_id).rstrip().splitlines()[-LOG_LINES:]
+        except KfpError as error:
+            return f"The log of task {task.display_name} cannot be read: {error.message}"
+        return "\n".join([f"The last lines of task {task.display_name}:", *lines]) if lines else ""
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def _namespace(self, namespace: str) -> str:
+        """The namespace to send; none to a KFP that serves a single user."""
+        if not self.health().multi_user:
+            return ""
+        namespace = namespace or self.namespace
+        if not namespace:
+            raise Misconfigured(
+                "No namespace is chosen.",
+                cure="Choose one with %kfp ns NAME, c.Kfp.namespace or KFP_MT_NAMESPACE.",
+            )
+        return namespace
+
+    def _version_page(
+        self, pipeline_id: str, page_size: int, page_token: str
+    ) -> Page[PipelineVersion]:
+        path = f"pipelines/{_part(pipeline_id)}/versions"
+        return self._list(path, PipelineVersion, _list_query(page_size, page_token), f"list {path}")
+
+    def _upload_version(self, path: Path, pipeline: Pipeline, description: str) -> PipelineVersion:
+        query = {
+            "name": f"{pipeline.name} {datetime.now():%Y-%m-%d %H-%M-%S.%f}",
+            "pipelineid": pipeline.pipeline_id,
+            "description": description,
+        }
+        asked = f"upload {path.name} as a version of {pipeline.name}"
+        answer = self._upload("pipelines/upload_version", path, query, asked)
+        version: PipelineVersion = _decode(answer, PipelineVersion, self.endpoint)
+        return version
+
+    def _upload(self, path: str, file: Path, query: dict[str, str], asked: str) -> bytes:
+        query = {key: value for key, value in query.items() if value}
+        with file.open("rb") as content:
+            files = {"uploadfile": (file.name, content.read())}
+        return self._request("POST", path, asked, params=query, files=files)
+
+    def _all(self, page_of: Any) -> Iterator[Any]:
+        token = ""
+        while True:
+            page = page_of(token)
+            yield from page
+            token = page.next_page_token
+            if not token:
+                return
+
+    def _page(
+        self, noun: str, kind: type[T], namespace: str, query: dict[str, str], asked: str = ""
+    ) -> Page[T]:
+        where = self._namespace(namespace)
+        asked = asked or (f"list {noun} in {where}" if where else f"list {noun}")
+        page = self._list(noun, kind, {**query, "namespace": where} if where else query, asked)
+        return msgspec.structs.replace(page, namespace=where)
+
+    def _list(self, path: str, kind: type[T], query: dict[str, str], asked: str) -> Page[T]:
+        answer = self._request("GET", path, asked, params=query)
+        noun = path.rpartition("/")[2]
+        key = {"versions": "pipeline_versions"}.get(noun, noun)
+        wire = _decode(answer, dict[str, msgspec.Raw], self.endpoint)
+        raw = wire.get(key)
+        return Page(
+            kind=kind,
+            items=_decode(bytes(raw), list[kind], self.endpoint) if raw else [],  # type: ignore[valid-type]
+            total_size=msgspec.json.decode(wire.get("total_size", b"0")),
+            next_page_token=msgspec.json.decode(wire.get("next_page_token", b'""')),
+        )
+
+    def _get(self, path: str, kind: type[T]) -> T:
+        asked = "find " + path.replace("/", " ").replace("s ", " ", 1)
+        found: T = _decode(self._request("GET", path, asked), kind, self.endpoint)
+        return found
+
+    def _post(self, path: str, kind: type[T], asked: str, body: dict[str, Any]) -> T:
+        headers = {"Content-Type": "application/json"}
+        answer = self._request("POST", path, asked, data=msgspec.json.encode(body), headers=headers)
+        created: T = _decode(answer, kind, self.endpoint)
+        return created
+
+    def forward(
+        self, method: str, path: str, params: Any = None, body: bytes = b"", content_type: str = ""
+    ) -> requests.Response:
+        """Send somebody's request as this identity: the answer as it came, whatever its status.
+
+        A 401 is asked again where the token has been replaced meanwhile: nothing was done for the
+        old one. Raises `Unreachable`.
+        """
+        asked = f"{method} {path}"
+        headers = {"Content-Type": content_type} if content_type else {}
+        arguments = {"params": params, "data": body or None, "headers": headers}
+        return self._send(method, path, asked, READ_SECONDS, arguments)
+
+    def _request(
+        self, method: str, path: str, asked: str, read: float = READ_SECONDS, **kwargs: Any
+    ) -> bytes:
+        """The one door to the network: every failure leaves it as a `KfpError`."""
+        path = path if path.startswith("/") else API + path
+        response = self._send(method, path, asked, read, kwargs)
+        if response.status_code >= 300:
+            local = self._health is not None and self._health.local
+            raise explain.refusal(response.status_code, response.content, asked, local)
+        return response.content
+
+    def _send(
+        self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
+    ) -> requests.Response:
+        response = self._send_once(method, path, asked, read, kwargs)
+        if response.status_code == 401 and self.credentials.renewed():
+            response = self._send_once(method, path, asked, read, kwargs)
+        return response
+
+    def _send_once(
+        self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
+    ) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                self.endpoint + path,
+                auth=self.credentials,
+                timeout=(CONNECT_SECONDS, read),
+                allow_redirects=False,
+                **kwargs,
+            )
+        except requests.RequestException as error:
+            raise unreachable(self.endpoint, asked, error) from None
+
+
+class PipelineSource(msgspec.Struct, frozen=True):
+    """What a run is to run: a name for it, the parameters it takes, and how the API names it."""
+
+    name: str
+    accepted: dict[str, dict[str, Any]]
+    reference: dict[str, Any]
+
+    @classmethod
+    def from_file(cls, file: pipeline_files.PipelineFile) -> PipelineSource:
+        spec: dict[str, Any] = file.pipeline_spec
+        if file.platform_spec:
+            spec = {"pipeline_spec": file.pipeline_spec, "platform_spec": file.platform_spec}
+        accepted = pipeline_files.definitions(file.pipeline_spec)
+        return cls(file.name, accepted, {"pipeline_spec": spec})
+
+    @classmethod
+    def from_version(cls, pipeline: Pipeline, version: PipelineVersion) -> PipelineSource:
+        reference = {
+            "pipeline_id": version.pipeline_id,
+            "pipeline_version_id": version.pipeline_version_id,
+        }
+        accepted = pipeline_files.definitions(version.pipeline_spec)
+        name = pipeline.name or pipeline.display_name
+        return cls(name, accepted, {"pipeline_version_reference": reference})
+
+    def parse(self, texts: dict[str, str]) -> dict[str, Any]:
+        """What a person typed, as the values it takes."""
+        return pipeline_files.parse_parameters(texts, self.accepted, self.name)
+
+    def check(self, values: dict[str, Any]) -> None:
+        """Raises `BadRequest` for values it does not take."""
+        pipeline_files.check_parameters(values, self.accepted, self.name)
+
+
+def checked_endpoint(endpoint: str) -> str:
+    """An endpoint without its trailing slash. Raises `Misconfigured` for no http address."""
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Misconfigured(
+            f"The endpoint {endpoint!r} is not an address of KFP.",
+            cure="Give it with its scheme, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+        )
+    if parts.username or parts.password:
+        raise Misconfigured(
+            "The endpoint holds a user name or password; configure credentials instead."
+        )
+    return endpoint.rstrip("/")
+
+
+def unreachable(endpoint: str, asked: str, error: Exception) -> Unreachable:
+    """Why there was no answer, in one sentence."""
+    if isinstance(error, requests.exceptions.SSLError):
+        reason = "its certificate is not trusted"
+    elif isinstance(error, requests.Timeout):
+        reason = "it did not answer in time"
+    else:
+        reason = _innermost(error)
+    return Unreachable(
+        f"Cannot {asked}: no answer from {endpoint} ({reason}).",
+        cure="c.Kfp.endpoint or KF_PIPELINES_ENDPOINT names the address: does KFP run there?",
+    )
+
+
+def _innermost(error: Exception) -> str:
+    text = str(error)
+    for sign, reason in (
+        ("Connection refused", "connection refused"),
+        ("Name or service not known", "no such host"),
+        ("Failed to resolve", "no such host"),
+        ("Connection reset", "connection reset"),
+        ("Connection aborted", "connection closed"),
+        ("unreachable", "network unreachable"),
+    ):
+        if sign in text:
+            return reason
+    return type(error).__name__
+
+
+def _session(endpoint: str) -> requests.Session:
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # keep none
+    # Never a proxy for this machine itself: it would be handed the token.
+    session.trust_env = not is_loopback(urlsplit(endpoint).hostname or "")
+    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Unreachable(
+            f"{endpoint} answered, but not as KFP does.",
+            cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+        ) from None
+
+
+def _list_query(page_size: int, page_token: str, filter: str = "") -> dict[str, str]:
+    # With a page token the server knows the order and the filter from the token.
+    query = {"page_size": str(page_size)}
+    if page_token:
+        return {**query, "page_token": page_token}
+    query["sort_by"] = "created_at desc"
+    return {**query, "filter": filter} if filter else query
+
+
+def _equals(key: str, value: str) -> str:
+    predicate = {"operation": "EQUALS", "key": key, "string_value": value}
+    # The server unescapes the filter once more than HTTP does (list_request_util.go).
+    return quote(msgspec.json.encode({"predicates": [predicate]}))
+
+
+def _part(text: str) -> str:
+    """One segment of a path."""
+    return quote(text, safe="")
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 36 and text.count("-") == 4

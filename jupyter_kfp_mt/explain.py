@@ -1,0 +1,153 @@
+"""What the refusals of KFP, Istio and Kubernetes mean, and what mends them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import msgspec
+
+from .errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    KfpError,
+    NotFound,
+    Refused,
+    Unauthenticated,
+    Unreachable,
+)
+
+# The text with which the API server denies a SubjectAccessReview.
+_DENIED = re.compile(
+    r"User '(?P<user>[^']*)' is not authorized with reason: .*?"
+    r"Namespace:(?P<namespace>[^,]*),Verb:(?P<verb>[^,]*),Group:[^,]*,Version:[^,]*,"
+    r"Resource:(?P<resource>[^,]*),"
+)
+_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
+_VIEW_VERBS = {"get", "list", "readArtifact"}
+_READING = {"list", "find", "read", "reach", "GET"}
+
+GET_TOKEN = (
+    "In a Kubeflow notebook: tick 'Allow access to Kubeflow Pipelines' (PodDefault "
+    "access-ml-pipeline) for this notebook and restart it; elsewhere set "
+    "KF_PIPELINES_SA_TOKEN_PATH to a token file for audience pipelines.kubeflow.org."
+)
+
+
+def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpError:
+    """The error for an answer of `status` >= 300 to what was `asked` ("list runs in alice").
+
+    `local`: the answer is the local KFP's, where a cure is a line in the profiles file.
+    """
+    text = server_text(body)
+    if 300 <= status < 400 or _is_html(body):
+        return Unreachable(
+            f"Cannot {asked}: what answered is not KFP (HTTP {status}, a web page or a redirect).",
+            cause="Usually a login page stands before the endpoint.",
+            cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+            server_text=text,
+        )
+    denied = _DENIED.search(text)
+    if denied:
+        return _denied(denied, asked, local, text)
+    if "RBAC: access denied" in text:
+        return _istio(asked, text)
+    if status == 401:
+        return _unauthenticated(body, asked, text)
+    classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
+    return classes.get(status, Refused)(
+        f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text
+    )
+
+
+def server_text(body: bytes) -> str:
+    """The server's own words for a person (details, else message, else error), or the body.
+
+    The order is that of the API server's error bodies since 2.0; for an internal error the details
+    say nothing and the message does.
+    """
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body[:1000].decode("utf-8", "replace").strip()
+    if not isinstance(answer, dict):
+        return ""
+    details = answer.get("details") or [{}]
+    said = _message(details[0]) if isinstance(details, list) else ""
+    if said in ("", "Internal Server Error"):
+        said = _message(answer) or said
+    return said
+
+
+def _message(answer: Any) -> str:
+    if not isinstance(answer, dict):
+        return ""
+    found = next(
+        (answer[key] for key in ("message", "error", "error_message") if answer.get(key)), ""
+    )
+    return str(found)
+
+
+def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbidden:
+    user, namespace, verb, resource = denied.group("user", "namespace", "verb", "resource")
+    # Starting a run begins with a look at the experiments: what was asked for decides.
+    role = "view" if verb in _VIEW_VERBS and asked.split()[0] in _READING else "edit"
+    return Forbidden(
+        f"Cannot {asked}: {user} may not {verb} {resource} in namespace {namespace}.",
+        cause=f"It has no role there that allows it; it takes {role}.",
+        cure=_grant_locally(user, namespace, role)
+        if local
+        else f"An administrator of {namespace} can allow it:\n{_grant(user, namespace, role)}",
+        server_text=text,
+    )
+
+
+def _grant(user: str, namespace: str, role: str) -> str:
+    account = _SERVICE_ACCOUNT.fullmatch(user)
+    who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
+    name = "kfp-" + re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-") + "-" + role
+    words = ["kubectl", "create", "rolebinding", name, "-n", namespace]
+    words += [f"--clusterrole=kubeflow-pipelines-{role}", who]
+    return shlex.join(words)
+
+
+def _grant_locally(user: str, namespace: str, role: str) -> str:
+    return (
+        f"Whoever runs this local KFP can allow it, with a line in its profiles file:\n"
+        f"- namespace: {namespace}\n"
+        f"  contributors: {{{msgspec.json.encode(user).decode()}: {role}}}"
+    )
+
+
+def _istio(asked: str, text: str) -> Forbidden:
+    return Forbidden(
+        f"Cannot {asked}: Istio refused it before KFP saw it (RBAC: access denied).",
+        cause="The notebook pod has no sidecar, or an AuthorizationPolicy does not let it in.",
+        cure="Ask the cluster's administrator about AuthorizationPolicy ml-pipeline in namespace "
+        "kubeflow: since Kubeflow 1.9 it lets in requests without a kubeflow-userid header.",
+        server_text=text,
+    )
+
+
+def _unauthenticated(body: bytes, asked: str, text: str) -> Unauthenticated:
+    whole = body.decode("utf-8", "replace")
+    if "audience" in whole:
+        cause = "The token is for another audience."
+    elif "expired" in whole:
+        cause = "The token has expired."
+    elif "Authenticated is false" in whole:
+        cause = "KFP does not accept the token: it has expired, or it is not from this cluster."
+    else:
+        cause = "No token was sent, or none that KFP could read."
+    return Unauthenticated(
+        f"Cannot {asked}: KFP does not know who is asking.",
+        cause=cause,
+        cure=GET_TOKEN,
+        server_text=text,
+    )
+
+
+def _is_html(body: bytes) -> bool:
+    return body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))

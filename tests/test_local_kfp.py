@@ -1,0 +1,75 @@
+"""Finding, starting and sharing the local KFP of a data folder."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import wait_until
+
+from jupyter_kfp_mt import errors, local_kfp
+from jupyter_kfp_mt.local_kfp import Lease
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "data"
+
+
+def test_users_of_one_folder_share_one_server_which_stops_after_the_last(folder, profiles):
+    with ThreadPoolExecutor(3) as threads:
+        leases = list(threads.map(lambda _: Lease(folder, str(profiles)), range(3)))
+    servers = {(lease.kfp.endpoint, lease.kfp.pid) for lease in leases}
+    assert len(servers) == 1
+    for lease in leases[:2]:
+        lease.close()
+    assert local_kfp.running(folder).namespaces == ["alice", "bob"]
+    leases[2].close()
+    wait_until(lambda: local_kfp.running(folder) is None)
+
+
+def test_a_server_that_died_is_replaced(folder, profiles):
+    first = Lease(folder, str(profiles))
+    os.kill(first.kfp.pid, 9)
+    wait_until(lambda: local_kfp.running(folder) is None)
+    first.close()
+    second = Lease(folder, str(profiles))
+    assert second.kfp.pid != first.kfp.pid
+    second.close()
+    wait_until(lambda: local_kfp.running(folder) is None)
+
+
+def test_a_server_that_was_started_by_hand_is_used_and_left_alone(start_local_kfp):
+    server = start_local_kfp()
+    lease = Lease(server.data)
+    assert lease.kfp.endpoint == server.endpoint
+    lease.close()
+    assert local_kfp.running(server.data).endpoint == server.endpoint
+
+
+def test_a_server_that_cannot_start_says_why_in_its_own_words(folder, tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("profiles: [{namespace: NOT A LABEL, owner: x}]")
+    with pytest.raises(errors.Misconfigured, match="local KFP cannot start: .*NOT A LABEL"):
+        Lease(folder, str(wrong))
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.Misconfigured, match="file/data, cannot be written") as error:
+        Lease(tmp_path / "file" / "data")
+    assert "KFP_MT_DATA" in error.value.cure
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"endpoint": "http://127.0.0.1:1"}'])
+def test_a_trace_of_a_server_that_is_gone_is_no_server(folder, content):
+    folder.mkdir()
+    (folder / "server.json").write_text(content)
+    assert local_kfp.running(folder) is None
