@@ -1,0 +1,54 @@
+"""What every route of the extension has in common: who may ask, and how an error is told."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from jupyter_server.auth import User
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from ..errors import KfpError
+from .upstream import Upstream
+
+# Who a request with the kernels' key comes from.
+KERNEL = User(username="kernel", name="A kernel of this server")
+
+
+class KfpHandler(APIHandler):
+    """A route for signed-in browsers, and for kernels that send this server's key."""
+
+    auth_resource = "kfp_mt"
+
+    @property
+    def upstream(self) -> Upstream:
+        upstream: Upstream = self.settings["kfp_mt"]
+        return upstream
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        if not self._has_key():
+            await super().prepare()
+        elif not self.check_host():
+            raise web.HTTPError(403)
+        else:
+            # A key in a header is not something that another site can make a browser send.
+            self.current_user = self._jupyter_current_user = KERNEL
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None))[1]
+        if isinstance(error, KfpError):
+            self.set_status(error.status)
+            self.finish(error.to_dict())
+        else:
+            super().write_error(status_code, **kwargs)
+
+    def log_exception(self, *exc_info: Any) -> None:
+        """An error that is part of the answer is no fault of this server."""
+        if not isinstance(exc_info[1], KfpError):
+            super().log_exception(*exc_info)
+
+    def _has_key(self) -> bool:
+        scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")
+        sent = key.encode("utf-8", "replace")
+        return scheme.lower() == "bearer" and hmac.compare_digest(sent, self.upstream.key.encode())

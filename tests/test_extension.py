@@ -1,0 +1,316 @@
+"""The server extension: a real Jupyter server before a real local KFP."""
+
+import asyncio
+import http.server
+import json
+import logging
+import os
+import socket
+import threading
+
+import pytest
+import requests
+from tornado.httpclient import HTTPClientError
+
+from jupyter_kfp_mt import errors
+from jupyter_kfp_mt.connection import DOOR, DOOR_KEY, decide
+from jupyter_kfp_mt.extension.proxy import check
+from jupyter_kfp_mt.settings import Kfp
+
+
+@pytest.fixture
+def token_file(local_kfp):
+    return local_kfp.tokens / "alice/default-editor"
+
+
+@pytest.fixture
+def jp_server_config(local_kfp, token_file):
+    return {
+        "ServerApp": {
+            "jpserver_extensions": {"jupyter_kfp_mt": True},
+            "allow_unauthenticated_access": False,
+            "reraise_server_extension_failures": True,
+            "terminals_enabled": False,
+        },
+        "Kfp": {
+            "endpoint": local_kfp.endpoint,
+            "token_file": str(token_file),
+            "namespace": "alice",
+        },
+    }
+
+
+@pytest.fixture
+def door(jp_serverapp, jp_asyncio_loop, http_server):
+    """The server with its extensions started: its address and the kernels' key."""
+    extensions = jp_serverapp.extension_manager
+    jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
+    return os.environ[DOOR], os.environ[DOOR_KEY]
+
+
+async def call(method, url, **kwargs):
+    """A request from outside, while the server answers on this loop."""
+    kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}
+    return await asyncio.to_thread(requests.request, method, url, **kwargs)
+
+
+async def answer(fetching):
+    response = await fetching
+    return json.loads(response.body)
+
+
+async def refused(fetching):
+    with pytest.raises(HTTPClientError) as error:
+        await fetching
+    return error.value.code, json.loads(error.value.response.body)
+
+
+async def test_status_says_who_where_and_why(jp_fetch, local_kfp):
+    status = await answer(jp_fetch("kfp-mt", "status"))
+    assert status["endpoint"] == local_kfp.endpoint
+    assert status["namespace"] == "alice"
+    assert status["identity"]["subject"] == "system:serviceaccount:alice:default-editor"
+    assert (status["local"], status["ready"], status["error"]) == (True, True, None)
+    assert {step["step"] for step in status["trace"]} == {"endpoint", "namespace", "credentials"}
+
+
+async def test_the_api_is_forwarded_with_this_servers_identity(jp_fetch, local_kfp):
+    body = json.dumps({"display_name": "through the door", "namespace": "alice"})
+    made = await answer(jp_fetch("kfp-mt/api/apis/v2beta1/experiments", method="POST", body=body))
+    path = f"kfp-mt/api/apis/v2beta1/experiments/{made['experiment_id']}"
+    assert await answer(jp_fetch(path)) == made
+    assert local_kfp.get(f"/apis/v2beta1/experiments/{made['experiment_id']}").json() == made
+
+
+async def test_a_refusal_keeps_kfps_words_and_adds_cause_and_cure(jp_fetch):
+    params = {"namespace": "bob"}
+    code, body = await refused(jp_fetch("kfp-mt/api/apis/v2beta1/runs", params=params))
+    assert (code, body["code"]) == (403, 7)
+    assert "is not authorized with reason" in body["details"][0]["message"]
+    assert "It has no role there" in body["cause"]
+    assert '{"system:serviceaccount:alice:default-editor": view}' in body["cure"]
+
+
+@pytest.mark.parametrize("path", ["status", "api/apis/v2beta1/runs?namespace=alice"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="nobody"),
+        pytest.param({"Authorization": "Bearer wrong"}, id="a wrong key"),
+        pytest.param({"Authorization": "Bearer "}, id="an empty key"),
+        pytest.param({"Authorization": "Bearer \xfc"}, id="an odd key"),
+    ],
+)
+async def test_who_is_not_signed_in_is_refused(door, path, headers):
+    answered = await call("GET", f"{door[0]}/{path}", headers=headers)
+    assert answered.status_code == 403
+
+
+async def test_a_kernel_comes_in_with_its_key(door):
+    address, key = door
+    headers = {"Authorization": f"Bearer {key}"}
+    assert (await call("GET", f"{address}/status", headers=headers)).status_code == 200
+    body = {"display_name": "a kernel's", "namespace": "alice"}
+    made = await call("POST", f"{address}/api/apis/v2beta1/experiments", headers=headers, json=body)
+    assert made.json()["display_name"] == "a kernel's"
+
+
+async def test_the_kernels_key_opens_nothing_else(door):
+    address, key = door
+    other = address.removesuffix("kfp-mt") + "api/contents"
+    answered = await call("GET", other, headers={"Authorization": f"Bearer {key}"})
+    assert answered.status_code == 403
+
+
+async def test_a_change_from_a_browser_takes_an_xsrf_token(door, jp_serverapp):
+    address, _ = door
+    # What another site could make a signed-in browser send: its cookie, but no XSRF token.
+    home = address.removesuffix("kfp-mt") + f"tree?token={jp_serverapp.identity_provider.token}"
+    cookies = (await call("GET", home)).cookies
+    url = f"{address}/api/apis/v2beta1/experiments"
+    assert (await call("GET", f"{url}?namespace=alice", cookies=cookies)).status_code == 200
+    assert (await call("POST", url, cookies=cookies, json={})).status_code == 403
+
+
+async def test_a_kernel_finds_the_door_and_works_through_it(door):
+    def in_a_kernel():
+        found = decide(Kfp())
+        client = found.client()
+        try:
+            return found.status(), client.ensure_experiment("from a kernel")
+        finally:
+            client.close()
+
+    status, experiment = await asyncio.to_thread(in_a_kernel)
+    assert status.identity.subject == "system:serviceaccount:alice:default-editor"
+    assert experiment.namespace == "alice"
+
+
+async def test_the_sdk_works_through_the_door(door):
+    def in_a_kernel():
+        import jupyter_kfp_mt
+
+        return jupyter_kfp_mt.kfp_client().create_experiment("the SDK's")
+
+    experiment = await asyncio.to_thread(in_a_kernel)
+    assert (experiment.display_name, experiment.namespace) == ("the SDK's", "alice")
+
+
+async def test_a_change_is_logged_with_who_and_what_and_no_secret(
+    door, caplog, jp_serverapp, local_kfp
+):
+    address, key = door
+    jp_serverapp.log.propagate = True
+    with caplog.at_level(logging.INFO):
+        await call(
+            "POST",
+            f"{address}/api/apis/v2beta1/experiments",
+            headers={"Authorization": f"Bearer {key}"},
+            json={"display_name": "logged", "namespace": "alice"},
+        )
+    assert "kernel: POST /apis/v2beta1/experiments: 200" in caplog.text
+    assert key not in caplog.text
+    assert local_kfp.token("alice/default-editor") not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/apis/v2beta1/workflows",
+        "/apis/v1beta1/scheduledworkflows",
+        "/apis/v1beta1/visualizations/alice",
+        "/apis/v1alpha1/tasks",
+        "/metrics",
+        "/apis/v2beta1/../../metrics",
+        "/apis/v2beta1/runs/%2e%2e/%2e%2e/metrics",
+        "/apis/v2beta1/runs//x",
+        "/apis/v2beta1/runs/a%2fb",
+        "/apis/v2beta1/runs/a%5cb",
+        "/apis/v2beta1/runs/a%0d%0ab",
+        "/apis/v2beta1/runs/a%zz",
+        "/http://evil/apis/v2beta1/runs",
+    ],
+)
+def test_what_is_not_of_the_api_is_not_forwarded(path):
+    with pytest.raises(errors.NotFound):
+        check(path, [], local=True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/apis/v1beta1/runs/x:reportMetrics",
+        "/apis/v2beta1/pipelines/names/training",
+        "/apis/v1alpha1/runs/x/nodes/y/log",
+    ],
+)
+def test_what_kfp_does_not_guard_is_not_forwarded(path):
+    with pytest.raises(errors.Forbidden):
+        check(path, [], local=False)
+
+
+@pytest.mark.parametrize(
+    "path, query",
+    [
+        ("/apis/v2beta1/healthz", []),
+        ("/apis/v2beta1/runs/7c7e:terminate", []),
+        ("/apis/v2beta1/pipelines/names/train%20it", [("namespace", "alice")]),
+        ("/apis/v1beta1/namespaces/alice/pipelines/x", []),
+        ("/apis/v2beta1/recurringruns", []),
+    ],
+)
+def test_the_api_itself_goes_through(path, query):
+    check(path, query, local=False)
+
+
+async def test_a_way_out_is_refused_over_http_too(door):
+    address, key = door
+    with socket.create_connection(tuple(address.split("/")[2].split(":"))) as raw:
+        target = address.partition("//")[2].partition("/")[2]
+        raw.settimeout(10)
+        request = (
+            f"GET /{target}/api/apis/v2beta1/..%2f..%2fmetrics HTTP/1.1\r\nHost: localhost\r\n"
+        )
+        raw.sendall(f"{request}Authorization: Bearer {key}\r\nConnection: close\r\n\r\n".encode())
+        first = await asyncio.to_thread(raw.recv, 4096)
+    assert first.startswith(b"HTTP/1.1 404")
+
+
+class TestWithoutKfp:
+    """What the door says when nothing answers behind it."""
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config):
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            port = server.getsockname()[1]
+        jp_server_config["Kfp"]["endpoint"] = f"http://127.0.0.1:{port}"
+        return jp_server_config
+
+    async def test_the_status_tells_why(self, jp_fetch):
+        status = await answer(jp_fetch("kfp-mt", "status"))
+        assert "connection refused" in status["error"]["message"]
+        assert "KF_PIPELINES_ENDPOINT" in status["error"]["cure"]
+
+    async def test_a_forwarded_request_is_a_502_that_tells_why(self, jp_fetch):
+        code, body = await refused(jp_fetch("kfp-mt/api/apis/v2beta1/runs"))
+        assert code == 502
+        assert "connection refused" in body["message"]
+
+
+class TestWithoutAToken:
+    """What the door says when its token file is not there."""
+
+    @pytest.fixture
+    def token_file(self, tmp_path):
+        return tmp_path / "nope"
+
+    async def test_the_status_tells_which(self, jp_fetch):
+        status = await answer(jp_fetch("kfp-mt", "status"))
+        assert "nope cannot be read" in status["error"]["message"]
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """A KFP that tries to set cookies, and remembers what it was sent."""
+
+    seen: list = []
+
+    def do_GET(self):
+        self.seen.append(dict(self.headers))
+        self.send_response(200)
+        self.send_header("Set-Cookie", "tracking=1")
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.end_headers()
+        self.wfile.write(b'{"multi_user": true}')
+
+    def log_message(self, *_):
+        pass
+
+
+class TestBeforeANosyKfp:
+    """What crosses the door, and what does not."""
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config):
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            jp_server_config["Kfp"]["endpoint"] = f"http://127.0.0.1:{server.server_port}"
+            yield jp_server_config
+            server.shutdown()
+
+    async def test_only_our_own_headers_go_out_and_no_cookie_comes_back(self, door, local_kfp):
+        address, key = door
+        headers = {
+            "Authorization": f"Bearer {key}",
+            "Cookie": "session=1",
+            "kubeflow-userid": "bob@example.com",
+            "X-Forwarded-For": "6.6.6.6",
+            "Origin": address.removesuffix("/a%40b/kfp-mt"),
+        }
+        came = await call("GET", f"{address}/api/apis/v2beta1/runs", headers=headers)
+        sent = Recorder.seen[-1]
+        assert sent["Authorization"] == f"Bearer {local_kfp.token('alice/default-editor')}"
+        assert set(sent) <= {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection"} | {
+            "Authorization"
+        }
+        assert not {"Set-Cookie", "Access-Control-Allow-Origin"} & set(came.headers)
