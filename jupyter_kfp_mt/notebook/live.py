@@ -1,0 +1,52 @@
+"""A run that is being watched: one place in the output of one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import DisplayHandle, display
+
+from ..models import Run
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A run as it is shown while it goes on."""
+
+    run: Run
+
+
+class LiveRun:
+    """Shows a run again and again: in place in a notebook, as new lines in a terminal."""
+
+    def __init__(self, run: Run, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._place = (run.run_id, shell.execution_count)
+        self._handle: DisplayHandle | None = None
+        self._said: set[str] = set()
+
+    def is_here(self, run: Run) -> bool:
+        """Whether the cell that runs now is the one that shows this run."""
+        return self._place == (run.run_id, self._shell.execution_count)
+
+    def update(self, run: Run) -> None:
+        if not hasattr(self._shell, "kernel"):
+            self._print(run)
+        elif self._handle is None:
+            self._handle = display(Shown(run), display_id=True)
+        else:
+            self._handle.update(Shown(run))
+
+    def _print(self, run: Run) -> None:
+        for line in _lines(run):
+            if line not in self._said:
+                self._said.add(line)
+                print(line, flush=True)
+
+
+def _lines(run: Run) -> Iterator[str]:
+    for task in run.tasks:
+        if task.state != "PENDING":
+            yield f"{run.display_name}: {task.display_name}: {task.state}"
+    yield f"{run.display_name}: {run.state}"

@@ -1,0 +1,143 @@
+"""The `%kfp` magic: parse the line, call the verb, let the value show itself.
+
+What it takes to call a verb is imported at the first call: loading the magic costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_silenced
+
+from ..settings import Kfp
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..connection import Connection
+    from ..models import Run
+    from .live import LiveRun
+
+# Where the values of this package are defined, by name: registering a view imports none of them.
+_VALUES = {
+    "jupyter_kfp_mt.models": ("Page", "Run", "Experiment", "Pipeline", "PipelineVersion"),
+    "jupyter_kfp_mt.notebook.verbs": ("Overview", "Chosen", "Log"),
+    "jupyter_kfp_mt.notebook.live": ("Shown",),
+}
+
+
+@magics_class
+class KfpMagics(Kfp, Magics):
+    """Namespaced experiments, pipelines and runs of Kubeflow Pipelines."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell)
+        self._shell = shell
+        self._connection: Connection | None = None
+        self._client: Client | None = None
+        self._live: LiveRun | None = None
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            from ..connection import decide
+
+            self._connection = decide(self)
+        return self._connection
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            self._client = self.connection.client()
+        return self._client
+
+    def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
+        from ..connection import decide
+
+        given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
+        settings = Kfp(config=self.config, **{key: text for key, text in given.items() if text})
+        connection = decide(settings, identity)
+        self.close()
+        self._connection = connection
+
+    def close(self) -> None:
+        """Give the connections back; the next verb connects anew."""
+        if self._client is not None:
+            self._client.close()
+        self._connection = self._client = None
+
+    def show(self, run: Run) -> None:
+        from .live import LiveRun
+
+        if self._live is None or not self._live.is_here(run):
+            self._live = LiveRun(run, self._shell)
+        self._live.update(run)
+
+    def say(self, text: str) -> None:
+        print(text)
+
+    @output_can_be_silenced
+    @line_magic
+    def kfp(self, line: str) -> Any:
+        """Kubeflow Pipelines from a cell; `%kfp help` lists what it can do."""
+        from ..errors import KfpError
+        from .parser import HelpShown, parse
+
+        try:
+            arguments = parse(shlex.split(line.rstrip().removesuffix(";")))
+            return arguments.verb.call(self, arguments)
+        except KfpError as error:
+            raise UsageError(str(error)) from None
+        except HelpShown:
+            return None
+        except ValueError as error:  # shlex's, for a quotation that does not end
+            raise UsageError(f"%kfp {line}: {str(error).lower()}") from None
+
+    def skip_what_is_shown(self, run: Run) -> None:
+        """Show nothing for a run that its cell has watched: it is there already."""
+        if self._live is None or not self._live.is_here(run):
+            raise NotImplementedError  # IPython's word for: show it the usual way
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register `%kfp`, its completion, and how its values look. May be called again."""
+    unload(shell)
+    magics = KfpMagics(shell)
+    shell.register_magics(magics)
+    shell.set_hook("complete_command", _complete, str_key="%kfp")
+    formatter: Any = shell.display_formatter
+    for module, names in _VALUES.items():
+        for name in names:
+            formatter.formatters["text/html"].for_type_by_name(module, name, _html)
+            formatter.formatters["text/plain"].for_type_by_name(module, name, _text)
+    formatter.ipython_display_formatter.for_type_by_name(
+        "jupyter_kfp_mt.models", "Run", magics.skip_what_is_shown
+    )
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take `%kfp` away and give its connections back."""
+    magics = shell.magics_manager.registry.pop(KfpMagics.__name__, None)
+    if magics is not None:
+        shell.magics_manager.magics["line"].pop("kfp", None)
+        magics.close()
+
+
+def _html(value: Any) -> str:
+    from .render import html
+
+    return html(value)
+
+
+def _text(value: Any, printer: Any, cycle: bool) -> None:
+    from .render import text
+
+    printer.text(text(value))
+
+
+def _complete(shell: InteractiveShell, event: Any) -> list[str]:
+    from .parser import completions
+
+    return completions(event.line, event.symbol)

@@ -1,0 +1,402 @@
+"""How a value looks in a cell: one description of it, as HTML and as plain text."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from functools import cache, singledispatch
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, Template
+
+from ..models import EPOCH, Experiment, Page, Pipeline, PipelineVersion, Run, Task
+from .live import Shown
+from .verbs import Chosen, Log, Overview
+
+# A sign and a word: a state is never told by its colour alone.
+_SIGNS = {
+    "PENDING": "○",
+    "RUNNING": "▶",
+    "SUCCEEDED": "✓",
+    "FAILED": "✗",
+    "SKIPPED": "–",
+    "CANCELING": "■",
+    "CANCELED": "■",
+    "PAUSED": "‖",
+}
+_COLOURS = {
+    "RUNNING": "var(--jp-brand-color1, #1976d2)",
+    "SUCCEEDED": "var(--jp-success-color1, #2e7d32)",
+    "FAILED": "var(--jp-error-color1, #c62828)",
+}
+
+
+class State(msgspec.Struct, frozen=True):
+    """A state, as a sign, a word and a colour."""
+
+    word: str
+
+    def __str__(self) -> str:
+        return f"{_SIGNS.get(self.word, '?')} {self.word}"
+
+    @property
+    def colour(self) -> str:
+        return _COLOURS.get(self.word, "inherit")
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """Whether something works, as a sign, a word and a colour."""
+
+    works: bool
+
+    def __str__(self) -> str:
+        return "✓ yes" if self.works else "✗ no"
+
+    @property
+    def colour(self) -> str:
+        return _COLOURS["SUCCEEDED" if self.works else "FAILED"]
+
+
+class Code(msgspec.Struct, frozen=True):
+    """Something to copy: an id, an address."""
+
+    text: str
+    whole: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Rows under headings, with a summary for when they are folded away."""
+
+    headings: list[str]
+    rows: list[list[Any]]
+    folded: str = ""
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to see of a value, from top to bottom; what is empty is not shown."""
+
+    title: str = ""
+    state: State | None = None
+    facts: list[tuple[str, Any]] = []
+    problem: str = ""
+    tables: list[Table] = []
+    texts: list[tuple[str, str]] = []
+    note: str = ""
+
+
+@singledispatch
+def view(value: Any) -> View:
+    """What there is to see of a value."""
+    return View(title=str(value))
+
+
+@view.register
+def _page(page: Page) -> View:  # type: ignore[type-arg]
+    noun, headings, row = _LISTS[page.kind]
+    if not page.items:
+        return View(note=f"No {noun}s in namespace {page.namespace}.")
+    rows = [row(item) for item in page.items]
+    count = f"{len(rows):,} of {page.total_size:,}" if page.next_page_token else f"{len(rows):,}"
+    where = f" in namespace {page.namespace}" if page.namespace else ""
+    return View(
+        tables=[Table(headings, rows)],
+        note=f"{count} {_plural(noun, page.total_size)}{where}, newest first",
+    )
+
+
+@view.register
+def _run(run: Run) -> View:
+    parameters = run.runtime_config.parameters if run.runtime_config else {}
+    facts = [("Run ID", Code(run.run_id)), ("Started", ago(run.created_at))]
+    facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
+    facts += [("Parameters", _values(parameters))] if parameters else []
+    tasks = [[State(task.state), task.display_name, _lasted(task)] for task in run.tasks]
+    return View(
+        title=run.display_name,
+        state=State(run.state),
+        facts=facts,
+        problem=run.error.message if run.error else "",
+        tables=[Table(["State", "Task", "Duration"], tasks)] if tasks else [],
+    )
+
+
+@view.register
+def _shown(shown: Shown) -> View:
+    return _run(shown.run)
+
+
+@view.register
+def _experiment(experiment: Experiment) -> View:
+    return View(
+        title=experiment.display_name,
+        facts=[
+            ("Experiment ID", Code(experiment.experiment_id)),
+            ("Namespace", experiment.namespace),
+            ("Created", ago(experiment.created_at)),
+        ],
+        note=experiment.description,
+    )
+
+
+@view.register
+def _pipeline(pipeline: Pipeline) -> View:
+    return View(
+        title=pipeline.display_name or pipeline.name,
+        facts=[
+            ("Pipeline ID", Code(pipeline.pipeline_id)),
+            ("Namespace", pipeline.namespace or "shared with everyone"),
+            ("Created", ago(pipeline.created_at)),
+        ],
+        note=pipeline.description,
+    )
+
+
+@view.register
+def _version(version: PipelineVersion) -> View:
+    return View(
+        title=version.display_name or version.name,
+        facts=[
+            ("Pipeline ID", Code(version.pipeline_id)),
+            ("Version ID", Code(version.pipeline_version_id)),
+            ("Uploaded", ago(version.created_at)),
+        ],
+        note=version.description,
+    )
+
+
+@view.register
+def _overview(overview: Overview) -> View:
+    status = overview.status
+    checks = [[check.what, Mark(check.works), check.detail] for check in overview.checks]
+    works = [Table(["May", "", "There are"], checks)] if checks else []
+    trace = [
+        [step.step, step.looked_at, step.found, "chosen" if step.chosen else ""]
+        for step in status.trace
+    ]
+    why = Table(["Decision", "Looked at", "Found", ""], trace, folded="Why these")
+    problem = status.error
+    return View(
+        title="Kubeflow Pipelines",
+        facts=_who_and_where(overview),
+        problem="\n".join(filter(None, (problem.message, problem.cause, problem.cure)))
+        if problem
+        else "",
+        tables=[*works, why] if trace else works,
+    )
+
+
+def _who_and_where(overview: Overview) -> list[tuple[str, Any]]:
+    status = overview.status
+    identity = status.identity
+    endpoint = f"{status.endpoint} (local KFP)" if status.local else status.endpoint
+    facts = [
+        ("Endpoint", endpoint),
+        ("Identity", identity.subject or "none"),
+        ("Credentials", identity.source),
+        ("Namespace", overview.namespace if status.multi_user else "single user: not used"),
+    ]
+    if identity.expires_at:
+        left = identity.expires_at - datetime.now(timezone.utc)
+        facts.append(("Token", f"valid for {lasting(left)}" if left > timedelta() else "expired"))
+    return [(label, value) for label, value in facts if value]
+
+
+@view.register
+def _chosen(chosen: Chosen) -> View:
+    return View(facts=[("Namespace", chosen.namespace or "none"), ("Because of", chosen.reason)])
+
+
+@view.register
+def _log(log: Log) -> View:
+    texts = [(f"{State(task.state)}  {task.display_name}", text) for task, text in log.tasks]
+    return View(
+        title=log.run.display_name,
+        texts=texts,
+        note="" if texts else "No task has started yet.",
+    )
+
+
+def _run_row(run: Run) -> list[Any]:
+    duration = lasting(run.duration) if run.state != "PENDING" else ""
+    return [State(run.state), run.display_name, ago(run.created_at), duration, _short(run.run_id)]
+
+
+def _experiment_row(experiment: Experiment) -> list[Any]:
+    return [
+        experiment.display_name,
+        experiment.description,
+        ago(experiment.created_at),
+        ago(experiment.last_run_created_at),
+        _short(experiment.experiment_id),
+    ]
+
+
+def _pipeline_row(pipeline: Pipeline) -> list[Any]:
+    return [
+        pipeline.display_name or pipeline.name,
+        pipeline.description,
+        ago(pipeline.created_at),
+        _short(pipeline.pipeline_id),
+    ]
+
+
+_LISTS: dict[type, tuple[str, list[str], Any]] = {
+    Run: ("run", ["State", "Name", "Started", "Duration", "ID"], _run_row),
+    Experiment: (
+        "experiment",
+        ["Name", "Description", "Created", "Last run", "ID"],
+        _experiment_row,
+    ),
+    Pipeline: ("pipeline", ["Name", "Description", "Created", "ID"], _pipeline_row),
+}
+
+
+def ago(moment: datetime) -> str:
+    """How long ago, in the largest unit that fits; empty for a moment that never was."""
+    if moment == EPOCH:
+        return ""
+    passed = datetime.now(timezone.utc) - moment
+    return "just now" if passed < timedelta(seconds=5) else f"{_largest(passed)} ago"
+
+
+def lasting(span: timedelta) -> str:
+    """A duration in its two largest units, such as `2 min 5 s`; tenths below ten seconds."""
+    seconds = max(span.total_seconds(), 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return " ".join(f"{count} {unit}" for count, unit in _parts(int(seconds))[:2] if count)
+
+
+def _largest(span: timedelta) -> str:
+    count, unit = _parts(max(int(span.total_seconds()), 0))[0]
+    return f"{count} {unit}"
+
+
+def _parts(seconds: int) -> list[tuple[int, str]]:
+    units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")]
+    found: list[tuple[int, str]] = []
+    for size, unit in units:
+        count, seconds = divmod(seconds, size)
+        if count or found or size == 1:
+            found.append((count, unit))
+    return found
+
+
+def html(value: Any) -> str:
+    """A value as HTML, everything in it escaped."""
+    return _template().render(view=view(value), State=State, Code=Code)
+
+
+def text(value: Any) -> str:
+    """A value as plain text, its tables aligned."""
+    shown = view(value)
+    state = f"  {shown.state}" if shown.state else ""
+    blocks = [f"{shown.title}{state}".strip(), _aligned([list(fact) for fact in shown.facts])]
+    blocks += [shown.problem]
+    blocks += [_aligned([table.headings, *table.rows]) for table in shown.tables]
+    blocks += [f"{title}\n{content.rstrip()}" for title, content in shown.texts]
+    return "\n".join(block for block in [*blocks, shown.note] if block)
+
+
+def _aligned(rows: list[list[Any]]) -> str:
+    cells = [[str(cell).replace("\n", " ") for cell in row] for row in rows]
+    if not cells:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _lasted(task: Task) -> str:
+    return "" if task.start_time == EPOCH else lasting(task.duration)
+
+
+def _values(parameters: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} = {msgspec.json.encode(value).decode()}" for name, value in parameters.items()
+    )
+
+
+def _short(identifier: str) -> Code:
+    return Code(identifier[:8], identifier)
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+@cache
+def _template() -> Template:
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_HTML)
+
+
+_HTML = """\
+{% macro cell(value) -%}
+{% if value.colour is defined -%}
+<span style="color: {{ value.colour }}; white-space: nowrap">{{ value }}</span>
+{%- elif value.whole is defined -%}
+<code title="{{ value.whole or value.text }}">{{ value.text }}</code>
+{%- else -%}
+{{ value }}
+{%- endif %}
+{%- endmacro %}
+{% macro rows(table) %}
+<table style="margin: 4px 0 4px 0; border-collapse: collapse">
+<thead><tr>
+{% for heading in table.headings %}
+<th style="text-align: left; padding: 2px 16px 2px 0">{{ heading }}</th>
+{% endfor %}
+</tr></thead>
+<tbody>
+{% for row in table.rows %}
+<tr>
+{% for value in row %}
+<td style="text-align: left; padding: 2px 16px 2px 0">{{ cell(value) }}</td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
+</table>
+{% endmacro %}
+<div class="jp-KfpMt-value">
+{% if view.title %}
+<p style="margin: 4px 0"><strong>{{ view.title }}</strong>
+{% if view.state %}&ensp;{{ cell(view.state) }}{% endif %}</p>
+{% endif %}
+{% if view.facts %}
+<table style="margin: 4px 0; border-collapse: collapse"><tbody>
+{% for label, value in view.facts %}
+<tr style="background: none">
+<th scope="row" style="text-align: left; padding: 2px 16px 2px 0; font-weight: normal;
+ color: var(--jp-ui-font-color2, #616161)">{{ label }}</th>
+<td style="text-align: left; padding: 2px 0">{{ cell(value) }}</td></tr>
+{% endfor %}
+</tbody></table>
+{% endif %}
+{% if view.problem %}
+<pre role="alert" style="margin: 4px 0; padding: 4px 8px; white-space: pre-wrap;
+ border-left: 3px solid var(--jp-error-color1, #c62828)">{{ view.problem }}</pre>
+{% endif %}
+{% for table in view.tables %}
+{% if table.folded %}
+<details><summary>{{ table.folded }}</summary>{{ rows(table) }}</details>
+{% else %}
+{{ rows(table) }}
+{% endif %}
+{% endfor %}
+{% for title, content in view.texts %}
+<p style="margin: 8px 0 2px 0">{{ title }}</p>
+<pre style="margin: 0; padding: 4px 8px; max-height: 30em; overflow: auto;
+ background: var(--jp-layout-color2, #f5f5f5)">{{ content }}</pre>
+{% endfor %}
+{% if view.note %}
+<p style="margin: 4px 0; color: var(--jp-ui-font-color2, #616161)">{{ view.note }}</p>
+{% endif %}
+</div>
+"""

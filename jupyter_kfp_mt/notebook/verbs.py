@@ -1,0 +1,341 @@
+"""What `%kfp` can do: one small function per verb, and the table of them all.
+
+A verb takes the session and its parsed arguments and returns a value; how that looks is not its
+business. The table is the parser, the help and the completion.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from ..errors import BadRequest, KfpError, Refused
+from ..models import STATES, Experiment, Page, Pipeline, PipelineVersion, Run, Task
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..connection import Connection, Status
+
+
+class Session(Protocol):
+    """What a kernel's `%kfp` remembers between cells."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def client(self) -> Client: ...
+
+    def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
+        """Use another connection from now on; with nothing given, the usual one."""
+
+    def show(self, run: Run) -> None:
+        """Show a run as it is now, in the place where it was shown before."""
+
+    def say(self, text: str) -> None:
+        """Tell the person something beside the value."""
+
+
+class Option(msgspec.Struct, frozen=True):
+    """An argument of a verb, as argparse takes it."""
+
+    flags: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+class Verb(msgspec.Struct, frozen=True):
+    """One thing that `%kfp` can do."""
+
+    name: str
+    call: Callable[[Session, Namespace], Any]
+    options: tuple[Option, ...]
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        return (self.call.__doc__ or "").strip()
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Whether something works, and what was said about it."""
+
+    what: str
+    works: bool
+    detail: str = ""
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """The answer to `%kfp`: who am I, where, why, and what works."""
+
+    status: Status
+    namespace: str
+    checks: list[Check]
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The namespace in use, and why it is that one."""
+
+    namespace: str
+    reason: str
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What the tasks of a run have written."""
+
+    run: Run
+    tasks: list[tuple[Task, str]]
+
+    def __str__(self) -> str:
+        return "\n".join(text for _, text in self.tasks)
+
+
+def _option(*flags: str, **settings: Any) -> Option:
+    return Option(flags, settings)
+
+
+_NAMESPACE = _option("-n", "--namespace", default="", help="namespace, instead of the one in use")
+_LIMIT = _option("-l", "--limit", type=int, default=20, help="how many to list, 200 at most")
+
+
+def overview(session: Session, arguments: Namespace) -> Overview:
+    """Who am I, where, why, and what works."""
+    connection = session.connection
+    status = connection.status()
+    namespace = session.client.namespace
+    checks = [] if status.error else _checks(session.client)
+    return Overview(status, namespace, checks)
+
+
+def _checks(client: Client) -> list[Check]:
+    pages: dict[str, Callable[[], Any]] = {
+        "list experiments": lambda: client.experiment_page(page_size=1),
+        "list pipelines": lambda: client.pipeline_page(page_size=1),
+        "list runs": lambda: client.run_page(page_size=1),
+    }
+    return [_check(what, page) for what, page in pages.items()]
+
+
+def _check(what: str, page: Callable[[], Page[Any]]) -> Check:
+    try:
+        return Check(what, True, f"{page().total_size:,}")
+    except KfpError as error:
+        return Check(what, False, error.message)
+
+
+def namespace(session: Session, arguments: Namespace) -> Chosen:
+    """Show the namespace in use, or use another one in this session."""
+    client = session.client
+    if not arguments.name:
+        chosen = [step for step in session.connection.trace if step.step == "namespace"]
+        reasons = [step.looked_at for step in chosen if step.chosen]
+        same = client.namespace == session.connection.namespace
+        return Chosen(client.namespace, reasons[0] if same and reasons else "chosen here")
+    try:
+        client.run_page(arguments.name, page_size=1)
+    except Refused as error:
+        stay = f"Still in {client.namespace}." if client.namespace else ""
+        raise type(error)(
+            f"{error.message} {stay}".strip(),
+            cause=error.cause,
+            cure=error.cure,
+            server_text=error.server_text,
+        ) from None
+    client.namespace = arguments.name
+    return Chosen(arguments.name, "chosen here")
+
+
+def connect(session: Session, arguments: Namespace) -> Overview:
+    """Use another endpoint, token or identity in this session; without options the usual one."""
+    session.connect(
+        arguments.endpoint, arguments.token_file, arguments.namespace, arguments.identity
+    )
+    return overview(session, arguments)
+
+
+def experiments(session: Session, arguments: Namespace) -> Page[Experiment]:
+    """List experiments, newest first."""
+    return session.client.experiment_page(arguments.namespace, _limit(arguments))
+
+
+def pipelines(session: Session, arguments: Namespace) -> Page[Pipeline]:
+    """List the namespace's own pipelines, newest first."""
+    return session.client.pipeline_page(arguments.namespace, _limit(arguments))
+
+
+def upload(session: Session, arguments: Namespace) -> PipelineVersion:
+    """Upload a compiled pipeline; the next version of it where there is one of that name."""
+    return session.client.upload_pipeline(
+        arguments.file, arguments.name, arguments.namespace, arguments.description
+    )
+
+
+def run(session: Session, arguments: Namespace) -> Run:
+    """Start a pipeline: a compiled file, or one of the namespace's by name or id."""
+    client = session.client
+    source = client.pipeline_source(arguments.pipeline, arguments.namespace)
+    parameters = source.parse(_pairs(arguments.parameters))
+    started = client.start_run(
+        source, parameters, arguments.experiment, arguments.name, arguments.namespace
+    )
+    return _watched(session, started) if arguments.wait else started
+
+
+def _watched(session: Session, started: Run) -> Run:
+    client, run = session.client, started
+    try:
+        for run in client.watch(started.run_id):
+            session.show(run)
+    except KeyboardInterrupt:
+        short = run.run_id[:8]
+        session.say(f"The run goes on. %kfp runs shows it, %kfp terminate {short} stops it.")
+        return run
+    client.raise_for_failure(run)
+    return run
+
+
+def runs(session: Session, arguments: Namespace) -> Page[Run]:
+    """List runs, newest first."""
+    client = session.client
+    name = arguments.experiment
+    experiment = client.experiment_named(name, arguments.namespace) if name else Experiment()
+    return client.run_page(
+        arguments.namespace, experiment.experiment_id, arguments.state, _limit(arguments)
+    )
+
+
+def logs(session: Session, arguments: Namespace) -> Log:
+    """Show what the tasks of a run have written: of one task, else of the failed, else of all."""
+    client = session.client
+    run = client.find_run(arguments.run, arguments.namespace)
+    tasks = [task for task in run.tasks if arguments.task in ("", task.display_name, task.task_id)]
+    if not tasks and arguments.task:
+        names = ", ".join(task.display_name for task in run.tasks) or "none yet"
+        raise BadRequest(
+            f"Run {run.display_name} has no task {arguments.task}.", cure=f"It has {names}."
+        )
+    if not arguments.task:
+        tasks = [task for task in tasks if task.state == "FAILED"] or tasks
+    started = [task for task in tasks if task.state not in ("PENDING", "SKIPPED")]
+    texts = [client.log(run.run_id, task.task_id) for task in started]
+    return Log(
+        run,
+        [(task, _tail(text, arguments.tail)) for task, text in zip(started, texts, strict=True)],
+    )
+
+
+def _tail(text: str, lines: int | None) -> str:
+    return text if lines is None else "\n".join(text.rstrip().splitlines()[-lines:])
+
+
+def terminate(session: Session, arguments: Namespace) -> Run:
+    """Stop a run. It ends FAILED."""
+    run = session.client.find_run(arguments.run, arguments.namespace)
+    session.client.terminate(run.run_id)
+    return session.client.run(run.run_id)
+
+
+def _limit(arguments: Namespace) -> int:
+    limit: int = arguments.limit
+    if not 1 <= limit <= 200:
+        raise BadRequest(f"Cannot list {limit}: KFP lists 1 to 200 at a time.")
+    return limit
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadRequest(f"-p {text} is not of the form name=value.")
+        if name in pairs:
+            raise BadRequest(f"Parameter {name} is given twice.")
+        pairs[name] = value
+    return pairs
+
+
+OVERVIEW = Verb("", overview, ())
+
+VERBS = (
+    Verb(
+        "ns",
+        namespace,
+        (_option("name", nargs="?", default="", metavar="NAME", help="the namespace to use"),),
+        aliases=("namespace",),
+    ),
+    Verb(
+        "connect",
+        connect,
+        (
+            _option("--endpoint", default="", help="address of KFP, or 'local'"),
+            _option("--token-file", default="", help="file with the token to send"),
+            _option(
+                "--as",
+                dest="identity",
+                default="",
+                help="an identity of the local KFP, such as bob/default-editor",
+            ),
+            _NAMESPACE,
+        ),
+    ),
+    Verb("experiments", experiments, (_NAMESPACE, _LIMIT), aliases=("experiment",)),
+    Verb("pipelines", pipelines, (_NAMESPACE, _LIMIT), aliases=("pipeline",)),
+    Verb(
+        "upload",
+        upload,
+        (
+            _option("file", metavar="FILE", help="a compiled pipeline"),
+            _option("--name", default="", help="its name, instead of the one it was compiled with"),
+            _option("--description", default="", help="what it is for"),
+            _NAMESPACE,
+        ),
+    ),
+    Verb(
+        "run",
+        run,
+        (
+            _option("pipeline", metavar="PIPELINE-OR-FILE", help="compiled file, name or id"),
+            _option(
+                "-p",
+                "--parameter",
+                dest="parameters",
+                action="append",
+                default=[],
+                metavar="name=value",
+                help="a parameter; lists and objects as JSON",
+            ),
+            _option("-e", "--experiment", default="Default", help="experiment; created if new"),
+            _option("--name", default="", help="name of the run"),
+            _option("--wait", action="store_true", help="watch until it has finished"),
+            _NAMESPACE,
+        ),
+    ),
+    Verb(
+        "runs",
+        runs,
+        (
+            _option("-e", "--experiment", default="", help="only those of this experiment"),
+            _option("--state", default="", choices=STATES, help="only those in this state"),
+            _NAMESPACE,
+            _LIMIT,
+        ),
+    ),
+    Verb(
+        "logs",
+        logs,
+        (
+            _option("run", metavar="RUN", help="id, start of an id, or name"),
+            _option("task", nargs="?", default="", metavar="TASK", help="only this task"),
+            _option("--tail", type=int, metavar="LINES", help="only the last lines of each"),
+            _NAMESPACE,
+        ),
+        aliases=("log",),
+    ),
+    Verb(
+        "terminate",
+        terminate,
+        (_option("run", metavar="RUN", help="id, start of an id, or name"), _NAMESPACE),
+    ),
+)

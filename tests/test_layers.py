@@ -1,0 +1,68 @@
+"""The layers: who may import whom, and what stays unloaded until it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "jupyter_kfp_mt"
+
+# Each room, and the rooms of this package that its files never import.
+FORBIDDEN = {
+    "extension": {"notebook", "local"},
+    "notebook": {"extension", "local"},
+    "local": {"extension", "notebook", "client", "connection", "credentials", "settings"},
+    ".": {"extension", "notebook"},
+}
+# The package's own file and the command line open the doors of every room.
+DOORS = {"__init__.py", "cli.py"}
+
+
+def imported(path):
+    """The first name below the package of each module that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.removeprefix("jupyter_kfp_mt.") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            depth = len(path.relative_to(PACKAGE).parts) - node.level
+            own = list(path.relative_to(PACKAGE).parts[:depth]) if node.level else []
+            parts = own + (node.module or "").removeprefix("jupyter_kfp_mt.").split(".")
+            yield from [parts[0]] if parts[0] else [alias.name for alias in node.names]
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_a_room_imports_only_what_is_below_it(room):
+    for path in (PACKAGE / room).glob("*.py"):
+        if room != "." or path.name not in DOORS:
+            assert not FORBIDDEN[room] & {name.split(".")[0] for name in imported(path)}, path
+
+
+def test_the_local_kfp_knows_only_errors_and_models():
+    for path in (PACKAGE / "local").glob("*.py"):
+        upward = {name for name in imported(path) if (PACKAGE / f"{name}.py").exists()}
+        assert upward <= {"errors", "models"}, path
+
+
+def loaded_by(code):
+    """The modules that are loaded in a fresh interpreter after some code."""
+    program = f"{code}\nimport sys; print(' '.join(sys.modules))"
+    return set(subprocess.check_output([sys.executable, "-c", program], text=True).split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = loaded_by("import jupyter_kfp_mt")
+    assert not loaded & {"kfp", "kubernetes", "ipywidgets", "IPython", "requests", "msgspec"}
+
+
+def test_loading_the_magic_loads_nothing_heavy():
+    loaded = loaded_by(
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "InteractiveShell.instance().run_line_magic('load_ext', 'jupyter_kfp_mt')"
+    )
+    assert not loaded & {"kfp", "kubernetes", "ipywidgets", "requests", "msgspec", "jinja2", "yaml"}
+
+
+def test_the_local_kfp_serves_without_the_sdk():
+    assert "kfp" not in loaded_by("import jupyter_kfp_mt.local.__main__")
