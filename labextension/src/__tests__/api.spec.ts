@@ -1,0 +1,124 @@
+/** The server extension as the panel sees it: what is asked, and what becomes of each answer. */
+
+import { KfpError, problemOf } from '../api';
+import { json, page, RUNS, Server, STATUS } from './server';
+
+const QUERY = { namespace: 'alice', page_size: 50 };
+
+async function problem(asked: Promise<unknown>) {
+  const reason = await asked.catch(reason => reason);
+  expect(reason).toBeInstanceOf(KfpError);
+  return problemOf(reason);
+}
+
+it('runs are asked for newest first, under the base URL and in one namespace', async () => {
+  const server = new Server();
+  await server.api.runs({ ...QUERY, page_token: 'a&b' });
+  expect(server.asked).toEqual([
+    `GET ${RUNS}?namespace=alice&page_size=50&sort_by=created_at%20desc&page_token=a%26b`
+  ]);
+});
+
+it('without a namespace none is asked for', async () => {
+  const server = new Server();
+  await server.api.runs({ namespace: '', page_size: 50 });
+  expect(server.asked[0]).not.toContain('namespace');
+});
+
+it('what KFP leaves out is empty, not undefined', async () => {
+  const server = new Server();
+  server.answers[RUNS] = () => json({});
+  expect(await server.api.runs(QUERY)).toEqual({
+    runs: [],
+    total_size: 0,
+    next_page_token: ''
+  });
+  server.answers[RUNS] = () => json({ runs: [{ run_id: '1' }] });
+  expect((await server.api.runs(QUERY)).runs[0]).toEqual({
+    run_id: '1',
+    display_name: '',
+    state: '',
+    created_at: '',
+    finished_at: '',
+    error: ''
+  });
+});
+
+it('a run is terminated by a POST, whatever its id holds', async () => {
+  const server = new Server();
+  await server.api.terminate('7f3/../x');
+  expect(server.asked).toEqual([`POST ${RUNS}/7f3%2F..%2Fx:terminate`]);
+});
+
+it("a refusal of KFP's shows its detail first and keeps its message", async () => {
+  const server = new Server();
+  server.answers[RUNS] = () =>
+    json(
+      {
+        code: 7,
+        message: 'Failed to list runs: PermissionDenied: ...',
+        details: [{ message: 'bob is not authorized' }],
+        cause: 'bob has no role in alice.',
+        cure: 'Ask alice.'
+      },
+      403
+    );
+  expect(await problem(server.api.runs(QUERY))).toEqual({
+    message: 'bob is not authorized',
+    cause: 'bob has no role in alice.',
+    cure: 'Ask alice.',
+    server_text: 'Failed to list runs: PermissionDenied: ...'
+  });
+});
+
+it('an error of our own arrives as it was sent', async () => {
+  const server = new Server();
+  const sent = {
+    message: 'No answer',
+    cause: 'a',
+    cure: 'b',
+    server_text: 'c'
+  };
+  server.answers['status'] = () => json(sent, 502);
+  expect(await problem(server.api.status())).toEqual(sent);
+});
+
+it('a connection that does not work is told with its cure', async () => {
+  const server = new Server();
+  server.status = { ...STATUS, error: { message: 'expired', cure: 'wait' } };
+  expect((await server.api.status()).error).toEqual({
+    message: 'expired',
+    cause: '',
+    cure: 'wait',
+    server_text: ''
+  });
+});
+
+it('a missing server extension is named, with the command that enables it', async () => {
+  const server = new Server();
+  server.answers['status'] = () => page('<html>404</html>', 404);
+  const { cure } = await problem(server.api.status());
+  expect(cure).toContain('jupyter server extension enable jupyter_kfp_mt');
+});
+
+it.each([
+  [200, '<html>Log in</html>'],
+  [403, '{"message": "Forbidden"}'],
+  [503, 'Service Unavailable']
+])(
+  'a %d of something other than KFP asks to log in again',
+  async (status, text) => {
+    const server = new Server();
+    server.answers['status'] = () => page(text, status);
+    const { message, cure } = await problem(server.api.status());
+    expect(message).toContain(`${status}`);
+    expect(cure).toContain('log in again');
+  }
+);
+
+it('a server that is gone is a sentence', async () => {
+  const server = new Server();
+  server.answers['status'] = () => Promise.reject(new TypeError('refused'));
+  const { message } = await problem(server.api.status());
+  expect(message).toBe('The Jupyter server does not answer.');
+});

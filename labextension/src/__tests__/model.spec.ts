@@ -1,0 +1,247 @@
+/** What the model knows, when it asks, and what it never forgets or keeps. */
+
+import { KfpModel } from '../model';
+import { json, run, RUNS, Server, STATUS, until } from './server';
+
+let server: Server;
+let model: KfpModel;
+
+function newModel(intervals = { active: 5, idle: 5 }): KfpModel {
+  return new KfpModel({ api: server.api, intervals, standby: 'never' });
+}
+
+beforeEach(() => {
+  server = new Server();
+  model = newModel();
+});
+
+afterEach(() => {
+  model.dispose();
+});
+
+function ids(): string[] {
+  return (model.runs ?? []).map(({ run_id }) => run_id);
+}
+
+function manyRuns(number: number, state = 'SUCCEEDED') {
+  return Array.from({ length: number }, (_, index) => run(`r${index}`, state));
+}
+
+function listsAsked(): string[] {
+  return server.asked.filter(line => line.includes(RUNS));
+}
+
+it('nothing is asked before anybody watches', () => {
+  expect(server.asked).toEqual([]);
+  expect(model.runs).toBeNull();
+});
+
+it('watching shows the connection and its runs', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  model.watch();
+  await until(() => model.runs !== null);
+  expect(model.status?.namespace).toBe('alice');
+  expect(ids()).toEqual(['train']);
+  expect(model.problem).toBeNull();
+});
+
+it('a run that goes on is seen to end', async () => {
+  server.runs = [run('train', 'RUNNING'), run('old', 'FAILED')];
+  model.watch();
+  await until(() => ids().length === 2);
+  expect(model.changes).toEqual([]);
+  server.runs = [
+    run('new', 'PENDING'),
+    run('train', 'SUCCEEDED'),
+    server.runs[1]
+  ];
+  await until(() => ids().length === 3);
+  expect(model.changes.map(({ run_id }) => run_id)).toEqual(['train']);
+});
+
+it('a run of which nothing changed stays the same object', async () => {
+  server.runs = [run('train', 'SUCCEEDED')];
+  model.watch();
+  await until(() => ids().length === 1);
+  const known = model.runs?.[0];
+  server.runs = [run('next', 'PENDING'), server.runs[0]];
+  await until(() => ids().length === 2);
+  expect(model.runs?.[1]).toBe(known);
+});
+
+it('loading more keeps what is loaded, and so does refreshing', async () => {
+  server.runs = manyRuns(120);
+  model.watch();
+  await until(() => model.runs !== null);
+  expect([ids().length, model.total, model.hasMore]).toEqual([50, 120, true]);
+  await model.loadMore();
+  await model.loadMore();
+  expect([ids().length, model.hasMore]).toEqual([120, false]);
+  await model.refresh();
+  expect(new Set(ids()).size).toBe(120);
+});
+
+it('a long list is refreshed in pages of at most 200', async () => {
+  server.runs = manyRuns(300);
+  model.watch();
+  await until(() => model.runs !== null);
+  while (model.hasMore) {
+    await model.loadMore();
+  }
+  server.asked.length = 0;
+  await model.refresh();
+  const sizes = listsAsked().map(line => /page_size=(\d+)/.exec(line)?.[1]);
+  expect(sizes.slice(0, 2)).toEqual(['200', '100']);
+  expect(ids().length).toBe(300);
+});
+
+it('a refusal is a problem, and the last good list stays', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  model.watch();
+  await until(() => model.runs !== null);
+  const seen = model.updatedAt;
+  server.answers[RUNS] = () => json({ message: 'no', cause: 'role' }, 403);
+  await until(() => model.problem !== null);
+  expect(model.problem?.message).toBe('no');
+  expect(ids()).toEqual(['train']);
+  expect(model.updatedAt).toBeGreaterThanOrEqual(seen);
+});
+
+it('a problem goes once things work again', async () => {
+  server.answers['status'] = () => Promise.reject(new TypeError('refused'));
+  model.watch();
+  await until(() => model.problem !== null);
+  delete server.answers['status'];
+  await until(() => model.problem === null);
+  expect(model.runs).toEqual([]);
+});
+
+it('a connection that does not work is a problem, and no runs are asked for', async () => {
+  server.status = { ...STATUS, error: { message: 'expired' } };
+  model.watch();
+  await until(() => model.problem !== null);
+  expect(model.problem?.message).toBe('expired');
+  expect(listsAsked()).toEqual([]);
+});
+
+it.each([
+  ['KFP still starts', { ready: false }],
+  ['there is no namespace', { namespace: '' }]
+])('while %s no runs are asked for', async (_, part) => {
+  server.status = { ...STATUS, ...part };
+  model.watch();
+  await until(() => model.status !== null);
+  expect(model.isListable).toBe(false);
+  expect(listsAsked()).toEqual([]);
+  server.status = STATUS;
+  await until(() => model.runs !== null);
+});
+
+it('a KFP for one user needs no namespace', async () => {
+  server.status = { ...STATUS, namespace: '', multi_user: false };
+  server.runs = [run('train', 'SUCCEEDED')];
+  model.watch();
+  await until(() => model.runs !== null);
+  expect(ids()).toEqual(['train']);
+});
+
+it.each([
+  ['namespace', { namespace: 'bob' }],
+  ['identity', { identity: { subject: 'bob@example.com' } }],
+  ['endpoint', { endpoint: 'http://elsewhere' }]
+])('another %s shows nothing of the one before', async (_, part) => {
+  server.runs = [run('train', 'RUNNING')];
+  model.watch();
+  await until(() => model.runs !== null);
+  server.answers[RUNS] = () => json({ message: 'no', cause: '' }, 403);
+  server.status = { ...STATUS, ...part };
+  await until(() => model.problem !== null && model.runs === null);
+  expect(model.changes).toEqual([]);
+  expect(model.total).toBe(0);
+});
+
+it('terminating asks KFP and looks again at once', async () => {
+  model.dispose();
+  model = newModel({ active: 60_000, idle: 60_000 });
+  server.runs = [run('train', 'RUNNING')];
+  server.answers[`${RUNS}/train:terminate`] = () => {
+    server.runs = [run('train', 'CANCELING')];
+    return json({});
+  };
+  model.watch();
+  await until(() => model.runs !== null);
+  await model.terminate('train');
+  await until(() => model.runs?.[0].state === 'CANCELING');
+});
+
+it('a run that may not be terminated says so to whoever asked', async () => {
+  server.answers[`${RUNS}/train:terminate`] = () =>
+    json({ message: 'no', cause: 'role' }, 403);
+  await expect(model.terminate('train')).rejects.toThrow('no');
+});
+
+it('paused, nothing is asked, not even on request', async () => {
+  model.watch();
+  await until(() => model.runs !== null);
+  model.pause();
+  const asked = server.asked.length;
+  await model.refresh();
+  expect(server.asked.length).toBe(asked);
+  model.watch();
+  await until(() => server.asked.length > asked);
+});
+
+it('disposed while it waits for an answer, it says nothing more', async () => {
+  let answer: (response: Response) => void = () => undefined;
+  server.answers['status'] = () => new Promise(resolve => (answer = resolve));
+  model.watch();
+  await until(() => server.asked.length === 1);
+  const said = jest.fn();
+  model.stateChanged.connect(said);
+  model.dispose();
+  answer(json({ ...STATUS, namespace: 'bob' }));
+  await until(() => model.status?.namespace === 'bob');
+  expect(said).not.toHaveBeenCalled();
+  expect(model.isDisposed).toBe(true);
+});
+
+describe('the clock', () => {
+  beforeEach(() => {
+    jest.useFakeTimers();
+    model.dispose();
+    model = newModel({ active: 2_000, idle: 30_000 });
+  });
+
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  async function looksIn(seconds: number): Promise<number> {
+    server.asked.length = 0;
+    await jest.advanceTimersByTimeAsync(1000 * seconds);
+    return listsAsked().length;
+  }
+
+  it('looks every two seconds while a run is unfinished', async () => {
+    server.runs = [run('train', 'RUNNING')];
+    model.watch();
+    await looksIn(1);
+    expect(await looksIn(60)).toBe(30);
+  });
+
+  it('looks after 10, 20 and then every 30 seconds while nothing runs', async () => {
+    server.runs = [run('train', 'SUCCEEDED')];
+    model.watch();
+    await looksIn(1);
+    expect(await looksIn(10)).toBe(1);
+    expect(await looksIn(20)).toBe(1);
+    expect(await looksIn(90)).toBe(3);
+  });
+
+  it('looks less and less often at a KFP that refuses', async () => {
+    server.answers[RUNS] = () => json({ message: 'no', cause: '' }, 403);
+    model.watch();
+    await looksIn(600);
+    expect(await looksIn(600)).toBeLessThan(60);
+  });
+});

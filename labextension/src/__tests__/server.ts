@@ -1,0 +1,90 @@
+/** A Jupyter server of a few lines, reached through the `fetch` that JupyterLab lets one pass in. */
+
+import { ServerConnection } from '@jupyterlab/services';
+import { nullTranslator } from '@jupyterlab/translation';
+
+import { KfpApi } from '../api';
+
+type Json = Record<string, unknown>;
+type Answer = (url: URL) => Response | Promise<Response>;
+
+export const trans = nullTranslator.load('jupyter_kfp_mt');
+
+export function json(body: Json, status = 200): Response {
+  return new Response(JSON.stringify(body), { status });
+}
+
+export function page(text: string, status: number): Response {
+  return new Response(text, { status });
+}
+
+export const STATUS = {
+  endpoint: 'http://127.0.0.1:4000',
+  local: true,
+  namespace: 'alice',
+  identity: {
+    subject: 'system:serviceaccount:alice:default-editor',
+    expires_at: null,
+    source: 'token file'
+  },
+  multi_user: true,
+  ready: true,
+  error: null
+};
+
+export function run(run_id: string, state: string, more: Json = {}): Json {
+  return {
+    run_id,
+    display_name: run_id,
+    state,
+    created_at: '2026-11-23T10:00:00Z',
+    finished_at: '1970-01-01T00:00:00Z',
+    ...more
+  };
+}
+
+/** Answers `status` and pages of `runs`, and writes down what it was asked. */
+export class Server {
+  status: Json = STATUS;
+  runs: Json[] = [];
+  answers: Record<string, Answer> = {};
+  readonly asked: string[] = [];
+
+  readonly api = new KfpApi({
+    serverSettings: ServerConnection.makeSettings({
+      baseUrl: 'http://localhost/user/ann/',
+      fetch: async info => this._answer(info as Request)
+    }),
+    trans
+  });
+
+  private async _answer(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    const path = url.pathname.replace('/user/ann/kfp-mt/', '');
+    this.asked.push(`${request.method} ${path}${url.search}`);
+    const own = this.answers[path];
+    if (own) {
+      return own(url);
+    }
+    return path === 'status' ? json(this.status) : json(this._page(url));
+  }
+
+  private _page(url: URL): Json {
+    const from = Number(url.searchParams.get('page_token') ?? 0);
+    const to = from + Number(url.searchParams.get('page_size'));
+    return {
+      runs: this.runs.slice(from, to),
+      total_size: this.runs.length,
+      ...(to < this.runs.length && { next_page_token: `${to}` })
+    };
+  }
+}
+
+export const RUNS = 'api/apis/v2beta1/runs';
+
+/** Wait until something is so; the test's own deadline ends it if it never is. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) {
+    await new Promise(resolve => window.setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,257 @@
+/** The panel as a person uses it: by eye, by keyboard and by ear. */
+
+import { Widget } from '@lumino/widgets';
+
+import { KfpModel } from '../model';
+import { KfpSidebar } from '../sidebar';
+import { json, run, RUNS, Server, STATUS, trans, until } from './server';
+
+let server: Server;
+let sidebar: KfpSidebar;
+let copied: string[];
+
+beforeEach(() => {
+  server = new Server();
+  copied = [];
+  const intervals = { active: 5, idle: 5 };
+  const model = new KfpModel({ api: server.api, intervals, standby: 'never' });
+  const copy = (text: string) => copied.push(text);
+  sidebar = new KfpSidebar({ model, copy, trans });
+});
+
+afterEach(() => {
+  sidebar.dispose();
+});
+
+/** Show the panel and wait until it says something. */
+async function show(words: string): Promise<void> {
+  if (!sidebar.isAttached) {
+    Widget.attach(sidebar, document.body);
+  }
+  await until(() => text().includes(words));
+}
+
+function text(): string {
+  return sidebar.node.textContent ?? '';
+}
+
+function one(selector: string): HTMLElement {
+  const found = sidebar.node.querySelector<HTMLElement>(selector);
+  if (!found) {
+    throw new Error(`no ${selector} in ${sidebar.node.innerHTML}`);
+  }
+  return found;
+}
+
+function rows(): HTMLElement[] {
+  return [...sidebar.node.querySelectorAll<HTMLElement>('.jp-KfpMt-runButton')];
+}
+
+function button(label: string): HTMLElement {
+  const found = [...sidebar.node.querySelectorAll('button')].find(
+    ({ textContent, title }) => textContent === label || title === label
+  );
+  if (!found) {
+    throw new Error(`no button "${label}" in ${text()}`);
+  }
+  return found;
+}
+
+function press(key: string): void {
+  document.activeElement?.dispatchEvent(
+    new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true })
+  );
+}
+
+it('it is a region with a name', () => {
+  expect(sidebar.node.getAttribute('role')).toBe('region');
+  expect(sidebar.node.getAttribute('aria-label')).toBe('Kubeflow Pipelines');
+});
+
+it('the header says where, who and in which namespace', async () => {
+  await show('Local KFP');
+  expect(one('.jp-KfpMt-identity').textContent).toBe('alice / default-editor');
+  expect(one('.jp-KfpMt-identity').title).toContain(STATUS.identity.subject);
+  expect(one('.jp-KfpMt-namespace').textContent).toBe('alice');
+});
+
+it('a run shows its name, its state in words and its duration', async () => {
+  const finished_at = '2026-11-23T10:00:12Z';
+  server.runs = [run('train', 'SUCCEEDED', { finished_at })];
+  await show('train');
+  expect(one('.jp-KfpMt-runState').textContent).toBe('Succeeded');
+  expect(one('.jp-KfpMt-runDuration').textContent).toBe('12 s');
+  expect(one('.jp-KfpMt-runAge').title).toContain('2026');
+});
+
+it('what a person typed is text, never markup', async () => {
+  const display_name = '<img src=x onerror=alert(1)>';
+  server.runs = [
+    run('1', 'FAILED', { display_name, error: { message: '<b>' } })
+  ];
+  await show(display_name);
+  rows()[0].click();
+  await show('<b>');
+  expect(sidebar.node.querySelector('img, b')).toBeNull();
+});
+
+it('an empty namespace says how to start a run', async () => {
+  await show('No runs in alice yet');
+  expect(one('.jp-KfpMt-command code').textContent).toBe('%kfp run FILE');
+});
+
+it('without a namespace it says how to choose one', async () => {
+  server.status = { ...STATUS, namespace: '' };
+  await show('No namespace is chosen');
+  expect(one('.jp-KfpMt-command code').textContent).toBe(
+    "c.Kfp.namespace = 'NAME'"
+  );
+});
+
+it('while the local KFP starts it says so', async () => {
+  server.status = { ...STATUS, ready: false };
+  await show('is starting on this machine');
+});
+
+it('until the runs are known it says that it loads them', async () => {
+  server.answers[RUNS] = () => new Promise(() => undefined);
+  await show('Loading the runs');
+});
+
+it('a problem is an alert with its cause, its cure and a command to copy', async () => {
+  const error = {
+    message: 'The token has expired.',
+    cause: 'Nobody renewed it.',
+    cure: 'Start it again:\nkubectl delete pod x\nkubectl get pods',
+    server_text: 'rpc error'
+  };
+  server.status = { ...STATUS, error };
+  await show('The token has expired.');
+  const alert = one('[role="alert"]');
+  for (const words of [
+    'Nobody renewed it.',
+    'Start it again:',
+    'kubectl delete pod x',
+    'rpc error'
+  ]) {
+    expect(alert.textContent).toContain(words);
+  }
+  button('Copy').click();
+  expect(copied).toEqual(['kubectl delete pod x\nkubectl get pods']);
+});
+
+it('runs that could not be read again are marked as old', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  await show('train');
+  server.answers[RUNS] = () => json({ message: 'no', cause: 'role' }, 403);
+  await show('from a moment ago');
+  expect(rows().length).toBe(1);
+});
+
+it('a long list says how much of it is loaded, and loads more', async () => {
+  server.runs = Array.from({ length: 60 }, (_, i) => run(`r${i}`, 'SUCCEEDED'));
+  await show('50 of 60');
+  button('Load more').click();
+  await until(() => rows().length === 60);
+  expect(one('.jp-KfpMt-count').textContent).toBe('60');
+  expect(sidebar.node.querySelector('.jp-KfpMt-loadMore')).toBeNull();
+});
+
+it('one row can be tabbed to, and arrows, Home and End walk from it', async () => {
+  server.runs = ['first', 'second', 'third'].map(id => run(id, 'SUCCEEDED'));
+  await show('third');
+  expect(rows().map(({ tabIndex }) => tabIndex)).toEqual([0, -1, -1]);
+  rows()[0].focus();
+  for (const [key, index] of [
+    ['ArrowDown', 1],
+    ['End', 2],
+    ['ArrowDown', 2],
+    ['ArrowUp', 1],
+    ['Home', 0]
+  ] as const) {
+    press(key);
+    expect(document.activeElement).toBe(rows()[index]);
+  }
+});
+
+it('the focus stays on its run when newer runs come in', async () => {
+  server.runs = [run('first', 'SUCCEEDED'), run('second', 'SUCCEEDED')];
+  await show('second');
+  const row = rows()[1];
+  row.focus();
+  server.runs = [run('newest', 'PENDING'), ...server.runs];
+  await show('newest');
+  expect(document.activeElement).toBe(row);
+  expect(rows()[2]).toBe(row);
+});
+
+it('a run opens to its id, times and error, and closes again', async () => {
+  server.runs = [run('7f3', 'FAILED', { error: { message: 'exit code 1' } })];
+  await show('7f3');
+  rows()[0].click();
+  await show('exit code 1');
+  expect(rows()[0].getAttribute('aria-expanded')).toBe('true');
+  expect(text()).not.toContain('Terminate');
+  button('Copy the run ID').click();
+  expect(copied).toEqual(['7f3']);
+  rows()[0].click();
+  await until(() => !text().includes('exit code 1'));
+});
+
+it('a run is terminated only after a second yes', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  server.answers[`${RUNS}/train:terminate`] = () => {
+    server.runs = [run('train', 'CANCELING')];
+    return json({});
+  };
+  await show('train');
+  rows()[0].click();
+  await show('Terminate');
+  button('Terminate').click();
+  await show('Terminate train?');
+  expect(document.activeElement).toBe(button('Keep running'));
+  expect(server.asked.join()).not.toContain('POST');
+  button('Terminate').click();
+  await show('Canceling');
+  expect(document.activeElement).toBe(rows()[0]);
+});
+
+it('a refusal to terminate is shown where it was asked', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  server.answers[`${RUNS}/train:terminate`] = () =>
+    json({ message: 'You may only look.', cause: 'view' }, 403);
+  await show('train');
+  rows()[0].click();
+  await show('Terminate');
+  button('Terminate').click();
+  await show('Terminate train?');
+  button('Terminate').click();
+  await show('You may only look.');
+  expect(one('.jp-KfpMt-details [role="alert"]')).toBeTruthy();
+});
+
+it('changes of state are announced, but not what there was at first', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  await show('train');
+  expect(one('[aria-live="polite"]').textContent).toBe('');
+  server.runs = [run('train', 'SUCCEEDED')];
+  await until(() => one('[aria-live="polite"]').textContent !== '');
+  expect(one('[aria-live="polite"]').textContent).toBe(
+    'train finished: succeeded'
+  );
+});
+
+it('hidden it asks nothing, shown it goes on', async () => {
+  await show('No runs');
+  sidebar.hide();
+  expect(sidebar.model.isWatching).toBe(false);
+  sidebar.show();
+  expect(sidebar.model.isWatching).toBe(true);
+});
+
+it('disposing it disposes the model', async () => {
+  await show('No runs');
+  const { model } = sidebar;
+  sidebar.dispose();
+  expect(model.isDisposed).toBe(true);
+});

@@ -1,0 +1,258 @@
+/** The routes of the server extension as typed functions. */
+
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+import { TranslationBundle } from '@jupyterlab/translation';
+
+/** What went wrong, in the words of whoever knows: its cause, its cure, and what KFP itself wrote. */
+export interface IProblem {
+  message: string;
+  cause: string;
+  cure: string;
+  server_text: string;
+}
+
+export interface IIdentity {
+  subject: string;
+  expires_at: string | null;
+  source: string;
+}
+
+/** Where the server extension is connected to, as whom, and whether that works. */
+export interface IStatus {
+  endpoint: string;
+  local: boolean;
+  namespace: string;
+  identity: IIdentity;
+  multi_user: boolean;
+  ready: boolean;
+  error: IProblem | null;
+}
+
+export interface IRun {
+  run_id: string;
+  display_name: string;
+  state: string;
+  created_at: string;
+  finished_at: string;
+  error: string;
+}
+
+export interface IRunPage {
+  runs: IRun[];
+  total_size: number;
+  next_page_token: string;
+}
+
+const FINISHED = ['SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED'];
+
+export function isFinished(run: IRun): boolean {
+  return FINISHED.includes(run.state);
+}
+
+/** An answer that is not the one asked for. */
+export class KfpError extends Error {
+  constructor(readonly problem: IProblem) {
+    super(problem.message);
+  }
+}
+
+/** What went wrong, whatever was thrown. */
+export function problemOf(reason: unknown): IProblem {
+  return reason instanceof KfpError
+    ? reason.problem
+    : { message: `${reason}`, cause: '', cure: '', server_text: '' };
+}
+
+export class KfpApi {
+  constructor(options: KfpApi.IOptions) {
+    this._settings = options.serverSettings;
+    this._trans = options.trans;
+  }
+
+  async status(): Promise<IStatus> {
+    return toStatus(await this._request('status'));
+  }
+
+  /** One page of the runs of a namespace, newest first. */
+  async runs(asked: KfpApi.IRunsQuery): Promise<IRunPage> {
+    const query = URLExt.objectToQueryString({
+      ...(asked.namespace && { namespace: asked.namespace }),
+      page_size: asked.page_size,
+      sort_by: 'created_at desc',
+      ...(asked.page_token && { page_token: asked.page_token })
+    });
+    return toRunPage(await this._request(`${RUNS}${query}`));
+  }
+
+  async terminate(run_id: string): Promise<void> {
+    const path = `${RUNS}/${encodeURIComponent(run_id)}:terminate`;
+    await this._request(path, { method: 'POST' });
+  }
+
+  private async _request(path: string, init?: RequestInit): Promise<IJson> {
+    const response = await this._fetch(path, init ?? {});
+    const body = await readJson(response);
+    if (response.ok && body) {
+      return body;
+    }
+    throw new KfpError(readProblem(response, body, this._trans));
+  }
+
+  private async _fetch(path: string, init: RequestInit): Promise<Response> {
+    const url = URLExt.join(this._settings.baseUrl, 'kfp-mt', path);
+    try {
+      return await inTime(
+        ServerConnection.makeRequest(
+          url,
+          { cache: CACHE, ...init },
+          this._settings
+        )
+      );
+    } catch (reason) {
+      throw new KfpError(unreachable(reason, this._trans));
+    }
+  }
+
+  private readonly _settings: ServerConnection.ISettings;
+  private readonly _trans: TranslationBundle;
+}
+
+export namespace KfpApi {
+  export interface IOptions {
+    serverSettings: ServerConnection.ISettings;
+    trans: TranslationBundle;
+  }
+
+  export interface IRunsQuery {
+    namespace: string;
+    page_size: number;
+    page_token?: string;
+  }
+}
+
+const RUNS = 'api/apis/v2beta1/runs';
+// Ask again each time, but without the number that JupyterLab adds to a URL for 'no-store'.
+const CACHE = 'no-cache';
+const TIMEOUT = 30_000;
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+type IJson = Record<string, any>;
+
+/** The answer, or a rejection once waiting longer makes no sense. */
+async function inTime(answer: Promise<Response>): Promise<Response> {
+  let timer = 0;
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = window.setTimeout(() => reject(new Error()), TIMEOUT);
+  });
+  try {
+    return await Promise.race([answer, tooLate]);
+  } finally {
+    window.clearTimeout(timer);
+  }
+}
+
+async function readJson(response: Response): Promise<IJson | null> {
+  try {
+    const body = await response.json();
+    return typeof body === 'object' ? body : null;
+  } catch {
+    return null; // a page made for people, such as a login form
+  }
+}
+
+function toStatus(body: IJson): IStatus {
+  const { subject = '', expires_at = null, source = '' } = body.identity ?? {};
+  return {
+    endpoint: body.endpoint ?? '',
+    local: body.local ?? false,
+    namespace: body.namespace ?? '',
+    identity: { subject, expires_at, source },
+    multi_user: body.multi_user ?? true,
+    ready: body.ready ?? true,
+    error: body.error ? toProblem(body.error) : null
+  };
+}
+
+// KFP leaves out whatever is zero or empty.
+function toRunPage(body: IJson): IRunPage {
+  return {
+    runs: (body.runs ?? []).map(toRun),
+    total_size: Number(body.total_size ?? 0),
+    next_page_token: body.next_page_token ?? ''
+  };
+}
+
+function toRun(body: IJson): IRun {
+  return {
+    run_id: body.run_id ?? '',
+    display_name: body.display_name ?? '',
+    state: body.state ?? '',
+    created_at: body.created_at ?? '',
+    finished_at: body.finished_at ?? '',
+    error: body.error?.message ?? ''
+  };
+}
+
+/** Either our own error or KFP's, whose detail is shorter and clearer than its message. */
+function toProblem(body: IJson): IProblem {
+  const detail: string = body.details?.[0]?.message ?? '';
+  return {
+    message: detail || (body.message ?? ''),
+    cause: body.cause ?? '',
+    cure: body.cure ?? '',
+    server_text: body.server_text ?? (detail ? (body.message ?? '') : '')
+  };
+}
+
+function readProblem(
+  response: Response,
+  body: IJson | null,
+  trans: TranslationBundle
+): IProblem {
+  if (body && ('cause' in body || 'cure' in body)) {
+    return toProblem(body);
+  }
+  if (response.status === 404) {
+    return notEnabled(trans);
+  }
+  return jupyterRefused(response, body, trans);
+}
+
+function notEnabled(trans: TranslationBundle): IProblem {
+  return {
+    message: trans.__('The server half of this extension is not switched on.'),
+    cause: trans.__('The Jupyter server does not know the path /kfp-mt/.'),
+    cure: trans.__(
+      'Switch it on and restart the Jupyter server:\njupyter server extension enable jupyter_kfp_mt'
+    ),
+    server_text: ''
+  };
+}
+
+function jupyterRefused(
+  response: Response,
+  body: IJson | null,
+  trans: TranslationBundle
+): IProblem {
+  const status = `${response.status} ${response.statusText}`.trim();
+  return {
+    message: trans.__('The Jupyter server gave no usable answer (%1).', status),
+    cause: '',
+    cure: trans.__(
+      'Reload the page and log in again. If that does not help, restart the Jupyter server.'
+    ),
+    server_text: body?.message ?? ''
+  };
+}
+
+function unreachable(reason: unknown, trans: TranslationBundle): IProblem {
+  return {
+    message: trans.__('The Jupyter server does not answer.'),
+    cause: trans.__('It may have stopped, or the network is down.'),
+    cure: trans.__(
+      'Check that it still runs. The panel goes on by itself once it answers.'
+    ),
+    server_text: reason instanceof Error ? reason.message : ''
+  };
+}

@@ -1,0 +1,2 @@
+// The styles, for JupyterLab's build.
+import './base.css';
