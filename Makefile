@@ -1,0 +1,51 @@
+# make demo   sets up, then opens JupyterLab with the demo on the local KFP
+# make test   sets up, then runs every check
+# make bench  sets up, then measures what must stay fast
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+FRONT_END := $(shell find labextension/src labextension/style labextension/schema -type f) \
+	labextension/package.json labextension/yarn.lock labextension/tsconfig.json
+# Only root needs it, and only root may have it.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: demo test bench format setup chromium clean
+
+setup: .venv/installed .venv/front-end
+
+.venv/installed: pyproject.toml
+	@PYTHON="$(PYTHON)" .ci/setup python
+	@touch $@
+
+.venv/front-end: $(FRONT_END) | .venv/installed
+	@.ci/setup front-end
+	@touch $@
+
+demo: setup
+	@KFP_MT_ENDPOINT=local KFP_MT_DATA=.demo KFP_MT_PROFILES=binder/profiles.yaml \
+	KFP_MT_NAMESPACE=alice \
+	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 binder/demo.ipynb
+
+test: setup chromium
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	cd labextension && jlpm check
+	cd labextension && jlpm test
+	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python tests/bench.py
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cd labextension && jlpm fix
+
+chromium:
+	@.ci/setup chromium
+
+clean:
+	rm -rf .venv .demo jupyter_kfp_mt/labextension labextension/lib labextension/node_modules
