@@ -189,8 +189,9 @@ def test_what_people_typed_is_escaped_in_html():
 
 
 def test_an_empty_list_says_so(shell, kfp):
-    kfp("connect --as bob/default-editor")
-    assert shown(shell, kfp("pipelines"))[0] == "No pipelines in namespace bob."
+    text, html = shown(shell, kfp("runs --state PAUSED"))
+    assert text == "No runs in namespace alice."
+    assert "No runs in namespace alice." in html
 
 
 def test_a_list_becomes_dicts(kfp):
