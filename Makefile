@@ -24,9 +24,7 @@ setup: .venv/installed .venv/front-end
 	@touch $@
 
 demo: setup
-	@KFP_MT_ENDPOINT=local KFP_MT_DATA=.demo KFP_MT_PROFILES=binder/profiles.yaml \
-	KFP_MT_NAMESPACE=alice \
-	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 binder/demo.ipynb
+	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
 test: setup chromium
 	$(BIN)/ruff format --check .

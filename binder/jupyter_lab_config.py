@@ -10,6 +10,7 @@ c.Kfp.data = str(here.parent / ".demo")
 c.Kfp.profiles = str(here / "profiles.yaml")
 c.Kfp.namespace = "alice"
 
+c.Application.log_level = "WARN"
 c.ServerApp.root_dir = str(here)
 c.LabApp.default_url = "/lab/tree/demo.ipynb"
 c.LabApp.news_url = None
