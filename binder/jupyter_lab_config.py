@@ -13,5 +13,6 @@ c.Kfp.namespace = "alice"
 c.Application.log_level = "WARN"
 c.ServerApp.root_dir = str(here)
 c.LabApp.default_url = "/lab/tree/demo.ipynb"
+c.LabApp.app_settings_dir = str(here / "settings")
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

@@ -17,7 +17,16 @@ from requests.adapters import HTTPAdapter
 
 from . import explain, models, pipeline_files
 from .credentials import Credentials
-from .errors import BadRequest, Conflict, KfpError, Misconfigured, NotFound, RunFailed, Unreachable
+from .errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    KfpError,
+    Misconfigured,
+    NotFound,
+    RunFailed,
+    Unreachable,
+)
 from .models import Experiment, Health, Page, Pipeline, PipelineVersion, Run, Value
 
 T = TypeVar("T", bound=Value)
@@ -298,11 +307,15 @@ class Client:
         )
 
     def log(self, run_id: str, task_id: str) -> str:
-        """What a task has written so far."""
+        """What a task has written so far. On the local KFP only: `Forbidden` elsewhere."""
+        if not self.health().local:
+            raise Forbidden(
+                "KFP hands the log of any run to anybody; it is not read this way.",
+                cure="Read the pod's log with kubectl, in the namespace of the run.",
+            )
         path = f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(task_id)}/log"
-        return self._request("GET", path, f"read the log of task {task_id}").decode(
-            "utf-8", "replace"
-        )
+        asked = f"read the log of task {task_id}"
+        return self._request("GET", path, asked).decode("utf-8", "replace")
 
     def _log_tail(self, task: models.Task) -> str:
         try:
