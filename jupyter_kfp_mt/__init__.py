@@ -6,6 +6,7 @@ wired to the same door; `%load_ext jupyter_kfp_mt` brings the `%kfp` magic.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .client import Client
+    from .notebook.magics import KfpMagics
 
 __all__ = ["connect", "kfp_client", "Client", "KfpError", "__version__"]
 
@@ -22,14 +24,18 @@ def connect(
 ) -> Client:
     """The client of this notebook's identity, as `%kfp` uses it.
 
-    Without arguments it goes through the Jupyter server, or decides as the server would where
-    there is none. `identity` names one of the local KFP's, such as `bob/default-editor`. Raises
-    `KfpError`.
+    Without arguments it is the very one of `%kfp` where that is loaded. Else it goes through the
+    Jupyter server, or decides as the server would where there is none. `identity` names one of the
+    local KFP's, such as `bob/default-editor`. Raises `KfpError`.
     """
+    magics = _magics()
+    if magics is not None and not (endpoint or token_file or namespace or identity):
+        return magics.client
     from .connection import decide
     from .settings import Kfp
 
-    settings = Kfp(endpoint=endpoint, token_file=token_file, namespace=namespace)
+    given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
+    settings = Kfp(**{name: text for name, text in given.items() if text})
     return decide(settings, identity).client()
 
 
@@ -50,8 +56,15 @@ def kfp_client(client: Client | None = None) -> kfp.Client:
         return kfp.Client(
             host=client.endpoint,
             namespace=client.namespace or "kubeflow",
-            credentials=client.credentials,
+            credentials=client.credentials if client.credentials.token() else None,
         )
+
+
+def _magics() -> KfpMagics | None:
+    """`%kfp`, where this is an IPython that has loaded it."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell.magics_manager.registry.get("KfpMagics") if shell else None
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:

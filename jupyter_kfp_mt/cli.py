@@ -12,12 +12,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("jupyter kfp-mt", description=__doc__)
     parser.add_argument("--version", action="version", version=version("jupyter-kfp-mt"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("local", help="serve Kubeflow Pipelines on this machine", add_help=False)
+    local = commands.add_parser("local", help="serve KFP on this machine", add_help=False)
+    local.set_defaults(run=_local)
     arguments, rest = parser.parse_known_args(argv)
-    assert arguments.command == "local"
-    from .local.__main__ import main as local
+    status: int = arguments.run(rest)
+    return status
 
-    return local(rest)
+
+def _local(arguments: list[str]) -> int:
+    from .local.__main__ import main
+
+    return main(arguments)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -34,8 +35,10 @@ T = TypeVar("T", bound=Value)
 API = "/apis/v2beta1/"
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 30.0
+HEALTH_SECONDS = 1.4  # to connect, and again to answer: three seconds in all
 LONGEST_PAGE = 200  # the API server's own limit
 LOG_LINES = 50
+MISSES = 5
 
 
 class Client:
@@ -51,12 +54,15 @@ class Client:
         credentials: Credentials | None = None,
         namespace: str = "",
         health: Health | None = None,
+        session: requests.Session | None = None,
     ) -> None:
         self.endpoint = checked_endpoint(endpoint)
         self.credentials = credentials or Credentials()
         self.namespace = namespace
         self._health = health
-        self._session = _session(self.endpoint)
+        # Never a proxy for this machine itself: it would be handed the token.
+        own = is_loopback(urlsplit(self.endpoint).hostname or "")
+        self._session = session or new_session(trust_environment=not own)
 
     def __repr__(self) -> str:
         return f"Client({self.endpoint!r}, namespace={self.namespace!r})"
@@ -70,14 +76,14 @@ class Client:
     def health(self) -> Health:
         """What `healthz` says, asked once: it answers without identity, in 3 seconds or not."""
         if self._health is None:
-            answer = self._request("GET", "healthz", f"reach {self.endpoint}", read=CONNECT_SECONDS)
+            answer = self._request("GET", "healthz", f"reach {self.endpoint}", read=HEALTH_SECONDS)
             self._health = _decode(answer, Health, self.endpoint)
         return self._health
 
     # --- experiments ------------------------------------------------------------------------
 
     def experiment(self, experiment_id: str) -> Experiment:
-        return self._get("experiments/" + _part(experiment_id), Experiment)
+        return self._get("experiments", experiment_id, Experiment)
 
     def experiments(self, namespace: str = "") -> Iterator[Experiment]:
         """All experiments of a namespace, newest first."""
@@ -128,7 +134,7 @@ class Client:
     # --- pipelines --------------------------------------------------------------------------
 
     def pipeline(self, pipeline_id: str) -> Pipeline:
-        return self._get("pipelines/" + _part(pipeline_id), Pipeline)
+        return self._get("pipelines", pipeline_id, Pipeline)
 
     def pipeline_named(self, name: str, namespace: str = "") -> Pipeline:
         """A namespace's pipeline by its name. Raises `NotFound`."""
@@ -171,8 +177,9 @@ class Client:
 
         Raises `NotAPipeline` for a file that is none.
         """
-        path = Path(file).expanduser()
-        name = name or pipeline_files.read(path).name
+        path = _expanded(file)
+        compiled = pipeline_files.read(path)
+        name = name or compiled.name
         where = self._namespace(namespace)
         query = _list_query(1, "", filter=_equals("name", name))
         found = self._page("pipelines", Pipeline, where, query)
@@ -185,7 +192,7 @@ class Client:
     # --- runs -------------------------------------------------------------------------------
 
     def run(self, run_id: str) -> Run:
-        return self._get("runs/" + _part(run_id), Run)
+        return self._get("runs", run_id, Run)
 
     def runs(self, namespace: str = "", experiment_id: str = "", state: str = "") -> Iterator[Run]:
         """All runs of a namespace, or of one experiment, newest first."""
@@ -208,27 +215,28 @@ class Client:
         return self._page("runs", Run, namespace, query)
 
     def find_run(self, text: str, namespace: str = "") -> Run:
-        """The run that a person means by its id, the start of its id, or its name.
+        """The run that a person means by its id, its name, or the start of its id.
 
-        Raises `NotFound` for none, `BadRequest` for several. The start of an id is looked for among
-        the newest 200 runs.
+        Raises `NotFound` for none and `BadRequest` for several. The start of an id, of four
+        characters at least, is looked for among the newest 200 runs.
         """
         if _is_id(text):
             return self.run(text)
-        page = self.run_page(namespace, page_size=LONGEST_PAGE)
-        found = [run for run in page if run.run_id.startswith(text) or run.display_name == text]
-        if not found:
-            query = _list_query(2, "", filter=_equals("display_name", text))
-            found = self._page("runs", Run, namespace, query).items
+        query = _list_query(LONGEST_PAGE, "", filter=_equals("display_name", text))
+        asked = f"find run {text}"
+        found = self._page("runs", Run, namespace, query, asked).items if text else []
+        if not found and len(text) >= 4:
+            newest = self.run_page(namespace, page_size=LONGEST_PAGE)
+            found = [run for run in newest if run.run_id.startswith(text)]
         if not found:
             raise NotFound(
-                f"No run {text} in namespace {self._namespace(namespace)}.",
+                f"No run {text!r} in namespace {self._namespace(namespace)}.",
                 cure="%kfp runs lists them.",
             )
         if len(found) > 1:
-            ids = ", ".join(run.run_id[:8] for run in found[:5])
+            ids = "\n".join(run.run_id for run in found[:10])
             raise BadRequest(
-                f"{len(found)} runs answer to {text}: {ids}.", cure="Name one by its id."
+                f"{len(found)} runs answer to {text}.", cure=f"Name one by its id:\n{ids}"
             )
         return self.run(found[0].run_id)
 
@@ -263,11 +271,11 @@ class Client:
 
     def pipeline_source(self, pipeline: str | Path, namespace: str = "") -> PipelineSource:
         """What to run: the compiled file of that name, else the uploaded pipeline."""
-        path = Path(pipeline).expanduser()
-        if isinstance(pipeline, Path) or path.suffix or path.exists():
+        path = _expanded(pipeline)
+        if isinstance(pipeline, Path) or _means_a_file(path):
             return PipelineSource.from_file(pipeline_files.read(path))
-        found = self.pipeline(str(pipeline)) if _is_id(str(pipeline)) else None
-        found = found or self.pipeline_named(str(pipeline), namespace)
+        name = str(pipeline)
+        found = self.pipeline(name) if _is_id(name) else self.pipeline_named(name, namespace)
         return PipelineSource.from_version(found, self.latest_version(found.pipeline_id))
 
     def terminate(self, run_id: str) -> None:
@@ -278,16 +286,21 @@ class Client:
         """The run as it is now, again and again until it has finished.
 
         Asks twice a second at first, then less often while nothing changes, up to every 5 seconds.
+        A few requests in a row may stay without an answer; then it raises `Unreachable`.
         """
-        pause, before = 0.5, None
-        while True:
-            run = self.run(run_id)
-            yield run
-            if run.finished:
-                return
+        pause, before, misses = 0.5, Run(), 0
+        while not before.finished:
+            try:
+                run, misses = self.run(run_id), 0
+                yield run
+            except Unreachable:
+                run, misses = before, misses + 1
+                if misses > MISSES:
+                    raise
             pause = 0.5 if run != before else min(pause * 1.2, 5.0)
             before = run
-            time.sleep(pause)
+            if not run.finished:
+                time.sleep(pause)
 
     def wait(self, run_id: str) -> Run:
         """Wait until a run has finished. Raises `RunFailed`, with the failed task's last lines."""
@@ -391,8 +404,8 @@ class Client:
             next_page_token=msgspec.json.decode(wire.get("next_page_token", b'""')),
         )
 
-    def _get(self, path: str, kind: type[T]) -> T:
-        asked = "find " + path.replace("/", " ").replace("s ", " ", 1)
+    def _get(self, nouns: str, identifier: str, kind: type[T]) -> T:
+        path, asked = f"{nouns}/{_part(identifier)}", f"find {nouns[:-1]} {identifier}"
         found: T = _decode(self._request("GET", path, asked), kind, self.endpoint)
         return found
 
@@ -430,31 +443,32 @@ class Client:
         self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
     ) -> requests.Response:
         response = self._send_once(method, path, asked, read, kwargs)
-        if response.status_code == 401 and self.credentials.renewed():
+        if response.status_code == 401 and self.credentials.renewed(response.request):
             response = self._send_once(method, path, asked, read, kwargs)
         return response
 
     def _send_once(
         self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
     ) -> requests.Response:
+        connect = min(CONNECT_SECONDS, read)
         try:
             return self._session.request(
                 method,
                 self.endpoint + path,
                 auth=self.credentials,
-                timeout=(CONNECT_SECONDS, read),
+                timeout=(connect, read),
                 allow_redirects=False,
                 **kwargs,
             )
         except requests.RequestException as error:
-            raise unreachable(self.endpoint, asked, error) from None
+            raise no_answer(self.endpoint, asked, error) from None
 
 
 class PipelineSource(msgspec.Struct, frozen=True):
     """What a run is to run: a name for it, the parameters it takes, and how the API names it."""
 
     name: str
-    accepted: dict[str, dict[str, Any]]
+    accepted: dict[str, pipeline_files.Definition]
     reference: dict[str, Any]
 
     @classmethod
@@ -486,20 +500,26 @@ class PipelineSource(msgspec.Struct, frozen=True):
 
 def checked_endpoint(endpoint: str) -> str:
     """An endpoint without its trailing slash. Raises `Misconfigured` for no http address."""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(endpoint)
+        secret = bool(parts.username or parts.password)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        secret, wrong = "@" in endpoint, True
+    if secret:
+        raise Misconfigured(
+            "The endpoint holds a user name or password.",
+            cure="Leave them out; a token is configured with c.Kfp.token_file.",
+        )
+    if wrong:
         raise Misconfigured(
             f"The endpoint {endpoint!r} is not an address of KFP.",
             cure="Give it with its scheme, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
         )
-    if parts.username or parts.password:
-        raise Misconfigured(
-            "The endpoint holds a user name or password; configure credentials instead."
-        )
     return endpoint.rstrip("/")
 
 
-def unreachable(endpoint: str, asked: str, error: Exception) -> Unreachable:
+def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Unreachable:
     """Why there was no answer, in one sentence."""
     if isinstance(error, requests.exceptions.SSLError):
         reason = "its certificate is not trusted"
@@ -509,7 +529,8 @@ def unreachable(endpoint: str, asked: str, error: Exception) -> Unreachable:
         reason = _innermost(error)
     return Unreachable(
         f"Cannot {asked}: no answer from {endpoint} ({reason}).",
-        cure="c.Kfp.endpoint or KF_PIPELINES_ENDPOINT names the address: does KFP run there?",
+        cure=cure
+        or "c.Kfp.endpoint or KF_PIPELINES_ENDPOINT names the address: does KFP run there?",
     )
 
 
@@ -528,11 +549,11 @@ def _innermost(error: Exception) -> str:
     return type(error).__name__
 
 
-def _session(endpoint: str) -> requests.Session:
+def new_session(*, trust_environment: bool) -> requests.Session:
+    """Kept-alive connections, no cookies; proxies and the like from the environment if trusted."""
     session = requests.Session()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # keep none
-    # Never a proxy for this machine itself: it would be handed the token.
-    session.trust_env = not is_loopback(urlsplit(endpoint).hostname or "")
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.trust_env = trust_environment
     adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
@@ -578,4 +599,23 @@ def _part(text: str) -> str:
 
 
 def _is_id(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _expanded(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(path)
+
+
+def _means_a_file(path: Path) -> bool:
+    """Whether a person who wrote this meant a file, be it there or not."""
+    written_so = path.suffix in (".yaml", ".yml", ".json", ".py", ".ipynb") or len(path.parts) > 1
+    try:
+        return written_so or path.is_file()
+    except OSError:  # it is too long for one
+        return False

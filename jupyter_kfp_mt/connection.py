@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-import requests
 
 from . import explain, local_kfp
-from .client import Client, unreachable
+from .client import Client, checked_endpoint
 from .credentials import (
     PROJECTED_TOKEN,
+    Claims,
     Credentials,
     Key,
     TokenFile,
@@ -23,64 +22,18 @@ from .credentials import (
     shown,
     warnings,
 )
+from .door import Door
 from .errors import KfpError, Misconfigured
 from .local_kfp import LocalKfp
 from .models import Health
 from .settings import LOCAL, Kfp
+from .status import Identity, Problem, Status, Step
 
 # kfp SDK, client.py: where a pod of Kubeflow finds the API server.
 IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 # The file in which the kfp SDK keeps what `Client.set_user_namespace` is told.
 CONTEXT_FILE = Path("~/.config/kfp/context.json")
-# How a Jupyter server tells its kernels where its door is, and the key to it.
-DOOR, DOOR_KEY = "KFP_MT_DOOR", "KFP_MT_DOOR_KEY"
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One line of the trace: what was looked at, what was found, and whether it was chosen."""
-
-    step: str
-    looked_at: str
-    found: str
-    chosen: bool = False
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """Who we are, as the token says; nothing of it is verified here."""
-
-    subject: str = ""
-    expires_at: datetime | None = None
-    source: str = ""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """An error as JSON."""
-
-    message: str
-    cause: str = ""
-    cure: str = ""
-    server_text: str = ""
-
-    @classmethod
-    def of(cls, error: KfpError) -> Problem:
-        return cls(**error.to_dict())
-
-
-class Status(msgspec.Struct, frozen=True):
-    """Who am I, where, in which namespace, why, and what is wrong."""
-
-    version: str
-    endpoint: str = ""
-    local: bool = False
-    namespace: str = ""
-    identity: Identity = Identity()
-    multi_user: bool = True
-    server_version: str = ""
-    ready: bool = True
-    trace: list[Step] = []
-    error: Problem | None = None
-    tokens: str = ""  # the folder of the local KFP's token files
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -91,41 +44,57 @@ class Connection(msgspec.Struct, frozen=True):
     namespace: str
     trace: list[Step]
     local: LocalKfp | None = None
-    health: Health | None = None
-    door: str = ""  # the address of the Jupyter server's door, if it leads through one
+    door: Door | None = None  # the one it leads through, if it does
+    health: Health | None = None  # where that is known already
 
     def client(self) -> Client:
-        return Client(self.endpoint, self.credentials, self.namespace, self.health)
+        session = self.door.session() if self.door else None
+        return Client(self.endpoint, self.credentials, self.namespace, self.health, session)
+
+    def is_same(self, other: Connection) -> bool:
+        """Whether it leads to the same place as the same identity, in the same namespace."""
+        own = (self.endpoint, self.credentials.source, self.namespace, self.trace)
+        return own == (other.endpoint, other.credentials.source, other.namespace, other.trace)
 
     def status(self) -> Status:
         """Look at it: one request, which takes three seconds at most."""
         if self.door:
-            return door_status(self.door, self.credentials.token())
-        health, error = None, None
-        identity = Identity(source=self.credentials.source)
+            status = self.door.status()
+            return msgspec.structs.replace(status, namespace=self.namespace, trace=self.trace)
         try:
-            token = claims(self.credentials.token())
-            identity = Identity(token.sub, token.expires_at, self.credentials.source)
-            client = self.client()
-            try:
-                health = client.health()
-            finally:
-                client.close()
-            wrong = list(warnings(token, datetime.now(timezone.utc)))
-            if wrong:
-                error = Problem(wrong[0], cure=explain.GET_TOKEN)
-        except KfpError as failure:
-            error = Problem.of(failure)
+            token, health = claims(self.credentials.token()), self._health()
+        except KfpError as error:
+            return self._status(error=Problem.of(error))
+        now = datetime.now(timezone.utc)
+        doubts = [Problem(text, cure=explain.GET_TOKEN) for text in warnings(token, now)]
+        return self._status(token, health, warnings=doubts)
+
+    def _health(self) -> Health:
+        client = self.client()
+        try:
+            return client.health()
+        finally:
+            client.close()
+
+    def _status(
+        self,
+        token: Claims | None = None,
+        health: Health | None = None,
+        error: Problem | None = None,
+        warnings: list[Problem] | None = None,
+    ) -> Status:
+        token, known = token or Claims(), health or Health(multi_user=True)
         return Status(
             version=version("jupyter-kfp-mt"),
             endpoint=self.endpoint,
-            local=bool(health and health.local),
+            local=known.local,
             namespace=self.namespace,
-            identity=identity,
-            multi_user=health.multi_user if health else True,
-            server_version=health.tag_name if health else "",
+            identity=Identity(token.sub, token.expires_at, self.credentials.source),
+            multi_user=known.multi_user,
+            server_version=known.tag_name,
             trace=self.trace,
             error=error,
+            warnings=warnings or [],
             tokens=self.local.tokens if self.local else "",
         )
 
@@ -147,6 +116,7 @@ def resolve(
     if endpoint == LOCAL:
         found = local() if local else find_local(settings)
         return _resolve_local(settings, trace, found, identity)
+    endpoint = checked_endpoint(endpoint)
     namespace = trace.choose("namespace", _namespaces(settings))
     path = trace.choose("credentials", _token_files(settings))
     credentials = TokenFile(path) if path else Credentials()
@@ -159,16 +129,16 @@ def decide(settings: Kfp, identity: str = "") -> Connection:
     A configured endpoint or token file, or one of the local KFP's identities (such as
     `bob/default-editor`), asks for a direct connection. Raises `KfpError`.
     """
-    door, key = os.environ.get(DOOR, ""), os.environ.get(DOOR_KEY, "")
+    door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
         raise Misconfigured(
             f"Cannot be {identity} at {settings.endpoint}: only the local KFP lends its identities."
         )
     if identity and door:
-        return resolve(settings, lambda: local_kfp_behind(door, key), identity)
+        return resolve(settings, lambda: _local_kfp_behind(door), identity)
     if identity or not door or settings.endpoint or settings.token_file:
         return resolve(settings, identity=identity)
-    return _through_door(door, key, settings.namespace)
+    return _through_door(settings, door)
 
 
 def find_local(settings: Kfp) -> LocalKfp:
@@ -186,8 +156,9 @@ def find_local(settings: Kfp) -> LocalKfp:
 def _resolve_local(settings: Kfp, trace: _Trace, local: LocalKfp, identity: str) -> Connection:
     configured = settings.token_file or os.environ.get("KFP_MT_TOKEN_FILE", "")
     own = identity.removeprefix("system:serviceaccount:").replace(":", "/").rpartition("/")[0]
+    configured_namespace, *others = _namespaces(settings, local)
     asked_for = [("the identity's own", lambda: own)] if own else []
-    namespace = trace.choose("namespace", [*asked_for, *_namespaces(settings, local)])
+    namespace = trace.choose("namespace", [configured_namespace, *asked_for, *others])
     lent = [("the identity asked for", lambda: str(local.token_file(identity)))]
     own_files = [
         ("c.Kfp.token_file or KFP_MT_TOKEN_FILE", lambda: configured),
@@ -233,8 +204,8 @@ def _namespaces(settings: Kfp, local: LocalKfp | None = None) -> list[Candidate]
 class _Trace:
     """The decisions, as they are made."""
 
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
+    def __init__(self, steps: Iterable[Step] = ()) -> None:
+        self.steps = list(steps)
 
     def choose(self, step: str, candidates: Iterable[Candidate]) -> str:
         """The first candidate that is something; each one looked at leaves a line."""
@@ -246,9 +217,11 @@ class _Trace:
         return ""
 
 
-def local_kfp_behind(address: str, key: str) -> LocalKfp:
+def _local_kfp_behind(door: Door) -> LocalKfp:
     """The local KFP that a door leads to. Raises `Misconfigured` where it leads to a cluster."""
-    status = door_status(address, key)
+    status = door.status()
+    if status.error:
+        raise status.error.to_error()
     if not status.tokens:
         raise Misconfigured(
             f"Another identity can be chosen on the local KFP only, and this is {status.endpoint}.",
@@ -257,42 +230,24 @@ def local_kfp_behind(address: str, key: str) -> LocalKfp:
     return LocalKfp(status.endpoint, status.tokens)
 
 
-def _through_door(address: str, key: str, namespace: str) -> Connection:
-    status = door_status(address, key)
-    if status.error:
-        raise KfpError(**msgspec.structs.asdict(status.error))
-    health = Health(multi_user=status.multi_user, tag_name=status.server_version)
-    credentials = Key(key, "the Jupyter server's key for its kernels")
-    return Connection(
-        f"{address}/api",
-        credentials,
-        namespace or status.namespace,
-        status.trace,
-        health=health,
-        door=address,
+def _through_door(settings: Kfp, door: Door) -> Connection:
+    status = door.status()
+    trace = _Trace([step for step in status.trace if step.step != "namespace"])
+    decided = [step for step in status.trace if step.step == "namespace"]
+    own = trace.choose(
+        "namespace", [("c.Kfp.namespace, of this kernel", lambda: settings.namespace)]
     )
-
-
-def door_status(address: str, key: str) -> Status:
-    """What a Jupyter server's door says of its connection, once that is made."""
-    deadline = time.monotonic() + local_kfp.START_SECONDS
-    while True:
-        status = _door_status(address, key)
-        if status.ready or time.monotonic() > deadline:
-            return status
-
-
-def _door_status(address: str, key: str) -> Status:
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            headers = {"Authorization": f"Bearer {key}"}
-            answer = session.get(f"{address}/status", headers=headers, timeout=(2.5, 10))
-        if answer.status_code == 200:
-            return msgspec.json.decode(answer.content, type=Status)
-        raise explain.refusal(answer.status_code, answer.content, "ask the Jupyter server")
-    except requests.RequestException as error:
-        raise unreachable(address, "ask the Jupyter server", error) from None
+    known = not status.error and status.ready
+    return Connection(
+        f"{door.address}/api",
+        Key(door.key, "the Jupyter server's key for its kernels"),
+        own or status.namespace,
+        trace.steps if own else [*trace.steps, *decided],
+        door=door,
+        health=Health(multi_user=status.multi_user, tag_name=status.server_version)
+        if known
+        else None,
+    )
 
 
 def _variable(name: str) -> Candidate:

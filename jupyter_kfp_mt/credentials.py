@@ -39,7 +39,10 @@ class Claims(msgspec.Struct, frozen=True):
 
     @property
     def expires_at(self) -> datetime | None:
-        return datetime.fromtimestamp(self.exp, timezone.utc) if self.exp else None
+        try:
+            return datetime.fromtimestamp(self.exp, timezone.utc) if self.exp else None
+        except (OverflowError, OSError, ValueError):
+            return None  # beyond the years that there are
 
 
 class Credentials(AuthBase):
@@ -60,13 +63,9 @@ class Credentials(AuthBase):
         """The token to send now, empty for none. Raises `Misconfigured` where it can't be had."""
         return ""
 
-    def renewed(self) -> bool:
-        """Look again at where the token comes from; whether there is another one now."""
+    def renewed(self, refused: PreparedRequest) -> bool:
+        """Look again where the token comes from: whether it is another than was refused."""
         return False
-
-    @property
-    def claims(self) -> Claims:
-        return claims(self.token())
 
     def refresh_api_key_hook(self, config: Any) -> None:
         """What `kfp.Client(credentials=...)` calls before each request."""
@@ -111,9 +110,9 @@ class TokenFile(Credentials):
             raise Misconfigured(f"The token file {shown(self.path)} does not hold one token.")
         return self._token
 
-    def renewed(self) -> bool:
-        before, self._seen = self._token, None
-        return self.token() != before
+    def renewed(self, refused: PreparedRequest) -> bool:
+        self._seen = None
+        return refused.headers.get("Authorization") != f"Bearer {self.token()}"
 
 
 def claims(token: str) -> Claims:

@@ -15,6 +15,9 @@ KfpError
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 
 class KfpError(Exception):
     """The root. `status` is the HTTP status that says the same thing.
@@ -37,8 +40,9 @@ class KfpError(Exception):
         return "\n".join(filter(None, (self.message, self.cause, self.cure)))
 
     def to_dict(self) -> dict[str, str]:
-        """The one JSON shape of an error: message, cause, cure, server_text."""
+        """The one JSON shape of an error."""
         return {
+            "kind": type(self).__name__,
             "message": self.message,
             "cause": self.cause,
             "cure": self.cure,
@@ -88,3 +92,16 @@ class NotFound(Refused):
 
 class Conflict(Refused):
     status = 409
+
+
+def from_dict(fields: Mapping[str, Any]) -> KfpError:
+    """The error that was written so by `to_dict`, elsewhere."""
+    texts = {name: str(fields.get(name, "")) for name in ("cause", "cure", "server_text")}
+    kinds = {kind.__name__: kind for kind in _kinds(KfpError)}
+    return kinds.get(str(fields.get("kind")), KfpError)(str(fields.get("message", "")), **texts)
+
+
+def _kinds(root: type[KfpError]) -> Iterator[type[KfpError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from _kinds(kind)

@@ -17,6 +17,7 @@ from .errors import (
     Refused,
     Unauthenticated,
     Unreachable,
+    from_dict,
 )
 
 # The text with which the API server denies a SubjectAccessReview.
@@ -41,6 +42,9 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
 
     `local`: the answer is the local KFP's, where a cure is a line in the profiles file.
     """
+    answer = _decoded(body)
+    if isinstance(answer, dict) and "kind" in answer:
+        return from_dict(answer)  # a Jupyter server's door has explained it already
     text = server_text(body)
     if 300 <= status < 400 or _is_html(body):
         return Unreachable(
@@ -68,9 +72,8 @@ def server_text(body: bytes) -> str:
     The order is that of the API server's error bodies since 2.0; for an internal error the details
     say nothing and the message does.
     """
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    answer = _decoded(body)
+    if answer is None:
         return body[:1000].decode("utf-8", "replace").strip()
     if not isinstance(answer, dict):
         return ""
@@ -79,6 +82,13 @@ def server_text(body: bytes) -> str:
     if said in ("", "Internal Server Error"):
         said = _message(answer) or said
     return said
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _message(answer: Any) -> str:

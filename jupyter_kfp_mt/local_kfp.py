@@ -7,10 +7,12 @@ server stops after the last one), `tokens/` holds the identities, `server.log` w
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import IO
@@ -23,10 +25,11 @@ from .errors import Misconfigured, NotFound, Unreachable
 from .models import Health
 
 START_SECONDS = 30.0
-_IN_USE = 3  # the exit status of a server whose data folder is served already
+OCCUPIED_SECONDS = 5.0  # how long one that starts or stops may take, before the next try
+_CANNOT_START, _IN_USE = 2, 3  # exit statuses: it says why; the folder is served already
 _LOG_BYTES = 1_000_000
 # What the server needs of our environment is all but what lets it speak for us.
-_OURS = ("KFP_MT_", "JUPYTER_", "JPY_", "KF_PIPELINES_")
+_OURS = ("KFP_MT_", "JUPYTER", "JPY_", "KF_PIPELINES_")
 
 
 class LocalKfp(msgspec.Struct, frozen=True):
@@ -38,8 +41,8 @@ class LocalKfp(msgspec.Struct, frozen=True):
 
     @property
     def namespaces(self) -> list[str]:
-        folders = Path(self.tokens).iterdir()
-        return sorted(folder.name for folder in folders if folder.name != "users")
+        accounts = (name.partition("/") for name in self.identities)
+        return sorted({namespace for namespace, slash, _ in accounts if slash})
 
     def token_file(self, identity: str) -> Path:
         """The token file of an identity: `NAMESPACE/NAME`, `system:serviceaccount:...`, or a user.
@@ -70,6 +73,8 @@ def running(folder: Path) -> LocalKfp | None:
     """The local KFP that serves a data folder, if one does."""
     try:
         found = msgspec.json.decode((folder / "server.json").read_bytes(), type=LocalKfp)
+        if not _is_locked(folder):
+            return None  # its server is dead, and whoever has its port now is somebody else
         with requests.Session() as session:
             session.trust_env = False
             answer = session.get(f"{found.endpoint}/apis/v2beta1/healthz", timeout=2)
@@ -78,30 +83,33 @@ def running(folder: Path) -> LocalKfp | None:
         return None
 
 
+def _is_locked(folder: Path) -> bool:
+    """Whether a server holds the folder; it does as long as it lives."""
+    with (folder / "lock").open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 class Lease:
     """The use of a data folder's local KFP, started if there is none; `close()` ends the use.
 
-    Raises `Misconfigured` with the server's own words where it cannot start.
+    Raises `Misconfigured` with the server's own words where it cannot start, and `Unreachable` when
+    `cancelled` is set meanwhile or time is up.
     """
 
-    def __init__(self, folder: Path, profiles: str = "") -> None:
+    def __init__(
+        self, folder: Path, profiles: str = "", cancelled: threading.Event | None = None
+    ) -> None:
         self._folder = folder
         self._fifo = -1
-        self._started: subprocess.Popen[bytes] | None = None
-        deadline = time.monotonic() + START_SECONDS
-        while (kfp := self._taken()) is None:
-            if time.monotonic() > deadline:
-                raise Unreachable(f"The local KFP in {shown(folder)} did not start in 30 seconds.")
-            self._start(profiles, deadline)
-        self.kfp = kfp
+        self._cancelled = cancelled or threading.Event()
+        self._deadline = time.monotonic() + START_SECONDS
+        self.kfp = self._taken() or self._started(profiles)
 
     def close(self) -> None:
-        self._let_go()
-        if self._started is not None and self._started.poll() is None:
-            self._started.returncode = 0  # it may have other users: not ours to wait for
-        self._started = None
-
-    def _let_go(self) -> None:
         if self._fifo >= 0:
             os.close(self._fifo)
             self._fifo = -1
@@ -115,10 +123,21 @@ class Lease:
             pass  # nobody reads it: a server that was started by hand and stays
         found = running(self._folder)  # it may have stopped before we took hold of it
         if found is None:
-            self._let_go()
+            self.close()
         return found
 
-    def _start(self, profiles: str, deadline: float) -> None:
+    def _started(self, profiles: str) -> LocalKfp:
+        said = ""
+        while time.monotonic() < self._deadline and not self._cancelled.is_set():
+            said = self._start(profiles)
+            patience = time.monotonic() + OCCUPIED_SECONDS
+            while time.monotonic() < patience and not self._cancelled.wait(0.05):
+                if found := self._taken():
+                    return found
+        raise Unreachable(f"The local KFP in {shown(self._folder)} did not start.", cause=said)
+
+    def _start(self, profiles: str) -> str:
+        """Start a server. What it says if the folder has one already, which is about to answer."""
         command = [sys.executable, "-m", "jupyter_kfp_mt.local", "--while-used"]
         command += ["--data", str(self._folder)] + (["--profiles", profiles] if profiles else [])
         with self._log() as log:
@@ -131,20 +150,25 @@ class Lease:
                 start_new_session=True,
                 env={key: value for key, value in os.environ.items() if not key.startswith(_OURS)},
             )
+        # It may outlive us, for others; if it does not, it is buried.
+        threading.Thread(target=process.wait, daemon=True).start()
         assert process.stdout is not None
         with process.stdout as ready:
-            _wait_for_line(ready, deadline)
-        if process.poll() is None and running(self._folder):
-            self._started = process
-            return
-        self._raise_for(_exit_status(process), begin)
+            _wait_for_line(ready, self._deadline)
+        if running(self._folder):
+            return ""
+        return self._last_words(_exit_status(process), begin)
 
-    def _raise_for(self, status: int | None, begin: int) -> None:
-        if status in (0, None, _IN_USE):
-            time.sleep(0.1)  # another server is about to answer for this folder
-            return
+    def _last_words(self, status: int | None, begin: int) -> str:
         said = (self._folder / "server.log").read_bytes()[begin:].decode("utf-8", "replace").strip()
-        raise Misconfigured(f"The local KFP cannot start: {said or f'it ended with {status}'}")
+        if status == _CANNOT_START:
+            raise Misconfigured(f"The local KFP cannot start: {said}")
+        if status not in (None, 0, _IN_USE):
+            raise Misconfigured(
+                f"The local KFP ended with status {status} when it was started.",
+                cure=f"{shown(self._folder / 'server.log')} holds what it said.",
+            )
+        return said if status == _IN_USE else ""
 
     def _log(self) -> IO[bytes]:
         path = self._folder / "server.log"

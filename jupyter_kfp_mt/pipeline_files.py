@@ -14,6 +14,33 @@ from .errors import BadRequest, NotAPipeline
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+class Definition(msgspec.Struct, frozen=True, rename="camel"):
+    """One parameter that a pipeline takes."""
+
+    parameter_type: str = ""
+    default_value: Any = msgspec.UNSET
+    is_optional: bool = False
+
+
+class _Inputs(msgspec.Struct, frozen=True):
+    parameters: dict[str, Definition] = {}
+
+
+class _Root(msgspec.Struct, frozen=True, rename="camel"):
+    input_definitions: _Inputs = _Inputs()
+
+
+class _Info(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Pipeline(msgspec.Struct, frozen=True, rename="camel"):
+    """What of a compiled pipeline is read here."""
+
+    pipeline_info: _Info
+    root: _Root
+
+
 class PipelineFile(msgspec.Struct, frozen=True):
     """What a compiled file holds: the pipeline, and what is special to Kubernetes."""
 
@@ -22,18 +49,20 @@ class PipelineFile(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return str(self.pipeline_spec["pipelineInfo"]["name"])
+        return msgspec.convert(self.pipeline_spec, _Pipeline).pipeline_info.name
 
 
 def read(path: Path) -> PipelineFile:
     """The pipeline in a compiled YAML file. Raises `NotAPipeline` with what it is instead."""
     try:
         text = path.read_text(encoding="utf-8")
-        documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
+        documents = [
+            _as_json(document) for document in yaml.load_all(text, _Loader) if document is not None
+        ]
     except OSError as error:
         raise NotAPipeline(f"Cannot read {path}: {error.strerror}.") from None
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
-        raise _not_a_pipeline(path, "it is not YAML") from None
+    except (ValueError, TypeError, yaml.YAMLError, RecursionError):
+        raise _not_a_pipeline(path, "it is not YAML that is JSON, too") from None
     why = _why_not(documents)
     if why:
         raise _not_a_pipeline(path, why)
@@ -50,9 +79,16 @@ def _why_not(documents: list[Any]) -> str:
         return "it is not a mapping"
     if str(spec.get("apiVersion")).startswith("argoproj.io"):
         return "it is an Argo workflow, as kfp 1 wrote them"
-    info = spec.get("pipelineInfo")
-    named = isinstance(info, dict) and isinstance(info.get("name"), str)
-    return "" if named and isinstance(spec.get("root"), dict) else "it has no pipelineInfo and root"
+    try:
+        msgspec.convert(spec, _Pipeline)
+        return ""
+    except msgspec.ValidationError as error:
+        return f"{str(error)[:1].lower()}{str(error)[1:]}"
+
+
+def _as_json(document: Any) -> Any:
+    """The document as the API will get it. Raises for what JSON cannot say."""
+    return msgspec.json.decode(msgspec.json.encode(document))
 
 
 def _not_a_pipeline(path: Path, why: str) -> NotAPipeline:
@@ -62,16 +98,15 @@ def _not_a_pipeline(path: Path, why: str) -> NotAPipeline:
     return NotAPipeline(f"{path} is not a compiled pipeline: {why}.", cure=cure)
 
 
-def definitions(pipeline_spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The parameters a pipeline takes: name to `{parameterType, defaultValue?, isOptional?}`."""
+def definitions(pipeline_spec: dict[str, Any]) -> dict[str, Definition]:
+    """The parameters a pipeline takes, by name."""
     # A version read back from the API may wrap the specification beside its platform part.
     spec = pipeline_spec.get("pipeline_spec", pipeline_spec)
-    inputs = spec.get("root", {}).get("inputDefinitions", {})
-    return dict(inputs.get("parameters", {}))
+    return msgspec.convert(spec, _Pipeline).root.input_definitions.parameters
 
 
 def parse_parameters(
-    texts: dict[str, str], accepted: dict[str, dict[str, Any]], pipeline: str
+    texts: dict[str, str], accepted: dict[str, Definition], pipeline: str
 ) -> dict[str, Any]:
     """What a person typed as the values that the pipeline takes.
 
@@ -84,19 +119,19 @@ def parse_parameters(
 
 
 def check_parameters(
-    values: dict[str, Any], accepted: dict[str, dict[str, Any]], pipeline: str
+    values: dict[str, Any], accepted: dict[str, Definition], pipeline: str
 ) -> None:
     """Raises `BadRequest` for a name it does not take, a wrong type, or a missing value."""
     for name, value in values.items():
-        kind = _definition(name, accepted, pipeline).get("parameterType", "")
+        kind = _definition(name, accepted, pipeline).parameter_type
         if not _fits(value, kind):
             raise BadRequest(f"Parameter {name} takes {_words(kind)}, not {value!r}.")
     missing = [
         name
         for name, definition in accepted.items()
         if name not in values
-        and "defaultValue" not in definition
-        and not definition.get("isOptional")
+        and definition.default_value is msgspec.UNSET
+        and not definition.is_optional
     ]
     if missing:
         raise BadRequest(
@@ -105,13 +140,11 @@ def check_parameters(
         )
 
 
-def _definition(name: str, accepted: dict[str, dict[str, Any]], pipeline: str) -> dict[str, Any]:
+def _definition(name: str, accepted: dict[str, Definition], pipeline: str) -> Definition:
     if name in accepted:
         return accepted[name]
     close = difflib.get_close_matches(name, accepted, 1)
-    takes = ", ".join(
-        f"{known} ({_words(accepted[known].get('parameterType', ''))})" for known in accepted
-    )
+    takes = ", ".join(f"{known} ({_words(accepted[known].parameter_type)})" for known in accepted)
     raise BadRequest(
         f"Pipeline {pipeline} has no parameter {name}."
         + (f" Did you mean {close[0]}?" if close else ""),
@@ -119,8 +152,8 @@ def _definition(name: str, accepted: dict[str, dict[str, Any]], pipeline: str) -
     )
 
 
-def _parse(name: str, text: str, definition: dict[str, Any]) -> Any:
-    kind = definition.get("parameterType", "STRING")
+def _parse(name: str, text: str, definition: Definition) -> Any:
+    kind = definition.parameter_type or "STRING"
     if kind == "STRING":
         return text
     try:
@@ -137,7 +170,7 @@ def _fits(value: Any, kind: str) -> bool:
     return {
         "STRING": isinstance(value, str),
         "BOOLEAN": isinstance(value, bool),
-        "NUMBER_INTEGER": number and float(value).is_integer(),
+        "NUMBER_INTEGER": number and (isinstance(value, int) or value.is_integer()),
         "NUMBER_DOUBLE": number,
         "LIST": isinstance(value, list),
         "STRUCT": isinstance(value, dict),

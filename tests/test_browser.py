@@ -199,7 +199,7 @@ def test_the_demo_runs_from_top_to_bottom(lab, page):
     everything = "\n".join(shown)
     assert "Identity     system:serviceaccount:alice:default-editor" in everything
     assert "epoch 20" in everything
-    assert "No runs in namespace bob." in everything
+    assert "No runs found in namespace bob." in everything
     refusal = "system:serviceaccount:bob:default-editor may not list runs in namespace alice"
     assert refusal in everything
     assert "connecting to the warehouse as bob_reader" in everything

@@ -6,7 +6,9 @@ import pytest
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt import connection, errors
+from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import resolve
+from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.settings import Kfp
 
 
@@ -51,10 +53,13 @@ def test_the_first_token_file_that_is_configured_is_used(bare, monkeypatch):
     assert resolve(settings).credentials.source == "token file /configured"
 
 
-def test_the_pods_ordinary_token_is_never_looked_at(monkeypatch):
+def test_the_pods_ordinary_token_is_never_sent(bare, monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    looked_at = [line.looked_at for line in resolve(Kfp()).trace]
-    assert not [path for path in looked_at if "kubernetes.io/serviceaccount/token" in path]
+    (bare / "pod-namespace").write_text("pods")
+    (bare / "token").write_text("the pod's own, beside its namespace")
+    found = resolve(Kfp())
+    assert found.namespace == "pods"
+    assert found.credentials.token() == ""
 
 
 def test_the_namespace_is_configured_else_the_sdks_else_the_pods(bare, monkeypatch):
@@ -116,6 +121,20 @@ def test_the_local_kfp_lends_its_identities(local_kfp, monkeypatch, identity, na
     client.close()
 
 
+def test_a_namespace_goes_before_the_identitys_own(local_kfp, monkeypatch):
+    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
+    client = jupyter_kfp_mt.connect(identity="bob/default-editor", namespace="alice")
+    assert client.run_page().namespace == "alice"
+    client.close()
+
+
+def test_the_sdk_needs_no_token_where_none_is_sent(local_kfp):
+    client = Client(local_kfp.endpoint, Credentials(), "alice")
+    with pytest.raises(Exception, match="401"):
+        jupyter_kfp_mt.kfp_client(client).list_experiments()
+    client.close()
+
+
 @pytest.mark.parametrize("identity", ["carol/default-editor", "../../keys/x", "alice@nowhere"])
 def test_an_identity_that_is_not_there_is_said(local_kfp, monkeypatch, identity):
     monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
@@ -136,9 +155,12 @@ def test_a_status_tells_an_expired_token_and_a_foreign_audience(local_kfp, tmp_p
     file = tmp_path / "token"
     file.write_text(jwt.encode(claims, "k" * 32))
     found = resolve(Kfp(endpoint=local_kfp.endpoint, token_file=str(file), namespace="alice"))
-    assert "audience https://kubernetes.default.svc" in found.status().error.message
+    assert "audience https://kubernetes.default.svc" in found.status().warnings[0].message
+    assert found.status().error is None  # what KFP thinks of it is another matter
     file.write_text(jwt.encode({**claims, "aud": "pipelines.kubeflow.org", "exp": 1}, "k" * 32))
-    assert "expired at 1970-01-01" in found.status().error.message
+    assert "expired at 1970-01-01" in found.status().warnings[0].message
+    file.write_text(jwt.encode({**claims, "exp": 10**18}, "k" * 32))
+    assert found.status().identity.expires_at is None
 
 
 def test_the_sdk_uses_the_same_door_and_identity(local_kfp, monkeypatch):

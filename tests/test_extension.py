@@ -5,6 +5,7 @@ import http.server
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 
@@ -12,9 +13,10 @@ import pytest
 import requests
 from tornado.httpclient import HTTPClientError
 
-from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.connection import DOOR, DOOR_KEY, decide
-from jupyter_kfp_mt.extension.proxy import check
+from jupyter_kfp_mt import errors, local_kfp
+from jupyter_kfp_mt.connection import decide
+from jupyter_kfp_mt.door import Door
+from jupyter_kfp_mt.extension.proxy import checked
 from jupyter_kfp_mt.settings import Kfp
 
 
@@ -45,7 +47,8 @@ def door(jp_serverapp, jp_asyncio_loop, http_server):
     """The server with its extensions started: its address and the kernels' key."""
     extensions = jp_serverapp.extension_manager
     jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
-    return os.environ[DOOR], os.environ[DOOR_KEY]
+    door = Door.of_this_process()
+    return door.address, door.key
 
 
 async def call(method, url, **kwargs):
@@ -128,8 +131,11 @@ async def test_a_change_from_a_browser_takes_an_xsrf_token(door, jp_serverapp):
     home = address.removesuffix("kfp-mt") + f"tree?token={jp_serverapp.identity_provider.token}"
     cookies = (await call("GET", home)).cookies
     url = f"{address}/api/apis/v2beta1/experiments"
-    assert (await call("GET", f"{url}?namespace=alice", cookies=cookies)).status_code == 200
-    assert (await call("POST", url, cookies=cookies, json={})).status_code == 403
+    body = {"display_name": "from a browser", "namespace": "alice"}
+    refused = await call("POST", url, cookies=cookies, json=body)
+    assert refused.status_code == 403 and "_xsrf" in refused.text
+    headers = {"X-XSRFToken": cookies["_xsrf"]}
+    assert (await call("POST", url, cookies=cookies, headers=headers, json=body)).ok
 
 
 async def test_a_kernel_finds_the_door_and_works_through_it(door):
@@ -193,20 +199,24 @@ async def test_a_change_is_logged_with_who_and_what_and_no_secret(
 )
 def test_what_is_not_of_the_api_is_not_forwarded(path):
     with pytest.raises(errors.NotFound):
-        check(path, [], local=True)
+        checked(path, [], local=True)
 
 
 @pytest.mark.parametrize(
     "path",
     [
         "/apis/v1beta1/runs/x:reportMetrics",
+        "/apis/v1beta1/runs/x%3AreportMetrics",
+        "/apis/v1beta1/runs/x:report%4Detrics",
+        "/apis/v2beta1/pipelines/n%61mes/training",
+        "/apis/v2beta1/p%69pelines/names/training",
         "/apis/v2beta1/pipelines/names/training",
         "/apis/v1alpha1/runs/x/nodes/y/log",
     ],
 )
 def test_what_kfp_does_not_guard_is_not_forwarded(path):
     with pytest.raises(errors.Forbidden):
-        check(path, [], local=False)
+        checked(path, [], local=False)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +230,7 @@ def test_what_kfp_does_not_guard_is_not_forwarded(path):
     ],
 )
 def test_the_api_itself_goes_through(path, query):
-    check(path, query, local=False)
+    assert checked(path, query, local=False) == path
 
 
 async def test_a_way_out_is_refused_over_http_too(door):
@@ -252,10 +262,61 @@ class TestWithoutKfp:
         assert "connection refused" in status["error"]["message"]
         assert "KF_PIPELINES_ENDPOINT" in status["error"]["cure"]
 
+    async def test_a_kernel_is_told_the_same_error_as_if_it_had_asked_itself(self, door):
+        def in_a_kernel():
+            with pytest.raises(errors.Unreachable, match="connection refused") as error:
+                decide(Kfp()).client().run_page()
+            return error.value
+
+        assert "KF_PIPELINES_ENDPOINT" in (await asyncio.to_thread(in_a_kernel)).cure
+
     async def test_a_forwarded_request_is_a_502_that_tells_why(self, jp_fetch):
         code, body = await refused(jp_fetch("kfp-mt/api/apis/v2beta1/runs"))
         assert code == 502
         assert "connection refused" in body["message"]
+
+
+class TestOnALocalKfpOfItsOwn:
+    """The door that starts the local KFP itself."""
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config, tmp_path, profiles):
+        jp_server_config["Kfp"] = {
+            "endpoint": "local",
+            "data": str(tmp_path / "data"),
+            "profiles": str(profiles),
+            "namespace": "alice",
+        }
+        return jp_server_config
+
+    async def test_it_is_started_once_and_outlives_a_decision(self, door, jp_serverapp, tmp_path):
+        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        first = local_kfp.running(tmp_path / "data")
+        upstream._decided(anew=True)
+        assert (await upstream.health()).local
+        assert local_kfp.running(tmp_path / "data") == first
+
+    async def test_one_that_died_is_started_again(self, door, jp_serverapp, tmp_path):
+        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        first = local_kfp.running(tmp_path / "data")
+        os.kill(first.pid, signal.SIGKILL)
+        with pytest.raises(errors.Unreachable):
+            while True:  # until it is noticed
+                await upstream.forward("GET", "/apis/v2beta1/healthz", [], b"", "")
+        assert (await upstream.health()).local
+        assert local_kfp.running(tmp_path / "data").pid != first.pid
+
+    async def test_a_namespace_chosen_elsewhere_counts_from_the_next_look(
+        self, door, jp_serverapp, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        upstream._settings.namespace = ""
+        (tmp_path / ".config/kfp").mkdir(parents=True)
+        (tmp_path / ".config/kfp/context.json").write_text('{"namespace": "bob"}')
+        status = await upstream.status()
+        assert status.namespace == "bob"
+        assert status.identity.subject == "system:serviceaccount:bob:default-editor"
 
 
 class TestWithoutAToken:
@@ -276,7 +337,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
     seen: list = []
 
     def do_GET(self):
-        self.seen.append(dict(self.headers))
+        self.seen.append((self.path, dict(self.headers)))
         self.send_response(200)
         self.send_header("Set-Cookie", "tracking=1")
         self.send_header("Access-Control-Allow-Origin", "*")
@@ -307,8 +368,10 @@ class TestBeforeANosyKfp:
             "X-Forwarded-For": "6.6.6.6",
             "Origin": address.removesuffix("/a%40b/kfp-mt"),
         }
-        came = await call("GET", f"{address}/api/apis/v2beta1/runs", headers=headers)
-        sent = Recorder.seen[-1]
+        query = "namespace=a%20b&token=jupyters&_xsrf=jupyters"
+        came = await call("GET", f"{address}/api/apis/v2beta1/runs?{query}", headers=headers)
+        path, sent = Recorder.seen[-1]
+        assert path == "/apis/v2beta1/runs?namespace=a+b"
         assert sent["Authorization"] == f"Bearer {local_kfp.token('alice/default-editor')}"
         assert set(sent) <= {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection"} | {
             "Authorization"

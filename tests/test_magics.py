@@ -9,6 +9,7 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
+import jupyter_kfp_mt
 from jupyter_kfp_mt.models import Run
 from jupyter_kfp_mt.notebook import render
 
@@ -135,9 +136,10 @@ def test_connect_as_another_tenant_and_back(kfp, adder):
         pytest.param("run ADDER -p x=1 -p x=2", "x is given twice", id="twice"),
         pytest.param("run ADDER", "needs a value for x", id="missing parameter"),
         pytest.param("upload nope.yaml", "Cannot read nope.yaml", id="no file to upload"),
-        pytest.param("logs nope", "No run nope in namespace alice", id="unknown run"),
-        pytest.param("terminate nope", "No run nope in namespace alice", id="nothing to stop"),
+        pytest.param("logs nope", "No run 'nope' in namespace alice", id="unknown run"),
+        pytest.param("terminate nope", "No run 'nope' in namespace alice", id="nothing to stop"),
         pytest.param("ns Not_A_Namespace", "may not list runs in namespace", id="no namespace"),
+        pytest.param("terminate ''", "No run '' in namespace alice", id="an empty id"),
         pytest.param("connect --as carol/x", "has no identity carol/x", id="unknown identity"),
         pytest.param("connect --endpoint x", "'x' is not an address of KFP", id="no address"),
     ],
@@ -177,6 +179,31 @@ def test_a_connection_that_does_not_work_is_shown_with_the_reason(shell, kfp, op
     assert sentence in text and sentence in html
 
 
+def test_a_connection_that_cannot_be_made_leaves_the_one_there_is(kfp):
+    with pytest.raises(UsageError):
+        kfp("connect --endpoint ftp://x")
+    assert kfp("runs").namespace == "alice"
+
+
+def test_connect_in_python_is_the_client_of_the_magic(kfp):
+    kfp("connect --as bob/default-editor")
+    assert jupyter_kfp_mt.connect().namespace == "bob"
+    assert jupyter_kfp_mt.connect(namespace="alice").namespace == "alice"
+
+
+def test_config_counts_from_the_next_verb_on(shell, kfp):
+    assert kfp("ns").namespace == "alice"
+    shell.run_line_magic("config", "KfpMagics.namespace = 'bob'")
+    assert kfp("ns").namespace == "bob"
+
+
+def test_the_ids_of_a_list_tell_its_runs_apart(shell, kfp, adder):
+    runs = [kfp(f"run {adder} -p x=1") for _ in range(3)]
+    text, _ = shown(shell, kfp("runs -l 3"))
+    ids = [line.split()[-1] for line in text.splitlines()[1:4]]
+    assert [kfp(f"logs {id}").run.run_id for id in ids] == [run.run_id for run in runs[::-1]]
+
+
 def test_loading_it_again_is_harmless(shell, kfp):
     shell.run_line_magic("reload_ext", "jupyter_kfp_mt")
     assert kfp("ns").namespace == "alice"
@@ -190,8 +217,8 @@ def test_what_people_typed_is_escaped_in_html():
 
 def test_an_empty_list_says_so(shell, kfp):
     text, html = shown(shell, kfp("runs --state PAUSED"))
-    assert text == "No runs in namespace alice."
-    assert "No runs in namespace alice." in html
+    assert text == "No runs found in namespace alice."
+    assert "No runs found in namespace alice." in html
 
 
 def test_a_list_becomes_dicts(kfp):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
-from ..connection import DOOR, DOOR_KEY
+from ..door import Door
 from ..settings import Kfp
 from .routes import routes
 from .upstream import Upstream
 
-_ANY_ADDRESS = ("", "*", "0.0.0.0", "::")
+# How to reach a server from its own machine, where its address is no address to reach.
+_FROM_HERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class KfpExtension(Kfp, ExtensionApp):
@@ -29,19 +29,24 @@ class KfpExtension(Kfp, ExtensionApp):
         self.handlers.extend(routes)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        # Kernels are children of this process: they find the door, and the key to it, in theirs.
-        os.environ[DOOR] = _address(serverapp)
-        os.environ[DOOR_KEY] = self.upstream.key
+        if serverapp.sock:
+            self.log.warning("kfp-mt: a server on a UNIX socket has no door for its kernels.")
+        else:
+            self.upstream.door = _door(serverapp, self.upstream.key)
+            self.upstream.door.open()
         await self.upstream.status()
 
     async def stop_extension(self) -> None:
-        if os.environ.get(DOOR_KEY) == self.upstream.key:
-            del os.environ[DOOR], os.environ[DOOR_KEY]
+        if self.upstream.door:
+            self.upstream.door.shut()
         await self.upstream.close()
 
 
-def _address(serverapp: Any) -> str:
-    scheme = "https" if serverapp.certfile else "http"
-    host = "127.0.0.1" if serverapp.ip in _ANY_ADDRESS else serverapp.ip
+def _door(serverapp: Any, key: str) -> Door:
+    host = _FROM_HERE.get(serverapp.ip, serverapp.ip)
     host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}:{serverapp.port}" + url_path_join(serverapp.base_url, "kfp-mt")
+    scheme = "https" if serverapp.certfile else "http"
+    address = f"{scheme}://{host}:{serverapp.port}"
+    return Door(
+        address + url_path_join(serverapp.base_url, "kfp-mt"), key, serverapp.certfile or ""
+    )

@@ -20,6 +20,8 @@ class KfpHandler(APIHandler):
     """A route for signed-in browsers, and for kernels that send this server's key."""
 
     auth_resource = "kfp_mt"
+    # A panel that looks now and then is nobody at work: it must not keep an idle server alive.
+    _track_activity = False
 
     @property
     def upstream(self) -> Upstream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 import requests
@@ -25,15 +25,27 @@ _FORWARDED = re.compile(
 _LOG = re.compile(r"/apis/v1alpha1/runs/[^/]+/nodes/[^/]+/log")
 _BY_NAME = re.compile(r"/apis/v2beta1/pipelines/names/[^/]+")
 _SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
+# What a browser says to the Jupyter server in the query, and is not for KFP.
+_JUPYTERS = {"token", "_xsrf", "no_track_activity"}
+
+Query = list[tuple[str, str]]
 
 
-def check(path: str, query: list[tuple[str, str]], local: bool) -> None:
-    """Raises for a request that is not to go through: `NotFound` or `Forbidden`, with the reason.
+def checked(path: str, query: Query, local: bool) -> str:
+    """The path to ask KFP for, written anew from its parts as they were checked.
 
+    Raises for a request that is not to go through: `NotFound` or `Forbidden`, with the reason.
     `local`: it is for the local KFP, which asks who is calling where the real one does not.
     """
-    if not all(_plain(segment) for segment in path.removeprefix("/").split("/")):
+    segments = [_part(segment) for segment in path.removeprefix("/").split("/")]
+    if None in segments:
         raise NotFound(f"{path} is not a path of the KFP API.")
+    parts = [segment for segment in segments if segment]
+    _check("/" + "/".join(parts), query, local)
+    return "".join("/" + quote(part, safe="!$&'()*+,;=:@") for part in parts)
+
+
+def _check(path: str, query: Query, local: bool) -> None:
     if _LOG.fullmatch(path):
         if not local:
             raise Forbidden(
@@ -51,6 +63,15 @@ def check(path: str, query: list[tuple[str, str]], local: bool) -> None:
         )
 
 
+def _part(segment: str) -> str | None:
+    """A segment of a path, decoded; None for what is no plain one, or a way out."""
+    text = unquote(segment)
+    hidden = "/" in text or "\\" in text or any(ord(character) < 32 for character in text)
+    if not _SEGMENT.fullmatch(segment) or text in (".", "..") or hidden:
+        return None
+    return text
+
+
 class ProxyHandler(KfpHandler):
     """`<base_url>/kfp-mt/api/apis/...`: the KFP API, as this server's identity.
 
@@ -60,9 +81,10 @@ class ProxyHandler(KfpHandler):
 
     async def _forward(self) -> None:
         path = self.request.path.partition("/kfp-mt/api")[2]
-        query = parse_qsl(self.request.query, keep_blank_values=True)
+        sent = parse_qsl(self.request.query, keep_blank_values=True)
+        query = [(name, value) for name, value in sent if name not in _JUPYTERS]
         local = (await self.upstream.health()).local
-        check(path, query, local)
+        path = checked(path, query, local)
         method = str(self.request.method)
         content_type = self.request.headers.get("Content-Type", "")
         answer = await self.upstream.forward(method, path, query, self.request.body, content_type)
@@ -79,8 +101,7 @@ class ProxyHandler(KfpHandler):
                 raise error
             body = explained(body, error)
         self.set_status(answer.status_code)
-        self.set_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
-        self.finish(body)
+        self.finish(body, set_content_type=answer.headers.get("Content-Type", "application/json"))
 
     @web.authenticated
     @authorized
@@ -112,10 +133,3 @@ def explained(body: bytes, error: KfpError) -> bytes:
     if not isinstance(answer, dict):
         return msgspec.json.encode(error.to_dict())
     return msgspec.json.encode({**answer, "cause": error.cause, "cure": error.cure})
-
-
-def _plain(segment: str) -> bool:
-    """Whether a segment of a path is one to KFP too, and not a way out of it."""
-    text = unquote(segment)
-    hidden = "/" in text or "\\" in text or any(ord(character) < 32 for character in text)
-    return bool(_SEGMENT.fullmatch(segment)) and text not in (".", "..") and not hidden

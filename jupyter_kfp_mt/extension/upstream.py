@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -12,16 +13,19 @@ from typing import Any, TypeVar
 import requests
 
 from ..client import Client
-from ..connection import Connection, Problem, Status, resolve
+from ..connection import Connection, resolve
+from ..door import Door
 from ..errors import KfpError, Misconfigured, Unreachable
-from ..local_kfp import Lease, LocalKfp
+from ..local_kfp import Lease, LocalKfp, running
 from ..models import Health
 from ..settings import Kfp
+from ..status import Problem, Status
 
 T = TypeVar("T")
 
 THREADS = 32
 STATUS_SECONDS = 2.5
+CLOSE_SECONDS = 5.0
 
 
 class Upstream:
@@ -32,14 +36,20 @@ class Upstream:
 
     def __init__(self, settings: Kfp) -> None:
         self.key = secrets.token_urlsafe(32)
+        self.door: Door | None = None
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
-        self._lease: Lease | None = None
         self._deciding: asyncio.Future[tuple[Connection, Client]] | None = None
+        self._lease: Lease | None = None
+        self._lease_lock = threading.Lock()
+        self._closed = threading.Event()
 
     async def status(self) -> Status:
-        """What there is, or what stands in the way; "not ready" while that is being found out."""
-        deciding = self._decided()
+        """What there is, or what stands in the way; "not ready" while that is being found out.
+
+        It decides anew: a namespace that was chosen elsewhere meanwhile counts from here on.
+        """
+        deciding = self._decided(anew=True)
         done, _ = await asyncio.wait([deciding], timeout=STATUS_SECONDS)
         if not done:
             return Status(version=version("jupyter-kfp-mt"), ready=False)
@@ -47,10 +57,7 @@ class Upstream:
             connection, _ = deciding.result()
         except KfpError as error:
             return Status(version=version("jupyter-kfp-mt"), error=Problem.of(error))
-        status = await self._in_thread(connection.status)
-        if status.error:
-            self.forget()
-        return status
+        return await self._in_thread(connection.status)
 
     async def health(self) -> Health:
         """What KFP says of itself. Raises the `KfpError` that stands in the way."""
@@ -60,35 +67,38 @@ class Upstream:
         """Somebody's request, sent as this server's identity. See `Client.forward`."""
         return await self._ask(lambda client: client.forward(*request))
 
+    async def close(self) -> None:
+        """Give back the local KFP: it stops after its last user."""
+        self._closed.set()
+        if self._deciding is not None:
+            await asyncio.wait([self._deciding], timeout=CLOSE_SECONDS)
+        if self._lease is not None:
+            self._lease.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def _ask(self, question: Callable[[Client], T]) -> T:
         _, client = await self._decided()
         try:
             return await self._in_thread(lambda: question(client))
         except Unreachable:
-            self.forget()
+            # A local KFP that died is started again by the next decision.
+            self._decided(anew=True)
             raise
 
-    def forget(self) -> None:
-        """Decide anew at the next request: a local KFP that died is started again then."""
-        if self._deciding is not None and self._deciding.done():
-            self._deciding = None
-
-    async def close(self) -> None:
-        """Give back the local KFP: it stops after its last user."""
-        if self._deciding is not None:
-            await asyncio.wait([self._deciding])
-        if self._lease is not None:
-            self._lease.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _decided(self) -> asyncio.Future[tuple[Connection, Client]]:
-        if self._deciding is None or (self._deciding.done() and self._deciding.exception()):
-            self._deciding = asyncio.ensure_future(self._in_thread(self._decide))
+    def _decided(self, anew: bool = False) -> asyncio.Future[tuple[Connection, Client]]:
+        """The decision; with `anew` the next one, unless one is being made."""
+        before = self._deciding
+        if before is None or (before.done() and (anew or before.exception())):
+            known = before.result() if before and not before.exception() else None
+            self._deciding = asyncio.ensure_future(self._in_thread(lambda: self._decide(known)))
+        assert self._deciding is not None
         return self._deciding
 
-    def _decide(self) -> tuple[Connection, Client]:
-        connection = resolve(self._settings, self._local)
-        return connection, connection.client()
+    def _decide(self, known: tuple[Connection, Client] | None) -> tuple[Connection, Client]:
+        found = resolve(self._settings, self._local)
+        if known and found.is_same(known[0]):
+            return known
+        return found, found.client()
 
     def _local(self) -> LocalKfp:
         if not self._settings.may_start_local():
@@ -96,10 +106,15 @@ class Upstream:
                 "No KFP is configured, and the local KFP is switched off.",
                 cure="Name one in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT.",
             )
-        if self._lease is not None:
-            self._lease.close()
-        self._lease = Lease(self._settings.data_folder(), self._settings.profiles_file())
-        return self._lease.kfp
+        folder = self._settings.data_folder()
+        with self._lease_lock:
+            before = self._lease
+            if before is not None and running(folder) == before.kfp:
+                return before.kfp
+            self._lease = Lease(folder, self._settings.profiles_file(), self._closed)
+            if before is not None:
+                before.close()  # only now: the server must not be without a user meanwhile
+            return self._lease.kfp
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_silenced
+from traitlets import observe
 
 from ..settings import Kfp
 
@@ -57,10 +58,17 @@ class KfpMagics(Kfp, Magics):
         from ..connection import decide
 
         given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
-        settings = Kfp(config=self.config, **{key: text for key, text in given.items() if text})
-        connection = decide(settings, identity)
+        configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
+        chosen = {name: text for name, text in given.items() if text}
+        connection = decide(Kfp(**{**configured, **chosen}), identity)
+        client = connection.client()
         self.close()
-        self._connection = connection
+        self._connection, self._client = connection, client
+
+    @observe(*Kfp.class_own_traits(config=True))
+    def _on_setting(self, _: Any) -> None:
+        """`%config KfpMagics.namespace = ...` counts from the next verb on."""
+        self.close()
 
     def close(self) -> None:
         """Give the connections back; the next verb connects anew."""
@@ -86,19 +94,24 @@ class KfpMagics(Kfp, Magics):
         from .parser import HelpShown, parse
 
         try:
-            arguments = parse(shlex.split(line.rstrip().removesuffix(";")))
+            arguments = parse(_words(line))
             return arguments.verb.call(self, arguments)
         except KfpError as error:
             raise UsageError(str(error)) from None
         except HelpShown:
             return None
-        except ValueError as error:  # shlex's, for a quotation that does not end
-            raise UsageError(f"%kfp {line}: {str(error).lower()}") from None
 
     def skip_what_is_shown(self, run: Run) -> None:
         """Show nothing for a run that its cell has watched: it is there already."""
         if self._live is None or not self._live.is_here(run):
             raise NotImplementedError  # IPython's word for: show it the usual way
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line.rstrip().removesuffix(";"))
+    except ValueError as error:  # a quotation that does not end
+        raise UsageError(f"%kfp {line}: {str(error).lower()}") from None
 
 
 def load(shell: InteractiveShell) -> None:
@@ -122,6 +135,8 @@ def unload(shell: InteractiveShell) -> None:
     magics = shell.magics_manager.registry.pop(KfpMagics.__name__, None)
     if magics is not None:
         shell.magics_manager.magics["line"].pop("kfp", None)
+        shell.configurables.remove(magics)
+        shell.strdispatchers["complete_command"].strs.pop("%kfp", None)
         magics.close()
 
 

@@ -96,11 +96,12 @@ def view(value: Any) -> View:
 @view.register
 def _page(page: Page) -> View:  # type: ignore[type-arg]
     noun, headings, row = _LISTS[page.kind]
-    if not page.items:
-        return View(note=f"No {noun}s in namespace {page.namespace}.")
-    rows = [row(item) for item in page.items]
-    count = f"{len(rows):,} of {page.total_size:,}" if page.next_page_token else f"{len(rows):,}"
     where = f" in namespace {page.namespace}" if page.namespace else ""
+    if not page.items:
+        return View(note=f"No {noun}s found{where}.")
+    length = _id_length(page)
+    rows = [[*row(item), _short(_identifier(item), length)] for item in page.items]
+    count = f"{len(rows):,} of {page.total_size:,}" if page.next_page_token else f"{len(rows):,}"
     return View(
         tables=[Table(headings, rows)],
         note=f"{count} {_plural(noun, page.total_size)}{where}, newest first",
@@ -177,13 +178,11 @@ def _overview(overview: Overview) -> View:
         for step in status.trace
     ]
     why = Table(["Decision", "Looked at", "Found", ""], trace, folded="Why these")
-    problem = status.error
+    problems = [status.error] if status.error else status.warnings
     return View(
         title="Kubeflow Pipelines",
         facts=_who_and_where(overview),
-        problem="\n".join(filter(None, (problem.message, problem.cause, problem.cure)))
-        if problem
-        else "",
+        problem="\n".join(str(problem.to_error()) for problem in problems),
         tables=[*works, why] if trace else works,
     )
 
@@ -221,7 +220,7 @@ def _log(log: Log) -> View:
 
 def _run_row(run: Run) -> list[Any]:
     duration = lasting(run.duration) if run.state != "PENDING" else ""
-    return [State(run.state), run.display_name, ago(run.created_at), duration, _short(run.run_id)]
+    return [State(run.state), run.display_name, ago(run.created_at), duration]
 
 
 def _experiment_row(experiment: Experiment) -> list[Any]:
@@ -230,7 +229,6 @@ def _experiment_row(experiment: Experiment) -> list[Any]:
         experiment.description,
         ago(experiment.created_at),
         ago(experiment.last_run_created_at),
-        _short(experiment.experiment_id),
     ]
 
 
@@ -239,7 +237,6 @@ def _pipeline_row(pipeline: Pipeline) -> list[Any]:
         pipeline.display_name or pipeline.name,
         pipeline.description,
         ago(pipeline.created_at),
-        _short(pipeline.pipeline_id),
     ]
 
 
@@ -287,7 +284,7 @@ def _parts(seconds: int) -> list[tuple[int, str]]:
 
 def html(value: Any) -> str:
     """A value as HTML, everything in it escaped."""
-    return _template().render(view=view(value), State=State, Code=Code)
+    return _template().render(view=view(value))
 
 
 def text(value: Any) -> str:
@@ -323,8 +320,19 @@ def _values(parameters: dict[str, Any]) -> str:
     )
 
 
-def _short(identifier: str) -> Code:
-    return Code(identifier[:8], identifier)
+def _identifier(item: Run | Experiment | Pipeline) -> str:
+    kinds = {Run: "run_id", Experiment: "experiment_id", Pipeline: "pipeline_id"}
+    return str(getattr(item, kinds[type(item)]))
+
+
+def _id_length(page: Page) -> int:  # type: ignore[type-arg]
+    """How much of the ids it takes to tell those of a page apart; eight characters at least."""
+    ids = [_identifier(item) for item in page]
+    return next((n for n in range(8, 36) if len({i[:n] for i in ids}) == len(ids)), 36)
+
+
+def _short(identifier: str, length: int) -> Code:
+    return Code(identifier[:length], identifier)
 
 
 def _plural(noun: str, count: int) -> str:

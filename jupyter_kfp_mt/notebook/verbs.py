@@ -17,7 +17,8 @@ from ..models import STATES, Experiment, Page, Pipeline, PipelineVersion, Run, T
 
 if TYPE_CHECKING:
     from ..client import Client
-    from ..connection import Connection, Status
+    from ..connection import Connection
+    from ..status import Status
 
 
 class Session(Protocol):
@@ -102,11 +103,9 @@ _LIMIT = _option("-l", "--limit", type=int, default=20, help="how many to list, 
 
 def overview(session: Session, arguments: Namespace) -> Overview:
     """Who am I, where, why, and what works."""
-    connection = session.connection
-    status = connection.status()
-    namespace = session.client.namespace
+    status = session.connection.status()
     checks = [] if status.error else _checks(session.client)
-    return Overview(status, namespace, checks)
+    return Overview(status, session.client.namespace, checks)
 
 
 def _checks(client: Client) -> list[Check]:
@@ -189,11 +188,17 @@ def _watched(session: Session, started: Run) -> Run:
         for run in client.watch(started.run_id):
             session.show(run)
     except KeyboardInterrupt:
-        short = run.run_id[:8]
-        session.say(f"The run goes on. %kfp runs shows it, %kfp terminate {short} stops it.")
+        session.say(_goes_on(run))
         return run
+    except KfpError:
+        session.say(_goes_on(run))
+        raise
     client.raise_for_failure(run)
     return run
+
+
+def _goes_on(run: Run) -> str:
+    return f"The run goes on. %kfp runs shows it, %kfp terminate {run.run_id} stops it."
 
 
 def runs(session: Session, arguments: Namespace) -> Page[Run]:

@@ -1,0 +1,84 @@
+"""The Jupyter server's door to KFP, as one of its kernels finds it.
+
+A kernel is a child of the server: it finds the address, and the key to it, in its environment.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+
+from . import explain
+from .client import new_session, no_answer
+from .status import Status
+
+_VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY", "KFP_MT_DOOR_CERTIFICATE")
+READY_SECONDS = 30.0
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Where it is, the key to it, and the file of the certificate that it shows, if any."""
+
+    address: str
+    key: str
+    certificate: str = ""
+
+    def __repr__(self) -> str:
+        return f"Door({self.address!r})"
+
+    @classmethod
+    def of_this_process(cls) -> Door | None:
+        """The door that this process was given, if it was."""
+        values = [os.environ.get(name, "") for name in _VARIABLES]
+        return cls(*values) if values[0] else None
+
+    def open(self) -> None:
+        """Give it to the processes that this one starts from now on."""
+        os.environ.update(zip(_VARIABLES, msgspec.structs.astuple(self), strict=True))
+
+    def shut(self) -> None:
+        """Take it back."""
+        if os.environ.get(_VARIABLES[1]) == self.key:
+            for name in _VARIABLES:
+                del os.environ[name]
+
+    def session(self) -> requests.Session:
+        """For requests to it: through no proxy, and trusting its own certificate."""
+        session = new_session(trust_environment=False)
+        if self.certificate:
+            session.verify = self.certificate
+            session.mount("https://", _NameUnchecked())
+        return session
+
+    def status(self) -> Status:
+        """What it says of its connection, once that is made. Raises `Unreachable`."""
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            status = self._status()
+            if status.ready or time.monotonic() > deadline:
+                return status
+
+    def _status(self) -> Status:
+        asked = "ask the Jupyter server"
+        headers = {"Authorization": f"Bearer {self.key}"}
+        try:
+            with self.session() as session:
+                answer = session.get(f"{self.address}/status", headers=headers, timeout=(2.5, 10))
+            if answer.status_code == 200:
+                return msgspec.json.decode(answer.content, type=Status)
+        except (requests.RequestException, msgspec.DecodeError) as error:
+            cure = "Has it stopped, or been started anew? Then restart this kernel."
+            raise no_answer(self.address, asked, error, cure) from None
+        raise explain.refusal(answer.status_code, answer.content, asked)
+
+
+class _NameUnchecked(HTTPAdapter):
+    """The certificate is the one we were given; its name need not be that of the loopback."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, assert_hostname=False, **options)
