@@ -211,7 +211,8 @@ class _Trace:
         """The first candidate that is something; each one looked at leaves a line."""
         for looked_at, find in candidates:
             found = find()
-            self.steps.append(Step(step, looked_at, found or "nothing", bool(found)))
+            words = shown(Path(found)) if found.startswith("/") else found or "nothing"
+            self.steps.append(Step(step, looked_at, words, bool(found)))
             if found:
                 return found
         return ""
