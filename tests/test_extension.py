@@ -233,6 +233,10 @@ def test_the_api_itself_goes_through(path, query):
     assert checked(path, query, local=False) == path
 
 
+def test_what_is_asked_of_kfp_is_what_was_checked():
+    assert checked("/apis/v2beta1/r%75ns/a%20b", [], local=False) == "/apis/v2beta1/runs/a%20b"
+
+
 async def test_a_way_out_is_refused_over_http_too(door):
     address, key = door
     with socket.create_connection(tuple(address.split("/")[2].split(":"))) as raw:

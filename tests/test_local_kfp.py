@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import wait_until
 
-from jupyter_kfp_mt import errors, local_kfp
-from jupyter_kfp_mt.local_kfp import Lease
+from jupyter_kfp_mt import errors
+from jupyter_kfp_mt.local_kfp import Lease, running
 
 
 def alive(pid):
@@ -30,20 +30,20 @@ def test_users_of_one_folder_share_one_server_which_stops_after_the_last(folder,
     assert len(servers) == 1
     for lease in leases[:2]:
         lease.close()
-    assert local_kfp.running(folder).namespaces == ["alice", "bob"]
+    assert running(folder).namespaces == ["alice", "bob"]
     leases[2].close()
-    wait_until(lambda: local_kfp.running(folder) is None)
+    wait_until(lambda: running(folder) is None)
 
 
 def test_a_server_that_died_is_replaced(folder, profiles):
     first = Lease(folder, str(profiles))
     os.kill(first.kfp.pid, 9)
-    wait_until(lambda: local_kfp.running(folder) is None)
+    wait_until(lambda: running(folder) is None)
     first.close()
     second = Lease(folder, str(profiles))
     assert second.kfp.pid != first.kfp.pid
     second.close()
-    wait_until(lambda: local_kfp.running(folder) is None)
+    wait_until(lambda: running(folder) is None)
 
 
 def test_a_server_that_was_started_by_hand_is_used_and_left_alone(start_local_kfp):
@@ -51,7 +51,7 @@ def test_a_server_that_was_started_by_hand_is_used_and_left_alone(start_local_kf
     lease = Lease(server.data)
     assert lease.kfp.endpoint == server.endpoint
     lease.close()
-    assert local_kfp.running(server.data).endpoint == server.endpoint
+    assert running(server.data).endpoint == server.endpoint
 
 
 def test_a_server_that_cannot_start_says_why_in_its_own_words(folder, tmp_path):
@@ -72,4 +72,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_a_trace_of_a_server_that_is_gone_is_no_server(folder, content):
     folder.mkdir()
     (folder / "server.json").write_text(content)
-    assert local_kfp.running(folder) is None
+    assert running(folder) is None
+
+
+def test_whoever_has_the_port_of_a_dead_server_is_not_taken_for_it(folder, local_kfp):
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "server.json").write_bytes((local_kfp.data / "server.json").read_bytes())
+    assert running(folder) is None
+    assert running(local_kfp.data).endpoint == local_kfp.endpoint

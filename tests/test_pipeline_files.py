@@ -112,3 +112,5 @@ def test_says_which_values_are_missing():
 def test_values_from_python_are_checked_too():
     with pytest.raises(BadRequest, match="rows takes a whole number, not True"):
         pipeline_files.check_parameters({"rows": True}, TAKES, "p")
+    with pytest.raises(BadRequest, match="label takes text, not 7"):
+        pipeline_files.check_parameters({"rows": 1, "label": 7}, TAKES, "p")
