@@ -7,23 +7,17 @@ import signal
 import sys
 import threading
 import traceback
-import uuid
 import warnings
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
 from ..errors import KfpError, Misconfigured
-from ..models import Task
-from .job import Assignment, Report, moved
+from .job import Assignment, Report
+from .progress import Progress
 
-MAX_REASON_CHARACTERS = 2000
 STOPPED = "the run's process was told to stop"
-# The names of a task and of the groups that it is in, outermost first.
-TaskPath = tuple[str, ...]
 
 
 def main() -> None:
@@ -98,57 +92,6 @@ def _kfp_version() -> str:
         return f"kfp {version('kfp')}"
     except PackageNotFoundError:
         return "none"
-
-
-class Progress:
-    """The run's tasks as they are now; each change is reported. Used from several threads."""
-
-    def __init__(self, run_id: str, send: Callable[[Report], None]) -> None:
-        self._run_id = run_id
-        self._send = send
-        self._tasks: dict[TaskPath, Task] = {}
-        # Of the task that failed first.
-        self.failure = ""
-        self.stopping = False
-
-    def stop(self, _number: int, _frame: FrameType | None) -> None:
-        """The tasks get the same signal; wait for them, and start no more."""
-        self.stopping = True
-
-    def plan(self, path: TaskPath, name: str) -> Task:
-        """Makes the task known, once."""
-        if path not in self._tasks:
-            task = Task(
-                run_id=self._run_id,
-                task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((self._run_id, *path)))),
-                display_name=name,
-                create_time=datetime.now(timezone.utc),
-            )
-            self._put(path, moved(task, "PENDING"))
-        return self._tasks[path]
-
-    def start(self, path: TaskPath) -> None:
-        self._put(path, moved(self._tasks[path], "RUNNING"))
-
-    def finish(self, path: TaskPath, failure: str = "") -> None:
-        failure = _sendable(failure)
-        task = moved(self._tasks[path], "FAILED" if failure else "SUCCEEDED", failure)
-        self._put(path, task)
-        if failure and not self.failure:
-            self.failure = f"Task '{task.display_name}' failed: {failure}"
-
-    def end(self, failure: str) -> None:
-        state = "FAILED" if failure else "SUCCEEDED"
-        self._send(Report(state=state, error=_sendable(failure)))
-
-    def _put(self, path: TaskPath, task: Task) -> None:
-        self._tasks[path] = task
-        self._send(Report(task=task))
-
-
-def _sendable(text: str) -> str:
-    """Not too long, and without the half characters that the names of files can have."""
-    return text[:MAX_REASON_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 if __name__ == "__main__":

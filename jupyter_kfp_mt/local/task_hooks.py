@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf import json_format, struct_pb2  # type: ignore[import-untyped]
 from kfp import local
@@ -27,10 +27,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ..errors import KfpError
 from .job import Assignment
+from .progress import Progress, TaskPath
 from .task_process import LOG_NAME, run_command
-
-if TYPE_CHECKING:
-    from .run_process import Progress, TaskPath
 
 # The groups that the compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on. Their names say
 # nothing to the person who wrote that.
