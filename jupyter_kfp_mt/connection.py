@@ -204,8 +204,8 @@ def _namespaces(settings: Kfp, local: LocalKfp | None = None) -> list[Candidate]
 class _Trace:
     """The decisions, as they are made."""
 
-    def __init__(self, steps: Iterable[Step] = ()) -> None:
-        self.steps = list(steps)
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
 
     def choose(self, step: str, candidates: Iterable[Candidate]) -> str:
         """The first candidate that is something; each one looked at leaves a line."""
@@ -233,17 +233,16 @@ def _local_kfp_behind(door: Door) -> LocalKfp:
 
 def _through_door(settings: Kfp, door: Door) -> Connection:
     status = door.status()
-    trace = _Trace([step for step in status.trace if step.step != "namespace"])
-    decided = [step for step in status.trace if step.step == "namespace"]
-    own = trace.choose(
-        "namespace", [("c.Kfp.namespace, of this kernel", lambda: settings.namespace)]
-    )
+    trace = status.trace
+    if own := settings.namespace:
+        chosen = Step("namespace", "c.Kfp.namespace, of this kernel", own, True)
+        trace = [*(step for step in trace if step.step != "namespace"), chosen]
     known = not status.error and status.ready
     return Connection(
         f"{door.address}/api",
         Key(door.key, "the Jupyter server's key for its kernels"),
         own or status.namespace,
-        trace.steps if own else [*trace.steps, *decided],
+        trace,
         door=door,
         health=Health(multi_user=status.multi_user, tag_name=status.server_version)
         if known
