@@ -136,8 +136,11 @@ def decide(settings: Kfp, identity: str = "") -> Connection:
         )
     if identity and door:
         return resolve(settings, lambda: _local_kfp_behind(door), identity)
-    if identity or not door or settings.endpoint or settings.token_file:
+    if identity or not door or settings.endpoint:
         return resolve(settings, identity=identity)
+    if settings.token_file:
+        settings.endpoint = door.status().endpoint  # the same KFP, with another token
+        return resolve(settings)
     return _through_door(settings, door)
 
 
@@ -170,7 +173,7 @@ def _resolve_local(settings: Kfp, trace: _Trace, local: LocalKfp, identity: str)
 
 def _endpoints(settings: Kfp) -> list[Candidate]:
     return [
-        ("c.Kfp.endpoint", lambda: settings.endpoint),
+        ("given, or c.Kfp.endpoint", lambda: settings.endpoint),
         _variable("KFP_MT_ENDPOINT"),
         _variable("KF_PIPELINES_ENDPOINT"),
         (
@@ -183,7 +186,7 @@ def _endpoints(settings: Kfp) -> list[Candidate]:
 
 def _token_files(settings: Kfp) -> list[Candidate]:
     return [
-        ("c.Kfp.token_file", lambda: settings.token_file),
+        ("given, or c.Kfp.token_file", lambda: settings.token_file),
         _variable("KFP_MT_TOKEN_FILE"),
         _variable("KF_PIPELINES_SA_TOKEN_PATH"),
         (str(PROJECTED_TOKEN), lambda: str(PROJECTED_TOKEN) if PROJECTED_TOKEN.exists() else ""),
@@ -192,10 +195,10 @@ def _token_files(settings: Kfp) -> list[Candidate]:
 
 def _namespaces(settings: Kfp, local: LocalKfp | None = None) -> list[Candidate]:
     return [
-        ("c.Kfp.namespace", lambda: settings.namespace),
+        ("given, or c.Kfp.namespace", lambda: settings.namespace),
         _variable("KFP_MT_NAMESPACE"),
         (str(CONTEXT_FILE), lambda: _context_namespace(local)),
-        ("the only profile", lambda: _only(local.namespaces))
+        ("the first of the profiles", lambda: next(iter(local.namespaces), ""))
         if local
         else (str(POD_NAMESPACE), lambda: _text(POD_NAMESPACE)),
     ]
@@ -225,8 +228,9 @@ def _local_kfp_behind(door: Door) -> LocalKfp:
         raise status.error.to_error()
     if not status.tokens:
         raise Misconfigured(
-            f"Another identity can be chosen on the local KFP only, and this is {status.endpoint}.",
-            cure="On a cluster, open a notebook in the other namespace.",
+            "Another identity can be had only of a local KFP that this Jupyter server looks after; "
+            f"it is connected to {status.endpoint}.",
+            cure="On a cluster, open a notebook in the other namespace; else use --token-file.",
         )
     return LocalKfp(status.endpoint, status.tokens)
 
@@ -235,7 +239,7 @@ def _through_door(settings: Kfp, door: Door) -> Connection:
     status = door.status()
     trace = status.trace
     if own := settings.namespace:
-        chosen = Step("namespace", "c.Kfp.namespace, of this kernel", own, True)
+        chosen = Step("namespace", "given, or c.Kfp.namespace of this kernel", own, True)
         trace = [*(step for step in trace if step.step != "namespace"), chosen]
     known = not status.error and status.ready
     return Connection(
@@ -265,21 +269,12 @@ def _context_namespace(kfp: LocalKfp | None) -> str:
 
 
 def _editor(kfp: LocalKfp, namespace: str) -> str:
-    if not namespace:
-        raise Misconfigured(
-            f"The local KFP has several namespaces: {', '.join(kfp.namespaces)}.",
-            cure="Choose yours with c.Kfp.namespace or KFP_MT_NAMESPACE.",
-        )
     if namespace not in kfp.namespaces:
         raise Misconfigured(
             f"The local KFP has no namespace {namespace}; it has {', '.join(kfp.namespaces)}.",
             cure="Choose one of them with c.Kfp.namespace or KFP_MT_NAMESPACE.",
         )
     return str(kfp.token_file(f"{namespace}/default-editor"))
-
-
-def _only(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ""
 
 
 def _text(path: Path) -> str:

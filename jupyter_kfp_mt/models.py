@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from .errors import Misconfigured
+
 if TYPE_CHECKING:
     import pandas
 
@@ -181,6 +183,9 @@ class Run(Value, frozen=True):
         """From its creation to its end, or until now if it goes on."""
         return _span(self.created_at, self.finished_at or EPOCH)
 
+    def __repr__(self) -> str:
+        return f"Run({self.run_id!r}, {self.display_name!r}, {self.state})"
+
     @property
     def tasks(self) -> list[Task]:
         return self.run_details.task_details if self.run_details else []
@@ -208,14 +213,21 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return self.items[index]
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The items as plain dicts, times as `datetime`."""
+        """The items as plain dicts, all the way down; times as `datetime`."""
         return [
-            {name: getattr(item, name) for name in item.__struct_fields__} for item in self.items
+            {
+                name: msgspec.to_builtins(getattr(item, name), builtin_types=(datetime,))
+                for name in item.__struct_fields__
+            }
+            for item in self.items
         ]
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row per item. Needs pandas, which is not installed with this package."""
-        import pandas
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            raise Misconfigured("to_pandas() needs pandas.", cure="%pip install pandas") from None
 
         return pandas.DataFrame(self.to_dicts())
 

@@ -161,7 +161,11 @@ def _parse(name: str, text: str, definition: Definition) -> Any:
     except msgspec.DecodeError:
         value = None
     if not _fits(value, kind):
-        raise BadRequest(f"Parameter {name} takes {_words(kind)}, not {text!r}.")
+        quoted = kind in ("LIST", "STRUCT")
+        raise BadRequest(
+            f"Parameter {name} takes {_words(kind)}, not {text!r}.",
+            cure=f"Quote the whole of it: -p '{name}=[1, \"two\"]'" if quoted else "",
+        )
     return value
 
 

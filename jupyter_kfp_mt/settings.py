@@ -38,7 +38,7 @@ class Kfp(Configurable):
     ).tag(config=True)
     profiles = Unicode(
         help="""File that lists the namespaces of the local KFP and who may use them. Without one:
-        KFP_MT_PROFILES, else a single namespace named after you."""
+        KFP_MT_PROFILES, those it was last started with, else a namespace named after you."""
     ).tag(config=True)
     start_local = Bool(
         True,

@@ -39,7 +39,7 @@ def test_configuration_beats_the_environment_beats_the_pod(monkeypatch):
     assert resolve(Kfp()).endpoint == "http://own"
     found = resolve(Kfp(endpoint="http://configured"))
     assert found.endpoint == "http://configured"
-    assert chosen(found, "endpoint") == ["c.Kfp.endpoint"]
+    assert chosen(found, "endpoint") == ["given, or c.Kfp.endpoint"]
 
 
 def test_the_first_token_file_that_is_configured_is_used(bare, monkeypatch):
@@ -98,10 +98,15 @@ def test_a_local_kfp_that_runs_is_used(local_kfp, monkeypatch):
     assert (status.local, status.multi_user, status.error) == (True, True, None)
 
 
+def test_without_a_choice_the_first_profile_is_used_and_the_trace_says_so(local_kfp, monkeypatch):
+    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
+    found = resolve(Kfp())
+    assert found.namespace == "alice"
+    assert chosen(found, "namespace") == ["the first of the profiles"]
+
+
 def test_a_namespace_that_the_local_kfp_lacks_is_said(local_kfp, monkeypatch):
     monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    with pytest.raises(errors.Misconfigured, match="several namespaces: alice, bob"):
-        resolve(Kfp())
     with pytest.raises(errors.Misconfigured, match="no namespace carol; it has alice, bob"):
         resolve(Kfp(namespace="carol"))
 

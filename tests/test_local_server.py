@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, wait_until
+from conftest import ROOT, LocalKfp, wait_until
 
 API = "/apis/v2beta1"
 
@@ -330,3 +330,11 @@ def test_a_damaged_key_is_named(fails_to_start, tmp_path):
     code, error = fails_to_start()
     assert code == 2
     assert f"The key {key}" in error
+
+
+def test_a_start_without_profiles_goes_on_with_the_last_ones(start_local_kfp, tmp_path):
+    first = start_local_kfp()
+    assert first.stop() == 0
+    again = LocalKfp(first.data)
+    assert again.get("/apis/v2beta1/runs", namespace="alice").status_code == 200
+    assert again.stop() == 0

@@ -1,6 +1,7 @@
 """`%kfp` in a real IPython, against a real local KFP."""
 
 import _thread
+import json
 import threading
 
 import pytest
@@ -54,12 +55,26 @@ def test_a_pipeline_is_uploaded_run_watched_listed_and_read(shell, kfp, adder, c
     run = kfp("run magic -p x=5 -e magics --wait")
     assert run.state == "SUCCEEDED"
     assert "add: SUCCEEDED" in capsys.readouterr().out
-    assert [found.run_id for found in kfp("runs -e magics")] == [run.run_id]
+    assert [found.run_id for found in kfp("runs -e magics --state succeeded")] == [run.run_id]
+    with pytest.raises(UsageError, match="has finished already: SUCCEEDED"):
+        kfp(f"terminate {run.run_id}")
     assert "adding 5 and 2" in str(kfp(f"logs {run.run_id[:13]} add"))
     shell.execution_count += 1  # the cell that watched it shows it already
     assert "✓ SUCCEEDED" in shown(shell, run)[0]
     assert "magic" in [pipeline.name for pipeline in kfp("pipelines")]
     assert "magics" in [experiment.display_name for experiment in kfp("experiments")]
+
+
+def test_a_long_log_is_cut_and_says_so(kfp, failing, tmp_path):
+    loud = tmp_path / "loud.yaml"
+    loud.write_text(failing.read_text().replace("range(60)", "range(3000)"))
+    run = kfp(f"run {loud}")
+    wait_until(lambda: kfp("runs -l 1")[0].finished)
+    lines = str(kfp(f"logs {run.run_id}")).splitlines()
+    assert len(lines) == 1001 and "--tail LINES shows more" in lines[0]
+    assert len(str(kfp(f"logs {run.run_id} --tail 2000")).splitlines()) == 2000
+    with pytest.raises(UsageError, match="--tail takes a number from 1"):
+        kfp(f"logs {run.run_id} --tail 0")
 
 
 def test_a_failure_names_the_task_and_shows_its_last_lines(kfp, failing):
@@ -103,6 +118,10 @@ def test_ns_shows_and_changes_the_namespace_of_the_session(shell, kfp):
     assert kfp("ns").namespace == "alice"
     kfp("connect --as bob/default-editor")
     assert kfp("ns alice").namespace == "alice"  # bob may look at alice's
+    assert kfp("ns").reason == "%kfp ns"
+    assert [step.looked_at for step in kfp().status.trace if step.step == "namespace"] == [
+        "%kfp ns"
+    ]
     assert kfp("runs").namespace == "alice"
 
 
@@ -140,6 +159,9 @@ def test_connect_as_another_tenant_and_back(kfp, adder):
         pytest.param("terminate nope", "No run 'nope' in namespace alice", id="nothing to stop"),
         pytest.param("ns Not_A_Namespace", "may not list runs in namespace", id="no namespace"),
         pytest.param("terminate ''", "No run '' in namespace alice", id="an empty id"),
+        pytest.param("runs extra", "%kfp runs: what is extra?", id="too much"),
+        pytest.param("help bogus", "no verb bogus. %kfp help lists", id="help of nothing"),
+        pytest.param("logs x --tail 0", "No run 'x'", id="tail of nothing"),
         pytest.param("connect --as carol/x", "has no identity carol/x", id="unknown identity"),
         pytest.param("connect --endpoint x", "'x' is not an address of KFP", id="no address"),
     ],
@@ -152,6 +174,8 @@ def test_bad_input_is_answered_with_a_sentence(kfp, adder, line, sentence):
 
 def test_help_lists_the_verbs_and_explains_one(kfp, capsys):
     assert kfp("help") is None
+    assert "terminate" in capsys.readouterr().out
+    assert kfp("help help") is None
     assert "terminate" in capsys.readouterr().out
     assert kfp("help run") is None
     assert "--experiment" in capsys.readouterr().out
@@ -222,5 +246,8 @@ def test_an_empty_list_says_so(shell, kfp):
 
 
 def test_a_list_becomes_dicts(kfp):
-    page = kfp("experiments -l 1")
-    assert page.to_dicts()[0]["display_name"] == page[0].display_name
+    page = kfp("runs -l 1")
+    row = page.to_dicts()[0]
+    assert row["display_name"] == page[0].display_name
+    json.dumps(row, default=str)
+    assert isinstance(row["state_history"][0], dict)

@@ -34,7 +34,9 @@ class KfpExtension(Kfp, ExtensionApp):
         else:
             self.upstream.door = _door(serverapp, self.upstream.key)
             self.upstream.door.open()
-        await self.upstream.status()
+        status = await self.upstream.status()
+        if status.error:
+            self.log.warning("kfp-mt: %s", status.error.message)
 
     async def stop_extension(self) -> None:
         if self.upstream.door:

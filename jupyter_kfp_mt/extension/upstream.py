@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import requests
 
 from ..client import Client
-from ..connection import Connection, resolve
+from ..connection import Connection, find_local, resolve
 from ..door import Door
-from ..errors import KfpError, Misconfigured, Unreachable
+from ..errors import KfpError, Unreachable
 from ..local_kfp import Lease, LocalKfp, running
 from ..models import Health
 from ..settings import Kfp
@@ -61,11 +61,13 @@ class Upstream:
 
     async def health(self) -> Health:
         """What KFP says of itself. Raises the `KfpError` that stands in the way."""
-        return await self._ask(Client.health)
+        return await self._ask(Client.health, again=True)
 
-    async def forward(self, *request: Any) -> requests.Response:
+    async def forward(self, method: str, *request: Any) -> requests.Response:
         """Somebody's request, sent as this server's identity. See `Client.forward`."""
-        return await self._ask(lambda client: client.forward(*request))
+        return await self._ask(
+            lambda client: client.forward(method, *request), again=method == "GET"
+        )
 
     async def close(self) -> None:
         """Give back the local KFP: it stops after its last user."""
@@ -76,14 +78,16 @@ class Upstream:
             self._lease.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self, question: Callable[[Client], T]) -> T:
-        _, client = await self._decided()
+    async def _ask(self, question: Callable[[Client], T], again: bool) -> T:
+        """Ask KFP; a local one that died is started, and asked `again` if that is safe."""
+        connection, client = await self._decided()
         try:
             return await self._in_thread(lambda: question(client))
         except Unreachable:
-            # A local KFP that died is started again by the next decision.
-            self._decided(anew=True)
-            raise
+            _, other = await self._decided(anew=True)
+            if other is client or not (again and connection.local):
+                raise
+            return await self._in_thread(lambda: question(other))
 
     def _decided(self, anew: bool = False) -> asyncio.Future[tuple[Connection, Client]]:
         """The decision; with `anew` the next one, unless one is being made."""
@@ -102,10 +106,7 @@ class Upstream:
 
     def _local(self) -> LocalKfp:
         if not self._settings.may_start_local():
-            raise Misconfigured(
-                "No KFP is configured, and the local KFP is switched off.",
-                cure="Name one in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT.",
-            )
+            return find_local(self._settings)
         folder = self._settings.data_folder()
         with self._lease_lock:
             before = self._lease

@@ -80,10 +80,14 @@ def _run(options: argparse.Namespace) -> int:
     # Tornado quotes malformed requests below this level, and they may hold a token.
     logging.getLogger("tornado").setLevel(logging.ERROR)
     os.umask(0o077)  # what is kept here is nobody else's
-    profiles = read_profiles(options.profiles) if options.profiles else single_profile()
+    # Before anything is done in the folder: what is wrong with them is no fault of the folder's.
+    given = read_profiles(options.profiles) if options.profiles else None
     try:
         with DataFolder(options.data or _default_data()) as folder:
-            asyncio.run(_serve(options, folder, profiles))
+            if given:
+                folder.keep_profiles(options.profiles)
+            kept = read_profiles(folder.profiles) if folder.profiles.exists() else None
+            asyncio.run(_serve(options, folder, given or kept or single_profile()))
     except Occupied as error:
         print(error, file=sys.stderr)
         return ALREADY_SERVED

@@ -28,6 +28,8 @@ class DataFolder:
         self.database = self.path / "kfp.db"
         self.tokens = self.path / "tokens"
         self.namespaces = self.path / "namespaces"
+        # Those it was last started with; the next start may leave them out.
+        self.profiles = self.path / "profiles.yaml"
         self._announcement = self.path / "server.json"
         self._lock = -1
 
@@ -78,6 +80,10 @@ class DataFolder:
 
     def withdraw(self) -> None:
         self._announcement.unlink(missing_ok=True)
+
+    def keep_profiles(self, file: Path) -> None:
+        """The next start without a profiles file goes on with these."""
+        write_private(self.profiles, file.read_text(encoding="utf-8"))
 
     def signing_key(self) -> bytes:
         """The key of this folder's tokens, made when first asked for."""

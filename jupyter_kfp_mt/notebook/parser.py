@@ -21,11 +21,14 @@ def parse(words: list[str]) -> argparse.Namespace:
     Raises `UsageError` for what is not understood and `HelpShown` where it was help.
     """
     if words[:1] == ["help"]:
-        words = [*words[1:2], "-h"]
+        words = [*(word for word in words[1:2] if word != "help"), "-h"]
     if not words:
         return argparse.Namespace(verb=OVERVIEW)
     _check_verb(words[0])
-    return _parser().parse_args(words)
+    arguments, rest = _parser().parse_known_args(words)
+    if rest:
+        arguments.parser.error(f"what is {' '.join(rest)}? Quote what has spaces in it.")
+    return arguments
 
 
 def completions(line: str, symbol: str) -> list[str]:
@@ -33,7 +36,7 @@ def completions(line: str, symbol: str) -> list[str]:
     words = line.split()
     verb = next((verb for verb in VERBS if words[1:2] == [verb.name]), None)
     if verb is None or (len(words) == 2 and not line.endswith(" ")):
-        return [verb.name for verb in VERBS]
+        return [*(verb.name for verb in VERBS), "help"]
     # Nothing for a plain word: the completion of file names takes over.
     flags = [flag for option in verb.options for flag in option.flags if flag.startswith("--")]
     return flags if symbol.startswith("-") else []
@@ -61,7 +64,7 @@ def _add(commands: Any, verb: Verb) -> None:
     parser = commands.add_parser(
         verb.name, aliases=list(verb.aliases), help=verb.help, description=verb.help
     )
-    parser.set_defaults(verb=verb)
+    parser.set_defaults(verb=verb, parser=parser)
     for option in verb.options:
         parser.add_argument(*option.flags, **option.settings)
 
@@ -70,6 +73,6 @@ def _check_verb(word: str) -> None:
     known = [name for verb in VERBS for name in (verb.name, *verb.aliases)]
     if word in known or word in ("-h", "--help"):
         return
-    close = difflib.get_close_matches(word, known, 1)
+    close = difflib.get_close_matches(word.lower(), known, 1, 0.7)
     hint = f"Did you mean %kfp {close[0]}?" if close else "%kfp help lists what there is."
     raise UsageError(f"%kfp has no verb {word}. {hint}")

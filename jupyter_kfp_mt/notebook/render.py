@@ -172,7 +172,7 @@ def _version(version: PipelineVersion) -> View:
 def _overview(overview: Overview) -> View:
     status = overview.status
     checks = [[check.what, Mark(check.works), check.detail] for check in overview.checks]
-    works = [Table(["May", "", "There are"], checks)] if checks else []
+    works = [Table(["What", "Allowed", "There are"], checks)] if checks else []
     trace = [
         [step.step, step.looked_at, step.found, "chosen" if step.chosen else ""]
         for step in status.trace
@@ -213,8 +213,10 @@ def _log(log: Log) -> View:
     texts = [(f"{State(task.state)}  {task.display_name}", text) for task, text in log.tasks]
     return View(
         title=log.run.display_name,
+        state=State(log.run.state),
         texts=texts,
-        note="" if texts else "No task has started yet.",
+        problem=log.run.error.message if log.run.error and not texts else "",
+        note="" if texts else "None of these tasks has started.",
     )
 
 

@@ -14,11 +14,11 @@ import msgspec
 
 from ..errors import BadRequest, KfpError, Refused
 from ..models import STATES, Experiment, Page, Pipeline, PipelineVersion, Run, Task
+from ..status import Status, Step
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..connection import Connection
-    from ..status import Status
 
 
 class Session(Protocol):
@@ -97,6 +97,8 @@ def _option(*flags: str, **settings: Any) -> Option:
     return Option(flags, settings)
 
 
+TAIL = 1000
+
 _NAMESPACE = _option("-n", "--namespace", default="", help="namespace, instead of the one in use")
 _LIMIT = _option("-l", "--limit", type=int, default=20, help="how many to list, 200 at most")
 
@@ -104,6 +106,10 @@ _LIMIT = _option("-l", "--limit", type=int, default=20, help="how many to list, 
 def overview(session: Session, arguments: Namespace) -> Overview:
     """Who am I, where, why, and what works."""
     status = session.connection.status()
+    if session.client.namespace != session.connection.namespace:
+        here = Step("namespace", "%kfp ns", session.client.namespace, True)
+        others = [step for step in status.trace if step.step != "namespace"]
+        status = msgspec.structs.replace(status, trace=[*others, here])
     checks = [] if status.error else _checks(session.client)
     return Overview(status, session.client.namespace, checks)
 
@@ -130,8 +136,9 @@ def namespace(session: Session, arguments: Namespace) -> Chosen:
     if not arguments.name:
         chosen = [step for step in session.connection.trace if step.step == "namespace"]
         reasons = [step.looked_at for step in chosen if step.chosen]
-        same = client.namespace == session.connection.namespace
-        return Chosen(client.namespace, reasons[0] if same and reasons else "chosen here")
+        if client.namespace != session.connection.namespace:
+            return Chosen(client.namespace, "%kfp ns")
+        return Chosen(client.namespace, reasons[0] if reasons else "nothing names one")
     try:
         client.run_page(arguments.name, page_size=1)
     except Refused as error:
@@ -143,7 +150,7 @@ def namespace(session: Session, arguments: Namespace) -> Chosen:
             server_text=error.server_text,
         ) from None
     client.namespace = arguments.name
-    return Chosen(arguments.name, "chosen here")
+    return Chosen(arguments.name, "%kfp ns")
 
 
 def connect(session: Session, arguments: Namespace) -> Overview:
@@ -231,13 +238,20 @@ def logs(session: Session, arguments: Namespace) -> Log:
     )
 
 
-def _tail(text: str, lines: int | None) -> str:
-    return text if lines is None else "\n".join(text.rstrip().splitlines()[-lines:])
+def _tail(text: str, count: int) -> str:
+    if count < 1:
+        raise BadRequest(f"Cannot show {count} lines: --tail takes a number from 1.")
+    lines = text.rstrip().splitlines()
+    cut = f"[{len(lines) - count:,} lines before these: --tail LINES shows more]"
+    hidden = len(lines) > count and count == TAIL
+    return "\n".join([*([cut] if hidden else []), *lines[-count:]])
 
 
 def terminate(session: Session, arguments: Namespace) -> Run:
     """Stop a run. It ends FAILED."""
     run = session.client.find_run(arguments.run, arguments.namespace)
+    if run.finished:
+        raise BadRequest(f"Run {run.display_name} has finished already: {run.state}.")
     session.client.terminate(run.run_id)
     return session.client.run(run.run_id)
 
@@ -322,7 +336,13 @@ VERBS = (
         runs,
         (
             _option("-e", "--experiment", default="", help="only those of this experiment"),
-            _option("--state", default="", choices=STATES, help="only those in this state"),
+            _option(
+                "--state",
+                type=str.upper,
+                default="",
+                choices=STATES,
+                help="only those in this state",
+            ),
             _NAMESPACE,
             _LIMIT,
         ),
@@ -333,7 +353,13 @@ VERBS = (
         (
             _option("run", metavar="RUN", help="id, start of an id, or name"),
             _option("task", nargs="?", default="", metavar="TASK", help="only this task"),
-            _option("--tail", type=int, metavar="LINES", help="only the last lines of each"),
+            _option(
+                "--tail",
+                type=int,
+                default=TAIL,
+                metavar="LINES",
+                help=f"how many of the last lines of each (default: {TAIL})",
+            ),
             _NAMESPACE,
         ),
         aliases=("log",),

@@ -16,10 +16,9 @@ import {
 
 const PAGE_SIZE = 50;
 const LARGEST_PAGE = 200;
-const FIRST_IDLE_INTERVAL = 10_000;
 const LONGEST_BACKOFF = 60_000;
 
-/** Milliseconds between two looks, while something is unfinished and, at most, while nothing is. */
+/** Milliseconds between two looks, while something is unfinished and while nothing is. */
 export interface IIntervals {
   active: number;
   idle: number;
@@ -29,7 +28,7 @@ export class KfpModel extends VDomModel {
   constructor(options: KfpModel.IOptions) {
     super();
     this._api = options.api;
-    this._intervals = options.intervals ?? { active: 2_000, idle: 30_000 };
+    this._intervals = options.intervals ?? { active: 2_000, idle: 5_000 };
     this._poll = new Poll({
       name: 'jupyter-kfp-mt:runs',
       auto: false,
@@ -106,7 +105,6 @@ export class KfpModel extends VDomModel {
     if (!this._watching || this.isDisposed) {
       return;
     }
-    this._idleLooks = 0;
     await this._poll.refresh();
     await this._poll.tick.catch(() => undefined);
   }
@@ -215,14 +213,10 @@ export class KfpModel extends VDomModel {
     return turn;
   }
 
-  /** Quick while something happens, slower the longer nothing does. */
+  /** Quick while something happens, slower while nothing does. */
   private _nextFrequency(): IPoll.Frequency {
-    const busy = this._isBusy();
-    this._idleLooks = busy ? 0 : this._idleLooks + 1;
     const { active, idle } = this._intervals;
-    const interval = busy
-      ? active
-      : Math.min(idle, FIRST_IDLE_INTERVAL * this._idleLooks);
+    const interval = this._isBusy() ? active : idle;
     return frequency(interval * this._requests);
   }
 
@@ -239,7 +233,6 @@ export class KfpModel extends VDomModel {
   private readonly _api: KfpApi;
   private readonly _poll: Poll;
   private _changes: readonly IRun[] = [];
-  private _idleLooks = 0;
   private _intervals: IIntervals;
   private _next = '';
   private _problem: IProblem | null = null;

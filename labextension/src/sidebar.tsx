@@ -334,7 +334,11 @@ function NoRuns(props: {
           : trans.__('No runs yet')}
       </p>
       <p>{trans.__('Start one in a notebook:')}</p>
-      <Command text="%kfp run FILE" copy={actions.copy} trans={trans} />
+      <Command
+        text={'%load_ext jupyter_kfp_mt\n%kfp run FILE'}
+        copy={actions.copy}
+        trans={trans}
+      />
     </div>
   );
 }

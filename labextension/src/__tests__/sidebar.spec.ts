@@ -97,7 +97,9 @@ it('what a person typed is text, never markup', async () => {
 
 it('an empty namespace says how to start a run', async () => {
   await show('No runs in alice yet');
-  expect(one('.jp-KfpMt-command code').textContent).toBe('%kfp run FILE');
+  expect(one('.jp-KfpMt-command code').textContent).toBe(
+    '%load_ext jupyter_kfp_mt\n%kfp run FILE'
+  );
 });
 
 it('without a namespace it says how to choose one', async () => {
