@@ -210,7 +210,7 @@ def test_the_demo_runs_from_top_to_bottom(lab, page):
 def test_the_notebook_in_the_repository_was_run():
     """It is read as a page, too: with the outputs of its cells."""
     notebook = nbformat.read(ROOT / "binder/demo.ipynb", 4)
-    assert all(cell.outputs for cell, _ in outputs(notebook) if "%" in cell.source)
+    assert all(cell.outputs for cell, _ in outputs(notebook) if "%kfp" in cell.source)
 
 
 def test_the_sidebar_names_who_and_where_and_lists_runs_as_they_go(lab, page, adder):
