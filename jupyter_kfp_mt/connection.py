@@ -139,8 +139,9 @@ def decide(settings: Kfp, identity: str = "") -> Connection:
     if identity or not door or settings.endpoint:
         return resolve(settings, identity=identity)
     if settings.token_file:
-        settings.endpoint = door.status().endpoint  # the same KFP, with another token
-        return resolve(settings)
+        # The same KFP, with another token.
+        given = {"token_file": settings.token_file, "namespace": settings.namespace}
+        return resolve(Kfp(endpoint=door.status().endpoint, **given))
     return _through_door(settings, door)
 
 

@@ -152,6 +152,16 @@ async def test_a_kernel_finds_the_door_and_works_through_it(door):
     assert experiment.namespace == "alice"
 
 
+async def test_a_kernel_with_a_token_of_its_own_goes_to_the_same_kfp(door, local_kfp):
+    def in_a_kernel():
+        found = decide(Kfp(token_file=str(local_kfp.tokens / "bob/default-viewer")))
+        return found.status()
+
+    status = await asyncio.to_thread(in_a_kernel)
+    assert status.endpoint == local_kfp.endpoint
+    assert status.identity.subject == "system:serviceaccount:bob:default-viewer"
+
+
 async def test_the_sdk_works_through_the_door(door):
     def in_a_kernel():
         import jupyter_kfp_mt
