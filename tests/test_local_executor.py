@@ -16,6 +16,7 @@ from typing import List, Optional  # noqa: UP035
 
 import pytest
 import yaml
+from conftest import wait_until
 from kfp import compiler, dsl, kubernetes
 
 from jupyter_kfp_mt.local import executor, task_process, worker
@@ -574,12 +575,19 @@ def test_a_killed_worker_leaves_a_failed_run_and_no_process(kfp, lifeline):
     assert kfp.states(run_id) == {"hang": "FAILED", "double": "SKIPPED"}
 
 
-def test_no_process_outlives_a_killed_server(tmp_path, lifeline):
-    server = subprocess.Popen([sys.executable, __file__, str(tmp_path / "data"), lifeline.path])
+def test_no_process_and_no_scratch_folder_outlives_a_killed_server(tmp_path, lifeline):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    server = subprocess.Popen(
+        [sys.executable, __file__, str(tmp_path / "data"), lifeline.path],
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
     lifeline.holder()
+    assert list(scratch.iterdir())
     server.kill()
     server.wait()
     assert lifeline.released()
+    wait_until(lambda: not list(scratch.iterdir()))
 
 
 @one_at_once

@@ -9,6 +9,8 @@ import msgspec
 
 from ..models import FINISHED, StateChange, Status, Task
 
+# How the names of the folders for a run's temporary files begin.
+SCRATCH_PREFIX = "kfp-mt-"
 # google.rpc.Code.INTERNAL, which KFP gives to what went wrong while a run was executing.
 _INTERNAL = 13
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -14,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import KfpError, Misconfigured
-from .job import Assignment, Report
+from .job import SCRATCH_PREFIX, Assignment, Report
 from .progress import Progress
 
 STOPPED = "the run's process was told to stop"
@@ -23,14 +25,17 @@ STOPPED = "the run's process was told to stop"
 def main() -> None:
     """Reads the assignment from stdin, reports on the descriptor that is the argument."""
     assignment = _assignment()
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
     progress = Progress(assignment.job.run_id, _sender(int(sys.argv[1])))
     signal.signal(signal.SIGTERM, progress.stop)
-    progress.end(_failure_of(assignment, progress))
+    exiting = threading.Lock()
+    threading.Thread(target=_end_with_the_server, args=[exiting], daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):  # the server is gone
+        progress.end(_failure_of(assignment, progress))
     sys.stdout.flush()
     sys.stderr.flush()
-    # A thread that still waits for something must not hold up the end.
-    os._exit(0)
+    with exiting:
+        # A thread that still waits for something must not hold up the end.
+        os._exit(0)
 
 
 def _assignment() -> Assignment:
@@ -38,10 +43,15 @@ def _assignment() -> Assignment:
         return msgspec.json.decode(stdin.readline(), type=Assignment)
 
 
-def _end_with_the_server() -> None:
+def _end_with_the_server(exiting: threading.Lock) -> None:
     """The server holds our stdin open as long as it lives, even if it is killed."""
     while os.read(0, 1):
         pass
+    exiting.acquire()  # for good: nothing ends this process before it has cleaned up
+    os.killpg(0, signal.SIGTERM)  # of which this process only takes note
+    scratch = Path(os.environ.get("TMPDIR", ""))
+    if scratch.name.startswith(SCRATCH_PREFIX):
+        shutil.rmtree(scratch, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from ..models import Task
-from .job import Assignment, Report
+from .job import SCRATCH_PREFIX, Assignment, Report
 from .task_process import ended, last_line
 
 # How long a run's processes may take to end by themselves when they are asked to.
@@ -49,7 +49,7 @@ class Worker:
         self, assignment: Assignment, folder: Path, put_task: Callable[[Task], None]
     ) -> Report:
         """Sees the run through in this folder, and tells how it ended."""
-        with TemporaryDirectory(prefix="kfp-mt-", ignore_cleanup_errors=True) as scratch:
+        with TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as scratch:
             environment = _environment(home=folder.parent.parent, scratch=scratch)
             exit_code = await self._supervise(assignment, folder, environment, put_task)
         return self._end or Report.failed(self.stopped or _death(exit_code, folder / "run.log"))
