@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -136,17 +137,22 @@ class Client:
     def pipeline(self, pipeline_id: str) -> Pipeline:
         return self._get("pipelines", pipeline_id, Pipeline)
 
-    def pipeline_named(self, name: str, namespace: str = "") -> Pipeline:
-        """A namespace's pipeline by its name. Raises `NotFound`."""
-        where = self._namespace(namespace)
-        query = _list_query(1, "", filter=_equals("name", name))
-        found = self._page("pipelines", Pipeline, where, query)
-        if not len(found):
+    def pipeline_named(self, name: str, namespace: str = "", asked: str = "") -> Pipeline:
+        """A namespace's pipeline by its name. Raises `NotFound`.
+
+        `asked`: what it is wanted for, in the words of an error.
+        """
+        found = self._pipelines_named(name, namespace, asked or f"find pipeline {name}")
+        if not found:
             raise NotFound(
-                f"No pipeline {name} in namespace {where}.",
+                f"No pipeline {name} in namespace {self._namespace(namespace)}.",
                 cure="%kfp pipelines lists them; %kfp upload FILE adds one.",
             )
         return found[0]
+
+    def _pipelines_named(self, name: str, namespace: str, asked: str) -> list[Pipeline]:
+        query = _list_query(1, "", filter=_equals("name", name))
+        return self._page("pipelines", Pipeline, namespace, query, asked).items
 
     def pipelines(self, namespace: str = "") -> Iterator[Pipeline]:
         """All pipelines of a namespace, newest first; those shared with everyone are not in it."""
@@ -181,12 +187,12 @@ class Client:
         compiled = pipeline_files.read(path)
         name = name or compiled.name
         where = self._namespace(namespace)
-        query = _list_query(1, "", filter=_equals("name", name))
-        found = self._page("pipelines", Pipeline, where, query)
-        if len(found):
+        asked = f"upload {path.name} to {where}"
+        found = self._pipelines_named(name, where, asked)
+        if found:
             return self._upload_version(path, found[0], description)
         query = {"name": name, "namespace": where, "description": description}
-        answer = self._upload("pipelines/upload", path, query, f"upload {path.name} to {where}")
+        answer = self._upload("pipelines/upload", path, query, asked)
         return self.latest_version(_decode(answer, Pipeline, self.endpoint).pipeline_id)
 
     # --- runs -------------------------------------------------------------------------------
@@ -275,7 +281,8 @@ class Client:
         if isinstance(pipeline, Path) or _means_a_file(path):
             return PipelineSource.from_file(pipeline_files.read(path))
         name = str(pipeline)
-        found = self.pipeline(name) if _is_id(name) else self.pipeline_named(name, namespace)
+        asked = f"start {name} in {self._namespace(namespace)}"
+        found = self.pipeline(name) if _is_id(name) else self.pipeline_named(name, namespace, asked)
         return PipelineSource.from_version(found, self.latest_version(found.pipeline_id))
 
     def terminate(self, run_id: str) -> None:
@@ -304,7 +311,7 @@ class Client:
 
     def wait(self, run_id: str) -> Run:
         """Wait until a run has finished. Raises `RunFailed`, with the failed task's last lines."""
-        *_, run = self.watch(run_id)
+        (run,) = deque(self.watch(run_id), maxlen=1)
         self.raise_for_failure(run)
         return run
 
@@ -315,7 +322,7 @@ class Client:
         reason = run.error.message if run.error else "KFP gives no reason."
         failed = next((task for task in run.tasks if task.state == "FAILED"), None)
         raise RunFailed(
-            f"Run {run.display_name} ({run.run_id[:8]}) {run.state.lower()}: {reason}",
+            f"Run {run.display_name} ({run.run_id}) {run.state.lower()}: {reason}",
             cause=self._log_tail(failed) if failed else "",
         )
 

@@ -166,6 +166,21 @@ def test_another_tenant_is_refused_with_who_what_where_and_the_cure(local_kfp, a
     assert "not authorized with reason" in error.value.server_text
 
 
+@pytest.mark.parametrize(
+    "call, asked",
+    [
+        pytest.param(lambda c, file: c.start_run("any", namespace="bob"), "start any", id="run"),
+        pytest.param(
+            lambda c, file: c.upload_pipeline(file, "x", "bob"), "upload adder", id="file"
+        ),
+    ],
+)
+def test_what_takes_edit_is_not_cured_with_view(alice, adder, call, asked):
+    with pytest.raises(errors.Forbidden, match=f"Cannot {asked}.* may not list pipelines") as error:
+        call(alice, adder)
+    assert '{"system:serviceaccount:alice:default-editor": edit}' in error.value.cure
+
+
 def test_a_viewer_lists_and_is_refused_to_start(bob, adder):
     assert bob.run_page("alice").namespace == "alice"
     with pytest.raises(errors.Forbidden, match="may not create experiments in namespace alice"):
