@@ -112,6 +112,23 @@ class ArtifactList(Value, frozen=True):
     artifact_ids: list[str] = []
 
 
+class Artifact(Value, frozen=True):
+    """One artifact, as the metadata store knows it. `type` is a schema title: `system.Model`."""
+
+    artifact_id: str = ""
+    name: str = ""
+    type: str = ""
+    uri: str = ""
+    metadata: dict[str, Any] = {}
+
+
+class TaskValues(Value, frozen=True):
+    """What went into a task, or came out of it, by the names of its inputs or outputs."""
+
+    parameters: dict[str, Any] = {}
+    artifacts: dict[str, list[Artifact]] = {}
+
+
 class ChildTask(Value, frozen=True):
     """What a task consists of: another task, or a pod."""
 

@@ -19,8 +19,8 @@ import yaml
 from conftest import wait_until
 from kfp import compiler, dsl, kubernetes
 
-from jupyter_kfp_mt.local import executor, task_process, worker
-from jupyter_kfp_mt.local.executor import Executor, Job
+from jupyter_kfp_mt.local.execution import executor, task_process, worker
+from jupyter_kfp_mt.local.execution.executor import Executor, Job
 from jupyter_kfp_mt.models import FINISHED
 
 SECRETS = {"alice": {"warehouse": {"password": "alices-own"}}, "bob": {"warehouse": {}}}
@@ -637,7 +637,7 @@ def test_another_kfp_is_named_with_the_cure(kfp, tmp_path, monkeypatch):
 
 
 def test_the_server_does_not_import_kfp():
-    check = "import sys, jupyter_kfp_mt.local.executor; sys.exit('kfp' in sys.modules)"
+    check = "import sys, jupyter_kfp_mt.local.execution.executor; sys.exit('kfp' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
 
 

@@ -29,7 +29,7 @@ from ..models import (
     Task,
 )
 from .api_errors import INTERNAL
-from .job import Job
+from .execution.job import Job
 from .listing import (
     EXPERIMENTS,
     PIPELINE_VERSIONS,

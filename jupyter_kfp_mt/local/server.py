@@ -17,10 +17,10 @@ from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 
 from ..errors import Misconfigured
-from .app import application
+from .api.app import application
 from .data_folder import DataFolder
 from .database import Database
-from .executor import Executor
+from .execution.executor import Executor
 from .identity import BearerToken, Tokens, no_identity_header
 from .operations import Operations
 from .pipeline_files import MAX_FILE_LENGTH

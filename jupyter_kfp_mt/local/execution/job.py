@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..models import FINISHED, StateChange, Status, Task
+from ...models import FINISHED, StateChange, Status, Task
 
 # How the names of the folders for a run's temporary files begin.
 SCRATCH_PREFIX = "kfp-mt-"

@@ -25,7 +25,7 @@ from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 from kfp.local.status import Status
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from ..errors import KfpError
+from ...errors import KfpError
 from .job import Assignment
 from .progress import Progress, TaskPath
 from .task_process import LOG_NAME, run_command

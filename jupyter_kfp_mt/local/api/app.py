@@ -28,9 +28,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from tornado import web
 
+from ..identity import Authenticator
+from ..operations import Operations
 from .handlers import UnknownPath, log_request
-from .identity import Authenticator
-from .operations import Operations
 from .v2beta1 import ROUTES
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .api_errors import bad_request, invalid_input, wrapped
+from ..api_errors import bad_request, invalid_input, wrapped
+from ..listing import EXPERIMENTS, PIPELINE_VERSIONS, PIPELINES, RUNS
+from ..operations import NewRun, Upload
+from ..pipeline_files import from_wire, read_pipeline_file
+from ..protojson import Message
 from .handlers import Handler, UploadHandler
-from .listing import EXPERIMENTS, PIPELINE_VERSIONS, PIPELINES, RUNS
-from .operations import NewRun, Upload
-from .pipeline_files import from_wire, read_pipeline_file
-from .protojson import Message
 
 
 class ExperimentMessage(Message, frozen=True):

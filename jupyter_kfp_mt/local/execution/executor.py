@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ..models import Task
+from ...models import Task
 from .job import Assignment, Job, Report, moved
 from .task_process import LOG_NAME
 from .worker import Worker

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import KfpError, Misconfigured
+from ...errors import KfpError, Misconfigured
 from .job import SCRATCH_PREFIX, Assignment, Report
 from .progress import Progress
 

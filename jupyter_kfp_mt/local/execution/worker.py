@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from ..models import Task
+from ...models import Task
 from .job import SCRATCH_PREFIX, Assignment, Report
 from .task_process import ended, last_line
 
@@ -90,7 +90,12 @@ class Worker:
         try:
             with open(folder / "run.log", "ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "jupyter_kfp_mt.local.run_process", str(sender)),
+                    *(
+                        sys.executable,
+                        "-m",
+                        "jupyter_kfp_mt.local.execution.run_process",
+                        str(sender),
+                    ),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=log,
                     stderr=log,
@@ -169,7 +174,7 @@ def _environment(home: Path, scratch: str) -> dict[str, str]:
 
 def _search_path() -> Iterator[str]:
     """What Python must be told to find this package and its dependencies."""
-    package_folder = str(Path(__file__).parents[2])
+    package_folder = str(Path(__file__).parents[3])
     if package_folder not in site.getsitepackages():
         yield package_folder
     if given := os.environ.get("PYTHONPATH"):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from tornado import httputil, web
 
-from .api_errors import (
+from ..api_errors import (
     INTERNAL,
     INVALID_ARGUMENT,
     NOT_FOUND,
@@ -19,11 +19,11 @@ from .api_errors import (
     ApiError,
     invalid_input,
 )
-from .identity import Authenticator, Caller
-from .listing import ListOptions, Noun, list_options
-from .operations import Operations
-from .pipeline_files import MAX_FILE_LENGTH
-from .protojson import Message, read
+from ..identity import Authenticator, Caller
+from ..listing import ListOptions, Noun, list_options
+from ..operations import Operations
+from ..pipeline_files import MAX_FILE_LENGTH
+from ..protojson import Message, read
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from types import FrameType
 
-from ..models import Task
+from ...models import Task
 from .job import Report, moved
 
 MAX_REASON_CHARACTERS = 2000

@@ -1,0 +1,1 @@
+"""The REST API: requests read, operations called, answers written."""
