@@ -62,6 +62,7 @@ class Pipeline(Value, frozen=True):
     description: str = ""
     created_at: datetime = EPOCH
     namespace: str = ""
+    tags: dict[str, str] = {}
 
 
 class PipelineVersion(Value, frozen=True):
@@ -75,6 +76,7 @@ class PipelineVersion(Value, frozen=True):
     created_at: datetime = EPOCH
     code_source_url: str = ""
     pipeline_spec: dict[str, Any] = {}
+    tags: dict[str, str] = {}
 
 
 class PipelineVersionReference(Value, frozen=True):
@@ -206,6 +208,56 @@ class Run(Value, frozen=True):
     @property
     def tasks(self) -> list[Task]:
         return self.run_details.task_details if self.run_details else []
+
+
+class CronSchedule(Value, frozen=True):
+    """At which moments; `cron` has six fields, seconds first."""
+
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    cron: str = ""
+
+
+class PeriodicSchedule(Value, frozen=True):
+    """How often; the API writes the seconds, as every int64, as a string."""
+
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    interval_second: str = ""
+
+
+class Trigger(Value, frozen=True):
+    """When a recurring run fires: by one of the two. Without either it fires once, at once."""
+
+    cron_schedule: CronSchedule | None = None
+    periodic_schedule: PeriodicSchedule | None = None
+
+
+class RecurringRun(Value, frozen=True):
+    """What starts a run again and again. Without a version, each time the pipeline's latest."""
+
+    recurring_run_id: str = ""
+    display_name: str = ""
+    description: str = ""
+    pipeline_spec: dict[str, Any] | None = None
+    pipeline_version_reference: PipelineVersionReference | None = None
+    runtime_config: RuntimeConfig | None = None
+    service_account: str = ""
+    # An int64, and hence a string: how many of its runs may execute at the same time, 1 to 10.
+    max_concurrency: str = ""
+    trigger: Trigger | None = None
+    mode: str = "MODE_UNSPECIFIED"
+    created_at: datetime = EPOCH
+    updated_at: datetime = EPOCH
+    status: str = "STATUS_UNSPECIFIED"
+    error: Status | None = None
+    no_catchup: bool = False
+    namespace: str = ""
+    experiment_id: str = ""
+
+    @property
+    def enabled(self) -> bool:
+        return self.status == "ENABLED"
 
 
 T = TypeVar("T", bound=Value)
