@@ -79,6 +79,20 @@ class Cron(msgspec.Struct, frozen=True):
                     return midnight + second - offset
         return None
 
+    def last(self, first: int, limit: int, zone: tzinfo) -> int:
+        """The last moment up to the limit, given the first of them."""
+        # A search by halves: of years of missed seconds, few are looked at. `found` is a moment,
+        # and there is none after `end`.
+        found, end = first, limit
+        while found < end:
+            middle = (found + end) // 2
+            moment = self.next(middle, zone)
+            if moment is None or moment > limit:
+                end = middle
+            else:
+                found = moment
+        return found
+
     def _days(self, first: date) -> Iterator[date]:
         for year in range(first.year, min(first.year + MOST_YEARS, 9999)):
             for month in self.months:
@@ -115,6 +129,9 @@ class Every(msgspec.Struct, frozen=True):
 
     def next(self, after: int, zone: tzinfo) -> int | None:
         return after + self.seconds
+
+    def last(self, first: int, limit: int, zone: tzinfo) -> int:
+        return limit - (limit - first) % self.seconds
 
 
 class _Field(msgspec.Struct, frozen=True):

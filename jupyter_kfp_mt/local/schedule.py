@@ -70,8 +70,10 @@ def next_moment(
     first = _first(schedule, origin, start, zone)
     if first is None or first > end:
         return None
-    limit = min(_seconds(now), end)
-    moment = _last_missed(schedule, first, limit, zone) if no_catchup and first < limit else first
+    missed = first < _seconds(now)
+    moment = (
+        _stand_in(schedule, first, _seconds(now), end, zone) if no_catchup and missed else first
+    )
     return datetime.fromtimestamp(moment, timezone.utc)
 
 
@@ -83,24 +85,13 @@ def _first(
     return start if start > origin else origin + _interval(schedule)
 
 
-def _last_missed(
-    schedule: CronSchedule | PeriodicSchedule, first: int, limit: int, zone: tzinfo
+def _stand_in(
+    schedule: CronSchedule | PeriodicSchedule, first: int, now: int, end: int, zone: tzinfo
 ) -> int:
-    """Which moment stands for all those from `first` to `limit`."""
-    if isinstance(schedule, PeriodicSchedule):
-        return limit if first + _interval(schedule) <= limit else first
-    moments = cron.parse(schedule.cron)
-    # A search by halves, so that years of missed seconds take no longer than a day of them.
-    # `last` is a moment, and after `end` there is none up to the limit.
-    last, end = first, limit
-    while last < end:
-        middle = (last + end) // 2
-        moment = moments.next(middle, zone)
-        if moment is None or moment > limit:
-            end = middle
-        else:
-            last = moment
-    return last
+    """Which moment stands for all the missed ones, the first of which is this."""
+    if isinstance(schedule, CronSchedule):
+        return cron.parse(schedule.cron).last(first, min(now, end), zone)
+    return min(now, end) if first + _interval(schedule) <= now else first
 
 
 def _interval(schedule: PeriodicSchedule) -> int:
