@@ -1,18 +1,16 @@
 """The first version of the API: its messages, and each of its endpoints over a socket."""
 
-import base64
 import json
 
 import msgspec
 import pytest
 import yaml
 from conftest import wait_until
+from jupyter_kfp_mt.local.records import PlacedRun
 
 from jupyter_kfp_mt import models
 from jupyter_kfp_mt.local.api import v1beta1_messages as messages
-from jupyter_kfp_mt.local.api_errors import ApiError
 from jupyter_kfp_mt.local.protojson import read
-from jupyter_kfp_mt.local.records import PlacedRun
 
 API = "/apis/v1beta1"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -64,12 +62,6 @@ def test_an_enum_is_read_by_name_and_by_number(kind, relationship):
     body = {"resource_references": [refers(kind, "e", relationship)]}
     message = read(json.dumps(body), messages.RunMessage)
     assert messages.referred(message.resource_references, "EXPERIMENT", "OWNER") == "e"
-
-
-@pytest.mark.parametrize("value", ["EXPERIMENTS", 6, -1], ids=str)
-def test_an_enum_has_no_other_values(value):
-    with pytest.raises(ApiError, match=f"invalid value for enum: {value!r}. It is one of UNKNOWN"):
-        messages.enum_name(messages.RESOURCE_TYPES, value)
 
 
 def test_a_version_is_what_created_a_run_not_what_owns_it():
@@ -310,8 +302,7 @@ def test_experiments_are_filtered_by_what_they_are_named_in_v1(local_kfp, experi
         pytest.param(
             "runs",
             of("TENANT", "alice"),
-            "invalid value for enum: 'TENANT'. It is one of UNKNOWN_RESOURCE_TYPE, EXPERIMENT, "
-            "JOB, PIPELINE, PIPELINE_VERSION, NAMESPACE",
+            "invalid value for enum field resource_reference_key.type: 'TENANT'",
             id="no type there is",
         ),
     ],
@@ -567,13 +558,18 @@ def test_a_job_is_disabled_enabled_and_deleted(local_kfp, create_job):
             id="no cron",
         ),
         pytest.param(
-            {"trigger": {"cron_schedule": {"cron": "0 0 0 1 1 *"}, "periodic_schedule": {}}},
-            "A trigger has one of cron_schedule and periodic_schedule, not both",
+            {
+                "trigger": {
+                    "cron_schedule": {"cron": "0 0 0 1 1 *"},
+                    "periodic_schedule": {"interval_second": 60},
+                }
+            },
+            "a trigger has either a cron_schedule or a periodic_schedule, not both",
             id="two triggers",
         ),
         pytest.param(
             {"mode": "ON"},
-            "invalid value for enum: 'ON'. It is one of UNKNOWN_MODE, ENABLED, DISABLED",
+            "invalid value for enum field mode: 'ON'",
             id="no mode there is",
         ),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -19,9 +21,9 @@ from ..listing import (
 from ..operations import Upload
 from ..pipeline_files import Specification, read_pipeline_file
 from ..pipeline_urls import file_name, read_pipeline_url
+from ..protojson import enum
 from . import v1beta1_messages as messages
-from . import v2beta1
-from .handlers import Handler
+from .handlers import ArtifactHandler, Handler, UploadHandler, action
 from .v1beta1_messages import (
     RESOURCE_TYPES,
     ExperimentMessage,
@@ -31,21 +33,19 @@ from .v1beta1_messages import (
     PipelineSpecMessage,
     RunMessage,
     VersionMessage,
-    enum_name,
     referred,
 )
 
-_VIEWERS = ("UNASSIGNED_RESOURCES", "VIEWERS")
-_VERBS = ("UNASSIGNED_VERB", "CREATE", "GET", "DELETE")
+_VIEWERS = {0: "UNASSIGNED_RESOURCES", 1: "VIEWERS"}
+_VERBS = {0: "UNASSIGNED_VERB", 1: "CREATE", 2: "GET", 3: "DELETE"}
 
 
 class V1Handler(Handler):
     """What only v1beta1 has: enums and keys in the query, and versions repeated with runs."""
 
-    def enum(self, names: tuple[str, ...], parameter: str) -> str:
-        value = self.parameter(parameter)
-        with wrapped(f"type mismatch, parameter: {parameter}"):
-            return enum_name(names, int(value) if value.isdecimal() else value)
+    def enum(self, values: Mapping[int, str], parameter: str) -> str:
+        given = self.parameter(parameter) or "0"
+        return enum(parameter, values, int(given) if given.isdecimal() else given)
 
     def scope(self) -> dict[str, str]:
         """The id of what a list is narrowed to, by its type; empty if it is not."""
@@ -153,15 +153,6 @@ class Experiment(Handler):
         self.answer({})
 
 
-class ExperimentStorage(Handler):
-    def post(self, experiment_id: str, verb: str) -> None:
-        experiments = self.operations.experiments
-        effect = {"archive": experiments.archive, "unarchive": experiments.unarchive}[verb]
-        with wrapped(f"Failed to {verb} v1beta1 experiment"):
-            effect(self.caller, experiment_id)
-        self.answer({})
-
-
 class Runs(V1Handler):
     def get(self) -> None:
         with wrapped("Failed to list v1beta1 runs: validating filter failed"):
@@ -200,20 +191,6 @@ class Run(V1Handler):
         self.answer({})
 
 
-class RunEffect(Handler):
-    def post(self, run_id: str, verb: str) -> None:
-        runs = self.operations.runs
-        effect, context = {
-            "archive": (runs.archive, "Failed to archive a v1beta1 run"),
-            "unarchive": (runs.unarchive, "Failed to unarchive a v1beta1 run"),
-            "terminate": (runs.terminate, "Failed to terminate a v1beta1 run"),
-            "retry": (runs.retry, "Failed to retry a run"),
-        }[verb]
-        with wrapped(context):
-            effect(self.caller, run_id)
-        self.answer({})
-
-
 class RunMetrics(Handler):
     def post(self, run_id: str) -> None:
         new = self.body(MetricsMessage).metrics
@@ -249,6 +226,7 @@ class Jobs(V1Handler):
             recurring = self.operations.recurring_runs.create(
                 self.caller, messages.new_recurring_run(new, specification)
             )
+        self.warn_of_cron(recurring)
         version = self.version_of(recurring.pipeline_version_reference)
         self.answer(messages.job_message(recurring, version))
 
@@ -264,15 +242,6 @@ class Job(V1Handler):
         # As the API server says it.
         with wrapped("Failed to disable a recurring run"):
             self.operations.recurring_runs.delete(self.caller, job_id)
-        self.answer({})
-
-
-class JobMode(Handler):
-    def post(self, job_id: str, verb: str) -> None:
-        recurring_runs = self.operations.recurring_runs
-        effect = {"enable": recurring_runs.enable, "disable": recurring_runs.disable}[verb]
-        with wrapped(f"Failed to {verb} a v1beta1 recurring run"):
-            effect(self.caller, job_id)
         self.answer({})
 
 
@@ -307,10 +276,12 @@ class Pipelines(V1Handler):
         url = new.url.pipeline_url if new.url else ""
         pipelines = self.operations.pipelines
         with wrapped("Failed to create a pipeline (v1beta1)"):
-            pipelines.authorize_upload(self.caller, namespace)
-            specification = await asyncio.to_thread(read_pipeline_url, url)
             upload = Upload(name=new.name or file_name(url), description=new.description)
-            created = pipelines.create_with_version(namespace, upload, specification)
+            pipelines.authorize_upload(self.caller, namespace, upload.name)
+            specification = await asyncio.to_thread(read_pipeline_url, url)
+            created = pipelines.create_with_version(
+                namespace, upload, specification, version_tags={}
+            )
         self.answer(messages.pipeline_message(*created))
 
 
@@ -414,7 +385,9 @@ class PipelineVersions(V1Handler):
             raise invalid_input("Failed to create a pipeline version due empty parent pipeline id")
         if not new.name:
             raise invalid_input("name is required")
-        return self.operations.pipelines.authorize_version_upload(self.caller, pipeline_id)
+        return self.operations.pipelines.authorize_version_upload(
+            self.caller, pipeline_id, new.name
+        )
 
 
 class Version(Handler):
@@ -442,14 +415,22 @@ class VersionTemplate(Handler):
         self.answer({"template": messages.manifest(version.pipeline_spec)})
 
 
-class PipelineUpload(v2beta1.PipelineUpload):
-    def created(self, pipeline: models.Pipeline, version: PipelineVersion) -> object:
-        return messages.pipeline_message(pipeline, version)
+class PipelineUpload(UploadHandler):
+    async def post(self) -> None:
+        self.answer(messages.pipeline_message(*await self.uploaded_pipeline(_upload)))
 
 
-class PipelineVersionUpload(v2beta1.PipelineVersionUpload):
-    def created(self, version: PipelineVersion) -> object:
-        return messages.version_message(version)
+class PipelineVersionUpload(UploadHandler):
+    async def post(self) -> None:
+        self.answer(messages.version_message(await self.uploaded_version(_upload)))
+
+
+def _upload(handler: UploadHandler, file_name: str) -> Upload:
+    return Upload(
+        name=handler.parameter("name") or file_name,
+        description=handler.parameter("description"),
+        code_source_url=handler.parameter("code_source_url"),
+    )
 
 
 def _spoken(kind: str) -> str:
@@ -458,30 +439,71 @@ def _spoken(kind: str) -> str:
 
 
 _ID = r"([^/:]+)"
+_API = "/apis/v1beta1"
 
-ROUTES = [
-    (r"/apis/v1beta1/healthz", Healthz),
-    (r"/apis/v1beta1/auth", Auth),
-    (r"/apis/v1beta1/experiments", Experiments),
-    (rf"/apis/v1beta1/experiments/{_ID}", Experiment),
-    (rf"/apis/v1beta1/experiments/{_ID}:(archive|unarchive)", ExperimentStorage),
-    (r"/apis/v1beta1/runs", Runs),
-    (rf"/apis/v1beta1/runs/{_ID}", Run),
-    (rf"/apis/v1beta1/runs/{_ID}:(archive|unarchive)", RunEffect),
-    (rf"/apis/v1beta1/runs/{_ID}/(terminate|retry)", RunEffect),
-    (rf"/apis/v1beta1/runs/{_ID}:reportMetrics", RunMetrics),
-    (rf"/apis/v1beta1/runs/{_ID}/nodes/{_ID}/artifacts/{_ID}:read", v2beta1.Artifact),
-    (r"/apis/v1beta1/jobs", Jobs),
-    (rf"/apis/v1beta1/jobs/{_ID}", Job),
-    (rf"/apis/v1beta1/jobs/{_ID}/(enable|disable)", JobMode),
-    (r"/apis/v1beta1/pipelines", Pipelines),
-    (r"/apis/v1beta1/pipelines/upload", PipelineUpload),
-    (r"/apis/v1beta1/pipelines/upload_version", PipelineVersionUpload),
-    (rf"/apis/v1beta1/pipelines/{_ID}", Pipeline),
-    (rf"/apis/v1beta1/pipelines/{_ID}/templates", PipelineTemplate),
-    (rf"/apis/v1beta1/pipelines/{_ID}/default_version/{_ID}", DefaultVersion),
-    (r"/apis/v1beta1/namespaces/([^/]+)/pipelines/([^/]+)", PipelineByName),
-    (r"/apis/v1beta1/pipeline_versions", PipelineVersions),
-    (rf"/apis/v1beta1/pipeline_versions/{_ID}", Version),
-    (rf"/apis/v1beta1/pipeline_versions/{_ID}/templates", VersionTemplate),
+ROUTES: list[Any] = [
+    (rf"{_API}/healthz", Healthz),
+    (rf"{_API}/auth", Auth),
+    (rf"{_API}/experiments", Experiments),
+    (rf"{_API}/experiments/{_ID}", Experiment),
+    (
+        rf"{_API}/experiments/{_ID}:archive",
+        action(
+            lambda operations: operations.experiments.archive,
+            "Failed to archive v1beta1 experiment",
+        ),
+    ),
+    (
+        rf"{_API}/experiments/{_ID}:unarchive",
+        action(
+            lambda operations: operations.experiments.unarchive,
+            "Failed to unarchive v1beta1 experiment",
+        ),
+    ),
+    (rf"{_API}/runs", Runs),
+    (rf"{_API}/runs/{_ID}", Run),
+    (
+        rf"{_API}/runs/{_ID}:archive",
+        action(lambda operations: operations.runs.archive, "Failed to archive a v1beta1 run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}:unarchive",
+        action(lambda operations: operations.runs.unarchive, "Failed to unarchive a v1beta1 run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}/terminate",
+        action(lambda operations: operations.runs.terminate, "Failed to terminate a v1beta1 run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}/retry",
+        action(lambda operations: operations.runs.retry, "Failed to retry a run"),
+    ),
+    (rf"{_API}/runs/{_ID}:reportMetrics", RunMetrics),
+    (rf"{_API}/runs/{_ID}/nodes/{_ID}/artifacts/{_ID}:read", ArtifactHandler),
+    (rf"{_API}/jobs", Jobs),
+    (rf"{_API}/jobs/{_ID}", Job),
+    (
+        rf"{_API}/jobs/{_ID}/enable",
+        action(
+            lambda operations: operations.recurring_runs.enable,
+            "Failed to enable a v1beta1 recurring run",
+        ),
+    ),
+    (
+        rf"{_API}/jobs/{_ID}/disable",
+        action(
+            lambda operations: operations.recurring_runs.disable,
+            "Failed to disable a v1beta1 recurring run",
+        ),
+    ),
+    (rf"{_API}/pipelines", Pipelines),
+    (rf"{_API}/pipelines/upload", PipelineUpload),
+    (rf"{_API}/pipelines/upload_version", PipelineVersionUpload),
+    (rf"{_API}/pipelines/{_ID}", Pipeline),
+    (rf"{_API}/pipelines/{_ID}/templates", PipelineTemplate),
+    (rf"{_API}/pipelines/{_ID}/default_version/{_ID}", DefaultVersion),
+    (rf"{_API}/namespaces/([^/]+)/pipelines/([^/]+)", PipelineByName),
+    (rf"{_API}/pipeline_versions", PipelineVersions),
+    (rf"{_API}/pipeline_versions/{_ID}", Version),
+    (rf"{_API}/pipeline_versions/{_ID}/templates", VersionTemplate),
 ]

@@ -7,17 +7,14 @@ read and dropped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import yaml
 
 from ...models import (
     EPOCH,
-    CronSchedule,
     Experiment,
-    PeriodicSchedule,
     Pipeline,
     PipelineVersion,
     PipelineVersionReference,
@@ -28,30 +25,28 @@ from ...models import (
 from ..api_errors import invalid_input
 from ..operations import NewRecurringRun, NewRun
 from ..pipeline_files import Specification
-from ..protojson import Message, integer
+from ..protojson import Message, enum, integer
 from ..records import Metric, PlacedRun
+from .v2beta1_messages import RuntimeConfigMessage, TriggerMessage, UrlMessage
 
-# Enums, by their numbers. JSON has the name or the number, and leaves out the first.
-RESOURCE_TYPES = (
-    "UNKNOWN_RESOURCE_TYPE",
-    "EXPERIMENT",
-    "JOB",
-    "PIPELINE",
-    "PIPELINE_VERSION",
-    "NAMESPACE",
-)
-RELATIONSHIPS = ("UNKNOWN_RELATIONSHIP", "OWNER", "CREATOR")
-MODES = ("UNKNOWN_MODE", "ENABLED", "DISABLED")
-FORMATS = ("UNSPECIFIED", "RAW", "PERCENTAGE")
-
-EXPERIMENT_STORAGE = {
-    "AVAILABLE": "STORAGESTATE_AVAILABLE",
-    "ARCHIVED": "STORAGESTATE_ARCHIVED",
+# Enums, by their numbers.
+RESOURCE_TYPES = {
+    0: "UNKNOWN_RESOURCE_TYPE",
+    1: "EXPERIMENT",
+    2: "JOB",
+    3: "PIPELINE",
+    4: "PIPELINE_VERSION",
+    5: "NAMESPACE",
 }
-# Here, other than for experiments, being available is the first of its enum.
-RUN_STORAGE = {"ARCHIVED": "STORAGESTATE_ARCHIVED"}
+_RELATIONSHIPS = {0: "UNKNOWN_RELATIONSHIP", 1: "OWNER", 2: "CREATOR"}
+_MODES = {0: "UNKNOWN_MODE", 1: "ENABLED", 2: "DISABLED"}
+_FORMATS = {0: "UNSPECIFIED", 1: "RAW", 2: "PERCENTAGE"}
 
-STATUSES = {
+_EXPERIMENT_STORAGE = {"AVAILABLE": "STORAGESTATE_AVAILABLE", "ARCHIVED": "STORAGESTATE_ARCHIVED"}
+# For runs, unlike for experiments, available is number 0, which an answer leaves out.
+_RUN_STORAGE = {"ARCHIVED": "STORAGESTATE_ARCHIVED"}
+
+_STATUSES = {
     "PENDING": "Pending",
     "PAUSED": "Pending",
     "RUNNING": "Running",
@@ -63,53 +58,34 @@ STATUSES = {
 }
 
 
-def enum_name(names: Sequence[str], value: int | str) -> str:
-    """The name of an enum's value, which may be its number."""
-    if value == "":
-        return names[0]
-    if value in names:
-        return str(value)
-    if isinstance(value, int) and 0 <= value < len(names):
-        return names[value]
-    raise invalid_input(f"invalid value for enum: {value!r}. It is one of {', '.join(names)}")
-
-
-class V1Message(Message, frozen=True, omit_defaults=True):
-    """As in every answer, what is empty or zero is left out."""
-
-
-class KeyMessage(V1Message, frozen=True):
-    type: int | str = ""
+class KeyMessage(Message, frozen=True):
+    type: int | str = 0
     id: str = ""
 
 
-class ReferenceMessage(V1Message, frozen=True):
+class ReferenceMessage(Message, frozen=True):
     """What something belongs to, or was created by."""
 
     key: KeyMessage = KeyMessage()
     name: str = ""
-    relationship: int | str = ""
+    relationship: int | str = 0
 
 
-class ExperimentMessage(V1Message, frozen=True):
+class ExperimentMessage(Message, frozen=True):
     id: str = ""
     name: str = ""
     description: str = ""
     created_at: Any = None
     resource_references: list[ReferenceMessage] = []
-    storage_state: int | str = ""
+    storage_state: int | str = 0
 
 
-class UrlMessage(V1Message, frozen=True):
-    pipeline_url: str = ""
-
-
-class ParameterMessage(V1Message, frozen=True):
+class ParameterMessage(Message, frozen=True):
     name: str = ""
     value: str = ""
 
 
-class VersionMessage(V1Message, frozen=True):
+class VersionMessage(Message, frozen=True):
     id: str = ""
     name: str = ""
     created_at: Any = None
@@ -120,7 +96,7 @@ class VersionMessage(V1Message, frozen=True):
     description: str = ""
 
 
-class PipelineMessage(V1Message, frozen=True):
+class PipelineMessage(Message, frozen=True):
     id: str = ""
     created_at: Any = None
     name: str = ""
@@ -132,12 +108,7 @@ class PipelineMessage(V1Message, frozen=True):
     resource_references: list[ReferenceMessage] = []
 
 
-class RuntimeConfigMessage(V1Message, frozen=True):
-    parameters: dict[str, Any] = {}
-    pipeline_root: str = ""
-
-
-class PipelineSpecMessage(V1Message, frozen=True):
+class PipelineSpecMessage(Message, frozen=True):
     """What runs, and with which parameters. A manifest is the text of a specification."""
 
     pipeline_id: str = ""
@@ -148,29 +119,29 @@ class PipelineSpecMessage(V1Message, frozen=True):
     runtime_config: RuntimeConfigMessage | None = None
 
 
-class MetricMessage(V1Message, frozen=True):
+class MetricMessage(Message, frozen=True):
     name: str = ""
     node_id: str = ""
     number_value: float | None = None
-    format: int | str = ""
+    format: int | str = 0
 
 
-class MetricsMessage(V1Message, frozen=True):
+class MetricsMessage(Message, frozen=True):
     run_id: str = ""
     metrics: list[MetricMessage] = []
 
 
-class MetricResultMessage(V1Message, frozen=True):
+class MetricResultMessage(Message, frozen=True):
     metric_name: str = ""
     metric_node_id: str = ""
     status: str = ""
     message: str = ""
 
 
-class RunMessage(V1Message, frozen=True):
+class RunMessage(Message, frozen=True):
     id: str = ""
     name: str = ""
-    storage_state: int | str = ""
+    storage_state: int | str = 0
     description: str = ""
     pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
     resource_references: list[ReferenceMessage] = []
@@ -183,50 +154,31 @@ class RunMessage(V1Message, frozen=True):
     metrics: list[MetricMessage] = []
 
 
-class RuntimeMessage(V1Message, frozen=True):
+class RuntimeMessage(Message, frozen=True):
     """The Argo Workflow of a run, where there is one."""
 
     pipeline_manifest: str = ""
     workflow_manifest: str = ""
 
 
-class RunDetailMessage(V1Message, frozen=True):
+class RunDetailMessage(Message, frozen=True):
     run: RunMessage
     pipeline_runtime: RuntimeMessage | None = None
 
 
 T = TypeVar("T")
 
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
-
-class CronScheduleMessage(V1Message, frozen=True):
-    start_time: _Moment | None = None
-    end_time: _Moment | None = None
-    cron: str = ""
-
-
-class PeriodicScheduleMessage(V1Message, frozen=True):
-    start_time: _Moment | None = None
-    end_time: _Moment | None = None
-    interval_second: int | float | str = ""
-
-
-class TriggerMessage(V1Message, frozen=True):
-    cron_schedule: CronScheduleMessage | None = None
-    periodic_schedule: PeriodicScheduleMessage | None = None
-
-
-class JobMessage(V1Message, frozen=True):
+class JobMessage(Message, frozen=True):
     id: str = ""
     name: str = ""
     description: str = ""
     pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
     resource_references: list[ReferenceMessage] = []
     service_account: str = ""
-    max_concurrency: int | float | str = ""
+    max_concurrency: int | float | str = 0
     trigger: TriggerMessage | None = None
-    mode: int | str = ""
+    mode: int | str = 0
     created_at: Any = None
     updated_at: Any = None
     status: str = ""
@@ -241,8 +193,8 @@ class JobMessage(V1Message, frozen=True):
 def referred(references: Sequence[ReferenceMessage], kind: str, relationship: str = "") -> str:
     """The id of the first reference of a kind."""
     for reference in references:
-        relation = enum_name(RELATIONSHIPS, reference.relationship)
-        if enum_name(RESOURCE_TYPES, reference.key.type) == kind:
+        relation = enum("relationship", _RELATIONSHIPS, reference.relationship)
+        if enum("type", RESOURCE_TYPES, reference.key.type) == kind:
             if relationship in ("", relation):
                 return reference.key.id
     return ""
@@ -270,9 +222,9 @@ def new_recurring_run(message: JobMessage, specification: Specification | None) 
         namespace=referred(references, "NAMESPACE"),
         description=message.description,
         service_account=message.service_account,
-        max_concurrency=integer(message.max_concurrency or 0, 64),
-        trigger=_trigger(message.trigger or TriggerMessage()),
-        enabled=message.enabled or enum_name(MODES, message.mode) == "ENABLED",
+        max_concurrency=integer(message.max_concurrency, 64),
+        trigger=message.trigger.value() if message.trigger else Trigger(),
+        enabled=message.enabled or enum("mode", _MODES, message.mode) == "ENABLED",
         no_catchup=message.no_catchup,
         pinned=True,
         **_source(spec, references, specification),
@@ -304,29 +256,12 @@ def _source(
     }
 
 
-def _trigger(message: TriggerMessage) -> Trigger:
-    cron, periodic = message.cron_schedule, message.periodic_schedule
-    if cron and periodic:
-        raise invalid_input("A trigger has one of cron_schedule and periodic_schedule, not both")
-    if cron:
-        return Trigger(cron_schedule=_same(cron, CronSchedule))
-    if periodic:
-        return Trigger(
-            periodic_schedule=PeriodicSchedule(
-                start_time=periodic.start_time,
-                end_time=periodic.end_time,
-                interval_second=str(integer(periodic.interval_second or 0, 64)),
-            )
-        )
-    return Trigger()
-
-
 def metric(message: MetricMessage) -> Metric:
     return Metric(
         name=message.name,
         node_id=message.node_id,
         number_value=message.number_value or 0.0,
-        format=enum_name(FORMATS, message.format),
+        format=enum("format", _FORMATS, message.format),
     )
 
 
@@ -340,7 +275,7 @@ def experiment_message(experiment: Experiment) -> ExperimentMessage:
         description=experiment.description,
         created_at=experiment.created_at,
         resource_references=[_reference("NAMESPACE", experiment.namespace, "OWNER")],
-        storage_state=EXPERIMENT_STORAGE.get(experiment.storage_state, ""),
+        storage_state=_EXPERIMENT_STORAGE.get(experiment.storage_state, 0),
     )
 
 
@@ -378,7 +313,7 @@ def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessag
     return RunMessage(
         id=run.run_id,
         name=run.display_name,
-        storage_state=RUN_STORAGE.get(run.storage_state, ""),
+        storage_state=_RUN_STORAGE.get(run.storage_state, 0),
         description=run.description,
         pipeline_spec=_pipeline_spec(source, version, run.pipeline_spec, run.runtime_config),
         resource_references=_references(
@@ -391,7 +326,7 @@ def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessag
         created_at=run.created_at,
         scheduled_at=run.scheduled_at,
         finished_at=run.finished_at or EPOCH,
-        status=STATUSES.get(run.state, "Unknown"),
+        status=_STATUSES.get(run.state, "Unknown"),
         metrics=[_metric_message(each) for each in placed.metrics],
     )
 
@@ -496,5 +431,5 @@ def _metric_message(metric: Metric) -> MetricMessage:
         name=metric.name,
         node_id=metric.node_id,
         number_value=metric.number_value,
-        format="" if metric.format == FORMATS[0] else metric.format,
+        format=0 if metric.format == _FORMATS[0] else metric.format,
     )
