@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ... import models
+from ...models import Pipeline as PipelineValue
 from ...models import PipelineVersion, PipelineVersionReference
 from ..api_errors import invalid_input, not_found, wrapped
 from ..listing import (
@@ -45,7 +45,8 @@ class V1Handler(Handler):
 
     def enum(self, values: Mapping[int, str], parameter: str) -> str:
         given = self.parameter(parameter) or "0"
-        return enum(parameter, values, int(given) if given.isdecimal() else given)
+        numbers = {str(number): number for number in values}
+        return enum(parameter, values, numbers.get(given, given))
 
     def scope(self) -> dict[str, str]:
         """The id of what a list is narrowed to, by its type; empty if it is not."""
@@ -379,7 +380,7 @@ class PipelineVersions(V1Handler):
             version = self.operations.pipelines.create_version(pipeline, upload, specification)
         self.answer(messages.version_message(version))
 
-    def _pipeline_of(self, new: VersionMessage) -> models.Pipeline:
+    def _pipeline_of(self, new: VersionMessage) -> PipelineValue:
         pipeline_id = referred(new.resource_references, "PIPELINE", "OWNER")
         if not pipeline_id:
             raise invalid_input("Failed to create a pipeline version due empty parent pipeline id")

@@ -29,6 +29,8 @@ from ..protojson import Message, enum, integer
 from ..records import Metric, PlacedRun
 from .v2beta1_messages import RuntimeConfigMessage, TriggerMessage, UrlMessage
 
+T = TypeVar("T")
+
 # Enums, by their numbers.
 RESOURCE_TYPES = {
     0: "UNKNOWN_RESOURCE_TYPE",
@@ -164,9 +166,6 @@ class RuntimeMessage(Message, frozen=True):
 class RunDetailMessage(Message, frozen=True):
     run: RunMessage
     pipeline_runtime: RuntimeMessage | None = None
-
-
-T = TypeVar("T")
 
 
 class JobMessage(Message, frozen=True):
