@@ -1,16 +1,20 @@
 """The first version of the API: its messages, and each of its endpoints over a socket."""
 
+import contextlib
+import functools
 import json
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
 import yaml
 from conftest import wait_until
-from jupyter_kfp_mt.local.records import PlacedRun
 
 from jupyter_kfp_mt import models
 from jupyter_kfp_mt.local.api import v1beta1_messages as messages
 from jupyter_kfp_mt.local.protojson import read
+from jupyter_kfp_mt.local.records import PlacedRun
 
 API = "/apis/v1beta1"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -485,6 +489,20 @@ def test_metrics_are_reported_once_and_shown_with_the_run(local_kfp, create_run)
     assert run_of(local_kfp, run_id)["metrics"] == [expected]
 
 
+@pytest.mark.parametrize(
+    ("who", "status", "message"),
+    [
+        pytest.param("alice/default-editor", 404, "nodes/n/artifacts/a not found", id="missing"),
+        pytest.param("bob/default-viewer", 403, "Verb:readArtifact", id="someone else's"),
+    ],
+)
+def test_an_artifact_that_cannot_be_read_says_why(local_kfp, create_run, who, status, message):
+    run_id = create_run().json()["run"]["id"]
+    answer = local_kfp.get(f"{API}/runs/{run_id}/nodes/n/artifacts/a:read", who)
+    assert answer.status_code == status
+    assert message in answer.json()["error_message"]
+
+
 # Recurring runs
 
 
@@ -642,6 +660,40 @@ def test_a_pipeline_is_deleted_after_its_versions(local_kfp, pipeline):
     )
     assert local_kfp.call("DELETE", url).json() == {}
     assert local_kfp.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("noun", ["pipelines", "pipeline_versions"])
+def test_a_pipeline_is_fetched_from_where_that_is_allowed(
+    start_local_kfp, monkeypatch, labelled, noun
+):
+    # Like every private address, this machine's own is not.
+    monkeypatch.setenv("PIPELINE_URL_VALIDATION_ENABLED", "false")
+    server = start_local_kfp()
+    pipeline = uploaded(server, labelled, name="first", namespace="alice").json()
+    references = [refers("NAMESPACE", "alice"), refers("PIPELINE", pipeline["id"])]
+    body = {"name": "fetched", "description": "d", "resource_references": references}
+    with serving(labelled.parent) as endpoint:
+        url = {"pipeline_url": f"{endpoint}/{labelled.name}"}
+        body["url" if noun == "pipelines" else "package_url"] = url
+        created = server.post(f"{API}/{noun}", body).json()
+    assert (created["name"], created["description"]) == ("fetched", "d")
+    template = server.get(f"{API}/{noun}/{created['id']}/templates").json()["template"]
+    assert yaml.safe_load(template) == yaml.safe_load(labelled.read_text())
+
+
+@contextlib.contextmanager
+def serving(folder):
+    """The endpoint of a web server of the files in a folder."""
+    handler = functools.partial(QuietHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 @pytest.mark.parametrize("noun", ["pipelines", "pipeline_versions"])
