@@ -68,6 +68,15 @@ def test_an_enum_is_read_by_name_and_by_number(kind, relationship):
     assert messages.referred(message.resource_references, "EXPERIMENT", "OWNER") == "e"
 
 
+def test_a_run_without_a_name_has_the_one_of_its_pipeline():
+    body = {"pipeline_spec": {"pipeline_name": "adder"}}
+    assert (
+        messages.new_run(read(json.dumps(body), messages.RunMessage), None).display_name == "adder"
+    )
+    new = messages.new_recurring_run(read(json.dumps(body), messages.JobMessage), None)
+    assert new.display_name == "adder"
+
+
 def test_a_version_is_what_created_a_run_not_what_owns_it():
     references = [refers("PIPELINE_VERSION", "no"), refers("PIPELINE_VERSION", "v", "CREATOR")]
     body = {"name": "a run", "resource_references": references}
@@ -368,6 +377,20 @@ def test_a_run_of_a_pipeline_refers_to_its_version(create_run, pipeline, experim
     assert "pipelineInfo" in yaml.safe_load(run["pipeline_spec"]["pipeline_manifest"])
 
 
+def test_a_run_of_a_job_refers_to_both_the_job_and_its_version(create_run, create_job, pipeline):
+    references = [refers("JOB", create_job(enabled=False).json()["id"], "CREATOR")]
+    run = create_run(references=references, pipeline_id=pipeline["id"]).json()["run"]
+    version = refers("PIPELINE_VERSION", pipeline["default_version"]["id"], "CREATOR")
+    assert run["resource_references"][2:] == [*references, version]
+
+
+def test_a_run_outlives_its_version(local_kfp, create_run, pipeline):
+    run_id = create_run(pipeline_id=pipeline["id"]).json()["run"]["id"]
+    version_url = f"{API}/pipeline_versions/{pipeline['default_version']['id']}"
+    assert local_kfp.call("DELETE", version_url).json() == {}
+    assert run_of(local_kfp, run_id)["pipeline_spec"]["pipeline_id"] == pipeline["id"]
+
+
 def test_a_list_of_parameters_is_one_of_texts(local_kfp, create_run, pipeline):
     given = {"parameters": [{"name": "label", "value": "2"}], "runtime_config": None}
     run = create_run(pipeline_id=pipeline["id"], **given).json()["run"]
@@ -474,19 +497,17 @@ def test_metrics_are_reported_once_and_shown_with_the_run(local_kfp, create_run)
     run_id = create_run().json()["run"]["id"]
     metric = {"name": "accuracy", "node_id": "train", "number_value": 0, "format": 2}
     misnamed = {"name": "1st", "node_id": "train", "number_value": 1}
-    url, body = f"{API}/runs/{run_id}:reportMetrics", {"metrics": [metric, misnamed, metric]}
+    bare = {"name": "loss", "node_id": "train"}
+    url, body = f"{API}/runs/{run_id}:reportMetrics", {"metrics": [metric, misnamed, metric, bare]}
     results = local_kfp.post(url, body).json()["results"]
-    assert [each["status"] for each in results] == [
-        "OK",
-        "INVALID_ARGUMENT",
-        "DUPLICATE_REPORTING",
-    ]
+    outcomes = ["OK", "INVALID_ARGUMENT", "DUPLICATE_REPORTING", "OK"]
+    assert [each["status"] for each in results] == outcomes
     assert results[0] == {"metric_name": "accuracy", "metric_node_id": "train", "status": "OK"}
     assert results[2]["message"] == (
         "Failed to create a run metric. Same metric has been reported before: train/accuracy"
     )
-    expected = metric | {"format": "PERCENTAGE"}
-    assert run_of(local_kfp, run_id)["metrics"] == [expected]
+    expected = [metric | {"format": "PERCENTAGE"}, bare | {"number_value": 0}]
+    assert run_of(local_kfp, run_id)["metrics"] == expected
 
 
 @pytest.mark.parametrize(
@@ -633,6 +654,14 @@ def test_the_default_version_is_the_latest(local_kfp, pipeline, labelled):
     assert [each["id"] for each in listed["versions"]] == [version["id"], first]
 
 
+def test_where_the_code_is_stands_in_for_where_a_package_is(local_kfp, labelled, unique):
+    source = "https://example.com/repository"
+    query = {"name": unique, "namespace": "alice", "code_source_url": source}
+    pipeline = uploaded(local_kfp, labelled, **query).json()
+    assert pipeline["url"] == {"pipeline_url": source}
+    assert pipeline["default_version"]["package_url"] == {"pipeline_url": source}
+
+
 def test_pipelines_are_listed_with_their_default_versions(local_kfp, pipeline):
     query = of("NAMESPACE", "alice", sort_by="created_at desc", page_size=1)
     assert local_kfp.get(f"{API}/pipelines", **query).json()["pipelines"] == [pipeline]
@@ -705,6 +734,54 @@ def test_a_pipeline_is_not_fetched_from_anywhere(local_kfp, pipeline, unique, no
     answer = local_kfp.post(f"{API}/{noun}", body)
     assert answer.status_code == 400
     assert text(answer).startswith("Pipeline URL validation failed")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        pytest.param(
+            {"package_url": {}},
+            "Failed to create a pipeline version (v1beta1). Pipeline version is nil or pipeline's "
+            "URL is empty",
+            id="no URL",
+        ),
+        pytest.param(
+            {"resource_references": []},
+            "Failed to create a pipeline version due empty parent pipeline id",
+            id="no pipeline",
+        ),
+        pytest.param({"name": ""}, "name is required", id="no name"),
+    ],
+)
+def test_a_version_says_what_it_lacks(local_kfp, pipeline, fields, message):
+    body = {"name": "v", "package_url": {"pipeline_url": "https://example.com"}}
+    body["resource_references"] = [refers("PIPELINE", pipeline["id"])]
+    answer = local_kfp.post(f"{API}/pipeline_versions", body | fields)
+    assert (answer.status_code, text(answer)) == (400, message)
+
+
+@pytest.mark.parametrize(
+    ("noun", "context"),
+    [
+        ("experiments", "Failed to create list options"),
+        ("runs", "Failed to create list options"),
+        ("jobs", "Failed to list jobs due to error parsing the listing options"),
+        (
+            "pipelines",
+            "Failed to list pipelines due invalid list options: pageToken: , pageSize: -1, "
+            "sortBy: , filter: ",
+        ),
+        (
+            "pipeline_versions",
+            "Failed to list pipeline versions due invalid list options: pageToken: , "
+            "pageSize: -1, sortBy: , filter: ",
+        ),
+    ],
+)
+def test_a_page_has_a_size(local_kfp, noun, context):
+    answer = local_kfp.get(f"{API}/{noun}", page_size=-1, **{"resource_key.id": "p"})
+    problem = "Invalid input error: The page size should be greater than 0. Got -1"
+    assert (answer.status_code, answer.json()["message"]) == (400, f"{context}: {problem}")
 
 
 # Tenants
