@@ -12,8 +12,13 @@ import msgspec
 from .api_errors import invalid_input
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a request may hold. What is missing or null has its default."""
+class Message(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
+    """What a request may hold. What is missing or null has its default.
+
+    Where it is also an answer, what is empty or zero is left out.
+    """
 
 
 M = TypeVar("M", bound=Message)
