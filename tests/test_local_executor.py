@@ -32,7 +32,7 @@ class Runs:
 
     def __init__(self):
         self.jobs, self.states, self.errors, self.histories = {}, {}, {}, {}
-        self.tasks_by_run = {}
+        self.tasks_by_run, self.inputs, self.outputs = {}, {}, {}
         self.finished = []
         self.changed = threading.Condition()
 
@@ -57,10 +57,21 @@ class Runs:
                 self.finished.append(run_id)
             self.changed.notify_all()
 
-    def put_task(self, task):
+    def put_task(self, task, inputs=None, outputs=None):
         with self.changed:
             self.tasks_by_run[task.run_id][task.task_id] = task
+            if inputs is not None:
+                self.inputs[task.run_id, task.task_id] = inputs
+            if outputs is not None:
+                self.outputs[task.run_id, task.task_id] = outputs
             self.changed.notify_all()
+
+    def succeeded(self, run_id):
+        return {
+            task.task_id: self.outputs[run_id, task.task_id]
+            for task in self.tasks(run_id)
+            if task.state == "SUCCEEDED"
+        }
 
     def tasks(self, run_id):
         return list(self.tasks_by_run[run_id].values())
