@@ -39,8 +39,9 @@ def serve(control: socket.socket) -> list[int]:
     """
     fates: dict[int, int] = {}
     woken = _wake_when_a_child_ends()
+    awaited: list[socket.socket | int] = [control, woken]
     while True:
-        ready, _, _ = select.select([control, woken], [], [])
+        ready, _, _ = select.select(awaited, [], [])
         if woken in ready:
             os.read(woken, 512)
             _tell_fates(fates)

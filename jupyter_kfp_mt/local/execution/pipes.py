@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 # One report is one line; its texts are cut far below this.
 MAX_LINE_BYTES = 2**22

@@ -29,6 +29,7 @@ from ...errors import KfpError
 from .job import Assignment
 from .progress import Progress, TaskPath
 from .task_process import LOG_NAME, run_command
+from .task_server import TaskServer
 
 # The groups that the compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on. Their names say
 # nothing to the person who wrote that.
@@ -73,6 +74,7 @@ class PipelineRun:
         # By the tasks' folders: the secrets in their environment, and why they failed.
         self._secrets: dict[str, dict[str, str]] = {}
         self._failures: dict[str, str] = {}
+        self._task_server = TaskServer()
         self._hook()
 
     def run(self) -> None:
@@ -176,7 +178,9 @@ class PipelineRun:
                 **handler.env_vars,
                 **self._secrets[folder],
             }
-            failure = run_command(handler.full_command, environment, Path(folder))
+            failure = run_command(
+                handler.full_command, environment, Path(folder), self._task_server
+            )
             self._failures[folder] = failure
             return Status.FAILURE if failure else Status.SUCCESS
 
