@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -63,3 +64,11 @@ def integer(value: int | float | str, bits: int) -> int:
     except (ValueError, OverflowError):
         pass
     raise invalid_input(f"invalid value for int{bits} type: {value}")
+
+
+def enum(name: str, values: Mapping[int, str], given: int | str) -> str:
+    """A value of an enumeration, which may be given by its name or by its number."""
+    value = values.get(given) if isinstance(given, int) else given
+    if value not in values.values():
+        raise invalid_input(f"invalid value for enum field {name}: {given!r}")
+    return str(value)

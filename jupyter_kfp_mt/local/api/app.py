@@ -11,7 +11,7 @@
 | a run's id that is taken: 500; that is no UUID: accepted | 409; 400 | it names a folder |
 | a run's service account: not checked | 400 if there is none of this name | clear sooner |
 | a run's pipeline: not checked whether the caller may read it | 403 | tenants |
-| a run's recurring run: returns a run of any namespace | 400, for it has none | tenants |
+| a run's recurring run: returns a run of any namespace | 400 unless it is of the same | tenants |
 | `pipelines/names/{name}` without a namespace: of any tenant | only shared pipelines | tenants |
 | an empty identity crashes the server | 401 | |
 | task logs under v1alpha1: open to anyone | needs `get` on runs | tenants |
