@@ -27,7 +27,7 @@ def main(reports: int) -> None:
     """Reads the assignment from stdin, and reports on the descriptor."""
     assignment = _assignment()
     _settle(assignment)
-    progress = Progress(assignment.job.run_id, _sender(reports))
+    progress = Progress(assignment.job.run_id, _sender(reports), assignment.tasks)
     signal.signal(signal.SIGTERM, progress.stop)
     exiting = threading.Lock()
     threading.Thread(target=_end_with_the_server, args=[exiting], daemon=True).start()
