@@ -16,11 +16,13 @@ from kfp import local
 from kfp.compiler import pipeline_spec_builder
 from kfp.dsl.component_factory import CONTAINERIZED_PYTHON_COMPONENT_COMMAND, EXECUTOR_MODULE
 from kfp.local import (
+    cache,
     config,
     executor_input_utils,
     executor_output_utils,
     graph_utils,
     logging_utils,
+    placeholder_utils,
     subprocess_task_handler,
     utils,
 )
@@ -35,6 +37,7 @@ from . import values
 from .graph import Graph, Outputs
 from .job import Assignment
 from .progress import Progress, TaskPath
+from .reuse import Reuse, TaskCache
 from .task_process import LOG_NAME, run_command
 from .task_server import TaskServer
 
@@ -67,6 +70,8 @@ class _Attempt(threading.local):
     path: TaskPath
     folder: Path
     component: Any
+    # Where its parameters come from.
+    sources: Any
     secrets: dict[str, str]
     # As kfp makes it: the message, and the same as a dictionary.
     executor_input: Any
@@ -95,6 +100,8 @@ class PipelineRun:
         self._name = executor_input_utils.get_local_pipeline_resource_name(
             self._spec.pipeline_info.name
         )
+        namespace = folder.parent.parent
+        self._reuse = Reuse(namespace / "cache", namespace / "runs", assignment.job.run_id)
         self._attempt = _Attempt()
         self._hook()
 
@@ -135,7 +142,7 @@ class PipelineRun:
 
     def _hook(self) -> None:
         _replace(subprocess_task_handler.SubprocessTaskHandler, "run", self._in_own_process)
-        _replace(executor_input_utils, "executor_input_to_dict", self._noted)
+        _replace(cache, "get_local_cache", lambda _: self._cache)
         _replace(pipeline_spec_builder, "to_protobuf_value", _with_null)
         _replace(executor_output_utils, "pb2_value_to_python", _with_none_for_unset)
         _replace(executor_input_utils, "construct_executor_input", _without_absent)
@@ -154,7 +161,7 @@ class PipelineRun:
             if (outputs := values.restored(earlier, component)) is not None:
                 return outputs
         attempt = self._attempt
-        attempt.path, attempt.component = path, component
+        attempt.path, attempt.component, attempt.sources = path, component, spec.inputs.parameters
         attempt.folder = self._folder / "tasks" / task.task_id
         attempt.executor_input, attempt.inputs, attempt.failure = None, {}, ""
         self._start(attempt)
@@ -175,6 +182,7 @@ class PipelineRun:
     def _outputs(self, attempt: _Attempt, spec: Any, store: Any) -> Outputs | None:
         """None if it failed, for the reason that the attempt has then."""
         try:
+            self._note_inputs(attempt, spec, store)
             attempt.secrets = self._secrets_of(spec, store)
             outputs, status = task_executor.execute_single_task(
                 task_name=attempt.path[-1],
@@ -210,16 +218,35 @@ class PipelineRun:
             attempt.inputs, {name: written[name] for name in written if name in parameters}
         )
 
-    def _noted(self, as_dict: Replacement) -> Replacement:
-        """What a task gets; kfp fills in the placeholders in the same dictionary."""
+    def _note_inputs(self, attempt: _Attempt, spec: Any, store: Any) -> None:
+        """What kfp will give to the task."""
+        name = executor_input_utils.get_local_task_resource_name(spec.component_ref.name)
+        attempt.executor_input = executor_input_utils.construct_executor_input(
+            component_spec=attempt.component,
+            arguments=OrchestratorUtils.make_task_arguments(spec.inputs, store),
+            task_root=executor_input_utils.construct_local_task_root(
+                str(attempt.folder), self._name, name
+            ),
+            block_input_artifact=False,
+        )
+        attempt.inputs = placeholder_utils.resolve_self_references_in_executor_input(
+            executor_input_utils.executor_input_to_dict(attempt.executor_input, attempt.component),
+            pipeline_resource_name=self._name,
+            task_resource_name=name,
+            pipeline_root=str(attempt.folder),
+            pipeline_job_id=self._assignment.job.run_id,
+            pipeline_task_id=placeholder_utils.make_random_id(),
+        )
+        inputs = values.given(attempt.inputs, attempt.component)
+        self._progress.note_inputs(attempt.path, inputs)
 
-        def executor_input_to_dict(executor_input: Any, component_spec: Any) -> Any:
-            attempt = self._attempt
-            attempt.executor_input = executor_input
-            attempt.inputs = as_dict(executor_input, component_spec)
-            return attempt.inputs
-
-        return executor_input_to_dict
+    def _cache(self) -> TaskCache | None:
+        """kfp's cache, for the task of this thread."""
+        attempt = self._attempt
+        if any(source.HasField("task_final_status") for source in attempt.sources.values()):
+            return None  # The end that it is told of was another one.
+        platform = self._kubernetes.get(attempt.component.executor_label, {})
+        return TaskCache(self._reuse, attempt.folder, attempt.folder / LOG_NAME, platform)
 
     def _in_own_process(self, _run: Replacement) -> Replacement:
         """One attempt at a task's command."""
