@@ -55,7 +55,8 @@ def run_command(
     prefix = folder / "venv"
     _make_venv(prefix)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        environment = {**_own_environment(prefix / "bin"), "TMPDIR": scratch, **environment}
+        own = {**_own_environment(prefix / "bin"), "PWD": str(folder), "TMPDIR": scratch}
+        environment = {**own, **environment}
         with _logging_to(folder / LOG_NAME) as output:
             if server and component:
                 exit_code = server.run(component, environment, folder, prefix, output)

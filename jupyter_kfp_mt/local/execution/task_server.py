@@ -165,10 +165,12 @@ def _run(task: Component) -> None:
 def _show_without_our_frames(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    inner = traceback
-    while inner and inner.tb_frame.f_code is not runpy._run_module_as_main.__code__:  # type: ignore[attr-defined]
-        inner = inner.tb_next
-    sys.__excepthook__(kind, error, inner or traceback)
+    shown = frame = traceback
+    while frame:
+        if frame.tb_frame.f_code.co_name == "_run_module_as_main":
+            shown = frame
+        frame = frame.tb_next
+    sys.__excepthook__(kind, error.with_traceback(shown), shown)
 
 
 if __name__ == "__main__":
