@@ -464,7 +464,8 @@ def test_a_run_that_cannot_be_says_why(create_run, adder, spec, references, mess
 def test_runs_are_listed_by_experiment_or_namespace(local_kfp, create_run, experiment, kind):
     run = create_run().json()["run"]
     id = experiment["id"] if kind == "EXPERIMENT" else "alice"
-    query = of(kind, id, sort_by="created_at desc", page_size=1)
+    predicate = {"op": "EQUALS", "key": "id", "string_value": run["id"]}
+    query = of(kind, id, filter=json.dumps({"predicates": [predicate]}))
     listed = local_kfp.get(f"{API}/runs", **query).json()
     assert [each["id"] for each in listed["runs"]] == [run["id"]]
 
