@@ -30,10 +30,9 @@ def read(body: bytes | str, message: type[M]) -> M:
 
 def _named(value: Any, kind: Any) -> Any:
     """The value with its messages' fields named as in their declaration."""
-    if isinstance(value, list):
-        (inner,) = get_args(kind) or (Any,)
-        return [_named(item, inner) for item in value]
     message = _message_in(kind)
+    if message and isinstance(value, list):
+        return [_named(item, message) for item in value]
     if message is None or not isinstance(value, dict):
         return value
     fields = {field.name: field.type for field in msgspec.structs.fields(message)}
@@ -48,7 +47,7 @@ def _named(value: Any, kind: Any) -> Any:
 
 
 def _message_in(kind: Any) -> type[Message] | None:
-    """The message type in a field's type, which may be optional."""
+    """The message type in a field's type, which may be optional or a list."""
     for candidate in (kind, *get_args(kind)):
         if isinstance(candidate, type) and issubclass(candidate, Message):
             return candidate
