@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -57,10 +58,10 @@ def _message_in(kind: Any) -> type[Message] | None:
 def integer(value: int | float | str, bits: int) -> int:
     """A whole number, which JSON may also write as a string or with a fraction of zero."""
     try:
-        number = int(value)
-        if number == float(value) and -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-            return number
-    except (ValueError, OverflowError):
+        number = Decimal(value)  # exact, where a float is not
+        if -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) and number == number.to_integral_value():
+            return int(number)
+    except ArithmeticError:
         pass
     raise invalid_input(f"invalid value for int{bits} type: {value}")
 
