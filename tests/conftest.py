@@ -244,10 +244,10 @@ def text(answer):
     return answer.json()["details"][0]["message"]
 
 
-def denied(user, verb, resource, namespace="alice", name=""):
+def denied(user, verb, resource, namespace="alice", name="", group="pipelines.kubeflow.org"):
     return (
         f"User '{user}' is not authorized with reason:  (request: &ResourceAttributes{{"
-        f"Namespace:{namespace},Verb:{verb},Group:pipelines.kubeflow.org,Version:v1beta1,"
+        f"Namespace:{namespace},Verb:{verb},Group:{group},Version:v1beta1,"
         f"Resource:{resource},Subresource:,Name:{name},FieldSelector:nil,LabelSelector:nil,}})"
     )
 

@@ -39,12 +39,18 @@ NO_HEADER = (
 # Every endpoint: what it asks for in alice, and the name of that.
 
 
+GROUP = "pipelines.kubeflow.org"
+
+
 class Endpoint(SimpleNamespace):
     def __str__(self):
-        return f"{self.method} {self.path.partition('?')[0]}"
+        path, _, query = self.path.removeprefix("/apis/").partition("?")
+        return f"{self.method} {path}{' by experiment' * ('{experiment}' in query)}"
 
 
-def endpoint(method, path, resource="", verb="", name="", body=None, status=200, file=False):
+def endpoint(
+    method, path, resource="", verb="", name="", body=None, status=200, file=False, group=GROUP
+):
     """One of the API. `status` is that for those who may; `body` is made from alice's things."""
     path = path if path.startswith("/apis/") else API + path
     return Endpoint(
@@ -56,6 +62,7 @@ def endpoint(method, path, resource="", verb="", name="", body=None, status=200,
         body=body or (lambda things: None),
         status=status,
         file=file,
+        group=group,
     )
 
 
@@ -68,8 +75,8 @@ def by_reference(things):
     }
 
 
-def from_web(**fields):
-    return {**fields, "package_url": {"pipeline_url": "https://127.0.0.1/adder.yaml"}}
+# From where no pipeline is fetched.
+SOMEWHERE = {"pipeline_url": "https://127.0.0.1/adder.yaml"}
 
 
 EXPERIMENTS = [
@@ -110,7 +117,7 @@ PIPELINES = [
         "{new}",
         lambda things: {
             "pipeline": {"name": things.new, "namespace": "alice"},
-            "pipeline_version": from_web(),
+            "pipeline_version": {"package_url": SOMEWHERE},
         },
         400,
     ),
@@ -148,7 +155,7 @@ PIPELINES = [
         "pipelines",
         "create",
         "{new}",
-        lambda things: from_web(name=things.new),
+        lambda things: {"name": things.new, "package_url": SOMEWHERE},
         400,
     ),
     endpoint(
@@ -219,9 +226,150 @@ RECURRING_RUNS = [
     ),
 ]
 
-HEALTHZ = endpoint("GET", "/healthz")
-GUARDED = [*EXPERIMENTS, *PIPELINES, *RUNS, *RECURRING_RUNS]
-ENDPOINTS = [HEALTHZ, *GUARDED]
+
+# The same in v1beta1
+
+V1BETA1 = "/apis/v1beta1"
+OF_ALICE = "resource_reference_key.type=NAMESPACE&resource_reference_key.id=alice"
+OF_EXPERIMENT = "resource_reference_key.type=EXPERIMENT&resource_reference_key.id={experiment}"
+
+
+def owned(kind, id_, **fields):
+    return {
+        **fields,
+        "resource_references": [{"key": {"type": kind, "id": id_}, "relationship": 1}],
+    }
+
+
+def by_reference_in_v1(things):
+    spec = {"pipeline_id": things.pipeline, "runtime_config": {"parameters": {"x": 1}}}
+    return owned("EXPERIMENT", things.experiment, name="another", pipeline_spec=spec)
+
+
+def in_v1(row, *changes):
+    path = row.path.replace("v2beta1", "v1beta1")
+    for old, new in changes:
+        path = path.replace(old, new)
+    return Endpoint(**vars(row) | {"path": path})
+
+
+IN_V1BETA1 = [
+    endpoint(
+        "GET",
+        f"{V1BETA1}/auth?namespace=alice&resources=VIEWERS&verb=GET",
+        "viewers",
+        "get",
+        group="kubeflow.org",
+    ),
+    endpoint("GET", f"{V1BETA1}/experiments?{OF_ALICE}", "experiments", "list"),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/experiments",
+        "experiments",
+        "create",
+        "{new}",
+        lambda things: owned("NAMESPACE", "alice", name=things.new),
+    ),
+    *(in_v1(row) for row in EXPERIMENTS[2:]),
+    endpoint("GET", f"{V1BETA1}/runs?{OF_ALICE}", "runs", "list"),
+    endpoint("GET", f"{V1BETA1}/runs?{OF_EXPERIMENT}", "runs", "list"),
+    endpoint("POST", f"{V1BETA1}/runs", "runs", "create", body=by_reference_in_v1),
+    *(
+        in_v1(row, (":terminate", "/terminate"), (":retry", "/retry"))
+        for row in RUNS[3:]
+        if API in row.path
+    ),
+    endpoint(
+        "POST", f"{V1BETA1}/runs/{{run}}:reportMetrics", "runs", "reportMetrics", "{workflow}"
+    ),
+    endpoint("GET", f"{V1BETA1}/jobs?{OF_ALICE}", "jobs", "list"),
+    endpoint("GET", f"{V1BETA1}/jobs?{OF_EXPERIMENT}", "jobs", "list"),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/jobs",
+        "jobs",
+        "create",
+        "another",
+        lambda things: by_reference_in_v1(things) | {"max_concurrency": "1"},
+    ),
+    *(
+        in_v1(row, ("recurringruns", "jobs"), (":enable", "/enable"), (":disable", "/disable"))
+        for row in RECURRING_RUNS[3:]
+    ),
+    endpoint("GET", f"{V1BETA1}/pipelines?{OF_ALICE}", "pipelines", "list"),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/pipelines",
+        "pipelines",
+        "create",
+        "{new}",
+        lambda things: owned("NAMESPACE", "alice", name=things.new, url=SOMEWHERE),
+        400,
+    ),
+    *(in_v1(row) for row in PIPELINES if row.file),
+    endpoint("GET", f"{V1BETA1}/pipelines/{{pipeline}}", "pipelines", "get", "{pipeline_name}"),
+    endpoint(
+        "DELETE",
+        f"{V1BETA1}/pipelines/{{pipeline}}",
+        "pipelines",
+        "delete",
+        "{pipeline_name}",
+        status=400,
+    ),
+    endpoint(
+        "GET", f"{V1BETA1}/pipelines/{{pipeline}}/templates", "pipelines", "get", "{pipeline_name}"
+    ),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/pipelines/{{pipeline}}/default_version/{{version}}",
+        "pipelines",
+        "update",
+        "{pipeline_name}",
+    ),
+    endpoint(
+        "GET",
+        f"{V1BETA1}/namespaces/alice/pipelines/{{pipeline_name}}",
+        "pipelines",
+        "get",
+        "{pipeline_name}",
+    ),
+    endpoint(
+        "GET",
+        f"{V1BETA1}/pipeline_versions?resource_key.type=PIPELINE&resource_key.id={{pipeline}}",
+        "pipelines",
+        "list",
+    ),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/pipeline_versions",
+        "pipelines",
+        "create",
+        "{new}",
+        lambda things: owned("PIPELINE", things.pipeline, name=things.new, package_url=SOMEWHERE),
+        400,
+    ),
+    endpoint(
+        "GET", f"{V1BETA1}/pipeline_versions/{{version}}", "pipelines", "get", "{pipeline_name}"
+    ),
+    endpoint(
+        "DELETE",
+        f"{V1BETA1}/pipeline_versions/{{version}}",
+        "pipelines",
+        "delete",
+        "{pipeline_name}",
+    ),
+    endpoint(
+        "GET",
+        f"{V1BETA1}/pipeline_versions/{{version}}/templates",
+        "pipelines",
+        "get",
+        "{pipeline_name}",
+    ),
+]
+
+HEALTHZ = [endpoint("GET", f"{api}/healthz") for api in (API, V1BETA1)]
+GUARDED = [*EXPERIMENTS, *PIPELINES, *RUNS, *RECURRING_RUNS, *IN_V1BETA1]
+ENDPOINTS = [*HEALTHZ, *GUARDED]
 OF_ONE_THING = [row for row in GUARDED if re.search(r"{(?!new)\w+}", row.path)]
 
 VIEWED = {"get", "list", "readArtifact"}
@@ -592,7 +740,8 @@ def test_everyone_may_what_their_role_says_and_no_more(
     short, message = refusal(answer)
     name, sent = row.name.format(**vars(things)), sent_with(row, things)
     # A name is for those who may read what has it, or who have said it themselves.
-    assert short == denied(user, row.verb, row.resource, name=name if role or name in sent else "")
+    name = name if role or name in sent else ""
+    assert short == denied(user, row.verb, row.resource, name=name, group=row.group)
     assert message.endswith(f"PermissionDenied: {short}: Unauthorized access")
     if not role:
         assert_no_leak(answer, sent, things, marker)
@@ -600,7 +749,8 @@ def test_everyone_may_what_their_role_says_and_no_more(
 
 @pytest.mark.parametrize("who", UNREADING)
 def test_the_health_is_for_everyone(server, things, who):
-    assert ask(server, HEALTHZ, things, headers_of(server, who)).status_code == 200
+    for row in HEALTHZ:
+        assert ask(server, row, things, headers_of(server, who)).status_code == 200
 
 
 @pytest.mark.parametrize("row", OF_ONE_THING, ids=str)
@@ -608,7 +758,7 @@ def test_what_is_not_there_is_missing_to_anyone(server, things, row):
     nothing = SimpleNamespace(**{name: str(uuid.uuid4()) for name in vars(things)})
     for who in ("none", "elsewhere", "owner"):
         answer = ask(server, row, nothing, headers_of(server, who))
-        if "/names/" in row.path and who != "owner":
+        if "{pipeline_name}" in row.path and who != "owner":
             assert answer.status_code == (401 if who == "none" else 403)
             continue
         assert answer.status_code == 404
@@ -677,6 +827,20 @@ def bobs(server, adder):
     mine.recurring = server.post(f"{API}/recurringruns", body, BOB).json()["recurring_run_id"]
     mine.run = server.post(f"{API}/runs", by_reference(mine), BOB).json()["run_id"]
     return mine
+
+
+def referring(mine, kind, id_):
+    """What a run of v1beta1 refers to, in bob's own experiment."""
+    return {
+        "pipeline_spec": {
+            "pipeline_id": mine.pipeline if kind == "JOB" else "",
+            "runtime_config": {"parameters": {"x": 1}},
+        },
+        "resource_references": [
+            {"key": {"type": "EXPERIMENT", "id": mine.experiment}, "relationship": "OWNER"},
+            {"key": {"type": kind, "id": id_}, "relationship": "CREATOR"},
+        ],
+    }
 
 
 FOREIGN = [
@@ -752,6 +916,29 @@ FOREIGN = [
     pytest.param(
         *("GET", "/../v1alpha1/runs/{mine.run}/nodes/{hers.task}/log", 404), None, id="log"
     ),
+    pytest.param(
+        *("POST", "/../v1beta1/runs", 403),
+        lambda mine, hers: {"pipeline_spec": {"pipeline_id": hers.pipeline}},
+        id="v1 run of her pipeline",
+    ),
+    pytest.param(
+        *("POST", "/../v1beta1/runs", 403),
+        lambda mine, hers: referring(mine, "PIPELINE_VERSION", hers.version),
+        id="v1 run of her version",
+    ),
+    pytest.param(
+        *("POST", "/../v1beta1/runs", 400),
+        lambda mine, hers: referring(mine, "JOB", hers.recurring),
+        id="v1 run of her job",
+    ),
+    pytest.param(
+        *("POST", "/../v1beta1/jobs", 403),
+        lambda mine, hers: {"pipeline_spec": {"pipeline_id": hers.pipeline}},
+        id="v1 job of her pipeline",
+    ),
+    pytest.param(
+        *("GET", "/../v1beta1/namespaces/-/pipelines/{hers.pipeline_name}", 404), None, id="v1 name"
+    ),
 ]
 
 
@@ -762,10 +949,12 @@ def test_what_is_hers_is_of_no_use_at_home(
     path = (API + path.format(mine=bobs, hers=things)).replace("/v2beta1/..", "")
     body = change(bobs, things) if change else {}
     if method == "POST":
-        body = by_reference(bobs) | {"display_name": "at home"} | body
-    body |= {"max_concurrency": "1"} if path.endswith("recurringruns") else {}
+        body = (by_reference_in_v1 if "v1beta1" in path else by_reference)(bobs) | body
+        body |= {"max_concurrency": "1"} if path.endswith(("recurringruns", "jobs")) else {}
     answer = server.call(method, path, BOB, json=body)
     assert answer.status_code == status, answer.text
+    if status == 400:
+        assert things.recurring in answer.text or "belongs to namespace 'alice'" in answer.text
     assert_no_leak(answer, f"{path} {body}", things, marker)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -53,7 +53,7 @@ def _named(value: Any, kind: Any) -> Any:
     return named
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fields(message: type[Message]) -> dict[str, Any]:
     """The types of a message's fields, by their names."""
     return {field.name: field.type for field in msgspec.structs.fields(message)}
