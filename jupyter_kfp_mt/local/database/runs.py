@@ -174,7 +174,7 @@ class RunTable:
             parameters=expanded(
                 from_json(row["runtime_config"], RuntimeConfig).parameters,
                 run_id,
-                from_seconds(row["scheduled_at"]),
+                from_seconds(row["scheduled_at"]) if row["recurring_run_id"] else None,
                 from_seconds(row["created_at"]),
             ),
         )
