@@ -263,7 +263,7 @@ class Runs:
         recurring = self._database.recurring_runs.one(new.recurring_run_id)
         if recurring is None or recurring.namespace != namespace:
             raise invalid_input(f"RecurringRunId doesn't exist: {new.recurring_run_id}")
-        return self._table.one(new.run_id or run_id_of(new.recurring_run_id, new.display_name))
+        return self._table.of_recurring_run(new.recurring_run_id, new.display_name)
 
     def _reported(self, run_id: str, metric: Metric) -> str:
         if not metric.node_id or not _METRIC_NAME.fullmatch(metric.name):
@@ -288,7 +288,8 @@ class Runs:
                 f"Failed to authorize with the run ID {run_id}: Failed to fetch run {run_id}"
             ):
                 namespace, name = found(self._table.place(run_id), "Run", run_id)
-            self._authorize(caller, run_id, Access(namespace, verb, "runs", name))
+            access = Access(namespace, verb, "runs", name, existing=True)
+            self._authorize(caller, run_id, access)
         return namespace
 
     def _authorize(self, caller: Caller, run_id: str, access: Access) -> None:
