@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...models import PipelineVersion
 from ..api_errors import invalid_input, wrapped
 from ..database import Database
 from ..identity import Caller
@@ -32,20 +33,6 @@ class Operations:
             access = Access(namespace, verb, "viewers", group="kubeflow.org")
             self._roles.check(caller.identity(), access)
 
-    # The names of what is referred to, or nothing if it is gone: for v1beta1, which repeats them.
-
-    def experiment_name(self, experiment_id: str) -> str:
-        experiment = self._database.experiments.one(experiment_id)
-        return experiment.display_name if experiment else ""
-
-    def pipeline_name(self, pipeline_id: str) -> str:
-        pipeline = self._database.pipelines.one(pipeline_id)
-        return pipeline.name if pipeline else ""
-
-    def version_name(self, version_id: str) -> str:
-        version = self._database.pipelines.version(version_id)
-        return version.name if version else ""
-
-    def recurring_run_name(self, recurring_run_id: str) -> str:
-        recurring = self._database.recurring_runs.one(recurring_run_id)
-        return recurring.display_name if recurring else ""
+    def version(self, version_id: str) -> PipelineVersion | None:
+        """What a run or recurring run refers to, for those who may see that; None if it is gone."""
+        return self._database.pipelines.version(version_id)
