@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -41,7 +42,7 @@ def _named(value: Any, kind: Any) -> Any:
     message = _message_in(kind)
     if message is None or not isinstance(value, dict):
         return value
-    fields = {field.name: field.type for field in msgspec.structs.fields(message)}
+    fields = _fields(message)
     named: dict[str, Any] = {}
     for key, item in value.items():
         name = key if key in fields else re.sub(r"[A-Z]", lambda m: "_" + m[0].lower(), key)
@@ -50,6 +51,12 @@ def _named(value: Any, kind: Any) -> Any:
         if item is not None:
             named[name] = _named(item, fields.get(name, Any))
     return named
+
+
+@cache
+def _fields(message: type[Message]) -> dict[str, Any]:
+    """The types of a message's fields, by their names."""
+    return {field.name: field.type for field in msgspec.structs.fields(message)}
 
 
 def _message_in(kind: Any) -> type[Message] | None:

@@ -18,8 +18,8 @@ from .schedule import next_moment
 
 __all__ = ["RecurringRunController", "RecurringRunStore", "Schedule", "run_name"]
 
-# How many runs are created before the event loop has its turn again.
-RUNS_PER_TURN = 4
+# How many recurring runs are attended to before the event loop has its turn again.
+ATTENDED_PER_TURN = 4
 # A timer does not notice that the computer slept or that its clock was set; the next look does.
 MOST_SECONDS_ASLEEP = 30.0
 # After how long the same moment is tried again, when no run could be created. The last one stays.
@@ -95,10 +95,8 @@ class RecurringRunController:
 
     def changed(self, recurring_run_id: str) -> None:
         """It was created, enabled, disabled or deleted."""
-        if self._running:
-            self._failures.pop(recurring_run_id, None)
-            self._put(recurring_run_id, self._clock())
-            self._set_timer()
+        self._put(recurring_run_id, self._clock())
+        self._set_timer()
 
     def finished(self, recurring_run_id: str) -> None:
         """One of its runs has ended, so that another may start."""
@@ -120,7 +118,7 @@ class RecurringRunController:
 
     def _look(self) -> None:
         try:
-            for _ in range(RUNS_PER_TURN):
+            for _ in range(ATTENDED_PER_TURN):
                 if not self._order or self._order[0][0] > self._clock():
                     break
                 self._attend(self._order[0][1])
@@ -130,26 +128,20 @@ class RecurringRunController:
     def _attend(self, recurring_run_id: str) -> None:
         try:
             schedule = self._store.schedule(recurring_run_id)
-            if schedule and (moment := self._due(schedule)):
+            moment = self._next_moment(schedule) if schedule else None
+            if moment and moment.timestamp() <= self._clock():
+                # It stays in its place: its next moment may have passed as well.
                 self._fire(recurring_run_id, moment)
-                schedule = self._store.schedule(recurring_run_id)
+            else:
+                self._put(recurring_run_id, moment.timestamp() if moment else None)
             self._failures.pop(recurring_run_id, None)
-            self._plan(recurring_run_id, schedule)
         except Exception as error:  # Whatever it was: the other recurring runs go on.
             logger.exception("recurring run %s", recurring_run_id)
             self._postpone(recurring_run_id)
             self._store.set_error(recurring_run_id, str(error) or type(error).__name__)
 
-    def _due(self, schedule: Schedule) -> datetime | None:
-        """For which moment a run is to be created now, if for any."""
-        moment = self._next_moment(schedule)
-        return moment if moment and moment.timestamp() <= self._clock() else None
-
-    def _plan(self, recurring_run_id: str, schedule: Schedule | None) -> None:
-        moment = self._next_moment(schedule) if schedule else None
-        self._put(recurring_run_id, moment.timestamp() if moment else None)
-
     def _next_moment(self, schedule: Schedule) -> datetime | None:
+        """None as well while one of its runs must end first: then it is looked at again."""
         if schedule.full:
             return None
         return next_moment(

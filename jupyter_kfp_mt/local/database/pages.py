@@ -73,6 +73,8 @@ def page(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOptions)
         [*sort_values, *values, *start, *sort_values, options.page_size + 1],
     ).fetchall()
     following = rows[options.page_size :]
+    if not following and not options.start:
+        return Page(rows, len(rows), None)
     return Page(
         rows[: options.page_size],
         _total(db, scope, options),

@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...models import Task
+from ...models import Task, TaskValues
+from .fork_server import ForkServer
 from .job import Assignment, Job, Report, moved
 from .task_process import LOG_NAME
 from .worker import Worker
@@ -35,10 +36,15 @@ class RunStore(Protocol):
 
     def set_run_state(self, run_id: str, state: str, error: str = "") -> None: ...
 
-    def put_task(self, task: Task) -> None:
-        """Inserts it, or replaces the one with the same run and task id."""
+    def put_task(
+        self, task: Task, inputs: TaskValues | None = None, outputs: TaskValues | None = None
+    ) -> None:
+        """Inserts it, or replaces the one with the same run and task id. None: as it was."""
 
     def tasks(self, run_id: str) -> list[Task]: ...
+
+    def succeeded(self, run_id: str) -> dict[str, TaskValues]:
+        """The outputs of the tasks that have succeeded, by task id."""
 
 
 class Executor:
@@ -68,6 +74,7 @@ class Executor:
         self._waiting: dict[str, deque[str]] = {}
         self._workers: dict[str, Worker] = {}
         self._executions: set[asyncio.Task[None]] = set()
+        self._fork_server = ForkServer()
         # The folders of runs that have been deleted, until they are removed.
         self._forgotten: dict[str, Path] = {}
 
@@ -84,6 +91,13 @@ class Executor:
         """Starts the run now, or as soon as its turn has come."""
         self._enqueue(run_id)
         self._start_waiting()
+
+    def retry(self, run_id: str) -> None:
+        """The same for a run that has been executed, and is PENDING again.
+
+        What has succeeded in it is not executed again.
+        """
+        self.submit(run_id)
 
     def terminate(self, run_id: str) -> None:
         """Stops every process of the run, or takes it out of the queue; it ends FAILED."""
@@ -120,6 +134,7 @@ class Executor:
         for worker in self._workers.values():
             worker.stop(STOPPED)
         await asyncio.gather(*self._executions, return_exceptions=True)
+        await self._fork_server.close()
 
     def _enqueue(self, run_id: str) -> None:
         namespace = self._store.job(run_id).namespace
@@ -145,7 +160,7 @@ class Executor:
     def _start_waiting(self) -> None:
         while self._waiting and len(self._workers) < self._limit:
             run_id = self._next_in_turn()
-            self._workers[run_id] = Worker()
+            self._workers[run_id] = Worker(self._fork_server)
             self._keep(self._execute(run_id))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
@@ -172,7 +187,7 @@ class Executor:
             job = self._store.job(run_id)
             folder = self._run_folder(job.namespace, run_id)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return await worker.work(self._assignment(job), folder, self._store.put_task)
+            return await worker.work(self._assignment(job), folder, self._hear)
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
             logger.exception("run %s", run_id)
             return Report.failed(f"the run could not be executed: {type(error).__name__}: {error}")
@@ -186,7 +201,13 @@ class Executor:
                 "KF_PIPELINES_ENDPOINT": self._endpoint,
                 "KF_PIPELINES_SA_TOKEN_PATH": str(token_file),
             },
+            self._store.tasks(job.run_id),
+            self._store.succeeded(job.run_id),
         )
+
+    def _hear(self, report: Report) -> None:
+        assert report.task
+        self._store.put_task(report.task, report.inputs, report.outputs)
 
     def _finish(self, run_id: str, end: Report) -> None:
         for task in self._store.tasks(run_id):
