@@ -35,7 +35,7 @@ test: setup chromium
 	$(BIN)/pytest
 
 bench: setup
-	$(BIN)/python tests/bench.py
+	cd tests && ../$(BIN)/python -m bench
 
 format: setup
 	$(BIN)/ruff format .
