@@ -122,7 +122,7 @@ def test_the_header_of_a_proxy_may_have_another_name_and_a_prefix(start_local_kf
     assert asked("accounts:alice@example.com").status_code == 200
     assert asked("accounts:mallory@example.com").status_code == 403
     for value, reason in {
-        "alice@example.com": "Header 'X-User' is incorrectly formatted. Expected prefix 'accounts:'",
+        "alice@example.com": "Header 'X-User' is incorrectly formatted. Expected prefix",
         "accounts:": "there is no user identity header.",
     }.items():
         assert asked(value).status_code == 401
