@@ -31,6 +31,8 @@ profiles:
   secrets: {warehouse: {password: s3cret}}
 - namespace: bob
   owner: bob@example.com
+- namespace: kubeflow
+  owner: admin@example.com
 """
 
 ROOT = Path(__file__).parent.parent

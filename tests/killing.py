@@ -1,4 +1,4 @@
-"""The local KFP killed as by `kill -9` at a random moment under load, and what must be true then."""
+"""The local KFP killed as by `kill -9` at a random moment under load, and what must hold then."""
 
 import contextlib
 import random
