@@ -1,14 +1,17 @@
 """What the tests share: a real local KFP on a real port, with the tenants alice and bob."""
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 import warnings
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
@@ -237,6 +240,21 @@ def lifeline(tmp_path):
     lifeline = Lifeline(tmp_path)
     yield lifeline
     os.close(lifeline.descriptor)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(folder, kind=QuietHandler):
+    """The endpoint of a web server of the files in a folder."""
+    handler = functools.partial(kind, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 # The API of the local KFP, message by message.

@@ -188,6 +188,8 @@ def fitting_values(kind, world):
         return st.one_of([fitting_values(each, world) for each in arguments])
     if isinstance(kind, type) and issubclass(kind, Message):
         return messages(kind, world)
+    if origin is typing.Annotated:
+        return fitting_values(arguments[0], world)
     if origin is list:
         return st.lists(fitting_values(arguments[0], world), max_size=3)
     if origin is dict and arguments[1] is str:

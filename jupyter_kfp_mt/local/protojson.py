@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 
@@ -21,6 +22,9 @@ class Message(
     Where it is also an answer, what is empty or zero is left out.
     """
 
+
+# A time says where on earth it is so late.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 M = TypeVar("M", bound=Message)
 

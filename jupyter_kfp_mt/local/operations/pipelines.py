@@ -274,6 +274,8 @@ class Pipelines:
 
 
 def _pipeline(namespace: str, upload: Upload) -> Pipeline:
+    if not upload.name:  # nor has the URL a file name
+        raise invalid_input("pipeline's name cannot be empty")
     check_length("Pipeline", "Name", upload.name)
     check_length("Pipeline", "Namespace", namespace)
     check_tags(upload.tags)

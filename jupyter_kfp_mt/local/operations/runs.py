@@ -6,7 +6,6 @@ import random
 import re
 import sqlite3
 import string
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -309,20 +308,13 @@ def _check(new: NewRun) -> None:
     check_service_account(new.service_account)
 
 
-def run_id_of(recurring_run_id: str, display_name: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{recurring_run_id}/{display_name}"))
-
-
 def pending_run(
     new: NewRun, namespace: str, version: PipelineVersion | None, specification: Specification
 ) -> PlacedRun:
     moment = now()
     config = RuntimeConfig(parameters=dict(new.parameters), pipeline_root=new.pipeline_root)
-    run_id = new.run_id.lower()
-    if not run_id and new.recurring_run_id:
-        run_id = run_id_of(new.recurring_run_id, new.display_name)
     run = Run(
-        run_id=run_id or new_id(),
+        run_id=new.run_id.lower() or new_id(),
         experiment_id=new.experiment_id,
         display_name=new.display_name,
         description=new.description,
