@@ -26,7 +26,11 @@ setup: .venv/installed .venv/front-end
 demo: setup
 	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
-test: setup chromium
+.venv/clients: .venv/installed
+	@.ci/setup clients
+	@touch $@
+
+test: setup chromium .venv/clients
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
