@@ -19,6 +19,7 @@ import msgspec
 from ...errors import KfpError, Misconfigured
 from .job import SCRATCH_PREFIX, Assignment, Report
 from .progress import Progress
+from .strays import kill_strays
 
 STOPPED = "the run's process was told to stop"
 
@@ -65,6 +66,7 @@ def _end_with_the_server(exiting: threading.Lock) -> None:
     os.killpg(0, signal.SIGTERM)  # of which this process only takes note
     scratch = Path(os.environ.get("TMPDIR", ""))
     if scratch.name.startswith(SCRATCH_PREFIX):
+        kill_strays(str(scratch))
         shutil.rmtree(scratch, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 

@@ -16,6 +16,7 @@ import msgspec
 from .fork_server import ForkServer, Lost, Process
 from .job import SCRATCH_PREFIX, Assignment, Report
 from .pipes import reader
+from .strays import kill_strays
 from .surroundings import inherited
 from .task_process import ended, last_line
 
@@ -47,6 +48,7 @@ class Worker:
                 surroundings=inherited(home=folder.parent.parent, scratch=scratch),
             )
             why = await self._supervise(assignment, hear)
+            await asyncio.to_thread(kill_strays, scratch)
         return self._end or Report.failed(self.stopped or why)
 
     async def _supervise(self, assignment: Assignment, hear: Callable[[Report], None]) -> str:
