@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 
-def kill_strays(scratch: str) -> None:
-    """Kills what was started with this folder, one run's own, for its temporary files."""
+def clear_away(scratch: Path) -> None:
+    """Removes a run's folder for temporary files, and kills what was started with it."""
     for pid in _started_with(f"TMPDIR={scratch}".encode()):
         with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _started_with(variable: bytes) -> Iterator[int]:
