@@ -101,6 +101,18 @@ def test_tasks_that_do_not_need_each_other_run_at_the_same_time(kfp, tmp_path):
 
 
 @dsl.pipeline
+def relayed(folder: str):
+    short = meet(me="short", other="long", folder=folder)
+    meet(me="next", other="long", folder=folder).after(short)
+    meet(me="long", other="next", folder=folder)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one processor runs one task at once")
+def test_the_end_of_a_task_is_known_while_others_go_on(kfp, tmp_path):
+    assert len(results(kfp, kfp.finish(relayed, folder=str(tmp_path)))) == 3
+
+
+@dsl.pipeline
 def crowded(folder: str):
     with dsl.ParallelFor(list(range(6))) as number:
         count(number=number, folder=folder)

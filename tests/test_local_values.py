@@ -48,6 +48,12 @@ def fail_at_first(marker: str, part: dsl.Output[dsl.Dataset], early: dsl.OutputP
 
 
 @component
+def listing(part: dsl.Output[dsl.Dataset]) -> List[int]:  # noqa: UP006
+    open(part.path, "w").write("a file")
+    return [1, 2]
+
+
+@component
 def shout(length: int) -> str:
     return "x" * length
 
@@ -222,6 +228,18 @@ def test_what_was_reused_stays_when_the_run_that_made_it_is_deleted(kfp, twice):
     assert Path(model.uri, "weights").read_text() == "w"
 
 
+@dsl.pipeline
+def one_file():
+    listing()
+
+
+def test_a_file_is_linked_rather_than_copied_and_a_list_stays_one_of_integers(kfp, twice):
+    values = [kfp.outputs(run_id, "listing") for run_id in twice(one_file)]
+    files = [Path(outputs.artifacts["part"][0].uri) for outputs in values]
+    assert files[0] != files[1] and files[0].samefile(files[1])
+    assert [repr(outputs.parameters) for outputs in values] == ["{'Output': [1, 2]}"] * 2
+
+
 def test_other_inputs_are_another_matter(kfp, twice):
     _, second = twice(training, note="w", second={"note": "v"})
     assert [reused(kfp, second, name) for name in ("train", "judge", "mix")] == ["", "", ""]
@@ -251,6 +269,7 @@ def excepted(other: str = "x"):
 
 @dsl.pipeline
 def other_secret():
+    add(a=1)
     kubernetes.use_secret_as_env(add(a=2), "warehouse", {"password": "PASSPHRASE"})
 
 
@@ -263,7 +282,7 @@ def test_what_would_not_be_the_same_again_is_executed_again(kfp, twice):
 def test_other_secrets_are_another_matter(kfp):
     kfp.finish(excepted)
     run_id = kfp.finish(other_secret)
-    assert not reused(kfp, run_id, "add")
+    assert not reused(kfp, run_id, "add-2")
 
 
 @component
