@@ -39,7 +39,7 @@ test: setup .venv/clients chromium
 	$(BIN)/pytest
 
 bench: setup
-	$(BIN)/python tests/bench.py
+	cd tests && ../$(BIN)/python -m bench
 
 format: setup
 	$(BIN)/ruff format .

@@ -1,16 +1,12 @@
 """The first version of the API: its messages, and each of its endpoints over a socket."""
 
 import base64
-import contextlib
-import functools
 import json
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
 import yaml
-from conftest import compiled, wait_until
+from conftest import compiled, serving, text, wait_until
 from kfp import dsl
 
 from jupyter_kfp_mt import models
@@ -24,10 +20,6 @@ BOB = "system:serviceaccount:bob:default-editor"
 EPOCH = "1970-01-01T00:00:00Z"
 
 ARGO = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "old"}}
-
-
-def text(answer):
-    return answer.json()["details"][0]["message"]
 
 
 def refers(kind, id, relationship="OWNER"):
@@ -737,21 +729,6 @@ def test_a_pipeline_is_fetched_from_where_that_is_allowed(
     assert (created["name"], created["description"]) == ("fetched", "d")
     template = server.get(f"{API}/{noun}/{created['id']}/templates").json()["template"]
     assert yaml.safe_load(template) == yaml.safe_load(labelled.read_text())
-
-
-@contextlib.contextmanager
-def serving(folder):
-    """The endpoint of a web server of the files in a folder."""
-    handler = functools.partial(QuietHandler, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 @pytest.mark.parametrize("noun", ["pipelines", "pipeline_versions"])

@@ -14,6 +14,7 @@
 | a run's recurring run: returns a run of any namespace | 400 unless it is of the same | tenants |
 | `pipelines/names/{name}` without a namespace: of any tenant | only shared pipelines | tenants |
 | an empty identity crashes the server | 401 | |
+| a refusal names what it is about | only to those who may read that | tenants |
 | task logs under v1alpha1: open to anyone | needs `get` on runs | tenants |
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
