@@ -149,7 +149,7 @@ def adder(tmp_path_factory):
 
         @dsl.pipeline(name="adder")
         def pipeline(x: int, label: str = "sum"):
-            add(a=x, b=2)
+            add(a=x, b=2).set_caching_options(False)
 
         path = tmp_path_factory.mktemp("adder") / "adder.yaml"
         compiler.Compiler().compile(pipeline, str(path))

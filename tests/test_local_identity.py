@@ -138,6 +138,9 @@ def test_every_account_and_user_has_a_token_that_nobody_else_can_read(local_kfp)
         "alice/default-viewer",
         "bob/default-editor",
         "bob/default-viewer",
+        "kubeflow/default-editor",
+        "kubeflow/default-viewer",
+        "users/admin@example.com",
         "users/alice@example.com",
         "users/bob@example.com",
     }
