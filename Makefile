@@ -23,14 +23,14 @@ setup: .venv/installed .venv/front-end
 	@.ci/setup front-end
 	@touch $@
 
-demo: setup
-	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
-
-.venv/clients: .venv/installed
+.venv/clients: .ci/setup | .venv/installed
 	@.ci/setup clients
 	@touch $@
 
-test: setup chromium .venv/clients
+demo: setup
+	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
+
+test: setup .venv/clients chromium
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
