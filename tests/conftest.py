@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import glob
 import json
 import os
 import signal
@@ -76,6 +77,11 @@ class LocalKfp:
 
     def post(self, path, body=None, who="alice/default-editor"):
         return self.call("POST", path, who, json=body)
+
+    def written(self, name):
+        """Paths of all files and folders with this in their names."""
+        # Unlike pathlib's, this glob bears that runs remove their folders meanwhile.
+        return glob.glob(f"{self.data}/**/*{name}*", recursive=True)
 
     def kill(self):
         """As by `kill -9`."""

@@ -333,7 +333,7 @@ def test_the_name_of_a_file_is_no_path(local_kfp, adder, unique):
     path = "/pipelines/upload?namespace=alice"
     answer = post(local_kfp, path, body, "multipart/form-data; boundary=b")
     assert answer.json()["name"] == name
-    assert not list(local_kfp.data.rglob(f"*{unique}*"))
+    assert not local_kfp.written(unique)
 
 
 # Archives

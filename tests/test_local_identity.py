@@ -144,7 +144,7 @@ def test_every_account_and_user_has_a_token_that_nobody_else_can_read(local_kfp)
         "users/alice@example.com",
         "users/bob@example.com",
     }
-    for path in [local_kfp.data, *local_kfp.data.rglob("*")]:
+    for path in [local_kfp.data, *local_kfp.data.iterdir(), *local_kfp.tokens.rglob("*")]:
         assert stat.S_IMODE(path.lstat().st_mode) & 0o077 == 0, path
 
 

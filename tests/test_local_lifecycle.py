@@ -156,7 +156,7 @@ def test_a_deleted_run_is_gone_with_what_it_has_written(local_kfp, experiment, c
     wait_until(lambda: state_of(local_kfp, run) == "RUNNING", what="the start")
 
     def written():
-        return list(local_kfp.data.joinpath("namespaces").rglob(f"*{run['run_id']}*"))
+        return local_kfp.written(run["run_id"])
 
     wait_until(written, what="the folder")
     path = f"{API}/runs/{run['run_id']}"
