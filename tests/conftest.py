@@ -43,9 +43,10 @@ API = "/apis/v2beta1"
 class LocalKfp:
     """A local KFP in a process of its own, and how to call it."""
 
-    def __init__(self, data, *arguments):
+    def __init__(self, data, *arguments, within=()):
         self.data = data
-        command = [sys.executable, "-m", "jupyter_kfp_mt.local", "--data", str(data), *arguments]
+        command = [*within, sys.executable, "-m", "jupyter_kfp_mt.local"]
+        command += ["--data", str(data), *arguments]
         self.log = data.parent / f"{data.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -30,6 +30,7 @@ class Runs:
         self.jobs, self.states, self.errors, self.histories = {}, {}, {}, {}
         self.tasks_by_run, self.inputs, self.outputs = {}, {}, {}
         self.finished = []
+        self.asked = []
         self.changed = threading.Condition()
 
     def add(self, job, state="PENDING"):
@@ -41,7 +42,11 @@ class Runs:
     def unfinished_runs(self):
         return [(run_id, state) for run_id, state in self.states.items() if state not in FINISHED]
 
+    def namespace(self, run_id):
+        return self.jobs[run_id].namespace
+
     def job(self, run_id):
+        self.asked.append(run_id)
         return self.jobs[run_id]
 
     def set_run_state(self, run_id, state, error=""):

@@ -441,6 +441,14 @@ def test_recovery_ends_what_was_executing_and_goes_on_with_what_was_waiting(kfp)
     assert kfp.runs.states[waiting] == "SUCCEEDED"
 
 
+def test_what_waits_is_queued_without_its_specification(kfp):
+    for number in range(100):
+        kfp.add(quick, run_id=f"r{number}")
+    kfp.executor._limit = 0
+    kfp.call(kfp.executor.recover)
+    assert kfp.runs.asked == []
+
+
 def test_another_kfp_is_named_with_the_cure(kfp, tmp_path, monkeypatch):
     (tmp_path / "other" / "kfp").mkdir(parents=True)
     (tmp_path / "other" / "kfp" / "__init__.py").touch()

@@ -121,7 +121,7 @@ def make(server, who, namespace, word, spec):
 
 def routes():
     """Each (method, path with a hole for each id, handler)."""
-    for rule in application(None, []).wildcard_router.rules:
+    for rule in application(None, [], None).wildcard_router.rules:
         path = re.sub(r"\(\[\^[^)]*\)", "{}", rule.matcher.regex.pattern.removesuffix("$"))
         for method in ("get", "post", "patch", "delete"):
             if getattr(rule.target, method) is not getattr(RequestHandler, method):

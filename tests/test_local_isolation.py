@@ -688,7 +688,7 @@ def assert_no_leak(answer, sent, things, marker):
 
 def all_routes():
     """Each (method, regular expression of the path) that the application answers."""
-    inner = [rule for rule in application(None, []).wildcard_router.rules]
+    inner = [rule for rule in application(None, [], None).wildcard_router.rules]
     return [
         (method, rule.matcher.regex)
         for rule in inner

@@ -9,9 +9,12 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, LocalKfp, wait_until
+
+from jupyter_kfp_mt.local.database.schema import opened
 
 API = "/apis/v2beta1"
 
@@ -98,34 +101,73 @@ def test_a_data_folder_that_cannot_be_is_named(fails_to_start, tmp_path):
         assert "--data" in error
 
 
-def database(tmp_path, statement):
-    (tmp_path / "data").mkdir()
-    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "kfp.db")) as db:
-        db.execute(statement)
+def database(path, *statements):
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for statement in statements:
+            db.execute(statement)
         db.commit()
 
 
-def test_a_database_of_a_newer_version_is_left_alone(fails_to_start, tmp_path):
-    database(tmp_path, "PRAGMA user_version = 1000")
-    code, error = fails_to_start()
-    assert code == 2
-    assert "is of version 1000" in error
-    assert "newer release" in error
+def of_a_newer_version(path):
+    database(path, "PRAGMA journal_mode = WAL", "CREATE TABLE t (x)", "PRAGMA user_version = 1000")
 
 
-def test_a_database_of_something_else_is_refused(fails_to_start, tmp_path):
-    database(tmp_path, "CREATE TABLE runs (mine TEXT)")
-    code, error = fails_to_start()
-    assert code == 2
-    assert "cannot be used: table runs already exists" in error
+def of_a_newer_version_whose_server_was_killed(path):
+    script = (
+        "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "db.execute('PRAGMA journal_mode = WAL'); db.execute('PRAGMA user_version = 1000'); "
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, path], check=True)
 
 
-def test_a_file_that_is_no_database_is_refused(fails_to_start, tmp_path):
+def of_something_else(path):
+    database(path, "CREATE TABLE customers (name TEXT)")
+
+
+def no_database(path):
+    path.write_bytes(b"no database" * 1000)
+
+
+def damaged(path):
+    with contextlib.closing(opened(path)):
+        pass
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        pytest.param(of_a_newer_version, "is of version 1000", id="newer"),
+        pytest.param(
+            of_a_newer_version_whose_server_was_killed, "is of version 1000", id="newer and killed"
+        ),
+        pytest.param(of_something_else, "it is not one of the local KFP", id="another"),
+        pytest.param(no_database, "file is not a database", id="none"),
+        pytest.param(damaged, "the database is damaged", id="damaged"),
+        pytest.param(Path.mkdir, "the database cannot be opened", id="folder"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_and_left_as_it_is(
+    fails_to_start, tmp_path, make, why
+):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "kfp.db").write_bytes(b"no database" * 1000)
+    path = tmp_path / "data" / "kfp.db"
+    make(path)
+    before = files_of_database(path)
     code, error = fails_to_start()
     assert code == 2
-    assert "file is not a database" in error
+    assert f"The database {path}" in error and why in error
+    assert "--data" in error
+    assert files_of_database(path) == before
+
+
+def files_of_database(path):
+    """The bytes of each, without those of the memory that processes share."""
+    files = [file for file in path.parent.glob("kfp.db*") if file.suffix != ".db-shm"]
+    return {file.name: file.is_file() and file.read_bytes() for file in files}
 
 
 @pytest.mark.parametrize(
@@ -323,13 +365,23 @@ def test_a_user_who_comes_in_time_keeps_the_server_running(tmp_path):
     asyncio.run(wait_for_stop())
 
 
-def test_a_damaged_key_is_named(fails_to_start, tmp_path):
+@pytest.mark.parametrize("text", ["not a key", "", "00" * 16, "\xff"])
+def test_a_damaged_key_is_named_and_left_as_it_is(fails_to_start, tmp_path, text):
     key = tmp_path / "data" / "keys" / "signing-key"
     key.parent.mkdir(parents=True)
-    key.write_text("not a key")
+    key.write_text(text, encoding="latin-1")
     code, error = fails_to_start()
     assert code == 2
-    assert f"The key {key}" in error
+    assert f"The key {key}, with which tokens are signed, is damaged" in error
+    assert key.read_text(encoding="latin-1") == text
+
+
+def test_a_key_that_cannot_be_read_is_named(fails_to_start, tmp_path):
+    key = tmp_path / "data" / "keys" / "signing-key"
+    key.mkdir(parents=True)
+    code, error = fails_to_start()
+    assert code == 2
+    assert f"The key {key}, with which tokens are signed, cannot be read: Is a directory" in error
 
 
 def test_a_start_without_profiles_goes_on_with_the_last_ones(start_local_kfp, tmp_path):

@@ -92,6 +92,7 @@ def _check_installed() -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from .data_folder import DataFolder, Occupied
+    from .disk import fault
     from .profiles import read_profiles, single_profile
 
     logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
@@ -100,8 +101,9 @@ def _run(options: argparse.Namespace) -> int:
     os.umask(0o077)  # what is kept here is nobody else's
     # Before anything is done in the folder: what is wrong with them is no fault of the folder's.
     given = read_profiles(options.profiles) if options.profiles else None
+    data = options.data or _default_data()
     try:
-        with DataFolder(options.data or _default_data()) as folder:
+        with DataFolder(data) as folder:
             if given:
                 folder.keep_profiles(options.profiles)
             kept = read_profiles(folder.profiles) if folder.profiles.exists() else None
@@ -110,6 +112,11 @@ def _run(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return ALREADY_SERVED
     except (OSError, sqlite3.Error) as error:
+        if found := fault(error):
+            raise Misconfigured(
+                f"The local KFP cannot go on in the data folder {data}: {found.why} ({error}).",
+                cure=f"{found.cure}, or choose another folder with --data.",
+            ) from error
         raise Misconfigured(f"The local KFP cannot go on: {error}.") from error
     return 0
 

@@ -14,6 +14,7 @@ FAILED_PRECONDITION = 9
 ABORTED = 10
 UNIMPLEMENTED = 12
 INTERNAL = 13
+UNAVAILABLE = 14
 UNAUTHENTICATED = 16
 
 HTTP_STATUS = {
@@ -25,6 +26,7 @@ HTTP_STATUS = {
     ABORTED: 409,
     UNIMPLEMENTED: 501,
     INTERNAL: 500,
+    UNAVAILABLE: 503,
     UNAUTHENTICATED: 401,
 }
 
@@ -93,6 +95,10 @@ def bad_request(text: str) -> ApiError:
 def internal(text: str) -> ApiError:
     """What went wrong on this side; unlike the API server, this one says to the caller what."""
     return ApiError(INTERNAL, text, f"InternalServerError: {text}")
+
+
+def unavailable(text: str) -> ApiError:
+    return ApiError(UNAVAILABLE, text, f"UnavailableError: {text}")
 
 
 def failed_precondition(text: str, reason: str) -> ApiError:

@@ -15,6 +15,8 @@ import msgspec
 
 from ..errors import Misconfigured
 
+_KEY_BYTES = 32
+
 
 class Occupied(Misconfigured):
     """Another server has the data folder."""
@@ -90,14 +92,22 @@ class DataFolder:
         path = self.path / "keys" / "signing-key"
         private_folder(path.parent)
         if not path.exists():
-            write_private(path, secrets.token_hex(32))
+            write_private(path, secrets.token_hex(_KEY_BYTES))
         try:
-            return bytes.fromhex(path.read_text())
+            key = bytes.fromhex(path.read_text())
+        except OSError as error:
+            raise Misconfigured(
+                f"The key {path}, with which tokens are signed, cannot be read: {error.strerror}.",
+                cure="Make it readable; or remove it, and the next start makes a new one.",
+            ) from error
         except ValueError:
+            key = b""
+        if len(key) != _KEY_BYTES:
             raise Misconfigured(
                 f"The key {path}, with which tokens are signed, is damaged.",
                 cure="Remove it; the next start makes a new one.",
-            ) from None
+            )
+        return key
 
     def open_in_use(self) -> int:
         """The reading end of the pipe that everyone who uses this server holds open for writing."""

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from ..models import Trigger
+from .disk import why
 from .schedule import next_moment
 
 __all__ = ["RecurringRunController", "RecurringRunStore", "Schedule", "run_name"]
@@ -136,8 +137,12 @@ class RecurringRunController:
                 self._put(recurring_run_id, moment.timestamp() if moment else None)
             self._failures.pop(recurring_run_id, None)
         except Exception as error:  # Whatever it was: the other recurring runs go on.
-            logger.exception("recurring run %s", recurring_run_id)
             self._postpone(recurring_run_id)
+            if reason := why(error):
+                # There is no place for the reason either.
+                logger.error("recurring run %s could not start a run: %s", recurring_run_id, reason)
+                return
+            logger.exception("recurring run %s", recurring_run_id)
             self._store.set_error(recurring_run_id, str(error) or type(error).__name__)
 
     def _next_moment(self, schedule: Schedule) -> datetime | None:

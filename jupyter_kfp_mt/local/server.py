@@ -22,6 +22,7 @@ from .api.app import application
 from .api.http_server import LONGEST_HEADERS, HttpServer
 from .data_folder import DataFolder
 from .database import Database
+from .disk import Complaints, fault
 from .execution.executor import Executor
 from .identity import BearerToken, Tokens, TrustedHeader
 from .operations import Operations
@@ -56,18 +57,17 @@ class Server:
         )
         roles = Roles(profiles.bindings())
         self._operations = Operations(self._database, roles, self._executor, self._controller)
+        self._complaints = Complaints(folder.path)
         identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)
         self._http = HttpServer(
-            application(self._operations, [identity, BearerToken(key, profiles)]),
+            application(self._operations, [identity, BearerToken(key, profiles)], self._complaints),
             max_header_size=LONGEST_HEADERS,
             max_body_size=sys.maxsize,
             idle_connection_timeout=options.request_timeout,
             body_timeout=options.request_timeout,
         )
         # The clock on the wall decides, so look often: a suspended laptop's other clock stands.
-        self._renewal = PeriodicCallback(
-            self._tokens.renew, min(60_000, 50 * options.token_lifetime)
-        )
+        self._renewal = PeriodicCallback(self._renew, min(60_000, 50 * options.token_lifetime))
 
     async def __aenter__(self) -> Server:
         self._tokens.renew()
@@ -90,6 +90,14 @@ class Server:
         await self._http.close_all_connections()
         await self._executor.close()
         self._database.close()
+
+    def _renew(self) -> None:
+        try:
+            self._tokens.renew()
+        except OSError as error:  # The next look tries again, before the old tokens expire.
+            if not (found := fault(error)):
+                raise
+            self._complaints.say(found, f"renewal of the tokens: {error}")
 
     def _run_ended(self, run_id: str) -> None:
         if recurring_run_id := self._database.runs.recurring_run_id(run_id):

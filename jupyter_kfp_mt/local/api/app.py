@@ -35,19 +35,23 @@ from importlib.metadata import PackageNotFoundError, version
 
 from tornado import web
 
+from ..disk import Complaints
 from ..identity import Authenticator
 from ..operations import Operations
 from . import v1beta1, v2beta1
 from .handlers import UnknownPath, log_request
 
 
-def application(operations: Operations, authenticators: Sequence[Authenticator]) -> web.Application:
+def application(
+    operations: Operations, authenticators: Sequence[Authenticator], complaints: Complaints
+) -> web.Application:
     shared = {"operations": operations, "authenticators": authenticators}
     return web.Application(
         [(pattern, handler, shared) for pattern, handler in [*v1beta1.ROUTES, *v2beta1.ROUTES]],
         default_handler_class=UnknownPath,
         default_handler_args=shared,
         log_function=log_request,
+        complaints=complaints,
         health={
             "commit_sha": "",
             "tag_name": f"jupyter-kfp-mt-{_version()}",

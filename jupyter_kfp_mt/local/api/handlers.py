@@ -22,9 +22,11 @@ from ..api_errors import (
     UNIMPLEMENTED,
     ApiError,
     invalid_input,
+    unavailable,
     wrapped,
 )
 from ..cron import note
+from ..disk import Complaints, Fault, fault
 from ..identity import Authenticator, Caller
 from ..listing import ListOptions, Noun, list_options
 from ..operations import Operations, Upload
@@ -104,7 +106,9 @@ class Handler(web.RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        error = _as_api_error(status_code, kwargs.get("exc_info", (None, None, None))[1])
+        cause = kwargs.get("exc_info", (None, None, None))[1]
+        found = fault(cause)
+        error = self._unavailable(found) if found else _as_api_error(status_code, cause)
         self.set_status(error.status)
         if error.code == UNAUTHENTICATED:
             self.set_header("WWW-Authenticate", _printable(error.message)[:LONGEST_HEADER])
@@ -113,13 +117,23 @@ class Handler(web.RequestHandler):
     def error_body(self, error: ApiError) -> dict[str, Any]:
         return error.to_dict()
 
+    def _unavailable(self, found: Fault) -> ApiError:
+        unchanged = "" if self.request.method in ("GET", "HEAD") else " Nothing was changed."
+        return unavailable(
+            "The request could not be carried out in the data folder of the local KFP: "
+            f"{found.why}.{unchanged} {found.cure}, and ask again."
+        )
+
     def log_exception(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not isinstance(error, ApiError | web.HTTPError):
+        if found := fault(error):
+            complaints: Complaints = self.settings["complaints"]
+            complaints.say(found, f"{self.request.method} {self.request.path}: {error}")
+        elif not isinstance(error, ApiError | web.HTTPError):
             log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
 
 

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 
 from ...errors import Misconfigured
+from ..disk import fault
 from .experiments import ExperimentTable
 from .pipelines import PipelineTable
 from .recurring_runs import RecurringRunTable
@@ -23,11 +24,12 @@ class Database:
     def __init__(self, path: Path):
         try:
             self._db = opened(path)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
+            found = fault(error)
+            cure = found.cure if found else "Move it away to start with an empty one"
             raise Misconfigured(
-                f"The database {path} cannot be used: {error}.",
-                cure="Move it away to start with an empty one, or choose another folder with "
-                "--data.",
+                f"The database {path} cannot be used: {found.why if found else error}.",
+                cure=f"{cure}, or choose another folder with --data.",
             ) from error
         specifications = Specifications(self._db)
         self.experiments = ExperimentTable(self._db)

@@ -138,15 +138,10 @@ class RunTable:
             for table in ("run_metrics", "artifacts", "tasks", "runs"):
                 self._db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
 
-    def add_metric(self, run_id: str, metric: Metric) -> bool:
-        """Whether there was none of this name from this node."""
+    def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> list[bool]:
+        """All or none. For each, whether there was none of its name from its node."""
         with self._db:
-            added = self._db.execute(
-                "INSERT INTO run_metrics (run_id, node_id, name, number_value, format) "
-                "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (run_id, metric.node_id, metric.name, metric.number_value, metric.format),
-            )
-        return added.rowcount == 1
+            return [self._add_metric(run_id, metric) for metric in metrics]
 
     # What the executor needs
 
@@ -156,6 +151,10 @@ class RunTable:
             "SELECT run_id, state FROM runs WHERE finished_at = 0 ORDER BY created_at, run_id"
         )
         return [(row["run_id"], row["state"]) for row in rows]
+
+    def namespace(self, run_id: str) -> str:
+        namespace, _ = self.place(run_id) or ("", "")
+        return namespace
 
     def job(self, run_id: str) -> Job:
         """What is to be done for a run."""
@@ -231,6 +230,14 @@ class RunTable:
                 "UPDATE runs SET state_history = ? WHERE run_id = ?", (to_json(history), run_id)
             )
         return now
+
+    def _add_metric(self, run_id: str, metric: Metric) -> bool:
+        added = self._db.execute(
+            "INSERT INTO run_metrics (run_id, node_id, name, number_value, format) "
+            "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (run_id, metric.node_id, metric.name, metric.number_value, metric.format),
+        )
+        return added.rowcount == 1
 
     def _placed(self, rows: Sequence[sqlite3.Row]) -> list[PlacedRun]:
         ids = [row["run_id"] for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from ...errors import Misconfigured
@@ -205,6 +206,8 @@ MIGRATIONS = [
 
 def opened(path: Path) -> sqlite3.Connection:
     """The database in this file, brought to the newest version of the schema."""
+    if path.exists():
+        _check(path)
     db = sqlite3.connect(path)
     try:
         db.row_factory = sqlite3.Row
@@ -214,15 +217,26 @@ def opened(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA foreign_keys = ON")
         # With a million runs a page of them is spread over many pages of the file.
         db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
-        _migrate(db, path)
+        _migrate(db)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+def _check(path: Path) -> None:
+    """Whether it is ours, and not newer than we are. Nothing is written, not even beside it."""
+    # To look only at the main file is less than the whole where the last server was killed.
+    log = path.with_name(f"{path.name}-wal")
+    mode = "mode=ro" if log.exists() else "immutable=1"
+    with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and not version:
+        raise Misconfigured(
+            f"The database {path} cannot be used: it is not one of the local KFP.",
+            cure="Move it away to start with an empty one, or choose another folder with --data.",
+        )
     if version > len(MIGRATIONS):
         raise Misconfigured(
             f"The database {path} is of version {version}, and this release knows versions up to "
@@ -230,5 +244,9 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
             cure="Install the newer release of jupyter-kfp-mt that wrote it, or choose another "
             "folder with --data.",
         )
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         db.executescript(f"BEGIN; {statements}; PRAGMA user_version = {number}; COMMIT;")

@@ -7,12 +7,15 @@ import logging
 import shutil
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...models import Task, TaskValues
+from ...models import FINISHED, Task, TaskValues
+from ..disk import why
 from .fork_server import ForkServer
 from .job import Assignment, Job, Report, moved
+from .ledger import Ledger
 from .task_process import LOG_NAME
 from .worker import Worker
 
@@ -31,6 +34,8 @@ class RunStore(Protocol):
 
     def unfinished_runs(self) -> list[tuple[str, str]]:
         """Run id and state of each, oldest first."""
+
+    def namespace(self, run_id: str) -> str: ...
 
     def job(self, run_id: str) -> Job: ...
 
@@ -75,6 +80,7 @@ class Executor:
         self._workers: dict[str, Worker] = {}
         self._executions: set[asyncio.Task[None]] = set()
         self._fork_server = ForkServer()
+        self._ledger = Ledger(self._write, self._start_waiting)
         # The folders of runs that have been deleted, until they are removed.
         self._forgotten: dict[str, Path] = {}
 
@@ -84,7 +90,8 @@ class Executor:
             if state == "PENDING":
                 self._enqueue(run_id)
             else:
-                self._finish(run_id, Report.failed(TERMINATED if state == "CANCELING" else LOST))
+                reason = TERMINATED if state == "CANCELING" else LOST
+                self._ledger.put(run_id, Report.failed(reason))
         self._start_waiting()
 
     def submit(self, run_id: str) -> None:
@@ -101,10 +108,11 @@ class Executor:
 
     def terminate(self, run_id: str) -> None:
         """Stops every process of the run, or takes it out of the queue; it ends FAILED."""
+        self._ledger.catch_up()  # Perhaps it has ended, and that is all that is not written.
         if worker := self._workers.get(run_id):
             worker.stop(TERMINATED)
         elif self._dequeue(run_id) or run_id in dict(self._store.unfinished_runs()):
-            self._finish(run_id, Report.failed(TERMINATED))
+            self._ledger.put(run_id, Report.failed(TERMINATED))
 
     def log_file(self, namespace: str, run_id: str, task_id: str) -> Path:
         """Where the task's output is. The ids are the database's own."""
@@ -134,11 +142,11 @@ class Executor:
         for worker in self._workers.values():
             worker.stop(STOPPED)
         await asyncio.gather(*self._executions, return_exceptions=True)
+        self._ledger.close()
         await self._fork_server.close()
 
     def _enqueue(self, run_id: str) -> None:
-        namespace = self._store.job(run_id).namespace
-        self._waiting.setdefault(namespace, deque()).append(run_id)
+        self._waiting.setdefault(self._store.namespace(run_id), deque()).append(run_id)
 
     def _dequeue(self, run_id: str) -> bool:
         for namespace, queue in self._waiting.items():
@@ -158,7 +166,8 @@ class Executor:
         return run_id
 
     def _start_waiting(self) -> None:
-        while self._waiting and len(self._workers) < self._limit:
+        # What is started while nothing can be written would only fail.
+        while self._waiting and len(self._workers) < self._limit and not self._ledger.behind:
             run_id = self._next_in_turn()
             self._workers[run_id] = Worker(self._fork_server)
             self._keep(self._execute(run_id))
@@ -172,7 +181,7 @@ class Executor:
     async def _execute(self, run_id: str) -> None:
         worker = self._workers[run_id]
         try:
-            self._finish(run_id, await self._outcome(run_id, worker))
+            self._ledger.put(run_id, await self._outcome(run_id, worker))
         finally:
             del self._workers[run_id]
             self._start_waiting()
@@ -183,14 +192,18 @@ class Executor:
         try:
             if worker.stopped:
                 return Report.failed(worker.stopped)
-            self._store.set_run_state(run_id, "RUNNING")
+            self._ledger.put(run_id, Report(state="RUNNING"))
             job = self._store.job(run_id)
             folder = self._run_folder(job.namespace, run_id)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return await worker.work(self._assignment(job), folder, self._hear)
+            return await worker.work(
+                self._assignment(job), folder, partial(self._ledger.put, run_id)
+            )
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
-            logger.exception("run %s", run_id)
-            return Report.failed(f"the run could not be executed: {type(error).__name__}: {error}")
+            reason = why(error)
+            logger.error("run %s: %s", run_id, reason, exc_info=None if reason else error)
+            reason = reason or f"{type(error).__name__}: {error}"
+            return Report.failed(f"the run could not be executed: {reason}")
 
     def _assignment(self, job: Job) -> Assignment:
         token_file = self._token_file(job.namespace, job.service_account or "default-editor")
@@ -205,9 +218,13 @@ class Executor:
             self._store.succeeded(job.run_id),
         )
 
-    def _hear(self, report: Report) -> None:
-        assert report.task
-        self._store.put_task(report.task, report.inputs, report.outputs)
+    def _write(self, run_id: str, report: Report) -> None:
+        if report.task:
+            self._store.put_task(report.task, report.inputs, report.outputs)
+        elif report.state in FINISHED:
+            self._finish(run_id, report)
+        else:
+            self._store.set_run_state(run_id, report.state)
 
     def _finish(self, run_id: str, end: Report) -> None:
         for task in self._store.tasks(run_id):

@@ -17,6 +17,7 @@ from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ...errors import KfpError
+from ..disk import why
 from .conditions import holds
 from .progress import TaskPath
 
@@ -77,7 +78,7 @@ class Graph:
             try:
                 state = await self._run(path, _without_outputs_of(failed, task), store)
             except Exception as error:  # kfp's have no common base; the rest may go on.
-                self._give_up(f"'{path[-1]}' could not be run: {error}")
+                self._give_up(f"'{path[-1]}' could not be run: {why(error) or error}")
         store.put_task_status(path[-1], state)
         return state
 

@@ -45,7 +45,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A task that has changed; or, without a task, the state in which the run has ended."""
+    """A task that has changed; or, without a task, the state in which the run is now."""
 
     task: Task | None = None
     # What is known by now of what went into the task and came out of it.

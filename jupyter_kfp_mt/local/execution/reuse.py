@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class Reuse(cache.LocalCache):  # type: ignore[misc]
         return str(self.compute_key(arguments=everything, **task))
 
     def put(self, key: str, outputs: dict[str, Any]) -> None:
-        super().put(key, {**outputs, _RUN: self._run_id})
+        with suppress(OSError):  # Then the next such task is executed.
+            super().put(key, {**outputs, _RUN: self._run_id})
 
     def found(self, key: str, folder: Path) -> tuple[dict[str, Any] | None, str]:
         """The outputs of a task with this key, moved into this folder, and from which run."""
@@ -103,7 +105,7 @@ class TaskCache:
     def get(self, key: str) -> dict[str, Any] | None:
         outputs, run_id = self._reuse.found(key, self._folder)
         if outputs is not None:
-            with self._log.open("a", encoding="utf-8") as log:
+            with suppress(OSError), self._log.open("a", encoding="utf-8") as log:
                 log.write(
                     f"[Not executed: run {run_id} did the same, and its outputs are reused. "
                     "With task.set_caching_options(False) it is executed each time.]\n"

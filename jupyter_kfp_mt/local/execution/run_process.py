@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -12,10 +13,12 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ...errors import KfpError, Misconfigured
+from ..disk import why
 from .job import Assignment, Report
 from .progress import Progress
 from .strays import clear_away
@@ -26,8 +29,13 @@ STOPPED = "the run's process was told to stop"
 def main(reports: int) -> None:
     """Reads the assignment from stdin, and reports on the descriptor."""
     assignment = _assignment()
-    _settle(assignment)
     progress = Progress(assignment.job.run_id, _sender(reports), assignment.tasks)
+    try:
+        _settle(assignment)
+    except OSError as error:
+        reason = why(error) or error.strerror
+        progress.end(f"the run's process could not begin: {reason}: {error.filename}")
+        os._exit(1)
     signal.signal(signal.SIGTERM, progress.stop)
     exiting = threading.Lock()
     threading.Thread(target=_end_with_the_server, args=[exiting], daemon=True).start()
@@ -56,6 +64,20 @@ def _settle(assignment: Assignment) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    output = _Log(1, "wb", closefd=False)
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        output, "utf-8", errors="backslashreplace", write_through=True
+    )
+
+
+class _Log(io.FileIO):
+    """What a full disk does not take is left out, and the run goes on."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
 
 
 def _end_with_the_server(exiting: threading.Lock) -> None:
@@ -88,8 +110,8 @@ def _failure_of(assignment: Assignment, progress: Progress) -> str:
         return str(error)
     except Exception as error:  # What kfp raises has no common base; the run's error tells it.
         traceback.print_exc()
-        why = f"kfp could not run the pipeline: {type(error).__name__}: {error}"
-        return progress.failure or why
+        reason = why(error) or f"{type(error).__name__}: {error}"
+        return progress.failure or f"kfp could not run the pipeline: {reason}"
     return STOPPED if progress.stopping else progress.failure
 
 

@@ -33,6 +33,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ...errors import KfpError
 from ...models import TaskValues
+from ..disk import why
 from . import values
 from .graph import Graph, Outputs
 from .job import Assignment
@@ -174,10 +175,12 @@ class PipelineRun:
         return outputs
 
     def _start(self, attempt: _Attempt) -> None:
-        attempt.folder.mkdir(parents=True, exist_ok=True)
-        with (attempt.folder / LOG_NAME).open("a", encoding="utf-8") as log:
-            if log.tell():
-                log.write("\n[The run was started again, and so is this task.]\n")
+        # What the disk does not take now it does not take from the task either, and that says why.
+        with contextlib.suppress(OSError):
+            attempt.folder.mkdir(parents=True, exist_ok=True)
+            with (attempt.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+                if log.tell():
+                    log.write("\n[The run was started again, and so is this task.]\n")
         self._progress.start(attempt.path)
 
     def _outputs(self, attempt: _Attempt, spec: Any, store: Any) -> Outputs | None:
@@ -199,9 +202,10 @@ class PipelineRun:
             )
             return outputs if status == Status.SUCCESS else None
         except Exception as error:  # kfp's have no common base; the exit handler still has to run.
-            attempt.failure = str(error) or type(error).__name__
-            with (attempt.folder / LOG_NAME).open("a", encoding="utf-8") as log:
-                log.write(f"{attempt.failure}\n")
+            attempt.failure = why(error) or str(error) or type(error).__name__
+            log = attempt.folder / LOG_NAME
+            with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+                file.write(f"{attempt.failure}\n")
             return None
 
     def _left_behind(self, attempt: _Attempt) -> TaskValues:

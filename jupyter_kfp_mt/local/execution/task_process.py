@@ -15,7 +15,7 @@ import tempfile
 import threading
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,25 +57,25 @@ def run_command(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         own = {**_own_environment(prefix / "bin"), "PWD": str(folder), "TMPDIR": scratch}
         environment = {**own, **environment}
-        with _logging_to(folder / LOG_NAME) as output:
+        with _logging_to(folder / LOG_NAME) as (log, output):
             if server and component:
                 exit_code = server.run(component, environment, folder, prefix, output)
             else:
                 exit_code = _run(command, environment, folder, output)
     shutil.rmtree(prefix, ignore_errors=True)
-    return _failure(exit_code, folder / LOG_NAME)
+    return _failure(exit_code, log)
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[int]:
-    """Where to write what shall be in this log, as it comes."""
+def _logging_to(path: Path) -> Iterator[tuple[TaskLog, int]]:
+    """A log, and where to write what shall be in it, as it comes."""
     receiver, output = os.pipe()
     with TaskLog(path) as log:
         pipe = open(receiver, "rb", buffering=0)
         copying = threading.Thread(target=log.copy, args=(pipe,), daemon=True)
         copying.start()
         try:
-            yield output
+            yield log, output
         finally:
             os.close(output)
             copying.join(DRAIN_SECONDS)
@@ -99,12 +99,12 @@ def _run(command: list[str], environment: dict[str, str], folder: Path, output: 
     return process.wait()
 
 
-def _failure(end: int | str, log: Path) -> str:
+def _failure(end: int | str, log: TaskLog) -> str:
     if isinstance(end, str):
         return end
     if end == 0:
         return ""
-    return ended(end) if _signal_name(end) else last_line(log) or ended(end)
+    return ended(end) if _signal_name(end) else log.last_line() or ended(end)
 
 
 def ended(exit_code: int) -> str:
@@ -122,11 +122,13 @@ def _signal_name(exit_code: int) -> str:
         return ""
 
 
-def last_line(log: Path) -> str:
+def last_line(log: Path, unwritten: bytes = b"") -> str:
     """The last line that has a word in it, which for a Python program is the exception."""
-    with log.open("rb") as file:
+    end = b""
+    with suppress(OSError), log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        text = _KFPS_OWN_LINES.sub("", file.read().decode("utf-8", "replace"))
+        end = file.read()
+    text = _KFPS_OWN_LINES.sub("", (end + unwritten).decode("utf-8", "replace"))
     lines = [line.strip() for line in text.splitlines() if re.search(r"\w", line)]
     return lines[-1][:MAX_LINE_CHARACTERS] if lines else ""
 
@@ -135,9 +137,12 @@ class TaskLog:
     """A task's output on disk, written as it comes: valid UTF-8, and never without bounds."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("ab", buffering=0)
         self._room = MAX_LOG_BYTES - path.stat().st_size
+        # The end of what has come since the file takes no more; what goes before it there.
         self._tail = b""
+        self._note = b""
         self._lock = threading.Lock()
 
     def __enter__(self) -> TaskLog:
@@ -145,8 +150,12 @@ class TaskLog:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._file.write(self._tail)
+            self._tail = self._put(self._note + self._tail)
             self._file.close()
+
+    def last_line(self) -> str:
+        """Once it is closed."""
+        return last_line(self._path, self._tail)
 
     def copy(self, output: IO[bytes]) -> None:
         """Writes what comes, until nothing more can or this log is closed."""
@@ -168,12 +177,23 @@ class TaskLog:
             return True
 
     def _write_head(self, data: bytes) -> None:
-        self._file.write(data)
+        left = self._put(data)
         self._room -= len(data)
-        if self._room <= 0:
+        if left:
+            self._room = 0
+            self._note = b"\n[The disk was full. What follows is the end of the output.]\n"
+            self._tail = left
+        elif self._room <= 0:
             limit = f"{MAX_LOG_BYTES // 2**20} MB"
             note = f"\n[This log holds {limit}. What follows is the end of the output.]\n"
-            self._file.write(note.encode())
+            self._put(note.encode())
+
+    def _put(self, data: bytes) -> bytes:
+        """Writes it to the file. What the disk does not take is returned."""
+        with suppress(OSError):
+            while data:
+                data = data[self._file.write(data) :]
+        return data
 
 
 class _BareEnvironment(venv.EnvBuilder):

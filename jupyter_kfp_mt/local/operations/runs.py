@@ -194,7 +194,8 @@ class Runs:
     ) -> Iterator[str]:
         """What became of each: ok, invalid, or duplicate."""
         self._authorized(caller, run_id, "reportMetrics")
-        return (self._reported(run_id, metric) for metric in metrics)
+        added = iter(self._table.add_metrics(run_id, filter(_is_valid, metrics)))
+        return (_outcome(metric, added) for metric in metrics)
 
     def artifact(self, caller: Caller, run_id: str, node_id: str, name: str) -> Path:
         """The file of an artifact that a task has taken in or put out."""
@@ -264,11 +265,6 @@ class Runs:
             raise invalid_input(f"RecurringRunId doesn't exist: {new.recurring_run_id}")
         return self._table.of_recurring_run(new.recurring_run_id, new.display_name)
 
-    def _reported(self, run_id: str, metric: Metric) -> str:
-        if not metric.node_id or not _METRIC_NAME.fullmatch(metric.name):
-            return "invalid"
-        return "ok" if self._table.add_metric(run_id, metric) else "duplicate"
-
     def _existing(self, run_id: str) -> PlacedRun:
         with wrapped(f"Failed to fetch run {run_id}"):
             return found(self._table.one(run_id), "Run", run_id)
@@ -306,6 +302,16 @@ def _check(new: NewRun) -> None:
     if new.run_id and not _UUID.fullmatch(new.run_id):
         raise invalid_input(f"The run id {new.run_id!r} is not a UUID")
     check_service_account(new.service_account)
+
+
+def _is_valid(metric: Metric) -> bool:
+    return bool(metric.node_id and _METRIC_NAME.fullmatch(metric.name))
+
+
+def _outcome(metric: Metric, added: Iterator[bool]) -> str:
+    if not _is_valid(metric):
+        return "invalid"
+    return "ok" if next(added) else "duplicate"
 
 
 def pending_run(

@@ -1,0 +1,81 @@
+"""What befalls runs, written down in the order in which it happens, as soon as that is possible."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from ..disk import why
+from .job import Report
+
+# After how long it is tried again to write; the last one stays.
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
+
+logger = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Has each report written. What the disk does not take now is kept, and written later.
+
+    It lives on the event loop.
+    """
+
+    def __init__(self, write: Callable[[str, Report], None], caught_up: Callable[[], None]) -> None:
+        self._write = write
+        # Called when all has been written that could not be for a while.
+        self._caught_up = caught_up
+        self._reports: deque[tuple[str, Report]] = deque()
+        self._failures = 0
+        self._retry: asyncio.TimerHandle | None = None
+
+    @property
+    def behind(self) -> bool:
+        return bool(self._reports)
+
+    def put(self, run_id: str, report: Report) -> None:
+        self._reports.append((run_id, report))
+        if not self._retry:
+            self._write_down()
+
+    def catch_up(self) -> None:
+        """Tries now to write what is kept."""
+        if self._retry:
+            self._retry.cancel()
+            self._retry = None
+            self._write_down()
+            if not self._reports:
+                logger.info("What runs report can be written down again")
+                self._failures = 0
+                self._caught_up()
+
+    def close(self) -> None:
+        """Gives up what cannot be written: the next start settles the runs that it is about."""
+        self.catch_up()
+        if self._retry:
+            self._retry.cancel()
+            logger.error("%d reports of runs were not written down", len(self._reports))
+
+    def _write_down(self) -> None:
+        while self._reports:
+            run_id, report = self._reports.popleft()
+            try:
+                self._write(run_id, report)
+            except Exception as error:
+                if not (reason := why(error)):
+                    if self._reports:
+                        self._wait()
+                    raise
+                self._reports.appendleft((run_id, report))
+                if not self._failures:
+                    logger.error(
+                        "What runs report cannot be written down: %s. It is tried again", reason
+                    )
+                self._wait()
+                return
+
+    def _wait(self) -> None:
+        seconds = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
+        self._failures += 1
+        self._retry = asyncio.get_running_loop().call_later(seconds, self.catch_up)
