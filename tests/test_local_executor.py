@@ -472,6 +472,28 @@ def test_a_log_keeps_the_beginning_and_the_end_of_very_much_output(tmp_path):
     assert len(log) < task_process.MAX_LOG_BYTES + 200_000
 
 
+def test_a_task_goes_on_when_its_log_cannot_and_its_last_words_are_told(tmp_path):
+    task = "import sys; [print('y' * 999) for _ in range(500)]; sys.exit('last words')"
+    limited = (
+        "import pathlib, resource, sys\n"
+        "from jupyter_kfp_mt.local.execution.task_process import run_command\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1))\n"
+        "print(run_command([sys.executable, '-c', sys.argv[1]], {}, pathlib.Path(sys.argv[2])))\n"
+    )
+    command = [sys.executable, "-c", limited, task, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert (told.stdout, told.stderr) == ("last words\n", "")
+    assert (tmp_path / task_process.LOG_NAME).stat().st_size == 100_000
+
+
+def test_a_run_without_a_place_for_temporary_files_says_so(kfp, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    run_id = kfp.finish(quick)
+    assert kfp.runs.errors[run_id].startswith(
+        f"the run's process could not begin: No such file or directory: {tmp_path}/none/"
+    )
+
+
 @pytest.mark.parametrize(
     ("packages", "needless"),
     [

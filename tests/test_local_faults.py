@@ -240,7 +240,7 @@ def test_a_run_without_a_place_for_its_folder_says_why(disk, gate):
     assert "Traceback" not in server.log.read_text()
 
 
-def test_a_recurring_run_that_finds_no_room_fires_when_there_is(disk, gate):
+def test_a_recurring_run_that_finds_no_room_can_fire_when_there_is(disk, gate):
     server = disk.start()
     body = {
         "display_name": "often",
@@ -252,11 +252,29 @@ def test_a_recurring_run_that_finds_no_room_fires_when_there_is(disk, gate):
         "no_catchup": True,
         "trigger": {"periodic_schedule": {"interval_second": "2"}},
     }
-    assert server.post(f"{API}/recurringruns", body).status_code == 200
+    recurring = server.post(f"{API}/recurringruns", body).json()["recurring_run_id"]
     disk.fill()
     said(server, "could not start a run: the disk is full")
     disk.empty()
+    # It would be tried again after a while, or now when something about it changes.
+    assert server.post(f"{API}/recurringruns/{recurring}:enable").status_code == 200
     wait_until(lambda: server.get(f"{API}/runs", namespace="alice").json(), what="the run")
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_tokens_that_cannot_be_renewed_are_renewed_when_there_is_room(disk):
+    server = disk.start("--token-lifetime", "2")
+    disk.fill()
+    said(server, f"The data folder {disk.folder} cannot be used: the disk is full (renewal of the")
+    wait_until(
+        lambda: server.get(f"{API}/experiments", namespace="alice").status_code == 401,
+        what="the expiry",
+    )
+    disk.empty()
+    wait_until(
+        lambda: server.get(f"{API}/experiments", namespace="alice").status_code == 200,
+        what="the renewal",
+    )
     assert "Traceback" not in server.log.read_text()
 
 
@@ -306,10 +324,10 @@ def test_a_server_does_not_start_on_a_new_disk_that_is_full(disk):
 
 def test_a_server_does_not_start_on_a_read_only_disk_and_does_when_it_can_be_written(kept):
     before = database_of(kept)
-    kept.mount("-o", "remount,ro", kept.folder)
+    kept.mount("-o", "remount,bind,ro", kept.folder)
     assert "Read-only file system" in (error := refused(kept))
     assert str(kept.folder) in error and "--data" in error
     assert database_of(kept) == before
-    kept.mount("-o", "remount,rw", kept.folder)
+    kept.mount("-o", "remount,bind,rw", kept.folder)
     server = kept.start()
     assert len(server.get(f"{API}/experiments", namespace="alice").json()["experiments"]) == 1

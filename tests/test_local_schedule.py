@@ -1,6 +1,7 @@
 """When the local KFP's recurring runs are due, and that they are fired then."""
 
 import asyncio
+import sqlite3
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -473,7 +474,7 @@ class World:
         self.loop = loop
         self.now = MONDAY
         self.schedules, self.disabled, self.fired, self.errors = {}, set(), [], {}
-        self.broken = False
+        self.broken = self.full = False
         self.restart()
 
     def restart(self):
@@ -490,12 +491,18 @@ class World:
     def schedule(self, name):
         return None if name in self.disabled else self.schedules.get(name)
 
+    def _write(self):
+        if self.full:
+            raise sqlite3.OperationalError("database or disk is full")
+
     def set_error(self, name, text):
+        self._write()
         self.errors[name] = text
 
     def fire(self, name, moment):
         if self.broken:
             raise ValueError("no pipeline")
+        self._write()
         self.fired.append((name, moment))
         active = self.schedules[name].active + 1
         self.put(name, last_triggered=moment, active=active)
@@ -648,6 +655,20 @@ def test_a_failure_is_recorded_and_the_same_moment_tried_again(world, caplog):
     assert world.fired == []
     world.wait(1)
     assert world.times == ["01:00:00"]
+
+
+def test_what_finds_no_room_on_the_disk_is_tried_again_and_holds_up_no_other(world, caplog):
+    world.full = True
+    for name in ("a", "b"):
+        world.add(name, by_period(3600))
+    world.wait(3600)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"recurring run {name} could not start a run: the disk is full" for name in ("a", "b")
+    ]
+    world.full = False
+    world.wait(RETRY_SECONDS[0])
+    assert world.times == ["01:00:00", "01:00:00"]
+    assert world.errors == {}
 
 
 def test_after_a_success_the_next_failure_is_tried_again_soon(world, caplog):
