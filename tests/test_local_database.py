@@ -9,6 +9,7 @@ import pytest
 from jupyter_kfp_mt.errors import Misconfigured
 from jupyter_kfp_mt.local.database import Database, new_id
 from jupyter_kfp_mt.local.database.schema import MIGRATIONS
+from jupyter_kfp_mt.local.disk import fault
 from jupyter_kfp_mt.local.listing import RUNS, ListOptions, Order, Predicate
 from jupyter_kfp_mt.local.pipeline_files import Specification
 from jupyter_kfp_mt.local.records import PlacedRun
@@ -46,6 +47,28 @@ def add_run(database):
 
 def states(run):
     return [change.state for change in run.state_history]
+
+
+def read_only(path):
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+
+
+@pytest.mark.parametrize(
+    ("connect", "why"),
+    [
+        pytest.param(lambda path: sqlite3.connect(path, timeout=0), "locked", id="locked"),
+        pytest.param(read_only, "read-only", id="read-only"),
+    ],
+)
+def test_what_keeps_the_database_from_being_written_is_known_from_the_error(
+    database, tmp_path, connect, why
+):
+    path = tmp_path / "kfp.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with contextlib.closing(connect(path)) as db, pytest.raises(sqlite3.Error) as raised:
+            db.execute("DELETE FROM experiments")
+    assert why in fault(raised.value).why
 
 
 def test_ids_sort_by_the_time_of_their_making():

@@ -176,6 +176,7 @@ def test_the_end_of_a_run_is_written_when_there_is_room_again_and_what_waits_goe
     opened.touch()
     said(server, "What runs report cannot be written down: the disk is full")
     assert (state(server, run), state(server, waiting)) == ("RUNNING", "PENDING")
+    assert not list(disk.inside.glob(f"namespaces/*/runs/{waiting}"))
     disk.empty()
     for each in (run, waiting):
         wait_until(lambda id=each: state(server, id) == "SUCCEEDED", what="the end")

@@ -26,7 +26,7 @@ class Fault(msgspec.Struct, frozen=True):
 FULL = Fault("the disk is full", "Make room on it")
 READ_ONLY = Fault("the disk is read-only", "Make it writable")
 FAILING = Fault(
-    "the disk reports an error, or has become read-only", "Look for it in the system's log"
+    "the disk reports an error, or has become read-only", "Mend it (the system's log tells more)"
 )
 _ERRORS_OF_FILES = {
     errno.ENOSPC: FULL,

@@ -13,6 +13,7 @@
 | a run's pipeline: not checked whether the caller may read it | 403 | tenants |
 | a run's recurring run: returns a run of any namespace | 400 unless it is of the same | tenants |
 | `pipelines/names/{name}` without a namespace: of any tenant | only shared pipelines | tenants |
+| a full or failing disk: 500 | 503, with what to do | help |
 | an empty identity crashes the server | 401 | |
 | a refusal names what it is about | only to those who may read that | tenants |
 | task logs under v1alpha1: open to anyone | needs `get` on runs | tenants |
