@@ -41,7 +41,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_left_when_the_server_is_killed
 
 @pytest.fixture(scope="session")
 def gate(tmp_path_factory):
-    """A pipeline whose one task waits for a file and ends without having written a byte."""
+    """A pipeline whose one task waits for a file and ends without a byte in the data folder."""
     from kfp import dsl
 
     @dsl.component(base_image="python:3.12")
@@ -49,6 +49,7 @@ def gate(tmp_path_factory):
         import os
         import time
 
+        open(f"{path}.waiting", "w").close()
         while not os.path.exists(path):
             time.sleep(0.02)
         os._exit(0)
@@ -87,7 +88,7 @@ def start_gate(disk, gate, tmp_path):
     def start(server, experiment):
         opened = tmp_path / f"gate-{uuid.uuid4()}"
         run = create_run(server, experiment, gate, path=str(opened))
-        wait_until(lambda: "RUNNING" in tasks_of(server, run), what="the start of the task")
+        wait_until((tmp_path / f"{opened.name}.waiting").exists, what="the start of the task")
         return run, opened
 
     return start
@@ -228,26 +229,26 @@ def test_a_task_that_fills_the_disk_fails_with_what_it_said(disk, tmp_path):
     assert error == "Task 'fill' failed: OSError: [Errno 28] No space left on device"
 
 
-def test_a_run_without_a_place_for_its_folder_says_why(disk, gate):
+def test_a_run_without_a_place_for_its_folder_says_why(disk, gate, tmp_path):
     server = disk.start()
     experiment = experiment_in(server)
     namespaces = disk.folder / "namespaces"
     disk.mount("--bind", namespaces, namespaces)
     disk.mount("-o", "remount,bind,ro", namespaces)
-    run = create_run(server, experiment, gate, path="/")
+    run = create_run(server, experiment, gate, path=str(tmp_path))
     wait_until(lambda: state(server, run) == "FAILED", what="the end")
     error = server.get(f"{API}/runs/{run}").json()["error"]["message"]
     assert error == "the run could not be executed: the disk is read-only"
     assert "Traceback" not in server.log.read_text()
 
 
-def test_a_recurring_run_that_finds_no_room_can_fire_when_there_is(disk, gate):
+def test_a_recurring_run_that_finds_no_room_can_fire_when_there_is(disk, gate, tmp_path):
     server = disk.start()
     body = {
         "display_name": "often",
         "experiment_id": experiment_in(server),
         "pipeline_spec": gate,
-        "runtime_config": {"parameters": {"path": "/"}},
+        "runtime_config": {"parameters": {"path": str(tmp_path)}},
         "max_concurrency": "1",
         "mode": "ENABLE",
         "no_catchup": True,
