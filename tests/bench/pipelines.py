@@ -3,6 +3,7 @@
 Caching is off in all of them, so that each task executes each time.
 """
 
+# Without postponed annotations, of which kfp cannot tell the types.
 import json
 import sys
 import time
