@@ -67,7 +67,7 @@ def labelled(adder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def upload(local_kfp, labelled):
-    def upload(name, namespace="", who="users/admin@example.com"):
+    def upload(name, namespace="", who="alice/default-editor"):
         with labelled.open("rb") as file:
             return local_kfp.call(
                 "POST",
@@ -93,7 +93,7 @@ def runs(said, sleeper):
 
 @pytest.fixture(scope="module")
 def job_pipeline(upload):
-    return upload("of jobs", "alice", "alice/default-editor")
+    return upload("of jobs", "alice")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def pipelines(said, labelled):
 
 @pytest.fixture(scope="module")
 def sdk_pipeline(upload):
-    return upload("of the old SDK", "alice", "alice/default-editor")
+    return upload("of the old SDK", "alice")
 
 
 @pytest.fixture(scope="module")

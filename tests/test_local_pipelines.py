@@ -366,8 +366,6 @@ def test_a_url_that_is_not_allowed_is_refused_with_the_reason(monkeypatch, url, 
             package("https://127.0.0.1/a"), "Pipeline URL validation failed", id="not allowed"
         ),
         pytest.param(package("https://[::1/a"), "invalid pipeline spec URL", id="no URL"),
-        pytest.param(package(""), "due to missing pipeline URL", id="empty"),
-        pytest.param({}, "due to missing pipeline URL", id="none"),
     ],
 )
 def test_a_url_is_judged_before_it_is_asked(local_kfp, uploaded, unique, path, version, message):
@@ -378,6 +376,17 @@ def test_a_url_is_judged_before_it_is_asked(local_kfp, uploaded, unique, path, v
     answer = local_kfp.post(path, body)
     assert answer.status_code == 400
     assert message in text(answer)
+
+
+@pytest.mark.parametrize("version", [package(""), {"package_url": {}}, {}])
+def test_a_pipeline_and_a_version_from_nowhere_are_refused(local_kfp, uploaded, unique, version):
+    pipeline = {"name": unique, "namespace": "alice"}
+    body = {"pipeline": pipeline, "pipeline_version": version}
+    answer = local_kfp.post(f"{API}/pipelines/create", body)
+    assert (answer.status_code, text(answer)) == (400, "invalid pipeline spec URL: ")
+    answer = local_kfp.post(f"{path_of(uploaded)}/versions", {"name": unique, **version})
+    refused = "Failed to create a pipeline version. Package URL is empty"
+    assert (answer.status_code, text(answer)) == (400, refused)
 
 
 def test_a_version_from_a_url_needs_a_name(local_kfp, uploaded):

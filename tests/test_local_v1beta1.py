@@ -64,17 +64,15 @@ def test_an_enum_is_read_by_name_and_by_number(kind, relationship):
 
 def test_a_run_without_a_name_has_the_one_of_its_pipeline():
     body = {"pipeline_spec": {"pipeline_name": "adder"}}
-    assert (
-        messages.new_run(read(json.dumps(body), messages.RunMessage), None).display_name == "adder"
-    )
-    new = messages.new_recurring_run(read(json.dumps(body), messages.JobMessage), None)
+    assert messages.new_run(read(json.dumps(body), messages.RunMessage)).display_name == "adder"
+    new = messages.new_recurring_run(read(json.dumps(body), messages.JobMessage))
     assert new.display_name == "adder"
 
 
 def test_a_version_is_what_created_a_run_not_what_owns_it():
     references = [refers("PIPELINE_VERSION", "no"), refers("PIPELINE_VERSION", "v", "CREATOR")]
     body = {"name": "a run", "resource_references": references}
-    new = messages.new_run(read(json.dumps(body), messages.RunMessage), None)
+    new = messages.new_run(read(json.dumps(body), messages.RunMessage))
     assert new.pipeline_version_id == "v"
 
 
@@ -88,7 +86,7 @@ def test_a_version_is_what_created_a_run_not_what_owns_it():
 )
 def test_a_trigger_comes_back_as_it_was_given(trigger):
     body = json.dumps({"name": "a job", "trigger": trigger, "maxConcurrency": 1})
-    new = messages.new_recurring_run(read(body, messages.JobMessage), None)
+    new = messages.new_recurring_run(read(body, messages.JobMessage))
     message = messages.job_message(models.RecurringRun(trigger=new.trigger), None)
     assert msgspec.to_builtins(message)["trigger"] == trigger
 

@@ -182,9 +182,10 @@ class UploadHandler(FileHandler):
     """A pipeline, or a version of one, from a file in a form."""
 
     async def uploaded_pipeline(self, upload_of: UploadOf) -> tuple[Pipeline, PipelineVersion]:
-        file, namespace = self.uploaded_file(), self.parameter("namespace")
+        namespace = self.parameter("namespace")
         with wrapped("Failed to create a pipeline"):
             self.operations.pipelines.authorize_upload(self.caller, namespace)
+        file = self.uploaded_file()
         with wrapped("Failed to read a pipeline spec file"):
             # YAML of some size takes seconds to read.
             specification = await asyncio.to_thread(
@@ -198,10 +199,10 @@ class UploadHandler(FileHandler):
 
     async def uploaded_version(self, upload_of: UploadOf) -> PipelineVersion:
         with wrapped("Failed to create a pipeline version"):
-            file = self.uploaded_file()
             pipeline = self.operations.pipelines.authorize_version_upload(
                 self.caller, self.parameter("pipelineid")
             )
+            file = self.uploaded_file()
             specification = await asyncio.to_thread(
                 read_pipeline_file, file["filename"], file["body"]
             )

@@ -79,14 +79,12 @@ class V1Handler(Handler):
 
     async def specification(self, spec: PipelineSpecMessage) -> Specification | None:
         """The one in a manifest, if there is a manifest."""
-        if spec.workflow_manifest and spec.pipeline_manifest:
-            raise invalid_input("Please don't specify both workflow manifest and pipeline manifest")
-        text = spec.pipeline_manifest or spec.workflow_manifest
-        if not text:
+        if not spec.manifest:
             return None
         with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
             # YAML of some size takes seconds to read.
-            return await asyncio.to_thread(read_pipeline_file, "the manifest", text.encode())
+            text = spec.manifest.encode()
+            return await asyncio.to_thread(read_pipeline_file, "the manifest", text)
 
 
 class Healthz(Handler):
@@ -171,10 +169,13 @@ class Runs(V1Handler):
         self.answer_list("runs", replace(listed, items=items))
 
     async def post(self) -> None:
-        new = self.body(RunMessage)
+        message = self.body(RunMessage)
         with wrapped("Failed to create a new v1beta1 run"):
-            specification = await self.specification(new.pipeline_spec)
-            placed = self.operations.runs.create(self.caller, messages.new_run(new, specification))
+            new = messages.new_run(message)
+            self.operations.runs.authorize_creation(self.caller, new)
+            with wrapped("Failed to create a run due to error fetching manifest"):
+                new = replace(new, specification=await self.specification(message.pipeline_spec))
+            placed = self.operations.runs.create(self.caller, new)
         version = self.version_of(placed.run.pipeline_version_reference)
         self.answer(messages.run_detail_message(placed, version))
 
@@ -221,12 +222,16 @@ class Jobs(V1Handler):
         self.answer_list("jobs", replace(listed, items=items))
 
     async def post(self) -> None:
-        new = self.body(JobMessage)
+        message = self.body(JobMessage)
+        operations = self.operations.recurring_runs
+        with wrapped("Failed to create a recurring run due to conversion error"):
+            new = messages.new_recurring_run(message)
+            operations.check(new)
         with wrapped("Failed to create a recurring run"):
-            specification = await self.specification(new.pipeline_spec)
-            recurring = self.operations.recurring_runs.create(
-                self.caller, messages.new_recurring_run(new, specification)
-            )
+            operations.authorize_creation(self.caller, new)
+            with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
+                new = replace(new, specification=await self.specification(message.pipeline_spec))
+            recurring = operations.create(self.caller, new)
         self.warn_of_cron(recurring)
         version = self.version_of(recurring.pipeline_version_reference)
         self.answer(messages.job_message(recurring, version))
@@ -278,7 +283,7 @@ class Pipelines(V1Handler):
         pipelines = self.operations.pipelines
         with wrapped("Failed to create a pipeline (v1beta1)"):
             upload = Upload(name=new.name or file_name(url), description=new.description)
-            pipelines.authorize_upload(self.caller, namespace, upload.name)
+            pipelines.authorize_creation(self.caller, namespace, upload.name)
             specification = await asyncio.to_thread(read_pipeline_url, url)
             created = pipelines.create_with_version(
                 namespace, upload, specification, version_tags={}
@@ -386,7 +391,7 @@ class PipelineVersions(V1Handler):
             raise invalid_input("Failed to create a pipeline version due empty parent pipeline id")
         if not new.name:
             raise invalid_input("name is required")
-        return self.operations.pipelines.authorize_version_upload(
+        return self.operations.pipelines.authorize_version_creation(
             self.caller, pipeline_id, new.name
         )
 

@@ -24,7 +24,6 @@ from ...models import (
 )
 from ..api_errors import invalid_input
 from ..operations import NewRecurringRun, NewRun
-from ..pipeline_files import Specification
 from ..protojson import Message, enum, integer
 from ..records import Metric, PlacedRun
 from .v2beta1_messages import RuntimeConfigMessage, TriggerMessage, UrlMessage
@@ -120,6 +119,10 @@ class PipelineSpecMessage(Message, frozen=True):
     parameters: list[ParameterMessage] = []
     runtime_config: RuntimeConfigMessage | None = None
 
+    @property
+    def manifest(self) -> str:
+        return self.pipeline_manifest or self.workflow_manifest
+
 
 class MetricMessage(Message, frozen=True):
     name: str = ""
@@ -199,7 +202,7 @@ def referred(references: Sequence[ReferenceMessage], kind: str, relationship: st
     return ""
 
 
-def new_run(message: RunMessage, specification: Specification | None) -> NewRun:
+def new_run(message: RunMessage) -> NewRun:
     spec, references = message.pipeline_spec, message.resource_references
     return NewRun(
         display_name=message.name or spec.pipeline_name,
@@ -209,11 +212,11 @@ def new_run(message: RunMessage, specification: Specification | None) -> NewRun:
         run_id=message.id,
         recurring_run_id=referred(references, "JOB"),
         service_account=message.service_account,
-        **_source(spec, references, specification),
+        **_source(spec, references),
     )
 
 
-def new_recurring_run(message: JobMessage, specification: Specification | None) -> NewRecurringRun:
+def new_recurring_run(message: JobMessage) -> NewRecurringRun:
     spec, references = message.pipeline_spec, message.resource_references
     return NewRecurringRun(
         display_name=message.name or spec.pipeline_name,
@@ -226,19 +229,17 @@ def new_recurring_run(message: JobMessage, specification: Specification | None) 
         enabled=message.enabled or enum("mode", _MODES, message.mode) == "ENABLED",
         no_catchup=message.no_catchup,
         pinned=True,
-        **_source(spec, references, specification),
+        **_source(spec, references),
     )
 
 
-def _source(
-    spec: PipelineSpecMessage,
-    references: Sequence[ReferenceMessage],
-    specification: Specification | None,
-) -> dict[str, Any]:
+def _source(spec: PipelineSpecMessage, references: Sequence[ReferenceMessage]) -> dict[str, Any]:
     """What a new run or recurring run executes, and with what."""
     pipeline_id = spec.pipeline_id or referred(references, "PIPELINE")
     version_id = referred(references, "PIPELINE_VERSION", "CREATOR")
-    if specification and (pipeline_id or version_id):
+    if spec.workflow_manifest and spec.pipeline_manifest:
+        raise invalid_input("Please don't specify both workflow manifest and pipeline manifest")
+    if spec.manifest and (pipeline_id or version_id):
         raise invalid_input(
             "Please don't specify a pipeline version or pipeline ID when you specify a workflow "
             "manifest or pipeline manifest"
@@ -249,7 +250,6 @@ def _source(
     return {
         "pipeline_id": pipeline_id,
         "pipeline_version_id": version_id,
-        "specification": specification,
         "parameters": config.parameters or {each.name: each.value for each in spec.parameters},
         "pipeline_root": config.pipeline_root,
     }

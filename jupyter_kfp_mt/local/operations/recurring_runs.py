@@ -32,8 +32,19 @@ class RecurringRuns:
         self._controller = controller
         self._runs = runs
 
-    def create(self, caller: Caller, new: NewRecurringRun) -> RecurringRun:
-        _check(new)
+    def check(self, new: NewRecurringRun) -> None:
+        """What the API server checks of it before it asks who wants it."""
+        if not new.display_name:
+            raise invalid_input("Recurring run's name cannot be empty")
+        if not 1 <= new.max_concurrency <= _MOST_CONCURRENT:
+            raise invalid_input(
+                "Max concurrency of a recurring run must be at least 1 and at most 10. "
+                f"Received {new.max_concurrency}"
+            )
+        check_trigger(new.trigger)
+
+    def authorize_creation(self, caller: Caller, new: NewRecurringRun) -> str:
+        """The namespace where it is to be. What it runs need not be known yet."""
         with wrapped(
             "Failed to create a recurring run due to invalid experimentId and namespace combination"
         ):
@@ -43,6 +54,11 @@ class RecurringRuns:
             f"Check if you have write permission to namespace {namespace}"
         ):
             self._authorize(caller, Access(namespace, "create", "jobs", new.display_name))
+        return namespace
+
+    def create(self, caller: Caller, new: NewRecurringRun) -> RecurringRun:
+        self.check(new)
+        namespace = self.authorize_creation(caller, new)
         check_service_account(new.service_account)
         recurring, specification = self._with_source(caller, new, namespace)
         self._table.add(recurring, specification)
@@ -143,17 +159,6 @@ class RecurringRuns:
             raise invalid_input("a recurring run cannot have an empty namespace in multi-user mode")
         with wrapped("failed to authorize with API"):
             self._roles.check(caller.identity(), access)
-
-
-def _check(new: NewRecurringRun) -> None:
-    if not new.display_name:
-        raise invalid_input("Recurring run's name cannot be empty")
-    if not 1 <= new.max_concurrency <= _MOST_CONCURRENT:
-        raise invalid_input(
-            "Max concurrency of a recurring run must be at least 1 and at most 10. "
-            f"Received {new.max_concurrency}"
-        )
-    check_trigger(new.trigger)
 
 
 def _recurring_run(

@@ -85,7 +85,8 @@ class Runs:
         self._controller = controller
         self._pipelines = pipelines
 
-    def create(self, caller: Caller, new: NewRun) -> PlacedRun:
+    def authorize_creation(self, caller: Caller, new: NewRun) -> str:
+        """The namespace where it is to be. What it runs need not be known yet."""
         if not new.display_name:
             raise invalid_input("Run name cannot be empty")
         with wrapped(
@@ -97,6 +98,10 @@ class Runs:
             f"Check if you have write permissions to namespace {namespace}"
         ):
             self._authorize(caller, "", Access(namespace, "create", "runs"))
+        return namespace
+
+    def create(self, caller: Caller, new: NewRun) -> PlacedRun:
+        namespace = self.authorize_creation(caller, new)
         if existing := self._of_recurring_run(new, namespace):
             return existing
         _check(new)
