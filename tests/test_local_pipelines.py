@@ -240,6 +240,51 @@ def test_tags_are_compared_as_texts_only(local_kfp, predicate, message):
     assert message in text(answer)
 
 
+@pytest.mark.parametrize(
+    ("path", "noun"), [("/pipelines", "pipelines"), ("/pipelines/p/versions", "pipeline versions")]
+)
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        pytest.param(
+            {"page_size": -1, "sort_by": "name"},
+            "due invalid list options: pageToken: , pageSize: -1, sortBy: name, filter: : Invalid "
+            "input error: The page size should be greater than 0. Got -1",
+            id="page size",
+        ),
+        pytest.param(
+            {"page_token": "?"},
+            "due invalid list options: pageToken: ?, pageSize: 0, sortBy: , filter: : Invalid page "
+            "token: Invalid input error: Invalid page token",
+            id="page token",
+        ),
+        pytest.param(
+            {"filter": '{"predicates":[{"key":"x","operation":1,"int_value":1}]}'},
+            "due invalid list options: pageToken: , pageSize: 0, sortBy: , "
+            'filter: {"predicates":[{"key":"x","operation":1,"int_value":1}]}: Invalid input error:'
+            ' no support for filtering on unrecognized field "x"',
+            id="field",
+        ),
+        pytest.param(
+            {"filter": '{"predicates":[{"key":"tags.a","operation":2,"string_value":"b"}]}'},
+            "due to invalid tag filter in filter spec: Invalid input error: only EQUALS operation "
+            'is supported for tag filtering, got NOT_EQUALS for key "tags.a"',
+            id="tag",
+        ),
+        pytest.param(
+            {"filter": "%2525"},
+            "due to invalid tag filter in filter spec: Invalid input error: failed to parse filter "
+            "spec: ",
+            id="no filter",
+        ),
+    ],
+)
+def test_a_list_that_cannot_be_says_how_it_was_asked_for(local_kfp, path, noun, query, message):
+    answer = local_kfp.get(API + path, namespace="alice", **query)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(f"Failed to list {noun} {message}")
+
+
 # From the web
 
 

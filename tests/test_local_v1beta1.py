@@ -395,8 +395,9 @@ def test_a_list_of_parameters_is_one_of_texts(local_kfp, create_run, pipeline):
         pytest.param(
             {"workflow_manifest": yaml.dump(ARGO)},
             [],
-            "The file is not a compiled pipeline but an Argo Workflow, as KFP 1 compiled it; "
-            "compile it with KFP 2.",
+            "This is not a compiled pipeline but an Argo Workflow, which KFP 1 compiled and which "
+            "does not run here. Compile the pipeline with KFP 2: "
+            "kfp.compiler.Compiler().compile(my_pipeline, 'my_pipeline.yaml').",
             id="an Argo Workflow",
         ),
         pytest.param(
@@ -501,6 +502,34 @@ def test_metrics_are_reported_once_and_shown_with_the_run(local_kfp, create_run)
     )
     expected = [metric | {"format": "PERCENTAGE"}, bare | {"number_value": 0}]
     assert run_of(local_kfp, run_id)["metrics"] == expected
+
+
+PATTERN = "^[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?$"
+
+
+@pytest.mark.parametrize(
+    ("name", "node_id", "message"),
+    [
+        pytest.param("a" * 64, "n" * 128, "", id="longest"),
+        *(
+            pytest.param(
+                *(name, "n", f"metric.name '{name}' doesn't match with the pattern '{PATTERN}'"),
+                id=name[-5:] or "no name",
+            )
+            for name in ("", "1st", "a-", "a b", "a\n", "a" * 65)
+        ),
+        pytest.param("a", "", "metric.node_id must not be empty", id="no node"),
+        pytest.param(
+            *("a", "é" * 65, f"metric.node_id '{'é' * 65}' cannot be longer than 128 characters"),
+            id="long node",
+        ),
+    ],
+)
+def test_a_metric_says_what_is_wrong_with_it(local_kfp, things, name, node_id, message):
+    body = {"metrics": [{"name": name, "node_id": node_id, "number_value": 1}]}
+    (result,) = local_kfp.post(f"{API}/runs/{things['r']}:reportMetrics", body).json()["results"]
+    assert result["status"] == ("INVALID_ARGUMENT" if message else "OK")
+    assert result.get("message", "") == message
 
 
 @pytest.fixture(scope="session")
@@ -786,6 +815,14 @@ def test_a_page_has_a_size(local_kfp, noun, context):
     answer = local_kfp.get(f"{API}/{noun}", page_size=-1, **{"resource_key.id": "p"})
     problem = "Invalid input error: The page size should be greater than 0. Got -1"
     assert (answer.status_code, answer.json()["message"]) == (400, f"{context}: {problem}")
+
+
+def test_tags_are_nothing_that_v1_filters_by(local_kfp):
+    predicate = {"op": "EQUALS", "key": "tags.a", "string_value": "b"}
+    query = of("NAMESPACE", "alice", filter=json.dumps({"predicates": [predicate]}))
+    answer = local_kfp.get(f"{API}/pipelines", **query)
+    refused = 'no support for filtering on unrecognized field "tags.a"'
+    assert (answer.status_code, text(answer)) == (400, refused)
 
 
 # Tenants

@@ -86,6 +86,14 @@ class Handler(web.RequestHandler):
     def list_options(self, noun: Noun) -> ListOptions:
         return list_options(noun, self.parameter)
 
+    def pagination(self) -> str:
+        """How a list was asked for, in the words of a refusal."""
+        return (
+            f"pageToken: {self.parameter('page_token')}, "
+            f"pageSize: {self.parameter('page_size') or 0}, "
+            f"sortBy: {self.parameter('sort_by')}, filter: {self.parameter('filter')}"
+        )
+
     def answer(self, value: object) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(msgspec.json.encode(value))

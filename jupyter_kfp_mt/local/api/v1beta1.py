@@ -13,8 +13,8 @@ from ...models import PipelineVersion, PipelineVersionReference
 from ..api_errors import invalid_input, not_found, wrapped
 from ..listing import (
     EXPERIMENTS,
-    PIPELINE_VERSIONS,
-    PIPELINES,
+    PIPELINE_VERSIONS_V1,
+    PIPELINES_V1,
     RECURRING_RUNS,
     RUNS,
 )
@@ -68,14 +68,6 @@ class V1Handler(Handler):
         if version is None:
             raise not_found("PipelineVersion", pipeline_id)
         return version
-
-    def pagination(self) -> str:
-        """How a list was asked for, in the words of a refusal."""
-        return (
-            f"pageToken: {self.parameter('page_token')}, "
-            f"pageSize: {self.parameter('page_size') or 0}, "
-            f"sortBy: {self.parameter('sort_by')}, filter: {self.parameter('filter')}"
-        )
 
     async def specification(self, spec: PipelineSpecMessage) -> Specification | None:
         """The one in a manifest, if there is a manifest."""
@@ -263,7 +255,7 @@ class Pipelines(V1Handler):
                 )
         namespace = scope.get("NAMESPACE", "")
         with wrapped(f"Failed to list pipelines due invalid list options: {self.pagination()}"):
-            options = self.list_options(PIPELINES)
+            options = self.list_options(PIPELINES_V1)
         with wrapped(
             f"Failed to list pipelines (v1beta1) in namespace {namespace}. Check error stack"
         ):
@@ -357,7 +349,7 @@ class PipelineVersions(V1Handler):
         with wrapped(
             f"Failed to list pipeline versions due invalid list options: {self.pagination()}"
         ):
-            options = self.list_options(PIPELINE_VERSIONS)
+            options = self.list_options(PIPELINE_VERSIONS_V1)
         with wrapped(
             f"Failed to list pipeline versions (v1beta1) with pipeline id {pipeline_id}. "
             "Check error stack"

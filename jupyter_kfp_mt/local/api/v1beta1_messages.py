@@ -361,29 +361,11 @@ def job_message(recurring: RecurringRun, version: PipelineVersion | None) -> Job
     )
 
 
-def metric_result(metric: MetricMessage, outcome: str) -> MetricResultMessage:
-    status, message = _OUTCOMES[outcome]
+def metric_result(metric: MetricMessage, outcome: tuple[str, str]) -> MetricResultMessage:
+    status, message = outcome
     return MetricResultMessage(
-        metric_name=metric.name,
-        metric_node_id=metric.node_id,
-        status=status,
-        message=message.format(metric=metric),
+        metric_name=metric.name, metric_node_id=metric.node_id, status=status, message=message
     )
-
-
-_OUTCOMES = {
-    "ok": ("OK", ""),
-    "invalid": (
-        "INVALID_ARGUMENT",
-        "A metric has a node_id, and a name of at most 64 letters, digits, - and _ that starts "
-        "with a letter and does not end with - or _",
-    ),
-    "duplicate": (
-        "DUPLICATE_REPORTING",
-        "Failed to create a run metric. Same metric has been reported before: "
-        "{metric.node_id}/{metric.name}",
-    ),
-}
 
 
 def manifest(spec: dict[str, Any]) -> str:

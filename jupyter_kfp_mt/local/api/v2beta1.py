@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from ...models import Run as RunValue
 from ..api_errors import invalid_input, wrapped
-from ..listing import EXPERIMENTS, PIPELINE_VERSIONS, PIPELINES, RECURRING_RUNS, RUNS
+from ..listing import (
+    EXPERIMENTS,
+    PIPELINE_VERSIONS,
+    PIPELINES,
+    RECURRING_RUNS,
+    RUNS,
+    check_tag_filter,
+)
 from ..operations import Listed, Upload
 from ..pipeline_urls import file_name, read_pipeline_url
 from ..records import PlacedRun
@@ -65,7 +72,9 @@ class Experiment(Handler):
 class Pipelines(Handler):
     def get(self) -> None:
         namespace = self.parameter("namespace")
-        with wrapped("Failed to list pipelines due invalid list options"):
+        with wrapped("Failed to list pipelines due to invalid tag filter in filter spec"):
+            check_tag_filter(self.parameter("filter"))
+        with wrapped(f"Failed to list pipelines due invalid list options: {self.pagination()}"):
             options = self.list_options(PIPELINES)
         with wrapped(f"Failed to list pipelines in namespace {namespace}. Check error stack"):
             listed = self.operations.pipelines.list(self.caller, namespace, options)
@@ -130,7 +139,11 @@ class PipelineByName(Handler):
 
 class PipelineVersions(Handler):
     def get(self, pipeline_id: str) -> None:
-        with wrapped("Failed to list pipeline versions due invalid list options"):
+        with wrapped("Failed to list pipeline versions due to invalid tag filter in filter spec"):
+            check_tag_filter(self.parameter("filter"))
+        with wrapped(
+            f"Failed to list pipeline versions due invalid list options: {self.pagination()}"
+        ):
             options = self.list_options(PIPELINE_VERSIONS)
         with wrapped(f"Failed to list pipeline versions for pipeline {pipeline_id}"):
             listed = self.operations.pipelines.versions(self.caller, pipeline_id, options)

@@ -40,7 +40,8 @@ from .pipelines import Pipelines
 from .values import Listed, NewRun, Source, listed
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_METRIC_NAME = re.compile(r"[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?")
+_METRIC_NAME = "^[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?$"
+_LONGEST_NODE_ID = 128
 
 
 class Runner(Protocol):
@@ -196,8 +197,8 @@ class Runs:
 
     def report_metrics(
         self, caller: Caller, run_id: str, metrics: Sequence[Metric]
-    ) -> Iterator[str]:
-        """What became of each: ok, invalid, or duplicate."""
+    ) -> Iterator[tuple[str, str]]:
+        """What became of each: a status, as v1beta1 has them, and what is wrong with it."""
         self._authorized(caller, run_id, "reportMetrics")
         return (self._reported(run_id, metric) for metric in metrics)
 
@@ -269,10 +270,15 @@ class Runs:
             raise invalid_input(f"RecurringRunId doesn't exist: {new.recurring_run_id}")
         return self._table.of_recurring_run(new.recurring_run_id, new.display_name)
 
-    def _reported(self, run_id: str, metric: Metric) -> str:
-        if not metric.node_id or not _METRIC_NAME.fullmatch(metric.name):
-            return "invalid"
-        return "ok" if self._table.add_metric(run_id, metric) else "duplicate"
+    def _reported(self, run_id: str, metric: Metric) -> tuple[str, str]:
+        if problem := _problem_of(metric):
+            return "INVALID_ARGUMENT", problem
+        if self._table.add_metric(run_id, metric):
+            return "OK", ""
+        return "DUPLICATE_REPORTING", (
+            "Failed to create a run metric. Same metric has been reported before: "
+            f"{metric.node_id}/{metric.name}"
+        )
 
     def _existing(self, run_id: str) -> PlacedRun:
         with wrapped(f"Failed to fetch run {run_id}"):
@@ -311,6 +317,19 @@ def _check(new: NewRun) -> None:
     if new.run_id and not _UUID.fullmatch(new.run_id):
         raise invalid_input(f"The run id {new.run_id!r} is not a UUID")
     check_service_account(new.service_account)
+
+
+def _problem_of(metric: Metric) -> str:
+    """Why this is not a metric, or nothing."""
+    if not re.fullmatch(_METRIC_NAME, metric.name):
+        return f"metric.name '{metric.name}' doesn't match with the pattern '{_METRIC_NAME}'"
+    if not metric.node_id:
+        return "metric.node_id must not be empty"
+    if len(metric.node_id.encode()) > _LONGEST_NODE_ID:
+        return (
+            f"metric.node_id '{metric.node_id}' cannot be longer than {_LONGEST_NODE_ID} characters"
+        )
+    return ""
 
 
 def pending_run(
