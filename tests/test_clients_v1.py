@@ -188,8 +188,7 @@ def test_a_job_comes_back_as_it_was_created(jobs, job_pipeline):
     job, version = jobs["job"], job_pipeline["default_version"]["id"]
     assert job["trigger"] == {"cron_schedule": {"cron": "0 0 8 1 1 ?"}}
     assert (job["max_concurrency"], job["no_catchup"], job["enabled"]) == ("2", True, True)
-    # This client reads the names alone: it takes values for messages.
-    assert list(job["pipeline_spec"]["runtime_config"]["parameters"]) == ["label"]
+    assert job["pipeline_spec"]["parameters"] == [{"name": "label", "value": "of a job"}]
     assert refers("EXPERIMENT", jobs["experiment_id"]) in job["resource_references"]
     assert refers("PIPELINE_VERSION", version, "CREATOR") in job["resource_references"]
     assert jobs["same"] and jobs["listed"]["jobs"] == [job]

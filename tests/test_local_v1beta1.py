@@ -12,7 +12,7 @@ from kfp import dsl
 from jupyter_kfp_mt import models
 from jupyter_kfp_mt.local.api import v1beta1_messages as messages
 from jupyter_kfp_mt.local.protojson import read
-from jupyter_kfp_mt.local.records import PlacedRun
+from jupyter_kfp_mt.local.records import Origin, PlacedRun
 
 API = "/apis/v1beta1"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -51,7 +51,7 @@ def of(kind, id, **parameters):
 )
 def test_a_status_is_the_state_in_the_words_of_argo(state, status):
     run = PlacedRun(models.Run(run_id="r", state=state), "alice", "a-workflow")
-    assert messages.run_message(run, None).status == status
+    assert messages.run_message(run, Origin()).status == status
 
 
 @pytest.mark.parametrize("kind", ["EXPERIMENT", 1], ids=["name", "number"])
@@ -87,7 +87,7 @@ def test_a_version_is_what_created_a_run_not_what_owns_it():
 def test_a_trigger_comes_back_as_it_was_given(trigger):
     body = json.dumps({"name": "a job", "trigger": trigger, "maxConcurrency": 1})
     new = messages.new_recurring_run(read(body, messages.JobMessage))
-    message = messages.job_message(models.RecurringRun(trigger=new.trigger), None)
+    message = messages.job_message(models.RecurringRun(trigger=new.trigger), Origin())
     assert msgspec.to_builtins(message)["trigger"] == trigger
 
 
@@ -377,16 +377,35 @@ def test_a_run_of_a_job_refers_to_both_the_job_and_its_version(create_run, creat
 
 
 def test_a_run_outlives_its_version(local_kfp, create_run, pipeline):
-    run_id = create_run(pipeline_id=pipeline["id"]).json()["run"]["id"]
+    run = create_run(pipeline_id=pipeline["id"]).json()["run"]
     version_url = f"{API}/pipeline_versions/{pipeline['default_version']['id']}"
     assert local_kfp.call("DELETE", version_url).json() == {}
-    assert run_of(local_kfp, run_id)["pipeline_spec"]["pipeline_id"] == pipeline["id"]
+    later = run_of(local_kfp, run["id"])
+    assert later["pipeline_spec"]["pipeline_name"] == pipeline["default_version"]["name"]
+    assert later["pipeline_spec"] == run["pipeline_spec"]
 
 
 def test_a_list_of_parameters_is_one_of_texts(local_kfp, create_run, pipeline):
-    given = {"parameters": [{"name": "label", "value": "2"}], "runtime_config": None}
+    parameters = [{"name": "label", "value": "2"}]
+    given = {"parameters": parameters, "runtime_config": {"pipeline_root": "minio://x"}}
     run = create_run(pipeline_id=pipeline["id"], **given).json()["run"]
-    assert run["pipeline_spec"]["runtime_config"] == {"parameters": {"label": "2"}}
+    assert run["pipeline_spec"]["parameters"] == parameters
+    assert "runtime_config" not in run["pipeline_spec"]
+    assert run_of(local_kfp, run["id"])["pipeline_spec"] == run["pipeline_spec"]
+    in_v2 = local_kfp.get(f"/apis/v2beta1/runs/{run['id']}").json()
+    assert in_v2["runtime_config"]["parameters"] == {"label": "2"}
+
+
+def test_a_run_of_a_job_is_made_of_what_the_job_is(local_kfp, create_job, experiment, pipeline):
+    trigger = {"periodic_schedule": {"interval_second": 1}}
+    job = create_job(trigger=trigger).json()
+    version_url = f"{API}/pipeline_versions/{pipeline['default_version']['id']}"
+    assert local_kfp.call("DELETE", version_url).json() == {}
+    query = of("EXPERIMENT", experiment["id"])
+    runs = wait_until(lambda: local_kfp.get(f"{API}/runs", **query).json().get("runs"))
+    assert local_kfp.call("DELETE", f"{API}/jobs/{job['id']}").json() == {}
+    assert runs[0]["pipeline_spec"] == job["pipeline_spec"]
+    assert job["pipeline_spec"]["parameters"] == [{"name": "label", "value": "l"}]
 
 
 @pytest.mark.parametrize(
@@ -587,7 +606,7 @@ def test_a_job_pins_the_latest_version(local_kfp, create_job, pipeline, experime
         "pipeline_spec": {
             "pipeline_id": pipeline["id"],
             "pipeline_name": version["name"],
-            "runtime_config": {"parameters": {"label": "l"}},
+            "parameters": [{"name": "label", "value": "l"}],
         },
         "resource_references": [
             refers("NAMESPACE", "alice"),

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...models import Pipeline as PipelineValue
-from ...models import PipelineVersion, PipelineVersionReference
+from ...models import PipelineVersion
 from ..api_errors import invalid_input, not_found, wrapped
 from ..listing import (
     EXPERIMENTS,
@@ -41,7 +41,7 @@ _VERBS = {0: "UNASSIGNED_VERB", 1: "CREATE", 2: "GET", 3: "DELETE"}
 
 
 class V1Handler(Handler):
-    """What only v1beta1 has: enums and keys in the query, and versions repeated with runs."""
+    """What only v1beta1 has: enums and keys in the query, and manifests in messages."""
 
     def enum(self, values: Mapping[int, str], parameter: str) -> str:
         given = self.parameter(parameter) or "0"
@@ -58,10 +58,6 @@ class V1Handler(Handler):
                     f"Failed to convert unsupported v1beta1 API resource type {kind}"
                 )
         return {} if kind == RESOURCE_TYPES[0] else {kind: id}
-
-    def version_of(self, reference: PipelineVersionReference | None) -> PipelineVersion | None:
-        """What something runs, if that is a version and still there."""
-        return self.operations.version(reference.pipeline_version_id) if reference else None
 
     def latest_version(self, pipeline_id: str) -> PipelineVersion:
         version = self.operations.pipelines.latest_version(pipeline_id)
@@ -155,7 +151,7 @@ class Runs(V1Handler):
                 self.caller, scope.get("NAMESPACE", ""), scope.get("EXPERIMENT", ""), options
             )
         items = [
-            messages.run_message(each, self.version_of(each.run.pipeline_version_reference))
+            messages.run_message(each, self.operations.runs.origin(each.run.run_id))
             for each in listed.items
         ]
         self.answer_list("runs", replace(listed, items=items))
@@ -168,16 +164,16 @@ class Runs(V1Handler):
             with wrapped("Failed to create a run due to error fetching manifest"):
                 new = replace(new, specification=await self.specification(message.pipeline_spec))
             placed = self.operations.runs.create(self.caller, new)
-        version = self.version_of(placed.run.pipeline_version_reference)
-        self.answer(messages.run_detail_message(placed, version))
+        origin = self.operations.runs.origin(placed.run.run_id)
+        self.answer(messages.run_detail_message(placed, origin))
 
 
 class Run(V1Handler):
     def get(self, run_id: str) -> None:
         with wrapped("Failed to get a v1beta1 run"):
             placed = self.operations.runs.get(self.caller, run_id)
-        version = self.version_of(placed.run.pipeline_version_reference)
-        self.answer(messages.run_detail_message(placed, version))
+        origin = self.operations.runs.origin(run_id)
+        self.answer(messages.run_detail_message(placed, origin))
 
     def delete(self, run_id: str) -> None:
         with wrapped("Failed to delete a v1beta1 run"):
@@ -208,7 +204,7 @@ class Jobs(V1Handler):
                 self.caller, scope.get("NAMESPACE", ""), scope.get("EXPERIMENT", ""), options
             )
         items = [
-            messages.job_message(each, self.version_of(each.pipeline_version_reference))
+            messages.job_message(each, self.operations.recurring_runs.origin(each.recurring_run_id))
             for each in listed.items
         ]
         self.answer_list("jobs", replace(listed, items=items))
@@ -225,16 +221,16 @@ class Jobs(V1Handler):
                 new = replace(new, specification=await self.specification(message.pipeline_spec))
             recurring = operations.create(self.caller, new)
         self.warn_of_cron(recurring)
-        version = self.version_of(recurring.pipeline_version_reference)
-        self.answer(messages.job_message(recurring, version))
+        origin = operations.origin(recurring.recurring_run_id)
+        self.answer(messages.job_message(recurring, origin))
 
 
 class Job(V1Handler):
     def get(self, job_id: str) -> None:
         with wrapped("Failed to fetch a v1beta1 recurring run"):
             recurring = self.operations.recurring_runs.get(self.caller, job_id)
-        version = self.version_of(recurring.pipeline_version_reference)
-        self.answer(messages.job_message(recurring, version))
+        origin = self.operations.recurring_runs.origin(job_id)
+        self.answer(messages.job_message(recurring, origin))
 
     def delete(self, job_id: str) -> None:
         # As the API server says it.

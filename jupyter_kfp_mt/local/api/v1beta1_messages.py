@@ -25,7 +25,7 @@ from ...models import (
 from ..api_errors import invalid_input
 from ..operations import NewRecurringRun, NewRun
 from ..protojson import Message, enum, integer
-from ..records import Metric, PlacedRun
+from ..records import Metric, Origin, PlacedRun
 from .v2beta1_messages import RuntimeConfigMessage, TriggerMessage, UrlMessage
 
 T = TypeVar("T")
@@ -251,6 +251,7 @@ def _source(spec: PipelineSpecMessage, references: Sequence[ReferenceMessage]) -
         "pipeline_id": pipeline_id,
         "pipeline_version_id": version_id,
         "parameters": config.parameters or {each.name: each.value for each in spec.parameters},
+        "texts": bool(spec.parameters),
         "pipeline_root": config.pipeline_root,
     }
 
@@ -305,8 +306,7 @@ def version_message(version: PipelineVersion) -> VersionMessage:
     )
 
 
-def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessage:
-    """`version` is what it runs, if that is one and still there."""
+def run_message(placed: PlacedRun, origin: Origin) -> RunMessage:
     run = placed.run
     source = run.pipeline_version_reference or PipelineVersionReference()
     return RunMessage(
@@ -314,7 +314,7 @@ def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessag
         name=run.display_name,
         storage_state=_RUN_STORAGE.get(run.storage_state, 0),
         description=run.description,
-        pipeline_spec=_pipeline_spec(source, version, run.pipeline_spec, run.runtime_config),
+        pipeline_spec=_pipeline_spec(source, origin, run.runtime_config),
         resource_references=_references(
             ("EXPERIMENT", run.experiment_id, "OWNER"),
             ("NAMESPACE", placed.namespace, "OWNER"),
@@ -330,20 +330,18 @@ def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessag
     )
 
 
-def run_detail_message(placed: PlacedRun, version: PipelineVersion | None) -> RunDetailMessage:
+def run_detail_message(placed: PlacedRun, origin: Origin) -> RunDetailMessage:
     # No Argo Workflow runs here, so there is none to tell about.
-    return RunDetailMessage(run=run_message(placed, version), pipeline_runtime=RuntimeMessage())
+    return RunDetailMessage(run=run_message(placed, origin), pipeline_runtime=RuntimeMessage())
 
 
-def job_message(recurring: RecurringRun, version: PipelineVersion | None) -> JobMessage:
+def job_message(recurring: RecurringRun, origin: Origin) -> JobMessage:
     source = recurring.pipeline_version_reference or PipelineVersionReference()
     return JobMessage(
         id=recurring.recurring_run_id,
         name=recurring.display_name,
         description=recurring.description,
-        pipeline_spec=_pipeline_spec(
-            source, version, recurring.pipeline_spec, recurring.runtime_config
-        ),
+        pipeline_spec=_pipeline_spec(source, origin, recurring.runtime_config),
         resource_references=_references(
             ("NAMESPACE", recurring.namespace, "OWNER"),
             ("EXPERIMENT", recurring.experiment_id, "OWNER"),
@@ -388,17 +386,17 @@ def _references(*references: tuple[str, str, str]) -> list[ReferenceMessage]:
 
 
 def _pipeline_spec(
-    source: PipelineVersionReference,
-    version: PipelineVersion | None,
-    inline: dict[str, Any] | None,
-    config: RuntimeConfig | None,
+    source: PipelineVersionReference, origin: Origin, config: RuntimeConfig | None
 ) -> PipelineSpecMessage:
-    spec = version.pipeline_spec if version else inline
+    specification = origin.specification
+    given = config.parameters if config and origin.texts else {}
     return PipelineSpecMessage(
         pipeline_id=source.pipeline_id,
-        pipeline_name=version.name if version else "",
-        pipeline_manifest=manifest(spec) if spec else "",
-        runtime_config=_same(config, RuntimeConfigMessage),
+        pipeline_name=origin.pipeline_name,
+        pipeline_manifest=manifest(specification.to_wire()) if specification else "",
+        # What was given in one form is not repeated in the other.
+        parameters=[ParameterMessage(name=name, value=text) for name, text in given.items()],
+        runtime_config=None if given else _same(config, RuntimeConfigMessage),
     )
 
 

@@ -33,11 +33,11 @@ from ..database import Database, new_id
 from ..identity import Caller
 from ..listing import ListOptions
 from ..pipeline_files import Specification, check_parameters
-from ..records import Metric, PlacedRun
+from ..records import Metric, Origin, PlacedRun
 from ..roles import Access, Roles
 from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, found, is_empty, now
 from .pipelines import Pipelines
-from .values import Listed, NewRun, Source, listed
+from .values import Listed, NewRecurringRun, NewRun, Source, listed
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _METRIC_NAME = "^[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?$"
@@ -112,7 +112,7 @@ class Runs:
             check_parameters(specification, dict(new.parameters))
         placed = pending_run(new, namespace, version, specification)
         try:
-            self._table.add(placed, specification)
+            self._table.add(placed, origin_of(new, version, specification))
         except sqlite3.IntegrityError:
             raise already_exists(
                 f"Failed to create a run. The id {placed.run.run_id} is taken"
@@ -218,6 +218,10 @@ class Runs:
         self._authorized(caller, run_id, "get")
         values = found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
         return {"inputs": values[0], "outputs": values[1]}
+
+    def origin(self, run_id: str) -> Origin:
+        """For those who have been authorized to the run."""
+        return self._table.origin(run_id)
 
     def log_file(self, caller: Caller, run_id: str, task_id: str) -> Path:
         """The file with a task's output, which may still be growing."""
@@ -355,6 +359,12 @@ def pending_run(
         state_history=[StateChange(update_time=moment, state="PENDING")],
     )
     return PlacedRun(run, namespace, _workflow_name(specification))
+
+
+def origin_of(
+    new: NewRun | NewRecurringRun, version: PipelineVersion | None, specification: Specification
+) -> Origin:
+    return Origin(specification, version.name if version else "", new.texts)
 
 
 def reference_to(version: PipelineVersion) -> PipelineVersionReference:
