@@ -708,6 +708,14 @@ def test_an_uploaded_pipeline_has_its_version_as_default(local_kfp, pipeline, un
     assert by_name == pipeline
 
 
+def test_an_upload_is_said_to_be_what_it_is_in_both_versions(local_kfp, labelled, unique):
+    said = {"display_name": unique, "tags": '{"a": "b"}', "namespace": "alice"}
+    pipeline = uploaded(local_kfp, labelled, **said).json()
+    assert pipeline["name"] == unique
+    in_v2 = local_kfp.get(f"/apis/v2beta1/pipelines/{pipeline['id']}").json()
+    assert (in_v2["display_name"], in_v2["tags"]) == (unique, {"a": "b"})
+
+
 def test_the_default_version_is_the_latest(local_kfp, pipeline, labelled):
     params = {"pipelineid": pipeline["id"], "name": "second", "description": "newer"}
     version = uploaded(local_kfp, labelled, "upload_version", **params).json()

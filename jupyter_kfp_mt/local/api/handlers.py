@@ -182,14 +182,10 @@ class TaskLogHandler(Handler):
                 await self.flush()
 
 
-# Makes of a request what is said about its file, whose name is the second argument.
-UploadOf = Callable[["UploadHandler", str], Upload]
-
-
 class UploadHandler(FileHandler):
     """A pipeline, or a version of one, from a file in a form."""
 
-    async def uploaded_pipeline(self, upload_of: UploadOf) -> tuple[Pipeline, PipelineVersion]:
+    async def uploaded_pipeline(self) -> tuple[Pipeline, PipelineVersion]:
         namespace = self.parameter("namespace")
         with wrapped("Failed to create a pipeline"):
             self.operations.pipelines.authorize_upload(self.caller, namespace)
@@ -200,12 +196,12 @@ class UploadHandler(FileHandler):
                 read_pipeline_file, file["filename"], file["body"]
             )
         with wrapped("Failed to create a pipeline and a pipeline version"):
-            upload = upload_of(self, file["filename"])
+            upload = self.upload(file["filename"])
             return self.operations.pipelines.create_with_version(
                 namespace, upload, specification, version_tags=upload.tags
             )
 
-    async def uploaded_version(self, upload_of: UploadOf) -> PipelineVersion:
+    async def uploaded_version(self) -> PipelineVersion:
         with wrapped("Failed to create a pipeline version"):
             pipeline = self.operations.pipelines.authorize_version_upload(
                 self.caller, self.parameter("pipelineid")
@@ -215,15 +211,29 @@ class UploadHandler(FileHandler):
                 read_pipeline_file, file["filename"], file["body"]
             )
             return self.operations.pipelines.create_version(
-                pipeline, upload_of(self, file["filename"]), specification
+                pipeline, self.upload(file["filename"]), specification
             )
+
+    def upload(self, file_name: str) -> Upload:
+        """What the parameters say about the file."""
+        display_name = self.parameter("display_name")
+        return Upload(
+            name=self.parameter("name") or display_name or file_name,
+            display_name=display_name,
+            description=self.parameter("description"),
+            code_source_url=self.parameter("code_source_url"),
+            tags=self.tags(),
+        )
 
     def tags(self) -> dict[str, str]:
         """Those in the parameter of this name, which is a JSON object."""
         try:
             tags = msgspec.json.decode(self.parameter("tags") or "{}", type=dict[str, str] | None)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise invalid_input(f"failed to parse tags JSON: {error}") from None
+            raise invalid_input(
+                "Failed to parse tags query parameter. Expected JSON object with string keys and "
+                f"values: {error}"
+            ) from None
         return tags or {}
 
     def uploaded_file(self) -> httputil.HTTPFile:

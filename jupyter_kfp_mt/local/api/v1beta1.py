@@ -412,20 +412,12 @@ class VersionTemplate(Handler):
 
 class PipelineUpload(UploadHandler):
     async def post(self) -> None:
-        self.answer(messages.pipeline_message(*await self.uploaded_pipeline(_upload)))
+        self.answer(messages.pipeline_message(*await self.uploaded_pipeline()))
 
 
 class PipelineVersionUpload(UploadHandler):
     async def post(self) -> None:
-        self.answer(messages.version_message(await self.uploaded_version(_upload)))
-
-
-def _upload(handler: UploadHandler, file_name: str) -> Upload:
-    return Upload(
-        name=handler.parameter("name") or file_name,
-        description=handler.parameter("description"),
-        code_source_url=handler.parameter("code_source_url"),
-    )
+        self.answer(messages.version_message(await self.uploaded_version()))
 
 
 def _spoken(kind: str) -> str:

@@ -187,13 +187,13 @@ class PipelineVersion(Handler):
 
 class PipelineUpload(UploadHandler):
     async def post(self) -> None:
-        pipeline, _version = await self.uploaded_pipeline(_upload)
+        pipeline, _version = await self.uploaded_pipeline()
         self.answer(pipeline)
 
 
 class PipelineVersionUpload(UploadHandler):
     async def post(self) -> None:
-        self.answer(await self.uploaded_version(_upload))
+        self.answer(await self.uploaded_version())
 
 
 class Runs(Handler):
@@ -283,17 +283,6 @@ def _without_places(listed: Listed[PlacedRun]) -> Listed[RunValue]:
 
 def _url(version: PipelineVersionMessage) -> str:
     return version.package_url.pipeline_url if version.package_url else ""
-
-
-def _upload(handler: UploadHandler, file_name: str) -> Upload:
-    display_name = handler.parameter("display_name")
-    return Upload(
-        name=handler.parameter("name") or display_name or file_name,
-        display_name=display_name,
-        description=handler.parameter("description"),
-        code_source_url=handler.parameter("code_source_url"),
-        tags=handler.tags(),
-    )
 
 
 def _upload_of(message: PipelineMessage | PipelineVersionMessage, file_name: str) -> Upload:

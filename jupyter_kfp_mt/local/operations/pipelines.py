@@ -52,7 +52,10 @@ class Pipelines:
         try:
             self._table.add(pipeline)
         except sqlite3.IntegrityError:
-            raise _pipeline_exists(upload.name) from None
+            raise already_exists(
+                f"Failed to create a new pipeline. The name {upload.name} already exist. "
+                "Please specify a new name"
+            ) from None
         return pipeline
 
     def authorize_creation(self, caller: Caller, namespace: str, name: str) -> None:
@@ -84,7 +87,10 @@ class Pipelines:
         try:
             self._table.add_with_version(pipeline, version, specification)
         except sqlite3.IntegrityError:
-            raise _pipeline_exists(upload.name) from None
+            raise already_exists(
+                f"Failed to create a new pipeline. The name {upload.name} already exists. "
+                "Please specify a new name"
+            ) from None
         return pipeline, _with(version, specification)
 
     def get(self, caller: Caller, pipeline_id: str) -> Pipeline:
@@ -341,10 +347,3 @@ def _version(pipeline: Pipeline, upload: Upload) -> PipelineVersion:
 
 def _with(version: PipelineVersion, specification: Specification) -> PipelineVersion:
     return msgspec.structs.replace(version, pipeline_spec=specification.to_wire())
-
-
-def _pipeline_exists(name: str) -> Exception:
-    return already_exists(
-        f"Failed to create a new pipeline. The name {name} already exists. "
-        "Please specify a new name"
-    )
