@@ -109,7 +109,7 @@ class RecurringRuns:
         """Starts the run that is due at this moment."""
         recurring = found(self._table.one(recurring_run_id), "Job", recurring_run_id)
         origin = self._table.origin(recurring_run_id)
-        new = _run_of(recurring, origin, self._table.fired(recurring_run_id) + 1)
+        new = _run_of(recurring, self._table.fired(recurring_run_id) + 1)
         version, specification = None, origin.specification
         if specification is None:
             version, specification = self._runs.latest(new.pipeline_id)
@@ -151,7 +151,7 @@ class RecurringRuns:
             reference = reference_to(version)
             return _recurring_run(new, namespace, reference, specification), origin
         reference = PipelineVersionReference(pipeline_id=version.pipeline_id)
-        return _recurring_run(new, namespace, reference, specification), Origin(texts=new.texts)
+        return _recurring_run(new, namespace, reference, specification), Origin()
 
     def _authorized(self, caller: Caller, recurring_run_id: str, verb: str) -> RecurringRun:
         with wrapped("Failed to authorize the request"):
@@ -197,7 +197,7 @@ def _recurring_run(
     )
 
 
-def _run_of(recurring: RecurringRun, origin: Origin, index: int) -> NewRun:
+def _run_of(recurring: RecurringRun, index: int) -> NewRun:
     """Its next run, as if someone asked for it."""
     reference = recurring.pipeline_version_reference or PipelineVersionReference()
     config = recurring.runtime_config or RuntimeConfig()
@@ -209,7 +209,6 @@ def _run_of(recurring: RecurringRun, origin: Origin, index: int) -> NewRun:
         pipeline_id=reference.pipeline_id,
         pipeline_version_id=reference.pipeline_version_id,
         parameters=config.parameters,
-        texts=origin.texts,
         pipeline_root=config.pipeline_root,
         service_account=recurring.service_account,
     )
