@@ -103,7 +103,7 @@ def processes(text):
 @pytest.fixture
 def nap():
     """Seconds to sleep by which this test's sleeper can be told from all others."""
-    return f"600.{os.getpid()}{id(object())}"
+    return f"60.{os.getpid()}{id(object())}"
 
 
 NO_ENGINE = [
@@ -231,6 +231,7 @@ FAILURES = [
         id="no image",
     ),
     pytest.param(["sh", "-c", "echo lost; exit 127"], {}, "", id="a program's own code"),
+    pytest.param(["sh", "-c", "echo Error: lost; exit 1"], {}, "", id="a program's own words"),
 ]
 
 

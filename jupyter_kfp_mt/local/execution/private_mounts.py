@@ -35,12 +35,11 @@ class Unmountable(Exception):
 def mount(folders: Folders) -> None:
     """Makes these folders and files for the calling process, which must have but one thread."""
     working_folder = os.getcwd()
-    targets = {os.path.realpath(path): files for path, files in folders.items()}
-    parents = sorted({_nearest(path) for path in targets} - targets.keys())
+    parents = sorted({_nearest(path) for path in folders} - folders.keys())
     own_users = _leave_shared_mounts()
     for parent in parents:
         _rebuild(parent)
-    for path, files in targets.items():
+    for path, files in folders.items():
         os.makedirs(path, exist_ok=True)
         _fill(path, files)
     for parent in parents:
