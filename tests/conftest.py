@@ -211,3 +211,22 @@ def failing(tmp_path_factory):
         fail()
 
     return compiled(tmp_path_factory.mktemp("failing"), pipeline)
+
+
+@pytest.fixture
+def kfp(tmp_path, request):
+    """An executor of the test's own; the parameter, if any, is how many runs execute at once."""
+    from executing import Kfp
+
+    kfp = Kfp(tmp_path, *getattr(request, "param", ()))
+    yield kfp
+    kfp.close()
+
+
+@pytest.fixture
+def lifeline(tmp_path):
+    from executing import Lifeline
+
+    lifeline = Lifeline(tmp_path)
+    yield lifeline
+    os.close(lifeline.descriptor)

@@ -1,199 +1,24 @@
 """The local KFP's executor: real worker processes that run really compiled pipelines."""
 
 import asyncio
-import json
 import os
-import select
 import signal
 import subprocess
 import sys
-import tempfile
-import threading
-import zipfile
-from functools import cache, partial
 from pathlib import Path
 from typing import List, Optional  # noqa: UP035
 
 import pytest
-import yaml
 from conftest import wait_until
-from kfp import compiler, dsl, kubernetes
+from executing import SECONDS, Kfp, component, make_wheel
+from kfp import dsl, kubernetes
 
 from jupyter_kfp_mt.local.execution import executor, task_process, worker
-from jupyter_kfp_mt.local.execution.executor import Executor, Job
-from jupyter_kfp_mt.models import FINISHED
-
-SECRETS = {"alice": {"warehouse": {"password": "alices-own"}}, "bob": {"warehouse": {}}}
-SECONDS = 40
-
-
-class Runs:
-    """A RunStore in memory, on whose changes another thread can wait."""
-
-    def __init__(self):
-        self.jobs, self.states, self.errors, self.histories = {}, {}, {}, {}
-        self.tasks_by_run = {}
-        self.finished = []
-        self.changed = threading.Condition()
-
-    def add(self, job, state="PENDING"):
-        self.jobs[job.run_id] = job
-        self.tasks_by_run[job.run_id] = {}
-        self.histories[job.run_id] = []
-        self.set_run_state(job.run_id, state)
-
-    def unfinished_runs(self):
-        return [(run_id, state) for run_id, state in self.states.items() if state not in FINISHED]
-
-    def job(self, run_id):
-        return self.jobs[run_id]
-
-    def set_run_state(self, run_id, state, error=""):
-        with self.changed:
-            self.errors[run_id] = error
-            self.histories[run_id].append(state)
-            self.states[run_id] = state
-            if state in FINISHED:
-                self.finished.append(run_id)
-            self.changed.notify_all()
-
-    def put_task(self, task):
-        with self.changed:
-            self.tasks_by_run[task.run_id][task.task_id] = task
-            self.changed.notify_all()
-
-    def tasks(self, run_id):
-        return list(self.tasks_by_run[run_id].values())
-
 
 one_at_once = pytest.mark.parametrize("kfp", [(1,)], indirect=True, ids=["one at once"])
 
 
-class Kfp:
-    """An executor on the event loop of a thread, its store, and what a test asks of both."""
-
-    def __init__(self, folder, limit=2):
-        self.folder, self.limit = folder, limit
-        self.runs = Runs()
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.executor = self.new_executor()
-
-    def new_executor(self):
-        return Executor(
-            store=self.runs,
-            folder=self.folder / "namespaces",
-            secrets=SECRETS.__getitem__,
-            token_file=lambda namespace, name: self.folder / "tokens" / namespace / name,
-            endpoint="http://127.0.0.1:8888",
-            limit=self.limit,
-        )
-
-    def close(self):
-        asyncio.run_coroutine_threadsafe(self.executor.close(), self.loop).result(SECONDS)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(SECONDS)
-        self.loop.close()
-
-    def call(self, function, *arguments):
-        """Calls it on the event loop, where the executor lives."""
-
-        async def call():
-            return function(*arguments)
-
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(SECONDS)
-
-    def add(self, pipeline, namespace="alice", run_id="", state="PENDING", **parameters):
-        job = Job(
-            run_id or f"run-{len(self.runs.jobs)}", namespace, "", *compiled(pipeline), parameters
-        )
-        self.call(self.runs.add, job, state)
-        return job.run_id
-
-    def start(self, pipeline, **keywords):
-        run_id = self.add(pipeline, **keywords)
-        self.call(self.executor.submit, run_id)
-        return run_id
-
-    def finish(self, pipeline, **keywords):
-        run_id = self.start(pipeline, **keywords)
-        self.wait(run_id)
-        return run_id
-
-    def until(self, condition):
-        with self.runs.changed:
-            assert self.runs.changed.wait_for(condition, SECONDS), "waited too long"
-
-    def wait(self, *run_ids):
-        self.until(lambda: all(self.runs.states[run_id] in FINISHED for run_id in run_ids))
-
-    def task(self, run_id, name):
-        (task,) = [task for task in self.runs.tasks(run_id) if task.display_name == name]
-        return task
-
-    def states(self, run_id):
-        return {task.display_name: task.state for task in self.runs.tasks(run_id)}
-
-    def log_file(self, run_id, name):
-        namespace = self.runs.jobs[run_id].namespace
-        return self.executor.log_file(namespace, run_id, self.task(run_id, name).task_id)
-
-    def said(self, run_id, name):
-        """What the task printed as JSON."""
-        lines = self.log_file(run_id, name).read_text().splitlines()
-        (line,) = [line for line in lines if line.startswith("said:")]
-        return json.loads(line.removeprefix("said:"))
-
-
-@pytest.fixture
-def kfp(tmp_path, request):
-    kfp = Kfp(tmp_path, *getattr(request, "param", ()))
-    yield kfp
-    kfp.close()
-
-
-class Lifeline:
-    """A pipe that a task's child holds open for as long as it lives."""
-
-    def __init__(self, folder):
-        self.path = str(folder / "lifeline")
-        os.mkfifo(self.path)
-        self.descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-
-    def holder(self):
-        """The process group of the child, once it holds the pipe."""
-        return int(self._read())
-
-    def released(self):
-        return self._read() == b""
-
-    def _read(self):
-        ready, _, _ = select.select([self.descriptor], [], [], SECONDS)
-        assert ready, "waited too long"
-        return os.read(self.descriptor, 100)
-
-
-@pytest.fixture
-def lifeline(tmp_path):
-    lifeline = Lifeline(tmp_path)
-    yield lifeline
-    os.close(lifeline.descriptor)
-
-
-@cache
-def compiled(pipeline):
-    """The pipeline's specification and its platform's, as the compiler writes them."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline, str(path))
-        documents = list(yaml.safe_load_all(path.read_text()))
-    return documents[0], documents[1] if len(documents) > 1 else {}
-
-
 # What the tasks do.
-
-component = partial(dsl.component, base_image="python:3.11")
 
 
 @component
@@ -533,17 +358,6 @@ def test_packages_are_installed_for_their_task_alone(kfp, tmp_path):
     assert not Path(shared).is_relative_to(kfp.folder)
     check = subprocess.run([sys.executable, "-c", "import only_here"], capture_output=True)
     assert check.returncode != 0
-
-
-def make_wheel(folder):
-    path = folder / "only_here-1.0-py3-none-any.whl"
-    info = "only_here-1.0.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("only_here.py", "")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: only-here\nVersion: 1.0\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return path
 
 
 def test_terminate_stops_every_process_of_the_run(kfp, lifeline):

@@ -9,7 +9,7 @@ from conftest import wait_until
 from tornado.httputil import HTTPHeaders
 
 from jupyter_kfp_mt.local.api_errors import ApiError
-from jupyter_kfp_mt.local.identity import AUDIENCE, BearerToken, Caller, Tokens, no_identity_header
+from jupyter_kfp_mt.local.identity import AUDIENCE, BearerToken, Caller, Tokens, TrustedHeader
 from jupyter_kfp_mt.local.profiles import Profile, Profiles
 
 PATH = "/apis/v2beta1/experiments"
@@ -92,7 +92,7 @@ def test_two_tokens_are_refused():
     headers = HTTPHeaders()
     headers.add("Authorization", "Bearer a")
     headers.add("Authorization", "Bearer b")
-    caller = Caller(headers, [no_identity_header, BearerToken(b"k" * 32, Profiles([]))])
+    caller = Caller(headers, [TrustedHeader(), BearerToken(b"k" * 32, Profiles([]))])
     with pytest.raises(ApiError) as refusal:
         caller.identity()
     assert "unexpected number of 'Authorization' headers. Expect 1 got 2" in refusal.value.message

@@ -47,6 +47,22 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--profiles", type=Path, metavar="FILE", help="the namespaces, as YAML")
     add("--while-used", action="store_true", help="stop when nobody holds DIR/in-use open")
     add("--max-runs", type=_count, metavar="N", help="runs at once (default: processors)")
+    add(
+        "--trust-userid-header",
+        nargs="?",
+        const="kubeflow-userid",
+        default="",
+        metavar="NAME",
+        help="believe this header about who is calling, as behind a proxy that sets it "
+        "(default: no header; without NAME: %(const)s)",
+    )
+    add("--userid-prefix", default="", metavar="TEXT", help="what precedes the name in it")
+    add(
+        "--time-zone",
+        default=os.environ.get("CRON_SCHEDULE_TIMEZONE", "UTC"),
+        metavar="NAME",
+        help="in which cron schedules are meant (default: CRON_SCHEDULE_TIMEZONE, or UTC)",
+    )
     add("--token-lifetime", type=float, default=3600.0, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 

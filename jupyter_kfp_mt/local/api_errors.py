@@ -90,5 +90,14 @@ def bad_request(text: str) -> ApiError:
     return ApiError(ABORTED, text, f"BadRequestError: {text}: {text}")
 
 
+def internal(text: str) -> ApiError:
+    """What went wrong on this side; unlike the API server, this one says to the caller what."""
+    return ApiError(INTERNAL, text, f"InternalServerError: {text}")
+
+
+def failed_precondition(text: str, reason: str) -> ApiError:
+    return ApiError(FAILED_PRECONDITION, text, f"FailedPreconditionError: {text}: {reason}")
+
+
 def unauthenticated(text: str, reason: str) -> ApiError:
     return ApiError(UNAUTHENTICATED, text, f"Unauthenticated: {text}: {reason}")

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import jwt
 from tornado.httputil import HTTPHeaders
@@ -50,8 +51,19 @@ def _aggregate(reasons: list[str]) -> str:
     return distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]"
 
 
-def no_identity_header(headers: HTTPHeaders) -> str:
-    """The identity header of a trusted proxy. None is trusted here, so it counts as missing."""
+class TrustedHeader:
+    """Believes the header in which a proxy in front names the caller; without a name, none."""
+
+    def __init__(self, name: str = "", prefix: str = ""):
+        self._name = name
+        self._prefix = prefix
+
+    def __call__(self, headers: HTTPHeaders) -> str:
+        value = _single(headers, self._name, prefix=self._prefix)
+        return value or _missing()
+
+
+def _missing() -> NoReturn:
     text = "Request header error: there is no user identity header."
     raise unauthenticated(text, text)
 
@@ -93,9 +105,9 @@ class BearerToken:
 
 
 def _single(headers: HTTPHeaders, name: str, *, prefix: str) -> str:
-    values = headers.get_list(name)
+    values = headers.get_list(name) if name else []
     if not values:
-        return no_identity_header(headers)
+        _missing()
     if len(values) > 1:
         raise bad_request(
             f"Request header error: unexpected number of '{name}' headers. "

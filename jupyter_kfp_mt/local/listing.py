@@ -20,6 +20,10 @@ LARGEST_PAGE_SIZE = 200
 # SQLite refuses longer patterns; nothing that is searched has a use for them.
 LONGEST_SUBSTRING = 10_000
 
+# What can be asked for beside the columns: runs sorted by a metric, pipelines with a tag.
+METRIC = re.compile(r"metric:(?P<name>[a-z][a-z0-9_-]{0,127})")
+TAG = re.compile(r"tags\.(?P<name>[^.]+)")
+
 OPERATIONS = {
     1: "EQUALS",
     2: "NOT_EQUALS",
@@ -40,6 +44,7 @@ class Noun(msgspec.Struct, frozen=True):
     name: str
     key: str
     columns: Mapping[str, str]
+    tagged: bool = False
 
     def column(self, field: str) -> str | None:
         return self.columns.get(field)
@@ -73,6 +78,7 @@ PIPELINES = Noun(
         "description": "description",
         "namespace": "namespace",
     },
+    tagged=True,
 )
 
 PIPELINE_VERSIONS = Noun(
@@ -88,6 +94,7 @@ PIPELINE_VERSIONS = Noun(
         "description": "description",
         "pipeline_spec": "pipeline_spec",
     },
+    tagged=True,
 )
 
 RUNS = Noun(
@@ -113,6 +120,20 @@ RUNS = Noun(
     },
 )
 
+RECURRING_RUNS = Noun(
+    "Job",
+    "recurring_run_id",
+    {
+        "id": "recurring_run_id",
+        "recurring_run_id": "recurring_run_id",
+        "name": "display_name",
+        "display_name": "display_name",
+        "created_at": "created_at",
+        "updated_at": "updated_at",
+        "description": "description",
+    },
+)
+
 
 class Predicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One condition of a filter: a field, an operation and a value."""
@@ -132,7 +153,7 @@ class Order(msgspec.Struct, frozen=True):
 class Position(msgspec.Struct, frozen=True):
     """Where a page starts: the sorted field and the key of its first item."""
 
-    value: Scalar
+    value: Scalar | float
     key: str
 
 
@@ -144,11 +165,6 @@ class ListOptions(msgspec.Struct, frozen=True):
     order: Order
     predicates: list[Predicate]
     start: Position | None = None
-
-    @property
-    def sort_column(self) -> str:
-        # Runs may be sorted by a metric. None has any yet, so their order is that of the key.
-        return self.noun.column(self.order.field) or self.noun.key
 
     def next_page_token(self, start: Position | None) -> str:
         if start is None:
@@ -232,8 +248,7 @@ def _order(noun: Noun, sort_by: str) -> Order:
 
 
 def _sortable(noun: Noun, field: str) -> bool:
-    metric = noun is RUNS and re.fullmatch(r"metric:[a-z][a-z0-9_-]{0,127}", field)
-    return bool(noun.column(field) or metric)
+    return bool(noun.column(field) or (noun is RUNS and METRIC.fullmatch(field)))
 
 
 def _predicates(noun: Noun, text: str) -> list[Predicate]:
@@ -318,10 +333,22 @@ def _check_kind(operation: str, field: str, value: object) -> None:
 
 
 def _check(noun: Noun, predicate: Predicate) -> None:
+    if noun.tagged and TAG.fullmatch(predicate.key):
+        return _check_tag(predicate)
     if not noun.column(predicate.key):
         raise invalid_input(f'no support for filtering on unrecognized field "{predicate.key}"')
     if predicate.operation == "IS_SUBSTRING" and len(str(predicate.value)) > LONGEST_SUBSTRING:
         raise invalid_input(f"cannot search for more than {LONGEST_SUBSTRING} characters")
+
+
+def _check_tag(predicate: Predicate) -> None:
+    if predicate.operation != "EQUALS":
+        raise invalid_input(
+            f"only EQUALS operation is supported for tag filtering, got {predicate.operation} "
+            f'for key "{predicate.key}"'
+        )
+    if not isinstance(predicate.value, str):
+        raise invalid_input(f'tag filter value must be a string for key "{predicate.key}"')
 
 
 def _token(noun: Noun, text: str) -> _Token:

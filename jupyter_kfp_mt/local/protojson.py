@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -10,8 +12,13 @@ import msgspec
 from .api_errors import invalid_input
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a request may hold. What is missing or null has its default."""
+class Message(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
+    """What a request may hold. What is missing or null has its default.
+
+    Where it is also an answer, what is empty or zero is left out.
+    """
 
 
 M = TypeVar("M", bound=Message)
@@ -35,7 +42,7 @@ def _named(value: Any, kind: Any) -> Any:
     message = _message_in(kind)
     if message is None or not isinstance(value, dict):
         return value
-    fields = {field.name: field.type for field in msgspec.structs.fields(message)}
+    fields = _fields(message)
     named: dict[str, Any] = {}
     for key, item in value.items():
         name = key if key in fields else re.sub(r"[A-Z]", lambda m: "_" + m[0].lower(), key)
@@ -44,6 +51,12 @@ def _named(value: Any, kind: Any) -> Any:
         if item is not None:
             named[name] = _named(item, fields.get(name, Any))
     return named
+
+
+@lru_cache(maxsize=None)
+def _fields(message: type[Message]) -> dict[str, Any]:
+    """The types of a message's fields, by their names."""
+    return {field.name: field.type for field in msgspec.structs.fields(message)}
 
 
 def _message_in(kind: Any) -> type[Message] | None:
@@ -63,3 +76,11 @@ def integer(value: int | float | str, bits: int) -> int:
     except (ValueError, OverflowError):
         pass
     raise invalid_input(f"invalid value for int{bits} type: {value}")
+
+
+def enum(name: str, values: Mapping[int, str], given: int | str) -> str:
+    """A value of an enumeration, which may be given by its name or by its number."""
+    value = values.get(given) if isinstance(given, int) else given
+    if value not in values.values():
+        raise invalid_input(f"invalid value for enum field {name}: {given!r}")
+    return str(value)

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from argparse import Namespace
+from datetime import datetime
 from types import TracebackType
 
 from tornado.httpserver import HTTPServer
@@ -21,11 +22,13 @@ from .api.app import application
 from .data_folder import DataFolder
 from .database import Database
 from .execution.executor import Executor
-from .identity import BearerToken, Tokens, no_identity_header
+from .identity import BearerToken, Tokens, TrustedHeader
 from .operations import Operations
 from .pipeline_files import MAX_FILE_LENGTH
 from .profiles import Profiles
+from .recurring_runs import RecurringRunController
 from .roles import Roles
+from .schedule import time_zone
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +43,22 @@ class Server:
         self._tokens = Tokens(folder.tokens, key, profiles, options.token_lifetime)
         self._database = Database(folder.database)
         self._executor = Executor(
-            self._database,
+            self._database.runs,
             folder.namespaces,
             profiles.secrets,
             self._tokens.file,
             self.endpoint,
             options.max_runs or os.cpu_count() or 1,
+            self._run_ended,
         )
-        operations = Operations(self._database, Roles(profiles.bindings()), self._executor)
+        self._controller = RecurringRunController(
+            self._database.recurring_runs, self._fire, time_zone(options.time_zone)
+        )
+        roles = Roles(profiles.bindings())
+        self._operations = Operations(self._database, roles, self._executor, self._controller)
+        identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)
         self._http = HTTPServer(
-            application(operations, [no_identity_header, BearerToken(key, profiles)]),
+            application(self._operations, [identity, BearerToken(key, profiles)]),
             # Twice what is accepted, so that a little too much gets an answer that says so.
             max_body_size=2 * MAX_FILE_LENGTH,
             max_buffer_size=2 * MAX_FILE_LENGTH + (1 << 20),
@@ -65,6 +74,7 @@ class Server:
         self._tokens.remove_strangers()
         self._renewal.start()
         self._executor.recover()
+        self._controller.start()
         self._http.add_sockets(self._sockets)
         return self
 
@@ -76,9 +86,17 @@ class Server:
     ) -> None:
         self._http.stop()
         self._renewal.stop()
+        self._controller.close()
         await self._http.close_all_connections()
         await self._executor.close()
         self._database.close()
+
+    def _run_ended(self, run_id: str) -> None:
+        if recurring_run_id := self._database.runs.recurring_run_id(run_id):
+            self._controller.finished(recurring_run_id)
+
+    def _fire(self, recurring_run_id: str, moment: datetime) -> None:
+        self._operations.recurring_runs.fire(recurring_run_id, moment)
 
 
 class Stop:

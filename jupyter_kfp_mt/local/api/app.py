@@ -11,7 +11,7 @@
 | a run's id that is taken: 500; that is no UUID: accepted | 409; 400 | it names a folder |
 | a run's service account: not checked | 400 if there is none of this name | clear sooner |
 | a run's pipeline: not checked whether the caller may read it | 403 | tenants |
-| a run's recurring run: returns a run of any namespace | 400, for it has none | tenants |
+| a run's recurring run: returns a run of any namespace | 400 unless it is of the same | tenants |
 | `pipelines/names/{name}` without a namespace: of any tenant | only shared pipelines | tenants |
 | an empty identity crashes the server | 401 | |
 | task logs under v1alpha1: open to anyone | needs `get` on runs | tenants |
@@ -19,6 +19,9 @@
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
 | messages of unreadable JSON are Go's | our own words | |
+| v1beta1: `parameters` of a pipeline are kept and not used | used, as texts | no silent default |
+| v1beta1: `parameters` beside `runtime_config`, a manifest beside a pipeline: one wins | 400 | |
+| v1beta1: an Argo Workflow runs, and `pipeline_runtime` is the workflow | 400; empty | none here |
 """
 
 from __future__ import annotations
@@ -30,14 +33,14 @@ from tornado import web
 
 from ..identity import Authenticator
 from ..operations import Operations
+from . import v1beta1, v2beta1
 from .handlers import UnknownPath, log_request
-from .v2beta1 import ROUTES
 
 
 def application(operations: Operations, authenticators: Sequence[Authenticator]) -> web.Application:
     shared = {"operations": operations, "authenticators": authenticators}
     return web.Application(
-        [(pattern, handler, shared) for pattern, handler in ROUTES],
+        [(pattern, handler, shared) for pattern, handler in [*v1beta1.ROUTES, *v2beta1.ROUTES]],
         default_handler_class=UnknownPath,
         default_handler_args=shared,
         log_function=log_request,

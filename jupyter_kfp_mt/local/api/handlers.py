@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 from tornado import httputil, web
 
+from ...models import Pipeline, PipelineVersion, RecurringRun
 from ..api_errors import (
     INTERNAL,
     INVALID_ARGUMENT,
@@ -18,19 +22,26 @@ from ..api_errors import (
     UNIMPLEMENTED,
     ApiError,
     invalid_input,
+    wrapped,
 )
+from ..cron import note
 from ..identity import Authenticator, Caller
 from ..listing import ListOptions, Noun, list_options
-from ..operations import Operations
-from ..pipeline_files import MAX_FILE_LENGTH
+from ..operations import Operations, Upload
+from ..pipeline_files import MAX_FILE_LENGTH, read_pipeline_file
 from ..protojson import Message, read
 
 log = logging.getLogger(__name__)
 
 # Clients refuse longer ones, and a message may repeat what was asked.
 LONGEST_HEADER = 8000
+# How much of a file is in memory at a time; a multiple of three, for base64.
+CHUNK = 3 << 16
+
+_FALSE = ("false", "False", "FALSE", "f", "F", "0")
 
 M = TypeVar("M", bound=Message)
+Act = Callable[[Operations], Callable[[Caller, str], None]]
 
 
 class Handler(web.RequestHandler):
@@ -53,6 +64,22 @@ class Handler(web.RequestHandler):
             return values[-1].decode()
         except UnicodeDecodeError:
             raise invalid_input(f"The parameter {name} is not UTF-8 text") from None
+
+    def flag(self, name: str) -> bool:
+        """A query parameter that is true or false; false if it is not given."""
+        text = self.parameter(name)
+        if text not in ("", "true", "True", "TRUE", "t", "T", "1", *_FALSE):
+            raise invalid_input(
+                f"type mismatch, parameter: {name}, {text!r} is neither true nor false"
+            )
+        return text not in ("", *_FALSE)
+
+    def warn_of_cron(self, recurring: RecurringRun) -> None:
+        """Say in a header if a schedule means something else than it looks like."""
+        schedule = recurring.trigger.cron_schedule if recurring.trigger else None
+        if schedule and (meaning := note(schedule.cron)):
+            log.warning("recurring run %s: %s", recurring.recurring_run_id, meaning)
+            self.set_header("Warning", f'299 - "{_printable(meaning)}"')
 
     def body(self, message: type[M]) -> M:
         return read(self.request.body, message)
@@ -97,11 +124,99 @@ class Handler(web.RequestHandler):
             log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
 
 
-class UploadHandler(Handler):
-    """The upload endpoints answer errors in a shape of their own."""
+class Action(Handler):
+    """Something that is done to one thing, and has no answer."""
+
+    act: Act
+    # How the message begins if it is refused.
+    failure: str
+
+    def post(self, id_: str) -> None:
+        with wrapped(self.failure):
+            self.act(self.operations)(self.caller, id_)
+        self.answer({})
+
+
+def action(act: Act, failure: str) -> type[Action]:
+    return type("Action", (Action,), {"act": staticmethod(act), "failure": failure})
+
+
+class FileHandler(Handler):
+    """What concerns files answers errors in a shape of its own."""
 
     def error_body(self, error: ApiError) -> dict[str, Any]:
         return error.to_upload_dict()
+
+
+class ArtifactHandler(FileHandler):
+    """The content of an artifact, encoded while it is read."""
+
+    async def get(self, run_id: str, node_id: str, name: str) -> None:
+        path = self.operations.runs.artifact(self.caller, run_id, node_id, unquote(name))
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-cache, private")
+        with path.open("rb") as file:
+            self.write('{"data":"')
+            while chunk := file.read(CHUNK):
+                self.write(base64.b64encode(chunk))
+                await self.flush()
+            self.write('"}')
+
+
+class TaskLogHandler(Handler):
+    """A task's output so far. The API server serves this to anyone who asks."""
+
+    async def get(self, run_id: str, task_id: str) -> None:
+        path = self.operations.runs.log_file(self.caller, run_id, task_id)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                self.write(chunk)
+                await self.flush()
+
+
+# Makes of a request what is said about its file, whose name is the second argument.
+UploadOf = Callable[["UploadHandler", str], Upload]
+
+
+class UploadHandler(FileHandler):
+    """A pipeline, or a version of one, from a file in a form."""
+
+    async def uploaded_pipeline(self, upload_of: UploadOf) -> tuple[Pipeline, PipelineVersion]:
+        file, namespace = self.uploaded_file(), self.parameter("namespace")
+        with wrapped("Failed to create a pipeline"):
+            self.operations.pipelines.authorize_upload(self.caller, namespace)
+        with wrapped("Failed to read a pipeline spec file"):
+            # YAML of some size takes seconds to read.
+            specification = await asyncio.to_thread(
+                read_pipeline_file, file["filename"], file["body"]
+            )
+        with wrapped("Failed to create a pipeline and a pipeline version"):
+            upload = upload_of(self, file["filename"])
+            return self.operations.pipelines.create_with_version(
+                namespace, upload, specification, version_tags=upload.tags
+            )
+
+    async def uploaded_version(self, upload_of: UploadOf) -> PipelineVersion:
+        with wrapped("Failed to create a pipeline version"):
+            file = self.uploaded_file()
+            pipeline = self.operations.pipelines.authorize_version_upload(
+                self.caller, self.parameter("pipelineid")
+            )
+            specification = await asyncio.to_thread(
+                read_pipeline_file, file["filename"], file["body"]
+            )
+            return self.operations.pipelines.create_version(
+                pipeline, upload_of(self, file["filename"]), specification
+            )
+
+    def tags(self) -> dict[str, str]:
+        """Those in the parameter of this name, which is a JSON object."""
+        try:
+            tags = msgspec.json.decode(self.parameter("tags") or "{}", type=dict[str, str] | None)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise invalid_input(f"failed to parse tags JSON: {error}") from None
+        return tags or {}
 
     def uploaded_file(self) -> httputil.HTTPFile:
         files = self.request.files.get("uploadfile")

@@ -5,59 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..api_errors import bad_request, invalid_input, wrapped
-from ..listing import EXPERIMENTS, PIPELINE_VERSIONS, PIPELINES, RUNS
-from ..operations import NewRun, Upload
-from ..pipeline_files import from_wire, read_pipeline_file
-from ..protojson import Message
-from .handlers import Handler, UploadHandler
-
-
-class ExperimentMessage(Message, frozen=True):
-    """An experiment as a request has it. What only the server decides is read and dropped."""
-
-    experiment_id: str = ""
-    display_name: str = ""
-    description: str = ""
-    created_at: Any = None
-    namespace: str = ""
-    storage_state: str | int = ""
-    last_run_created_at: Any = None
-
-
-class ReferenceMessage(Message, frozen=True):
-    pipeline_id: str = ""
-    pipeline_version_id: str = ""
-
-
-class RuntimeConfigMessage(Message, frozen=True):
-    parameters: dict[str, Any] = {}
-    pipeline_root: str = ""
-
-
-class RunMessage(Message, frozen=True):
-    """A run as a request has it. What only the server decides is read and dropped."""
-
-    experiment_id: str = ""
-    run_id: str = ""
-    display_name: str = ""
-    storage_state: str | int = ""
-    description: str = ""
-    pipeline_version_id: str = ""
-    pipeline_spec: dict[str, Any] | None = None
-    pipeline_version_reference: ReferenceMessage | None = None
-    runtime_config: RuntimeConfigMessage = RuntimeConfigMessage()
-    service_account: str = ""
-    created_at: Any = None
-    scheduled_at: Any = None
-    finished_at: Any = None
-    state: str | int = ""
-    error: Any = None
-    run_details: Any = None
-    recurring_run_id: str = ""
-    state_history: Any = None
-    plugins_input: Any = None
-    plugins_output: Any = None
+from ...models import Run as RunValue
+from ..api_errors import invalid_input, wrapped
+from ..listing import EXPERIMENTS, PIPELINE_VERSIONS, PIPELINES, RECURRING_RUNS, RUNS
+from ..operations import Listed, Upload
+from ..pipeline_urls import file_name, read_pipeline_url
+from ..records import PlacedRun
+from .handlers import ArtifactHandler, Handler, TaskLogHandler, UploadHandler, action
+from .v2beta1_messages import (
+    ExperimentMessage,
+    PipelineAndVersionMessage,
+    PipelineMessage,
+    PipelineVersionMessage,
+    RecurringRunMessage,
+    RunMessage,
+)
 
 
 class Healthz(Handler):
@@ -70,13 +32,15 @@ class Experiments(Handler):
         with wrapped("Failed to create list options"):
             options = self.list_options(EXPERIMENTS)
         with wrapped("List experiments failed"):
-            listed = self.operations.experiments(self.caller, self.parameter("namespace"), options)
+            listed = self.operations.experiments.list(
+                self.caller, self.parameter("namespace"), options
+            )
         self.answer_list("experiments", listed)
 
     def post(self) -> None:
         new = self.body(ExperimentMessage)
         with wrapped("Failed to create a experiment"):
-            experiment = self.operations.create_experiment(
+            experiment = self.operations.experiments.create(
                 self.caller,
                 display_name=new.display_name,
                 description=new.description,
@@ -88,7 +52,12 @@ class Experiments(Handler):
 class Experiment(Handler):
     def get(self, experiment_id: str) -> None:
         with wrapped("Failed to fetch experiment"):
-            self.answer(self.operations.experiment(self.caller, experiment_id))
+            self.answer(self.operations.experiments.get(self.caller, experiment_id))
+
+    def delete(self, experiment_id: str) -> None:
+        with wrapped("Failed to delete experiment"):
+            self.operations.experiments.delete(self.caller, experiment_id)
+        self.answer({})
 
 
 class Pipelines(Handler):
@@ -97,14 +66,54 @@ class Pipelines(Handler):
         with wrapped("Failed to list pipelines due invalid list options"):
             options = self.list_options(PIPELINES)
         with wrapped(f"Failed to list pipelines in namespace {namespace}. Check error stack"):
-            listed = self.operations.pipelines(self.caller, namespace, options)
+            listed = self.operations.pipelines.list(self.caller, namespace, options)
         self.answer_list("pipelines", listed)
+
+    def post(self) -> None:
+        new = self.body(PipelineMessage)
+        with wrapped("Failed to create a pipeline due to server error"):
+            pipeline = self.operations.pipelines.create(
+                self.caller, new.namespace, _upload_of(new, "")
+            )
+        self.answer(pipeline)
+
+
+class PipelineWithVersion(Handler):
+    async def post(self) -> None:
+        new = self.body(PipelineAndVersionMessage)
+        with wrapped("Failed to create a pipeline"):
+            url = _url(new.pipeline_version)
+            upload = _upload_of(new.pipeline, file_name(url))
+            operations = self.operations.pipelines
+            operations.authorize_upload(self.caller, new.pipeline.namespace, upload.name)
+            specification = await asyncio.to_thread(read_pipeline_url, url)
+            pipeline, _version = operations.create_with_version(
+                new.pipeline.namespace,
+                upload,
+                specification,
+                version_tags=new.pipeline_version.tags or {},
+            )
+        self.answer(pipeline)
 
 
 class Pipeline(Handler):
     def get(self, pipeline_id: str) -> None:
         with wrapped(f"Failed to get a pipeline {pipeline_id}. Check error stack"):
-            self.answer(self.operations.pipeline(self.caller, pipeline_id))
+            self.answer(self.operations.pipelines.get(self.caller, pipeline_id))
+
+    def patch(self, pipeline_id: str) -> None:
+        change = self.body(PipelineMessage)
+        self.answer(
+            self.operations.pipelines.update(
+                self.caller, pipeline_id, display_name=change.display_name, tags=change.tags
+            )
+        )
+
+    def delete(self, pipeline_id: str) -> None:
+        cascade = self.flag("cascade")
+        with wrapped(f"Failed to delete pipeline {pipeline_id}. Check error stack"):
+            self.operations.pipelines.delete(self.caller, pipeline_id, cascade=cascade)
+        self.answer({})
 
 
 class PipelineByName(Handler):
@@ -114,7 +123,7 @@ class PipelineByName(Handler):
             f"Failed to get a pipeline with name {name} and namespace {namespace}. "
             "Check error stack."
         ):
-            self.answer(self.operations.pipeline_named(self.caller, namespace, name))
+            self.answer(self.operations.pipelines.named(self.caller, namespace, name))
 
 
 class PipelineVersions(Handler):
@@ -122,47 +131,132 @@ class PipelineVersions(Handler):
         with wrapped("Failed to list pipeline versions due invalid list options"):
             options = self.list_options(PIPELINE_VERSIONS)
         with wrapped(f"Failed to list pipeline versions for pipeline {pipeline_id}"):
-            listed = self.operations.versions(self.caller, pipeline_id, options)
+            listed = self.operations.pipelines.versions(self.caller, pipeline_id, options)
         self.answer_list("pipeline_versions", listed)
+
+    async def post(self, pipeline_id: str) -> None:
+        new = self.body(PipelineVersionMessage)
+        with wrapped("Failed to create a pipeline version. Check error stack"):
+            url, upload = _url(new), _upload_of(new, "")
+            if not upload.name:
+                raise invalid_input("name is required")
+            operations = self.operations.pipelines
+            pipeline = operations.authorize_version_upload(self.caller, pipeline_id, upload.name)
+            specification = await asyncio.to_thread(read_pipeline_url, url)
+            self.answer(operations.create_version(pipeline, upload, specification))
 
 
 class PipelineVersion(Handler):
     def get(self, pipeline_id: str, version_id: str) -> None:
         with wrapped(f"Failed to get a pipeline version {version_id}"):
-            self.answer(self.operations.version(self.caller, version_id))
+            self.answer(self.operations.pipelines.version(self.caller, version_id))
+
+    def patch(self, pipeline_id: str, version_id: str) -> None:
+        change = self.body(PipelineVersionMessage)
+        self.answer(
+            self.operations.pipelines.update_version(
+                self.caller, version_id, display_name=change.display_name, tags=change.tags
+            )
+        )
+
+    def delete(self, pipeline_id: str, version_id: str) -> None:
+        with wrapped(
+            f"Failed to delete a pipeline version id {version_id} under pipeline id "
+            f"{pipeline_id}. Check error stack"
+        ):
+            self.operations.pipelines.delete_version(self.caller, pipeline_id, version_id)
+        self.answer({})
 
 
 class PipelineUpload(UploadHandler):
     async def post(self) -> None:
-        file, namespace = self.uploaded_file(), self.parameter("namespace")
-        with wrapped("Failed to create a pipeline"):
-            self.operations.authorize_upload(self.caller, namespace)
-        with wrapped("Failed to read a pipeline spec file"):
-            # YAML of some size takes seconds to read.
-            specification = await asyncio.to_thread(
-                read_pipeline_file, file["filename"], file["body"]
-            )
-        with wrapped("Failed to create a pipeline and a pipeline version"):
-            pipeline = self.operations.create_pipeline_with_version(
-                namespace, _upload(self, file["filename"]), specification
-            )
+        pipeline, _version = await self.uploaded_pipeline(_upload)
         self.answer(pipeline)
 
 
 class PipelineVersionUpload(UploadHandler):
     async def post(self) -> None:
-        with wrapped("Failed to create a pipeline version"):
-            file = self.uploaded_file()
-            pipeline = self.operations.authorize_version_upload(
-                self.caller, self.parameter("pipelineid")
+        self.answer(await self.uploaded_version(_upload))
+
+
+class Runs(Handler):
+    def get(self) -> None:
+        with wrapped("Failed to create list options"):
+            options = self.list_options(RUNS)
+        with wrapped("Failed to list runs"):
+            listed = self.operations.runs.list(
+                self.caller,
+                self.parameter("namespace"),
+                self.parameter("experiment_id"),
+                options,
             )
-            specification = await asyncio.to_thread(
-                read_pipeline_file, file["filename"], file["body"]
+        self.answer_list("runs", _without_places(listed))
+
+    def post(self) -> None:
+        new = self.body(RunMessage).new()
+        with wrapped("Failed to create a new run"):
+            self.answer(self.operations.runs.create(self.caller, new).run)
+
+
+class Run(Handler):
+    def get(self, run_id: str) -> None:
+        with wrapped("Failed to get a run"):
+            self.answer(self.operations.runs.get(self.caller, run_id).run)
+
+    def delete(self, run_id: str) -> None:
+        with wrapped("Failed to delete a run"):
+            self.operations.runs.delete(self.caller, run_id)
+        self.answer({})
+
+
+class TaskValues(Handler):
+    """What went into a task and came out of it. On a cluster the metadata store knows that."""
+
+    def get(self, run_id: str, task_id: str) -> None:
+        self.answer(self.operations.runs.task_values(self.caller, run_id, task_id))
+
+
+class RecurringRuns(Handler):
+    def get(self) -> None:
+        with wrapped("Failed to list recurring runs due to error parsing the listing options"):
+            options = self.list_options(RECURRING_RUNS)
+        with wrapped("Failed to list jobs"):
+            listed = self.operations.recurring_runs.list(
+                self.caller,
+                self.parameter("namespace"),
+                self.parameter("experiment_id"),
+                options,
             )
-            version = self.operations.create_version(
-                pipeline, _upload(self, file["filename"]), specification
-            )
-        self.answer(version)
+        self.answer_list("recurringRuns", listed)
+
+    def post(self) -> None:
+        message = self.body(RecurringRunMessage)
+        with wrapped("Failed to create a recurring run"):
+            recurring = self.operations.recurring_runs.create(self.caller, message.new())
+        self.warn_of_cron(recurring)
+        self.answer(recurring)
+
+
+class RecurringRun(Handler):
+    def get(self, recurring_run_id: str) -> None:
+        with wrapped("Failed to fetch a recurring run"):
+            self.answer(self.operations.recurring_runs.get(self.caller, recurring_run_id))
+
+    def delete(self, recurring_run_id: str) -> None:
+        with wrapped("Failed to delete a recurring run"):
+            self.operations.recurring_runs.delete(self.caller, recurring_run_id)
+        self.answer({})
+
+
+def _without_places(listed: Listed[PlacedRun]) -> Listed[RunValue]:
+    runs = [placed.run for placed in listed.items]
+    return Listed(runs, listed.total_size, listed.next_page_token)
+
+
+def _url(version: PipelineVersionMessage) -> str:
+    if not version.package_url or not version.package_url.pipeline_url:
+        raise invalid_input("Failed to create a pipeline version due to missing pipeline URL")
+    return version.package_url.pipeline_url
 
 
 def _upload(handler: UploadHandler, file_name: str) -> Upload:
@@ -172,98 +266,79 @@ def _upload(handler: UploadHandler, file_name: str) -> Upload:
         display_name=display_name,
         description=handler.parameter("description"),
         code_source_url=handler.parameter("code_source_url"),
+        tags=handler.tags(),
     )
 
 
-class Runs(Handler):
-    def get(self) -> None:
-        with wrapped("Failed to create list options"):
-            options = self.list_options(RUNS)
-        with wrapped("Failed to list runs"):
-            listed = self.operations.runs(
-                self.caller,
-                self.parameter("namespace"),
-                self.parameter("experiment_id"),
-                options,
-            )
-        self.answer_list("runs", listed)
-
-    def post(self) -> None:
-        new = self.body(RunMessage)
-        with wrapped("Failed to create a new run"):
-            self.answer(self.operations.create_run(self.caller, _new_run(new)))
-
-
-class Run(Handler):
-    def get(self, run_id: str) -> None:
-        with wrapped("Failed to get a run"):
-            self.answer(self.operations.run(self.caller, run_id))
-
-
-class RunTermination(Handler):
-    def post(self, run_id: str) -> None:
-        with wrapped("Failed to terminate a run"):
-            self.operations.terminate_run(self.caller, run_id)
-        self.answer({})
-
-
-def _new_run(message: RunMessage) -> NewRun:
-    if message.plugins_output is not None:
-        raise bad_request(
-            "plugins_output is server-owned and populated exclusively via plugin lifecycle hooks"
-        )
-    sources = (
-        message.pipeline_version_id,
-        message.pipeline_version_reference,
-        message.pipeline_spec,
-    )
-    if len([source for source in sources if source]) > 1:
-        raise invalid_input(
-            "A run has one source: pipeline_version_reference, pipeline_version_id or pipeline_spec"
-        )
-    reference = message.pipeline_version_reference or ReferenceMessage()
-    return NewRun(
+def _upload_of(message: PipelineMessage | PipelineVersionMessage, file_name: str) -> Upload:
+    return Upload(
+        name=message.name or message.display_name or file_name,
         display_name=message.display_name,
-        experiment_id=message.experiment_id,
         description=message.description,
-        run_id=message.run_id,
-        recurring_run_id=message.recurring_run_id,
-        pipeline_id=reference.pipeline_id,
-        pipeline_version_id=reference.pipeline_version_id or message.pipeline_version_id,
-        specification=from_wire(message.pipeline_spec) if message.pipeline_spec else None,
-        parameters=message.runtime_config.parameters,
-        pipeline_root=message.runtime_config.pipeline_root,
-        service_account=message.service_account,
+        code_source_url=getattr(message, "code_source_url", ""),
+        tags=message.tags or {},
     )
-
-
-class TaskLog(Handler):
-    """A task's output so far. The API server serves this under v1alpha1, to anyone who asks."""
-
-    async def get(self, run_id: str, task_id: str) -> None:
-        path = self.operations.log_file(self.caller, run_id, task_id)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 16):
-                self.write(chunk)
-                await self.flush()
 
 
 _ID = r"([^/:]+)"
+_API = "/apis/v2beta1"
 
-ROUTES = [
-    (r"/apis/v2beta1/healthz", Healthz),
-    (r"/apis/v2beta1/experiments", Experiments),
-    (rf"/apis/v2beta1/experiments/{_ID}", Experiment),
-    (r"/apis/v2beta1/pipelines", Pipelines),
-    (r"/apis/v2beta1/pipelines/upload", PipelineUpload),
-    (r"/apis/v2beta1/pipelines/upload_version", PipelineVersionUpload),
-    (r"/apis/v2beta1/pipelines/names/([^/]+)", PipelineByName),
-    (rf"/apis/v2beta1/pipelines/{_ID}", Pipeline),
-    (rf"/apis/v2beta1/pipelines/{_ID}/versions", PipelineVersions),
-    (rf"/apis/v2beta1/pipelines/{_ID}/versions/{_ID}", PipelineVersion),
-    (r"/apis/v2beta1/runs", Runs),
-    (rf"/apis/v2beta1/runs/{_ID}", Run),
-    (rf"/apis/v2beta1/runs/{_ID}:terminate", RunTermination),
-    (rf"/apis/v1alpha1/runs/{_ID}/nodes/{_ID}/log", TaskLog),
+ROUTES: list[Any] = [
+    (rf"{_API}/healthz", Healthz),
+    (rf"{_API}/experiments", Experiments),
+    (rf"{_API}/experiments/{_ID}", Experiment),
+    (
+        rf"{_API}/experiments/{_ID}:archive",
+        action(lambda operations: operations.experiments.archive, "Failed to archive experiment"),
+    ),
+    (
+        rf"{_API}/experiments/{_ID}:unarchive",
+        action(
+            lambda operations: operations.experiments.unarchive, "Failed to unarchive experiment"
+        ),
+    ),
+    (rf"{_API}/pipelines", Pipelines),
+    (rf"{_API}/pipelines/create", PipelineWithVersion),
+    (rf"{_API}/pipelines/upload", PipelineUpload),
+    (rf"{_API}/pipelines/upload_version", PipelineVersionUpload),
+    (rf"{_API}/pipelines/names/([^/]+)", PipelineByName),
+    (rf"{_API}/pipelines/{_ID}", Pipeline),
+    (rf"{_API}/pipelines/{_ID}/versions", PipelineVersions),
+    (rf"{_API}/pipelines/{_ID}/versions/{_ID}", PipelineVersion),
+    (rf"{_API}/runs", Runs),
+    (rf"{_API}/runs/{_ID}", Run),
+    (
+        rf"{_API}/runs/{_ID}:archive",
+        action(lambda operations: operations.runs.archive, "Failed to archive a run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}:unarchive",
+        action(lambda operations: operations.runs.unarchive, "Failed to unarchive a run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}:terminate",
+        action(lambda operations: operations.runs.terminate, "Failed to terminate a run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}:retry",
+        action(lambda operations: operations.runs.retry, "Failed to retry a run"),
+    ),
+    (rf"{_API}/runs/{_ID}/nodes/{_ID}/artifacts/{_ID}:read", ArtifactHandler),
+    (rf"{_API}/recurringruns", RecurringRuns),
+    (rf"{_API}/recurringruns/{_ID}", RecurringRun),
+    (
+        rf"{_API}/recurringruns/{_ID}:enable",
+        action(
+            lambda operations: operations.recurring_runs.enable, "Failed to enable a recurring run"
+        ),
+    ),
+    (
+        rf"{_API}/recurringruns/{_ID}:disable",
+        action(
+            lambda operations: operations.recurring_runs.disable,
+            "Failed to disable a recurring run",
+        ),
+    ),
+    (rf"/apis/v1alpha1/runs/{_ID}/nodes/{_ID}", TaskValues),
+    (rf"/apis/v1alpha1/runs/{_ID}/nodes/{_ID}/log", TaskLogHandler),
 ]

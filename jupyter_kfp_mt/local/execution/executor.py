@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from ...models import Task
+from ...models import Task, TaskValues
+from .fork_server import ForkServer
 from .job import Assignment, Job, Report, moved
 from .task_process import LOG_NAME
 from .worker import Worker
@@ -17,6 +19,7 @@ from .worker import Worker
 __all__ = ["Executor", "Job", "RunStore"]
 
 TERMINATED = "terminated"
+DELETED = "deleted"
 STOPPED = "the local KFP was stopped while this run was executing"
 LOST = "the local KFP ended without warning while this run was executing"
 
@@ -33,10 +36,15 @@ class RunStore(Protocol):
 
     def set_run_state(self, run_id: str, state: str, error: str = "") -> None: ...
 
-    def put_task(self, task: Task) -> None:
-        """Inserts it, or replaces the one with the same run and task id."""
+    def put_task(
+        self, task: Task, inputs: TaskValues | None = None, outputs: TaskValues | None = None
+    ) -> None:
+        """Inserts it, or replaces the one with the same run and task id. None: as it was."""
 
     def tasks(self, run_id: str) -> list[Task]: ...
+
+    def succeeded(self, run_id: str) -> dict[str, TaskValues]:
+        """The outputs of the tasks that have succeeded, by task id."""
 
 
 class Executor:
@@ -53,6 +61,7 @@ class Executor:
         token_file: Callable[[str, str], Path],
         endpoint: str,
         limit: int,
+        ended: Callable[[str], None] = lambda run_id: None,
     ) -> None:
         self._store = store
         self._folder = folder
@@ -60,10 +69,14 @@ class Executor:
         self._token_file = token_file
         self._endpoint = endpoint
         self._limit = limit
+        self._ended = ended
         # The waiting runs by namespace; the first namespace is the next in turn.
         self._waiting: dict[str, deque[str]] = {}
         self._workers: dict[str, Worker] = {}
         self._executions: set[asyncio.Task[None]] = set()
+        self._fork_server = ForkServer()
+        # The folders of runs that have been deleted, until they are removed.
+        self._forgotten: dict[str, Path] = {}
 
     def recover(self) -> None:
         """Takes up what the last server left: queues what was waiting, ends what was executing."""
@@ -79,6 +92,13 @@ class Executor:
         self._enqueue(run_id)
         self._start_waiting()
 
+    def retry(self, run_id: str) -> None:
+        """The same for a run that has been executed, and is PENDING again.
+
+        What has succeeded in it is not executed again.
+        """
+        self.submit(run_id)
+
     def terminate(self, run_id: str) -> None:
         """Stops every process of the run, or takes it out of the queue; it ends FAILED."""
         if worker := self._workers.get(run_id):
@@ -90,12 +110,31 @@ class Executor:
         """Where the task's output is. The ids are the database's own."""
         return self._run_folder(namespace, run_id) / "tasks" / task_id / LOG_NAME
 
+    def artifact_file(self, namespace: str, run_id: str, uri: str) -> Path | None:
+        """The file that a URI stands for, if it is one of the run's namespace."""
+        path = Path(uri.removeprefix("file://")).resolve()
+        inside = path.is_relative_to((self._folder / namespace).resolve())
+        return path if uri.startswith(("/", "file:///")) and inside else None
+
+    def forget(self, namespace: str, run_id: str) -> None:
+        """Stops the run, whose record is gone, and removes what it has written."""
+        self._dequeue(run_id)
+        self._forgotten[run_id] = self._run_folder(namespace, run_id)
+        if worker := self._workers.get(run_id):
+            worker.stop(DELETED)  # its execution removes the rest when it has ended
+        else:
+            self._keep(asyncio.to_thread(self._remove, run_id))
+
+    def _remove(self, run_id: str) -> None:
+        shutil.rmtree(self._forgotten.pop(run_id), ignore_errors=True)
+
     async def close(self) -> None:
         """Stops what is executing; what waits stays PENDING for the next start."""
         self._waiting.clear()
         for worker in self._workers.values():
             worker.stop(STOPPED)
         await asyncio.gather(*self._executions, return_exceptions=True)
+        await self._fork_server.close()
 
     def _enqueue(self, run_id: str) -> None:
         namespace = self._store.job(run_id).namespace
@@ -121,10 +160,14 @@ class Executor:
     def _start_waiting(self) -> None:
         while self._waiting and len(self._workers) < self._limit:
             run_id = self._next_in_turn()
-            self._workers[run_id] = Worker()
-            execution = asyncio.get_running_loop().create_task(self._execute(run_id))
-            self._executions.add(execution)
-            execution.add_done_callback(self._executions.discard)
+            self._workers[run_id] = Worker(self._fork_server)
+            self._keep(self._execute(run_id))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Sees to it that the work is finished before the executor is closed."""
+        execution = asyncio.get_running_loop().create_task(work)
+        self._executions.add(execution)
+        execution.add_done_callback(self._executions.discard)
 
     async def _execute(self, run_id: str) -> None:
         worker = self._workers[run_id]
@@ -133,6 +176,8 @@ class Executor:
         finally:
             del self._workers[run_id]
             self._start_waiting()
+            if run_id in self._forgotten:
+                await asyncio.to_thread(self._remove, run_id)
 
     async def _outcome(self, run_id: str, worker: Worker) -> Report:
         try:
@@ -142,7 +187,7 @@ class Executor:
             job = self._store.job(run_id)
             folder = self._run_folder(job.namespace, run_id)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return await worker.work(self._assignment(job), folder, self._store.put_task)
+            return await worker.work(self._assignment(job), folder, self._hear)
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
             logger.exception("run %s", run_id)
             return Report.failed(f"the run could not be executed: {type(error).__name__}: {error}")
@@ -156,7 +201,13 @@ class Executor:
                 "KF_PIPELINES_ENDPOINT": self._endpoint,
                 "KF_PIPELINES_SA_TOKEN_PATH": str(token_file),
             },
+            self._store.tasks(job.run_id),
+            self._store.succeeded(job.run_id),
         )
+
+    def _hear(self, report: Report) -> None:
+        assert report.task
+        self._store.put_task(report.task, report.inputs, report.outputs)
 
     def _finish(self, run_id: str, end: Report) -> None:
         for task in self._store.tasks(run_id):
@@ -165,6 +216,7 @@ class Executor:
             elif not task.finished:
                 self._store.put_task(moved(task, "SKIPPED"))
         self._store.set_run_state(run_id, end.state, end.error)
+        self._ended(run_id)
 
     def _run_folder(self, namespace: str, run_id: str) -> Path:
         if run_id in ("", ".", "..") or "/" in run_id or "\0" in run_id:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ...models import FINISHED, StateChange, Status, Task
+from ...models import FINISHED, StateChange, Status, Task, TaskValues
 
 # How the names of the folders for a run's temporary files begin.
 SCRATCH_PREFIX = "kfp-mt-"
@@ -31,7 +31,14 @@ class Assignment(msgspec.Struct, frozen=True):
 
     job: Job
     secrets: dict[str, dict[str, str]]
+    # What its tasks get besides their own.
     environment: dict[str, str]
+    # What an earlier attempt has left: its tasks, and by task id what those that succeeded gave.
+    tasks: list[Task] = []
+    succeeded: dict[str, TaskValues] = {}
+    # Where the process works, and its whole environment.
+    folder: str = ""
+    surroundings: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Assignment({self.job.run_id})"
@@ -41,6 +48,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task that has changed; or, without a task, the state in which the run has ended."""
 
     task: Task | None = None
+    # What is known by now of what went into the task and came out of it.
+    inputs: TaskValues | None = None
+    outputs: TaskValues | None = None
     state: str = ""
     error: str = ""
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 import warnings
@@ -22,10 +23,11 @@ from .progress import Progress
 STOPPED = "the run's process was told to stop"
 
 
-def main() -> None:
-    """Reads the assignment from stdin, reports on the descriptor that is the argument."""
+def main(reports: int) -> None:
+    """Reads the assignment from stdin, and reports on the descriptor."""
     assignment = _assignment()
-    progress = Progress(assignment.job.run_id, _sender(int(sys.argv[1])))
+    _settle(assignment)
+    progress = Progress(assignment.job.run_id, _sender(reports), assignment.tasks)
     signal.signal(signal.SIGTERM, progress.stop)
     exiting = threading.Lock()
     threading.Thread(target=_end_with_the_server, args=[exiting], daemon=True).start()
@@ -41,6 +43,18 @@ def main() -> None:
 def _assignment() -> Assignment:
     with os.fdopen(os.dup(0), "rb") as stdin:
         return msgspec.json.decode(stdin.readline(), type=Assignment)
+
+
+def _settle(assignment: Assignment) -> None:
+    """Makes this process that of the run, whatever it was forked from."""
+    os.environ.clear()
+    os.environ.update(assignment.surroundings)
+    tempfile.tempdir = None
+    os.chdir(assignment.folder)
+    log = os.open("run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _end_with_the_server(exiting: threading.Lock) -> None:
@@ -105,4 +119,4 @@ def _kfp_version() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

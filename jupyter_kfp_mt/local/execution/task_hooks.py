@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,22 +16,30 @@ from kfp import local
 from kfp.compiler import pipeline_spec_builder
 from kfp.dsl.component_factory import CONTAINERIZED_PYTHON_COMPONENT_COMMAND, EXECUTOR_MODULE
 from kfp.local import (
+    cache,
+    config,
     executor_input_utils,
     executor_output_utils,
     graph_utils,
     logging_utils,
-    pipeline_orchestrator,
+    placeholder_utils,
     subprocess_task_handler,
+    utils,
 )
-from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
+from kfp.local.orchestrator import task_executor
 from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 from kfp.local.status import Status
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ...errors import KfpError
+from ...models import TaskValues
+from . import values
+from .graph import Graph, Outputs
 from .job import Assignment
 from .progress import Progress, TaskPath
+from .reuse import Reuse, TaskCache
 from .task_process import LOG_NAME, run_command
+from .task_server import TaskServer
 
 # The groups that the compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on. Their names say
 # nothing to the person who wrote that.
@@ -53,8 +64,19 @@ class TaskRefused(KfpError):
     """A task that cannot run as it asks to; the message says why."""
 
 
-class Stopping(BaseException):
-    """The run is being stopped, and no `except Exception` of kfp's may hold that up."""
+class _Attempt(threading.local):
+    """What this thread's task is; kfp's functions, which we are called by, do not tell."""
+
+    path: TaskPath
+    folder: Path
+    component: Any
+    # Where its parameters come from.
+    sources: Any
+    secrets: dict[str, str]
+    # As kfp makes it: the message, and the same as a dictionary.
+    executor_input: Any
+    inputs: dict[str, Any]
+    failure: str
 
 
 class PipelineRun:
@@ -64,15 +86,23 @@ class PipelineRun:
         self._assignment = assignment
         self._folder = folder
         self._progress = progress
+        self._task_server = TaskServer()
         self._spec = json_format.ParseDict(
             assignment.job.pipeline_spec, pipeline_spec_pb2.PipelineSpec()
         )
+        self._executors = {
+            label: utils.struct_to_executor_spec(executor)
+            for label, executor in self._spec.deployment_spec["executors"].items()
+        }
         platforms = assignment.job.platform_spec.get("platforms", {})
         deployment = platforms.get("kubernetes", {}).get("deploymentSpec", {})
         self._kubernetes: dict[str, dict[str, Any]] = deployment.get("executors", {})
-        # By the tasks' folders: the secrets in their environment, and why they failed.
-        self._secrets: dict[str, dict[str, str]] = {}
-        self._failures: dict[str, str] = {}
+        self._name = executor_input_utils.get_local_pipeline_resource_name(
+            self._spec.pipeline_info.name
+        )
+        namespace = folder.parent.parent
+        self._reuse = Reuse(namespace / "cache", namespace / "runs", assignment.job.run_id)
+        self._attempt = _Attempt()
         self._hook()
 
     def run(self) -> None:
@@ -80,15 +110,15 @@ class PipelineRun:
         self._refuse_what_cannot_run()
         for path, _ in self._leaves(self._spec.root.dag, into_loops=False):
             self._progress.plan(path, display_name(path))
+        workspace = self._folder / "workspace"
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(self._folder / "tasks"),
-            workspace_root=str(self._folder / "workspace"),
+            workspace_root=str(workspace),
         )
-        with contextlib.suppress(Stopping):
-            pipeline_orchestrator.run_local_pipeline(
-                self._spec, dict(self._assignment.job.parameters)
-            )
+        graph = Graph(self._spec, self._run_task, os.cpu_count() or 1, self._progress.give_up)
+        if graph.walk(dict(self._assignment.job.parameters)):
+            shutil.rmtree(workspace, ignore_errors=True)  # else it is there for another attempt
 
     def _leaves(
         self, dag: Any, into_loops: bool, scope: TaskPath = ()
@@ -111,80 +141,137 @@ class PipelineRun:
                 raise TaskRefused(f"Task '{display_name(path)}' cannot run here: {reason}")
 
     def _hook(self) -> None:
-        _replace(task_executor, "execute_single_task", self._reported)
-        _replace(enhanced_dag_orchestrator, "execute_task", _with_group_in_path)
         _replace(subprocess_task_handler.SubprocessTaskHandler, "run", self._in_own_process)
-        _replace(
-            enhanced_dag_orchestrator.ConditionEvaluator, "_resolve_pipeline_channel", _quotable
-        )
+        _replace(cache, "get_local_cache", lambda _: self._cache)
         _replace(pipeline_spec_builder, "to_protobuf_value", _with_null)
         _replace(executor_output_utils, "pb2_value_to_python", _with_none_for_unset)
         _replace(executor_input_utils, "construct_executor_input", _without_absent)
-        # It changes `print` while a task runs. Loops do that in two threads at once, and what they
-        # leave behind grows until the stack is full.
+        # They change `print` and the handlers of the log while a task runs; tasks run at once.
         _replace(logging_utils, "indented_print", lambda _: contextlib.nullcontext)
+        _replace(logging_utils, "local_logger_context", lambda _: contextlib.nullcontext)
         _replace(logging_utils, "color_text", lambda _: lambda text, color: text)
 
-    def _reported(self, execute: Replacement) -> Replacement:
+    def _run_task(self, path: TaskPath, spec: Any, store: Any) -> Outputs | None:
         """A task that is no group: reported from start to end, in a folder of its own."""
-
-        def execute_single_task(**call: Any) -> tuple[dict[str, Any], Any]:
-            if self._progress.stopping:
-                raise Stopping
-            pipeline, *scope = call["pipeline_resource_name"].split("/")
-            path = (*scope, call["task_name"])
-            folder = self._start(path)
-            call["pipeline_resource_name"] = pipeline
-            call["unique_pipeline_id"] = self._assignment.job.run_id
-            call["pipeline_root"] = str(folder)
-            outputs, failure = self._outcome(execute, call)
-            self._progress.finish(path, failure)
-            return outputs, Status.FAILURE if failure else Status.SUCCESS
-
-        return execute_single_task
-
-    def _start(self, path: TaskPath) -> Path:
+        if self._progress.stopping:
+            return None
         task = self._progress.plan(path, display_name(path))
-        folder = self._folder / "tasks" / task.task_id
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / LOG_NAME).touch()
-        self._progress.start(path)
-        return folder
+        component = self._spec.components[spec.component_ref.name]
+        if (earlier := self._assignment.succeeded.get(task.task_id)) is not None:
+            if (outputs := values.restored(earlier, component)) is not None:
+                return outputs
+        attempt = self._attempt
+        attempt.path, attempt.component, attempt.sources = path, component, spec.inputs.parameters
+        attempt.folder = self._folder / "tasks" / task.task_id
+        attempt.executor_input, attempt.inputs, attempt.failure = None, {}, ""
+        self._start(attempt)
+        outputs = self._outputs(attempt, spec, store)
+        if outputs is None:
+            self._progress.finish(path, self._left_behind(attempt), attempt.failure)
+        else:
+            self._progress.finish(path, values.put_out(outputs))
+        return outputs
 
-    def _outcome(self, execute: Replacement, call: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        """The task's outputs, and why it failed."""
-        folder = call["pipeline_root"]
+    def _start(self, attempt: _Attempt) -> None:
+        attempt.folder.mkdir(parents=True, exist_ok=True)
+        with (attempt.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+            if log.tell():
+                log.write("\n[The run was started again, and so is this task.]\n")
+        self._progress.start(attempt.path)
+
+    def _outputs(self, attempt: _Attempt, spec: Any, store: Any) -> Outputs | None:
+        """None if it failed, for the reason that the attempt has then."""
         try:
-            self._secrets[folder] = self._secrets_of(call)
-            outputs, status = execute(**call)
-            return outputs, "" if status == Status.SUCCESS else self._failures[folder]
+            self._note_inputs(attempt, spec, store)
+            attempt.secrets = self._secrets_of(spec, store)
+            outputs, status = task_executor.execute_single_task(
+                task_name=attempt.path[-1],
+                task_spec=spec,
+                pipeline_resource_name=self._name,
+                components=self._spec.components,
+                executors=self._executors,
+                io_store=store,
+                pipeline_root=str(attempt.folder),
+                runner=config.LocalExecutionConfig.instance.runner,
+                unique_pipeline_id=self._assignment.job.run_id,
+                fail_stack=[],
+            )
+            return outputs if status == Status.SUCCESS else None
         except Exception as error:  # kfp's have no common base; the exit handler still has to run.
-            reason = str(error) or type(error).__name__
-            with (Path(folder) / LOG_NAME).open("a", encoding="utf-8") as log:
-                log.write(f"{reason}\n")
-            return {}, reason
+            attempt.failure = str(error) or type(error).__name__
+            with (attempt.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+                log.write(f"{attempt.failure}\n")
+            return None
+
+    def _left_behind(self, attempt: _Attempt) -> TaskValues:
+        """What a failed task has written so far."""
+        if attempt.executor_input is None:
+            return TaskValues()
+        try:
+            written = executor_output_utils.get_outputs_for_task(
+                attempt.executor_input, attempt.component
+            )
+        except Exception:  # It has failed, and this may be why.
+            written = {}
+        parameters = attempt.component.output_definitions.parameters
+        return values.left_behind(
+            attempt.inputs, {name: written[name] for name in written if name in parameters}
+        )
+
+    def _note_inputs(self, attempt: _Attempt, spec: Any, store: Any) -> None:
+        """What kfp will give to the task."""
+        name = executor_input_utils.get_local_task_resource_name(spec.component_ref.name)
+        attempt.executor_input = executor_input_utils.construct_executor_input(
+            component_spec=attempt.component,
+            arguments=OrchestratorUtils.make_task_arguments(spec.inputs, store),
+            task_root=executor_input_utils.construct_local_task_root(
+                str(attempt.folder), self._name, name
+            ),
+            block_input_artifact=False,
+        )
+        attempt.inputs = placeholder_utils.resolve_self_references_in_executor_input(
+            executor_input_utils.executor_input_to_dict(attempt.executor_input, attempt.component),
+            pipeline_resource_name=self._name,
+            task_resource_name=name,
+            pipeline_root=str(attempt.folder),
+            pipeline_job_id=self._assignment.job.run_id,
+            pipeline_task_id=placeholder_utils.make_random_id(),
+        )
+        inputs = values.given(attempt.inputs, attempt.component)
+        self._progress.note_inputs(attempt.path, inputs)
+
+    def _cache(self) -> TaskCache | None:
+        """kfp's cache, for the task of this thread."""
+        attempt = self._attempt
+        if any(source.HasField("task_final_status") for source in attempt.sources.values()):
+            return None  # The end that it is told of was another one.
+        platform = self._kubernetes.get(attempt.component.executor_label, {})
+        return TaskCache(self._reuse, attempt.folder, attempt.folder / LOG_NAME, platform)
 
     def _in_own_process(self, _run: Replacement) -> Replacement:
-        """One attempt at a task's command. The handler knows its task by its folder."""
+        """One attempt at a task's command."""
 
         def run(handler: Any) -> Any:
+            attempt = self._attempt
             if self._progress.stopping:
-                raise Stopping
-            folder = handler.pipeline_root
-            environment = {
-                **self._assignment.environment,
-                **handler.env_vars,
-                **self._secrets[folder],
-            }
-            failure = run_command(handler.full_command, environment, Path(folder))
-            self._failures[folder] = failure
-            return Status.FAILURE if failure else Status.SUCCESS
+                attempt.failure = attempt.failure or "stopped"
+                return Status.FAILURE
+            self._progress.note_inputs(
+                attempt.path, values.given(attempt.inputs, attempt.component)
+            )
+            attempt.failure = run_command(
+                handler.full_command,
+                {**self._assignment.environment, **handler.env_vars, **attempt.secrets},
+                attempt.folder,
+                self._task_server,
+            )
+            return Status.FAILURE if attempt.failure else Status.SUCCESS
 
         return run
 
-    def _secrets_of(self, call: dict[str, Any]) -> dict[str, str]:
+    def _secrets_of(self, spec: Any, store: Any) -> dict[str, str]:
         """The secrets that the task asks for, as environment variables."""
-        component = call["components"][call["task_spec"].component_ref.name]
+        component = self._spec.components[spec.component_ref.name]
         wanted = self._kubernetes.get(component.executor_label, {})
         for field, what in _ONLY_IN_A_POD.items():
             if wanted.get(field):
@@ -192,7 +279,7 @@ class PipelineRun:
         return {
             variable: value
             for entry in wanted.get("secretAsEnv", [])
-            for variable, value in self._secret_variables(entry, call["io_store"])
+            for variable, value in self._secret_variables(entry, store)
         }
 
     def _secret_variables(self, entry: dict[str, Any], inputs: Any) -> Iterator[tuple[str, str]]:
@@ -252,36 +339,6 @@ def _replace(owner: Any, name: str, replacement: Callable[[Any], Any]) -> None:
     if not hasattr(owner, name):
         raise ImportError(f"{owner.__name__} has no {name}")
     setattr(owner, name, replacement(getattr(owner, name)))
-
-
-def _with_group_in_path(execute: Replacement) -> Replacement:
-    """A group's name goes into the resource name of its tasks; kfp does so only for loops."""
-
-    def execute_task(**call: Any) -> Any:
-        name = call["task_name"]
-        component = call["components"][call["task_spec"].component_ref.name]
-        if component.WhichOneof("implementation") == "dag" and "-iteration-" not in name:
-            call["pipeline_resource_name"] += f"/{name}"
-        return execute(**call)
-
-    return execute_task
-
-
-class _Quotable(str):
-    """A text that keeps its quotes to itself where it is put between quotes."""
-
-    def __format__(self, _: str) -> str:
-        return self.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-
-
-def _quotable(resolve: Replacement) -> Replacement:
-    """The value of an input in a condition, which kfp writes into an expression as it is."""
-
-    def _resolve_pipeline_channel(*call: Any) -> Any:
-        value = resolve(*call)
-        return _Quotable(value) if isinstance(value, str) else value
-
-    return _resolve_pipeline_channel
 
 
 def _with_null(write: Replacement) -> Replacement:

@@ -14,12 +14,17 @@ import sys
 import tempfile
 import threading
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
 
 from packaging.requirements import InvalidRequirement, Requirement
+
+from .task_server import TaskServer, forkable, site_packages
 
 LOG_NAME = "task.log"
 # The beginning of the output is kept up to here, and then only its end.
@@ -37,54 +42,69 @@ _KFPS_OWN_LINES = re.compile(r"^\[KFP Executor .*\n(?:\{\n(?s:.*?)^\}\n)?", re.M
 _INSTALL = re.compile(r"pip install (.*?)&&", re.DOTALL)
 
 
-def run_command(command: list[str], environment: dict[str, str], folder: Path) -> str:
-    """Runs a task's command in its folder. Returns why it failed, or nothing."""
-    private = folder / "venv"
-    bin_folder = _make_venv(private)
+def run_command(
+    command: list[str], environment: dict[str, str], folder: Path, server: TaskServer | None = None
+) -> str:
+    """Runs a task's command in its folder. Returns why it failed, or nothing.
+
+    With a server it is forked where that comes to the same. The environment is what the task gets
+    besides what every task has.
+    """
+    command = without_needless_install(command)
+    component = forkable(command, environment) if server else None
+    prefix = folder / "venv"
+    _make_venv(prefix)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        failure = _run(
-            without_needless_install(command),
-            {**_own_environment(bin_folder), "TMPDIR": scratch, **environment},
-            folder,
-        )
-    shutil.rmtree(private, ignore_errors=True)
-    return failure
-
-
-def _run(command: list[str], environment: dict[str, str], folder: Path) -> str:
-    with TaskLog(folder / LOG_NAME) as log:
-        try:
-            process = _start(command, environment, folder)
-        except OSError as error:
-            if error.errno == errno.E2BIG:
-                return "its parameters are too long for a command line; pass them as an artifact"
-            raise
-        assert process.stdout
-        copying = threading.Thread(target=log.copy, args=(process.stdout,), daemon=True)
-        copying.start()
-        exit_code = process.wait()
-        copying.join(DRAIN_SECONDS)
+        own = {**_own_environment(prefix / "bin"), "PWD": str(folder), "TMPDIR": scratch}
+        environment = {**own, **environment}
+        with _logging_to(folder / LOG_NAME) as output:
+            if server and component:
+                exit_code = server.run(component, environment, folder, prefix, output)
+            else:
+                exit_code = _run(command, environment, folder, output)
+    shutil.rmtree(prefix, ignore_errors=True)
     return _failure(exit_code, folder / LOG_NAME)
 
 
-def _start(
-    command: list[str], environment: dict[str, str], folder: Path
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        bufsize=0,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=folder,
-        env=environment,
-    )
+@contextmanager
+def _logging_to(path: Path) -> Iterator[int]:
+    """Where to write what shall be in this log, as it comes."""
+    receiver, output = os.pipe()
+    with TaskLog(path) as log:
+        pipe = open(receiver, "rb", buffering=0)
+        copying = threading.Thread(target=log.copy, args=(pipe,), daemon=True)
+        copying.start()
+        try:
+            yield output
+        finally:
+            os.close(output)
+            copying.join(DRAIN_SECONDS)
 
 
-def _failure(exit_code: int, log: Path) -> str:
-    if exit_code == 0:
+def _run(command: list[str], environment: dict[str, str], folder: Path, output: int) -> int | str:
+    """The exit code, or why the command could not be run."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment,
+        )
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            return "its parameters are too long for a command line; pass them as an artifact"
+        raise
+    return process.wait()
+
+
+def _failure(end: int | str, log: Path) -> str:
+    if isinstance(end, str):
+        return end
+    if end == 0:
         return ""
-    return ended(exit_code) if _signal_name(exit_code) else last_line(log) or ended(exit_code)
+    return ended(end) if _signal_name(end) else last_line(log) or ended(end)
 
 
 def ended(exit_code: int) -> str:
@@ -156,17 +176,20 @@ class TaskLog:
             self._file.write(note.encode())
 
 
-def _make_venv(folder: Path) -> Path:
+class _BareEnvironment(venv.EnvBuilder):
+    """Without the scripts that activate it in a shell, which cost more than all the rest."""
+
+    def setup_scripts(self, context: SimpleNamespace) -> None:
+        pass
+
+
+def _make_venv(prefix: Path) -> None:
     """An environment that sees the worker's packages and keeps what is installed to itself."""
-    builder = venv.EnvBuilder(symlinks=True, with_pip=False, clear=True)
-    builder.create(folder)
-    bin_folder = folder / "bin"
-    (packages,) = folder.glob("lib/python*/site-packages")
+    _BareEnvironment(symlinks=True, with_pip=False, clear=True).create(prefix)
     lines = [f"import site; site.addsitedir({path!r})\n" for path in sys.path if path]
-    (packages / "worker.pth").write_text("".join(lines))
+    (site_packages(prefix) / "worker.pth").write_text("".join(lines))
     if find_spec("pip"):
-        _make_pip(bin_folder / "pip")
-    return bin_folder
+        _make_pip(prefix / "bin" / "pip")
 
 
 def _make_pip(path: Path) -> None:

@@ -5,32 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import site
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 import msgspec
 
-from ...models import Task
+from .fork_server import ForkServer, Lost, Process
 from .job import SCRATCH_PREFIX, Assignment, Report
+from .pipes import reader
+from .surroundings import inherited
 from .task_process import ended, last_line
 
 # How long a run's processes may take to end by themselves when they are asked to.
 GRACE_SECONDS = 5.0
-# One report is one line; its texts are cut far below this.
-MAX_REPORT_BYTES = 2**22
-
-# What a run inherits from the server's environment. Nothing else does, so that no secret of the
-# person who started the server reaches a tenant's code.
-INHERITED = frozenset(
-    "PATH LANG LANGUAGE TZ LD_LIBRARY_PATH USER LOGNAME"
-    " HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"
-    " SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE".split()
-)
-INHERITED_PREFIXES = ("LC_", "PIP_")
 
 
 class Worker:
@@ -39,40 +29,49 @@ class Worker:
     The process leads a group of its own, to which everything that the run starts belongs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fork_server: ForkServer) -> None:
         # Why it was stopped, if it was.
         self.stopped = ""
-        self._process: asyncio.subprocess.Process | None = None
+        self._fork_server = fork_server
+        self._process: Process | None = None
         self._end: Report | None = None
 
     async def work(
-        self, assignment: Assignment, folder: Path, put_task: Callable[[Task], None]
+        self, assignment: Assignment, folder: Path, hear: Callable[[Report], None]
     ) -> Report:
         """Sees the run through in this folder, and tells how it ended."""
         with TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as scratch:
-            environment = _environment(home=folder.parent.parent, scratch=scratch)
-            exit_code = await self._supervise(assignment, folder, environment, put_task)
-        return self._end or Report.failed(self.stopped or _death(exit_code, folder / "run.log"))
+            assignment = msgspec.structs.replace(
+                assignment,
+                folder=str(folder),
+                surroundings=inherited(home=folder.parent.parent, scratch=scratch),
+            )
+            why = await self._supervise(assignment, hear)
+        return self._end or Report.failed(self.stopped or why)
 
-    async def _supervise(
-        self,
-        assignment: Assignment,
-        folder: Path,
-        environment: dict[str, str],
-        put_task: Callable[[Task], None],
-    ) -> int:
-        reports, pipe = await self._start(folder, environment)
-        try:
-            await self._tell(assignment)
-            async for line in reports:
-                self._hear(msgspec.json.decode(line, type=Report), put_task)
-        except BaseException:
-            self._signal(signal.SIGKILL)
-            raise
-        finally:
-            exit_code = await self._leave_nothing()
-            pipe.close()
-        return exit_code
+    async def _supervise(self, assignment: Assignment, hear: Callable[[Report], None]) -> str:
+        """Why there is no report of the end, if there is none."""
+        given, assigning = os.pipe()
+        # What follows the assignment is silence, until our end closes with us.
+        with os.fdopen(assigning, "wb", buffering=0) as lifeline:
+            try:
+                reports, pipe = await self._start(given, assignment)
+            except Lost as lost:
+                return str(lost)
+            finally:
+                os.close(given)
+            watching = asyncio.create_task(self._watch(Path(assignment.folder) / "run.log"))
+            try:
+                await asyncio.to_thread(_assign, assignment, lifeline)
+                async for line in reports:
+                    self._hear(msgspec.json.decode(line, type=Report), hear)
+            except BaseException:
+                self._signal(signal.SIGKILL)
+                raise
+            finally:
+                why = await watching
+                pipe.close()
+        return why
 
     def stop(self, reason: str) -> None:
         """Asks every process of the run to end, and makes them after a while."""
@@ -83,53 +82,37 @@ class Worker:
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self._signal, signal.SIGKILL)
 
     async def _start(
-        self, folder: Path, environment: dict[str, str]
+        self, given: int, assignment: Assignment
     ) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
         receiver, sender = os.pipe()
-        reader, pipe = await _reader(receiver)
+        reports, pipe = await reader(receiver)
         try:
-            with open(folder / "run.log", "ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    *(
-                        sys.executable,
-                        "-m",
-                        "jupyter_kfp_mt.local.execution.run_process",
-                        str(sender),
-                    ),
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    cwd=folder,
-                    env=environment,
-                    pass_fds=[sender],
-                    start_new_session=True,
-                )
+            self._process = await self._fork_server.start(given, sender, assignment.surroundings)
+        except BaseException:
+            pipe.close()
+            raise
         finally:
             os.close(sender)
         if self.stopped:
             self._signal(signal.SIGTERM)
-        return reader, pipe
+        return reports, pipe
 
-    async def _tell(self, assignment: Assignment) -> None:
-        """The assignment is one line. What follows is silence, until our end closes with us."""
-        assert self._process and self._process.stdin
-        self._process.stdin.write(msgspec.json.encode(assignment) + b"\n")
-        with suppress(ConnectionError):  # If it died at once, its exit code tells.
-            await self._process.stdin.drain()
-
-    def _hear(self, report: Report, put_task: Callable[[Task], None]) -> None:
+    def _hear(self, report: Report, hear: Callable[[Report], None]) -> None:
         if report.task:
-            put_task(report.task)
+            hear(report)
         elif not self.stopped:
             self._end = report
 
-    async def _leave_nothing(self) -> int:
-        """Waits for the process, and kills what its tasks have left behind."""
+    async def _watch(self, log: Path) -> str:
+        """Waits for the process, kills what its tasks have left behind, and tells how it ended."""
         assert self._process
-        exit_code = await self._process.wait()
-        self._signal(signal.SIGKILL)
-        self._process = None
-        return exit_code
+        try:
+            return _death(await self._process.wait(), log)
+        except Lost as lost:
+            return str(lost)
+        finally:
+            self._signal(signal.SIGKILL)
+            self._process = None
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process:
@@ -137,53 +120,15 @@ class Worker:
                 os.killpg(self._process.pid, number)
 
 
+def _assign(assignment: Assignment, lifeline: IO[bytes]) -> None:
+    data = memoryview(msgspec.json.encode(assignment) + b"\n")
+    with suppress(BrokenPipeError):  # If it died at once, its exit code tells.
+        while data:
+            data = data[lifeline.write(data) :]
+
+
 def _death(exit_code: int, log: Path) -> str:
     """Why a worker ended without a report, as far as can be known."""
     reason = f"the run's process ended before the run did: {ended(exit_code)}"
     said = last_line(log) if exit_code > 0 else ""
     return f"{reason}: {said}" if said else reason
-
-
-async def _reader(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
-    reader = asyncio.StreamReader(limit=MAX_REPORT_BYTES)
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), open(descriptor, "rb", buffering=0)
-    )
-    return reader, pipe
-
-
-def _environment(home: Path, scratch: str) -> dict[str, str]:
-    """The worker's whole environment."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.upper() in INHERITED or name.startswith(INHERITED_PREFIXES)
-    }
-    return {
-        **_pip_configuration(),
-        **kept,
-        "HOME": str(home),
-        # Not in the run's folder: sockets in there would get longer paths than the system allows.
-        "TMPDIR": scratch,
-        "PYTHONPATH": os.pathsep.join(_search_path()),
-        # Packages that the server's user installed for himself, now that HOME is another.
-        "PYTHONUSERBASE": site.getuserbase(),
-        "PYTHONUTF8": "1",
-    }
-
-
-def _search_path() -> Iterator[str]:
-    """What Python must be told to find this package and its dependencies."""
-    package_folder = str(Path(__file__).parents[3])
-    if package_folder not in site.getsitepackages():
-        yield package_folder
-    if given := os.environ.get("PYTHONPATH"):
-        yield given
-
-
-def _pip_configuration() -> dict[str, str]:
-    """Where pip finds its index, now that HOME is another."""
-    for path in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf"):
-        if path.is_file():
-            return {"PIP_CONFIG_FILE": str(path)}
-    return {}

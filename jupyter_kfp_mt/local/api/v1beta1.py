@@ -1,0 +1,510 @@
+"""The v1beta1 form of the API: reads requests, calls the operations, writes answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from ...models import Pipeline as PipelineValue
+from ...models import PipelineVersion, PipelineVersionReference
+from ..api_errors import invalid_input, not_found, wrapped
+from ..listing import (
+    EXPERIMENTS,
+    PIPELINE_VERSIONS,
+    PIPELINES,
+    RECURRING_RUNS,
+    RUNS,
+)
+from ..operations import Upload
+from ..pipeline_files import Specification, read_pipeline_file
+from ..pipeline_urls import file_name, read_pipeline_url
+from ..protojson import enum
+from . import v1beta1_messages as messages
+from .handlers import ArtifactHandler, Handler, UploadHandler, action
+from .v1beta1_messages import (
+    RESOURCE_TYPES,
+    ExperimentMessage,
+    JobMessage,
+    MetricsMessage,
+    PipelineMessage,
+    PipelineSpecMessage,
+    RunMessage,
+    VersionMessage,
+    referred,
+)
+
+_VIEWERS = {0: "UNASSIGNED_RESOURCES", 1: "VIEWERS"}
+_VERBS = {0: "UNASSIGNED_VERB", 1: "CREATE", 2: "GET", 3: "DELETE"}
+
+
+class V1Handler(Handler):
+    """What only v1beta1 has: enums and keys in the query, and versions repeated with runs."""
+
+    def enum(self, values: Mapping[int, str], parameter: str) -> str:
+        given = self.parameter(parameter) or "0"
+        numbers = {str(number): number for number in values}
+        return enum(parameter, values, numbers.get(given, given))
+
+    def scope(self) -> dict[str, str]:
+        """The id of what a list is narrowed to, by its type; empty if it is not."""
+        kind = self.enum(RESOURCE_TYPES, "resource_reference_key.type")
+        id = self.parameter("resource_reference_key.id")
+        if kind == RESOURCE_TYPES[0] and id:
+            with wrapped("Unrecognized resource reference type"):
+                raise invalid_input(
+                    f"Failed to convert unsupported v1beta1 API resource type {kind}"
+                )
+        return {} if kind == RESOURCE_TYPES[0] else {kind: id}
+
+    def version_of(self, reference: PipelineVersionReference | None) -> PipelineVersion | None:
+        """What something runs, if that is a version and still there."""
+        return self.operations.version(reference.pipeline_version_id) if reference else None
+
+    def latest_version(self, pipeline_id: str) -> PipelineVersion:
+        version = self.operations.pipelines.latest_version(pipeline_id)
+        if version is None:
+            raise not_found("PipelineVersion", pipeline_id)
+        return version
+
+    def pagination(self) -> str:
+        """How a list was asked for, in the words of a refusal."""
+        return (
+            f"pageToken: {self.parameter('page_token')}, "
+            f"pageSize: {self.parameter('page_size') or 0}, "
+            f"sortBy: {self.parameter('sort_by')}, filter: {self.parameter('filter')}"
+        )
+
+    async def specification(self, spec: PipelineSpecMessage) -> Specification | None:
+        """The one in a manifest, if there is a manifest."""
+        if spec.workflow_manifest and spec.pipeline_manifest:
+            raise invalid_input("Please don't specify both workflow manifest and pipeline manifest")
+        text = spec.pipeline_manifest or spec.workflow_manifest
+        if not text:
+            return None
+        with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
+            # YAML of some size takes seconds to read.
+            return await asyncio.to_thread(read_pipeline_file, "the manifest", text.encode())
+
+
+class Healthz(Handler):
+    def get(self) -> None:
+        health = self.settings["health"]
+        self.answer({name: health[name] for name in ("commit_sha", "tag_name", "multi_user")})
+
+
+class Auth(V1Handler):
+    def get(self) -> None:
+        namespace = self.parameter("namespace").lower()
+        resources, verb = self.enum(_VIEWERS, "resources"), self.enum(_VERBS, "verb")
+        with wrapped("Authorize request is not valid"):
+            if not namespace:
+                raise invalid_input("Namespace is empty. Please specify a valid namespace")
+            if resources == _VIEWERS[0]:
+                raise invalid_input("Resources not specified. Please specify a valid resources")
+            if verb == _VERBS[0]:
+                raise invalid_input("Verb not specified. Please specify a valid verb")
+        self.operations.authorize_viewer(self.caller, namespace, verb.lower())
+        self.answer({})
+
+
+class Experiments(V1Handler):
+    def get(self) -> None:
+        with wrapped("Validating v1beta1 filter failed"):
+            scope = self.scope()
+        for kind, id in scope.items():
+            if kind != "NAMESPACE":
+                raise invalid_input(
+                    "Failed to list v1beta1 experiment due to invalid resource reference key. It "
+                    "must be of type 'Namespace' and contain an existing or empty namespace, but "
+                    f"you provided {id} of type {_spoken(kind)}"
+                )
+        with wrapped("Failed to create list options"):
+            options = self.list_options(EXPERIMENTS)
+        with wrapped("List v1beta1 experiments failed"):
+            listed = self.operations.experiments.list(
+                self.caller, scope.get("NAMESPACE", ""), options
+            )
+        items = [messages.experiment_message(each) for each in listed.items]
+        self.answer_list("experiments", replace(listed, items=items))
+
+    def post(self) -> None:
+        new = self.body(ExperimentMessage)
+        with wrapped("Failed to create a v1beta1 experiment"):
+            experiment = self.operations.experiments.create(
+                self.caller,
+                display_name=new.name,
+                description=new.description,
+                namespace=referred(new.resource_references, "NAMESPACE"),
+            )
+        self.answer(messages.experiment_message(experiment))
+
+
+class Experiment(Handler):
+    def get(self, experiment_id: str) -> None:
+        with wrapped("Failed to fetch v1beta1 experiment"):
+            experiment = self.operations.experiments.get(self.caller, experiment_id)
+        self.answer(messages.experiment_message(experiment))
+
+    def delete(self, experiment_id: str) -> None:
+        with wrapped("Failed to delete v1beta1 experiment"):
+            self.operations.experiments.delete(self.caller, experiment_id)
+        self.answer({})
+
+
+class Runs(V1Handler):
+    def get(self) -> None:
+        with wrapped("Failed to list v1beta1 runs: validating filter failed"):
+            scope = self.scope()
+        with wrapped("Failed to create list options"):
+            options = self.list_options(RUNS)
+        with wrapped("Failed to list v1beta1 runs"):
+            listed = self.operations.runs.list(
+                self.caller, scope.get("NAMESPACE", ""), scope.get("EXPERIMENT", ""), options
+            )
+        items = [
+            messages.run_message(each, self.version_of(each.run.pipeline_version_reference))
+            for each in listed.items
+        ]
+        self.answer_list("runs", replace(listed, items=items))
+
+    async def post(self) -> None:
+        new = self.body(RunMessage)
+        with wrapped("Failed to create a new v1beta1 run"):
+            specification = await self.specification(new.pipeline_spec)
+            placed = self.operations.runs.create(self.caller, messages.new_run(new, specification))
+        version = self.version_of(placed.run.pipeline_version_reference)
+        self.answer(messages.run_detail_message(placed, version))
+
+
+class Run(V1Handler):
+    def get(self, run_id: str) -> None:
+        with wrapped("Failed to get a v1beta1 run"):
+            placed = self.operations.runs.get(self.caller, run_id)
+        version = self.version_of(placed.run.pipeline_version_reference)
+        self.answer(messages.run_detail_message(placed, version))
+
+    def delete(self, run_id: str) -> None:
+        with wrapped("Failed to delete a v1beta1 run"):
+            self.operations.runs.delete(self.caller, run_id)
+        self.answer({})
+
+
+class RunMetrics(Handler):
+    def post(self, run_id: str) -> None:
+        new = self.body(MetricsMessage).metrics
+        with wrapped("Failed to report v1beta1 run metrics"):
+            outcomes = self.operations.runs.report_metrics(
+                self.caller, run_id, [messages.metric(each) for each in new]
+            )
+        results = [messages.metric_result(*pair) for pair in zip(new, outcomes, strict=True)]
+        self.answer({"results": results} if results else {})
+
+
+class Jobs(V1Handler):
+    def get(self) -> None:
+        # What the API server says here is indeed of runs.
+        with wrapped("Failed to list v1beta1 runs: validating filter failed"):
+            scope = self.scope()
+        with wrapped("Failed to list jobs due to error parsing the listing options"):
+            options = self.list_options(RECURRING_RUNS)
+        with wrapped("Failed to list jobs"):
+            listed = self.operations.recurring_runs.list(
+                self.caller, scope.get("NAMESPACE", ""), scope.get("EXPERIMENT", ""), options
+            )
+        items = [
+            messages.job_message(each, self.version_of(each.pipeline_version_reference))
+            for each in listed.items
+        ]
+        self.answer_list("jobs", replace(listed, items=items))
+
+    async def post(self) -> None:
+        new = self.body(JobMessage)
+        with wrapped("Failed to create a recurring run"):
+            specification = await self.specification(new.pipeline_spec)
+            recurring = self.operations.recurring_runs.create(
+                self.caller, messages.new_recurring_run(new, specification)
+            )
+        self.warn_of_cron(recurring)
+        version = self.version_of(recurring.pipeline_version_reference)
+        self.answer(messages.job_message(recurring, version))
+
+
+class Job(V1Handler):
+    def get(self, job_id: str) -> None:
+        with wrapped("Failed to fetch a v1beta1 recurring run"):
+            recurring = self.operations.recurring_runs.get(self.caller, job_id)
+        version = self.version_of(recurring.pipeline_version_reference)
+        self.answer(messages.job_message(recurring, version))
+
+    def delete(self, job_id: str) -> None:
+        # As the API server says it.
+        with wrapped("Failed to disable a recurring run"):
+            self.operations.recurring_runs.delete(self.caller, job_id)
+        self.answer({})
+
+
+class Pipelines(V1Handler):
+    def get(self) -> None:
+        with wrapped("Failed to list pipelines (v1beta1) due to filter validation error"):
+            scope = self.scope()
+        for kind, id in scope.items():
+            if kind != "NAMESPACE":
+                raise invalid_input(
+                    "Failed to list pipelines (v1beta1) due to invalid resource references for "
+                    f"pipelines: &{{{_spoken(kind)} {id}}}"
+                )
+        namespace = scope.get("NAMESPACE", "")
+        with wrapped(f"Failed to list pipelines due invalid list options: {self.pagination()}"):
+            options = self.list_options(PIPELINES)
+        with wrapped(
+            f"Failed to list pipelines (v1beta1) in namespace {namespace}. Check error stack"
+        ):
+            listed = self.operations.pipelines.list(self.caller, namespace, options)
+        items = [
+            messages.pipeline_message(
+                each, self.operations.pipelines.latest_version(each.pipeline_id)
+            )
+            for each in listed.items
+        ]
+        self.answer_list("pipelines", replace(listed, items=items))
+
+    async def post(self) -> None:
+        new = self.body(PipelineMessage)
+        namespace = referred(new.resource_references, "NAMESPACE")
+        url = new.url.pipeline_url if new.url else ""
+        pipelines = self.operations.pipelines
+        with wrapped("Failed to create a pipeline (v1beta1)"):
+            upload = Upload(name=new.name or file_name(url), description=new.description)
+            pipelines.authorize_upload(self.caller, namespace, upload.name)
+            specification = await asyncio.to_thread(read_pipeline_url, url)
+            created = pipelines.create_with_version(
+                namespace, upload, specification, version_tags={}
+            )
+        self.answer(messages.pipeline_message(*created))
+
+
+class Pipeline(V1Handler):
+    def get(self, pipeline_id: str) -> None:
+        context = f"Failed to get a pipeline (v1beta1) {pipeline_id}"
+        with wrapped(f"{context}. Check error stack"):
+            pipeline = self.operations.pipelines.get(self.caller, pipeline_id)
+        with wrapped(
+            f"{context} due to error fetching the latest pipeline version: "
+            "Failed to get the latest pipeline version for a pipeline"
+        ):
+            latest = self.latest_version(pipeline_id)
+        self.answer(messages.pipeline_message(pipeline, latest))
+
+    def delete(self, pipeline_id: str) -> None:
+        with wrapped(f"Failed to delete pipeline (v1beta1) {pipeline_id}. Check error stack"):
+            self.operations.pipelines.delete(self.caller, pipeline_id, cascade=False)
+        self.answer({})
+
+
+class PipelineByName(Handler):
+    def get(self, namespace: str, name: str) -> None:
+        with wrapped(
+            f"Failed to get a pipeline (v1beta1) with name {name} and namespace {namespace}. "
+            "Check error stack."
+        ):
+            pipeline = self.operations.pipelines.named(self.caller, namespace, name)
+        latest = self.operations.pipelines.latest_version(pipeline.pipeline_id)
+        self.answer(messages.pipeline_message(pipeline, latest))
+
+
+class PipelineTemplate(V1Handler):
+    def get(self, pipeline_id: str) -> None:
+        context = "Failed to get the default template (v1beta1)"
+        with wrapped(
+            f"{context} due to authorization error. "
+            f"Verify that you have access to pipeline id {pipeline_id}"
+        ):
+            self.operations.pipelines.get(self.caller, pipeline_id)
+        with wrapped(
+            f"{context} for pipeline {pipeline_id}. Check error stack: "
+            "Failed to get the latest template for a pipeline"
+        ):
+            latest = self.latest_version(pipeline_id)
+        self.answer({"template": messages.manifest(latest.pipeline_spec)})
+
+
+class DefaultVersion(Handler):
+    def post(self, pipeline_id: str, version_id: str) -> None:
+        """A pipeline's default version is its latest, whatever someone sets."""
+        with wrapped(
+            f"Failed to update (v1beta1) default pipeline version to {version_id} for pipeline "
+            f"{pipeline_id}"
+        ):
+            self.operations.pipelines.update(self.caller, pipeline_id)
+        self.answer({})
+
+
+class PipelineVersions(V1Handler):
+    def get(self) -> None:
+        pipeline_id = self.parameter("resource_key.id")
+        if not (pipeline_id or self.parameter("resource_key.type")):
+            raise invalid_input(
+                "Failed to list pipeline versions (v1beta1) due to missing pipeline id"
+            )
+        with wrapped(
+            f"Failed to list pipeline versions due invalid list options: {self.pagination()}"
+        ):
+            options = self.list_options(PIPELINE_VERSIONS)
+        with wrapped(
+            f"Failed to list pipeline versions (v1beta1) with pipeline id {pipeline_id}. "
+            "Check error stack"
+        ):
+            if not pipeline_id:
+                raise invalid_input("Failed to list pipeline versions. Pipeline id cannot be empty")
+            listed = self.operations.pipelines.versions(self.caller, pipeline_id, options)
+        items = [messages.version_message(each) for each in listed.items]
+        self.answer_list("versions", replace(listed, items=items))
+
+    async def post(self) -> None:
+        new = self.body(VersionMessage)
+        url = new.package_url.pipeline_url if new.package_url else ""
+        if not url:
+            raise invalid_input(
+                "Failed to create a pipeline version (v1beta1). "
+                "Pipeline version is nil or pipeline's URL is empty"
+            )
+        with wrapped("Failed to create a pipeline version (v1beta1) due to internal server error"):
+            pipeline = self._pipeline_of(new)
+            specification = await asyncio.to_thread(read_pipeline_url, url)
+            upload = Upload(
+                name=new.name, description=new.description, code_source_url=new.code_source_url
+            )
+            version = self.operations.pipelines.create_version(pipeline, upload, specification)
+        self.answer(messages.version_message(version))
+
+    def _pipeline_of(self, new: VersionMessage) -> PipelineValue:
+        pipeline_id = referred(new.resource_references, "PIPELINE", "OWNER")
+        if not pipeline_id:
+            raise invalid_input("Failed to create a pipeline version due empty parent pipeline id")
+        if not new.name:
+            raise invalid_input("name is required")
+        return self.operations.pipelines.authorize_version_upload(
+            self.caller, pipeline_id, new.name
+        )
+
+
+class Version(Handler):
+    def get(self, version_id: str) -> None:
+        with wrapped(f"Failed to get a pipeline version (v1beta1) {version_id}"):
+            version = self.operations.pipelines.version(self.caller, version_id)
+        self.answer(messages.version_message(version))
+
+    def delete(self, version_id: str) -> None:
+        context = f"Failed to delete a pipeline version (v1beta1) {version_id}"
+        with wrapped(f"{context} due error fetching a pipeline id"):
+            pipeline_id = self.operations.pipelines.existing_version(version_id).pipeline_id
+        with wrapped(f"{context} under pipeline {pipeline_id}. Check error stack"):
+            self.operations.pipelines.delete_version(self.caller, pipeline_id, version_id)
+        self.answer({})
+
+
+class VersionTemplate(Handler):
+    def get(self, version_id: str) -> None:
+        with wrapped(
+            "Failed to get a pipeline template due to authorization error. "
+            f"Verify that you have access to pipeline version {version_id}"
+        ):
+            version = self.operations.pipelines.version(self.caller, version_id)
+        self.answer({"template": messages.manifest(version.pipeline_spec)})
+
+
+class PipelineUpload(UploadHandler):
+    async def post(self) -> None:
+        self.answer(messages.pipeline_message(*await self.uploaded_pipeline(_upload)))
+
+
+class PipelineVersionUpload(UploadHandler):
+    async def post(self) -> None:
+        self.answer(messages.version_message(await self.uploaded_version(_upload)))
+
+
+def _upload(handler: UploadHandler, file_name: str) -> Upload:
+    return Upload(
+        name=handler.parameter("name") or file_name,
+        description=handler.parameter("description"),
+        code_source_url=handler.parameter("code_source_url"),
+    )
+
+
+def _spoken(kind: str) -> str:
+    """The type of a resource as the API server writes it in a message."""
+    return kind.replace("_", " ").title().replace(" ", "")
+
+
+_ID = r"([^/:]+)"
+_API = "/apis/v1beta1"
+
+ROUTES: list[Any] = [
+    (rf"{_API}/healthz", Healthz),
+    (rf"{_API}/auth", Auth),
+    (rf"{_API}/experiments", Experiments),
+    (rf"{_API}/experiments/{_ID}", Experiment),
+    (
+        rf"{_API}/experiments/{_ID}:archive",
+        action(
+            lambda operations: operations.experiments.archive,
+            "Failed to archive v1beta1 experiment",
+        ),
+    ),
+    (
+        rf"{_API}/experiments/{_ID}:unarchive",
+        action(
+            lambda operations: operations.experiments.unarchive,
+            "Failed to unarchive v1beta1 experiment",
+        ),
+    ),
+    (rf"{_API}/runs", Runs),
+    (rf"{_API}/runs/{_ID}", Run),
+    (
+        rf"{_API}/runs/{_ID}:archive",
+        action(lambda operations: operations.runs.archive, "Failed to archive a v1beta1 run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}:unarchive",
+        action(lambda operations: operations.runs.unarchive, "Failed to unarchive a v1beta1 run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}/terminate",
+        action(lambda operations: operations.runs.terminate, "Failed to terminate a v1beta1 run"),
+    ),
+    (
+        rf"{_API}/runs/{_ID}/retry",
+        action(lambda operations: operations.runs.retry, "Failed to retry a run"),
+    ),
+    (rf"{_API}/runs/{_ID}:reportMetrics", RunMetrics),
+    (rf"{_API}/runs/{_ID}/nodes/{_ID}/artifacts/{_ID}:read", ArtifactHandler),
+    (rf"{_API}/jobs", Jobs),
+    (rf"{_API}/jobs/{_ID}", Job),
+    (
+        rf"{_API}/jobs/{_ID}/enable",
+        action(
+            lambda operations: operations.recurring_runs.enable,
+            "Failed to enable a v1beta1 recurring run",
+        ),
+    ),
+    (
+        rf"{_API}/jobs/{_ID}/disable",
+        action(
+            lambda operations: operations.recurring_runs.disable,
+            "Failed to disable a v1beta1 recurring run",
+        ),
+    ),
+    (rf"{_API}/pipelines", Pipelines),
+    (rf"{_API}/pipelines/upload", PipelineUpload),
+    (rf"{_API}/pipelines/upload_version", PipelineVersionUpload),
+    (rf"{_API}/pipelines/{_ID}", Pipeline),
+    (rf"{_API}/pipelines/{_ID}/templates", PipelineTemplate),
+    (rf"{_API}/pipelines/{_ID}/default_version/{_ID}", DefaultVersion),
+    (rf"{_API}/namespaces/([^/]+)/pipelines/([^/]+)", PipelineByName),
+    (rf"{_API}/pipeline_versions", PipelineVersions),
+    (rf"{_API}/pipeline_versions/{_ID}", Version),
+    (rf"{_API}/pipeline_versions/{_ID}/templates", VersionTemplate),
+]

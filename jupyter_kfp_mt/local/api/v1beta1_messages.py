@@ -1,0 +1,434 @@
+"""The messages of v1beta1, and what they are in the API's own values: both ways, without effects.
+
+A message has one form in requests and in answers. Of a request, what only the server decides is
+read and dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from ...models import (
+    EPOCH,
+    Experiment,
+    Pipeline,
+    PipelineVersion,
+    PipelineVersionReference,
+    RecurringRun,
+    RuntimeConfig,
+    Trigger,
+)
+from ..api_errors import invalid_input
+from ..operations import NewRecurringRun, NewRun
+from ..pipeline_files import Specification
+from ..protojson import Message, enum, integer
+from ..records import Metric, PlacedRun
+from .v2beta1_messages import RuntimeConfigMessage, TriggerMessage, UrlMessage
+
+T = TypeVar("T")
+
+# Enums, by their numbers.
+RESOURCE_TYPES = {
+    0: "UNKNOWN_RESOURCE_TYPE",
+    1: "EXPERIMENT",
+    2: "JOB",
+    3: "PIPELINE",
+    4: "PIPELINE_VERSION",
+    5: "NAMESPACE",
+}
+_RELATIONSHIPS = {0: "UNKNOWN_RELATIONSHIP", 1: "OWNER", 2: "CREATOR"}
+_MODES = {0: "UNKNOWN_MODE", 1: "ENABLED", 2: "DISABLED"}
+_FORMATS = {0: "UNSPECIFIED", 1: "RAW", 2: "PERCENTAGE"}
+
+_EXPERIMENT_STORAGE = {"AVAILABLE": "STORAGESTATE_AVAILABLE", "ARCHIVED": "STORAGESTATE_ARCHIVED"}
+# For runs, unlike for experiments, available is number 0, which an answer leaves out.
+_RUN_STORAGE = {"ARCHIVED": "STORAGESTATE_ARCHIVED"}
+
+_STATUSES = {
+    "PENDING": "Pending",
+    "PAUSED": "Pending",
+    "RUNNING": "Running",
+    "SUCCEEDED": "Succeeded",
+    "SKIPPED": "Skipped",
+    "FAILED": "Failed",
+    "CANCELED": "Failed",
+    "CANCELING": "Terminating",
+}
+
+
+class KeyMessage(Message, frozen=True):
+    type: int | str = 0
+    id: str = ""
+
+
+class ReferenceMessage(Message, frozen=True):
+    """What something belongs to, or was created by."""
+
+    key: KeyMessage = KeyMessage()
+    name: str = ""
+    relationship: int | str = 0
+
+
+class ExperimentMessage(Message, frozen=True):
+    id: str = ""
+    name: str = ""
+    description: str = ""
+    created_at: Any = None
+    resource_references: list[ReferenceMessage] = []
+    storage_state: int | str = 0
+
+
+class ParameterMessage(Message, frozen=True):
+    name: str = ""
+    value: str = ""
+
+
+class VersionMessage(Message, frozen=True):
+    id: str = ""
+    name: str = ""
+    created_at: Any = None
+    parameters: list[ParameterMessage] = []
+    code_source_url: str = ""
+    package_url: UrlMessage | None = None
+    resource_references: list[ReferenceMessage] = []
+    description: str = ""
+
+
+class PipelineMessage(Message, frozen=True):
+    id: str = ""
+    created_at: Any = None
+    name: str = ""
+    description: str = ""
+    parameters: list[ParameterMessage] = []
+    url: UrlMessage | None = None
+    error: str = ""
+    default_version: VersionMessage | None = None
+    resource_references: list[ReferenceMessage] = []
+
+
+class PipelineSpecMessage(Message, frozen=True):
+    """What runs, and with which parameters. A manifest is the text of a specification."""
+
+    pipeline_id: str = ""
+    pipeline_name: str = ""
+    workflow_manifest: str = ""
+    pipeline_manifest: str = ""
+    parameters: list[ParameterMessage] = []
+    runtime_config: RuntimeConfigMessage | None = None
+
+
+class MetricMessage(Message, frozen=True):
+    name: str = ""
+    node_id: str = ""
+    number_value: float | None = None
+    format: int | str = 0
+
+
+class MetricsMessage(Message, frozen=True):
+    run_id: str = ""
+    metrics: list[MetricMessage] = []
+
+
+class MetricResultMessage(Message, frozen=True):
+    metric_name: str = ""
+    metric_node_id: str = ""
+    status: str = ""
+    message: str = ""
+
+
+class RunMessage(Message, frozen=True):
+    id: str = ""
+    name: str = ""
+    storage_state: int | str = 0
+    description: str = ""
+    pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
+    resource_references: list[ReferenceMessage] = []
+    service_account: str = ""
+    created_at: Any = None
+    scheduled_at: Any = None
+    finished_at: Any = None
+    status: str = ""
+    error: str = ""
+    metrics: list[MetricMessage] = []
+
+
+class RuntimeMessage(Message, frozen=True):
+    """The Argo Workflow of a run, where there is one."""
+
+    pipeline_manifest: str = ""
+    workflow_manifest: str = ""
+
+
+class RunDetailMessage(Message, frozen=True):
+    run: RunMessage
+    pipeline_runtime: RuntimeMessage | None = None
+
+
+class JobMessage(Message, frozen=True):
+    id: str = ""
+    name: str = ""
+    description: str = ""
+    pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
+    resource_references: list[ReferenceMessage] = []
+    service_account: str = ""
+    max_concurrency: int | float | str = 0
+    trigger: TriggerMessage | None = None
+    mode: int | str = 0
+    created_at: Any = None
+    updated_at: Any = None
+    status: str = ""
+    error: str = ""
+    enabled: bool = False
+    no_catchup: bool = False
+
+
+# Requests
+
+
+def referred(references: Sequence[ReferenceMessage], kind: str, relationship: str = "") -> str:
+    """The id of the first reference of a kind."""
+    for reference in references:
+        relation = enum("relationship", _RELATIONSHIPS, reference.relationship)
+        if enum("type", RESOURCE_TYPES, reference.key.type) == kind:
+            if relationship in ("", relation):
+                return reference.key.id
+    return ""
+
+
+def new_run(message: RunMessage, specification: Specification | None) -> NewRun:
+    spec, references = message.pipeline_spec, message.resource_references
+    return NewRun(
+        display_name=message.name or spec.pipeline_name,
+        experiment_id=referred(references, "EXPERIMENT"),
+        namespace=referred(references, "NAMESPACE"),
+        description=message.description,
+        run_id=message.id,
+        recurring_run_id=referred(references, "JOB"),
+        service_account=message.service_account,
+        **_source(spec, references, specification),
+    )
+
+
+def new_recurring_run(message: JobMessage, specification: Specification | None) -> NewRecurringRun:
+    spec, references = message.pipeline_spec, message.resource_references
+    return NewRecurringRun(
+        display_name=message.name or spec.pipeline_name,
+        experiment_id=referred(references, "EXPERIMENT"),
+        namespace=referred(references, "NAMESPACE"),
+        description=message.description,
+        service_account=message.service_account,
+        max_concurrency=integer(message.max_concurrency, 64),
+        trigger=message.trigger.value() if message.trigger else Trigger(),
+        enabled=message.enabled or enum("mode", _MODES, message.mode) == "ENABLED",
+        no_catchup=message.no_catchup,
+        pinned=True,
+        **_source(spec, references, specification),
+    )
+
+
+def _source(
+    spec: PipelineSpecMessage,
+    references: Sequence[ReferenceMessage],
+    specification: Specification | None,
+) -> dict[str, Any]:
+    """What a new run or recurring run executes, and with what."""
+    pipeline_id = spec.pipeline_id or referred(references, "PIPELINE")
+    version_id = referred(references, "PIPELINE_VERSION", "CREATOR")
+    if specification and (pipeline_id or version_id):
+        raise invalid_input(
+            "Please don't specify a pipeline version or pipeline ID when you specify a workflow "
+            "manifest or pipeline manifest"
+        )
+    config = spec.runtime_config or RuntimeConfigMessage()
+    if spec.parameters and config.parameters:
+        raise invalid_input("Please don't specify both parameters and runtime config")
+    return {
+        "pipeline_id": pipeline_id,
+        "pipeline_version_id": version_id,
+        "specification": specification,
+        "parameters": config.parameters or {each.name: each.value for each in spec.parameters},
+        "pipeline_root": config.pipeline_root,
+    }
+
+
+def metric(message: MetricMessage) -> Metric:
+    return Metric(
+        name=message.name,
+        node_id=message.node_id,
+        number_value=message.number_value or 0.0,
+        format=enum("format", _FORMATS, message.format),
+    )
+
+
+# Answers
+
+
+def experiment_message(experiment: Experiment) -> ExperimentMessage:
+    return ExperimentMessage(
+        id=experiment.experiment_id,
+        name=experiment.display_name,
+        description=experiment.description,
+        created_at=experiment.created_at,
+        resource_references=[_reference("NAMESPACE", experiment.namespace, "OWNER")],
+        storage_state=_EXPERIMENT_STORAGE.get(experiment.storage_state, 0),
+    )
+
+
+def pipeline_message(pipeline: Pipeline, latest: PipelineVersion | None) -> PipelineMessage:
+    """A pipeline's default version is its latest."""
+    version = version_message(latest or PipelineVersion())
+    return PipelineMessage(
+        id=pipeline.pipeline_id,
+        created_at=pipeline.created_at,
+        name=pipeline.name,
+        description=pipeline.description,
+        url=version.package_url,
+        default_version=version,
+        resource_references=_references(("NAMESPACE", pipeline.namespace, "OWNER")),
+    )
+
+
+def version_message(version: PipelineVersion) -> VersionMessage:
+    url = version.code_source_url
+    return VersionMessage(
+        id=version.pipeline_version_id,
+        name=version.name,
+        created_at=version.created_at,
+        code_source_url=url,
+        package_url=UrlMessage(pipeline_url=url) if url else None,
+        resource_references=_references(("PIPELINE", version.pipeline_id, "OWNER")),
+        description=version.description,
+    )
+
+
+def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessage:
+    """`version` is what it runs, if that is one and still there."""
+    run = placed.run
+    source = run.pipeline_version_reference or PipelineVersionReference()
+    return RunMessage(
+        id=run.run_id,
+        name=run.display_name,
+        storage_state=_RUN_STORAGE.get(run.storage_state, 0),
+        description=run.description,
+        pipeline_spec=_pipeline_spec(source, version, run.pipeline_spec, run.runtime_config),
+        resource_references=_references(
+            ("EXPERIMENT", run.experiment_id, "OWNER"),
+            ("NAMESPACE", placed.namespace, "OWNER"),
+            ("JOB", run.recurring_run_id, "CREATOR"),
+            ("PIPELINE_VERSION", source.pipeline_version_id, "CREATOR"),
+        ),
+        service_account=run.service_account,
+        created_at=run.created_at,
+        scheduled_at=run.scheduled_at,
+        finished_at=run.finished_at or EPOCH,
+        status=_STATUSES.get(run.state, "Unknown"),
+        metrics=[_metric_message(each) for each in placed.metrics],
+    )
+
+
+def run_detail_message(placed: PlacedRun, version: PipelineVersion | None) -> RunDetailMessage:
+    # No Argo Workflow runs here, so there is none to tell about.
+    return RunDetailMessage(run=run_message(placed, version), pipeline_runtime=RuntimeMessage())
+
+
+def job_message(recurring: RecurringRun, version: PipelineVersion | None) -> JobMessage:
+    source = recurring.pipeline_version_reference or PipelineVersionReference()
+    return JobMessage(
+        id=recurring.recurring_run_id,
+        name=recurring.display_name,
+        description=recurring.description,
+        pipeline_spec=_pipeline_spec(
+            source, version, recurring.pipeline_spec, recurring.runtime_config
+        ),
+        resource_references=_references(
+            ("NAMESPACE", recurring.namespace, "OWNER"),
+            ("EXPERIMENT", recurring.experiment_id, "OWNER"),
+            ("PIPELINE", source.pipeline_id, "CREATOR"),
+            ("PIPELINE_VERSION", source.pipeline_version_id, "CREATOR"),
+        ),
+        service_account=recurring.service_account,
+        max_concurrency=recurring.max_concurrency,
+        trigger=_same(recurring.trigger, TriggerMessage),
+        created_at=recurring.created_at,
+        updated_at=recurring.updated_at,
+        status=recurring.status,
+        enabled=recurring.enabled,
+        no_catchup=recurring.no_catchup,
+    )
+
+
+def metric_result(metric: MetricMessage, outcome: str) -> MetricResultMessage:
+    status, message = _OUTCOMES[outcome]
+    return MetricResultMessage(
+        metric_name=metric.name,
+        metric_node_id=metric.node_id,
+        status=status,
+        message=message.format(metric=metric),
+    )
+
+
+_OUTCOMES = {
+    "ok": ("OK", ""),
+    "invalid": (
+        "INVALID_ARGUMENT",
+        "A metric has a node_id, and a name of at most 64 letters, digits, - and _ that starts "
+        "with a letter and does not end with - or _",
+    ),
+    "duplicate": (
+        "DUPLICATE_REPORTING",
+        "Failed to create a run metric. Same metric has been reported before: "
+        "{metric.node_id}/{metric.name}",
+    ),
+}
+
+
+def manifest(spec: dict[str, Any]) -> str:
+    """The YAML text of a specification as the API has it, bare or beside a platform's."""
+    documents = (
+        [spec["pipeline_spec"], spec["platform_spec"]] if "pipeline_spec" in spec else [spec]
+    )
+    return "\n---\n".join(
+        yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=True) for document in documents
+    )
+
+
+def _reference(kind: str, id: str, relationship: str) -> ReferenceMessage:
+    return ReferenceMessage(key=KeyMessage(type=kind, id=id), relationship=relationship)
+
+
+def _references(*references: tuple[str, str, str]) -> list[ReferenceMessage]:
+    """Those that refer to something; like the API server's, without its name."""
+    return [_reference(*reference) for reference in references if reference[1]]
+
+
+def _pipeline_spec(
+    source: PipelineVersionReference,
+    version: PipelineVersion | None,
+    inline: dict[str, Any] | None,
+    config: RuntimeConfig | None,
+) -> PipelineSpecMessage:
+    spec = version.pipeline_spec if version else inline
+    return PipelineSpecMessage(
+        pipeline_id=source.pipeline_id,
+        pipeline_name=version.name if version else "",
+        pipeline_manifest=manifest(spec) if spec else "",
+        runtime_config=_same(config, RuntimeConfigMessage),
+    )
+
+
+def _same(value: object, kind: type[T]) -> T | None:
+    """What has the same fields in both, as the other kind."""
+    return None if value is None else msgspec.convert(value, kind, from_attributes=True)
+
+
+def _metric_message(metric: Metric) -> MetricMessage:
+    return MetricMessage(
+        name=metric.name,
+        node_id=metric.node_id,
+        number_value=metric.number_value,
+        format=0 if metric.format == _FORMATS[0] else metric.format,
+    )

@@ -1,0 +1,5 @@
+"""What the local KFP keeps. Every SQL statement of it is in this folder."""
+
+from .database import Database, new_id
+
+__all__ = ["Database", "new_id"]

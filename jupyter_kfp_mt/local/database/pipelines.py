@@ -1,0 +1,182 @@
+"""The pipelines in the database, and their versions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from ...models import Pipeline, PipelineVersion
+from ..listing import ListOptions, Position
+from ..pipeline_files import Specification
+from .columns import from_json, from_seconds, to_json, to_seconds
+from .pages import page
+from .specifications import Specifications, specification
+
+
+class PipelineTable:
+    """Names are unique in a namespace, those of versions in a pipeline, whatever their case."""
+
+    def __init__(self, db: sqlite3.Connection, specifications: Specifications):
+        self._db = db
+        self._specifications = specifications
+
+    def add(self, pipeline: Pipeline) -> None:
+        """Raises sqlite3.IntegrityError if its namespace has one of this name."""
+        with self._db:
+            self._insert(pipeline)
+
+    def add_with_version(
+        self, pipeline: Pipeline, version: PipelineVersion, specification: Specification
+    ) -> None:
+        """Both or neither. Raises sqlite3.IntegrityError if the pipeline's name is taken."""
+        with self._db:
+            self._insert(pipeline)
+            self._insert_version(version, specification)
+
+    def one(self, pipeline_id: str) -> Pipeline | None:
+        query = "SELECT * FROM pipelines WHERE pipeline_id = ?"
+        row = self._db.execute(query, (pipeline_id,)).fetchone()
+        return _pipeline(row) if row else None
+
+    def named(self, namespace: str, name: str) -> Pipeline | None:
+        query = "SELECT * FROM pipelines WHERE namespace = ? AND name = ?"
+        row = self._db.execute(query, (namespace, name)).fetchone()
+        return _pipeline(row) if row else None
+
+    def page(
+        self, namespace: str, options: ListOptions
+    ) -> tuple[list[Pipeline], int, Position | None]:
+        found = page(self._db, {"namespace": namespace}, options)
+        return [_pipeline(row) for row in found.rows], found.total_size, found.next
+
+    def update(self, pipeline_id: str, display_name: str, tags: Mapping[str, str] | None) -> None:
+        """An empty name and no tags change nothing; empty tags remove all."""
+        with self._db:
+            self._update("pipelines", "pipeline_id", pipeline_id, display_name, tags)
+
+    def delete(self, pipeline_id: str) -> None:
+        """With its versions. Runs of theirs keep what they ran."""
+        with self._db:
+            for table in ("pipeline_versions", "pipelines"):
+                self._db.execute(f"DELETE FROM {table} WHERE pipeline_id = ?", (pipeline_id,))
+
+    # Versions
+
+    def add_version(self, version: PipelineVersion, specification: Specification) -> None:
+        """Raises sqlite3.IntegrityError if its pipeline has a version of this name."""
+        with self._db:
+            self._insert_version(version, specification)
+
+    def version(self, version_id: str) -> PipelineVersion | None:
+        row = self._db.execute(
+            "SELECT * FROM pipeline_versions JOIN specifications USING (digest) "
+            "WHERE pipeline_version_id = ?",
+            (version_id,),
+        ).fetchone()
+        return _version(row) if row else None
+
+    def latest_version(self, pipeline_id: str) -> PipelineVersion | None:
+        row = self._db.execute(
+            "SELECT * FROM pipeline_versions JOIN specifications USING (digest) "
+            "WHERE pipeline_id = ? ORDER BY created_at DESC, pipeline_version_id DESC LIMIT 1",
+            (pipeline_id,),
+        ).fetchone()
+        return _version(row) if row else None
+
+    def versions(
+        self, pipeline_id: str, options: ListOptions
+    ) -> tuple[list[PipelineVersion], int, Position | None]:
+        found = page(self._db, {"pipeline_id": pipeline_id}, options)
+        return [_version(row) for row in found.rows], found.total_size, found.next
+
+    def specification(self, version_id: str) -> Specification:
+        row = self._db.execute(
+            "SELECT pipeline_spec, platform_spec FROM pipeline_versions "
+            "JOIN specifications USING (digest) WHERE pipeline_version_id = ?",
+            (version_id,),
+        ).fetchone()
+        return specification(row)
+
+    def update_version(
+        self, version_id: str, display_name: str, tags: Mapping[str, str] | None
+    ) -> None:
+        """An empty name and no tags change nothing; empty tags remove all."""
+        with self._db:
+            self._update("pipeline_versions", "pipeline_version_id", version_id, display_name, tags)
+
+    def delete_version(self, version_id: str) -> None:
+        with self._db:
+            query = "DELETE FROM pipeline_versions WHERE pipeline_version_id = ?"
+            self._db.execute(query, (version_id,))
+
+    # How it is done
+
+    def _insert(self, pipeline: Pipeline) -> None:
+        self._db.execute(
+            "INSERT INTO pipelines "
+            "(pipeline_id, namespace, name, display_name, description, created_at, tags) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                pipeline.pipeline_id,
+                pipeline.namespace,
+                pipeline.name,
+                pipeline.display_name,
+                pipeline.description,
+                to_seconds(pipeline.created_at),
+                to_json(pipeline.tags),
+            ),
+        )
+
+    def _insert_version(self, version: PipelineVersion, specification: Specification) -> None:
+        self._db.execute(
+            "INSERT INTO pipeline_versions (pipeline_version_id, pipeline_id, name, display_name, "
+            "description, code_source_url, created_at, tags, digest) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                version.pipeline_version_id,
+                version.pipeline_id,
+                version.name,
+                version.display_name,
+                version.description,
+                version.code_source_url,
+                to_seconds(version.created_at),
+                to_json(version.tags),
+                self._specifications.keep(specification),
+            ),
+        )
+
+    def _update(
+        self, table: str, key: str, id_: str, display_name: str, tags: Mapping[str, str] | None
+    ) -> None:
+        if display_name:
+            query = f"UPDATE {table} SET display_name = ? WHERE {key} = ?"
+            self._db.execute(query, (display_name, id_))
+        if tags is not None:
+            query = f"UPDATE {table} SET tags = ? WHERE {key} = ?"
+            self._db.execute(query, (to_json(tags), id_))
+
+
+def _pipeline(row: sqlite3.Row) -> Pipeline:
+    return Pipeline(
+        pipeline_id=row["pipeline_id"],
+        display_name=row["display_name"],
+        name=row["name"],
+        description=row["description"],
+        created_at=from_seconds(row["created_at"]),
+        namespace=row["namespace"],
+        tags=from_json(row["tags"], dict[str, str]),
+    )
+
+
+def _version(row: sqlite3.Row) -> PipelineVersion:
+    return PipelineVersion(
+        pipeline_id=row["pipeline_id"],
+        pipeline_version_id=row["pipeline_version_id"],
+        display_name=row["display_name"],
+        name=row["name"],
+        description=row["description"],
+        created_at=from_seconds(row["created_at"]),
+        code_source_url=row["code_source_url"],
+        pipeline_spec=specification(row).to_wire(),
+        tags=from_json(row["tags"], dict[str, str]),
+    )

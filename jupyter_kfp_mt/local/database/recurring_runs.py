@@ -1,0 +1,175 @@
+"""The recurring runs in the database. For the controller that fires them this is the store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+from ...models import PipelineVersionReference, RecurringRun, RuntimeConfig, Status, Trigger
+from ..api_errors import INTERNAL
+from ..listing import ListOptions, Position
+from ..pipeline_files import Specification
+from ..records import PlacedRun
+from ..recurring_runs import Schedule
+from .columns import from_json, from_seconds, to_json, to_seconds
+from .pages import page
+from .runs import RunTable, reference
+from .specifications import Specifications
+
+_SCHEDULES = """
+    SELECT *, (
+        SELECT count(*) FROM runs
+        WHERE runs.recurring_run_id = recurring_runs.recurring_run_id
+        AND runs.recurring_run_id <> '' AND finished_at = 0
+    ) AS active
+    FROM recurring_runs"""
+
+
+class RecurringRunTable:
+    """All recurring runs, enabled or not."""
+
+    def __init__(self, db: sqlite3.Connection, specifications: Specifications, runs: RunTable):
+        self._db = db
+        self._specifications = specifications
+        self._runs = runs
+
+    def add(self, recurring: RecurringRun, specification: Specification | None) -> None:
+        """Without a specification each of its runs takes the pipeline's latest version."""
+        version = recurring.pipeline_version_reference or PipelineVersionReference()
+        with self._db:
+            self._db.execute(
+                "INSERT INTO recurring_runs (recurring_run_id, experiment_id, namespace, "
+                "display_name, description, service_account, created_at, updated_at, enabled, "
+                "max_concurrency, no_catchup, trigger, pipeline_id, pipeline_version_id, digest, "
+                "runtime_config) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    recurring.recurring_run_id,
+                    recurring.experiment_id,
+                    recurring.namespace,
+                    recurring.display_name,
+                    recurring.description,
+                    recurring.service_account,
+                    to_seconds(recurring.created_at),
+                    to_seconds(recurring.updated_at),
+                    recurring.enabled,
+                    int(recurring.max_concurrency),
+                    recurring.no_catchup,
+                    to_json(recurring.trigger or Trigger()),
+                    version.pipeline_id,
+                    version.pipeline_version_id,
+                    self._specifications.keep(specification) if specification else None,
+                    to_json(recurring.runtime_config or RuntimeConfig()),
+                ),
+            )
+
+    def one(self, recurring_run_id: str) -> RecurringRun | None:
+        query = "SELECT * FROM recurring_runs WHERE recurring_run_id = ?"
+        row = self._db.execute(query, (recurring_run_id,)).fetchone()
+        return self._recurring_runs([row])[0] if row else None
+
+    def specification(self, recurring_run_id: str) -> Specification | None:
+        """What its runs run, unless each takes the pipeline's latest version."""
+        (digest,) = self._db.execute(
+            "SELECT digest FROM recurring_runs WHERE recurring_run_id = ?", (recurring_run_id,)
+        ).fetchone()
+        return self._specifications.by_digest([digest])[digest] if digest else None
+
+    def page(
+        self, scope: Mapping[str, str], options: ListOptions
+    ) -> tuple[list[RecurringRun], int, Position | None]:
+        """Those whose columns have the values in `scope`."""
+        found = page(self._db, scope, options)
+        return self._recurring_runs(found.rows), found.total_size, found.next
+
+    def enable(self, recurring_run_id: str, enabled: bool) -> None:
+        with self._db:
+            self._db.execute(
+                "UPDATE recurring_runs SET enabled = ?, updated_at = ? WHERE recurring_run_id = ?",
+                (enabled, to_seconds(datetime.now(timezone.utc)), recurring_run_id),
+            )
+
+    def delete(self, recurring_run_id: str) -> None:
+        """The recurring run alone: its runs stay."""
+        with self._db:
+            query = "DELETE FROM recurring_runs WHERE recurring_run_id = ?"
+            self._db.execute(query, (recurring_run_id,))
+
+    def fired(self, recurring_run_id: str) -> int:
+        """How often it has fired."""
+        (times,) = self._db.execute(
+            "SELECT fired FROM recurring_runs WHERE recurring_run_id = ?", (recurring_run_id,)
+        ).fetchone()
+        return int(times)
+
+    def fire(self, placed: PlacedRun, specification: Specification, scheduled_at: datetime) -> None:
+        """Adds the run and remembers the moment: both or neither."""
+        with self._db:
+            self._runs.insert(placed, specification)
+            self._db.execute(
+                "UPDATE recurring_runs SET last_triggered = ?, fired = fired + 1, error = '' "
+                "WHERE recurring_run_id = ?",
+                (to_seconds(scheduled_at), placed.run.recurring_run_id),
+            )
+
+    def set_error(self, recurring_run_id: str, text: str) -> None:
+        """Why it could not fire."""
+        status = to_json(Status(code=INTERNAL, message=text)) if text else ""
+        with self._db:
+            query = "UPDATE recurring_runs SET error = ? WHERE recurring_run_id = ?"
+            self._db.execute(query, (status, recurring_run_id))
+
+    # What the controller needs
+
+    def enabled_schedules(self) -> list[Schedule]:
+        rows = self._db.execute(f"{_SCHEDULES} WHERE enabled")
+        return [_schedule(row) for row in rows]
+
+    def schedule(self, recurring_run_id: str) -> Schedule | None:
+        """As it is now; None if it is disabled or deleted."""
+        row = self._db.execute(
+            f"{_SCHEDULES} WHERE enabled AND recurring_run_id = ?", (recurring_run_id,)
+        ).fetchone()
+        return _schedule(row) if row else None
+
+    def _recurring_runs(self, rows: list[sqlite3.Row]) -> list[RecurringRun]:
+        inline = {row["digest"] for row in rows if row["digest"] and not row["pipeline_id"]}
+        specifications = self._specifications.by_digest(inline) if inline else {}
+        return [_recurring_run(row, specifications.get(row["digest"])) for row in rows]
+
+
+def _schedule(row: sqlite3.Row) -> Schedule:
+    last = row["last_triggered"]
+    return Schedule(
+        recurring_run_id=row["recurring_run_id"],
+        trigger=from_json(row["trigger"], Trigger),
+        created_at=from_seconds(row["created_at"]),
+        last_triggered=None if last is None else from_seconds(last),
+        no_catchup=bool(row["no_catchup"]),
+        max_concurrency=row["max_concurrency"],
+        active=row["active"],
+    )
+
+
+def _recurring_run(row: sqlite3.Row, inline: Specification | None) -> RecurringRun:
+    config = from_json(row["runtime_config"], RuntimeConfig)
+    trigger = from_json(row["trigger"], Trigger)
+    return RecurringRun(
+        recurring_run_id=row["recurring_run_id"],
+        display_name=row["display_name"],
+        description=row["description"],
+        pipeline_spec=inline.to_wire() if inline and not row["pipeline_id"] else None,
+        pipeline_version_reference=reference(row),
+        runtime_config=config if config.parameters or config.pipeline_root else None,
+        service_account=row["service_account"],
+        max_concurrency=str(row["max_concurrency"]),
+        trigger=trigger if trigger != Trigger() else None,
+        mode="ENABLE" if row["enabled"] else "DISABLE",
+        created_at=from_seconds(row["created_at"]),
+        updated_at=from_seconds(row["updated_at"]),
+        status="ENABLED" if row["enabled"] else "DISABLED",
+        error=from_json(row["error"], Status) if row["error"] else None,
+        no_catchup=bool(row["no_catchup"]),
+        namespace=row["namespace"],
+        experiment_id=row["experiment_id"],
+    )

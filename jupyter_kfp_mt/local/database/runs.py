@@ -1,0 +1,281 @@
+"""The runs in the database, and what became of them. For the executor this is the store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from ...models import (
+    FINISHED,
+    PipelineVersionReference,
+    Run,
+    RunDetails,
+    RuntimeConfig,
+    StateChange,
+    Status,
+    Task,
+    TaskValues,
+)
+from ..api_errors import INTERNAL
+from ..execution.job import Job
+from ..listing import ListOptions, Position
+from ..macros import expanded
+from ..pipeline_files import Specification
+from ..records import Metric, PlacedRun
+from .columns import from_json, from_seconds, to_json, to_seconds
+from .pages import page
+from .specifications import Specifications, specification
+from .tasks import TaskTable
+
+_STOPPABLE = "('PENDING', 'RUNNING', 'PAUSED', 'RUNTIME_STATE_UNSPECIFIED')"
+
+
+class RunTable:
+    """All runs, with their tasks and metrics."""
+
+    def __init__(self, db: sqlite3.Connection, specifications: Specifications):
+        self._db = db
+        self._specifications = specifications
+        self._tasks = TaskTable(db)
+
+    def add(self, placed: PlacedRun, specification: Specification) -> None:
+        """Raises sqlite3.IntegrityError if there is one with its id."""
+        with self._db:
+            self.insert(placed, specification)
+
+    def insert(self, placed: PlacedRun, specification: Specification) -> None:
+        """The same as a part of the caller's transaction."""
+        run = placed.run
+        reference = run.pipeline_version_reference or PipelineVersionReference()
+        self._db.execute(
+            "INSERT INTO runs (run_id, experiment_id, namespace, workflow_name, display_name, "
+            "description, service_account, created_at, scheduled_at, state, state_history, "
+            "recurring_run_id, pipeline_id, pipeline_version_id, digest, runtime_config) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                run.run_id,
+                run.experiment_id,
+                placed.namespace,
+                placed.workflow_name,
+                run.display_name,
+                run.description,
+                run.service_account,
+                to_seconds(run.created_at),
+                to_seconds(run.scheduled_at),
+                run.state,
+                to_json(run.state_history),
+                run.recurring_run_id,
+                reference.pipeline_id,
+                reference.pipeline_version_id,
+                self._specifications.keep(specification),
+                to_json(run.runtime_config or RuntimeConfig()),
+            ),
+        )
+        self._db.execute(
+            "UPDATE experiments SET last_run_created_at = ? WHERE experiment_id = ?",
+            (to_seconds(run.created_at), run.experiment_id),
+        )
+
+    def place(self, run_id: str) -> tuple[str, str] | None:
+        """The namespace of a run and the name of its workflow there."""
+        row = self._one("SELECT namespace, workflow_name FROM runs WHERE run_id = ?", run_id)
+        return (row["namespace"], row["workflow_name"]) if row else None
+
+    def recurring_run_id(self, run_id: str) -> str:
+        """Of which recurring run it is, if it is one's."""
+        row = self._one("SELECT recurring_run_id FROM runs WHERE run_id = ?", run_id)
+        return str(row["recurring_run_id"]) if row else ""
+
+    def one(self, run_id: str) -> PlacedRun | None:
+        row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
+        return self._placed([row])[0] if row else None
+
+    def page(
+        self, scope: Mapping[str, str], options: ListOptions
+    ) -> tuple[list[PlacedRun], int, Position | None]:
+        """The runs whose columns have the values in `scope`."""
+        found = page(self._db, scope, options)
+        return self._placed(found.rows), found.total_size, found.next
+
+    def set_storage_state(self, run_id: str, state: str) -> None:
+        with self._db:
+            query = "UPDATE runs SET storage_state = ? WHERE run_id = ?"
+            self._db.execute(query, (state, run_id))
+
+    def cancel(self, run_id: str) -> bool:
+        """Whether it was in a state that can be left so."""
+        with self._db:
+            changed = self._db.execute(
+                f"UPDATE runs SET state = 'CANCELING' WHERE run_id = ? AND state IN {_STOPPABLE}",
+                (run_id,),
+            )
+        return changed.rowcount == 1
+
+    def retry(self, run_id: str) -> None:
+        """Back to PENDING, with all its tasks that did not succeed."""
+        with self._db:
+            self._db.execute(
+                "UPDATE runs SET state = 'PENDING', finished_at = 0, error = '' WHERE run_id = ?",
+                (run_id,),
+            )
+            self._note_state(run_id, "PENDING", None)
+            self._tasks.retry(run_id)
+
+    def delete(self, run_id: str) -> None:
+        with self._db:
+            for table in ("run_metrics", "artifacts", "tasks", "runs"):
+                self._db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
+
+    def add_metric(self, run_id: str, metric: Metric) -> bool:
+        """Whether there was none of this name from this node."""
+        with self._db:
+            added = self._db.execute(
+                "INSERT INTO run_metrics (run_id, node_id, name, number_value, format) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (run_id, metric.node_id, metric.name, metric.number_value, metric.format),
+            )
+        return added.rowcount == 1
+
+    # What the executor needs
+
+    def unfinished_runs(self) -> list[tuple[str, str]]:
+        """Each (run id, state), oldest first."""
+        rows = self._db.execute(
+            "SELECT run_id, state FROM runs WHERE finished_at = 0 ORDER BY created_at, run_id"
+        )
+        return [(row["run_id"], row["state"]) for row in rows]
+
+    def job(self, run_id: str) -> Job:
+        """What is to be done for a run."""
+        row = self._one(
+            "SELECT * FROM runs JOIN specifications USING (digest) WHERE run_id = ?", run_id
+        )
+        if row is None:
+            raise KeyError(run_id)
+        compiled = specification(row)
+        return Job(
+            run_id=run_id,
+            namespace=row["namespace"],
+            service_account=row["service_account"],
+            pipeline_spec=compiled.pipeline,
+            platform_spec=compiled.platform,
+            parameters=expanded(
+                from_json(row["runtime_config"], RuntimeConfig).parameters,
+                run_id,
+                from_seconds(row["scheduled_at"]),
+                from_seconds(row["created_at"]),
+            ),
+        )
+
+    def set_run_state(self, run_id: str, state: str, error: str = "") -> None:
+        status = Status(code=INTERNAL, message=error) if error else None
+        with self._db:
+            now = self._note_state(run_id, state, status)
+            self._db.execute(
+                "UPDATE runs SET state = ?, error = ?, finished_at = ? WHERE run_id = ?",
+                (
+                    state,
+                    to_json(status) if status else "",
+                    to_seconds(now) if state in FINISHED else 0,
+                    run_id,
+                ),
+            )
+
+    def put_task(
+        self, task: Task, inputs: TaskValues | None = None, outputs: TaskValues | None = None
+    ) -> None:
+        """Inserts it or replaces it; values that are None stay as they are."""
+        if self.place(task.run_id) is None:
+            return  # deleted while it was executing
+        with self._db:
+            self._tasks.put(task, inputs, outputs)
+
+    def tasks(self, run_id: str) -> list[Task]:
+        """In the order in which they were first put."""
+        return self._tasks.of([run_id]).get(run_id, [])
+
+    def succeeded(self, run_id: str) -> dict[str, TaskValues]:
+        """What came out of the tasks that have succeeded, by their ids."""
+        return self._tasks.outputs_of_succeeded(run_id)
+
+    def values(self, run_id: str, task_id: str) -> tuple[TaskValues, TaskValues] | None:
+        """What went into a task and what came out of it."""
+        return self._tasks.values(run_id, task_id)
+
+    # How it is done
+
+    def _one(self, query: str, *values: object) -> Any:
+        return self._db.execute(query, values).fetchone()
+
+    def _note_state(self, run_id: str, state: str, error: Status | None) -> datetime:
+        """Adds the state to the run's history if it is another one. Returns the moment."""
+        now = datetime.now(timezone.utc).replace(microsecond=0)
+        row = self._one("SELECT state_history FROM runs WHERE run_id = ?", run_id)
+        # Without a row it was deleted while it was executing.
+        history = from_json(row["state_history"], list[StateChange]) if row else []
+        if not history or history[-1].state != state:
+            history.append(StateChange(update_time=now, state=state, error=error))
+            self._db.execute(
+                "UPDATE runs SET state_history = ? WHERE run_id = ?", (to_json(history), run_id)
+            )
+        return now
+
+    def _placed(self, rows: Sequence[sqlite3.Row]) -> list[PlacedRun]:
+        ids = [row["run_id"] for row in rows]
+        tasks, metrics = self._tasks.of(ids), self._metrics(ids)
+        inline = {row["digest"] for row in rows if not row["pipeline_version_id"]}
+        specifications = self._specifications.by_digest(inline) if inline else {}
+        return [
+            PlacedRun(
+                _run(row, tasks.get(row["run_id"], []), specifications.get(row["digest"])),
+                row["namespace"],
+                row["workflow_name"],
+                metrics.get(row["run_id"], []),
+            )
+            for row in rows
+        ]
+
+    def _metrics(self, run_ids: Iterable[str]) -> dict[str, list[Metric]]:
+        metrics: dict[str, list[Metric]] = {}
+        rows = self._db.execute(
+            "SELECT * FROM run_metrics WHERE run_id IN (SELECT value FROM json_each(?)) "
+            "ORDER BY name",
+            (to_json([*run_ids]),),
+        )
+        for row in rows:
+            metric = Metric(row["name"], row["node_id"], row["number_value"], row["format"])
+            metrics.setdefault(row["run_id"], []).append(metric)
+        return metrics
+
+
+def _run(row: sqlite3.Row, tasks: list[Task], inline: Specification | None) -> Run:
+    config = from_json(row["runtime_config"], RuntimeConfig)
+    return Run(
+        experiment_id=row["experiment_id"],
+        run_id=row["run_id"],
+        display_name=row["display_name"],
+        storage_state=row["storage_state"],
+        description=row["description"],
+        pipeline_version_reference=reference(row),
+        pipeline_spec=inline.to_wire() if inline and not row["pipeline_version_id"] else None,
+        runtime_config=config if config.parameters or config.pipeline_root else None,
+        service_account=row["service_account"],
+        created_at=from_seconds(row["created_at"]),
+        scheduled_at=from_seconds(row["scheduled_at"]),
+        finished_at=from_seconds(row["finished_at"]),
+        state=row["state"],
+        error=from_json(row["error"], Status) if row["error"] else None,
+        run_details=RunDetails(task_details=tasks) if tasks else None,
+        recurring_run_id=row["recurring_run_id"],
+        state_history=from_json(row["state_history"], list[StateChange]),
+    )
+
+
+def reference(row: sqlite3.Row) -> PipelineVersionReference | None:
+    if not (row["pipeline_id"] or row["pipeline_version_id"]):
+        return None
+    return PipelineVersionReference(
+        pipeline_id=row["pipeline_id"], pipeline_version_id=row["pipeline_version_id"]
+    )

@@ -1,0 +1,44 @@
+"""Compiled pipelines, each kept once however many versions and runs have it."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from ..pipeline_files import Specification
+from .columns import from_json, to_json
+
+
+class Specifications:
+    """Found by their digests."""
+
+    def __init__(self, db: sqlite3.Connection):
+        self._db = db
+
+    def keep(self, specification: Specification) -> str:
+        """The digest under which it is kept from now on. Part of the caller's transaction."""
+        pipeline, platform = to_json(specification.pipeline), to_json(specification.platform)
+        digest = hashlib.sha256(f"{pipeline}\n{platform}".encode()).hexdigest()
+        self._db.execute(
+            "INSERT INTO specifications (digest, pipeline_spec, platform_spec) VALUES (?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            (digest, pipeline, platform),
+        )
+        return digest
+
+    def by_digest(self, digests: Iterable[str]) -> dict[str, Specification]:
+        rows = self._db.execute(
+            "SELECT * FROM specifications WHERE digest IN (SELECT value FROM json_each(?))",
+            (to_json([*digests]),),
+        )
+        return {row["digest"]: specification(row) for row in rows}
+
+
+def specification(row: sqlite3.Row) -> Specification:
+    """That in a row which was joined with its specification."""
+    return Specification(
+        from_json(row["pipeline_spec"], dict[str, Any]),
+        from_json(row["platform_spec"], dict[str, Any]),
+    )

@@ -1,0 +1,113 @@
+"""Processes that start in milliseconds: forked from one that has made its imports already.
+
+Who asks sends descriptors over a socket and nothing else, so that what the new process is to know
+goes past the one that it is forked from. The last descriptor is the writing end of a pipe on which
+it learns the new process's id and, in the end, its exit code, a line each.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+
+# Elsewhere a forked process may not use what the system's own libraries do in threads.
+AVAILABLE = sys.platform == "linux"
+
+_MOST_DESCRIPTORS = 8
+
+
+def ask(control: socket.socket, descriptors: list[int]) -> int:
+    """Asks for a process that gets these descriptors. Returns where its fate can be read."""
+    fate, writer = os.pipe()
+    try:
+        socket.send_fds(control, [b"."], [*descriptors, writer])
+    except OSError:
+        os.close(fate)
+        raise
+    finally:
+        os.close(writer)
+    return fate
+
+
+def serve(control: socket.socket) -> list[int]:
+    """Forks whenever it is asked to. Returns in each new process, with the descriptors sent.
+
+    The process that serves never gets out of here: it ends when the other end is closed.
+    """
+    fates: dict[int, int] = {}
+    woken = _wake_when_a_child_ends()
+    awaited: list[socket.socket | int] = [control, woken]
+    while True:
+        ready, _, _ = select.select(awaited, [], [])
+        if woken in ready:
+            os.read(woken, 512)
+            _tell_fates(fates)
+        if control in ready:
+            _, descriptors, _, _ = socket.recv_fds(control, 1, _MOST_DESCRIPTORS)
+            if not descriptors:
+                os._exit(0)
+            *given, fate = descriptors
+            if pid := _fork():
+                _parent_after_fork(pid, fate, given, fates)
+            else:
+                _become_a_child(control, woken, [fate, *fates.values()])
+                return given
+
+
+def _wake_when_a_child_ends() -> int:
+    woken, waker = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    # Children are told to end together with their server, and it must see them end.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    return woken
+
+
+def _fork() -> int:
+    """As `os.fork`, or -1 if the system has no room for another process."""
+    try:
+        return os.fork()
+    except OSError:
+        return -1
+
+
+def _parent_after_fork(pid: int, fate: int, given: list[int], fates: dict[int, int]) -> None:
+    for descriptor in given:
+        os.close(descriptor)
+    if pid > 0:
+        fates[pid] = fate
+        _tell(fate, pid)
+    else:
+        os.close(fate)
+
+
+def _tell_fates(fates: dict[int, int]) -> None:
+    while fates:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        fate = fates.pop(pid, None)
+        if fate is not None:
+            _tell(fate, os.waitstatus_to_exitcode(status))
+            os.close(fate)
+
+
+def _tell(fate: int, number: int) -> None:
+    try:
+        os.write(fate, b"%d\n" % number)
+    except OSError:  # Nobody wants to know.
+        pass
+
+
+def _become_a_child(control: socket.socket, woken: int, fates: list[int]) -> None:
+    waker = signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    control.close()
+    for descriptor in [woken, waker, *fates]:
+        os.close(descriptor)

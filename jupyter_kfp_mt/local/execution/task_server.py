@@ -1,0 +1,177 @@
+"""The process from which a run's tasks are forked, with what they import; and the run's side of it.
+
+A compiled Python component brings a shell script that writes its source to a file and has
+`kfp.dsl.executor_main` run it in a new interpreter. Here a forked process does the same: it is as
+fresh as that interpreter would be, but has its imports behind it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+import runpy
+import site
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import NamedTuple
+
+from . import forking
+
+LOST = "the process that starts the tasks of this run has ended; start the run again"
+
+_MODULE = "kfp.dsl.executor_main"
+_SCRIPT = re.compile(
+    r"\s*program_path=\$\(mktemp -d\)\s*\n"
+    r'printf "%s" "\$0" > "\$program_path/ephemeral_component\.py"\n'
+    rf"_KFP_RUNTIME=true python3 -m {re.escape(_MODULE)} +"
+    r'--component_module_path +"\$program_path/ephemeral_component\.py" +"\$@"\s*'
+)
+_STANDARD_LIBRARY = re.compile(r"/(python3\.?\d+(\.zip)?|lib-dynload)$")
+# What an interpreter or the system's libraries read only when they start.
+_READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
+
+
+class Component(NamedTuple):
+    """A Python component's own source, and the arguments for kfp's executor."""
+
+    source: str
+    arguments: list[str]
+
+
+def forkable(command: list[str], environment: dict[str, str]) -> Component | None:
+    """What the command runs, if a forked process can do the same in this environment."""
+    if not forking.AVAILABLE or any(name.startswith(_READ_AT_START) for name in environment):
+        return None
+    if command[:2] == ["sh", "-ec"] and len(command) > 3 and _SCRIPT.fullmatch(command[2]):
+        return Component(command[3], command[4:])
+    return None
+
+
+class TaskServer:
+    """Forks tasks for a run. Its process belongs to the run's group, and ends with it."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._asking = threading.Lock()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "_KFP_RUNTIME": "true", "PYTHONUNBUFFERED": "1"},
+                pass_fds=[theirs.fileno()],
+            )
+
+    def run(
+        self, task: Component, environment: dict[str, str], folder: Path, prefix: Path, output: int
+    ) -> int | str:
+        """The component's exit code, or why it is not known."""
+        request = json.dumps([task, environment, str(folder), str(prefix)]).encode()
+        told, telling = os.pipe()
+        try:
+            with self._asking:
+                fate = forking.ask(self._control, [told, output])
+        except OSError:
+            os.close(telling)
+            return LOST
+        finally:
+            os.close(told)
+        with suppress(BrokenPipeError), os.fdopen(telling, "wb") as pipe:
+            pipe.write(request)
+        with os.fdopen(fate) as lines:
+            _, *exit_codes = lines.read().split() or [""]
+        return int(exit_codes[0]) if exit_codes else LOST
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    sys.path.pop(0)  # the folder that this was started in
+    _preload()
+    told, output = forking.serve(control)
+    # Only what has been forked gets here, and it is left to the interpreter how it ends.
+    with os.fdopen(told) as request:
+        task, environment, folder, prefix = json.load(request)
+    _redirect(output)
+    os.chdir(folder)
+    _adopt({**environment, "_KFP_RUNTIME": "true"})
+    _enter(Path(prefix))
+    _run(Component(*task))
+
+
+def _preload() -> None:
+    import kfp.dsl.executor_main  # noqa: F401
+
+    # It is imported again, as the program; what it imports stays.
+    del sys.modules[_MODULE]
+    gc.collect()
+    gc.freeze()
+
+
+def _redirect(output: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+
+
+def _adopt(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    tempfile.tempdir = None
+
+
+def _enter(prefix: Path) -> None:
+    """Makes this the interpreter of the virtual environment."""
+    sys.prefix = sys.exec_prefix = str(prefix)
+    sys.executable = str(prefix / "bin" / "python3")
+    standard = [path for path in sys.path if _STANDARD_LIBRARY.search(path)]
+    other = [path for path in sys.path if path not in standard]
+    sys.path[:] = [os.getcwd(), *standard, str(site_packages(prefix)), *other]
+    site.PREFIXES[:] = [sys.prefix]
+    site.ENABLE_USER_SITE = False
+    site.USER_BASE = site.USER_SITE = None
+    # It has looked at the prefix when it was imported.
+    sys.modules.pop("sysconfig", None)
+
+
+def site_packages(prefix: Path) -> Path:
+    return (
+        prefix
+        / "lib"
+        / f"python{sys.version_info.major}.{sys.version_info.minor}"
+        / "site-packages"
+    )
+
+
+def _run(task: Component) -> None:
+    """As `python3 -m kfp.dsl.executor_main`, on a file with the component's source."""
+    file = Path(tempfile.mkdtemp()) / "ephemeral_component.py"
+    file.write_text(task.source)
+    sys.argv[:] = ["-m", "--component_module_path", str(file), *task.arguments]
+    sys.orig_argv[:] = [sys.executable, "-m", _MODULE, *sys.argv[1:]]
+    sys.modules["__main__"] = ModuleType("__main__")
+    sys.excepthook = _show_without_our_frames
+    runpy._run_module_as_main(_MODULE)  # type: ignore[attr-defined]
+
+
+def _show_without_our_frames(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    shown = frame = traceback
+    while frame:
+        if frame.tb_frame.f_code.co_name == "_run_module_as_main":
+            shown = frame
+        frame = frame.tb_next
+    sys.__excepthook__(kind, error.with_traceback(shown), shown)
+
+
+if __name__ == "__main__":
+    main()

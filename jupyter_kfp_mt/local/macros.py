@@ -1,0 +1,66 @@
+"""What a text parameter may contain for the run to fill in: its id, and the times it is of.
+
+`[[RunUUID]]`, `[[ScheduledTime]]`, `[[CurrentTime]]`; a time also with a layout, in Go's form
+(`[[CurrentTime.2006-01-02]]`) or in strftime's (`{{$.currentTime.strftime('%Y-%m-%d')}}`).
+Times are in UTC. The rule is the API server's, which knows the same ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+_MACRO = re.compile(
+    r"\[\[RunUUID\]\]"
+    r"|\[\[(?P<time>ScheduledTime|CurrentTime)(?:\.(?P<layout>.*?))?\]\]"
+    r"|\{\{\$\.(?P<when>scheduledTime|currentTime)\.strftime\('(?P<format>.*?)'\)\}\}"
+)
+
+# The parts of Go's reference time, the longer before what they begin with.
+_GO_LAYOUT = {
+    "2006": "%Y",
+    "January": "%B",
+    "Jan": "%b",
+    "Monday": "%A",
+    "Mon": "%a",
+    "MST": "%Z",
+    "-07:00": "+00:00",
+    "Z07:00": "Z",
+    "-0700": "%z",
+    "01": "%m",
+    "02": "%d",
+    "03": "%I",
+    "04": "%M",
+    "05": "%S",
+    "06": "%y",
+    "15": "%H",
+    "PM": "%p",
+}
+_GO_PART = re.compile("|".join(map(re.escape, _GO_LAYOUT)) + "|%")
+
+
+def expanded(
+    parameters: Mapping[str, Any], run_id: str, scheduled_at: datetime, created_at: datetime
+) -> dict[str, Any]:
+    """The parameters with the macros in their texts filled in."""
+
+    def value_of(macro: re.Match[str]) -> str:
+        kind = (macro["time"] or macro["when"] or "").lower()
+        if not kind:
+            return run_id
+        moment = (scheduled_at if kind == "scheduledtime" else created_at).astimezone(timezone.utc)
+        if macro["when"]:
+            seconds = str(int(moment.timestamp()))
+            return moment.strftime(macro["format"].replace("%s", seconds))
+        return moment.strftime(_from_go(macro["layout"] or "20060102150405"))
+
+    return {
+        name: _MACRO.sub(value_of, value) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
+
+
+def _from_go(layout: str) -> str:
+    return _GO_PART.sub(lambda part: _GO_LAYOUT.get(part[0], "%%"), layout)

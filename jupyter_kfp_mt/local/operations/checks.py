@@ -1,0 +1,68 @@
+"""Checks that several operations make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TypeVar
+
+from ..api_errors import invalid_input, not_found
+from ..profiles import SERVICE_ACCOUNTS
+
+DEFAULT_SERVICE_ACCOUNT = "default-editor"
+
+_LONGEST = {"Experiment": 128, "Pipeline": 128, "PipelineVersion": 127, "Namespace": 63}
+_MOST_TAGS = 20
+_LONGEST_TAG = 63
+
+T = TypeVar("T")
+
+
+def found(value: T | None, kind: str, name: str) -> T:
+    if value is None:
+        raise not_found(kind, name)
+    return value
+
+
+def is_empty(namespace: str) -> bool:
+    return namespace in ("", "-")
+
+
+def check_length(kind: str, field: str, text: str) -> None:
+    longest = _LONGEST["Namespace" if field == "Namespace" else kind]
+    if len(text.encode()) > longest:
+        raise invalid_input(f"{kind}.{field} length cannot exceed {longest}")
+
+
+def check_service_account(name: str) -> None:
+    if name and name not in SERVICE_ACCOUNTS:
+        raise invalid_input(
+            f"There is no service account {name!r} in the run's namespace, "
+            f"only {' and '.join(SERVICE_ACCOUNTS)}"
+        )
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    if len(tags) > _MOST_TAGS:
+        raise invalid_input(
+            f"number of tags ({len(tags)}) exceeds maximum of {_MOST_TAGS} per entity"
+        )
+    for key, value in tags.items():
+        if not key:
+            raise invalid_input("tag key cannot be empty")
+        if "." in key:
+            raise invalid_input(f"tag key \"{key}\" must not contain '.' character")
+        if len(key) > _LONGEST_TAG:
+            raise invalid_input(
+                f'tag key "{key}" exceeds maximum length of {_LONGEST_TAG} characters'
+            )
+        if len(value) > _LONGEST_TAG:
+            raise invalid_input(
+                f'tag value "{value}" for key "{key}" exceeds maximum length of {_LONGEST_TAG} '
+                "characters"
+            )
+
+
+def now() -> datetime:
+    """To the second, as the API server keeps times."""
+    return datetime.now(timezone.utc).replace(microsecond=0)

@@ -1,0 +1,38 @@
+"""All operations, whichever version of the API asks for them."""
+
+from __future__ import annotations
+
+from ...models import PipelineVersion
+from ..api_errors import invalid_input, wrapped
+from ..database import Database
+from ..identity import Caller
+from ..roles import Access, Roles
+from .checks import is_empty
+from .experiments import Experiments
+from .pipelines import Pipelines
+from .recurring_runs import RecurringRuns
+from .runs import Controller, Runner, Runs
+
+
+class Operations:
+    """One part for each noun of the API."""
+
+    def __init__(self, database: Database, roles: Roles, runner: Runner, controller: Controller):
+        self._database = database
+        self._roles = roles
+        self.experiments = Experiments(database, roles, controller)
+        self.pipelines = Pipelines(database, roles)
+        self.runs = Runs(database, roles, runner, controller, self.pipelines)
+        self.recurring_runs = RecurringRuns(database, roles, controller, self.runs)
+
+    def authorize_viewer(self, caller: Caller, namespace: str, verb: str) -> None:
+        """The one question that other servers of a deployment ask: may they show a viewer."""
+        if is_empty(namespace):
+            raise invalid_input("Namespace is empty. Please specify a valid namespace")
+        with wrapped("Failed to authorize the request"):
+            access = Access(namespace, verb, "viewers", group="kubeflow.org")
+            self._roles.check(caller.identity(), access)
+
+    def version(self, version_id: str) -> PipelineVersion | None:
+        """What a run or recurring run refers to, for those who may see that; None if it is gone."""
+        return self._database.pipelines.version(version_id)

@@ -1,0 +1,310 @@
+"""What can be done with pipelines and their versions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+import msgspec
+
+from ...models import Pipeline, PipelineVersion
+from ..api_errors import already_exists, invalid_input, wrapped
+from ..database import Database, new_id
+from ..identity import Caller
+from ..listing import ListOptions
+from ..pipeline_files import Specification
+from ..roles import Access, Roles
+from .checks import check_length, check_tags, found, is_empty, now
+from .values import Listed, Upload, listed
+
+# The namespace of the API server itself, where shared pipelines are authorized.
+SYSTEM_NAMESPACE = "kubeflow"
+
+
+class Pipelines:
+    """Shared, or of a namespace; and their versions, which are what runs."""
+
+    def __init__(self, database: Database, roles: Roles):
+        self._table = database.pipelines
+        self._roles = roles
+
+    def create(self, caller: Caller, namespace: str, upload: Upload) -> Pipeline:
+        """One without versions."""
+        if not upload.name:
+            raise invalid_input("name is required")
+        with wrapped(
+            "Failed to create a pipeline due to authorization error. "
+            f"Check if you have write permissions to namespace {namespace}"
+        ):
+            access = Access(namespace, "create", "pipelines", upload.name)
+            self._authorize(caller, "", access)
+        pipeline = _pipeline(namespace, upload)
+        try:
+            self._table.add(pipeline)
+        except sqlite3.IntegrityError:
+            raise _pipeline_exists(upload.name) from None
+        return pipeline
+
+    def authorize_upload(self, caller: Caller, namespace: str, name: str = "") -> None:
+        check_length("Pipeline", "Namespace", namespace)
+        with wrapped("Authorization Failure"):
+            self._authorize(caller, "", Access(namespace, "create", "pipelines", name))
+
+    def create_with_version(
+        self,
+        namespace: str,
+        upload: Upload,
+        specification: Specification,
+        *,
+        version_tags: Mapping[str, str],
+    ) -> tuple[Pipeline, PipelineVersion]:
+        """The caller has been authorized already, before the file was read."""
+        pipeline = _pipeline(namespace, upload)
+        version = _version(pipeline, msgspec.structs.replace(upload, tags=version_tags))
+        try:
+            self._table.add_with_version(pipeline, version, specification)
+        except sqlite3.IntegrityError:
+            raise _pipeline_exists(upload.name) from None
+        return pipeline, _with(version, specification)
+
+    def get(self, caller: Caller, pipeline_id: str) -> Pipeline:
+        with wrapped(
+            f"Failed to get a pipeline due authorization error for pipeline id {pipeline_id}"
+        ):
+            return self._authorized(caller, pipeline_id, "get")
+
+    def named(self, caller: Caller, namespace: str, name: str) -> Pipeline:
+        with wrapped(
+            "Failed to fetch a pipeline due to authorization error. "
+            f"Check if you have read permission to namespace {namespace}"
+        ):
+            self._authorize(caller, "", Access(namespace, "get", "pipelines", name))
+        with wrapped(f"Failed to get a pipeline named {name} in namespace {namespace}"):
+            return found(
+                self._table.named(namespace, name), "Namespace/Pipeline", f"{namespace}/{name}"
+            )
+
+    def list(self, caller: Caller, namespace: str, options: ListOptions) -> Listed[Pipeline]:
+        with wrapped(
+            "Failed to list pipelines due to authorization error. "
+            f"Check if you have read permission to namespace {namespace}"
+        ):
+            self._authorize(caller, "", Access(namespace, "list", "pipelines"))
+        return listed(options, *self._table.page(namespace, options))
+
+    def update(
+        self,
+        caller: Caller,
+        pipeline_id: str,
+        *,
+        display_name: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> Pipeline:
+        """An empty name and no tags change nothing; empty tags remove all."""
+        with wrapped(f"Failed to update pipeline {pipeline_id} due to authorization error"):
+            self._authorized(caller, pipeline_id, "update")
+        with wrapped(f"Failed to update pipeline {pipeline_id}. Check error stack"):
+            check_tags(tags or {})
+        self._table.update(pipeline_id, display_name, tags)
+        return self.existing(pipeline_id)
+
+    def delete(self, caller: Caller, pipeline_id: str, *, cascade: bool) -> None:
+        """With its versions, if that is what cascade says; else only one that has none."""
+        with wrapped(
+            f"Failed to delete a pipeline due authorization error for pipeline id {pipeline_id}"
+        ):
+            self._authorized(caller, pipeline_id, "delete")
+        latest = None if cascade else self._table.latest_version(pipeline_id)
+        if latest:
+            raise invalid_input(
+                f"Failed to delete pipeline with id {pipeline_id} as it has existing pipeline "
+                f"versions (e.g. {latest.pipeline_version_id}). "
+                "Set cascade=true to delete all versions"
+            )
+        self._table.delete(pipeline_id)
+
+    def existing(self, pipeline_id: str) -> Pipeline:
+        """For those who have been authorized, or are to be authorized by what it says."""
+        with wrapped(f"Failed to get a pipeline with id {pipeline_id}"):
+            return found(self._table.one(pipeline_id), "Pipeline", pipeline_id)
+
+    # Versions
+
+    def authorize_version_upload(
+        self, caller: Caller, pipeline_id: str, name: str = ""
+    ) -> Pipeline:
+        if not pipeline_id:
+            raise invalid_input(
+                "The pipeline is missing: its id goes into the parameter pipelineid"
+            )
+        pipeline = self.existing(pipeline_id)
+        with wrapped("Authorization Failure"):
+            access = Access(pipeline.namespace, "create", "pipelines", name)
+            self._authorize(caller, pipeline_id, access)
+        return pipeline
+
+    def create_version(
+        self, pipeline: Pipeline, upload: Upload, specification: Specification
+    ) -> PipelineVersion:
+        """The caller has been authorized already, before the file was read."""
+        version = _version(pipeline, upload)
+        try:
+            self._table.add_version(version, specification)
+        except sqlite3.IntegrityError:
+            raise already_exists(
+                f"Failed to create a new pipeline version. The name {upload.name} already exist. "
+                "Specify a new name"
+            ) from None
+        return _with(version, specification)
+
+    def version(self, caller: Caller, version_id: str) -> PipelineVersion:
+        with wrapped(
+            "Failed to get a pipeline version due to authorization error for pipeline version id "
+            f"{version_id}"
+        ):
+            return self._authorized_version(caller, version_id, "get")
+
+    def versions(
+        self, caller: Caller, pipeline_id: str, options: ListOptions
+    ) -> Listed[PipelineVersion]:
+        with wrapped(
+            "Failed to list pipeline versions due to error fetching the namespace for pipeline "
+            f"{pipeline_id}: Failed to get namespace for pipeline id {pipeline_id}"
+        ):
+            pipeline = self.existing(pipeline_id)
+        with wrapped(
+            "Failed to list pipeline versions due to authorization error. "
+            f"Check if you have read permission to namespace {pipeline.namespace}"
+        ):
+            self._authorize(caller, "", Access(pipeline.namespace, "list", "pipelines"))
+        return listed(options, *self._table.versions(pipeline_id, options))
+
+    def update_version(
+        self,
+        caller: Caller,
+        version_id: str,
+        *,
+        display_name: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> PipelineVersion:
+        """An empty name and no tags change nothing; empty tags remove all."""
+        with wrapped(f"Failed to update pipeline version {version_id} due to authorization error"):
+            self._authorized_version(caller, version_id, "update")
+        with wrapped(f"Failed to update pipeline version {version_id}. Check error stack"):
+            check_tags(tags or {})
+        self._table.update_version(version_id, display_name, tags)
+        return self.existing_version(version_id)
+
+    def delete_version(self, caller: Caller, pipeline_id: str, version_id: str) -> None:
+        """Runs of it keep what they ran."""
+        with wrapped(
+            f"Failed to delete a pipeline version id {version_id} due to authorization error for "
+            f"pipeline id {pipeline_id}"
+        ):
+            self._authorized_version(caller, version_id, "delete")
+        self._table.delete_version(version_id)
+
+    def latest_version(self, pipeline_id: str) -> PipelineVersion | None:
+        """For those who have been authorized to the pipeline."""
+        return self._table.latest_version(pipeline_id)
+
+    def existing_version(self, version_id: str) -> PipelineVersion:
+        """For those who have been authorized, or are to be authorized by what it says."""
+        with wrapped(f"Failed to get a pipeline version with id {version_id}"):
+            return found(self._table.version(version_id), "PipelineVersion", version_id)
+
+    def runnable(
+        self, caller: Caller, pipeline_id: str, version_id: str
+    ) -> tuple[PipelineVersion, Specification]:
+        """What to run: this version, or else the latest of the pipeline."""
+        if version_id:
+            version = self._authorized_version(caller, version_id, "get")
+            if pipeline_id not in ("", version.pipeline_id):
+                raise invalid_input(
+                    f"Pipeline version {version_id} belongs to pipeline "
+                    f"{version.pipeline_id} (not {pipeline_id})"
+                )
+        else:
+            self._authorized(caller, pipeline_id, "get")
+            version = found(self.latest_version(pipeline_id), "PipelineVersion", pipeline_id)
+        return version, self._table.specification(version.pipeline_version_id)
+
+    def latest(self, pipeline_id: str) -> tuple[PipelineVersion, Specification]:
+        """The same of the latest version, for what was authorized when it was asked for."""
+        version = found(self.latest_version(pipeline_id), "PipelineVersion", pipeline_id)
+        return version, self._table.specification(version.pipeline_version_id)
+
+    # How callers are authorized
+
+    def _authorized(self, caller: Caller, pipeline_id: str, verb: str) -> Pipeline:
+        with wrapped(
+            f"Failed to access pipeline {pipeline_id}. "
+            "Check if it exists and have a namespace assigned"
+        ):
+            pipeline = self.existing(pipeline_id)
+        access = Access(pipeline.namespace, verb, "pipelines", pipeline.name)
+        self._authorize(caller, pipeline_id, access)
+        return pipeline
+
+    def _authorized_version(self, caller: Caller, version_id: str, verb: str) -> PipelineVersion:
+        with wrapped(f"Failed to access pipeline version {version_id}. Check if it exists"):
+            version = self.existing_version(version_id)
+        self._authorized(caller, version.pipeline_id, verb)
+        return version
+
+    def _authorize(self, caller: Caller, pipeline_id: str, access: Access) -> None:
+        """Shared pipelines, which have no namespace, are open to be read by anyone."""
+        if not is_empty(access.namespace):
+            with wrapped(
+                f"Failed to access pipeline {pipeline_id}. "
+                f"Check if you have access to namespace {access.namespace}"
+            ):
+                self._roles.check(caller.identity(), access)
+        elif access.verb not in ("get", "list"):
+            shared = msgspec.structs.replace(access, namespace=SYSTEM_NAMESPACE)
+            with wrapped(
+                f"Failed to access shared pipeline {pipeline_id}. "
+                f"Check if you have permission to {access.verb} shared pipelines"
+            ):
+                self._roles.check(caller.identity(), shared)
+
+
+def _pipeline(namespace: str, upload: Upload) -> Pipeline:
+    check_length("Pipeline", "Name", upload.name)
+    check_length("Pipeline", "Namespace", namespace)
+    check_tags(upload.tags)
+    return Pipeline(
+        pipeline_id=new_id(),
+        name=upload.name,
+        display_name=upload.display_name or upload.name,
+        description=upload.description,
+        namespace=namespace,
+        created_at=now(),
+        tags=dict(upload.tags),
+    )
+
+
+def _version(pipeline: Pipeline, upload: Upload) -> PipelineVersion:
+    check_length("PipelineVersion", "Name", upload.name)
+    check_tags(upload.tags)
+    return PipelineVersion(
+        pipeline_id=pipeline.pipeline_id,
+        pipeline_version_id=new_id(),
+        name=upload.name,
+        display_name=upload.display_name or upload.name,
+        description=upload.description,
+        code_source_url=upload.code_source_url,
+        created_at=now(),
+        tags=dict(upload.tags),
+    )
+
+
+def _with(version: PipelineVersion, specification: Specification) -> PipelineVersion:
+    return msgspec.structs.replace(version, pipeline_spec=specification.to_wire())
+
+
+def _pipeline_exists(name: str) -> Exception:
+    return already_exists(
+        f"Failed to create a new pipeline. The name {name} already exists. "
+        "Please specify a new name"
+    )

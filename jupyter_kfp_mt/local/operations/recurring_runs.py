@@ -1,0 +1,200 @@
+"""What can be done with recurring runs; and what the controller that fires them asks for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from ...models import PipelineVersionReference, RecurringRun, RuntimeConfig, Trigger
+from ..api_errors import invalid_input, wrapped
+from ..database import Database, new_id
+from ..identity import Caller
+from ..listing import ListOptions
+from ..pipeline_files import Specification, check_parameters
+from ..recurring_runs import run_name
+from ..roles import Access, Roles
+from ..schedule import check as check_trigger
+from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, found, is_empty, now
+from .runs import Controller, Runs, pending_run, reference_to
+from .values import Listed, NewRecurringRun, NewRun, listed
+
+_MOST_CONCURRENT = 10
+
+
+class RecurringRuns:
+    """Each in the namespace of its experiment."""
+
+    def __init__(self, database: Database, roles: Roles, controller: Controller, runs: Runs):
+        self._database = database
+        self._table = database.recurring_runs
+        self._roles = roles
+        self._controller = controller
+        self._runs = runs
+
+    def create(self, caller: Caller, new: NewRecurringRun) -> RecurringRun:
+        _check(new)
+        with wrapped(
+            "Failed to create a recurring run due to invalid experimentId and namespace combination"
+        ):
+            namespace = self._runs.namespace_of(new.experiment_id, new.namespace)
+        with wrapped(
+            "Failed to create a recurring run due to authorization error. "
+            f"Check if you have write permission to namespace {namespace}"
+        ):
+            self._authorize(caller, Access(namespace, "create", "jobs", new.display_name))
+        check_service_account(new.service_account)
+        recurring, specification = self._with_source(caller, new, namespace)
+        self._table.add(recurring, specification)
+        self._controller.changed(recurring.recurring_run_id)
+        return recurring
+
+    def get(self, caller: Caller, recurring_run_id: str) -> RecurringRun:
+        return self._authorized(caller, recurring_run_id, "get")
+
+    def list(
+        self, caller: Caller, namespace: str, experiment_id: str, options: ListOptions
+    ) -> Listed[RecurringRun]:
+        """Those of an experiment if one is named, whatever the namespace."""
+        if experiment_id:
+            with wrapped(
+                "Failed to list recurring runs due to error fetching namespace for experiment "
+                f"{experiment_id}. Try filtering based on namespace: "
+                f"Failed to fetch namespace from experiment {experiment_id}"
+            ):
+                experiment = self._database.experiments.one(experiment_id)
+                namespace = found(experiment, "Experiment", experiment_id).namespace
+        with wrapped(
+            "Failed to list recurring runs due to authorization error. "
+            f"Check if you have permission to access namespace {namespace}"
+        ):
+            self._authorize(caller, Access(namespace, "list", "jobs"))
+        scope = {"experiment_id": experiment_id} if experiment_id else {"namespace": namespace}
+        return listed(options, *self._table.page(scope, options))
+
+    def enable(self, caller: Caller, recurring_run_id: str) -> None:
+        self._switch(caller, recurring_run_id, True)
+
+    def disable(self, caller: Caller, recurring_run_id: str) -> None:
+        self._switch(caller, recurring_run_id, False)
+
+    def delete(self, caller: Caller, recurring_run_id: str) -> None:
+        """The recurring run alone: its runs stay."""
+        self._authorized(caller, recurring_run_id, "delete")
+        self._table.delete(recurring_run_id)
+        self._controller.changed(recurring_run_id)
+
+    def fire(self, recurring_run_id: str, scheduled_at: datetime) -> None:
+        """Starts the run that is due at this moment."""
+        recurring = found(self._table.one(recurring_run_id), "Job", recurring_run_id)
+        new = _run_of(recurring, self._table.fired(recurring_run_id) + 1)
+        version, specification = None, self._table.specification(recurring_run_id)
+        if specification is None:
+            version, specification = self._runs.latest(new.pipeline_id)
+        check_parameters(specification, dict(new.parameters))
+        placed = pending_run(new, recurring.namespace, version, specification)
+        run = msgspec.structs.replace(
+            placed.run,
+            scheduled_at=scheduled_at,
+            pipeline_version_reference=reference_to(version)
+            if version
+            else recurring.pipeline_version_reference,
+        )
+        placed = msgspec.structs.replace(placed, run=run)
+        self._table.fire(placed, specification, scheduled_at)
+        self._runs.submit(run.run_id)
+
+    # How it is done
+
+    def _switch(self, caller: Caller, recurring_run_id: str, enabled: bool) -> None:
+        self._authorized(caller, recurring_run_id, "enable" if enabled else "disable")
+        self._table.enable(recurring_run_id, enabled)
+        self._controller.changed(recurring_run_id)
+
+    def _with_source(
+        self, caller: Caller, new: NewRecurringRun, namespace: str
+    ) -> tuple[RecurringRun, Specification | None]:
+        """The recurring run, and what it runs unless that is each time the latest version."""
+        if not (new.pipeline_id or new.pipeline_version_id or new.specification):
+            raise invalid_input("Cannot create a job with an empty pipeline ID")
+        with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
+            version, specification = self._runs.source(caller, new)
+        with wrapped("Failed to validate the input parameters on the latest pipeline version"):
+            check_parameters(specification, dict(new.parameters))
+        if version is None:
+            return _recurring_run(new, namespace, None, specification), specification
+        if new.pinned or new.pipeline_version_id:
+            reference = reference_to(version)
+            return _recurring_run(new, namespace, reference, specification), specification
+        reference = PipelineVersionReference(pipeline_id=version.pipeline_id)
+        return _recurring_run(new, namespace, reference, specification), None
+
+    def _authorized(self, caller: Caller, recurring_run_id: str, verb: str) -> RecurringRun:
+        with wrapped("Failed to authorize the request"):
+            with wrapped("failed to authorize with the recurring run ID"):
+                recurring = found(self._table.one(recurring_run_id), "Job", recurring_run_id)
+            access = Access(recurring.namespace, verb, "jobs", recurring.display_name)
+            self._authorize(caller, access)
+        return recurring
+
+    def _authorize(self, caller: Caller, access: Access) -> None:
+        if is_empty(access.namespace):
+            raise invalid_input("a recurring run cannot have an empty namespace in multi-user mode")
+        with wrapped("failed to authorize with API"):
+            self._roles.check(caller.identity(), access)
+
+
+def _check(new: NewRecurringRun) -> None:
+    if not new.display_name:
+        raise invalid_input("Recurring run's name cannot be empty")
+    if not 1 <= new.max_concurrency <= _MOST_CONCURRENT:
+        raise invalid_input(
+            "Max concurrency of a recurring run must be at least 1 and at most 10. "
+            f"Received {new.max_concurrency}"
+        )
+    check_trigger(new.trigger)
+
+
+def _recurring_run(
+    new: NewRecurringRun,
+    namespace: str,
+    reference: PipelineVersionReference | None,
+    specification: Specification,
+) -> RecurringRun:
+    moment = now()
+    config = RuntimeConfig(parameters=dict(new.parameters), pipeline_root=new.pipeline_root)
+    return RecurringRun(
+        recurring_run_id=new_id(),
+        display_name=new.display_name,
+        description=new.description,
+        pipeline_spec=None if reference else specification.to_wire(),
+        pipeline_version_reference=reference,
+        runtime_config=config if config.parameters or config.pipeline_root else None,
+        service_account=new.service_account or DEFAULT_SERVICE_ACCOUNT,
+        max_concurrency=str(new.max_concurrency),
+        trigger=new.trigger if new.trigger != Trigger() else None,
+        mode="ENABLE" if new.enabled else "DISABLE",
+        created_at=moment,
+        updated_at=moment,
+        status="ENABLED" if new.enabled else "DISABLED",
+        no_catchup=new.no_catchup,
+        namespace=namespace,
+        experiment_id=new.experiment_id,
+    )
+
+
+def _run_of(recurring: RecurringRun, index: int) -> NewRun:
+    """Its next run, as if someone asked for it."""
+    reference = recurring.pipeline_version_reference or PipelineVersionReference()
+    config = recurring.runtime_config or RuntimeConfig()
+    return NewRun(
+        display_name=run_name(recurring.display_name, recurring.recurring_run_id, index),
+        experiment_id=recurring.experiment_id,
+        description=recurring.description,
+        recurring_run_id=recurring.recurring_run_id,
+        pipeline_id=reference.pipeline_id,
+        pipeline_version_id=reference.pipeline_version_id,
+        parameters=config.parameters,
+        pipeline_root=config.pipeline_root,
+        service_account=recurring.service_account,
+    )

@@ -1,0 +1,351 @@
+"""What can be done with runs."""
+
+from __future__ import annotations
+
+import random
+import re
+import sqlite3
+import string
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ...models import (
+    EPOCH,
+    FINISHED,
+    Experiment,
+    PipelineVersion,
+    PipelineVersionReference,
+    Run,
+    RuntimeConfig,
+    StateChange,
+    TaskValues,
+)
+from ..api_errors import (
+    already_exists,
+    bad_request,
+    failed_precondition,
+    invalid_input,
+    not_found,
+    wrapped,
+)
+from ..database import Database, new_id
+from ..identity import Caller
+from ..listing import ListOptions
+from ..pipeline_files import Specification, check_parameters
+from ..records import Metric, PlacedRun
+from ..roles import Access, Roles
+from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, found, is_empty, now
+from .pipelines import Pipelines
+from .values import Listed, NewRun, Source, listed
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_METRIC_NAME = re.compile(r"[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?")
+
+
+class Runner(Protocol):
+    """What executes runs."""
+
+    def submit(self, run_id: str) -> None: ...
+
+    def terminate(self, run_id: str) -> None: ...
+
+    def forget(self, namespace: str, run_id: str) -> None: ...
+
+    def log_file(self, namespace: str, run_id: str, task_id: str) -> Path: ...
+
+    def artifact_file(self, namespace: str, run_id: str, uri: str) -> Path | None: ...
+
+
+class Controller(Protocol):
+    """What fires recurring runs."""
+
+    def changed(self, recurring_run_id: str) -> None:
+        """It was created, enabled, disabled or deleted."""
+
+    def finished(self, recurring_run_id: str) -> None:
+        """One of its runs has ended."""
+
+
+class Runs:
+    """Each in the namespace of its experiment."""
+
+    def __init__(
+        self,
+        database: Database,
+        roles: Roles,
+        runner: Runner,
+        controller: Controller,
+        pipelines: Pipelines,
+    ):
+        self._database = database
+        self._table = database.runs
+        self._roles = roles
+        self._runner = runner
+        self._controller = controller
+        self._pipelines = pipelines
+
+    def create(self, caller: Caller, new: NewRun) -> PlacedRun:
+        if not new.display_name:
+            raise invalid_input("Run name cannot be empty")
+        with wrapped(
+            "Failed to create a run due to invalid experimentId and namespace combination"
+        ):
+            namespace = self.namespace_of(new.experiment_id, new.namespace)
+        with wrapped(
+            "Failed to create a run due to authorization error. "
+            f"Check if you have write permissions to namespace {namespace}"
+        ):
+            self._authorize(caller, "", Access(namespace, "create", "runs"))
+        if existing := self._of_recurring_run(new, namespace):
+            return existing
+        _check(new)
+        with wrapped("Failed to create a run due to error fetching manifest"):
+            version, specification = self.source(caller, new)
+        with wrapped("Failed to generate the ExecutionSpec: invalid pipeline job inputs"):
+            check_parameters(specification, dict(new.parameters))
+        placed = pending_run(new, namespace, version, specification)
+        try:
+            self._table.add(placed, specification)
+        except sqlite3.IntegrityError:
+            raise already_exists(
+                f"Failed to create a run. The id {placed.run.run_id} is taken"
+            ) from None
+        self._runner.submit(placed.run.run_id)
+        return placed
+
+    def get(self, caller: Caller, run_id: str) -> PlacedRun:
+        self._authorized(caller, run_id, "get")
+        return self._existing(run_id)
+
+    def list(
+        self, caller: Caller, namespace: str, experiment_id: str, options: ListOptions
+    ) -> Listed[PlacedRun]:
+        """Those of an experiment if one is named, whatever the namespace."""
+        if experiment_id:
+            with wrapped(
+                "Failed to list runs due to error fetching namespace for experiment "
+                f"{experiment_id}. Try filtering based on namespace"
+            ):
+                namespace = self._namespace_of_experiment(experiment_id)
+        with wrapped(
+            "Failed to list runs due to authorization error. "
+            f"Check if you have permission to access namespace {namespace}"
+        ):
+            self._authorize(caller, "", Access(namespace, "list", "runs"))
+        scope = {"experiment_id": experiment_id} if experiment_id else {"namespace": namespace}
+        return listed(options, *self._table.page(scope, options))
+
+    def archive(self, caller: Caller, run_id: str) -> None:
+        self._authorized(caller, run_id, "archive")
+        self._table.set_storage_state(run_id, "ARCHIVED")
+
+    def unarchive(self, caller: Caller, run_id: str) -> None:
+        self._authorized(caller, run_id, "unarchive")
+        experiment_id = self._existing(run_id).run.experiment_id
+        with wrapped(f"Failed to unarchive run {run_id} due to experiment fetching error"):
+            experiment = self._experiment(experiment_id)
+        if experiment.storage_state == "ARCHIVED":
+            raise failed_precondition(
+                f"Failed to unarchive run {run_id} as experiment {experiment_id} must be "
+                "un-archived first",
+                "Unarchive the experiment first to allow the run to be restored",
+            )
+        self._table.set_storage_state(run_id, "AVAILABLE")
+
+    def delete(self, caller: Caller, run_id: str) -> None:
+        """With what it has written. If it is executing, it is stopped."""
+        namespace = self._authorized(caller, run_id, "delete")
+        recurring_run_id = self._table.recurring_run_id(run_id)
+        self._table.delete(run_id)
+        self._runner.forget(namespace, run_id)
+        if recurring_run_id:
+            self._controller.finished(recurring_run_id)
+
+    def terminate(self, caller: Caller, run_id: str) -> None:
+        self._authorized(caller, run_id, "terminate")
+        with wrapped(f"Failed to terminate run {run_id} due to error fetching its namespace"):
+            self._experiment(self._existing(run_id).run.experiment_id)
+        with wrapped(f"Failed to terminate run {run_id}"):
+            if not self._table.cancel(run_id):
+                raise invalid_input(f"Failed to terminate a run {run_id}. Row not found")
+        self._runner.terminate(run_id)
+
+    def retry(self, caller: Caller, run_id: str) -> None:
+        """Executes again what has not succeeded."""
+        self._authorized(caller, run_id, "retry")
+        run = self._existing(run_id).run
+        with wrapped(f"Failed to retry run {run_id} due to error fetching its namespace"):
+            self._experiment(run.experiment_id)
+        if run.state not in FINISHED:
+            with wrapped(
+                f"Failed to retry run {run_id}: could not claim database row before workflow "
+                "operation"
+            ):
+                raise bad_request(f"Cannot claim run {run_id} for retry: not in a terminal state")
+        if run.state != "FAILED":
+            with wrapped(f"Failed to retry run {run_id}"):
+                raise bad_request("Workflow must be Failed/Error to retry")
+        self._table.retry(run_id)
+        self._runner.submit(run_id)
+
+    def report_metrics(
+        self, caller: Caller, run_id: str, metrics: Sequence[Metric]
+    ) -> Iterator[str]:
+        """What became of each: ok, invalid, or duplicate."""
+        self._authorized(caller, run_id, "reportMetrics")
+        return (self._reported(run_id, metric) for metric in metrics)
+
+    def artifact(self, caller: Caller, run_id: str, node_id: str, name: str) -> Path:
+        """The file of an artifact that a task has taken in or put out."""
+        namespace = self._authorized(caller, run_id, "readArtifact")
+        values = self._table.values(run_id, node_id) or (TaskValues(), TaskValues())
+        artifacts = values[1].artifacts.get(name) or values[0].artifacts.get(name) or []
+        for artifact in artifacts:
+            path = self._runner.artifact_file(namespace, run_id, artifact.uri)
+            if path and path.is_file():
+                return path
+        raise not_found("artifact", f"runs/{run_id}/nodes/{node_id}/artifacts/{name}")
+
+    def task_values(self, caller: Caller, run_id: str, task_id: str) -> dict[str, TaskValues]:
+        """What went into a task and what came out of it."""
+        self._authorized(caller, run_id, "get")
+        values = found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
+        return {"inputs": values[0], "outputs": values[1]}
+
+    def log_file(self, caller: Caller, run_id: str, task_id: str) -> Path:
+        """The file with a task's output, which may still be growing."""
+        namespace = self._authorized(caller, run_id, "get")
+        found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
+        path = self._runner.log_file(namespace, run_id, task_id)
+        if not path.is_file():
+            raise not_found("Log of task", f"{task_id} of run {run_id}")
+        return path
+
+    # What recurring runs need as well
+
+    def namespace_of(self, experiment_id: str, claimed: str) -> str:
+        """The namespace of the experiment, which is that of what is to be created in it."""
+        if not experiment_id:
+            raise invalid_input("Experiment id can not be empty in multi-user mode")
+        with wrapped(f"Failed to fetch namespace for experiment {experiment_id}"):
+            namespace = self._namespace_of_experiment(experiment_id)
+        if claimed not in ("", namespace):
+            raise invalid_input(
+                f"Experiment {experiment_id} belongs to namespace '{namespace}' "
+                f"instead of '{claimed}'"
+            )
+        return namespace
+
+    def source(
+        self, caller: Caller, source: Source
+    ) -> tuple[PipelineVersion | None, Specification]:
+        """The pipeline version that is to run, if it is one, and its specification."""
+        if source.pipeline_version_id or source.pipeline_id:
+            return self._pipelines.runnable(caller, source.pipeline_id, source.pipeline_version_id)
+        if source.specification:
+            return None, source.specification
+        raise invalid_input("Failed to fetch a template with an empty pipeline spec manifest")
+
+    def latest(self, pipeline_id: str) -> tuple[PipelineVersion, Specification]:
+        return self._pipelines.latest(pipeline_id)
+
+    def submit(self, run_id: str) -> None:
+        self._runner.submit(run_id)
+
+    # How it is done
+
+    def _of_recurring_run(self, new: NewRun, namespace: str) -> PlacedRun | None:
+        """A recurring run has one run of a name, however often it is asked for."""
+        if not new.recurring_run_id:
+            return None
+        recurring = self._database.recurring_runs.one(new.recurring_run_id)
+        if recurring is None or recurring.namespace != namespace:
+            raise invalid_input(f"RecurringRunId doesn't exist: {new.recurring_run_id}")
+        return self._table.one(new.run_id or run_id_of(new.recurring_run_id, new.display_name))
+
+    def _reported(self, run_id: str, metric: Metric) -> str:
+        if not metric.node_id or not _METRIC_NAME.fullmatch(metric.name):
+            return "invalid"
+        return "ok" if self._table.add_metric(run_id, metric) else "duplicate"
+
+    def _existing(self, run_id: str) -> PlacedRun:
+        with wrapped(f"Failed to fetch run {run_id}"):
+            return found(self._table.one(run_id), "Run", run_id)
+
+    def _experiment(self, experiment_id: str) -> Experiment:
+        return found(self._database.experiments.one(experiment_id), "Experiment", experiment_id)
+
+    def _namespace_of_experiment(self, experiment_id: str) -> str:
+        with wrapped(f"Failed to fetch namespace from experiment {experiment_id}"):
+            return self._experiment(experiment_id).namespace
+
+    def _authorized(self, caller: Caller, run_id: str, verb: str) -> str:
+        """The run's namespace, for those who may."""
+        with wrapped("Failed to authorize the request"):
+            with wrapped(
+                f"Failed to authorize with the run ID {run_id}: Failed to fetch run {run_id}"
+            ):
+                namespace, name = found(self._table.place(run_id), "Run", run_id)
+            self._authorize(caller, run_id, Access(namespace, verb, "runs", name))
+        return namespace
+
+    def _authorize(self, caller: Caller, run_id: str, access: Access) -> None:
+        if is_empty(access.namespace):
+            raise invalid_input("A run cannot have an empty namespace in multi-user mode")
+        with wrapped(
+            f"Failed to access run {run_id}. "
+            f"Check if you have access to namespace {access.namespace}"
+        ):
+            self._roles.check(caller.identity(), access)
+
+
+def _check(new: NewRun) -> None:
+    # The id becomes the name of a folder.
+    if new.run_id and not _UUID.fullmatch(new.run_id):
+        raise invalid_input(f"The run id {new.run_id!r} is not a UUID")
+    check_service_account(new.service_account)
+
+
+def run_id_of(recurring_run_id: str, display_name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{recurring_run_id}/{display_name}"))
+
+
+def pending_run(
+    new: NewRun, namespace: str, version: PipelineVersion | None, specification: Specification
+) -> PlacedRun:
+    moment = now()
+    config = RuntimeConfig(parameters=dict(new.parameters), pipeline_root=new.pipeline_root)
+    run_id = new.run_id.lower()
+    if not run_id and new.recurring_run_id:
+        run_id = run_id_of(new.recurring_run_id, new.display_name)
+    run = Run(
+        run_id=run_id or new_id(),
+        experiment_id=new.experiment_id,
+        display_name=new.display_name,
+        description=new.description,
+        storage_state="AVAILABLE",
+        pipeline_version_reference=reference_to(version) if version else None,
+        pipeline_spec=None if version else specification.to_wire(),
+        runtime_config=config if config.parameters or config.pipeline_root else None,
+        service_account=new.service_account or DEFAULT_SERVICE_ACCOUNT,
+        created_at=moment,
+        scheduled_at=moment,
+        finished_at=EPOCH,
+        state="PENDING",
+        recurring_run_id=new.recurring_run_id,
+        state_history=[StateChange(update_time=moment, state="PENDING")],
+    )
+    return PlacedRun(run, namespace, _workflow_name(specification))
+
+
+def reference_to(version: PipelineVersion) -> PipelineVersionReference:
+    return PipelineVersionReference(
+        pipeline_id=version.pipeline_id, pipeline_version_id=version.pipeline_version_id
+    )
+
+
+def _workflow_name(specification: Specification) -> str:
+    suffix = random.choices(string.ascii_lowercase + string.digits, k=5)
+    return f"{specification.name}-{''.join(suffix)}"

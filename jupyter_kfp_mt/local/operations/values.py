@@ -1,0 +1,75 @@
+"""What operations are given and what they answer with, beside the API's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from ...models import Trigger
+from ..listing import ListOptions, Position
+from ..pipeline_files import Specification
+
+T = TypeVar("T")
+
+
+class Listed(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list."""
+
+    items: list[T]
+    total_size: int
+    next_page_token: str
+
+
+def listed(options: ListOptions, items: list[T], total: int, start: Position | None) -> Listed[T]:
+    return Listed(items, total, options.next_page_token(start))
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Which pipeline to run: a version, the latest of a pipeline, or a specification itself."""
+
+    pipeline_id: str = ""
+    pipeline_version_id: str = ""
+    specification: Specification | None = None
+
+
+class NewRun(Source, frozen=True, kw_only=True):
+    """A run as someone wants it. The namespace, if it is given, must be the experiment's."""
+
+    display_name: str
+    experiment_id: str = ""
+    namespace: str = ""
+    description: str = ""
+    run_id: str = ""
+    recurring_run_id: str = ""
+    parameters: Mapping[str, Any] = {}
+    pipeline_root: str = ""
+    service_account: str = ""
+
+
+class NewRecurringRun(Source, frozen=True, kw_only=True):
+    """A recurring run as someone wants it. `pinned`: the latest version now, not each time."""
+
+    display_name: str
+    experiment_id: str = ""
+    namespace: str = ""
+    description: str = ""
+    parameters: Mapping[str, Any] = {}
+    pipeline_root: str = ""
+    service_account: str = ""
+    max_concurrency: int = 0
+    trigger: Trigger = Trigger()
+    enabled: bool = False
+    no_catchup: bool = False
+    pinned: bool = False
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said about an uploaded file, besides what is in it."""
+
+    name: str
+    display_name: str = ""
+    description: str = ""
+    code_source_url: str = ""
+    tags: Mapping[str, str] = {}
