@@ -23,10 +23,14 @@ setup: .venv/installed .venv/front-end
 	@.ci/setup front-end
 	@touch $@
 
+.venv/clients: .ci/setup | .venv/installed
+	@.ci/setup clients
+	@touch $@
+
 demo: setup
 	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
-test: setup chromium
+test: setup .venv/clients chromium
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -35,7 +39,7 @@ test: setup chromium
 	$(BIN)/pytest
 
 bench: setup
-	$(BIN)/python tests/bench.py
+	cd tests && ../$(BIN)/python -m bench
 
 format: setup
 	$(BIN)/ruff format .

@@ -1,18 +1,26 @@
 """What the tests share: a real local KFP on a real port, with the tenants alice and bob."""
 
 import contextlib
+import functools
+import glob
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 import warnings
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 import requests
+import yaml
+
+from jupyter_kfp_mt.models import Experiment
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
@@ -24,9 +32,12 @@ profiles:
   secrets: {warehouse: {password: s3cret}}
 - namespace: bob
   owner: bob@example.com
+- namespace: kubeflow
+  owner: admin@example.com
 """
 
 ROOT = Path(__file__).parent.parent
+API = "/apis/v2beta1"
 
 
 class LocalKfp:
@@ -66,6 +77,11 @@ class LocalKfp:
 
     def post(self, path, body=None, who="alice/default-editor"):
         return self.call("POST", path, who, json=body)
+
+    def written(self, name):
+        """Paths of all files and folders with this in their names."""
+        # Unlike pathlib's, this glob bears that runs remove their folders meanwhile.
+        return glob.glob(f"{self.data}/**/*{name}*", recursive=True)
 
     def kill(self):
         """As by `kill -9`."""
@@ -139,7 +155,7 @@ def adder(tmp_path_factory):
 
         @dsl.pipeline(name="adder")
         def pipeline(x: int, label: str = "sum"):
-            add(a=x, b=2)
+            add(a=x, b=2).set_caching_options(False)
 
         path = tmp_path_factory.mktemp("adder") / "adder.yaml"
         compiler.Compiler().compile(pipeline, str(path))
@@ -230,3 +246,59 @@ def lifeline(tmp_path):
     lifeline = Lifeline(tmp_path)
     yield lifeline
     os.close(lifeline.descriptor)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(folder, kind=QuietHandler):
+    """The endpoint of a web server of the files in a folder."""
+    handler = functools.partial(kind, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+# The API of the local KFP, message by message.
+
+
+def text(answer):
+    return answer.json()["details"][0]["message"]
+
+
+def denied(user, verb, resource, namespace="alice", name="", group="pipelines.kubeflow.org"):
+    return (
+        f"User '{user}' is not authorized with reason:  (request: &ResourceAttributes{{"
+        f"Namespace:{namespace},Verb:{verb},Group:{group},Version:v1beta1,"
+        f"Resource:{resource},Subresource:,Name:{name},FieldSelector:nil,LabelSelector:nil,}})"
+    )
+
+
+@pytest.fixture(scope="session")
+def spec(adder):
+    return yaml.safe_load(adder.read_text())
+
+
+@pytest.fixture
+def experiment(local_kfp, unique):
+    answer = local_kfp.post(f"{API}/experiments", {"display_name": unique, "namespace": "alice"})
+    return msgspec.json.decode(answer.content, type=Experiment)
+
+
+@pytest.fixture
+def create_run(local_kfp, experiment, spec):
+    def create_run(who="alice/default-editor", **fields):
+        body = {
+            "display_name": "a run",
+            "experiment_id": experiment.experiment_id,
+            "pipeline_spec": spec,
+            "runtime_config": {"parameters": {"x": 3}},
+        }
+        body |= fields
+        return local_kfp.post(f"{API}/runs", body, who)
+
+    return create_run

@@ -1,4 +1,4 @@
-"""The local KFP killed as by `kill -9` at a random moment under load, and what must be true then."""
+"""The local KFP killed as by `kill -9` at a random moment under load, and what must hold then."""
 
 import contextlib
 import random
@@ -131,9 +131,12 @@ def _check_database(path):
             "SELECT scope_id, state, storage_state, runs FROM run_counts "
             "WHERE scope = 'namespace' AND runs > 0 ORDER BY 1, 2, 3"
         ).fetchall()
-        assert counted == db.execute(
-            "SELECT namespace, state, storage_state, count(*) FROM runs GROUP BY 1, 2, 3"
-        ).fetchall()
+        assert (
+            counted
+            == db.execute(
+                "SELECT namespace, state, storage_state, count(*) FROM runs GROUP BY 1, 2, 3"
+            ).fetchall()
+        )
         half = (
             "SELECT count(*) FROM runs JOIN experiments USING (experiment_id) "
             "WHERE experiments.storage_state = 'ARCHIVED' AND runs.storage_state <> 'ARCHIVED'"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import List, Optional  # noqa: UP035
 
 import pytest
-from conftest import wait_until
+from conftest import ROOT, wait_until
 from executing import SECONDS, Kfp, component, make_wheel
 from kfp import dsl, kubernetes
 
@@ -394,7 +394,7 @@ def test_no_process_and_no_scratch_folder_outlives_a_killed_server(tmp_path, lif
     scratch.mkdir()
     server = subprocess.Popen(
         [sys.executable, __file__, str(tmp_path / "data"), lifeline.path],
-        env={**os.environ, "TMPDIR": str(scratch)},
+        env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
     )
     lifeline.holder()
     assert list(scratch.iterdir())
@@ -481,4 +481,6 @@ def test_an_install_is_left_out_only_if_all_of_it_is_there(packages, needless):
 
 
 if __name__ == "__main__":
-    Kfp(Path(sys.argv[1])).start(hanging, lifeline=sys.argv[2])
+    kfp = Kfp(Path(sys.argv[1]))
+    kfp.start(hanging, lifeline=sys.argv[2])
+    kfp.thread.join()

@@ -225,6 +225,61 @@ def test_a_task_killed_by_the_system_says_so(kfp, tmp_path):
     assert kfp.runs.errors[run_id] == "Task 'wait' failed: killed by SIGKILL (out of memory?)"
 
 
+@component
+def daemonize(lifeline: str):
+    import os
+    import time
+
+    if os.fork():
+        os.wait()
+        time.sleep(600)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    file = open(lifeline, "w")
+    file.write("0")
+    file.flush()
+    time.sleep(600)
+
+
+@dsl.pipeline
+def daemonizing(lifeline: str):
+    daemonize(lifeline=lifeline)
+
+
+def test_a_daemon_ends_with_its_run(kfp, lifeline):
+    run_id = kfp.start(daemonizing, lifeline=lifeline.path)
+    lifeline.holder()
+    kfp.call(kfp.executor.terminate, run_id)
+    kfp.wait(run_id)
+    assert lifeline.released()
+
+
+@component
+def flood() -> str:
+    import sys
+
+    print("first")
+    for _ in range(12_000):
+        sys.stderr.write("y" * 999 + "\n")
+    print("last")
+    from kfp import local
+
+    return str(local.SubprocessRunner(use_venv=False))
+
+
+@dsl.pipeline
+def flooding():
+    flood()
+
+
+def test_a_forked_task_may_say_much_and_use_kfp_local(forked):
+    run_id = forked.finish(flooding)
+    assert forked.runs.errors[run_id] == ""
+    log = forked.log(run_id, "flood")
+    assert "first\n" in log and "[This log holds 10 MB." in log and "last\n" in log
+
+
 def parent_of(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 

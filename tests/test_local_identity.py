@@ -113,6 +113,24 @@ def test_a_user_header_is_not_trusted(local_kfp):
     assert local_kfp.get(PATH, headers, namespace="alice").status_code == 401
 
 
+def test_the_header_of_a_proxy_may_have_another_name_and_a_prefix(start_local_kfp):
+    server = start_local_kfp("--trust-userid-header", "X-User", "--userid-prefix", "accounts:")
+
+    def asked(value):
+        return server.get(PATH, {"X-User": value}, namespace="alice")
+
+    assert asked("accounts:alice@example.com").status_code == 200
+    assert asked("accounts:mallory@example.com").status_code == 403
+    for value, reason in {
+        "alice@example.com": "Header 'X-User' is incorrectly formatted. Expected prefix",
+        "accounts:": "there is no user identity header.",
+    }.items():
+        assert asked(value).status_code == 401
+        assert reason in asked(value).json()["message"]
+    headers = {"kubeflow-userid": "alice@example.com"}
+    assert server.get(PATH, headers, namespace="alice").status_code == 401
+
+
 def test_every_account_and_user_has_a_token_that_nobody_else_can_read(local_kfp):
     files = {str(path.relative_to(local_kfp.tokens)) for path in local_kfp.tokens.glob("*/*")}
     assert files == {
@@ -120,10 +138,13 @@ def test_every_account_and_user_has_a_token_that_nobody_else_can_read(local_kfp)
         "alice/default-viewer",
         "bob/default-editor",
         "bob/default-viewer",
+        "kubeflow/default-editor",
+        "kubeflow/default-viewer",
+        "users/admin@example.com",
         "users/alice@example.com",
         "users/bob@example.com",
     }
-    for path in [local_kfp.data, *local_kfp.data.rglob("*")]:
+    for path in [local_kfp.data, *local_kfp.data.iterdir(), *local_kfp.tokens.rglob("*")]:
         assert stat.S_IMODE(path.lstat().st_mode) & 0o077 == 0, path
 
 

@@ -30,7 +30,7 @@ def test_users_of_one_folder_share_one_server_which_stops_after_the_last(folder,
     assert len(servers) == 1
     for lease in leases[:2]:
         lease.close()
-    assert running(folder).namespaces == ["alice", "bob"]
+    assert running(folder).namespaces == ["alice", "bob", "kubeflow"]
     leases[2].close()
     wait_until(lambda: running(folder) is None)
 

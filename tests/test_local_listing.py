@@ -257,7 +257,28 @@ def test_all_fields_of_all_nouns_sort_and_filter(local_kfp, upload, unique, path
             assert answer.status_code == 200, (field, answer.text)
 
 
-def test_runs_may_be_sorted_by_a_metric(local_kfp):
+def test_runs_are_sorted_by_a_metric_over_pages(local_kfp, experiment, create_run):
+    values = {create_run().json()["run_id"]: value for value in (0.5, None, 2, -1)}
+    for run_id, value in values.items():
+        if value is not None:
+            metrics = [{"name": "log-loss", "node_id": "train", "number_value": value}]
+            path = f"/apis/v1beta1/runs/{run_id}:reportMetrics"
+            assert local_kfp.post(path, {"metrics": metrics}).status_code == 200
+    listed, token = [], ""
+    while token is not None:
+        page = local_kfp.get(
+            f"{API}/runs",
+            experiment_id=experiment.experiment_id,
+            page_size=1,
+            page_token=token,
+            sort_by="" if token else "metric:log-loss desc",
+        ).json()
+        listed += [values[run["run_id"]] for run in page["runs"]]
+        token = page.get("next_page_token")
+    assert listed == [2, 0.5, -1, None]
+
+
+def test_what_is_no_metric_is_no_order(local_kfp):
     path = f"{API}/runs"
     assert local_kfp.get(path, namespace="alice", sort_by="metric:log-loss").status_code == 200
     assert local_kfp.get(path, namespace="alice", sort_by="metric:1;").status_code == 400

@@ -1,15 +1,13 @@
 """The first version of the API: its messages, and each of its endpoints over a socket."""
 
-import contextlib
-import functools
+import base64
 import json
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
 import yaml
-from conftest import wait_until
+from conftest import compiled, serving, text, wait_until
+from kfp import dsl
 
 from jupyter_kfp_mt import models
 from jupyter_kfp_mt.local.api import v1beta1_messages as messages
@@ -22,10 +20,6 @@ BOB = "system:serviceaccount:bob:default-editor"
 EPOCH = "1970-01-01T00:00:00Z"
 
 ARGO = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "old"}}
-
-
-def text(answer):
-    return answer.json()["details"][0]["message"]
 
 
 def refers(kind, id, relationship="OWNER"):
@@ -464,7 +458,8 @@ def test_a_run_that_cannot_be_says_why(create_run, adder, spec, references, mess
 def test_runs_are_listed_by_experiment_or_namespace(local_kfp, create_run, experiment, kind):
     run = create_run().json()["run"]
     id = experiment["id"] if kind == "EXPERIMENT" else "alice"
-    query = of(kind, id, sort_by="created_at desc", page_size=1)
+    predicate = {"op": "EQUALS", "key": "id", "string_value": run["id"]}
+    query = of(kind, id, filter=json.dumps({"predicates": [predicate]}))
     listed = local_kfp.get(f"{API}/runs", **query).json()
     assert [each["id"] for each in listed["runs"]] == [run["id"]]
 
@@ -508,6 +503,32 @@ def test_metrics_are_reported_once_and_shown_with_the_run(local_kfp, create_run)
     )
     expected = [metric | {"format": "PERCENTAGE"}, bare | {"number_value": 0}]
     assert run_of(local_kfp, run_id)["metrics"] == expected
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory):
+    """The compiled YAML of a pipeline with one task, whose artifact `greeting` is five bytes."""
+
+    @dsl.component(base_image="python:3.12")
+    def write(greeting: dsl.Output[dsl.Artifact]):
+        with open(greeting.path, "w") as file:
+            file.write("hello")
+
+    @dsl.pipeline(name="writer")
+    def pipeline():
+        write()
+
+    return compiled(tmp_path_factory.mktemp("writer"), pipeline)
+
+
+def test_an_artifact_is_read_in_base64(local_kfp, create_run, writer):
+    spec = {"pipeline_manifest": writer.read_text(), "runtime_config": None}
+    run_id = create_run(**spec).json()["run"]["id"]
+    assert finished(local_kfp, run_id)["status"] == "Succeeded"
+    details = local_kfp.get(f"/apis/v2beta1/runs/{run_id}").json()["run_details"]
+    (task,) = details["task_details"]
+    url = f"{API}/runs/{run_id}/nodes/{task['task_id']}/artifacts/greeting:read"
+    assert local_kfp.get(url).json() == {"data": base64.b64encode(b"hello").decode()}
 
 
 @pytest.mark.parametrize(
@@ -708,21 +729,6 @@ def test_a_pipeline_is_fetched_from_where_that_is_allowed(
     assert (created["name"], created["description"]) == ("fetched", "d")
     template = server.get(f"{API}/{noun}/{created['id']}/templates").json()["template"]
     assert yaml.safe_load(template) == yaml.safe_load(labelled.read_text())
-
-
-@contextlib.contextmanager
-def serving(folder):
-    """The endpoint of a web server of the files in a folder."""
-    handler = functools.partial(QuietHandler, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 @pytest.mark.parametrize("noun", ["pipelines", "pipeline_versions"])

@@ -64,6 +64,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="in which cron schedules are meant (default: CRON_SCHEDULE_TIMEZONE, or UTC)",
     )
     add("--token-lifetime", type=float, default=3600.0, help=argparse.SUPPRESS)
+    # Within which a request has to be sent, its headers and its body each.
+    add("--request-timeout", type=float, default=300.0, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from .api_errors import ApiError, invalid_input, wrapped
-from .protojson import Message, integer, read
+from .protojson import Message, Moment, integer, read
 
 DEFAULT_PAGE_SIZE = 20
 LARGEST_PAGE_SIZE = 200
@@ -197,7 +197,7 @@ class _Predicate(Message, frozen=True):
     int_value: int | float | str | None = None
     long_value: int | float | str | None = None
     string_value: str | None = None
-    timestamp_value: datetime | None = None
+    timestamp_value: Moment | None = None
     int_values: _IntValues | None = None
     long_values: _IntValues | None = None
     string_values: _StringValues | None = None

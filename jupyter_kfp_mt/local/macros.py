@@ -1,8 +1,9 @@
 """What a text parameter may contain for the run to fill in: its id, and the times it is of.
 
-`[[RunUUID]]`, `[[ScheduledTime]]`, `[[CurrentTime]]`; a time also with a layout, in Go's form
-(`[[CurrentTime.2006-01-02]]`) or in strftime's (`{{$.currentTime.strftime('%Y-%m-%d')}}`).
-Times are in UTC. The rule is the API server's, which knows the same ones.
+`[[RunUUID]]`, `[[CurrentTime]]`, and in runs of a recurring run `[[ScheduledTime]]`; a time also
+with a layout, in Go's form (`[[CurrentTime.2006-01-02]]`) or in strftime's
+(`{{$.currentTime.strftime('%Y-%m-%d')}}`). Times are in UTC. The rule is the API server's, which
+knows the same ones; but not `[[Index]]`, which it fills in for some recurring runs only.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+# A layout has nothing in it that a macro begins with: so each letter is looked at once or twice.
 _MACRO = re.compile(
     r"\[\[RunUUID\]\]"
-    r"|\[\[(?P<time>ScheduledTime|CurrentTime)(?:\.(?P<layout>.*?))?\]\]"
-    r"|\{\{\$\.(?P<when>scheduledTime|currentTime)\.strftime\('(?P<format>.*?)'\)\}\}"
+    r"|\[\[(?P<time>ScheduledTime|CurrentTime)(?:\.(?P<layout>[^\[\]]*))?\]\]"
+    r"|\{\{\$\.(?P<when>scheduledTime|currentTime)\.strftime\('(?P<format>[^{}']*)'\)\}\}"
 )
 
 # The parts of Go's reference time, the longer before what they begin with.
@@ -28,7 +30,9 @@ _GO_LAYOUT = {
     "MST": "%Z",
     "-07:00": "+00:00",
     "Z07:00": "Z",
-    "-0700": "%z",
+    "-0700": "+0000",
+    "Z0700": "Z",
+    "002": "%j",
     "01": "%m",
     "02": "%d",
     "03": "%I",
@@ -37,12 +41,21 @@ _GO_LAYOUT = {
     "06": "%y",
     "15": "%H",
     "PM": "%p",
+    "_2": "%e",
+    "1": "%-m",
+    "2": "%-d",
+    "3": "%-I",
+    "4": "%-M",
+    "5": "%-S",
 }
 _GO_PART = re.compile("|".join(map(re.escape, _GO_LAYOUT)) + "|%")
 
 
 def expanded(
-    parameters: Mapping[str, Any], run_id: str, scheduled_at: datetime, created_at: datetime
+    parameters: Mapping[str, Any],
+    run_id: str,
+    scheduled_at: datetime | None,
+    created_at: datetime,
 ) -> dict[str, Any]:
     """The parameters with the macros in their texts filled in."""
 
@@ -50,7 +63,10 @@ def expanded(
         kind = (macro["time"] or macro["when"] or "").lower()
         if not kind:
             return run_id
-        moment = (scheduled_at if kind == "scheduledtime" else created_at).astimezone(timezone.utc)
+        moment = scheduled_at if kind == "scheduledtime" else created_at
+        if moment is None:
+            return macro[0]
+        moment = moment.astimezone(timezone.utc)
         if macro["when"]:
             seconds = str(int(moment.timestamp()))
             return moment.strftime(macro["format"].replace("%s", seconds))

@@ -130,7 +130,8 @@ def _from_tarball(content: bytes) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(tarball), mode="r:") as archive:
         files = [member.name for member in archive.getmembers() if member.isreg()]
         member = archive.extractfile(_pipeline_member(files))
-        return member.read() if member else b""
+        # A sparse file is longer than the tarball that it is in.
+        return _limited(member.read(MAX_FILE_LENGTH + 1)) if member else b""
 
 
 def _pipeline_member(names: list[str]) -> str:

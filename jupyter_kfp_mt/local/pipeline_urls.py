@@ -26,7 +26,7 @@ _MOST_REDIRECTS = 10
 
 def file_name(url: str) -> str:
     """The last part of its path, which names the pipeline if nothing else does."""
-    return PurePosixPath(urlsplit(url).path).name
+    return PurePosixPath(_parts(url).path).name
 
 
 def read_pipeline_url(url: str) -> Specification:
@@ -60,25 +60,30 @@ def _body(url: str, response: requests.Response) -> bytes:
             f"error fetching pipeline spec from {url} - request returned "
             f"{response.status_code} {response.reason}"
         )
-    content = b""
+    content = bytearray()
     for chunk in response.iter_content(1 << 16):
         content += chunk
         if len(content) > MAX_FILE_LENGTH:
             break  # and the reader says that it is too large
-    return content
+    return bytes(content)
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which is looked at only when it is asked for
+    except ValueError:
+        raise invalid_input(f"invalid pipeline spec URL: {url}") from None
+    return parts
 
 
 def _check(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise invalid_input(f"invalid pipeline spec URL: {url}") from None
+    parts = _parts(url)
     if not parts.scheme or not parts.hostname:
         raise invalid_input(f"invalid pipeline spec URL: {url}")
     if os.environ.get("PIPELINE_URL_VALIDATION_ENABLED", "true").lower() == "false":
         return
-    if reason := _why_not(parts, port):
+    if reason := _why_not(parts, parts.port):
         raise invalid_input(f"Pipeline URL validation failed: {reason}")
 
 

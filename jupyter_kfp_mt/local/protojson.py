@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, TypeVar, get_args
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 
@@ -20,6 +22,9 @@ class Message(
     Where it is also an answer, what is empty or zero is left out.
     """
 
+
+# A time says where on earth it is so late.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 M = TypeVar("M", bound=Message)
 
@@ -36,10 +41,9 @@ def read(body: bytes | str, message: type[M]) -> M:
 
 def _named(value: Any, kind: Any) -> Any:
     """The value with its messages' fields named as in their declaration."""
-    if isinstance(value, list):
-        (inner,) = get_args(kind) or (Any,)
-        return [_named(item, inner) for item in value]
     message = _message_in(kind)
+    if message and isinstance(value, list):
+        return [_named(item, message) for item in value]
     if message is None or not isinstance(value, dict):
         return value
     fields = _fields(message)
@@ -53,14 +57,14 @@ def _named(value: Any, kind: Any) -> Any:
     return named
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fields(message: type[Message]) -> dict[str, Any]:
     """The types of a message's fields, by their names."""
     return {field.name: field.type for field in msgspec.structs.fields(message)}
 
 
 def _message_in(kind: Any) -> type[Message] | None:
-    """The message type in a field's type, which may be optional."""
+    """The message type in a field's type, which may be optional or a list."""
     for candidate in (kind, *get_args(kind)):
         if isinstance(candidate, type) and issubclass(candidate, Message):
             return candidate
@@ -70,10 +74,10 @@ def _message_in(kind: Any) -> type[Message] | None:
 def integer(value: int | float | str, bits: int) -> int:
     """A whole number, which JSON may also write as a string or with a fraction of zero."""
     try:
-        number = int(value)
-        if number == float(value) and -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-            return number
-    except (ValueError, OverflowError):
+        number = Decimal(value)  # exact, where a float is not
+        if -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) and number == number.to_integral_value():
+            return int(number)
+    except ArithmeticError:
         pass
     raise invalid_input(f"invalid value for int{bits} type: {value}")
 

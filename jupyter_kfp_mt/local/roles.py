@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from .api_errors import permission_denied
 
@@ -45,6 +46,8 @@ class Access(msgspec.Struct, frozen=True):
     resource: str
     name: str = ""
     group: str = PIPELINES_GROUP
+    # Whether the name is that of something there is, and not just what the caller has sent.
+    existing: bool = False
 
     def __str__(self) -> str:
         return (
@@ -66,6 +69,8 @@ class Roles:
 
     def check(self, user: str, access: Access) -> None:
         if not self.allows(user, access):
+            if access.existing and not self.allows(user, replace(access, verb="get")):
+                access = replace(access, name="")
             # The reason is empty, as Kubernetes' own mostly is: hence the two spaces.
             raise permission_denied(
                 f"User '{user}' is not authorized with reason:  (request: {access})"

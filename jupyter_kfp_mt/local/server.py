@@ -9,22 +9,22 @@ import logging
 import os
 import signal
 import socket
+import sys
 from argparse import Namespace
 from datetime import datetime
 from types import TracebackType
 
-from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 
 from ..errors import Misconfigured
 from .api.app import application
+from .api.http_server import LONGEST_HEADERS, HttpServer
 from .data_folder import DataFolder
 from .database import Database
 from .execution.executor import Executor
 from .identity import BearerToken, Tokens, TrustedHeader
 from .operations import Operations
-from .pipeline_files import MAX_FILE_LENGTH
 from .profiles import Profiles
 from .recurring_runs import RecurringRunController
 from .roles import Roles
@@ -57,12 +57,12 @@ class Server:
         roles = Roles(profiles.bindings())
         self._operations = Operations(self._database, roles, self._executor, self._controller)
         identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)
-        self._http = HTTPServer(
+        self._http = HttpServer(
             application(self._operations, [identity, BearerToken(key, profiles)]),
-            # Twice what is accepted, so that a little too much gets an answer that says so.
-            max_body_size=2 * MAX_FILE_LENGTH,
-            max_buffer_size=2 * MAX_FILE_LENGTH + (1 << 20),
-            body_timeout=300,
+            max_header_size=LONGEST_HEADERS,
+            max_body_size=sys.maxsize,
+            idle_connection_timeout=options.request_timeout,
+            body_timeout=options.request_timeout,
         )
         # The clock on the wall decides, so look often: a suspended laptop's other clock stands.
         self._renewal = PeriodicCallback(

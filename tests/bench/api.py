@@ -8,7 +8,6 @@ import contextlib
 import http.client
 import itertools
 import json
-import os
 import sqlite3
 import statistics
 import subprocess

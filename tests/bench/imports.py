@@ -1,11 +1,13 @@
-"""What must stay fast, measured as ratios in one run: `make bench`."""
+"""How long it takes to import the package and to load its magics."""
 
 from __future__ import annotations
 
-import platform
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+
+from .figures import Figure
 
 RUNS = 5
 
@@ -32,21 +34,10 @@ def _median(program: str) -> float:
     return statistics.median(times)
 
 
-def main() -> int:
-    """Prints each figure beside its limit; the status tells whether all are kept."""
+def figures() -> Iterator[Figure]:
     sdk = seconds("import kfp")
     package = seconds("import jupyter_kfp_mt")
     shell = "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance()"
     magic = seconds_after(shell, "s.run_line_magic('load_ext', 'jupyter_kfp_mt')")
-    figures = [
-        ("import jupyter_kfp_mt, ms", package * 1000, 50.0),
-        ("%load_ext jupyter_kfp_mt over import kfp", magic / sdk, 0.1),
-    ]
-    print(f"{platform.machine()}, Python {platform.python_version()}, import kfp {sdk:.2f} s")
-    for what, figure, limit in figures:
-        print(f"{'ok ' if figure <= limit else 'BAD'} {what}: {figure:.3f} (at most {limit:g})")
-    return int(any(figure > limit for _, figure, limit in figures))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    yield Figure("import jupyter_kfp_mt, ms", package * 1000, 50)
+    yield Figure("%load_ext jupyter_kfp_mt over import kfp", magic / sdk, 0.1)

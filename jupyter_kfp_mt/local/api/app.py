@@ -14,7 +14,11 @@
 | a run's recurring run: returns a run of any namespace | 400 unless it is of the same | tenants |
 | `pipelines/names/{name}` without a namespace: of any tenant | only shared pipelines | tenants |
 | an empty identity crashes the server | 401 | |
+| a refusal names what it is about | only to those who may read that | tenants |
 | task logs under v1alpha1: open to anyone | needs `get` on runs | tenants |
+| reading an artifact: 403 for everyone | needs `readArtifact` on runs | meant so |
+| a retried run is RUNNING | PENDING until its turn has come | few run at once |
+| a pipeline's URL that is not fetched: refused without a reason | with the reason | help |
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |

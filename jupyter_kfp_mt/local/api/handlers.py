@@ -30,6 +30,7 @@ from ..listing import ListOptions, Noun, list_options
 from ..operations import Operations, Upload
 from ..pipeline_files import MAX_FILE_LENGTH, read_pipeline_file
 from ..protojson import Message, read
+from .http_server import LONGEST_BODY
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,8 @@ class Handler(web.RequestHandler):
         self.caller = Caller(self.request.headers, authenticators)
 
     def prepare(self) -> None:
-        if len(self.request.body) > MAX_FILE_LENGTH + (1 << 20):
-            raise invalid_input(
-                f"The request has {len(self.request.body)} bytes, more than {MAX_FILE_LENGTH}"
-            )
+        if len(self.request.body) > LONGEST_BODY:
+            raise invalid_input(f"The request has more than {MAX_FILE_LENGTH} bytes")
 
     def parameter(self, name: str) -> str:
         """A query parameter as it came: names may hold any character."""
@@ -248,6 +247,8 @@ def _as_api_error(status: int, error: BaseException | None) -> ApiError:
     if isinstance(error, ApiError):
         return error
     code, text = _TEXTS.get(status, (INTERNAL, "Internal Server Error"))
+    if code == INVALID_ARGUMENT and isinstance(error, web.HTTPError) and error.log_message:
+        text = f"{text}: {error.log_message % error.args}"
     return ApiError(code, text, text)
 
 

@@ -5,7 +5,6 @@ What only the server decides is read and dropped, as the API server does.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from ...models import CronSchedule, PeriodicSchedule, Trigger
@@ -13,7 +12,7 @@ from ..api_errors import bad_request, invalid_input
 from ..operations import NewRecurringRun, NewRun
 from ..operations.values import Source
 from ..pipeline_files import from_wire
-from ..protojson import Message, enum, integer
+from ..protojson import Message, Moment, enum, integer
 
 _MODES = {0: "MODE_UNSPECIFIED", 1: "ENABLE", 2: "DISABLE"}
 
@@ -136,14 +135,14 @@ class RunMessage(SourceMessage, frozen=True):
 
 
 class CronScheduleMessage(Message, frozen=True):
-    start_time: datetime | None = None
-    end_time: datetime | None = None
+    start_time: Moment | None = None
+    end_time: Moment | None = None
     cron: str = ""
 
 
 class PeriodicScheduleMessage(Message, frozen=True):
-    start_time: datetime | None = None
-    end_time: datetime | None = None
+    start_time: Moment | None = None
+    end_time: Moment | None = None
     interval_second: int | float | str = 0
 
 

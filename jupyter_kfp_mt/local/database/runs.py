@@ -92,6 +92,16 @@ class RunTable:
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         return self._placed([row])[0] if row else None
 
+    def of_recurring_run(self, recurring_run_id: str, display_name: str) -> PlacedRun | None:
+        """Its newest run of this name."""
+        row = self._one(
+            "SELECT * FROM runs WHERE recurring_run_id = ? AND recurring_run_id <> '' "
+            "AND display_name = ? ORDER BY created_at DESC, run_id DESC LIMIT 1",
+            recurring_run_id,
+            display_name,
+        )
+        return self._placed([row])[0] if row else None
+
     def page(
         self, scope: Mapping[str, str], options: ListOptions
     ) -> tuple[list[PlacedRun], int, Position | None]:
@@ -164,7 +174,7 @@ class RunTable:
             parameters=expanded(
                 from_json(row["runtime_config"], RuntimeConfig).parameters,
                 run_id,
-                from_seconds(row["scheduled_at"]),
+                from_seconds(row["scheduled_at"]) if row["recurring_run_id"] else None,
                 from_seconds(row["created_at"]),
             ),
         )

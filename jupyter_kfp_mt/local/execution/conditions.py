@@ -39,7 +39,7 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
     except Exception as error:  # Anything can be wrong with it.
         why = f"{error} has no value" if isinstance(error, KeyError) else str(error)
         raise ConditionFailed(
-            f"the condition `{_readable(condition)}` is of no use: {why}"
+            f"the condition `{_readable(condition)}` cannot be evaluated: {why}"
         ) from None
 
 

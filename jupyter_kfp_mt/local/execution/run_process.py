@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -17,8 +16,9 @@ from pathlib import Path
 import msgspec
 
 from ...errors import KfpError, Misconfigured
-from .job import SCRATCH_PREFIX, Assignment, Report
+from .job import Assignment, Report
 from .progress import Progress
+from .strays import clear_away
 
 STOPPED = "the run's process was told to stop"
 
@@ -50,6 +50,7 @@ def _settle(assignment: Assignment) -> None:
     os.environ.clear()
     os.environ.update(assignment.surroundings)
     tempfile.tempdir = None
+    os.mkdir(assignment.surroundings["TMPDIR"], 0o700)
     os.chdir(assignment.folder)
     log = os.open("run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
@@ -63,9 +64,7 @@ def _end_with_the_server(exiting: threading.Lock) -> None:
         pass
     exiting.acquire()  # for good: nothing ends this process before it has cleaned up
     os.killpg(0, signal.SIGTERM)  # of which this process only takes note
-    scratch = Path(os.environ.get("TMPDIR", ""))
-    if scratch.name.startswith(SCRATCH_PREFIX):
-        shutil.rmtree(scratch, ignore_errors=True)
+    clear_away(Path(os.environ["TMPDIR"]))
     os.killpg(0, signal.SIGKILL)
 
 

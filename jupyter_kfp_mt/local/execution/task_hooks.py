@@ -146,6 +146,7 @@ class PipelineRun:
         _replace(pipeline_spec_builder, "to_protobuf_value", _with_null)
         _replace(executor_output_utils, "pb2_value_to_python", _with_none_for_unset)
         _replace(executor_input_utils, "construct_executor_input", _without_absent)
+        _replace(executor_input_utils, "executor_input_to_dict", _with_whole_numbers)
         # They change `print` and the handlers of the log while a task runs; tasks run at once.
         _replace(logging_utils, "indented_print", lambda _: contextlib.nullcontext)
         _replace(logging_utils, "local_logger_context", lambda _: contextlib.nullcontext)
@@ -354,9 +355,37 @@ def _with_none_for_unset(read: Replacement) -> Replacement:
     """An optional input without a default; kfp knows no value for it."""
 
     def pb2_value_to_python(value: Any) -> Any:
-        return None if value.WhichOneof("kind") is None else read(value)
+        kind = value.WhichOneof("kind")
+        if kind in ("struct_value", "list_value"):
+            return _whole(read(value))
+        return None if kind is None else read(value)
 
     return pb2_value_to_python
+
+
+def _with_whole_numbers(as_dict: Replacement) -> Replacement:
+    """kfp knows the integers that are declared, but not those in lists and dictionaries."""
+
+    def executor_input_to_dict(executor_input: Any, component_spec: Any) -> Any:
+        executor_input = as_dict(executor_input, component_spec)
+        parameters = executor_input.get("inputs", {}).get("parameterValues", {})
+        for name, value in parameters.items():
+            if isinstance(value, list | dict):
+                parameters[name] = _whole(value)
+        return executor_input
+
+    return executor_input_to_dict
+
+
+def _whole(value: Any) -> Any:
+    """As a cluster writes numbers: without a fraction if they have none."""
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _whole(one) for name, one in value.items()}
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
 
 
 def _without_absent(construct: Replacement) -> Replacement:

@@ -138,8 +138,6 @@ def _enter(prefix: Path) -> None:
     site.PREFIXES[:] = [sys.prefix]
     site.ENABLE_USER_SITE = False
     site.USER_BASE = site.USER_SITE = None
-    # It has looked at the prefix when it was imported.
-    sys.modules.pop("sysconfig", None)
 
 
 def site_packages(prefix: Path) -> Path:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import IO
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from .fork_server import ForkServer, Lost, Process
 from .job import SCRATCH_PREFIX, Assignment, Report
 from .pipes import reader
+from .strays import clear_away
 from .surroundings import inherited
 from .task_process import ended, last_line
 
@@ -40,13 +42,17 @@ class Worker:
         self, assignment: Assignment, folder: Path, hear: Callable[[Report], None]
     ) -> Report:
         """Sees the run through in this folder, and tells how it ended."""
-        with TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as scratch:
-            assignment = msgspec.structs.replace(
-                assignment,
-                folder=str(folder),
-                surroundings=inherited(home=folder.parent.parent, scratch=scratch),
-            )
+        # The process makes this folder: it alone knows that it has to go when the server is killed.
+        scratch = Path(gettempdir()) / f"{SCRATCH_PREFIX}{uuid.uuid4().hex[:12]}"
+        assignment = msgspec.structs.replace(
+            assignment,
+            folder=str(folder),
+            surroundings=inherited(home=folder.parent.parent, scratch=str(scratch)),
+        )
+        try:
             why = await self._supervise(assignment, hear)
+        finally:
+            await asyncio.to_thread(clear_away, scratch)
         return self._end or Report.failed(self.stopped or why)
 
     async def _supervise(self, assignment: Assignment, hear: Callable[[Report], None]) -> str:

@@ -84,7 +84,13 @@ class Experiments:
                 experiment = self.existing(experiment_id)
             self._authorize(
                 caller,
-                Access(experiment.namespace, verb, "experiments", experiment.display_name),
+                Access(
+                    experiment.namespace,
+                    verb,
+                    "experiments",
+                    experiment.display_name,
+                    existing=True,
+                ),
             )
         return experiment
 

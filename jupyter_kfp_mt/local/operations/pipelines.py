@@ -242,14 +242,17 @@ class Pipelines:
             "Check if it exists and have a namespace assigned"
         ):
             pipeline = self.existing(pipeline_id)
-        access = Access(pipeline.namespace, verb, "pipelines", pipeline.name)
+        access = Access(pipeline.namespace, verb, "pipelines", pipeline.name, existing=True)
         self._authorize(caller, pipeline_id, access)
         return pipeline
 
     def _authorized_version(self, caller: Caller, version_id: str, verb: str) -> PipelineVersion:
         with wrapped(f"Failed to access pipeline version {version_id}. Check if it exists"):
             version = self.existing_version(version_id)
-        self._authorized(caller, version.pipeline_id, verb)
+        pipeline = self.existing(version.pipeline_id)
+        access = Access(pipeline.namespace, verb, "pipelines", pipeline.name, existing=True)
+        # Without the pipeline's id, which someone who has a version's need not know.
+        self._authorize(caller, "", access)
         return version
 
     def _authorize(self, caller: Caller, pipeline_id: str, access: Access) -> None:
@@ -261,7 +264,8 @@ class Pipelines:
             ):
                 self._roles.check(caller.identity(), access)
         elif access.verb not in ("get", "list"):
-            shared = msgspec.structs.replace(access, namespace=SYSTEM_NAMESPACE)
+            # Anyone may read its name.
+            shared = msgspec.structs.replace(access, namespace=SYSTEM_NAMESPACE, existing=False)
             with wrapped(
                 f"Failed to access shared pipeline {pipeline_id}. "
                 f"Check if you have permission to {access.verb} shared pipelines"
@@ -270,6 +274,8 @@ class Pipelines:
 
 
 def _pipeline(namespace: str, upload: Upload) -> Pipeline:
+    if not upload.name:  # nor has the URL a file name
+        raise invalid_input("pipeline's name cannot be empty")
     check_length("Pipeline", "Name", upload.name)
     check_length("Pipeline", "Namespace", namespace)
     check_tags(upload.tags)

@@ -133,7 +133,8 @@ class RecurringRuns:
         with wrapped("Failed to authorize the request"):
             with wrapped("failed to authorize with the recurring run ID"):
                 recurring = found(self._table.one(recurring_run_id), "Job", recurring_run_id)
-            access = Access(recurring.namespace, verb, "jobs", recurring.display_name)
+            name = recurring.display_name
+            access = Access(recurring.namespace, verb, "jobs", name, existing=True)
             self._authorize(caller, access)
         return recurring
 

@@ -6,7 +6,6 @@ import random
 import re
 import sqlite3
 import string
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -263,7 +262,7 @@ class Runs:
         recurring = self._database.recurring_runs.one(new.recurring_run_id)
         if recurring is None or recurring.namespace != namespace:
             raise invalid_input(f"RecurringRunId doesn't exist: {new.recurring_run_id}")
-        return self._table.one(new.run_id or run_id_of(new.recurring_run_id, new.display_name))
+        return self._table.of_recurring_run(new.recurring_run_id, new.display_name)
 
     def _reported(self, run_id: str, metric: Metric) -> str:
         if not metric.node_id or not _METRIC_NAME.fullmatch(metric.name):
@@ -288,7 +287,8 @@ class Runs:
                 f"Failed to authorize with the run ID {run_id}: Failed to fetch run {run_id}"
             ):
                 namespace, name = found(self._table.place(run_id), "Run", run_id)
-            self._authorize(caller, run_id, Access(namespace, verb, "runs", name))
+            access = Access(namespace, verb, "runs", name, existing=True)
+            self._authorize(caller, run_id, access)
         return namespace
 
     def _authorize(self, caller: Caller, run_id: str, access: Access) -> None:
@@ -308,20 +308,13 @@ def _check(new: NewRun) -> None:
     check_service_account(new.service_account)
 
 
-def run_id_of(recurring_run_id: str, display_name: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{recurring_run_id}/{display_name}"))
-
-
 def pending_run(
     new: NewRun, namespace: str, version: PipelineVersion | None, specification: Specification
 ) -> PlacedRun:
     moment = now()
     config = RuntimeConfig(parameters=dict(new.parameters), pipeline_root=new.pipeline_root)
-    run_id = new.run_id.lower()
-    if not run_id and new.recurring_run_id:
-        run_id = run_id_of(new.recurring_run_id, new.display_name)
     run = Run(
-        run_id=run_id or new_id(),
+        run_id=new.run_id.lower() or new_id(),
         experiment_id=new.experiment_id,
         display_name=new.display_name,
         description=new.description,
