@@ -61,12 +61,9 @@ class LocalKfp(msgspec.Struct, frozen=True):
     @property
     def identities(self) -> dict[str, Path]:
         """`NAMESPACE/NAME` of each service account and each user's name, with its token file."""
-        files = sorted(Path(self.tokens).glob("*/*"))
-        return {
-            (file.name if file.parent.name == "users" else f"{file.parent.name}/{file.name}"): file
-            for file in files
-            if not file.name.startswith(".")
-        }
+        files = sorted(Path(self.tokens).glob("*/*/token"))
+        names = [file.parent.relative_to(self.tokens).as_posix() for file in files]
+        return {name.removeprefix("users/"): file for name, file in zip(names, files, strict=True)}
 
 
 def running(folder: Path) -> LocalKfp | None:

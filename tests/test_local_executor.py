@@ -310,7 +310,7 @@ def test_a_task_has_only_its_own_namespaces_secrets_and_none_of_ours(kfp, monkey
         str(namespace),
         "http://127.0.0.1:8888",
     )
-    assert said["KF_PIPELINES_SA_TOKEN_PATH"] == str(kfp.folder / "tokens/alice/default-editor")
+    assert said["KF_PIPELINES_SA_TOKEN_PATH"] == f"{kfp.folder}/tokens/alice/default-editor/token"
     assert Path(said["cwd"]).is_relative_to(namespace / "runs" / run_id)
     assert "alices-own" not in (namespace / "runs" / run_id / "run.log").read_text()
 
