@@ -224,6 +224,8 @@ def test_the_browser_holds_no_token_of_kfp(lab, page):
     held += [page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")]
     held += [str(page.context.cookies()), page.content()]
     assert any('"namespace":"alice"' in text for text in held)
-    signatures = [path.read_text().split(".")[2] for path in (lab.data / "tokens").glob("*/*/token")]
+    signatures = [
+        path.read_text().split(".")[2] for path in (lab.data / "tokens").glob("*/*/token")
+    ]
     assert signatures
     assert not [text for text in held for signature in signatures if signature in text]

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
@@ -32,6 +33,11 @@ ANSWER_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 30.0
 STOP_SECONDS = 30.0
 LABEL = "jupyter-kfp-mt"
+# In a run's folder: that it has started containers, which may outlive its processes.
+MARK = "containers"
+# How Python components run; if a command begins so, the code is in the image.
+_PYTHON_EXECUTOR = "kfp.dsl.executor_main"
+_CODE_IN_IMAGE = ["python3", "-m", _PYTHON_EXECUTOR]
 
 # What the engine's own command reads from its environment. Everything else there is the task's.
 _CLIENTS_OWN = re.compile(
@@ -111,11 +117,23 @@ def client_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def why_needed(executor: Mapping[str, Any]) -> str:
+    """Why a pipeline's task with this executor cannot be a process, or nothing."""
+    if (container := executor.get("container")) is None:
+        return ""
+    command = [*container.get("command", []), *container.get("args", [])]
+    if not any(_PYTHON_EXECUTOR in part for part in command):
+        return "it is a container component"
+    if command[:3] == _CODE_IN_IMAGE:
+        return f"its code is in the image {container.get('image', '')}"
+    return ""
+
+
 class Engines:
     """Looks for an engine and remembers it; if there is none, it looks again after a while."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = client_environment(environment)
+        self.environment = client_environment(environment)
         self._found: Engine | NoEngine | None = None
         self._look_again_at = 0.0
         self._lock = threading.Lock()
@@ -124,7 +142,7 @@ class Engines:
         """The first that answers, or NoEngine with the reasons."""
         with self._lock:
             if not isinstance(self._found, Engine) and time.monotonic() >= self._look_again_at:
-                self._found = _look(self._environment)
+                self._found = _look(self.environment)
                 self._look_again_at = time.monotonic() + ASK_AGAIN_SECONDS
         if not isinstance(self._found, Engine):
             assert self._found
@@ -261,6 +279,14 @@ def stop(engine: Engine, container: Container) -> None:
 def stop_run(engine: Engine, run_id: str) -> None:
     """Kills the containers of all the tasks of a run."""
     _remove(engine, f"run={run_id}")
+
+
+def stop_left(engines: Engines, run_id: str, folder: Path) -> None:
+    """Kills what is left of a run, whose processes have ended, in containers."""
+    mark = folder / MARK
+    if mark.exists():
+        stop_run(engines.engine(), run_id)
+        mark.unlink(missing_ok=True)
 
 
 def _remove(engine: Engine, label: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
+from ...errors import KfpError
 from ...models import Task, TaskValues
+from .containers import Engines, stop_left
 from .fork_server import ForkServer
 from .job import Assignment, Job, Report, moved
 from .task_process import LOG_NAME
@@ -75,6 +78,7 @@ class Executor:
         self._workers: dict[str, Worker] = {}
         self._executions: set[asyncio.Task[None]] = set()
         self._fork_server = ForkServer()
+        self._engines = Engines(os.environ)
         # The folders of runs that have been deleted, until they are removed.
         self._forgotten: dict[str, Path] = {}
 
@@ -84,7 +88,8 @@ class Executor:
             if state == "PENDING":
                 self._enqueue(run_id)
             else:
-                self._finish(run_id, Report.failed(TERMINATED if state == "CANCELING" else LOST))
+                namespace = self._store.job(run_id).namespace
+                self._start(namespace, run_id, TERMINATED if state == "CANCELING" else LOST)
         self._start_waiting()
 
     def submit(self, run_id: str) -> None:
@@ -126,7 +131,9 @@ class Executor:
             self._keep(asyncio.to_thread(self._remove, run_id))
 
     def _remove(self, run_id: str) -> None:
-        shutil.rmtree(self._forgotten.pop(run_id), ignore_errors=True)
+        folder = self._forgotten.pop(run_id)
+        self._stop_containers(run_id, folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
     async def close(self) -> None:
         """Stops what is executing; what waits stays PENDING for the next start."""
@@ -149,19 +156,24 @@ class Executor:
                 return True
         return False
 
-    def _next_in_turn(self) -> str:
+    def _next_in_turn(self) -> tuple[str, str]:
         namespace, queue = next(iter(self._waiting.items()))
         del self._waiting[namespace]
         run_id = queue.popleft()
         if queue:
             self._waiting[namespace] = queue
-        return run_id
+        return namespace, run_id
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._workers) < self._limit:
-            run_id = self._next_in_turn()
-            self._workers[run_id] = Worker(self._fork_server)
-            self._keep(self._execute(run_id))
+            self._start(*self._next_in_turn())
+
+    def _start(self, namespace: str, run_id: str, stopped: str = "") -> None:
+        """With a reason why it is stopped it is not executed, but what it has left is ended."""
+        self._workers[run_id] = Worker(self._fork_server)
+        if stopped:
+            self._workers[run_id].stop(stopped)
+        self._keep(self._execute(run_id, self._run_folder(namespace, run_id)))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Sees to it that the work is finished before the executor is closed."""
@@ -169,28 +181,35 @@ class Executor:
         self._executions.add(execution)
         execution.add_done_callback(self._executions.discard)
 
-    async def _execute(self, run_id: str) -> None:
-        worker = self._workers[run_id]
+    async def _execute(self, run_id: str, folder: Path) -> None:
         try:
-            self._finish(run_id, await self._outcome(run_id, worker))
+            end = await self._outcome(run_id, folder)
+            await asyncio.to_thread(self._stop_containers, run_id, folder)
+            self._finish(run_id, end)
         finally:
             del self._workers[run_id]
             self._start_waiting()
             if run_id in self._forgotten:
                 await asyncio.to_thread(self._remove, run_id)
 
-    async def _outcome(self, run_id: str, worker: Worker) -> Report:
+    async def _outcome(self, run_id: str, folder: Path) -> Report:
+        worker = self._workers[run_id]
         try:
             if worker.stopped:
                 return Report.failed(worker.stopped)
             self._store.set_run_state(run_id, "RUNNING")
-            job = self._store.job(run_id)
-            folder = self._run_folder(job.namespace, run_id)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return await worker.work(self._assignment(job), folder, self._hear)
+            assignment = self._assignment(self._store.job(run_id))
+            return await worker.work(assignment, folder, self._hear)
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
             logger.exception("run %s", run_id)
             return Report.failed(f"the run could not be executed: {type(error).__name__}: {error}")
+
+    def _stop_containers(self, run_id: str, folder: Path) -> None:
+        try:
+            stop_left(self._engines, run_id, folder)
+        except (KfpError, OSError) as error:
+            logger.warning("run %s may have left containers: %s", run_id, error)
 
     def _assignment(self, job: Job) -> Assignment:
         token_file = self._token_file(job.namespace, job.service_account or "default-editor")
@@ -201,6 +220,7 @@ class Executor:
                 "KF_PIPELINES_ENDPOINT": self._endpoint,
                 "KF_PIPELINES_SA_TOKEN_PATH": str(token_file),
             },
+            self._engines.environment,
             self._store.tasks(job.run_id),
             self._store.succeeded(job.run_id),
         )

@@ -49,6 +49,14 @@ def mount(folders: Folders) -> None:
     os.chdir(working_folder)
 
 
+def mount_or_exit(folders: Folders) -> None:
+    """The same for a process that has nothing to do without them."""
+    try:
+        mount(folders)
+    except (Unmountable, OSError) as error:
+        sys.exit(f"cannot mount {', '.join(folders)}: {error}")
+
+
 def _nearest(path: str) -> str:
     """The path itself if it is a folder, or the folder in which it has to be made."""
     while not os.path.lexists(path):
@@ -172,10 +180,7 @@ def main(arguments: Iterable[str]) -> None:
     descriptor, *command = arguments
     with open(int(descriptor), encoding="utf-8") as plan:
         folders = json.load(plan)
-    try:
-        mount(folders)
-    except (Unmountable, OSError) as error:
-        sys.exit(f"cannot mount {', '.join(folders)}: {error}")
+    mount_or_exit(folders)
     if command:
         _become(command)
 

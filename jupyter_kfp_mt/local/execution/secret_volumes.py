@@ -46,23 +46,39 @@ class SecretVolume(msgspec.Struct, frozen=True):
 
 def wanted(
     entries: Iterable[dict[str, Any]],
-    secret_name: Callable[[dict[str, Any]], str],
+    secret_name: Callable[[dict[str, Any]], str | None],
     secrets: Mapping[str, Mapping[str, str]],
     namespace: str,
 ) -> list[SecretVolume]:
-    """What the `secretAsVolume` of a task's platform spec asks for, out of its namespace."""
+    """What the `secretAsVolume` of a task's platform spec asks for, out of its namespace.
+
+    Without a name an entry is left out.
+    """
     volumes = []
     for entry in entries:
-        name = secret_name(entry)
+        if (name := secret_name(entry)) is None:
+            continue
         if name not in secrets and not entry.get("optional"):
-            raise VolumeRefused(f"no secret '{name}' in namespace {namespace}")
+            raise VolumeRefused(absent(f"secret '{name}'", namespace))
         files = dict(secrets.get(name, {}))
         for key in files:
             if not _FILE_NAME.fullmatch(key) or key == ".":
                 raise VolumeRefused(f"'{key}' in '{name}' cannot be the name of a file")
-        path = str(entry.get("mountPath", ""))
-        volumes.append(SecretVolume(path.rstrip("/") or path, files))
+        volumes.append(SecretVolume(mount_path(entry), files))
     return volumes
+
+
+def mount_path(entry: Mapping[str, Any]) -> str:
+    path = str(entry.get("mountPath", ""))
+    return path.rstrip("/") or path
+
+
+def absent(what: str, namespace: str) -> str:
+    """The refusal of a task that asks for what its namespace does not have."""
+    return (
+        f"no {what} in namespace {namespace}; add it to the `secrets` of that namespace's profile, "
+        "or ask for it with optional=True"
+    )
 
 
 def misplaced(paths: Sequence[str], own_folders: Iterable[str]) -> str:
