@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, wait_until
+from executing import component
+from kfp import dsl, kubernetes
+from running import Runs
 
 from jupyter_kfp_mt.local.execution import containers
 from jupyter_kfp_mt.local.execution.containers import Container, ContainerRefused, Engines, NoEngine
@@ -334,3 +337,214 @@ def test_an_engine_that_is_gone_is_an_error_in_words(stand_in, container, tmp_pa
 def test_no_engine_is_an_error_of_ours():
     with pytest.raises(NoEngine):
         Engines({"PATH": "/none"}).engine()
+
+
+# Whole runs, on a local KFP that is asked over HTTP.
+
+
+@component
+def write(rows: dsl.Output[dsl.Dataset]):
+    with open(rows.path, "w") as file:
+        file.write("three rows")
+
+
+@dsl.container_component
+def train(
+    rows: dsl.Input[dsl.Dataset],
+    rate: float,
+    model: dsl.Output[dsl.Model],
+    steps: dsl.OutputPath(int),
+):
+    script = 'echo "$(cat "$0") at $1" > "$2"; echo 7 > "$3"; echo trained; touch "$0" || true'
+    return dsl.ContainerSpec(
+        image=IMAGE, command=["sh"], args=["-c", script, rows.path, rate, model.path, steps]
+    )
+
+
+@component
+def check(model: dsl.Input[dsl.Model], steps: int):
+    with open(model.path) as file:
+        print("checked:", file.read().strip(), steps)
+
+
+@dsl.pipeline
+def training(rate: float):
+    trained = train(rows=write().outputs["rows"], rate=rate)
+    check(model=trained.outputs["model"], steps=trained.outputs["steps"])
+
+
+@dsl.container_component
+def shell(script: str, argument: str = ""):
+    return dsl.ContainerSpec(image=IMAGE, args=["sh", "-c", script, argument])
+
+
+@dsl.pipeline
+def scripted(script: str, argument: str = ""):
+    task = shell(script=script, argument=argument).set_caching_options(False)
+    kubernetes.use_secret_as_env(task, "warehouse", {"password": "PASSWORD"})
+
+
+@dsl.pipeline
+def with_secret_files():
+    task = shell(script="cat /secrets/warehouse/password").set_caching_options(False)
+    kubernetes.use_secret_as_volume(task, "warehouse", "/secrets/warehouse")
+
+
+@component
+def read(path: str):
+    with open(f"{path}/note") as file:
+        print("read:", file.read())
+
+
+@dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi")))
+def with_workspace():
+    place = dsl.WORKSPACE_PATH_PLACEHOLDER
+    read(path=place).after(shell(script='echo noted > "$0/note"', argument=place))
+
+
+@dsl.container_component
+def show(data: dsl.Input[dsl.Dataset]):
+    return dsl.ContainerSpec(image=IMAGE, command=["ls"], args=[data.path])
+
+
+@dsl.pipeline
+def importing(uri: str):
+    show(data=dsl.importer(artifact_uri=uri, artifact_class=dsl.Dataset).output)
+
+
+@dsl.container_component
+def absent():
+    return dsl.ContainerSpec(image=IMAGE, command=["no-such-program"])
+
+
+@dsl.component(base_image="python:3.12", target_image="localhost:9/none/such")
+def in_image():
+    print("hello")
+
+
+@dsl.pipeline
+def with_absent_command():
+    absent()
+
+
+@dsl.pipeline
+def with_absent_image():
+    in_image()
+
+
+# Deaf, so that it takes more than being asked to end it.
+SLEEP = """trap '' TERM; echo "up with $PASSWORD"; sleep $0"""
+
+
+@pytest.fixture(params=["stand-in", "real"])
+def start_server(request, start_local_kfp, monkeypatch):
+    """Starts a local KFP with a container engine."""
+    if request.param == "real":
+        request.getfixturevalue("real_engine")
+    else:
+        for name, value in request.getfixturevalue("stand_in").items():
+            monkeypatch.setenv(name, value)
+    return start_local_kfp
+
+
+@pytest.fixture
+def runs(start_server):
+    return Runs(start_server())
+
+
+def test_parameters_and_artifacts_go_into_a_container_and_come_out(runs):
+    run_id, error = runs.finish(training, rate=0.5)
+    assert error == ""
+    assert "trained" in runs.log(run_id, "train")
+    assert "checked: three rows at 0.5 7" in runs.log(run_id, "check")
+
+
+def test_a_container_has_its_namespaces_token_and_secrets_and_nothing_of_the_servers(runs):
+    script = 'echo "token:$(cat $KF_PIPELINES_SA_TOKEN_PATH)"; env'
+    run_id, error = runs.finish(scripted, script=script)
+    said = runs.log(run_id, "shell").splitlines()
+    assert error == ""
+    assert f"token:{runs.server.token('alice/default-editor')}" in said
+    assert "PASSWORD=s3cret" in said
+    assert f"KF_PIPELINES_ENDPOINT={runs.server.endpoint}" in said
+    assert not [line for line in said if line.startswith(("PYTHONPATH=", "DOCKER_CONFIG="))]
+
+
+def test_no_secret_can_be_seen_among_the_arguments_of_any_process(runs, nap):
+    run_id = runs.start(scripted, script=SLEEP, argument=nap)
+    runs.wait_for_log(run_id, "shell", "up with s3cret")
+    shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert nap in shown and "s3cret" not in shown
+    runs.terminate(run_id)
+    runs.end(run_id)
+
+
+def test_terminating_a_run_ends_its_container(runs, nap):
+    run_id = runs.start(scripted, script=SLEEP, argument=nap)
+    runs.wait_for_log(run_id, "shell", "up")
+    runs.terminate(run_id)
+    assert runs.end(run_id) == "terminated"
+    assert not processes(nap)
+
+
+def test_deleting_a_run_ends_its_container(runs, nap):
+    run_id = runs.start(scripted, script=SLEEP, argument=nap)
+    runs.wait_for_log(run_id, "shell", "up")
+    runs.delete(run_id)
+    wait_until(lambda: not processes(nap), what="the end of the container")
+    wait_until(lambda: not runs.server.written(run_id), what="the removal of its files")
+
+
+def test_no_container_outlives_a_killed_server_once_there_is_another(start_server, nap):
+    killed = Runs(start_server())
+    run_id = killed.start(scripted, script=SLEEP, argument=nap)
+    killed.wait_for_log(run_id, "shell", "up")
+    killed.server.kill()
+    assert processes(nap)
+    after = Runs(start_server())
+    assert "ended without warning" in after.end(run_id)
+    assert not processes(nap)
+
+
+def test_a_secret_is_a_file_in_a_runs_container(runs, request):
+    if "stand-in" in request.node.name and why_not(["/secrets/warehouse"], []):
+        pytest.skip("the stand-in needs mounts of its own for that")
+    run_id, error = runs.finish(with_secret_files)
+    assert (error, runs.log(run_id, "shell")) == ("", "s3cret")
+
+
+def test_containers_and_processes_of_a_run_share_its_workspace(runs):
+    run_id, error = runs.finish(with_workspace)
+    assert error == ""
+    assert "read: noted" in runs.log(run_id, "read")
+
+
+def test_a_container_does_not_see_what_is_another_namespaces(runs):
+    (runs.server.data / "namespaces" / "bob").mkdir(exist_ok=True)
+    for path in ("namespaces/bob", "keys", "."):
+        uri = str(runs.server.data / path)
+        _, error = runs.finish(importing, uri=uri)
+        assert "its input 'data' is " in error and "not for this namespace" in error
+
+
+def test_a_container_reads_what_is_imported_from_this_machine(runs, tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "one.csv").touch()
+    run_id, error = runs.finish(importing, uri=str(tmp_path / "rows"))
+    assert (error, runs.log(run_id, "show")) == ("", "one.csv\n")
+
+
+NOT_RUN = [
+    pytest.param(with_absent_command, "'absent' failed: its command is not in", id="no command"),
+    pytest.param(
+        with_absent_image,
+        "'in-image' failed: no container could be started from the image 'localhost:9/none/such'",
+        id="no image",
+    ),
+]
+
+
+@pytest.mark.parametrize("pipeline, reason", NOT_RUN)
+def test_a_run_says_why_a_container_could_not_run(runs, pipeline, reason):
+    _, error = runs.finish(pipeline)
+    assert error.startswith(f"Task {reason}")

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from executing import component
+from kfp import dsl, kubernetes
+from running import Runs
 
 from jupyter_kfp_mt.local.execution import private_mounts
 from jupyter_kfp_mt.local.execution.secret_volumes import (
@@ -262,6 +265,7 @@ def test_the_platform_spec_says_which_secrets_are_wanted_where():
     entries = [
         {"secretName": "warehouse", "mountPath": "/secrets/w/"},
         {"secretName": "none", "mountPath": "/secrets/n", "optional": True},
+        {"secretName": None, "mountPath": "/secrets/of-no-name"},
     ]
     secrets = {"warehouse": {"password": "s3cret"}, "other": {"password": "not asked for"}}
     assert wanted(entries, lambda entry: entry["secretName"], secrets, "alice") == [
@@ -286,3 +290,129 @@ def test_a_secret_that_cannot_be_had_is_refused(secrets, reason):
 
 def test_a_secret_is_in_no_description_of_its_volume():
     assert "s3cret" not in repr([warehouse("/secrets/w")])
+
+
+# Whole runs, on a local KFP that is asked over HTTP.
+
+PLACE = "/kfp-mt-secrets/warehouse"
+
+
+@component
+def look(path: str, pipe: str = ""):
+    import os
+
+    names = os.listdir(path) if os.path.isdir(path) else ["nothing"]
+    print("found:", {name: open(f"{path}/{name}").read() for name in names if name != "nothing"})
+    print("there:", names, flush=True)
+    if pipe:
+        open(pipe).read()  # as long as nobody has opened it for writing, the task stays
+
+
+@component
+def name_it() -> str:
+    return "warehouse"
+
+
+@dsl.pipeline
+def reading(secret: str = "warehouse", pipe: str = ""):
+    task = look(path=PLACE, pipe=pipe).set_caching_options(False)
+    kubernetes.use_secret_as_volume(task, secret, PLACE)
+
+
+@dsl.pipeline
+def reading_in_an_interpreter_of_its_own():
+    task = look(path=PLACE).set_caching_options(False).set_env_variable("PYTHONHASHSEED", "0")
+    kubernetes.use_secret_as_volume(task, "warehouse", PLACE)
+
+
+@dsl.pipeline
+def reading_what_another_task_names():
+    kubernetes.use_secret_as_volume(look(path=PLACE), name_it().output, PLACE)
+
+
+@dsl.pipeline
+def reading_perhaps(secret: str = "absent"):
+    kubernetes.use_secret_as_volume(look(path=PLACE), secret, PLACE, optional=True)
+
+
+@dsl.pipeline
+def looking():
+    look(path=PLACE).set_caching_options(False)
+
+
+@dsl.pipeline
+def reading_in_etc():
+    kubernetes.use_secret_as_volume(look(path="/etc"), "warehouse", "/etc")
+
+
+@dsl.pipeline
+def reading_twice():
+    task = look(path=PLACE)
+    kubernetes.use_secret_as_volume(task, "warehouse", PLACE)
+    kubernetes.use_secret_as_volume(task, "warehouse", f"{PLACE}/inner")
+
+
+@pytest.fixture
+def alice(local_kfp):
+    return Runs(local_kfp)
+
+
+@needs_mounts
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        pytest.param(reading, id="forked"),
+        pytest.param(reading_in_an_interpreter_of_its_own, id="interpreter"),
+        pytest.param(reading_what_another_task_names, id="name from a task"),
+    ],
+)
+def test_a_run_reads_its_namespaces_secret_in_a_file(alice, pipeline):
+    run_id, error = alice.finish(pipeline)
+    assert error == ""
+    assert "found: {'password': 's3cret'}" in alice.log(run_id, "look")
+    assert not os.path.exists(PLACE)
+
+
+@needs_mounts
+def test_nobody_else_finds_the_secret_of_a_run_while_it_has_it(alice, local_kfp, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    run_id = alice.start(reading, pipe=str(pipe))
+    alice.wait_for_log(run_id, "look", "there: ['password']")
+    bob = Runs(local_kfp, "bob")
+    for runs in (alice, bob):
+        other, error = runs.finish(looking)
+        assert error == "" and "there: ['nothing']" in runs.log(other, "look")
+    assert not os.path.exists(PLACE)
+    assert not local_kfp.written("password")
+    pipe.write_text("")
+    assert alice.end(run_id) == ""
+
+
+@needs_mounts
+def test_an_optional_secret_that_a_namespace_lacks_is_an_empty_folder_for_a_run(alice):
+    run_id, error = alice.finish(reading_perhaps)
+    assert error == "" and "there: []" in alice.log(run_id, "look")
+
+
+@needs_mounts
+def test_a_run_is_told_which_secret_its_namespace_lacks_and_what_would_help(local_kfp):
+    _, error = Runs(local_kfp, "bob").finish(reading)
+    assert error == (
+        "Task 'look' failed: no secret 'warehouse' in namespace bob; add it to the `secrets` of "
+        "that namespace's profile, or ask for it with optional=True"
+    )
+
+
+MISPLACED_IN_RUNS = [
+    pytest.param(reading_in_etc, "a secret mounted at /etc would hide /etc", id="the system's"),
+    pytest.param(reading_twice, f"both at {PLACE} and at {PLACE}/inner", id="one in the other"),
+]
+
+
+@needs_mounts
+@pytest.mark.parametrize("pipeline, reason", MISPLACED_IN_RUNS)
+def test_a_run_is_refused_that_wants_a_secret_where_none_can_be(alice, pipeline, reason):
+    run_id, error = alice.finish(pipeline)
+    assert error.startswith("Task 'look' cannot run here: ") and reason in error
+    assert alice.log(run_id, "look") == ""

@@ -152,6 +152,7 @@ class PipelineRun:
         _replace(cache, "get_local_cache", lambda _: self._cache)
         _replace(pipeline_spec_builder, "to_protobuf_value", _with_null)
         _replace(executor_output_utils, "pb2_value_to_python", _with_none_for_unset)
+        _replace(executor_output_utils, "add_type_to_executor_output", _with_all_artifacts)
         _replace(executor_input_utils, "construct_executor_input", _without_absent)
         _replace(executor_input_utils, "executor_input_to_dict", _with_whole_numbers)
         # They change `print` and the handlers of the log while a task runs; tasks run at once.
@@ -350,6 +351,18 @@ def _with_none_for_unset(read: Replacement) -> Replacement:
         return None if kind is None else read(value)
 
     return pb2_value_to_python
+
+
+def _with_all_artifacts(complete: Replacement) -> Replacement:
+    """Only Python components say what they have put out. What others were to write is theirs."""
+
+    def add_type_to_executor_output(executor_input: Any, executor_output: Any) -> Any:
+        for name, artifacts in executor_input.outputs.artifacts.items():
+            if name not in executor_output.artifacts:
+                executor_output.artifacts[name].CopyFrom(artifacts)
+        return complete(executor_input=executor_input, executor_output=executor_output)
+
+    return add_type_to_executor_output
 
 
 def _with_whole_numbers(as_dict: Replacement) -> Replacement:
