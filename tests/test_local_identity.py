@@ -178,14 +178,13 @@ def test_the_token_of_someone_who_is_gone_is_removed_and_refused(tmp_path):
         BearerToken(key, profiles)(HTTPHeaders({"Authorization": f"Bearer {old}"}))
 
 
-def test_a_file_where_the_folder_of_a_token_belongs_gives_way(tmp_path):
+def test_a_file_where_the_folder_of_a_token_belongs_gives_way(start_local_kfp, tmp_path):
     """Tokens were once kept there."""
-    (tmp_path / "team").mkdir()
-    (tmp_path / "team" / "default-editor").write_text("old")
-    tokens = Tokens(tmp_path, b"k" * 32, Profiles([Profile("team", "ann@example.com")]))
-    tokens.remove_strangers()
-    tokens.renew()
-    assert tokens.file("team", "default-editor").read_text() != "old"
+    old = tmp_path / "data" / "tokens" / "alice" / "default-editor"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    server = start_local_kfp()
+    assert ask(server, server.token("alice/default-editor")).status_code == 200
 
 
 def test_neither_tokens_nor_bodies_are_logged(local_kfp, signed):
