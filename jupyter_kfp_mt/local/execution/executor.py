@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ...errors import KfpError
 from ...models import Task, TaskValues
-from .containers import Engines, stop_left
+from .containers import MARK, Engines, stop_left
 from .fork_server import ForkServer
 from .job import Assignment, Job, Report, moved
 from .task_process import LOG_NAME
@@ -88,9 +88,15 @@ class Executor:
             if state == "PENDING":
                 self._enqueue(run_id)
             else:
-                namespace = self._store.job(run_id).namespace
-                self._start(namespace, run_id, TERMINATED if state == "CANCELING" else LOST)
+                self._end_lost(run_id, TERMINATED if state == "CANCELING" else LOST)
         self._start_waiting()
+
+    def _end_lost(self, run_id: str, reason: str) -> None:
+        namespace = self._store.job(run_id).namespace
+        if (self._run_folder(namespace, run_id) / MARK).exists():
+            self._start(namespace, run_id, reason)  # to stop its containers, which takes a while
+        else:
+            self._finish(run_id, Report.failed(reason))
 
     def submit(self, run_id: str) -> None:
         """Starts the run now, or as soon as its turn has come."""
@@ -169,7 +175,7 @@ class Executor:
             self._start(*self._next_in_turn())
 
     def _start(self, namespace: str, run_id: str, stopped: str = "") -> None:
-        """With a reason why it is stopped it is not executed, but what it has left is ended."""
+        """Executes the run; or only ends what it has left, if it has been stopped for a reason."""
         self._workers[run_id] = Worker(self._fork_server)
         if stopped:
             self._workers[run_id].stop(stopped)
