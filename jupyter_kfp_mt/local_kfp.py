@@ -30,6 +30,7 @@ _CANNOT_START, _IN_USE = 2, 3  # exit statuses: it says why; the folder is serve
 _LOG_BYTES = 1_000_000
 # What the server needs of our environment is all but what lets it speak for us.
 _OURS = ("KFP_MT_", "JUPYTER", "JPY_", "KF_PIPELINES_")
+_ITS_OWN = "KFP_MT_CONTAINER_ENGINE"
 
 
 class LocalKfp(msgspec.Struct, frozen=True):
@@ -61,12 +62,9 @@ class LocalKfp(msgspec.Struct, frozen=True):
     @property
     def identities(self) -> dict[str, Path]:
         """`NAMESPACE/NAME` of each service account and each user's name, with its token file."""
-        files = sorted(Path(self.tokens).glob("*/*"))
-        return {
-            (file.name if file.parent.name == "users" else f"{file.parent.name}/{file.name}"): file
-            for file in files
-            if not file.name.startswith(".")
-        }
+        files = sorted(Path(self.tokens).glob("*/*/token"))
+        names = [file.parent.relative_to(self.tokens).as_posix() for file in files]
+        return {name.removeprefix("users/"): file for name, file in zip(names, files, strict=True)}
 
 
 def running(folder: Path) -> LocalKfp | None:
@@ -148,7 +146,11 @@ class Lease:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env={key: value for key, value in os.environ.items() if not key.startswith(_OURS)},
+                env={
+                    name: value
+                    for name, value in os.environ.items()
+                    if name == _ITS_OWN or not name.startswith(_OURS)
+                },
             )
         # It may outlive us, for others; if it does not, it is buried.
         threading.Thread(target=process.wait, daemon=True).start()

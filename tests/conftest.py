@@ -60,7 +60,10 @@ class LocalKfp:
 
     def token(self, name):
         """The token of a service account, as `alice/default-editor`, or of `users/NAME`."""
-        return (self.tokens / name).read_text()
+        return self.token_file(name).read_text()
+
+    def token_file(self, name):
+        return self.tokens / name / "token"
 
     def call(self, method, path, who="alice/default-editor", **kwargs):
         """The answer to one request; `who` is nobody, a token's name, or headers."""

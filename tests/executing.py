@@ -100,7 +100,7 @@ class Kfp:
             store=self.runs,
             folder=self.folder / "namespaces",
             secrets=SECRETS.__getitem__,
-            token_file=lambda namespace, name: self.folder / "tokens" / namespace / name,
+            token_file=lambda namespace, name: self.folder / "tokens" / namespace / name / "token",
             endpoint="http://127.0.0.1:8888",
             limit=self.limit,
         )

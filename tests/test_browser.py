@@ -189,7 +189,7 @@ def test_the_demo_runs_from_top_to_bottom(lab, page):
     assert "alice_reader" not in everything
     # Neither identity's token is anywhere in the notebook.
     for identity in ("alice/default-editor", "bob/default-editor"):
-        assert (lab.data / "tokens" / identity).read_text() not in path.read_text()
+        assert (lab.data / "tokens" / identity / "token").read_text() not in path.read_text()
 
 
 def test_the_notebook_in_the_repository_was_run():
@@ -224,6 +224,8 @@ def test_the_browser_holds_no_token_of_kfp(lab, page):
     held += [page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")]
     held += [str(page.context.cookies()), page.content()]
     assert any('"namespace":"alice"' in text for text in held)
-    signatures = [path.read_text().split(".")[2] for path in (lab.data / "tokens").glob("*/*")]
+    signatures = [
+        path.read_text().split(".")[2] for path in (lab.data / "tokens").glob("*/*/token")
+    ]
     assert signatures
     assert not [text for text in held for signature in signatures if signature in text]

@@ -18,7 +18,7 @@ from jupyter_kfp_mt.models import Health
 
 def client_of(local_kfp, identity="alice/default-editor"):
     namespace = identity.partition("/")[0]
-    return Client(local_kfp.endpoint, TokenFile(local_kfp.tokens / identity), namespace)
+    return Client(local_kfp.endpoint, TokenFile(local_kfp.token_file(identity)), namespace)
 
 
 @pytest.fixture
@@ -293,7 +293,7 @@ def test_an_endpoint_that_is_no_address_is_refused(endpoint):
 
 
 def test_without_a_namespace_the_cure_is_said(local_kfp):
-    client = Client(local_kfp.endpoint, TokenFile(local_kfp.tokens / "alice/default-editor"))
+    client = Client(local_kfp.endpoint, TokenFile(local_kfp.token_file("alice/default-editor")))
     with pytest.raises(errors.Misconfigured, match="No namespace is chosen") as error:
         client.run_page()
     assert "%kfp ns NAME" in error.value.cure

@@ -22,7 +22,7 @@ from jupyter_kfp_mt.settings import Kfp
 
 @pytest.fixture
 def token_file(local_kfp):
-    return local_kfp.tokens / "alice/default-editor"
+    return local_kfp.token_file("alice/default-editor")
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ async def test_a_kernel_finds_the_door_and_works_through_it(door):
 
 async def test_a_kernel_with_a_token_of_its_own_goes_to_the_same_kfp(door, local_kfp):
     def in_a_kernel():
-        found = decide(Kfp(token_file=str(local_kfp.tokens / "bob/default-viewer")))
+        found = decide(Kfp(token_file=str(local_kfp.token_file("bob/default-viewer"))))
         return found.status()
 
     status = await asyncio.to_thread(in_a_kernel)

@@ -129,6 +129,11 @@ def container():
     return dsl.ContainerSpec(image="alpine", command=["echo", "hello"])
 
 
+@dsl.component(base_image="python:3.11", target_image="ghcr.io/team/trained:1")
+def in_image():
+    print("hello")
+
+
 @dsl.pipeline
 def inner(number: int) -> int:
     return double(number=number).output
@@ -215,11 +220,31 @@ def with_container():
 
 
 @dsl.pipeline
-def with_volume():
-    kubernetes.use_secret_as_volume(double(number=1), "warehouse", "/secrets")
+def with_code_in_image():
+    in_image()
+
+
+@dsl.pipeline
+def with_empty_volume():
+    kubernetes.empty_dir_mount(double(number=1), volume_name="scratch", mount_path="/scratch")
+
+
+@dsl.pipeline
+def with_config_map():
+    kubernetes.use_config_map_as_volume(double(number=1), "settings", mount_path="/settings")
+
+
+@dsl.pipeline
+def with_claim():
+    kubernetes.mount_pvc(double(number=1), pvc_name="data", mount_path="/data")
 
 
 # What they show.
+
+
+@pytest.fixture
+def without_engine(monkeypatch):
+    monkeypatch.setenv("KFP_MT_CONTAINER_ENGINE", "none")
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +335,7 @@ def test_a_task_has_only_its_own_namespaces_secrets_and_none_of_ours(kfp, monkey
         str(namespace),
         "http://127.0.0.1:8888",
     )
-    assert said["KF_PIPELINES_SA_TOKEN_PATH"] == str(kfp.folder / "tokens/alice/default-editor")
+    assert said["KF_PIPELINES_SA_TOKEN_PATH"] == f"{kfp.folder}/tokens/alice/default-editor/token"
     assert Path(said["cwd"]).is_relative_to(namespace / "runs" / run_id)
     assert "alices-own" not in (namespace / "runs" / run_id / "run.log").read_text()
 
@@ -324,15 +349,49 @@ def test_a_task_has_only_its_own_namespaces_secrets_and_none_of_ours(kfp, monkey
 )
 def test_a_secret_that_the_namespace_lacks_is_named(kfp, secret, reason):
     run_id = kfp.finish(secretive, namespace="bob", secret=secret)
-    assert kfp.runs.errors[run_id] == f"Task 'environment' failed: {reason}"
-    assert kfp.log_file(run_id, "environment").read_text() == f"{reason}\n"
+    assert kfp.runs.errors[run_id].startswith(f"Task 'environment' failed: {reason}; add it to")
+    assert kfp.log_file(run_id, "environment").read_text().startswith(reason)
 
 
-def test_what_needs_a_container_or_a_cluster_is_refused_in_a_sentence(kfp):
-    one, two = kfp.start(with_container), kfp.start(with_volume)
-    kfp.wait(one, two)
-    assert kfp.runs.errors[one].startswith("Task 'container' cannot run here: it is a container")
-    assert "a secret as a volume (kubernetes.use_secret_as_env works" in kfp.runs.errors[two]
+NO_ENGINE = (
+    "no container engine answers: KFP_MT_CONTAINER_ENGINE is 'none'. Install and start Docker or "
+    "Podman, or make it a Python component."
+)
+REFUSED = [
+    pytest.param(
+        with_container,
+        f"'container' cannot run here: it is a container component, and {NO_ENGINE}",
+        id="container component",
+    ),
+    pytest.param(
+        with_code_in_image,
+        f"'in-image' cannot run here: its code is in the image ghcr.io/team/trained:1, "
+        f"and {NO_ENGINE}",
+        id="target image",
+    ),
+    pytest.param(
+        with_empty_volume,
+        "'double' failed: it asks for an empty volume, which needs a cluster",
+        id="empty volume",
+    ),
+    pytest.param(
+        with_config_map,
+        "'double' failed: it asks for a config map as a volume, which needs a cluster",
+        id="config map",
+    ),
+    pytest.param(
+        with_claim,
+        "'double' failed: it asks for a persistent volume, which needs a cluster",
+        id="persistent volume",
+    ),
+]
+
+
+@pytest.mark.parametrize(("pipeline", "reason"), REFUSED)
+def test_what_needs_a_container_or_a_cluster_is_refused_in_a_sentence(
+    without_engine, kfp, pipeline, reason
+):
+    assert kfp.runs.errors[kfp.finish(pipeline)] == f"Task {reason}"
 
 
 def test_packages_are_installed_for_their_task_alone(kfp, tmp_path):

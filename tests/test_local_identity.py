@@ -132,8 +132,8 @@ def test_the_header_of_a_proxy_may_have_another_name_and_a_prefix(start_local_kf
 
 
 def test_every_account_and_user_has_a_token_that_nobody_else_can_read(local_kfp):
-    files = {str(path.relative_to(local_kfp.tokens)) for path in local_kfp.tokens.glob("*/*")}
-    assert files == {
+    files = local_kfp.tokens.rglob("token")
+    assert {str(path.parent.relative_to(local_kfp.tokens)) for path in files} == {
         "alice/default-editor",
         "alice/default-viewer",
         "bob/default-editor",
@@ -168,14 +168,23 @@ def test_tokens_are_replaced_before_they_expire(start_local_kfp):
 def test_the_token_of_someone_who_is_gone_is_removed_and_refused(tmp_path):
     key, profile = b"k" * 32, Profile("team", "ann@example.com")
     Tokens(tmp_path, key, Profiles([profile])).renew()
-    old = (tmp_path / "users" / "ann@example.com").read_text()
+    old = (tmp_path / "users" / "ann@example.com" / "token").read_text()
     profiles = Profiles([Profile("team", "bea@example.com")])
     tokens = Tokens(tmp_path, key, profiles)
-    tokens.renew()
     tokens.remove_strangers()
+    tokens.renew()
     assert [path.name for path in (tmp_path / "users").iterdir()] == ["bea@example.com"]
     with pytest.raises(ApiError, match="in no profile"):
         BearerToken(key, profiles)(HTTPHeaders({"Authorization": f"Bearer {old}"}))
+
+
+def test_a_file_where_the_folder_of_a_token_belongs_gives_way(start_local_kfp, tmp_path):
+    """Tokens were once kept there."""
+    old = tmp_path / "data" / "tokens" / "alice" / "default-editor"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    server = start_local_kfp()
+    assert ask(server, server.token("alice/default-editor")).status_code == 200
 
 
 def test_neither_tokens_nor_bodies_are_logged(local_kfp, signed):

@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from conftest import wait_until
 
@@ -52,6 +53,19 @@ def test_a_server_that_was_started_by_hand_is_used_and_left_alone(start_local_kf
     assert lease.kfp.endpoint == server.endpoint
     lease.close()
     assert running(server.data).endpoint == server.endpoint
+
+
+def test_a_server_is_told_which_container_engine_to_use_and_nothing_of_who_we_are(
+    folder, profiles, monkeypatch
+):
+    monkeypatch.setenv("KFP_MT_CONTAINER_ENGINE", "none")
+    monkeypatch.setenv("KFP_MT_TOKEN_FILE", "/secrets/token")
+    lease = Lease(folder, str(profiles))
+    environment = psutil.Process(lease.kfp.pid).environ()
+    lease.close()
+    wait_until(lambda: running(folder) is None)
+    assert environment["KFP_MT_CONTAINER_ENGINE"] == "none"
+    assert "KFP_MT_TOKEN_FILE" not in environment
 
 
 def test_a_server_that_cannot_start_says_why_in_its_own_words(folder, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -128,19 +129,23 @@ def _not_reviewed(text: str) -> ApiError:
 
 
 class Tokens:
-    """One token file for everyone in the profiles, replaced in time as a kubelet replaces them."""
+    """One token file for everyone in the profiles, replaced in time as a kubelet replaces them.
+
+    Each is alone in a folder, which a container can have mounted: a file that is mounted by itself
+    stays the old one when it is replaced.
+    """
 
     def __init__(self, folder: Path, key: bytes, profiles: Profiles, lifetime: float = LIFETIME):
         self._folder = folder
         self._key = key
         self._lifetime = lifetime
         self._renew_at = 0.0
-        self._files = {folder / "users" / user: user for user in profiles.users()}
+        self._files = {folder / "users" / user / "token": user for user in profiles.users()}
         for namespace, name in profiles.service_accounts():
             self._files[self.file(namespace, name)] = subject_of(namespace, name)
 
     def file(self, namespace: str, service_account: str) -> Path:
-        return self._folder / namespace / service_account
+        return self._folder / namespace / service_account / "token"
 
     def renew(self) -> None:
         """Replace all tokens once four fifths of their life have passed."""
@@ -154,9 +159,12 @@ class Tokens:
 
     def remove_strangers(self) -> None:
         """Remove the files of those who are in no profile any more."""
+        known = {file.parent for file in self._files}
         for path in self._folder.glob("*/*"):
-            if path not in self._files:
+            if not path.is_dir():
                 path.unlink()
+            elif path not in known:
+                shutil.rmtree(path)
 
     def _token(self, subject: str, now: float) -> str:
         claims = {

@@ -153,6 +153,6 @@ def _check_user(user: str, namespaces: set[str]) -> None:
             raise ValueError(
                 f"there is no service account {user!r}; each profile's namespace has {known}"
             )
-    # A user's token is kept in a file of that name.
+    # A user's token is kept in a folder of that name.
     elif not user.isprintable() or not user.strip(". ") or "/" in user or len(user) > 200:
         raise ValueError(f"{user!r} cannot be the name of a user")

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from ..models import Trigger
+from .api_errors import ApiError
 from .disk import why
 from .schedule import next_moment
 
@@ -142,7 +143,8 @@ class RecurringRunController:
                 # There is no place for the reason either.
                 logger.error("recurring run %s could not start a run: %s", recurring_run_id, reason)
                 return
-            logger.exception("recurring run %s", recurring_run_id)
+            unexpected = None if isinstance(error, ApiError) else error
+            logger.error("recurring run %s: %s", recurring_run_id, error, exc_info=unexpected)
             self._store.set_error(recurring_run_id, str(error) or type(error).__name__)
 
     def _next_moment(self, schedule: Schedule) -> datetime | None:

@@ -70,8 +70,8 @@ class Server:
         self._renewal = PeriodicCallback(self._renew, min(60_000, 50 * options.token_lifetime))
 
     async def __aenter__(self) -> Server:
-        self._tokens.renew()
         self._tokens.remove_strangers()
+        self._tokens.renew()
         self._renewal.start()
         self._executor.recover()
         self._controller.start()

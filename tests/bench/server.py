@@ -31,7 +31,7 @@ class Server:
         ready = json.loads(self.process.stdout.readline())
         self.start_seconds = time.perf_counter() - started
         self.host = ready["endpoint"].removeprefix("http://")
-        token = Path(ready["tokens"], "team-00", "default-editor").read_text()
+        token = Path(ready["tokens"], "team-00", "default-editor", "token").read_text()
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def __enter__(self) -> Server:

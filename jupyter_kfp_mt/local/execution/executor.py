@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -11,8 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from ...errors import KfpError
 from ...models import FINISHED, Task, TaskValues
 from ..disk import why
+from .containers import MARK, Engines, stop_left
 from .fork_server import ForkServer
 from .job import Assignment, Job, Report, moved
 from .ledger import Ledger
@@ -81,6 +84,7 @@ class Executor:
         self._executions: set[asyncio.Task[None]] = set()
         self._fork_server = ForkServer()
         self._ledger = Ledger(self._write, self._start_waiting)
+        self._engines = Engines(os.environ)
         # The folders of runs that have been deleted, until they are removed.
         self._forgotten: dict[str, Path] = {}
 
@@ -90,9 +94,15 @@ class Executor:
             if state == "PENDING":
                 self._enqueue(run_id)
             else:
-                reason = TERMINATED if state == "CANCELING" else LOST
-                self._ledger.put(run_id, Report.failed(reason))
+                self._end_lost(run_id, TERMINATED if state == "CANCELING" else LOST)
         self._start_waiting()
+
+    def _end_lost(self, run_id: str, reason: str) -> None:
+        namespace = self._store.namespace(run_id)
+        if (self._run_folder(namespace, run_id) / MARK).exists():
+            self._start(namespace, run_id, reason)  # to stop its containers, which takes a while
+        else:
+            self._ledger.put(run_id, Report.failed(reason))
 
     def submit(self, run_id: str) -> None:
         """Starts the run now, or as soon as its turn has come."""
@@ -134,7 +144,9 @@ class Executor:
             self._keep(asyncio.to_thread(self._remove, run_id))
 
     def _remove(self, run_id: str) -> None:
-        shutil.rmtree(self._forgotten.pop(run_id), ignore_errors=True)
+        folder = self._forgotten.pop(run_id)
+        self._stop_containers(run_id, folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
     async def close(self) -> None:
         """Stops what is executing; what waits stays PENDING for the next start."""
@@ -157,20 +169,25 @@ class Executor:
                 return True
         return False
 
-    def _next_in_turn(self) -> str:
+    def _next_in_turn(self) -> tuple[str, str]:
         namespace, queue = next(iter(self._waiting.items()))
         del self._waiting[namespace]
         run_id = queue.popleft()
         if queue:
             self._waiting[namespace] = queue
-        return run_id
+        return namespace, run_id
 
     def _start_waiting(self) -> None:
         # What is started while nothing can be written would only fail.
         while self._waiting and len(self._workers) < self._limit and not self._ledger.behind:
-            run_id = self._next_in_turn()
-            self._workers[run_id] = Worker(self._fork_server)
-            self._keep(self._execute(run_id))
+            self._start(*self._next_in_turn())
+
+    def _start(self, namespace: str, run_id: str, stopped: str = "") -> None:
+        """Executes the run; or only ends what it has left, if it has been stopped for a reason."""
+        self._workers[run_id] = Worker(self._fork_server)
+        if stopped:
+            self._workers[run_id].stop(stopped)
+        self._keep(self._execute(run_id, self._run_folder(namespace, run_id)))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Sees to it that the work is finished before the executor is closed."""
@@ -178,32 +195,37 @@ class Executor:
         self._executions.add(execution)
         execution.add_done_callback(self._executions.discard)
 
-    async def _execute(self, run_id: str) -> None:
-        worker = self._workers[run_id]
+    async def _execute(self, run_id: str, folder: Path) -> None:
         try:
-            self._ledger.put(run_id, await self._outcome(run_id, worker))
+            end = await self._outcome(run_id, folder)
+            await asyncio.to_thread(self._stop_containers, run_id, folder)
+            self._ledger.put(run_id, end)
         finally:
             del self._workers[run_id]
             self._start_waiting()
             if run_id in self._forgotten:
                 await asyncio.to_thread(self._remove, run_id)
 
-    async def _outcome(self, run_id: str, worker: Worker) -> Report:
+    async def _outcome(self, run_id: str, folder: Path) -> Report:
+        worker = self._workers[run_id]
         try:
             if worker.stopped:
                 return Report.failed(worker.stopped)
             self._ledger.put(run_id, Report(state="RUNNING"))
-            job = self._store.job(run_id)
-            folder = self._run_folder(job.namespace, run_id)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return await worker.work(
-                self._assignment(job), folder, partial(self._ledger.put, run_id)
-            )
+            assignment = self._assignment(self._store.job(run_id))
+            return await worker.work(assignment, folder, partial(self._ledger.put, run_id))
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
             reason = why(error)
             logger.error("run %s: %s", run_id, reason, exc_info=None if reason else error)
             reason = reason or f"{type(error).__name__}: {error}"
             return Report.failed(f"the run could not be executed: {reason}")
+
+    def _stop_containers(self, run_id: str, folder: Path) -> None:
+        try:
+            stop_left(self._engines, run_id, folder)
+        except (KfpError, OSError) as error:
+            logger.warning("run %s may have left containers: %s", run_id, error)
 
     def _assignment(self, job: Job) -> Assignment:
         token_file = self._token_file(job.namespace, job.service_account or "default-editor")
@@ -214,6 +236,7 @@ class Executor:
                 "KF_PIPELINES_ENDPOINT": self._endpoint,
                 "KF_PIPELINES_SA_TOKEN_PATH": str(token_file),
             },
+            self._engines.environment,
             self._store.tasks(job.run_id),
             self._store.succeeded(job.run_id),
         )

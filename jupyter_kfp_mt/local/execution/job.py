@@ -33,6 +33,8 @@ class Assignment(msgspec.Struct, frozen=True):
     secrets: dict[str, dict[str, str]]
     # What its tasks get besides their own.
     environment: dict[str, str]
+    # What a container engine's command gets.
+    engine_environment: dict[str, str] = {}
     # What an earlier attempt has left: its tasks, and by task id what those that succeeded gave.
     tasks: list[Task] = []
     succeeded: dict[str, TaskValues] = {}

@@ -14,7 +14,6 @@ from typing import Any
 from google.protobuf import json_format, struct_pb2  # type: ignore[import-untyped]
 from kfp import local
 from kfp.compiler import pipeline_spec_builder
-from kfp.dsl.component_factory import CONTAINERIZED_PYTHON_COMPONENT_COMMAND, EXECUTOR_MODULE
 from kfp.local import (
     cache,
     config,
@@ -31,15 +30,18 @@ from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 from kfp.local.status import Status
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from ...errors import KfpError
 from ...models import TaskValues
 from ..disk import why
 from . import values
+from .containers import MARK, Container, Engines, why_needed
 from .graph import Graph, Outputs
+from .input_folders import input_folders
 from .job import Assignment
+from .platform_spec import PlatformSpec, Secrets, TaskRefused
 from .progress import Progress, TaskPath
 from .reuse import Reuse, TaskCache
-from .task_process import LOG_NAME, run_command
+from .secret_volumes import misplaced, why_not
+from .task_process import LOG_NAME, run_command, run_container
 from .task_server import TaskServer
 
 # The groups that the compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on. Their names say
@@ -47,22 +49,7 @@ from .task_server import TaskServer
 _COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 _ITERATION = re.compile(r"(.+)-iteration-(\d+)")
 
-# What a task can be given in a pod, but not here: it would run without what it counts on.
-_ONLY_IN_A_POD = {
-    "secretAsVolume": "a secret as a volume (kubernetes.use_secret_as_env works here)",
-    "configMapAsVolume": "a config map as a volume",
-    "configMapAsEnv": "a config map in its environment",
-    "fieldPathAsEnv": "fields of its pod in its environment",
-    "pvcMount": "a persistent volume",
-    "emptyDirMounts": "an empty volume",
-    "genericEphemeralVolume": "an ephemeral volume",
-}
-
 Replacement = Callable[..., Any]
-
-
-class TaskRefused(KfpError):
-    """A task that cannot run as it asks to; the message says why."""
 
 
 class _Attempt(threading.local):
@@ -73,7 +60,7 @@ class _Attempt(threading.local):
     component: Any
     # Where its parameters come from.
     sources: Any
-    secrets: dict[str, str]
+    secrets: Secrets
     # As kfp makes it: the message, and the same as a dictionary.
     executor_input: Any
     inputs: dict[str, Any]
@@ -95,9 +82,16 @@ class PipelineRun:
             label: utils.struct_to_executor_spec(executor)
             for label, executor in self._spec.deployment_spec["executors"].items()
         }
-        platforms = assignment.job.platform_spec.get("platforms", {})
-        deployment = platforms.get("kubernetes", {}).get("deploymentSpec", {})
-        self._kubernetes: dict[str, dict[str, Any]] = deployment.get("executors", {})
+        # Of each executor, why its tasks can only run in containers, or nothing.
+        self._container_needed = {
+            label: why_needed(executor)
+            for label, executor in json_format.MessageToDict(self._spec.deployment_spec)
+            .get("executors", {})
+            .items()
+        }
+        self._engines = Engines(assignment.engine_environment)
+        self._token_folder = Path(assignment.environment["KF_PIPELINES_SA_TOKEN_PATH"]).parent
+        self._platform_spec = PlatformSpec(assignment)
         self._name = executor_input_utils.get_local_pipeline_resource_name(
             self._spec.pipeline_info.name
         )
@@ -112,6 +106,8 @@ class PipelineRun:
         for path, _ in self._leaves(self._spec.root.dag, into_loops=False):
             self._progress.plan(path, display_name(path))
         workspace = self._folder / "workspace"
+        if self._platform_spec.has_workspace:
+            workspace.mkdir(exist_ok=True)
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(self._folder / "tasks"),
@@ -136,16 +132,28 @@ class PipelineRun:
                 yield (*scope, name), component
 
     def _refuse_what_cannot_run(self) -> None:
-        executors = json_format.MessageToDict(self._spec.deployment_spec).get("executors", {})
         for path, component in self._leaves(self._spec.root.dag, into_loops=True):
-            if reason := _why_not(executors.get(component.executor_label, {})):
+            if reason := self._why_not(component.executor_label):
                 raise TaskRefused(f"Task '{display_name(path)}' cannot run here: {reason}")
 
+    def _why_not(self, label: str) -> str:
+        """Why this machine cannot run the tasks of an executor, or nothing."""
+        paths = self._platform_spec.mount_paths(label)
+        own_folders = [str(self._folder.parents[1]), str(self._token_folder)]
+        if needed := self._container_needed.get(label):
+            no_engine = self._engines.why_none()
+            return f"{needed}, and {no_engine}" if no_engine else misplaced(paths, own_folders)
+        return why_not(paths, own_folders) if paths else ""
+
     def _hook(self) -> None:
-        _replace(subprocess_task_handler.SubprocessTaskHandler, "run", self._in_own_process)
+        handler = subprocess_task_handler.SubprocessTaskHandler
+        _replace(handler, "validate_not_container_component", _accepting)
+        _replace(handler, "validate_not_containerized_python_component", _accepting)
+        _replace(handler, "run", self._in_own_process)
         _replace(cache, "get_local_cache", lambda _: self._cache)
         _replace(pipeline_spec_builder, "to_protobuf_value", _with_null)
         _replace(executor_output_utils, "pb2_value_to_python", _with_none_for_unset)
+        _replace(executor_output_utils, "add_type_to_executor_output", _with_all_artifacts)
         _replace(executor_input_utils, "construct_executor_input", _without_absent)
         _replace(executor_input_utils, "executor_input_to_dict", _with_whole_numbers)
         # They change `print` and the handlers of the log while a task runs; tasks run at once.
@@ -187,7 +195,8 @@ class PipelineRun:
         """None if it failed, for the reason that the attempt has then."""
         try:
             self._note_inputs(attempt, spec, store)
-            attempt.secrets = self._secrets_of(spec, store)
+            label = attempt.component.executor_label
+            attempt.secrets = self._platform_spec.secrets(label, store)
             outputs, status = task_executor.execute_single_task(
                 task_name=attempt.path[-1],
                 task_spec=spec,
@@ -250,7 +259,7 @@ class PipelineRun:
         attempt = self._attempt
         if any(source.HasField("task_final_status") for source in attempt.sources.values()):
             return None  # The end that it is told of was another one.
-        platform = self._kubernetes.get(attempt.component.executor_label, {})
+        platform = self._platform_spec.asked(attempt.component.executor_label)
         return TaskCache(self._reuse, attempt.folder, attempt.folder / LOG_NAME, platform)
 
     def _in_own_process(self, _run: Replacement) -> Replacement:
@@ -264,40 +273,41 @@ class PipelineRun:
             self._progress.note_inputs(
                 attempt.path, values.given(attempt.inputs, attempt.component)
             )
-            attempt.failure = run_command(
-                handler.full_command,
-                {**self._assignment.environment, **handler.env_vars, **attempt.secrets},
-                attempt.folder,
-                self._task_server,
-            )
+            attempt.failure = self._execute(attempt, handler)
             return Status.FAILURE if attempt.failure else Status.SUCCESS
 
         return run
 
-    def _secrets_of(self, spec: Any, store: Any) -> dict[str, str]:
-        """The secrets that the task asks for, as environment variables."""
-        component = self._spec.components[spec.component_ref.name]
-        wanted = self._kubernetes.get(component.executor_label, {})
-        for field, what in _ONLY_IN_A_POD.items():
-            if wanted.get(field):
-                raise TaskRefused(f"it asks for {what}, which needs a cluster")
-        return {
-            variable: value
-            for entry in wanted.get("secretAsEnv", [])
-            for variable, value in self._secret_variables(entry, store)
-        }
+    def _execute(self, attempt: _Attempt, handler: Any) -> str:
+        """Why the command failed, or nothing."""
+        secrets = attempt.secrets
+        environment = {**self._assignment.environment, **handler.env_vars, **secrets.variables}
+        label = attempt.component.executor_label
+        if not self._container_needed.get(label):
+            command, server = handler.full_command, self._task_server
+            return run_command(command, environment, attempt.folder, server, secrets.volumes)
+        # As on a cluster, there is a folder for what the command puts out.
+        Path(attempt.executor_input.outputs.output_file).parent.mkdir(parents=True, exist_ok=True)
+        (self._folder / MARK).touch()
+        container = self._container(attempt, handler, environment)
+        return run_container(self._engines.engine(), container, attempt.folder)
 
-    def _secret_variables(self, entry: dict[str, Any], inputs: Any) -> Iterator[tuple[str, str]]:
-        name = _secret_name(entry, inputs)
-        namespace = self._assignment.job.namespace
-        secret = self._assignment.secrets.get(name)
-        for pair in entry.get("keyToEnv", []):
-            key = pair["secretKey"]
-            if secret is not None and key in secret:
-                yield pair["envVar"], secret[key]
-            elif not entry.get("optional"):
-                missing = f"no secret '{name}'" if secret is None else f"no '{key}' in '{name}'"
-                raise TaskRefused(f"{missing} in namespace {namespace}")
+    def _container(self, attempt: _Attempt, handler: Any, environment: dict[str, str]) -> Container:
+        has_command = bool(self._executors[attempt.component.executor_label].container.command)
+        folders = [attempt.folder, self._folder / "workspace"]
+        read_only = [*input_folders(attempt.inputs, self._folder), str(self._token_folder)]
+        return Container(
+            namespace=self._assignment.job.namespace,
+            run_id=self._assignment.job.run_id,
+            task_id=attempt.folder.name,
+            image=handler.image,
+            command=handler.full_command if has_command else [],
+            args=[] if has_command else handler.full_command,
+            environment=environment,
+            folders=[str(folder) for folder in folders if folder.is_dir()],
+            read_only=[path for path in read_only if os.path.exists(path)],
+            secret_volumes=attempt.secrets.volumes,
+        )
 
 
 def display_name(path: TaskPath) -> str:
@@ -314,36 +324,16 @@ def display_name(path: TaskPath) -> str:
     return f"{pipelines}{name}{iterations}"
 
 
-def _why_not(executor: dict[str, Any]) -> str:
-    """Why this machine, which has no container engine, cannot run it, or nothing."""
-    if "importer" in executor:
-        return ""
-    container = executor.get("container", {})
-    command = [*container.get("command", []), *container.get("args", [])]
-    if not any(EXECUTOR_MODULE in part for part in command):
-        return "it is a container component, and the local KFP has no container engine"
-    if command[:3] == CONTAINERIZED_PYTHON_COMPONENT_COMMAND:
-        image = container.get("image", "")
-        return f"its code is in the image {image}, and the local KFP has no container engine"
-    return ""
-
-
-def _secret_name(entry: dict[str, Any], inputs: Any) -> str:
-    """A secret's name is a constant, an input of the pipeline or another task's output."""
-    if "secretNameParameter" not in entry:
-        return str(entry["secretName"])
-    parameter = json_format.ParseDict(
-        entry["secretNameParameter"], pipeline_spec_pb2.TaskInputsSpec.InputParameterSpec()
-    )
-    wanted = pipeline_spec_pb2.TaskInputsSpec(parameters={"name": parameter})
-    return str(OrchestratorUtils.make_task_arguments(wanted, inputs)["name"])
-
-
 def _replace(owner: Any, name: str, replacement: Callable[[Any], Any]) -> None:
     """Puts in something made from what was there, which another version of kfp may not have."""
     if not hasattr(owner, name):
         raise ImportError(f"{owner.__name__} has no {name}")
     setattr(owner, name, replacement(getattr(owner, name)))
+
+
+def _accepting(_validate: Replacement) -> Replacement:
+    """What kfp would refuse here runs in a container."""
+    return lambda _handler, _command: None
 
 
 def _with_null(write: Replacement) -> Replacement:
@@ -365,6 +355,18 @@ def _with_none_for_unset(read: Replacement) -> Replacement:
         return None if kind is None else read(value)
 
     return pb2_value_to_python
+
+
+def _with_all_artifacts(complete: Replacement) -> Replacement:
+    """Only Python components say what they have put out. What others were to write is theirs."""
+
+    def add_type_to_executor_output(executor_input: Any, executor_output: Any) -> Any:
+        for name, artifacts in executor_input.outputs.artifacts.items():
+            if name not in executor_output.artifacts:
+                executor_output.artifacts[name].CopyFrom(artifacts)
+        return complete(executor_input=executor_input, executor_output=executor_output)
+
+    return add_type_to_executor_output
 
 
 def _with_whole_numbers(as_dict: Replacement) -> Replacement:

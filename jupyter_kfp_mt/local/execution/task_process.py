@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -24,6 +24,9 @@ from typing import IO
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from . import containers, secret_volumes
+from .containers import Container, Engine
+from .secret_volumes import SecretVolume
 from .task_server import TaskServer, forkable, site_packages
 
 LOG_NAME = "task.log"
@@ -43,7 +46,11 @@ _INSTALL = re.compile(r"pip install (.*?)&&", re.DOTALL)
 
 
 def run_command(
-    command: list[str], environment: dict[str, str], folder: Path, server: TaskServer | None = None
+    command: list[str],
+    environment: dict[str, str],
+    folder: Path,
+    server: TaskServer | None = None,
+    volumes: Sequence[SecretVolume] = (),
 ) -> str:
     """Runs a task's command in its folder. Returns why it failed, or nothing.
 
@@ -59,11 +66,23 @@ def run_command(
         environment = {**own, **environment}
         with _logging_to(folder / LOG_NAME) as (log, output):
             if server and component:
-                exit_code = server.run(component, environment, folder, prefix, output)
+                secrets = secret_volumes.folders(volumes)
+                end = server.run(component, environment, folder, prefix, output, secrets)
             else:
-                exit_code = _run(command, environment, folder, output)
+                with secret_volumes.launch(command, volumes) as (command, descriptors):
+                    end = _run(command, environment, folder, output, descriptors)
     shutil.rmtree(prefix, ignore_errors=True)
-    return _failure(exit_code, log)
+    return _failure(end, log)
+
+
+def run_container(engine: Engine, container: Container, folder: Path) -> str:
+    """Runs a task's container to its end. Returns why it failed, or nothing."""
+    path = folder / LOG_NAME
+    with containers.launch(engine, container) as (command, environment):
+        with _logging_to(path) as (log, output):
+            end = _run(command, environment, folder, output)
+    refusal = containers.failure(end, container.image, path) if isinstance(end, int) else ""
+    return refusal or _failure(end, log)
 
 
 @contextmanager
@@ -81,7 +100,13 @@ def _logging_to(path: Path) -> Iterator[tuple[TaskLog, int]]:
             copying.join(DRAIN_SECONDS)
 
 
-def _run(command: list[str], environment: dict[str, str], folder: Path, output: int) -> int | str:
+def _run(
+    command: list[str],
+    environment: dict[str, str],
+    folder: Path,
+    output: int,
+    descriptors: tuple[int, ...] = (),
+) -> int | str:
     """The exit code, or why the command could not be run."""
     try:
         process = subprocess.Popen(
@@ -91,6 +116,7 @@ def _run(command: list[str], environment: dict[str, str], folder: Path, output: 
             stderr=subprocess.STDOUT,
             cwd=folder,
             env=environment,
+            pass_fds=descriptors,
         )
     except OSError as error:
         if error.errno == errno.E2BIG:

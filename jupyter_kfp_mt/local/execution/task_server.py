@@ -25,6 +25,7 @@ from types import ModuleType, TracebackType
 from typing import NamedTuple
 
 from . import forking
+from .private_mounts import Folders, mount_or_exit
 
 LOST = "the process that starts the tasks of this run has ended; start the run again"
 
@@ -71,10 +72,16 @@ class TaskServer:
             )
 
     def run(
-        self, task: Component, environment: dict[str, str], folder: Path, prefix: Path, output: int
+        self,
+        task: Component,
+        environment: dict[str, str],
+        folder: Path,
+        prefix: Path,
+        output: int,
+        secrets: Folders,
     ) -> int | str:
         """The component's exit code, or why it is not known."""
-        request = json.dumps([task, environment, str(folder), str(prefix)]).encode()
+        request = json.dumps([task, environment, str(folder), str(prefix), secrets]).encode()
         told, telling = os.pipe()
         try:
             with self._asking:
@@ -98,9 +105,11 @@ def main() -> None:
     told, output = forking.serve(control)
     # Only what has been forked gets here, and it is left to the interpreter how it ends.
     with os.fdopen(told) as request:
-        task, environment, folder, prefix = json.load(request)
+        task, environment, folder, prefix, secrets = json.load(request)
     _redirect(output)
     os.chdir(folder)
+    if secrets:
+        mount_or_exit(secrets)
     _adopt({**environment, "_KFP_RUNTIME": "true"})
     _enter(Path(prefix))
     _run(Component(*task))
