@@ -1,6 +1,5 @@
 """Which tasks of a pipeline run, when, and with what: loops, conditions, failures, exits."""
 
-import os
 from typing import List, Optional  # noqa: UP035
 
 import pytest
@@ -8,6 +7,7 @@ from executing import Kfp, component
 from kfp import dsl
 
 from jupyter_kfp_mt.local.execution.conditions import ConditionFailed, holds
+from jupyter_kfp_mt.local.execution.task_hooks import tasks_at_once
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,6 @@ def meeting(folder: str):
     meet(me="two", other="one", folder=folder)
 
 
-@pytest.mark.skipif(os.cpu_count() == 1, reason="one processor runs one task at once")
 def test_tasks_that_do_not_need_each_other_run_at_the_same_time(kfp, tmp_path):
     assert results(kfp, kfp.finish(meeting, folder=str(tmp_path))).keys() == {"meet", "meet-2"}
 
@@ -107,14 +106,13 @@ def relayed(folder: str):
     meet(me="long", other="next", folder=folder)
 
 
-@pytest.mark.skipif(os.cpu_count() == 1, reason="one processor runs one task at once")
 def test_the_end_of_a_task_is_known_while_others_go_on(kfp, tmp_path):
     assert len(results(kfp, kfp.finish(relayed, folder=str(tmp_path)))) == 3
 
 
 @dsl.pipeline
 def crowded(folder: str):
-    with dsl.ParallelFor(list(range(6))) as number:
+    with dsl.ParallelFor(list(range(tasks_at_once() + 2))) as number:
         count(number=number, folder=folder)
 
 
@@ -127,7 +125,7 @@ def queued(folder: str):
 @pytest.mark.parametrize(
     ("pipeline", "most"),
     [
-        pytest.param(crowded, os.cpu_count(), id="as many as processors"),
+        pytest.param(crowded, tasks_at_once(), id="twice as many as processors"),
         pytest.param(queued, 1, id="as many as the loop allows"),
     ],
 )

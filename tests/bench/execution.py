@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
-import os
 import statistics
 import subprocess
 import sys
@@ -35,9 +33,6 @@ MEASURED = {
     "ten independent tasks of 1 s": ("naps", 1, 0.3),
 }
 POLL_SECONDS = 0.005
-# As many tasks execute at once as there are processors, so that the ten naps take at least this.
-PROCESSORS = os.cpu_count() or 1
-LEAST_SECONDS = math.ceil(10 / PROCESSORS)
 
 
 def figures() -> Iterator[Figure | str]:
@@ -49,10 +44,6 @@ def figures() -> Iterator[Figure | str]:
             yield Figure(f"{what}, kfp.local, s", directly)
             yield Figure(f"{what}, local KFP cold, over kfp.local", cold / directly)
             yield Figure(f"{what}, local KFP warm, over kfp.local", warm / directly, limit)
-            if name == "naps":
-                yield Figure(
-                    f"{what}, {PROCESSORS} at once, without overhead", LEAST_SECONDS / directly
-                )
 
 
 def _through_kfp_local(name: str, times: int) -> list[float]:

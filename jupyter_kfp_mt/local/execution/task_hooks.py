@@ -49,6 +49,9 @@ from .task_server import TaskServer
 _COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 _ITERATION = re.compile(r"(.+)-iteration-(\d+)")
 
+# Tasks also wait, for files and for other machines.
+TASKS_PER_PROCESSOR = 2
+
 Replacement = Callable[..., Any]
 
 
@@ -113,7 +116,7 @@ class PipelineRun:
             pipeline_root=str(self._folder / "tasks"),
             workspace_root=str(workspace),
         )
-        graph = Graph(self._spec, self._run_task, os.cpu_count() or 1, self._progress.give_up)
+        graph = Graph(self._spec, self._run_task, tasks_at_once(), self._progress.give_up)
         if graph.walk(dict(self._assignment.job.parameters)):
             shutil.rmtree(workspace, ignore_errors=True)  # else it is there for another attempt
 
@@ -308,6 +311,11 @@ class PipelineRun:
             read_only=[path for path in read_only if os.path.exists(path)],
             secret_volumes=attempt.secrets.volumes,
         )
+
+
+def tasks_at_once() -> int:
+    """How many of a run's tasks may be executing."""
+    return TASKS_PER_PROCESSOR * (os.cpu_count() or 1)
 
 
 def display_name(path: TaskPath) -> str:
