@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ...models import FINISHED, StateChange, Status, Task, TaskValues
+from ...models import EPOCH, FINISHED, StateChange, Status, Task, TaskValues
 
 # How the names of the folders for a run's temporary files begin.
 SCRATCH_PREFIX = "kfp-mt-"
@@ -24,6 +24,11 @@ class Job(msgspec.Struct, frozen=True):
     pipeline_spec: dict[str, Any]
     platform_spec: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
+    # What its tasks can ask for with placeholders. The name is the workflow's, on a cluster.
+    name: str = ""
+    display_name: str = ""
+    created_at: datetime = EPOCH
+    scheduled_at: datetime = EPOCH
 
 
 class Assignment(msgspec.Struct, frozen=True):

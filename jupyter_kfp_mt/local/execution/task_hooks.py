@@ -8,11 +8,12 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2  # type: ignore[import-untyped]
-from kfp import local
+from kfp import dsl, local
 from kfp.compiler import pipeline_spec_builder
 from kfp.local import (
     cache,
@@ -48,6 +49,8 @@ from .task_server import TaskServer
 # nothing to the person who wrote that.
 _COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 _ITERATION = re.compile(r"(.+)-iteration-(\d+)")
+# What a task's command and parameters may name of its own inputs and outputs.
+_OWN_VALUE = re.compile(r"\{\{\$\.(in|out)puts\.(parameters\[|artifacts\[[^{}]*\]\.)[^{}]*\}\}")
 
 # Tasks also wait, for files and for other machines.
 TASKS_PER_PROCESSOR = 2
@@ -101,6 +104,11 @@ class PipelineRun:
         namespace = folder.parent.parent
         self._reuse = Reuse(namespace / "cache", namespace / "runs", assignment.job.run_id)
         self._attempt = _Attempt()
+        self._placeholders = {
+            dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER: assignment.job.name,
+            dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER: _utc(assignment.job.created_at),
+            dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER: _utc(assignment.job.scheduled_at),
+        }
         self._hook()
 
     def run(self) -> None:
@@ -159,6 +167,8 @@ class PipelineRun:
         _replace(executor_output_utils, "add_type_to_executor_output", _with_all_artifacts)
         _replace(executor_input_utils, "construct_executor_input", _without_absent)
         _replace(executor_input_utils, "executor_input_to_dict", _with_whole_numbers)
+        _replace(placeholder_utils, "resolve_individual_placeholder", self._with_placeholders)
+        _replace(placeholder_utils, "resolve_io_placeholders", _of_own_values_only)
         # They change `print` and the handlers of the log while a task runs; tasks run at once.
         _replace(logging_utils, "indented_print", lambda _: contextlib.nullcontext)
         _replace(logging_utils, "local_logger_context", lambda _: contextlib.nullcontext)
@@ -265,6 +275,20 @@ class PipelineRun:
         platform = self._platform_spec.asked(attempt.component.executor_label)
         return TaskCache(self._reuse, attempt.folder, attempt.folder / LOG_NAME, platform)
 
+    def _with_placeholders(self, resolve: Replacement) -> Replacement:
+        """What a cluster fills in of the run and of this thread's task."""
+
+        def resolve_individual_placeholder(element: str, **call: Any) -> Any:
+            call["pipeline_resource_name"] = self._assignment.job.display_name
+            call["task_resource_name"] = self._attempt.path[-1]
+            call["pipeline_task_id"] = self._attempt.folder.name
+            element = resolve(element, **call)
+            for placeholder, value in self._placeholders.items():
+                element = element.replace(placeholder, value)
+            return element
+
+        return resolve_individual_placeholder
+
     def _in_own_process(self, _run: Replacement) -> Replacement:
         """One attempt at a task's command."""
 
@@ -332,6 +356,10 @@ def display_name(path: TaskPath) -> str:
     return f"{pipelines}{name}{iterations}"
 
 
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _replace(owner: Any, name: str, replacement: Callable[[Any], Any]) -> None:
     """Puts in something made from what was there, which another version of kfp may not have."""
     if not hasattr(owner, name):
@@ -342,6 +370,15 @@ def _replace(owner: Any, name: str, replacement: Callable[[Any], Any]) -> None:
 def _accepting(_validate: Replacement) -> Replacement:
     """What kfp would refuse here runs in a container."""
     return lambda _handler, _command: None
+
+
+def _of_own_values_only(resolve: Replacement) -> Replacement:
+    """What else looks like a placeholder is a text, and stays as it is."""
+
+    def resolve_io_placeholders(executor_input: Any, command: str) -> str:
+        return _OWN_VALUE.sub(lambda found: resolve(executor_input, found[0]), command)
+
+    return resolve_io_placeholders
 
 
 def _with_null(write: Replacement) -> Replacement:
