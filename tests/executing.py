@@ -196,12 +196,12 @@ class Lifeline:
 
     def holder(self):
         """The process group of the child, once it holds the pipe."""
-        return int(self._read())
+        return int(self.read())
 
     def released(self):
-        return self._read() == b""
+        return self.read() == b""
 
-    def _read(self):
+    def read(self):
         ready, _, _ = select.select([self.descriptor], [], [], SECONDS)
         assert ready, "waited too long"
         return os.read(self.descriptor, 100)

@@ -385,6 +385,12 @@ def scripted(script: str, argument: str = ""):
 
 
 @dsl.pipeline
+def with_timeout(script: str, argument: str):
+    task = shell(script=script, argument=argument).set_caching_options(False)
+    kubernetes.set_timeout(task, 3)
+
+
+@dsl.pipeline
 def with_secret_files():
     task = shell(script="cat /secrets/warehouse/password").set_caching_options(False)
     kubernetes.use_secret_as_volume(task, "warehouse", "/secrets/warehouse")
@@ -484,6 +490,13 @@ def test_terminating_a_run_ends_its_container(runs, nap):
     runs.wait_for_log(run_id, "shell", "up")
     runs.terminate(run_id)
     assert runs.end(run_id) == "terminated"
+    assert not processes(nap)
+
+
+def test_a_container_that_takes_too_long_is_killed(runs, nap):
+    run_id, error = runs.finish(with_timeout, script=SLEEP, argument=nap)
+    assert error == "Task 'shell' failed: it took longer than its timeout of 3 s"
+    assert runs.log(run_id, "shell").startswith("up")
     assert not processes(nap)
 
 

@@ -7,7 +7,8 @@ import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -213,8 +214,11 @@ class Executor:
                 return Report.failed(worker.stopped)
             self._ledger.put(run_id, Report(state="RUNNING"))
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            assignment = self._assignment(self._store.job(run_id))
-            return await worker.work(assignment, folder, partial(self._ledger.put, run_id))
+            job = self._store.job(run_id)
+            with _stopped_after(job.deadline, worker):
+                return await worker.work(
+                    self._assignment(job), folder, partial(self._ledger.put, run_id)
+                )
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
             reason = why(error)
             logger.error("run %s: %s", run_id, reason, exc_info=None if reason else error)
@@ -262,3 +266,16 @@ class Executor:
         if run_id in ("", ".", "..") or "/" in run_id or "\0" in run_id:
             raise ValueError(f"the run id {run_id!r} cannot be the name of a folder")
         return self._folder / namespace / "runs" / run_id
+
+
+@contextmanager
+def _stopped_after(seconds: int | None, worker: Worker) -> Iterator[None]:
+    if seconds is None:
+        yield
+        return
+    reason = f"the run took longer than its deadline of {seconds} s"
+    timer = asyncio.get_running_loop().call_later(seconds, worker.stop, reason)
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 
+from ...errors import Misconfigured
 from ...models import EPOCH, FINISHED, StateChange, Status, Task, TaskValues
 
 # How the names of the folders for a run's temporary files begin.
 SCRATCH_PREFIX = "kfp-mt-"
 # google.rpc.Code.INTERNAL, which KFP gives to what went wrong while a run was executing.
 _INTERNAL = 13
+# Of Kubernetes, in seconds.
+LONGEST_DEADLINE = 2**31 - 1
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -29,6 +32,26 @@ class Job(msgspec.Struct, frozen=True):
     display_name: str = ""
     created_at: datetime = EPOCH
     scheduled_at: datetime = EPOCH
+
+    @property
+    def deadline(self) -> int | None:
+        """After how many seconds the run is stopped."""
+        return deadline(kubernetes_part(self.platform_spec).get("pipelineConfig", {}))
+
+
+def kubernetes_part(platform_spec: dict[str, Any]) -> dict[str, Any]:
+    part: dict[str, Any] = platform_spec.get("platforms", {}).get("kubernetes", {})
+    return part
+
+
+def deadline(asked: dict[str, Any]) -> int | None:
+    """The seconds that a task or a run asks for, if it asks for some."""
+    text = asked.get("activeDeadlineSeconds", 0)
+    try:
+        seconds = min(int(text), LONGEST_DEADLINE)
+    except (TypeError, ValueError):
+        raise Misconfigured(f"its activeDeadlineSeconds is {text!r}, and no number") from None
+    return seconds if seconds > 0 else None
 
 
 class Assignment(msgspec.Struct, frozen=True):

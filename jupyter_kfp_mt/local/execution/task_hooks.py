@@ -310,14 +310,21 @@ class PipelineRun:
         secrets = attempt.secrets
         environment = {**self._assignment.environment, **handler.env_vars, **secrets.variables}
         label = attempt.component.executor_label
+        timeout = self._platform_spec.timeout(label)
         if not self._container_needed.get(label):
-            command, server = handler.full_command, self._task_server
-            return run_command(command, environment, attempt.folder, server, secrets.volumes)
+            return run_command(
+                handler.full_command,
+                environment,
+                attempt.folder,
+                self._task_server,
+                secrets.volumes,
+                timeout,
+            )
         # As on a cluster, there is a folder for what the command puts out.
         Path(attempt.executor_input.outputs.output_file).parent.mkdir(parents=True, exist_ok=True)
         (self._folder / MARK).touch()
         container = self._container(attempt, handler, environment)
-        return run_container(self._engines.engine(), container, attempt.folder)
+        return run_container(self._engines.engine(), container, attempt.folder, timeout)
 
     def _container(self, attempt: _Attempt, handler: Any, environment: dict[str, str]) -> Container:
         has_command = bool(self._executors[attempt.component.executor_label].container.command)
