@@ -13,7 +13,7 @@ from ...models import EPOCH, FINISHED, StateChange, Status, Task, TaskValues
 # How the names of the folders for a run's temporary files begin.
 SCRATCH_PREFIX = "kfp-mt-"
 # google.rpc.Code.INTERNAL, which KFP gives to what went wrong while a run was executing.
-_INTERNAL = 13
+INTERNAL = 13
 # Of Kubernetes, in seconds.
 LONGEST_DEADLINE = 2**31 - 1
 
@@ -92,7 +92,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 def moved(task: Task, state: str, message: str = "") -> Task:
     """The task in its next state, with the moment and, if it failed, the reason."""
     now = datetime.now(timezone.utc)
-    error = Status(code=_INTERNAL, message=message) if message else None
+    error = Status(code=INTERNAL, message=message) if message else None
     return msgspec.structs.replace(
         task,
         state=state,

@@ -21,6 +21,7 @@ from kfp.local import (
     executor_input_utils,
     executor_output_utils,
     graph_utils,
+    importer_handler,
     logging_utils,
     placeholder_utils,
     subprocess_task_handler,
@@ -36,8 +37,9 @@ from ..disk import why
 from . import values
 from .containers import MARK, Container, Engines, why_needed
 from .graph import Graph, Outputs
+from .imports import elsewhere, importable
 from .input_folders import input_folders
-from .job import Assignment
+from .job import INTERNAL, Assignment
 from .platform_spec import PlatformSpec, Secrets, TaskRefused
 from .progress import Progress, TaskPath
 from .reuse import Reuse, TaskCache
@@ -57,11 +59,13 @@ TASKS_PER_PROCESSOR = 2
 
 Replacement = Callable[..., Any]
 
+_Kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum
+
 
 class _Attempt(threading.local):
     """What this thread's task is; kfp's functions, which we are called by, do not tell."""
 
-    path: TaskPath
+    path: TaskPath = ()
     folder: Path
     component: Any
     # Where its parameters come from.
@@ -166,7 +170,10 @@ class PipelineRun:
         _replace(executor_output_utils, "pb2_value_to_python", _with_none_for_unset)
         _replace(executor_output_utils, "add_type_to_executor_output", _with_all_artifacts)
         _replace(executor_input_utils, "construct_executor_input", _without_absent)
-        _replace(executor_input_utils, "executor_input_to_dict", _with_whole_numbers)
+        _replace(executor_input_utils, "executor_input_to_dict", _with_values_of_their_types)
+        _replace(executor_output_utils, "cast_protobuf_numbers", _with_integers_as_declared)
+        _replace(OrchestratorUtils, "make_task_arguments", self._with_final_status)
+        _replace(importer_handler, "get_importer_uri", self._with_local_path)
         _replace(placeholder_utils, "resolve_individual_placeholder", self._with_placeholders)
         _replace(placeholder_utils, "resolve_io_placeholders", _of_own_values_only)
         # They change `print` and the handlers of the log while a task runs; tasks run at once.
@@ -289,6 +296,33 @@ class PipelineRun:
 
         return resolve_individual_placeholder
 
+    def _with_final_status(self, make: Replacement) -> Replacement:
+        """An exit handler learns of which run the end is, and why it failed."""
+
+        def make_task_arguments(task_inputs_spec: Any, io_store: Any) -> dict[str, Any]:
+            arguments: dict[str, Any] = make(task_inputs_spec, io_store)
+            for name, source in task_inputs_spec.parameters.items():
+                if source.HasField("task_final_status"):
+                    arguments[name] |= self._final_status(arguments[name])
+            return arguments
+
+        return make_task_arguments
+
+    def _final_status(self, status: dict[str, Any]) -> dict[str, Any]:
+        told = {"pipeline_job_resource_name": self._assignment.job.name}
+        if status["state"] != "FAILED":
+            return told
+        group = (*self._attempt.path[:-1], status["pipeline_task_name"])
+        return {**told, "error": {"code": INTERNAL, "message": self._progress.failure_in(group)}}
+
+    def _with_local_path(self, uri_of: Replacement) -> Replacement:
+        def importer_uri(importer_spec: Any, executor_input: Any) -> str:
+            uri = uri_of(importer_spec, executor_input)
+            # There the placeholders are filled in.
+            return importable(self._attempt.inputs["inputs"]["parameterValues"].get("uri", uri))
+
+        return importer_uri
+
     def _in_own_process(self, _run: Replacement) -> Replacement:
         """One attempt at a task's command."""
 
@@ -300,10 +334,20 @@ class PipelineRun:
             self._progress.note_inputs(
                 attempt.path, values.given(attempt.inputs, attempt.component)
             )
+            self._note_what_is_elsewhere(attempt)
             attempt.failure = self._execute(attempt, handler)
             return Status.FAILURE if attempt.failure else Status.SUCCESS
 
         return run
+
+    def _note_what_is_elsewhere(self, attempt: _Attempt) -> None:
+        log = attempt.folder / LOG_NAME
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+            for name, uri in elsewhere(attempt.inputs):
+                file.write(
+                    f"[The input '{name}' is {uri}. Nothing is downloaded here: there is no file "
+                    f"at {name}.path, but the task can fetch {name}.uri itself.]\n"
+                )
 
     def _execute(self, attempt: _Attempt, handler: Any) -> str:
         """Why the command failed, or nothing."""
@@ -403,7 +447,7 @@ def _with_none_for_unset(read: Replacement) -> Replacement:
     def pb2_value_to_python(value: Any) -> Any:
         kind = value.WhichOneof("kind")
         if kind in ("struct_value", "list_value"):
-            return _whole(read(value))
+            return values.whole(read(value))
         return None if kind is None else read(value)
 
     return pb2_value_to_python
@@ -421,29 +465,31 @@ def _with_all_artifacts(complete: Replacement) -> Replacement:
     return add_type_to_executor_output
 
 
-def _with_whole_numbers(as_dict: Replacement) -> Replacement:
-    """kfp knows the integers that are declared, but not those in lists and dictionaries."""
+def _with_values_of_their_types(_as_dict: Replacement) -> Replacement:
+    """As a cluster's driver gives them, which refuses what is of another type than declared."""
 
     def executor_input_to_dict(executor_input: Any, component_spec: Any) -> Any:
-        executor_input = as_dict(executor_input, component_spec)
-        parameters = executor_input.get("inputs", {}).get("parameterValues", {})
+        as_dict = json_format.MessageToDict(executor_input)
+        parameters = as_dict.get("inputs", {}).get("parameterValues", {})
+        declared = component_spec.input_definitions.parameters
         for name, value in parameters.items():
-            if isinstance(value, list | dict):
-                parameters[name] = _whole(value)
-        return executor_input
+            kind = _Kind.Name(declared[name].parameter_type) if name in declared else ""
+            parameters[name] = values.of_type(kind, name, value)
+        return as_dict
 
     return executor_input_to_dict
 
 
-def _whole(value: Any) -> Any:
-    """As a cluster writes numbers: without a fraction if they have none."""
-    if isinstance(value, list):
-        return [_whole(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _whole(one) for name, one in value.items()}
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return value
+def _with_integers_as_declared(_cast: Replacement) -> Replacement:
+    """What a task has put out as an integer is none if it has a fraction."""
+
+    def cast_protobuf_numbers(outputs: dict[str, Any], declared: Any) -> dict[str, Any]:
+        for name in [name for name in outputs if name in declared]:
+            if declared[name].parameter_type == _Kind.NUMBER_INTEGER:
+                outputs[name] = values.integer_put_out(name, outputs[name])
+        return outputs
+
+    return cast_protobuf_numbers
 
 
 def _without_absent(construct: Replacement) -> Replacement:
