@@ -439,6 +439,18 @@ def test_terminate_does_not_need_the_processes_to_obey(kfp, lifeline, monkeypatc
     assert kfp.runs.errors[run_id] == executor.TERMINATED
 
 
+@pytest.mark.parametrize("kfp", [(8,)], indirect=True, ids=["eight at once"])
+def test_a_run_terminated_before_its_process_is_there_does_not_begin(kfp, monkeypatch):
+    monkeypatch.setattr(worker, "GRACE_SECONDS", 0)
+    run_ids = [kfp.start(quick) for _ in range(8)]
+    kfp.until(lambda: all(kfp.runs.states[run_id] == "RUNNING" for run_id in run_ids))
+    for run_id in run_ids:
+        kfp.call(kfp.executor.terminate, run_id)
+    kfp.wait(*run_ids)
+    assert {kfp.runs.errors[run_id] for run_id in run_ids} == {executor.TERMINATED}
+    assert not any(kfp.runs.tasks(run_id) for run_id in run_ids)
+
+
 def test_a_killed_worker_leaves_a_failed_run_and_no_process(kfp, lifeline):
     run_id = kfp.start(hanging, lifeline=lifeline.path)
     os.kill(lifeline.holder(), signal.SIGKILL)

@@ -100,7 +100,9 @@ class Worker:
         finally:
             os.close(sender)
         if self.stopped:
-            self._signal(signal.SIGTERM)
+            # It leads no group yet that a signal could reach, and does not know its run yet.
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
         return reports, pipe
 
     def _hear(self, report: Report, hear: Callable[[Report], None]) -> None:
