@@ -14,6 +14,8 @@ from executing import SECONDS, Kfp, component, make_wheel
 from kfp import dsl, kubernetes
 
 from jupyter_kfp_mt.local.execution import executor, task_process, worker
+from jupyter_kfp_mt.local.execution.job import Assignment, Job
+from jupyter_kfp_mt.local.execution.worker import Worker
 
 one_at_once = pytest.mark.parametrize("kfp", [(1,)], indirect=True, ids=["one at once"])
 
@@ -458,6 +460,23 @@ def test_a_killed_worker_leaves_a_failed_run_and_no_process(kfp, lifeline):
     assert lifeline.released()
     assert "process ended before the run did: killed by SIGKILL" in kfp.runs.errors[run_id]
     assert kfp.states(run_id) == {"hang": "FAILED", "double": "SKIPPED"}
+
+
+class KilledAmidAReport:
+    """Starts processes that are killed while they write."""
+
+    async def start(self, assignment, reports, environment):
+        return await asyncio.create_subprocess_exec(
+            *("sh", "-c", f"printf '{{\"state\":' > /dev/fd/{reports}; kill -9 $$"),
+            pass_fds=[reports],
+            start_new_session=True,
+        )
+
+
+def test_half_a_report_does_not_hide_how_the_process_ended(tmp_path):
+    assignment = Assignment(Job("r", "alice", "", {}), {}, {})
+    run = Worker(KilledAmidAReport()).work(assignment, tmp_path, print)
+    assert "killed by SIGKILL" in asyncio.run(run).error
 
 
 def test_no_process_and_no_scratch_folder_outlives_a_killed_server(tmp_path, lifeline):

@@ -70,7 +70,8 @@ class Worker:
             try:
                 await asyncio.to_thread(_assign, assignment, lifeline)
                 async for line in reports:
-                    self._hear(msgspec.json.decode(line, type=Report), hear)
+                    if line.endswith(b"\n"):  # else it has been killed in the middle of it
+                        self._hear(msgspec.json.decode(line, type=Report), hear)
             except BaseException:
                 self._signal(signal.SIGKILL)
                 raise
