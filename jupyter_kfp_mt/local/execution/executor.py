@@ -143,10 +143,15 @@ class Executor:
         else:
             self._keep(asyncio.to_thread(self._remove, run_id))
 
+    def is_forgetting(self, run_id: str) -> bool:
+        """Whether something of a run that has been deleted is still there."""
+        return run_id in self._forgotten
+
     def _remove(self, run_id: str) -> None:
-        folder = self._forgotten.pop(run_id)
+        folder = self._forgotten[run_id]
         self._stop_containers(run_id, folder)
         shutil.rmtree(folder, ignore_errors=True)
+        del self._forgotten[run_id]
 
     async def close(self) -> None:
         """Stops what is executing; what waits stays PENDING for the next start."""

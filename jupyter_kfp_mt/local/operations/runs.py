@@ -53,6 +53,9 @@ class Runner(Protocol):
 
     def forget(self, namespace: str, run_id: str) -> None: ...
 
+    def is_forgetting(self, run_id: str) -> bool:
+        """Whether something of a run that has been deleted is still there."""
+
     def log_file(self, namespace: str, run_id: str, task_id: str) -> Path: ...
 
     def artifact_file(self, namespace: str, run_id: str, uri: str) -> Path | None: ...
@@ -111,6 +114,11 @@ class Runs:
         with wrapped("Failed to generate the ExecutionSpec: invalid pipeline job inputs"):
             check_parameters(specification, dict(new.parameters))
         placed = pending_run(new, namespace, version, specification)
+        if self._runner.is_forgetting(placed.run.run_id):
+            raise already_exists(
+                f"Failed to create a run. The id {placed.run.run_id} is that of a run which is "
+                "being deleted. Try again in a few seconds, or choose another"
+            )
         try:
             self._table.add(placed, origin_of(new, version, specification))
         except sqlite3.IntegrityError:
