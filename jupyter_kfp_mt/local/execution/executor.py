@@ -105,16 +105,12 @@ class Executor:
             self._ledger.put(run_id, Report.failed(reason))
 
     def submit(self, run_id: str) -> None:
-        """Starts the run now, or as soon as its turn has come."""
+        """Starts the run now, or as soon as its turn has come.
+
+        If it has been executed before, what has succeeded in it is not executed again.
+        """
         self._enqueue(run_id)
         self._start_waiting()
-
-    def retry(self, run_id: str) -> None:
-        """The same for a run that has been executed, and is PENDING again.
-
-        What has succeeded in it is not executed again.
-        """
-        self.submit(run_id)
 
     def terminate(self, run_id: str) -> None:
         """Stops every process of the run, or takes it out of the queue; it ends FAILED."""
