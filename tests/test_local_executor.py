@@ -520,6 +520,15 @@ def test_closing_fails_what_was_executing_and_keeps_what_was_waiting(kfp, lifeli
     assert kfp.runs.states[waiting] == "PENDING"
 
 
+def test_what_is_submitted_to_an_executor_that_closes_waits_for_the_next(kfp, lifeline):
+    kfp.start(hanging, lifeline=lifeline.path)
+    lifeline.holder()
+    closing = asyncio.run_coroutine_threadsafe(kfp.executor.close(), kfp.loop)
+    late = kfp.start(quick)
+    closing.result(SECONDS)
+    assert kfp.runs.histories[late] == ["PENDING"]
+
+
 def test_recovery_ends_what_was_executing_and_goes_on_with_what_was_waiting(kfp):
     lost = kfp.add(quick, state="RUNNING")
     canceling = kfp.add(quick, state="CANCELING")

@@ -151,7 +151,7 @@ class Executor:
 
     async def close(self) -> None:
         """Stops what is executing; what waits stays PENDING for the next start."""
-        self._waiting.clear()
+        self._limit = 0  # Nor is anything started that is still submitted.
         for worker in self._workers.values():
             worker.stop(STOPPED)
         await asyncio.gather(*self._executions, return_exceptions=True)
