@@ -378,14 +378,18 @@ def _with_all_artifacts(complete: Replacement) -> Replacement:
 
 
 def _with_whole_numbers(as_dict: Replacement) -> Replacement:
-    """kfp knows the integers that are declared, but not those in lists and dictionaries."""
+    """kfp knows the integers that are declared, but not those in what holds other values."""
 
     def executor_input_to_dict(executor_input: Any, component_spec: Any) -> Any:
         executor_input = as_dict(executor_input, component_spec)
-        parameters = executor_input.get("inputs", {}).get("parameterValues", {})
+        inputs = executor_input.get("inputs", {})
+        parameters = inputs.get("parameterValues", {})
         for name, value in parameters.items():
             if isinstance(value, list | dict):
                 parameters[name] = _whole(value)
+        for listed in inputs.get("artifacts", {}).values():
+            for artifact in listed.get("artifacts", []):
+                artifact["metadata"] = _whole(artifact.get("metadata", {}))
         return executor_input
 
     return executor_input_to_dict
