@@ -529,6 +529,27 @@ def test_what_is_submitted_to_an_executor_that_closes_waits_for_the_next(kfp, li
     assert kfp.runs.histories[late] == ["PENDING"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("loop", id="link to itself"),
+        pytest.param("a" * 300, id="too long"),
+        pytest.param("a\0b", id="null byte"),
+        pytest.param("../bob/file", id="elsewhere"),
+        pytest.param("out", id="link out"),
+    ],
+)
+def test_what_is_no_file_of_the_namespace_is_no_artifact(kfp, name):
+    for namespace in ("alice", "bob"):
+        (kfp.folder / "namespaces" / namespace).mkdir(parents=True)
+        (kfp.folder / "namespaces" / namespace / "file").touch()
+    folder = kfp.folder / "namespaces" / "alice"
+    (folder / "loop").symlink_to("loop")
+    (folder / "out").symlink_to("../bob/file")
+    assert kfp.executor.artifact_file("alice", f"file://{folder}/file") == folder / "file"
+    assert kfp.executor.artifact_file("alice", f"{folder}/{name}") is None
+
+
 def test_recovery_ends_what_was_executing_and_goes_on_with_what_was_waiting(kfp):
     lost = kfp.add(quick, state="RUNNING")
     canceling = kfp.add(quick, state="CANCELING")

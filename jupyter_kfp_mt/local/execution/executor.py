@@ -124,11 +124,13 @@ class Executor:
         """Where the task's output is. The ids are the database's own."""
         return self._run_folder(namespace, run_id) / "tasks" / task_id / LOG_NAME
 
-    def artifact_file(self, namespace: str, run_id: str, uri: str) -> Path | None:
-        """The file that a URI stands for, if it is one of the run's namespace."""
-        path = Path(uri.removeprefix("file://")).resolve()
-        inside = path.is_relative_to((self._folder / namespace).resolve())
-        return path if uri.startswith(("/", "file:///")) and inside else None
+    def artifact_file(self, namespace: str, uri: str) -> Path | None:
+        """The file that a URI stands for, if there is one and it is of the namespace."""
+        path = uri.removeprefix("file://")
+        if not (path.startswith("/") and os.path.isfile(path)):
+            return None
+        real = Path(path).resolve()
+        return real if real.is_relative_to((self._folder / namespace).resolve()) else None
 
     def forget(self, namespace: str, run_id: str) -> None:
         """Stops the run, whose record is gone, and removes what it has written."""

@@ -58,7 +58,7 @@ class Runner(Protocol):
 
     def log_file(self, namespace: str, run_id: str, task_id: str) -> Path: ...
 
-    def artifact_file(self, namespace: str, run_id: str, uri: str) -> Path | None: ...
+    def artifact_file(self, namespace: str, uri: str) -> Path | None: ...
 
 
 class Controller(Protocol):
@@ -218,8 +218,7 @@ class Runs:
         values = self._table.values(run_id, node_id) or (TaskValues(), TaskValues())
         artifacts = values[1].artifacts.get(name) or values[0].artifacts.get(name) or []
         for artifact in artifacts:
-            path = self._runner.artifact_file(namespace, run_id, artifact.uri)
-            if path and path.is_file():
+            if path := self._runner.artifact_file(namespace, artifact.uri):
                 return path
         raise not_found("artifact", f"runs/{run_id}/nodes/{node_id}/artifacts/{name}")
 
