@@ -325,6 +325,17 @@ def test_a_server_without_descriptors_left_keeps_its_fork_server(kfp):
     assert server._process is process and process.returncode is None
 
 
+def test_a_server_with_many_descriptors_can_start_runs(kfp):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+    held = [os.dup(0) for _ in range(1100)]
+    run_id = kfp.finish(ending, how="")
+    for descriptor in held:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (kfp.runs.states[run_id], kfp.runs.errors[run_id]) == ("SUCCEEDED", "")
+
+
 def test_an_idle_fork_server_goes(kfp, monkeypatch):
     monkeypatch.setattr(fork_server, "IDLE_SECONDS", 0)
     kfp.finish(ending, how="")
