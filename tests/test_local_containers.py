@@ -335,6 +335,13 @@ def test_an_engine_that_is_gone_is_an_error_in_words(stand_in, container, tmp_pa
         containers.stop_run(engine, "r")
 
 
+def test_an_engine_may_say_what_is_no_text(tmp_path):
+    said = r"printf '\377' >&2; exit 1"
+    environment = script(tmp_path, "docker", f'[ "$1" = info ] && echo {{}} || {{ {said}; }}')
+    with pytest.raises(ContainerRefused, match="does not answer any more: \ufffd"):
+        containers.stop_run(Engines(environment).engine(), "r")
+
+
 def test_no_engine_is_an_error_of_ours():
     with pytest.raises(NoEngine):
         Engines({"PATH": "/none"}).engine()
