@@ -22,8 +22,8 @@ _OF_THIS_RUN = ("{{$.pipeline_", "{{$.workspace_path}}", "/kfp-workspace")
 class Reuse(cache.LocalCache):  # type: ignore[misc]
     """kfp.local's cache, but of one namespace, and what is found becomes the new run's own.
 
-    The files are copied into its folder: they stay when the run that made them is deleted, and a task
-    that changes what it is given changes nobody else's.
+    The files are copied into its folder: they stay when the run that made them is deleted, and a
+    task that changes what it is given changes nobody else's.
     """
 
     def __init__(self, folder: Path, runs: Path, run_id: str) -> None:
