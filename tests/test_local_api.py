@@ -7,6 +7,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 from conftest import API, denied, text, wait_until
+from executing import compiled, component
+from kfp import dsl
 
 from jupyter_kfp_mt.models import EPOCH, Pipeline, Run
 
@@ -24,6 +26,21 @@ NO_STRING = (
     "input parameter label requires type string, "
     "but the input parameter is not of string value type"
 )
+
+
+@component
+def fail():
+    raise ValueError
+
+
+@component
+def skipped():
+    pass
+
+
+@dsl.pipeline
+def skipping():
+    skipped().after(fail())
 
 
 @pytest.fixture
@@ -523,3 +540,44 @@ def test_names_may_hold_anything(local_kfp, upload):
     path = f"{API}/pipelines/names/{quote(name, safe='')}"
     assert local_kfp.get(path, namespace="alice").json()["name"] == name
     assert local_kfp.get(path, who="", namespace="alice").status_code == 401
+
+
+ROOTS = [
+    pytest.param("runs", {}, id="v2beta1 run"),
+    pytest.param("recurringruns", {"max_concurrency": "1", "mode": "DISABLE"}, id="recurring"),
+]
+
+
+@pytest.mark.parametrize("path, more", ROOTS)
+def test_a_pipeline_root_is_accepted_with_a_warning(local_kfp, experiment, spec, path, more):
+    body = {
+        "display_name": "rooted",
+        "experiment_id": experiment.experiment_id,
+        "pipeline_spec": spec,
+        "runtime_config": {"parameters": {"x": 1}, "pipeline_root": "gs://bucket/root"},
+        **more,
+    }
+    answer = local_kfp.post(f"{API}/{path}", body)
+    assert answer.headers["Warning"].startswith(
+        "299 - \"The pipeline root 'gs://bucket/root' is no"
+    )
+    body["runtime_config"].pop("pipeline_root")
+    assert "Warning" not in local_kfp.post(f"{API}/{path}", body).headers
+    body["pipeline_spec"] = spec | {"defaultPipelineRoot": "s3://default"}
+    assert "'s3://default' is not used" in local_kfp.post(f"{API}/{path}", body).headers["Warning"]
+
+
+def test_the_log_of_a_skipped_task_says_why_there_is_none(local_kfp, experiment):
+    body = {
+        "display_name": "skipping",
+        "experiment_id": experiment.experiment_id,
+        "pipeline_spec": compiled(skipping)[0],
+    }
+    run_id = local_kfp.post(f"{API}/runs", body).json()["run_id"]
+    run = wait_until(
+        lambda: (run := local_kfp.get(f"{API}/runs/{run_id}").json())["state"] == "FAILED" and run
+    )
+    (task,) = [each for each in run["run_details"]["task_details"] if each["state"] == "SKIPPED"]
+    answer = local_kfp.get(f"/apis/v1alpha1/runs/{run_id}/nodes/{task['task_id']}/log")
+    assert answer.status_code == 404
+    assert text(answer) == f"Task 'skipped' of run {run_id} was skipped, so it has no log"

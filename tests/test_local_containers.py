@@ -121,7 +121,10 @@ NO_ENGINE = [
 def test_it_says_why_there_is_no_engine_and_what_to_do(environment, reason):
     said = Engines(environment).why_none()
     assert said.startswith("no container engine answers: ") and reason in said
-    assert said.endswith(". Install and start Docker or Podman, or make it a Python component.")
+    cure = "Correct KFP_MT_CONTAINER_ENGINE and start the local KFP again"
+    if "no command" not in reason:
+        cure = "Install and start Docker or Podman"
+    assert said.endswith(f". {cure}, or make it a Python component.")
 
 
 SILENT = [

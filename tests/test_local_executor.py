@@ -373,17 +373,20 @@ REFUSED = [
     ),
     pytest.param(
         with_empty_volume,
-        "'double' failed: it asks for an empty volume, which needs a cluster",
+        "'double' failed: it asks for an empty volume, which needs a cluster: run the pipeline "
+        "there, or write to the folder that tempfile.mkdtemp() gives",
         id="empty volume",
     ),
     pytest.param(
         with_config_map,
-        "'double' failed: it asks for a config map as a volume, which needs a cluster",
+        "'double' failed: it asks for a config map as a volume, which needs a cluster: run the "
+        "pipeline there, or put its values in a secret of the profile, which works here",
         id="config map",
     ),
     pytest.param(
         with_claim,
-        "'double' failed: it asks for a persistent volume, which needs a cluster",
+        "'double' failed: it asks for a persistent volume, which needs a cluster: run the pipeline "
+        "there, or pass files on as artifacts, or in the workspace of the pipeline",
         id="persistent volume",
     ),
 ]

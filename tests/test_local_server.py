@@ -209,7 +209,8 @@ def files_of_database(path):
         ),
         pytest.param(
             "profiles: [{namespace: a, owner: o, secrets: {s: {password: 5}}}]",
-            "Expected `str`, got `int`",
+            "profile 1 ('a'): secret 's': the value of 'password' is no text but a number; "
+            "write it in quotes, password: '...'",
             id="secret",
         ),
     ],
@@ -221,6 +222,15 @@ def test_a_bad_profiles_file_is_refused_with_the_place(fails_to_start, tmp_path,
     assert code == 2
     assert message in error
     assert str(path) in error
+
+
+def test_what_is_wrong_with_a_secret_is_said_without_it(fails_to_start, tmp_path):
+    path = tmp_path / "bad.yaml"
+    for value in ("31415", "2026-05-06", "yes", "27182.8"):
+        path.write_text(f"profiles: [{{namespace: a, owner: o, secrets: {{s: {{p: {value}}}}}}}]")
+        _, error = fails_to_start("--profiles", path)
+        assert "the value of 'p' is no text but a " in error
+        assert value not in error.replace(str(path), "")
 
 
 def test_a_missing_profiles_file_is_named(fails_to_start, tmp_path):

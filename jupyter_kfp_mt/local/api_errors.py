@@ -76,7 +76,10 @@ def invalid_input(text: str) -> ApiError:
 
 
 def not_found(kind: str, name: str) -> ApiError:
-    text = f"{kind} {name} not found"
+    return missing(f"{kind} {name} not found")
+
+
+def missing(text: str) -> ApiError:
     return ApiError(NOT_FOUND, text, f"ResourceNotFoundError: {text}")
 
 

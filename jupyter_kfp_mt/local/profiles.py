@@ -6,7 +6,9 @@ import getpass
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -91,9 +93,9 @@ def single_profile() -> Profiles:
 def read_profiles(path: Path) -> Profiles:
     """The profiles in a YAML file; Misconfigured says what is wrong with it and where."""
     try:
-        file = msgspec.convert(
-            yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader), ProfilesFile
-        )
+        document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        _check_quotes(document)
+        file = msgspec.convert(document, ProfilesFile)
         _check(file.profiles)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
@@ -116,6 +118,36 @@ def _unusable(path: Path, reason: str) -> Misconfigured:
         "`- {namespace: alice, owner: alice@example.com}`, "
         "which may also have `contributors:` and `secrets:`.",
     )
+
+
+def _check_quotes(document: Any) -> None:
+    """YAML takes `3` and `yes` for something else than text. The value is not repeated."""
+    for place, key, value in _secret_values(document):
+        if isinstance(value, int | float | date) or value is None:
+            raise ValueError(
+                f"{place}: the value of {key!r} is no text but a {_kind(value)}; "
+                f"write it in quotes, {key}: '...'"
+            )
+
+
+def _kind(value: Any) -> str:
+    return {bool: "truth value", date: "date", datetime: "date", type(None): "null"}.get(
+        type(value), "number"
+    )
+
+
+def _secret_values(document: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The place, the key and the value of each, as far as it is a profiles file at all."""
+    listed = _mapping(document).get("profiles")
+    for number, profile in enumerate(listed if isinstance(listed, list) else [], start=1):
+        for name, secret in _mapping(_mapping(profile).get("secrets")).items():
+            for key, value in _mapping(secret).items():
+                namespace = _mapping(profile).get("namespace")
+                yield f"profile {number} ({namespace!r}): secret {name!r}", key, value
+
+
+def _mapping(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _check(profiles: list[Profile]) -> None:

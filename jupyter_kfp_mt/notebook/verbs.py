@@ -231,11 +231,19 @@ def logs(session: Session, arguments: Namespace) -> Log:
     if not arguments.task:
         tasks = [task for task in tasks if task.state == "FAILED"] or tasks
     started = [task for task in tasks if task.state not in ("PENDING", "SKIPPED")]
+    if arguments.task and tasks and not started:
+        raise BadRequest(_no_log(tasks[0]))
     texts = [client.log(run.run_id, task.task_id) for task in started]
     return Log(
         run,
         [(task, _tail(text, arguments.tail)) for task, text in zip(started, texts, strict=True)],
     )
+
+
+def _no_log(task: Task) -> str:
+    if task.state == "SKIPPED":
+        return f"Task {task.display_name} was skipped, so it has no log."
+    return f"Task {task.display_name} has not started, so it has no log yet."
 
 
 def _tail(text: str, count: int) -> str:

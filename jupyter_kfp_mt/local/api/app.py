@@ -28,6 +28,7 @@
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
 | messages of unreadable JSON are Go's | our own words | |
 | a cron of five fields begins with its seconds, silently | a Warning header says so | help |
+| the pipeline root is where artifacts are put | a Warning header says that it is not | a folder |
 | visualizations, v1alpha1 tasks, metrics, reports of workflows | 404 | none here |
 | what went into a task and came out: in the metadata store | under v1alpha1 too | none here |
 | v1beta1: `parameters` of a pipeline are kept and not used | used, as texts | no silent default |

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 from tornado import httputil, web
 
-from ...models import Pipeline, PipelineVersion, RecurringRun
+from ...models import Pipeline, PipelineVersion, RecurringRun, RuntimeConfig
 from ..api_errors import (
     INTERNAL,
     INVALID_ARGUMENT,
@@ -32,6 +32,7 @@ from ..listing import ListOptions, Noun, list_options
 from ..operations import Operations, Upload
 from ..pipeline_files import MAX_FILE_LENGTH, read_pipeline_file
 from ..protojson import Message, read
+from ..records import Origin
 from .http_server import LONGEST_BODY
 
 log = logging.getLogger(__name__)
@@ -79,8 +80,23 @@ class Handler(web.RequestHandler):
         """Say in a header if a schedule means something else than it looks like."""
         schedule = recurring.trigger.cron_schedule if recurring.trigger else None
         if schedule and (meaning := note(schedule.cron)):
-            log.warning("recurring run %s: %s", recurring.recurring_run_id, meaning)
-            self.set_header("Warning", f'299 - "{_printable(meaning)}"')
+            self._warn(f"recurring run {recurring.recurring_run_id}", meaning)
+
+    def warn_of_root(self, what: str, config: RuntimeConfig | None, origin: Origin) -> None:
+        """Say in a header if artifacts will not be where it was asked for."""
+        default = (origin.specification.pipeline if origin.specification else {}).get(
+            "defaultPipelineRoot", ""
+        )
+        if root := (config.pipeline_root if config else "") or default:
+            self._warn(
+                what,
+                f"The pipeline root '{root}' is not used: the local KFP keeps artifacts in its "
+                "data folder. Their URIs are with the tasks that made them.",
+            )
+
+    def _warn(self, what: str, meaning: str) -> None:
+        log.warning("%s: %s", what, meaning)
+        self.add_header("Warning", f'299 - "{_printable(meaning)[:LONGEST_HEADER]}"')
 
     def body(self, message: type[M]) -> M:
         return read(self.request.body, message)

@@ -165,6 +165,7 @@ class Runs(V1Handler):
                 new = replace(new, specification=await self.specification(message.pipeline_spec))
             placed = self.operations.runs.create(self.caller, new)
         origin = self.operations.runs.origin(placed.run.run_id)
+        self.warn_of_root(f"run {placed.run.run_id}", placed.run.runtime_config, origin)
         self.answer(messages.run_detail_message(placed, origin))
 
 
@@ -222,6 +223,8 @@ class Jobs(V1Handler):
             recurring = operations.create(self.caller, new)
         self.warn_of_cron(recurring)
         origin = operations.origin(recurring.recurring_run_id)
+        what = f"recurring run {recurring.recurring_run_id}"
+        self.warn_of_root(what, recurring.runtime_config, origin)
         self.answer(messages.job_message(recurring, origin))
 
 

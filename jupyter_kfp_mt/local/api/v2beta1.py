@@ -216,7 +216,10 @@ class Runs(Handler):
             self.operations.runs.authorize_creation(self.caller, new)
             with wrapped("Failed to create a run due to error fetching manifest"):
                 new = replace(new, specification=message.specification())
-            self.answer(self.operations.runs.create(self.caller, new).run)
+            run = self.operations.runs.create(self.caller, new).run
+        origin = self.operations.runs.origin(run.run_id)
+        self.warn_of_root(f"run {run.run_id}", run.runtime_config, origin)
+        self.answer(run)
 
 
 class Run(Handler):
@@ -262,6 +265,9 @@ class RecurringRuns(Handler):
                 new = replace(new, specification=message.specification())
             recurring = operations.create(self.caller, new)
         self.warn_of_cron(recurring)
+        origin = operations.origin(recurring.recurring_run_id)
+        what = f"recurring run {recurring.recurring_run_id}"
+        self.warn_of_root(what, recurring.runtime_config, origin)
         self.answer(recurring)
 
 

@@ -28,6 +28,7 @@ from .secret_volumes import SecretVolume, misplaced, write
 # Names the engine: a command, a path, or `none`.
 CHOICE = "KFP_MT_CONTAINER_ENGINE"
 CURE = "Install and start Docker or Podman, or make it a Python component."
+CHOICE_CURE = f"Correct {CHOICE} and start the local KFP again, or make it a Python component."
 ENGINES = ("docker", "podman")
 ANSWER_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 30.0
@@ -172,12 +173,12 @@ def _look(environment: dict[str, str]) -> Engine | NoEngine:
         except NoEngine as error:
             reasons.append(str(error))
     if choice and not programs:
-        return _no_engine(f"{CHOICE} is '{choice}', which is no command here")
+        return _no_engine(f"{CHOICE} is '{choice}', which is no command here", CHOICE_CURE)
     return _no_engine("; ".join(reasons) or "neither docker nor podman is on PATH")
 
 
-def _no_engine(reason: str) -> NoEngine:
-    return NoEngine(f"no container engine answers: {reason}", cure=CURE)
+def _no_engine(reason: str, cure: str = CURE) -> NoEngine:
+    return NoEngine(f"no container engine answers: {reason}", cure=cure)
 
 
 class _Security(msgspec.Struct, frozen=True):

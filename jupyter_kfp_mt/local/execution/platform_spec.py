@@ -14,14 +14,19 @@ from ...errors import KfpError
 from .job import Assignment, deadline, kubernetes_part
 from .secret_volumes import SecretVolume, absent, mount_path, wanted
 
-# What a task can be given in a pod, but not here: it would run without what it counts on.
+_SECRET = "put its values in a secret of the profile, which works here"
+_PASS_ON = "pass files on as artifacts, or in the workspace of the pipeline"
+_SCRATCH = "write to the folder that tempfile.mkdtemp() gives"
+# What a task can be given in a pod, but not here: it would run without what it counts on. And what
+# it can use instead.
 _ONLY_IN_A_POD = {
-    "configMapAsVolume": "a config map as a volume",
-    "configMapAsEnv": "a config map in its environment",
-    "fieldPathAsEnv": "fields of its pod in its environment",
-    "pvcMount": "a persistent volume",
-    "emptyDirMounts": "an empty volume",
-    "genericEphemeralVolume": "an ephemeral volume",
+    "configMapAsVolume": ("a config map as a volume", _SECRET),
+    "configMapAsEnv": ("a config map in its environment", _SECRET),
+    "fieldPathAsEnv": ("fields of its pod in its environment", "pass what it needs as parameters"),
+    "pvcMount": ("a persistent volume", _PASS_ON),
+    "emptyDirMounts": ("an empty volume", _SCRATCH),
+    "genericEphemeralVolume": ("an ephemeral volume", _SCRATCH),
+    "initContainers": ("a container that runs first", "make that a task of its own before it"),
 }
 
 
@@ -68,9 +73,12 @@ class PlatformSpec:
         The inputs hold those names of secrets that are no constants.
         """
         asked = self.asked(label)
-        for field, what in _ONLY_IN_A_POD.items():
+        for field, (what, instead) in _ONLY_IN_A_POD.items():
             if asked.get(field):
-                raise TaskRefused(f"it asks for {what}, which needs a cluster")
+                raise TaskRefused(
+                    f"it asks for {what}, which needs a cluster: run the pipeline there, "
+                    f"or {instead}"
+                )
         variables = dict(
             variable
             for entry in asked.get("secretAsEnv", [])

@@ -26,6 +26,7 @@ from ..api_errors import (
     bad_request,
     failed_precondition,
     invalid_input,
+    missing,
     not_found,
     wrapped,
 )
@@ -238,8 +239,17 @@ class Runs:
         found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
         path = self._runner.log_file(namespace, run_id, task_id)
         if not path.is_file():
-            raise not_found("Log of task", f"{task_id} of run {run_id}")
+            raise missing(self._why_no_log(run_id, task_id))
         return path
+
+    def _why_no_log(self, run_id: str, task_id: str) -> str:
+        (task,) = [task for task in self._table.tasks(run_id) if task.task_id == task_id]
+        what = f"Task '{task.display_name}' of run {run_id}"
+        if task.state == "SKIPPED":
+            return f"{what} was skipped, so it has no log"
+        if task.state == "PENDING":
+            return f"{what} has not started, so it has no log yet"
+        return f"The log of task '{task.display_name}' of run {run_id} is not there any more"
 
     # What recurring runs need as well
 
