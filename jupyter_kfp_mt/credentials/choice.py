@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from .. import pod
+from ..cluster import Cluster
 from ..errors import KfpError, Misconfigured
 from ..settings import BESIDE, CREDENTIALS, IMPLIED, Kfp, variable
 from ..status import Trace
@@ -190,9 +191,7 @@ def _token_request(
     folder: str, host: object, where: tuple[str, str], namespace: str, name: str
 ) -> TokenRequest:
     """The one for a service account, which keeps its token however often this is decided."""
-    from ..cluster import Cluster
-
-    cluster = Cluster.from_pod(Path(folder)) if folder else Cluster.from_kubeconfig(*where)
+    cluster = Cluster.of_pod(Path(folder)) if folder else Cluster.of_kubeconfig(*where)
     return TokenRequest(cluster, namespace, name)
 
 

@@ -32,7 +32,7 @@ class Kubeconfig(Credentials):
     identifies: ClassVar[bool] = False
 
     def __init__(self, file: str = "", context: str = "") -> None:
-        self._file = file
+        self._file = str(Path(file).expanduser()) if file else None
         self._context = context
         self._lock = threading.Lock()
         which = f" {shown(Path(file).expanduser())}" if file else ""
@@ -91,9 +91,7 @@ class Kubeconfig(Credentials):
 
         configuration = Configuration()
         try:
-            load_kube_config(
-                self._file or None, self._context or None, configuration, persist_config=False
-            )
+            load_kube_config(self._file, self._context or None, configuration, persist_config=False)
         except Exception as error:  # the client and its plugins raise anything
             raise _unusable(self.source, error) from None
         return configuration
