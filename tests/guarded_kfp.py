@@ -23,7 +23,9 @@ class Answer(Exception):
 
 
 def page(status, body):
-    return Answer(status, f"<!DOCTYPE html><html>{body}</html>".encode(), "text/html; charset=utf-8")
+    return Answer(
+        status, f"<!DOCTYPE html><html>{body}</html>".encode(), "text/html; charset=utf-8"
+    )
 
 
 def redirect(location, status=302, **headers):
