@@ -121,6 +121,15 @@ def test_pods_are_found_by_label_and_by_name(cluster, kubernetes_api):
         cluster.pod("alice", "gone")
 
 
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "a?b", "%2e%2e", "a\r\nb", "-", " "])
+def test_a_name_leads_to_no_other_path(cluster, kubernetes_api, name):
+    with pytest.raises(errors.BadRequest, match="is not a name that Kubernetes gives"):
+        cluster.pod("alice", name)
+    with pytest.raises(errors.BadRequest, match="is not a name that Kubernetes gives"):
+        cluster.pods(name)
+    assert kubernetes_api.asked == []
+
+
 def test_events_are_those_of_one_pod(cluster, kubernetes_api):
     about = {"kind": "Pod", "name": "train"}
     said = {"reason": "BackOff", "message": "Back-off pulling image", "type": "Warning"}
