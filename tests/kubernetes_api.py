@@ -244,6 +244,7 @@ class KubernetesApi:
         self.services = {}  # "NAMESPACE/[SCHEME:]NAME:PORT" -> endpoint
         self.asked = []
         self.hanging = set()  # texts: a request with one in its path gets no answer until `close`
+        self.slow = 0.0  # seconds by which each answer comes later
         self.clock = 0.0  # seconds by which its clock is ahead
         self.longest_token = 0.0  # seconds, if a token is to live shorter than is asked for
         self.reviews_people = True  # SelfSubjectReview is there since Kubernetes 1.28
@@ -558,8 +559,12 @@ class KubernetesApi:
 
     def _access_review(self, user, body):
         wanted = body["spec"]["resourceAttributes"]
-        fields = ("verb", "resource", "namespace", "group", "name")
-        allowed = self.allows(user, Access(*(wanted.get(field, "") for field in fields)))
+        verb, resource, *others = (
+            wanted.get(field, "") for field in ("verb", "resource", "namespace", "group", "name")
+        )
+        if subresource := wanted.get("subresource"):
+            resource = f"{resource}/{subresource}"
+        allowed = self.allows(user, Access(verb, resource, *others))
         status = {"allowed": allowed}
         if allowed:
             status["reason"] = "RBAC: allowed by RoleBinding of ClusterRole"
@@ -674,6 +679,7 @@ class Handler(BaseHTTPRequestHandler):
             user = api.user_of(self.headers, certificate)
             asked = Asked(self.command, url.path, query, dict(self.headers), user)
             api.asked.append(asked)
+            api._closing.wait(api.slow)
             if any(text in url.path for text in api.hanging):
                 api._closing.wait(60)
                 self.close_connection = True
