@@ -43,7 +43,8 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
     `local`: the answer is the local KFP's, where a cure is a line in the profiles file.
     """
     answer = _decoded(body)
-    if isinstance(answer, dict) and "kind" in answer:
+    # Kubernetes has a "kind" too.
+    if isinstance(answer, dict) and answer.get("kind", "Status") != "Status":
         return from_dict(answer)  # a Jupyter server's door has explained it already
     text = server_text(body)
     if 300 <= status < 400 or _is_html(body):
