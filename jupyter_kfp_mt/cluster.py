@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from . import pod
 from .credentials import claims, shown
 from .errors import (
     BadRequest,
@@ -44,8 +45,6 @@ from .kubernetes_objects import (
 
 T = TypeVar("T")
 
-# What Kubernetes mounts into every pod: token, ca.crt and namespace.
-POD_FILES = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 LONGEST_PAGE = 500
@@ -82,7 +81,7 @@ class Cluster:
     def of_this_process(cls, kubeconfig: str = "", context: str = "") -> Cluster:
         """The cluster of a configured kubeconfig, else the pod's, else that of kubectl."""
         configured = kubeconfig or context
-        in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and (POD_FILES / "token").exists()
+        in_pod = pod.is_here() and (pod.service_account_folder() / "token").exists()
         return cls.of_pod() if in_pod and not configured else cls.of_kubeconfig(kubeconfig, context)
 
     @classmethod
@@ -90,7 +89,7 @@ class Cluster:
         """The cluster that this pod runs in, as the pod's service account."""
         from kubernetes.client import Configuration
 
-        files = files or POD_FILES
+        files = files or pod.service_account_folder()
         host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
         if not host or not (files / "token").exists():
             missing = shown(files / "token") if host else "KUBERNETES_SERVICE_HOST"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .credentials import AUDIENCE, PROJECTED_TOKEN
+from . import pod
+from .credentials import AUDIENCE
 
 USER_HEADER = "kubeflow-userid"
 ROLES = ("edit", "view")
@@ -46,13 +47,13 @@ def authorization_policy(user: str, namespace: str, role: str) -> Manifest:
 
 def pod_default(namespace: str) -> Manifest:
     """Offers 'Allow access to Kubeflow Pipelines' for the namespace's new notebooks."""
-    volume = "volume-kf-pipeline-token"
+    volume, path = "volume-kf-pipeline-token", pod.projected_token()
     token = {
-        "path": PROJECTED_TOKEN.name,
+        "path": path.name,
         "expirationSeconds": TOKEN_SECONDS,
         "audience": AUDIENCE,
     }
-    mount = {"mountPath": str(PROJECTED_TOKEN.parent), "name": volume, "readOnly": True}
+    mount = {"mountPath": str(path.parent), "name": volume, "readOnly": True}
     sources = [{"serviceAccountToken": token}]
     return {
         "apiVersion": "kubeflow.org/v1alpha1",
@@ -61,7 +62,7 @@ def pod_default(namespace: str) -> Manifest:
         "spec": {
             "desc": "Allow access to Kubeflow Pipelines",
             "selector": {"matchLabels": {"access-ml-pipeline": "true"}},
-            "env": [{"name": "KF_PIPELINES_SA_TOKEN_PATH", "value": str(PROJECTED_TOKEN)}],
+            "env": [{"name": "KF_PIPELINES_SA_TOKEN_PATH", "value": str(path)}],
             "volumes": [{"name": volume, "projected": {"sources": sources}}],
             "volumeMounts": [mount],
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -9,6 +10,7 @@ from concurrent.futures import Future
 
 import msgspec
 
+from . import explain
 from .answers import Answers
 from .cluster import Cluster
 from .errors import KfpError
@@ -29,6 +31,14 @@ EDIT_ADDS: Mapping[str, tuple[str, ...]] = {
     "pipelines": ("create", "update", "delete"),
 }
 VERBS = {resource: verbs + EDIT_ADDS[resource] for resource, verbs in VIEW.items()}
+# What the API calls them.
+COLLECTIONS = {
+    "experiments": "experiments",
+    "runs": "runs",
+    "jobs": "recurringruns",
+    "pipelines": "pipelines",
+}
+_LIST = re.compile(r"/apis/(?:v1beta1|v2beta1)/(experiments|runs|recurringruns|jobs|pipelines)")
 REMEMBERED_SECONDS = 60.0
 # KFP asks Kubernetes twice for each list, and may ask five times a second for everybody: so few
 # namespaces are tried at once.
@@ -146,6 +156,22 @@ class Permissions:
     ) -> dict[_Key, bool | None]:
         patience = max(0.0, deadline - time.monotonic())
         return {key: _told(answer) for key, answer in answers.to(keys, patience).items()}
+
+
+def told(
+    method: str, path: str, query: Mapping[str, str], status: int, body: bytes
+) -> tuple[str, str, str, bool] | None:
+    """What an answer of KFP's says: namespace, verb, resource, and whether that is allowed."""
+    if status == 403:
+        denied = explain.denial(body)
+        return (denied.namespace, denied.verb, denied.resource, False) if denied else None
+    listed = _LIST.fullmatch(path)
+    if status != 200 or method != "GET" or not listed or query.get("experiment_id"):
+        return None
+    kind, key = query.get("resource_reference_key.type"), query.get("resource_reference_key.id")
+    namespace = query.get("namespace") or (key if kind == "NAMESPACE" else "")
+    resource = {"recurringruns": "jobs"}.get(listed[1], listed[1])
+    return (namespace, "list", resource, True) if namespace else None
 
 
 def _told(answer: Future[bool | None]) -> bool | None:

@@ -17,7 +17,6 @@ import urllib.request
 import uuid
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -28,6 +27,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from jupyter_kfp_mt import pod
 
 AUDIENCE = "https://kubernetes.default.svc.cluster.local"
 RBAC = "rbac.authorization.k8s.io"
@@ -408,8 +409,8 @@ class KubernetesApi:
 
     def pod_files(self, user, namespace):
         """The folder that Kubernetes mounts into the pods of a service account."""
-        folder = self.folder / f"pod-{uuid.uuid4().hex[:8]}"
-        folder.mkdir()
+        folder = self.folder / f"pod-{uuid.uuid4().hex[:8]}" / "kubernetes.io" / "serviceaccount"
+        folder.mkdir(parents=True)
         (folder / "token").write_text(self.token(user))
         (folder / "ca.crt").write_bytes(self.certificates.authority.read_bytes())
         (folder / "namespace").write_text(namespace)
@@ -896,6 +897,8 @@ def in_pod(kubernetes_api, monkeypatch):
     def in_pod(user=ALICE, namespace="alice"):
         for name, text in kubernetes_api.pod_environment().items():
             monkeypatch.setenv(name, text)
-        return Path(kubernetes_api.pod_files(user, namespace))
+        folder = kubernetes_api.pod_files(user, namespace)
+        monkeypatch.setattr(pod, "SECRETS", folder.parent.parent)
+        return folder
 
     return in_pod
