@@ -8,7 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from requests.utils import should_bypass_proxies
+
 from ..errors import Forbidden, KfpError, Misconfigured, Unauthenticated
+from ..sessions import is_own
 from .base import Claims, Credentials, Tls, differ, shown
 
 SERVICE_PROXY = "/api/v1/namespaces/kubeflow/services/http:ml-pipeline:8888/proxy"
@@ -53,7 +56,7 @@ class Kubeconfig(Credentials):
             found.ssl_ca_cert or "",
             found.cert_file or "",
             found.key_file or "",
-            found.proxy or "",
+            "" if _bypassed(found) else found.proxy or "",
             found.verify_ssl,
         )
 
@@ -112,6 +115,12 @@ def no_certificate() -> Misconfigured:
     return Misconfigured(
         "kfp.Client cannot show the client certificate of this kubeconfig.", cure=PORT_FORWARD
     )
+
+
+def _bypassed(configuration: Any) -> bool:
+    """Whether its API server is one of those that no proxy is for."""
+    host = str(configuration.host)
+    return is_own(host) or should_bypass_proxies(host, configuration.no_proxy or None)
 
 
 def _unusable(source: str, error: Exception) -> Misconfigured:
