@@ -50,13 +50,15 @@ class ContributorsHandler(_TenantsHandler):
     @web.authenticated
     @authorized
     async def post(self) -> None:
-        await self.tenants.contributors(self._namespace, lambda all: all.add(*self._change))
+        change = self._change
+        await self.tenants.contributors(self._namespace, lambda those: those.add(*change))
         self.finish({})
 
     @web.authenticated
     @authorized
     async def delete(self) -> None:
-        await self.tenants.contributors(self._namespace, lambda all: all.remove(*self._change))
+        change = self._change
+        await self.tenants.contributors(self._namespace, lambda those: those.remove(*change))
         self.finish({})
 
     @property

@@ -1,4 +1,4 @@
-"""What the extension knows of namespaces: those there are, what is allowed there, who shares them."""
+"""What the extension knows of namespaces: which there are, what is allowed, who shares them."""
 
 from __future__ import annotations
 
@@ -105,6 +105,8 @@ class Tenants:
             "configuration": lambda: named(configured)
         }
         if status.local:
+            if not status.tokens:  # somebody else's
+                return found
             local = LocalKfp(status.endpoint, status.tokens)
             return {**found, "local KFP": lambda: named(local.namespaces)}
         if pod.is_here():
