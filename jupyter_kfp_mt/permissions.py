@@ -132,9 +132,8 @@ class Permissions:
         if not who:
             return "There is no Kubernetes API to ask from here."
         if who != subject:
-            return (
-                f"Kubernetes can be asked about {who} only; KFP is used as {subject or 'nobody'}."
-            )
+            known = subject or "somebody whose name is not known here"
+            return f"Kubernetes can be asked about {who} only; KFP is used as {known}."
         return ""
 
     def _ask_who(self, _: str) -> str:

@@ -36,7 +36,8 @@ class ClusterKfp(http.server.BaseHTTPRequestHandler):
         sent = {"Authorization": self.headers.get("Authorization", "")}
         answer = requests.get(self.server.api + self.path, headers=sent, timeout=30)
         body = answer.json()
-        body |= {"tag_name": "2.17.0"} if "tag_name" in body else {}
+        if self.path.endswith("/healthz"):
+            body |= {"tag_name": "2.17.0", "multi_user": not self.server.single_user}
         written = json.dumps(body).encode()
         self.send_response(answer.status_code)
         self.send_header("Content-Type", "application/json")
@@ -48,7 +49,7 @@ class ClusterKfp(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def cluster_kfp(local_kfp):
     with Server(ClusterKfp, local_kfp.endpoint) as server:
-        server.asked = []
+        server.asked, server.single_user = [], False
         server.endpoint = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, args=(0.02,)).start()
         yield server
@@ -174,6 +175,20 @@ async def test_what_kfp_answered_is_remembered_and_its_namespace_too(
     found, sources, _ = await namespaces_of()
     assert found["team"]["sources"] == ["used before"]
     assert found["team"]["permissions"]["runs"]["list"] is True
+
+
+async def test_a_kfp_for_a_single_user_has_no_namespaces(namespaces_of, cluster_kfp):
+    cluster_kfp.single_user = True
+    found, _, answer = await namespaces_of()
+    assert found == {}
+    assert "serves a single user" in answer["unknown"]
+
+
+async def test_a_kfp_that_does_not_answer_is_said(jp_fetch, cluster_kfp):
+    cluster_kfp.shutdown()
+    cluster_kfp.server_close()
+    code, body = await refused(jp_fetch("kfp-mt", "namespaces"))
+    assert (code, body["kind"]) == (502, "Unreachable")
 
 
 async def test_nobody_is_told_without_being_signed_in(jp_fetch, jp_base_url, http_server_client):

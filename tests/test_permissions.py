@@ -99,7 +99,9 @@ def test_where_reviews_are_forbidden_nothing_is_known_yet(make, kubernetes_api):
     [
         pytest.param({"cluster": False}, "no Kubernetes API to ask from here", id="no cluster"),
         pytest.param({"subject": BOB}, f"about {ALICE} only; KFP is used as {BOB}", id="another"),
-        pytest.param({"subject": ""}, "KFP is used as nobody", id="nobody knows"),
+        pytest.param(
+            {"subject": ""}, "KFP is used as somebody whose name is not", id="nobody knows"
+        ),
     ],
 )
 def test_a_review_of_somebody_else_counts_for_nothing(make, kubernetes_api, options, reason):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Callable
 from concurrent.futures import TimeoutError
 from functools import partial
@@ -43,6 +44,9 @@ class Tenants:
         status = await self._current()
         if not status.multi_user:
             return Found([], [], "This KFP serves a single user: it keeps no namespaces apart.")
+        if self._reaches_cluster():
+            # It takes a second the first time, which is no source's fault.
+            await asyncio.to_thread(importlib.import_module, "kubernetes.client")
         assert self._namespaces is not None
         found = partial(self._namespaces.found, status.identity.subject, status.local)
         return await asyncio.to_thread(found)
@@ -86,9 +90,9 @@ class Tenants:
             raise status.error.to_error()
         if not status.ready:
             raise Unreachable("It is still being found out which KFP to use.", cure="Ask again.")
-        if self._namespaces is None or _place(status) != _place(self._status):
-            self.close()
-            self._cluster, self._status = None, status
+        known, self._status = self._status, status
+        if self._namespaces is None or _who_where(status) != _who_where(known):
+            # Whoever is still being answered by the old ones is not cut off.
             loop = asyncio.get_running_loop()
             self._permissions = Permissions(
                 partial(self._found_cluster, status.local),
@@ -100,9 +104,8 @@ class Tenants:
 
     def _sources(self, status: Status) -> Sources:
         settings, subject = self._settings, status.identity.subject
-        configured = [settings.value("namespace"), status.namespace]
         found: dict[str, Callable[[], dict[str, str]]] = {
-            "configuration": lambda: named(configured)
+            "configuration": lambda: named([settings.value("namespace"), self._status.namespace])
         }
         if status.local:
             if not status.tokens:  # somebody else's
@@ -118,8 +121,9 @@ class Tenants:
                 cluster(), lambda known: namespaces.of_role_bindings(known, subject)
             )
         if endpoint := self._kfam_endpoint():
-            own = _pod_namespace() or status.namespace
-            found["kfam"] = lambda: namespaces.of_kfam(Kfam(endpoint), own, subject)
+            found["kfam"] = lambda: namespaces.of_kfam(
+                Kfam(endpoint), _pod_namespace() or self._status.namespace, subject
+            )
         return {**found, "used before": lambda: named(self._used.of(status.endpoint))}
 
     def _kfam_endpoint(self) -> str:
@@ -157,8 +161,8 @@ class Tenants:
         return known[3] if known else None
 
 
-def _place(status: Status) -> tuple[str, str, str, bool]:
-    return status.endpoint, status.identity.subject, status.namespace, status.local
+def _who_where(status: Status) -> tuple[str, str, bool]:
+    return status.endpoint, status.identity.subject, status.local
 
 
 def _asked(
