@@ -135,7 +135,8 @@ class Cluster:
 
     @property
     def server(self) -> str:
-        return str(self._configuration.host)
+        """Its address, without the password that a kubeconfig may have put into it."""
+        return re.sub(r"//[^/@]*@", "//", str(self._configuration.host))
 
     # --- identity and permission ------------------------------------------------------------
 

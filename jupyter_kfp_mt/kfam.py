@@ -7,12 +7,13 @@ only with a name that somebody who knows has told us.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 import requests
 
-from .errors import Forbidden, Refused, Unreachable
+from .errors import Forbidden, Misconfigured, Refused, Unreachable
 from .manifests import USER_HEADER
 
 IN_CLUSTER_ENDPOINT = "http://profiles-kfam.kubeflow.svc.cluster.local:8081"
@@ -62,6 +63,11 @@ class Kfam:
     """The service at `endpoint`. Every method raises `Unreachable` or `Refused`."""
 
     def __init__(self, endpoint: str) -> None:
+        if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", endpoint):
+            raise Misconfigured(
+                "c.Kfp.kfam_endpoint is not an address of Kubeflow's access management.",
+                cure=f"Give it with its scheme and no password, such as {IN_CLUSTER_ENDPOINT}.",
+            )
         self.endpoint = endpoint.rstrip("/")
 
     def bindings(self, namespace: str = "", user: str = "", role: str = "") -> list[Binding]:
