@@ -17,9 +17,12 @@ from jupyter_kfp_mt.answers import Answers
 from jupyter_kfp_mt.cluster import Cluster
 from jupyter_kfp_mt.contributors import Contributors
 from jupyter_kfp_mt.door import Door
+from jupyter_kfp_mt.extension.tenants import Tenants
+from jupyter_kfp_mt.extension.upstream import Upstream
 from jupyter_kfp_mt.kfam import Kfam
 from jupyter_kfp_mt.namespaces import Namespaces, named, of_kfam, of_profiles, of_role_bindings
 from jupyter_kfp_mt.permissions import Permissions, told
+from jupyter_kfp_mt.settings import Kfp
 from jupyter_kfp_mt.used_namespaces import LONGEST, UsedNamespaces
 
 
@@ -210,15 +213,25 @@ async def test_nobody_is_told_without_being_signed_in(jp_fetch, jp_base_url, htt
         assert error.value.code == 403
 
 
-def test_the_local_kfps_own_profiles_are_known(local_kfp):
-    permissions = Permissions(lambda: None, lambda: ALICE)
-    local = {"local KFP": lambda: named(["alice", "bob"])}
-    namespaces = Namespaces(local, permissions)
-    permissions.learn("bob", "list", "runs", False)
-    alice, bob = namespaces.found(ALICE, local=True).namespaces
-    assert (alice.name, alice.usable, bob.usable, bob.cure) == ("alice", None, False, "")
-    namespaces.close()
-    permissions.close()
+async def test_the_local_kfps_own_profiles_are_known_and_tried(local_kfp, monkeypatch):
+    for name in ("KUBERNETES_SERVICE_HOST", "KFP_MT_ENDPOINT", "KF_PIPELINES_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
+    settings = Kfp(namespace="alice")
+    upstream = Upstream(settings)
+    tenants = Tenants(settings, upstream)
+    found = {each.name: each for each in (await tenants.found()).namespaces}
+    assert {name: each.usable for name, each in found.items()} == {
+        "alice": True,
+        "bob": False,
+        "kubeflow": False,
+    }
+    assert found["alice"].sources == ["configuration", "local KFP"]
+    assert found["bob"].cure == ""
+    with pytest.raises(errors.BadRequest, match="are lines in its profiles file"):
+        await tenants.contributors("alice", Contributors.all)
+    tenants.close()
+    await upstream.close()
 
 
 # --- sources that misbehave -----------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Tenants:
         status = await self._current()
         if not status.multi_user:
             return Found([], [], "This KFP serves a single user: it keeps no namespaces apart.")
-        if self._reaches_cluster():
+        if not status.local and self._reaches_cluster():
             # It takes a second the first time, which is no source's fault.
             await asyncio.to_thread(importlib.import_module, "kubernetes.client")
         assert self._namespaces is not None
