@@ -234,6 +234,16 @@ async def test_the_local_kfps_own_profiles_are_known_and_tried(local_kfp, monkey
     await upstream.close()
 
 
+def test_those_that_may_be_used_come_first_and_those_that_may_not_last():
+    permissions = Permissions(lambda: None, lambda: "")
+    permissions.learn("never", "list", "runs", False)
+    permissions.learn("yes", "list", "runs", True)
+    namespaces = Namespaces({"some": lambda: named(["never", "maybe", "yes"])}, permissions)
+    assert [each.name for each in namespaces.found().namespaces] == ["yes", "maybe", "never"]
+    namespaces.close()
+    permissions.close()
+
+
 # --- sources that misbehave -----------------------------------------------------------------------
 
 
