@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from . import pod
 from .credentials import claims, shown
 from .errors import (
     BadRequest,
@@ -29,162 +30,31 @@ from .errors import (
     Unauthenticated,
     Unreachable,
 )
+from .kubernetes_objects import (
+    Access,
+    AccessReview,
+    Event,
+    Failure,
+    ObjectList,
+    Pod,
+    Profile,
+    RoleBinding,
+    SubjectReview,
+    TokenRequest,
+)
 
 T = TypeVar("T")
 
-# What Kubernetes mounts into every pod: token, ca.crt and namespace.
-POD_FILES = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 LONGEST_PAGE = 500
 _CONNECTIONS = 32  # enough for one burst of access reviews
+# What the client raises for a file that is something else.
+_NO_KUBECONFIG = (OSError, AttributeError, LookupError, TypeError, ValueError)
 _FORBIDDEN = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
     r'in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]*)")?'
 )
-
-
-class Metadata(msgspec.Struct, frozen=True):
-    """What every object of Kubernetes has."""
-
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """Whom a role is bound to."""
-
-    kind: str
-    name: str
-    namespace: str = ""
-
-    @property
-    def user(self) -> str:
-        """The name that requests of it come under."""
-        if self.kind == "ServiceAccount":
-            return f"system:serviceaccount:{self.namespace}:{self.name}"
-        return self.name
-
-
-class _RoleReference(msgspec.Struct, frozen=True):
-    name: str
-    kind: str = ""
-
-
-class RoleBinding(msgspec.Struct, frozen=True, rename="camel"):
-    metadata: Metadata
-    role_ref: _RoleReference
-    subjects: list[Subject] = []
-
-    @property
-    def namespace(self) -> str:
-        return self.metadata.namespace
-
-    @property
-    def role(self) -> str:
-        return self.role_ref.name
-
-    @property
-    def users(self) -> set[str]:
-        return {subject.user for subject in self.subjects}
-
-
-class _ProfileSpec(msgspec.Struct, frozen=True):
-    owner: Subject = Subject("", "")
-
-
-class Profile(msgspec.Struct, frozen=True):
-    """A namespace of Kubeflow's, and whose it is."""
-
-    metadata: Metadata
-    spec: _ProfileSpec = _ProfileSpec()
-
-    @property
-    def name(self) -> str:
-        return self.metadata.name
-
-    @property
-    def owner(self) -> str:
-        return self.spec.owner.name
-
-
-class Container(msgspec.Struct, frozen=True):
-    name: str
-    image: str = ""
-
-
-class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
-    """`state` has one of the keys waiting, running and terminated."""
-
-    name: str
-    restart_count: int = 0
-    state: dict[str, dict[str, Any]] = {}
-
-
-class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
-    containers: list[Container] = []
-    init_containers: list[Container] = []
-    service_account_name: str = ""
-
-
-class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
-    container_statuses: list[ContainerStatus] = []
-    init_container_statuses: list[ContainerStatus] = []
-
-
-class Pod(msgspec.Struct, frozen=True):
-    metadata: Metadata
-    spec: PodSpec = PodSpec()
-    status: PodStatus = PodStatus()
-
-    @property
-    def name(self) -> str:
-        return self.metadata.name
-
-    @property
-    def namespace(self) -> str:
-        return self.metadata.namespace
-
-    @property
-    def phase(self) -> str:
-        return self.status.phase
-
-
-class Event(msgspec.Struct, frozen=True, rename="camel"):
-    """Something that Kubernetes has to say about a pod."""
-
-    type: str = ""
-    reason: str = ""
-    message: str = ""
-    last_timestamp: datetime | None = None
-
-
-class Access(msgspec.Struct, frozen=True):
-    """What someone wants to do; without a namespace, in the whole cluster."""
-
-    verb: str
-    resource: str  # with its subresource, as "pods/log"
-    namespace: str = ""
-    group: str = ""
-    name: str = ""
-
-    def __str__(self) -> str:
-        what = f"{self.verb} {self.resource} {self.name}".rstrip()
-        return f"{what} in namespace {self.namespace}" if self.namespace else what
-
-    @property
-    def path(self) -> str:
-        root = f"/apis/{self.group}/v1" if self.group else "/api/v1"
-        namespace = f"/namespaces/{quote(self.namespace, safe='')}" if self.namespace else ""
-        resource, _, subresource = self.resource.partition("/")
-        parts = [resource, quote(self.name, safe=""), subresource]
-        return root + namespace + "".join(f"/{part}" for part in parts if part)
 
 
 class Cluster:
@@ -211,7 +81,7 @@ class Cluster:
     def of_this_process(cls, kubeconfig: str = "", context: str = "") -> Cluster:
         """The cluster of a configured kubeconfig, else the pod's, else that of kubectl."""
         configured = kubeconfig or context
-        in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and (POD_FILES / "token").exists()
+        in_pod = pod.is_here() and (pod.service_account_folder() / "token").exists()
         return cls.of_pod() if in_pod and not configured else cls.of_kubeconfig(kubeconfig, context)
 
     @classmethod
@@ -219,7 +89,7 @@ class Cluster:
         """The cluster that this pod runs in, as the pod's service account."""
         from kubernetes.client import Configuration
 
-        files = files or POD_FILES
+        files = files or pod.service_account_folder()
         host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
         if not host or not (files / "token").exists():
             missing = shown(files / "token") if host else "KUBERNETES_SERVICE_HOST"
@@ -248,15 +118,7 @@ class Cluster:
         file = str(Path(path).expanduser()) if path else None
         try:
             load_kube_config(file, context or None, configuration, persist_config=False)
-        except (
-            ConfigException,
-            YAMLError,
-            OSError,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except (ConfigException, YAMLError, *_NO_KUBECONFIG) as error:
             # What is wrong inside may be next to a secret: only the client's own sentence is told.
             reason = str(error) if isinstance(error, ConfigException) else "it cannot be read"
             raise Misconfigured(
@@ -273,7 +135,8 @@ class Cluster:
 
     @property
     def server(self) -> str:
-        return str(self._configuration.host)
+        """Its address, without the password that a kubeconfig may have put into it."""
+        return re.sub(r"//[^/@]*@", "//", str(self._configuration.host))
 
     # --- identity and permission ------------------------------------------------------------
 
@@ -287,7 +150,7 @@ class Cluster:
         access = Access("create", "serviceaccounts/token", namespace, name=service_account)
         spec = {"audiences": [audience], "expirationSeconds": int(seconds)}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        status = self._ask(access, _TokenRequest, body).status
+        status = self._ask(access, TokenRequest, body).status
         return status.token, status.expiration_timestamp
 
     def may(
@@ -306,7 +169,7 @@ class Cluster:
         }
         body = _review("SelfSubjectAccessReview", access, {"resourceAttributes": attributes})
         try:
-            status = self._ask(access, _AccessReview, body).status
+            status = self._ask(access, AccessReview, body).status
         except (Forbidden, NotFound):
             return None
         return None if status.evaluation_error and not status.allowed else status.allowed
@@ -315,7 +178,7 @@ class Cluster:
         """The name that Kubernetes knows this identity by; empty where nobody tells."""
         access = Access("create", "selfsubjectreviews", group="authentication.k8s.io")
         try:
-            found = self._ask(access, _SubjectReview, _review("SelfSubjectReview", access))
+            found = self._ask(access, SubjectReview, _review("SelfSubjectReview", access))
             return found.status.user_info.username
         except (Forbidden, NotFound):  # it is there since Kubernetes 1.28
             header = self._configuration.get_api_key_with_prefix("authorization") or ""
@@ -372,7 +235,7 @@ class Cluster:
         following = ""
         while True:
             asked = {**query, "limit": str(LONGEST_PAGE), "continue": following}
-            answer = self._decoded(access, self._request(access, query=asked), _List)
+            answer = self._decoded(access, self._request(access, query=asked), ObjectList)
             found += (self._converted(access, item, kind) for item in answer.items)
             following = answer.metadata.get("continue") or ""
             if not following:
@@ -435,7 +298,7 @@ class Cluster:
         if not error.status:
             raise _no_answer(str(access), self.server, error) from None
         try:
-            said = msgspec.json.decode(error.body, type=_Status).message
+            said = msgspec.json.decode(error.body, type=Failure).message
         except (msgspec.DecodeError, TypeError):
             raise self._not_kubernetes(access, error.status) from None
         raise refusal(error.status, said, access, self.source) from None
@@ -480,51 +343,6 @@ class PodLog:
             shut()
         except (OSError, ValueError):
             pass  # it has ended already
-
-
-class _Status(msgspec.Struct, frozen=True):
-    """An error of Kubernetes."""
-
-    kind: str
-    message: str = ""
-
-
-class _List(msgspec.Struct, frozen=True):
-    items: list[Any]
-    metadata: dict[str, Any] = {}
-
-
-class _Token(msgspec.Struct, frozen=True, rename="camel"):
-    token: str
-    expiration_timestamp: datetime
-
-    def __repr__(self) -> str:
-        return "_Token()"
-
-
-class _TokenRequest(msgspec.Struct, frozen=True):
-    status: _Token
-
-
-class _Allowed(msgspec.Struct, frozen=True, rename="camel"):
-    allowed: bool = False
-    evaluation_error: str = ""
-
-
-class _AccessReview(msgspec.Struct, frozen=True):
-    status: _Allowed
-
-
-class _UserInfo(msgspec.Struct, frozen=True):
-    username: str
-
-
-class _SubjectStatus(msgspec.Struct, frozen=True, rename="camel"):
-    user_info: _UserInfo
-
-
-class _SubjectReview(msgspec.Struct, frozen=True):
-    status: _SubjectStatus
 
 
 def refusal(status: int, said: str, access: Access, source: str) -> KfpError:

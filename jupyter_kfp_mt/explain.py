@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -67,6 +67,21 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
     )
 
 
+class Denial(NamedTuple):
+    """Who may not do what, in KFP's own words."""
+
+    user: str
+    namespace: str
+    verb: str
+    resource: str
+
+
+def denial(body: bytes) -> Denial | None:
+    """What KFP has asked Kubernetes and been denied, if that is what the body says."""
+    denied = _DENIED.search(server_text(body))
+    return Denial(**denied.groupdict()) if denied else None
+
+
 def server_text(body: bytes) -> str:
     """The server's own words for a person (details, else message, else error), or the body.
 
@@ -110,12 +125,13 @@ def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbid
         cause=f"It has no role there that allows it; it takes {role}.",
         cure=_grant_locally(user, namespace, role)
         if local
-        else f"An administrator of {namespace} can allow it:\n{_grant(user, namespace, role)}",
+        else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
         server_text=text,
     )
 
 
-def _grant(user: str, namespace: str, role: str) -> str:
+def grant_role(user: str, namespace: str, role: str) -> str:
+    """The command that gives somebody KFP's role edit or view in a namespace."""
     account = _SERVICE_ACCOUNT.fullmatch(user)
     who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
     name = "kfp-" + re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-") + "-" + role

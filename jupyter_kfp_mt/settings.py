@@ -93,6 +93,11 @@ class Kfp(Configurable):
         help="""Context of that kubeconfig. Without one: KFP_MT_KUBE_CONTEXT, else its current
         one."""
     ).tag(config=True)
+    kfam_endpoint = Unicode(
+        help="""Address of Kubeflow's access management service (kfam), which knows contributors.
+        Without one: KFP_MT_KFAM_ENDPOINT, else in a Kubernetes pod
+        http://profiles-kfam.kubeflow.svc.cluster.local:8081."""
+    ).tag(config=True)
     namespace = Unicode(
         help="""Namespace to work in. Without one: KFP_MT_NAMESPACE, the kfp SDK's context file,
         the pod's own, else the only one that the local KFP has."""

@@ -17,7 +17,6 @@ import urllib.request
 import uuid
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -28,6 +27,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from jupyter_kfp_mt import pod
 
 AUDIENCE = "https://kubernetes.default.svc.cluster.local"
 RBAC = "rbac.authorization.k8s.io"
@@ -244,6 +245,7 @@ class KubernetesApi:
         self.services = {}  # "NAMESPACE/[SCHEME:]NAME:PORT" -> endpoint
         self.asked = []
         self.hanging = set()  # texts: a request with one in its path gets no answer until `close`
+        self.slow = 0.0  # seconds by which each answer comes later
         self.clock = 0.0  # seconds by which its clock is ahead
         self.longest_token = 0.0  # seconds, if a token is to live shorter than is asked for
         self.reviews_people = True  # SelfSubjectReview is there since Kubernetes 1.28
@@ -407,8 +409,8 @@ class KubernetesApi:
 
     def pod_files(self, user, namespace):
         """The folder that Kubernetes mounts into the pods of a service account."""
-        folder = self.folder / f"pod-{uuid.uuid4().hex[:8]}"
-        folder.mkdir()
+        folder = self.folder / f"pod-{uuid.uuid4().hex[:8]}" / "kubernetes.io" / "serviceaccount"
+        folder.mkdir(parents=True)
         (folder / "token").write_text(self.token(user))
         (folder / "ca.crt").write_bytes(self.certificates.authority.read_bytes())
         (folder / "namespace").write_text(namespace)
@@ -558,8 +560,12 @@ class KubernetesApi:
 
     def _access_review(self, user, body):
         wanted = body["spec"]["resourceAttributes"]
-        fields = ("verb", "resource", "namespace", "group", "name")
-        allowed = self.allows(user, Access(*(wanted.get(field, "") for field in fields)))
+        verb, resource, *others = (
+            wanted.get(field, "") for field in ("verb", "resource", "namespace", "group", "name")
+        )
+        if subresource := wanted.get("subresource"):
+            resource = f"{resource}/{subresource}"
+        allowed = self.allows(user, Access(verb, resource, *others))
         status = {"allowed": allowed}
         if allowed:
             status["reason"] = "RBAC: allowed by RoleBinding of ClusterRole"
@@ -674,6 +680,7 @@ class Handler(BaseHTTPRequestHandler):
             user = api.user_of(self.headers, certificate)
             asked = Asked(self.command, url.path, query, dict(self.headers), user)
             api.asked.append(asked)
+            api._closing.wait(api.slow)
             if any(text in url.path for text in api.hanging):
                 api._closing.wait(60)
                 self.close_connection = True
@@ -890,6 +897,8 @@ def in_pod(kubernetes_api, monkeypatch):
     def in_pod(user=ALICE, namespace="alice"):
         for name, text in kubernetes_api.pod_environment().items():
             monkeypatch.setenv(name, text)
-        return Path(kubernetes_api.pod_files(user, namespace))
+        folder = kubernetes_api.pod_files(user, namespace)
+        monkeypatch.setattr(pod, "SECRETS", folder.parent.parent)
+        return folder
 
     return in_pod

@@ -68,7 +68,8 @@ def test_what_is_refused_in_the_whole_cluster_is_cured_there(cluster):
     [
         pytest.param("alice", "terminate", "runs", PIPELINES, True, id="its own"),
         pytest.param("bob", "list", "runs", PIPELINES, False, id="another's"),
-        pytest.param("alice", "get", "pods/log", "", True, id="a subresource"),
+        pytest.param("alice", "create", "serviceaccounts/token", "", True, id="a subresource"),
+        pytest.param("alice", "create", "serviceaccounts", "", False, id="not the whole"),
         pytest.param("alice", "create", "pods", "", False, id="another verb"),
     ],
 )
@@ -119,6 +120,15 @@ def test_pods_are_found_by_label_and_by_name(cluster, kubernetes_api):
     assert cluster.pod("alice", "train") == pod
     with pytest.raises(errors.NotFound, match='pods "gone" not found'):
         cluster.pod("alice", "gone")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "a?b", "%2e%2e", "a\r\nb", "-", " "])
+def test_a_name_leads_to_no_other_path(cluster, kubernetes_api, name):
+    with pytest.raises(errors.BadRequest, match="is not a name that Kubernetes gives"):
+        cluster.pod("alice", name)
+    with pytest.raises(errors.BadRequest, match="is not a name that Kubernetes gives"):
+        cluster.pods(name)
+    assert kubernetes_api.asked == []
 
 
 def test_events_are_those_of_one_pod(cluster, kubernetes_api):
@@ -194,6 +204,19 @@ def test_an_expired_token_is_told_and_a_replaced_one_is_used(in_pod, kubernetes_
     (files / "token").write_text(kubernetes_api.token(ALICE) + "\n")
     assert cluster.who() == ALICE
     cluster.close()
+
+
+def test_a_cluster_whose_clock_is_ahead_finds_the_token_expired(cluster, kubernetes_api):
+    kubernetes_api.clock = 2 * 3600
+    with pytest.raises(errors.Unauthenticated, match="does not know who is asking"):
+        cluster.pods("alice")
+
+
+def test_a_password_in_a_servers_address_is_not_shown(kubernetes_api):
+    path = kubernetes_api.kubeconfig(ALICE)
+    address = kubernetes_api.endpoint.replace("://", "://me:secret@")
+    path.write_text(path.read_text().replace(kubernetes_api.endpoint, address))
+    assert repr(Cluster.of_kubeconfig(str(path))).startswith("Cluster('https://127.0.0.1:")
 
 
 def test_a_token_of_another_audience_is_not_accepted(in_pod, kubernetes_api):
