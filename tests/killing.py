@@ -1,10 +1,14 @@
 """The local KFP killed as by `kill -9` at a random moment under load, and what must hold then."""
 
 import contextlib
+import functools
 import random
 import sqlite3
 import threading
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import psutil
 import requests
@@ -16,23 +20,33 @@ CLIENTS = 6
 GONE = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
 
+class Checked(NamedTuple):
+    """How much of what was acknowledged was looked for, and how long the new start took."""
+
+    creates: int
+    archives: int
+    deletes: int
+    restart_seconds: float
+
+
 class Load:
     """Clients that create, archive and delete, and remember what was acknowledged."""
 
     def __init__(self, server, spec):
         self._server, self._spec = server, spec
-        self._headers = {"Authorization": f"Bearer {server.token('alice/default-editor')}"}
+        self._headers = _authorization(server)
         self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._work, args=[n]) for n in range(CLIENTS)]
+        self._pool = ThreadPoolExecutor(CLIENTS)
         # By id, the last state that was acknowledged; and what was asked for without an answer.
         self.experiments, self.runs, self.unsure = {}, {}, set()
-        for thread in self._threads:
-            thread.start()
+        self._working = [self._pool.submit(self._work, number) for number in range(CLIENTS)]
 
     def stop(self):
+        """Waits for the clients, and raises what one of them met other than the server's end."""
         self._stopped.set()
-        for thread in self._threads:
-            thread.join()
+        with self._pool:
+            for work in self._working:
+                work.result()
 
     def _work(self, number):
         with requests.Session() as session, contextlib.suppress(*GONE):
@@ -75,7 +89,10 @@ class Load:
 
 
 def kill_under_load(data, profiles, spec, seconds):
-    """Kills a server after so long, starts it anew, and asserts that nothing is lost or half."""
+    """Kills a server after so long, starts it anew, and asserts that nothing is lost or half.
+
+    Returns what was checked.
+    """
     server = LocalKfp(data, "--profiles", str(profiles))
     load = Load(server, spec)
     time.sleep(seconds)
@@ -84,13 +101,27 @@ def kill_under_load(data, profiles, spec, seconds):
     load.stop()
     wait_until(lambda: not _alive(children, data), what="the end of all its processes")
     _check_database(data / "kfp.db")
+    started = time.perf_counter()
     server = LocalKfp(data, "--profiles", str(profiles))
+    restart_seconds = time.perf_counter() - started
     try:
-        _check_acknowledged(server, load)
-        _check_settled(server, load)
+        with requests.Session() as session:
+            session.headers = _authorization(server)
+            get = functools.partial(_get, session, f"{server.endpoint}{API}")
+            counts = _check_acknowledged(get, load)
+            _check_settled(get, load)
     finally:
         assert server.stop() == 0
-    return len(load.experiments) + len(load.runs)
+    creates, archives, deletes = (counts[s] for s in ("AVAILABLE", "ARCHIVED", "DELETED"))
+    return Checked(creates, archives, deletes, restart_seconds)
+
+
+def _authorization(server):
+    return {"Authorization": f"Bearer {server.token('alice/default-editor')}"}
+
+
+def _get(session, api, path):
+    return session.get(f"{api}/{path}", timeout=30)
 
 
 def _alive(children, data):
@@ -103,22 +134,26 @@ def _alive(children, data):
     return left
 
 
-def _check_acknowledged(server, load):
+def _check_acknowledged(get, load):
+    """How many there were of each last acknowledged state."""
+    counts = Counter()
     for kind, states in [("experiments", load.experiments), ("runs", load.runs)]:
         for id_, state in states.items():
             if id_ not in load.unsure:
-                answer = server.get(f"{API}/{kind}/{id_}")
+                answer = get(f"{kind}/{id_}")
                 expected = 404 if state == "DELETED" else 200
                 assert answer.status_code == expected, (kind, id_, state, answer.text)
                 if kind == "experiments" and state == "ARCHIVED":
                     assert answer.json()["storage_state"] == "ARCHIVED"
+                counts[state] += 1
+    return counts
 
 
-def _check_settled(server, load):
+def _check_settled(get, load):
     """What was executing has an end with a reason; what was waiting goes on waiting or executes."""
     for id_, state in load.runs.items():
         if state != "DELETED" and id_ not in load.unsure:
-            run = server.get(f"{API}/runs/{id_}").json()
+            run = get(f"runs/{id_}").json()
             if run["state"] == "FAILED":
                 assert run["error"]["message"], run
             assert run["state"] in ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELING"), run

@@ -31,4 +31,5 @@ def test_nothing_acknowledged_is_lost_and_nothing_left_when_the_server_is_killed
     tmp_path, profiles, waiter_spec, number
 ):
     seconds = random.uniform(0.05, 1.0)
-    assert kill_under_load(tmp_path / "data", profiles, waiter_spec, seconds) > 0, seconds
+    checked = kill_under_load(tmp_path / "data", profiles, waiter_spec, seconds)
+    assert checked.creates > 0, seconds

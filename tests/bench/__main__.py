@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
-import itertools
-import platform
+import argparse
+import importlib
+import random
 import sys
 import warnings
 
-from . import api, imports
+from . import machine
+
+PARTS = {
+    "imports": "how long the package and its magics take to load",
+    "api": "the local KFP's API with up to a million runs (minutes: it makes them first)",
+    "execution": "pipelines on the local KFP beside the same through kfp.local (two minutes)",
+    "kills": "a hundred `kill -9` under load, after which nothing may be lost",
+}
 
 
 def main() -> int:
     """Prints each figure beside its limit; the status tells whether all are kept."""
+    options = _options()
     warnings.simplefilter("ignore")
-    print(f"{platform.node()}: {platform.machine()}, Python {platform.python_version()}")
+    random.seed(options.seed)
+    print(f"{machine.description()}, seed {options.seed}", flush=True)
     kept = True
-    for figure in itertools.chain(imports.figures(), api.figures()):
-        print(figure, flush=True)
-        kept = kept and figure.kept
+    for part in options.parts or PARTS:
+        for line in importlib.import_module(f".{part}", __package__).figures():
+            print(line, flush=True)
+            kept = kept and getattr(line, "kept", True)
     return int(not kept)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures what must stay fast. The status is 1 if a limit is exceeded.",
+        epilog="\n".join(f"{part:12}{what}" for part, what in PARTS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help="what to measure (default: everything)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=random.randrange(2**32),
+        metavar="N",
+        help="of the moments of the kills (default: a random one)",
+    )
+    options = parser.parse_args()
+    if unknown := [part for part in options.parts if part not in PARTS]:
+        parser.error(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
+    return options
 
 
 if __name__ == "__main__":

@@ -5,136 +5,99 @@ kept-alive connection to the same server.
 """
 
 import contextlib
-import http.client
 import itertools
 import json
 import sqlite3
 import statistics
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 from urllib.parse import quote
 
-import psutil
 import yaml
 
 from .figures import Figure
+from .server import Connection, Server, profiles_file
 
 SIZES = (1_000, 100_000, 1_000_000)
 NAMESPACES = 50
 CLIENTS = 32
 STATES = ("SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "FAILED", "SUCCEEDED")
 START = 1_700_000_000
+# The others wait, so that creating runs is not measured beside their execution.
+ONE_RUN = ("--max-runs", "1")
 
 
-class Server:
-    """A local KFP in a process of its own."""
+class Costs(NamedTuple):
+    """What a server with so many runs takes."""
 
-    def __init__(self, data: Path, profiles: Path) -> None:
-        started = time.perf_counter()
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyter_kfp_mt.local", "--data", str(data)),
-                *("--profiles", str(profiles), "--max-runs", "1"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stdout
-        ready = json.loads(self.process.stdout.readline())
-        self.start_seconds = time.perf_counter() - started
-        self.host = ready["endpoint"].removeprefix("http://")
-        token = Path(ready["tokens"], "team-00", "default-editor").read_text()
-        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    seconds: dict[str, float]  # medians
+    tail: float
+    start: float
+    memory: dict[str, float]
+    fork_server_memory: dict[str, float]
 
-    @property
-    def megabytes(self) -> float:
-        return float(psutil.Process(self.process.pid).memory_info().rss / 1e6)
-
-    def __enter__(self) -> "Server":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait()
-        assert self.process.stdout
-        self.process.stdout.close()
-
-
-class Connection:
-    """One kept-alive connection, on which requests are timed."""
-
-    def __init__(self, server: Server) -> None:
-        self._http = http.client.HTTPConnection(server.host)
-        self._headers = server.headers
-
-    def seconds(self, method: str, path: str, body: str | None = None) -> float:
-        started = time.perf_counter()
-        self._http.request(method, path, body, self._headers)
-        response = self._http.getresponse()
-        content = response.read()
-        elapsed = time.perf_counter() - started
-        if response.status != 200:
-            raise RuntimeError(f"{method} {path}: {response.status} {content[:500]!r}")
-        return elapsed
-
-    def json(self, path: str) -> dict[str, object]:
-        self._http.request("GET", path, headers=self._headers)
-        return dict(json.loads(self._http.getresponse().read()))
-
-    def close(self) -> None:
-        self._http.close()
+    def ratio(self, what: str) -> float:
+        return self.seconds[what] / self.seconds["bare"]
 
 
 def figures() -> Iterator[Figure]:
     with TemporaryDirectory(prefix="kfp-mt-bench-") as folder:
-        profiles = Path(folder, "profiles.yaml")
-        profiles.write_text(_profiles())
-        with Server(Path(folder, "empty"), profiles) as server:
+        profiles = profiles_file(Path(folder), NAMESPACES)
+        with Server(Path(folder, "empty"), profiles, *ONE_RUN) as server:
             _measure_healthz(server)
-            yield Figure("idle server, resident MB", server.megabytes, 80)
+            yield from _memory("idle server, its one process", server.memory, 80)
         spec = _waiting_pipeline(Path(folder))
         costs = {size: _costs(Path(folder, str(size)), profiles, size, spec) for size in SIZES}
         yield from _ratios(costs)
 
 
-def _ratios(costs: dict[int, dict[str, float]]) -> Iterator[Figure]:
+def _ratios(costs: dict[int, Costs]) -> Iterator[Figure]:
     limits = {"get a run": 2, "list 20": 3, "filter by state": 3, "create a run": 4}
     for size, cost in costs.items():
         for what, limit in limits.items():
-            yield Figure(f"{what}, over healthz, {size:,} runs", cost[what] / cost["bare"], limit)
+            yield Figure(f"{what}, over healthz, {size:,} runs", cost.ratio(what), limit)
     small, large = costs[SIZES[0]], costs[SIZES[-1]]
     for what in (*limits, "a page deep in the list"):
-        growth = large[what] / large["bare"] / (small[what] / small["bare"])
+        growth = large.ratio(what) / small.ratio(what)
         yield Figure(f"{what}, a million runs over a thousand", growth, 1.3)
     what = "search in names"
-    growth = large[what] / large["bare"] / (small[what] / small["bare"])
+    growth = large.ratio(what) / small.ratio(what)
     yield Figure(f"{what}, a million runs over a thousand", growth, 5)
-    yield Figure("32 clients, 99th percentile over median", large["tail"], 10)
-    yield Figure("with a million runs, resident MB", large["megabytes"], 120)
-    yield Figure("start on a million runs, s", large["start"], 2)
+    yield Figure("32 clients, 99th percentile over median", large.tail, 10)
+    own, fork_server = large.memory, large.fork_server_memory
+    yield from _memory("with a million runs, the server's own process", own, 120)
+    yield from _memory("the fork server, which is there while runs execute", fork_server)
+    yield Figure("start on a million runs, s", large.start, 2)
 
 
-def _costs(data: Path, profiles: Path, size: int, spec: object) -> dict[str, float]:
-    """Medians in seconds, and what else there is to know of a server with so many runs."""
-    with Server(data, profiles):
-        pass  # makes the database
+def _memory(
+    what: str, megabytes: dict[str, float], resident: float | None = None
+) -> Iterator[Figure]:
+    """The limit is for what is resident (RSS); pages shared with others count in full there."""
+    for kind, value in megabytes.items():
+        yield Figure(f"{what}, {kind} MB", value, resident if kind == "RSS" else None)
+
+
+def _costs(data: Path, profiles: Path, size: int, spec: object) -> Costs:
+    _start_seconds(data, profiles)  # makes the database
     _fill(data / "kfp.db", size, spec)
-    with Server(data, profiles) as server, contextlib.closing(Connection(server)) as connection:
-        runs = "/apis/v2beta1/runs?namespace=team-00"
-        newest = f"{runs}&page_size=20&sort_by=created_at%20desc"
-        run_id = connection.json(newest)["runs"][0]["run_id"]  # type: ignore[index]
+    start = statistics.median(_start_seconds(data, profiles) for _ in range(3))
+    with (
+        Server(data, profiles, *ONE_RUN) as server,
+        contextlib.closing(Connection(server)) as connection,
+    ):
+        runs = "/apis/v2beta1/runs?namespace=team-00&sort_by=created_at%20desc"
+        newest = f"{runs}&page_size=20"
+        run_id = connection.json(newest)["runs"][0]["run_id"]
         # A thousand runs are 20 in a namespace, 16 of them in this state: as many rows are asked
         # for whatever the size, so that it is the search for them that is compared.
-        state = f"{newest}&page_size=16&filter={_filter('state', 'EQUALS', 'SUCCEEDED')}"
-        name = f"{newest}&page_size=2&filter={_filter('display_name', 'IS_SUBSTRING', '7')}"
-        deep = f"{newest}&page_size=10&page_token={_deep(connection, newest, size)}"
+        state = f"{runs}&page_size=16&filter={_filter('state', 'EQUALS', 'SUCCEEDED')}"
+        name = f"{runs}&page_size=2&filter={_filter('display_name', 'IS_SUBSTRING', '7')}"
+        deep = f"{runs}&page_size=10&page_token={_deep(connection, runs, size)}"
         timed = {
             "bare": lambda: connection.seconds("GET", "/apis/v2beta1/healthz"),
             "get a run": lambda: connection.seconds("GET", f"/apis/v2beta1/runs/{run_id}"),
@@ -144,11 +107,13 @@ def _costs(data: Path, profiles: Path, size: int, spec: object) -> dict[str, flo
             "search in names": lambda: connection.seconds("GET", name),
             "create a run": _creator(connection),
         }
-        costs = _medians(timed)
-        costs["tail"] = _tail(server, newest)
-        costs["megabytes"] = server.megabytes
-        costs["start"] = server.start_seconds
-        return costs
+        seconds, tail = _medians(timed), _tail(server, newest)
+        return Costs(seconds, tail, start, server.memory, server.fork_server_memory)
+
+
+def _start_seconds(data: Path, profiles: Path) -> float:
+    with Server(data, profiles) as server:
+        return server.start_seconds
 
 
 def _medians(timed: dict[str, Callable[[], float]], rounds: int = 300) -> dict[str, float]:
@@ -197,14 +162,12 @@ def _creator(connection: Connection) -> Callable[[], float]:
     return lambda: connection.seconds("POST", "/apis/v2beta1/runs", body)
 
 
-def _deep(connection: Connection, newest: str, size: int) -> str:
+def _deep(connection: Connection, runs: str, size: int) -> str:
     """The token of the page in the middle of the namespace's runs."""
     token = ""
     step = min(200, size // NAMESPACES // 2)
     for _ in range(size // NAMESPACES // 2 // step):
-        page = connection.json(
-            f"{newest.replace('page_size=20', f'page_size={step}')}&page_token={token}"
-        )
+        page = connection.json(f"{runs}&page_size={step}&page_token={token}")
         token = quote(str(page["next_page_token"]))
     return token
 
@@ -231,13 +194,6 @@ def _filter(key: str, operation: str, value: str) -> str:
     predicate = {"key": key, "operation": operation, "string_value": value}
     text = json.dumps({"predicates": [predicate]})
     return quote(text)
-
-
-def _profiles() -> str:
-    names = [f"team-{number:02}" for number in range(NAMESPACES)]
-    return "profiles:\n" + "".join(
-        f"- {{namespace: {name}, owner: {name}@example.com}}\n" for name in names
-    )
 
 
 def _fill(path: Path, size: int, spec: object) -> None:

@@ -6,16 +6,19 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """What was measured; more than the limit is too much."""
+    """What was measured; more than the limit, if there is one, is too much."""
 
     what: str
     value: float
-    limit: float
+    limit: float | None = None
 
     @property
     def kept(self) -> bool:
-        return self.value <= self.limit
+        return self.limit is None or self.value <= self.limit
 
     def __str__(self) -> str:
+        value = f"{self.value:.3g}" if self.value < 1000 else f"{self.value:,.0f}"
+        if self.limit is None:
+            return f"    {self.what}: {value}"
         mark = "ok " if self.kept else "BAD"
-        return f"{mark} {self.what}: {self.value:.3g} (at most {self.limit:g})"
+        return f"{mark} {self.what}: {value} (at most {self.limit:g})"
