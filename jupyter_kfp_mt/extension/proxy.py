@@ -10,26 +10,23 @@ from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import parse_qsl
 
-import aiohttp
 from tornado import web
 from tornado.iostream import StreamClosedError
 
 from .. import explain
 from ..client import READ_SECONDS
-from ..errors import BadRequest, KfpError, Unauthenticated
+from ..errors import BadRequest, KfpError, Unauthenticated, Unreachable
 from .allowed import checked, is_log
+from .answer import Answer, no_answer
 from .body import Body
 from .handlers import KfpHandler
-from .sender import FAULTS, Query, Request, no_answer
+from .sender import Query, Request
 
 # What a browser says to the Jupyter server in the query, and is not for KFP.
 _JUPYTERS = {"token", "_xsrf", "no_track_activity"}
 _CHANGES = {"POST", "PATCH", "DELETE"}
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w-]+=(\"[^\"\\]*\"|[^\s\";]+))*", re.ASCII)
 _NAMESPACE = re.compile(r"[a-z0-9-]{1,63}")
-# A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
-LONGEST_WHOLE = 1 << 20
-CHUNK = 1 << 16
 # Whatever KFP answers with, a browser must not run it as a page of the Jupyter server.
 _HARMLESS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -98,14 +95,14 @@ class ProxyHandler(KfpHandler):
             if not self._gone:
                 raise
 
-    async def _answer(self) -> aiohttp.ClientResponse:
+    async def _answer(self) -> Answer:
         if self._working is None:
             self._working = asyncio.current_task()
             return await self._ask()
         assert self._body
         await self._body.end()
         try:
-            answer: aiohttp.ClientResponse = await self._working
+            answer: Answer = await self._working
         except asyncio.CancelledError:
             if not self._body.stuck:
                 raise
@@ -113,7 +110,7 @@ class ProxyHandler(KfpHandler):
         self._working = asyncio.current_task()
         return answer
 
-    async def _ask(self) -> aiohttp.ClientResponse:
+    async def _ask(self) -> Answer:
         """KFP's answer. Raises for a request that is not to go through."""
         return await self.upstream.forward(await self._request())
 
@@ -131,34 +128,31 @@ class ProxyHandler(KfpHandler):
             raise BadRequest(f"Cannot {self._asked}: its Content-Type is not one.")
         return Request(str(self.request.method), path, query, body.content(), kind, body.length)
 
-    async def _relay(self, answer: aiohttp.ClientResponse) -> None:
-        try:
-            start, more = await _start(answer)
-        except FAULTS as error:
-            raise no_answer(self.upstream.endpoint, self._asked, error) from None
-        page = answer.content_type == "text/html" or explain.is_html(start)
-        if answer.status < 300 and page:
-            raise explain.not_kfp(answer.status, self._asked, explain.server_text(start))
+    async def _relay(self, answer: Answer) -> None:
+        start, more = await answer.start()
         if answer.status >= 300:
-            await self._refuse(answer.status, start)
+            await self._refuse(answer, start)
             return
+        if answer.content_type == "text/html" or explain.is_html(start):
+            text = explain.server_text(start)
+            raise answer.explained(explain.not_kfp(answer.status, self._asked, text))
         self.set_status(answer.status)
-        for name, value in (_HARMLESS | _passed_on(answer)).items():
+        headers = answer.headers()
+        for name, value in (_HARMLESS | headers).items():
             self.set_header(name, value)
-        kind = str(self._headers["Content-Type"])
         if not more:
-            self.finish(start, set_content_type=kind)
-        elif await self._stream(answer, start):
-            self.finish(set_content_type=kind)
+            self.finish(start, set_content_type=headers["Content-Type"])
+        elif await self._stream(start, answer):
+            self.finish(set_content_type=headers["Content-Type"])
 
-    async def _refuse(self, status: int, body: bytes) -> None:
+    async def _refuse(self, answer: Answer, body: bytes) -> None:
         local = await self._is_local()
-        error = explain.refusal(status, body, self._asked, local)
+        error = answer.explained(explain.refusal(answer.status, body, self._asked, local))
         if isinstance(error, Unauthenticated) and self._body and self._body.streamed:
             error.cause += " So long a body is not kept, and was not sent again with a new token."
-        if status < 400:
+        if answer.status < 400:
             raise error
-        self.set_status(status)
+        self.set_status(answer.status)
         self.finish(explain.explained(body, error))
 
     async def _is_local(self) -> bool:
@@ -167,20 +161,23 @@ class ProxyHandler(KfpHandler):
         except KfpError:
             return False
 
-    async def _stream(self, answer: aiohttp.ClientResponse, start: bytes) -> bool:
+    async def _stream(self, start: bytes, answer: Answer) -> bool:
         """Pass it on as it comes: whether to its end."""
         try:
             self.write(start)
-            await asyncio.wait_for(self.flush(), READ_SECONDS)
-            async for chunk in answer.content.iter_chunked(CHUNK):
-                self.write(chunk)
-                await asyncio.wait_for(self.flush(), READ_SECONDS)
-        except FAULTS as error:
-            self.log.warning("kfp-mt: %s", no_answer("KFP", self._asked, error).message)
+            await self._taken()
+            async for piece in answer.rest():
+                self.write(piece)
+                await self._taken()
+        except (Unreachable, asyncio.TimeoutError) as error:
+            self.log.warning("kfp-mt: %s was not answered to its end: %s", self._asked, error)
             # It has begun: that it is not whole can be told only by the end of the connection.
             self.detach().close()
             return False
         return True
+
+    async def _taken(self) -> None:
+        await asyncio.wait_for(self.flush(), READ_SECONDS)
 
     def _note(self, status: int) -> None:
         assert self._body
@@ -203,30 +200,3 @@ class ProxyHandler(KfpHandler):
     @property
     def _asked(self) -> str:
         return f"{self.request.method} " + "".join(filter(str.isprintable, self._path))
-
-
-async def _start(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """All of a short answer, or what a long one begins with; and whether there is more."""
-    start = bytearray()
-    if (answer.content_length or 0) > LONGEST_WHOLE:
-        return b"", True
-    async for piece in answer.content.iter_any():
-        start += piece
-        if len(start) > LONGEST_WHOLE:
-            return bytes(start), True
-    return bytes(start), False
-
-
-def _passed_on(answer: aiohttp.ClientResponse) -> dict[str, str]:
-    """The headers of an answer that are told, and as what a browser may take its body."""
-    kind = answer.content_type
-    headers = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}
-    if kind == "application/json":
-        headers = {"Content-Type": kind}
-    elif kind.startswith("text/"):
-        headers = {"Content-Type": "text/plain; charset=utf-8"}
-    if answer.content_length is not None and "Content-Encoding" not in answer.headers:
-        headers["Content-Length"] = str(answer.content_length)
-    if "Warning" in answer.headers:
-        headers["Warning"] = answer.headers["Warning"]
-    return headers

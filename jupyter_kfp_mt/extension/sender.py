@@ -10,26 +10,24 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from importlib.metadata import version
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import aiohttp
 import certifi
 import msgspec
-import requests
 from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
-from ..client import CONNECT_SECONDS, READ_SECONDS, is_loopback, unreachable
-from ..credentials import Credentials
-from ..errors import Unreachable
+from ..client import CONNECT_SECONDS, READ_SECONDS
+from ..credentials.base import Credentials, Tls
+from ..errors import KfpError
+from ..sessions import is_own
+from .answer import FAULTS, Answer, no_answer
 
 # A token is looked for again after this time, in a thread: a hop for each request costs too much.
 FRESH_SECONDS = 1.0
 CONNECTIONS = 64
 USER_AGENT = f"jupyter-kfp-mt/{version('jupyter-kfp-mt')}"
-
-# What a request, or the reading of its answer, fails with.
-FAULTS = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
 
 T = TypeVar("T")
 Query = list[tuple[str, str]]
@@ -72,29 +70,36 @@ class Destination:
         self._threads = threads
         self._headers: asyncio.Future[dict[str, str]] | None = None
         self._asked_at = 0.0
-        # The same that `requests` would do for the endpoint.
-        own = is_loopback(urlsplit(endpoint).hostname or "")
-        self.proxy = None if own else select_proxy(endpoint, get_environ_proxies(endpoint))
-        self.ssl = _trust(own) if endpoint.startswith("https:") else True
+        self.proxy = _proxy(endpoint, credentials.tls)
+        self.ssl = _trust(endpoint, credentials.tls)
 
     async def headers(self, anew: bool = False) -> dict[str, str]:
         """What says who we are. Raises the `KfpError` for which it cannot be had."""
         before, age = self._headers, time.monotonic() - self._asked_at
         if before is None or anew or _failed(before) or age > FRESH_SECONDS:
             self._asked_at = time.monotonic()
-            self._headers = before = self._in_thread(lambda: _headers(self._credentials))
+            self._headers = before = self._in_thread(self._credentials.headers)
         return await asyncio.shield(before)
+
+    def refuses(self, answer: aiohttp.ClientResponse) -> bool:
+        """Whether it does not accept what says who we are."""
+        kind = answer.headers.get("Content-Type", "")
+        return self._credentials.refused_by(answer.status, kind)
+
+    def explained(self, error: KfpError, refused: bool) -> KfpError:
+        """What went wrong, with what the credentials know of it."""
+        return self._credentials.explained(error, refused)
 
     async def renewed(self, refused: Mapping[str, str]) -> bool:
         """Whether there is something else to send than was refused."""
-        return await self._in_thread(lambda: _renewed(self._credentials, refused))
+        return await self._in_thread(lambda: self._credentials.renewed(refused))
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
 class Sender:
-    """Sends requests; an answer keeps its connection until it is read to its end or closed.
+    """Sends requests, and gives their answers as soon as these begin.
 
     A GET is sent once more on a lost connection. Anything else is sent once, on a connection of
     its own: a kept one might be closed by the other side just then.
@@ -104,17 +109,20 @@ class Sender:
         self._kept: aiohttp.ClientSession | None = None
         self._own: aiohttp.ClientSession | None = None
 
-    async def send(self, to: Destination, request: Request) -> aiohttp.ClientResponse:
+    async def send(self, to: Destination, request: Request) -> Answer:
         """The answer, whatever its status. Raises a `KfpError` where there is none.
 
-        A 401 is asked again with renewed credentials, for nothing was done for the old ones.
+        What is refused is asked again with renewed credentials: nothing was done for the old ones.
         """
         headers = await to.headers(anew=not request.repeatable)
-        answer = await self._send_once(to, request, headers)
-        if answer.status == 401 and await to.renewed(headers) and request.repeatable:
-            answer.close()
-            answer = await self._send_once(to, request, await to.headers(anew=True))
-        return answer
+        response = await self._send_once(to, request, headers)
+        if to.refuses(response) and await to.renewed(headers) and request.repeatable:
+            response.close()
+            response = await self._send_once(to, request, await to.headers(anew=True))
+        refused = to.refuses(response)
+        return Answer(
+            *(response, to.endpoint, str(request)), lambda error: to.explained(error, refused)
+        )
 
     async def close(self) -> None:
         for session in filter(None, (self._kept, self._own)):
@@ -139,7 +147,7 @@ class Sender:
                 middlewares=None if safe else (_Once(),),
             )
         except FAULTS as error:
-            raise no_answer(to.endpoint, str(request), error) from None
+            raise to.explained(no_answer(to.endpoint, str(request), error), False) from None
 
     def _session(self, kept: bool) -> aiohttp.ClientSession:
         if kept:
@@ -163,27 +171,6 @@ class _Once:
         return await send(request)
 
 
-def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
-    """Why there was no answer, or no whole one."""
-    return unreachable(endpoint, asked, _reason(error))
-
-
-def _reason(error: Exception) -> str:
-    reasons = (
-        (aiohttp.ClientSSLError, "its certificate is not trusted"),
-        ((TimeoutError, asyncio.TimeoutError), "it did not answer in time"),
-        (aiohttp.ClientConnectorDNSError, "no such host"),
-        (aiohttp.ClientPayloadError, "its answer broke off"),
-        (aiohttp.ClientResponseError, "its answer is not HTTP"),
-        (aiohttp.ServerDisconnectedError, "connection closed"),
-    )
-    for kind, reason in reasons:
-        if isinstance(error, kind):
-            return reason
-    code = getattr(error, "errno", None)
-    return os.strerror(code).lower() if code else type(error).__name__
-
-
 def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, force_close=force_close),
@@ -194,25 +181,30 @@ def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
     )
 
 
-def _headers(credentials: Credentials) -> dict[str, str]:
-    token = credentials.token()
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _renewed(credentials: Credentials, refused: Mapping[str, str]) -> bool:
-    request = requests.PreparedRequest()
-    request.headers = requests.structures.CaseInsensitiveDict(refused)
-    return credentials.renewed(request)
-
-
 def _failed(future: asyncio.Future[Any]) -> bool:
     return future.done() and (future.cancelled() or future.exception() is not None)
 
 
-def _trust(own: bool) -> ssl.SSLContext:
-    names = () if own else ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-    path = next(filter(None, map(os.environ.get, names)), certifi.where())
+def _proxy(endpoint: str, tls: Tls | None) -> str | None:
+    """The same that `requests` would use."""
+    if tls:
+        return tls.proxy or None
+    return None if is_own(endpoint) else select_proxy(endpoint, get_environ_proxies(endpoint))
+
+
+def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
+    """Whom to believe to be KFP: the same as `requests` would."""
+    if not endpoint.startswith("https:"):
+        return True
+    variables = () if tls or is_own(endpoint) else ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    named = [tls.authorities] if tls else [os.environ.get(name, "") for name in variables]
+    path = next(filter(None, named), certifi.where())
     folder = os.path.isdir(path)
-    return ssl.create_default_context(
+    context = ssl.create_default_context(
         cafile=None if folder else path, capath=path if folder else None
     )
+    if tls and not tls.verified:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if tls and tls.certificate:
+        context.load_cert_chain(tls.certificate, tls.key or None)
+    return context

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TypeVar
 
-import aiohttp
 import msgspec
 
 from ..client import Client
@@ -21,6 +20,7 @@ from ..local_kfp import Lease, LocalKfp, running
 from ..models import Health
 from ..settings import Kfp
 from ..status import Problem, Status
+from .answer import Answer
 from .sender import Destination, Request, Sender
 
 T = TypeVar("T")
@@ -77,13 +77,6 @@ class Upstream:
         """Whether whatever would change something is refused."""
         return self._settings.is_read_only()
 
-    @property
-    def endpoint(self) -> str:
-        """Where KFP is, as far as that is decided."""
-        deciding = self._deciding
-        known = deciding and deciding.done() and not deciding.exception()
-        return deciding.result().connection.endpoint if deciding and known else "KFP"
-
     async def health(self) -> Health:
         """What KFP says of itself. Raises the `KfpError` that stands in the way."""
         decision = await self._decision()
@@ -92,7 +85,7 @@ class Upstream:
             self._known = (decision.client, health)
         return self._known[1]
 
-    async def forward(self, request: Request) -> aiohttp.ClientResponse:
+    async def forward(self, request: Request) -> Answer:
         """Somebody's request, sent as this server's identity. See `Sender.send`."""
         return await self._ask(
             lambda found: self._sender.send(found.destination, request),
