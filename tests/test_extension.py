@@ -11,12 +11,11 @@ import socket
 import threading
 
 import pytest
-import requests
+from conftest import call
 from tornado.httpclient import HTTPClientError
 
 from jupyter_kfp_mt import errors, local_kfp
 from jupyter_kfp_mt.connection import decide
-from jupyter_kfp_mt.door import Door
 from jupyter_kfp_mt.extension.allowed import checked
 from jupyter_kfp_mt.extension.sender import Request
 from jupyter_kfp_mt.settings import Kfp
@@ -42,21 +41,6 @@ def jp_server_config(local_kfp, token_file):
             "namespace": "alice",
         },
     }
-
-
-@pytest.fixture
-def door(jp_serverapp, jp_asyncio_loop, http_server):
-    """The server with its extensions started: its address and the kernels' key."""
-    extensions = jp_serverapp.extension_manager
-    jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
-    door = Door.of_this_process()
-    return door.address, door.key
-
-
-async def call(method, url, **kwargs):
-    """A request from outside, while the server answers on this loop."""
-    kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}
-    return await asyncio.to_thread(requests.request, method, url, **kwargs)
 
 
 async def answer(fetching):

@@ -26,8 +26,9 @@ import httpx
 import requests
 from tornado.httpclient import AsyncHTTPClient
 
-from .api import Connection, Server, _waiting_pipeline
 from .figures import Figure
+from .pipelines import specification
+from .server import Connection, Server, profiles_file
 
 LIST = "/apis/v2beta1/runs?namespace=team-00&page_size=20&sort_by=created_at%20desc"
 RUNS = 20
@@ -41,8 +42,7 @@ Ask = Callable[[], Awaitable[None]]
 
 def figures() -> Iterator[Figure]:
     with TemporaryDirectory(prefix="kfp-mt-bench-") as folder:
-        profiles = Path(folder, "profiles.yaml")
-        profiles.write_text("profiles:\n- {namespace: team-00, owner: team-00@example.com}\n")
+        profiles = profiles_file(Path(folder), 1)
         with Server(Path(folder, "data"), profiles) as kfp:
             _fill(kfp, Path(folder))
             yield from _candidates(kfp)
@@ -61,8 +61,8 @@ class Door:
         token_file = folder / "token"
         token_file.write_text(kfp.headers["Authorization"].partition(" ")[2])
         self.host = f"127.0.0.1:{port}"
-        self.headers = {"Authorization": "token bench", "Content-Type": "application/json"}
-        self._process = subprocess.Popen(
+        self.headers: dict[str, str] = {}
+        self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyter_server", "--no-browser", f"--port={port}"),
                 *("--ServerApp.port_retries=0", "--IdentityProvider.token=bench", "--allow-root"),
@@ -79,15 +79,22 @@ class Door:
     def __enter__(self) -> Door:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError, RuntimeError), _connection(self) as connection:
-                connection.seconds("GET", "/kfp-mt/api" + LIST)
+            with contextlib.suppress(OSError):
+                self.headers = self._signed_in()
                 return self
             time.sleep(0.1)
         raise RuntimeError("the Jupyter server did not start")
 
+    def _signed_in(self) -> dict[str, str]:
+        """What a browser sends that has opened the address with its token once."""
+        with requests.Session() as session:
+            session.get(f"http://{self.host}/login?token=bench", timeout=5)
+            cookies = [f"{name}={value}" for name, value in session.cookies.items()]
+        return {"Cookie": "; ".join(cookies), "Referer": f"http://{self.host}/lab"}
+
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
+        self.process.terminate()
+        self.process.wait()
 
 
 def _alone(kfp: Server, door: Door) -> Iterator[Figure]:
@@ -226,15 +233,16 @@ def _connection(server: Server | Door) -> Iterator[Connection]:
 
 
 def _fill(kfp: Server, folder: Path) -> None:
-    """Runs to list: the first one waits for long, and the others wait for it."""
-    experiment = {"display_name": "bench", "namespace": "team-00"}
+    """Runs to list, once they have finished."""
     with _connection(kfp) as connection:
+        experiment = {"display_name": "bench", "namespace": "team-00"}
         made = connection.post("/apis/v2beta1/experiments", json.dumps(experiment))
-        for number in range(RUNS):
-            run = {
-                "display_name": f"run {number}",
-                "experiment_id": made["experiment_id"],
-                "pipeline_spec": _waiting_pipeline(folder),
-                "runtime_config": {"parameters": {"rate": 0.5}},
-            }
+        run = {
+            "display_name": "made by the bench",
+            "experiment_id": made["experiment_id"],
+            "pipeline_spec": specification(folder, "trivial"),
+        }
+        for _ in range(RUNS):
             connection.post("/apis/v2beta1/runs", json.dumps(run))
+        while any(found["state"] != "SUCCEEDED" for found in connection.json(LIST)["runs"]):
+            time.sleep(0.5)
