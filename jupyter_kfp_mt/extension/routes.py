@@ -2,63 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
-from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from .. import explain
 from ..contributors import Contributors
 from ..manifests import USER_HEADER
 from .handlers import KERNEL, KfpHandler
 from .proxy import ProxyHandler
-from .tenants import Tenants
 
 
 class StatusHandler(KfpHandler):
     """Who am I, where, in which namespace, why, and what is wrong."""
 
     @web.authenticated
-    @authorized
     async def get(self) -> None:
         self.finish(msgspec.json.encode(await self.upstream.status()))
 
 
-class _TenantsHandler(KfpHandler):
-    @property
-    def tenants(self) -> Tenants:
-        tenants: Tenants = self.settings["kfp_mt_tenants"]
-        return tenants
-
-
-class NamespacesHandler(_TenantsHandler):
+class NamespacesHandler(KfpHandler):
     """Every namespace that this identity may use, where it was learned, and what is allowed."""
 
     @web.authenticated
-    @authorized
     async def get(self) -> None:
         self.finish(msgspec.json.encode(await self.tenants.found()))
 
 
-class ContributorsHandler(_TenantsHandler):
+class ContributorsHandler(KfpHandler):
     """Who shares a namespace: `?namespace=`, and to change it also `&user=` and `&role=`."""
 
     @web.authenticated
-    @authorized
     async def get(self) -> None:
         found = await self.tenants.contributors(self._namespace, Contributors.all)
         self.finish(msgspec.json.encode({"contributors": found}))
 
     @web.authenticated
-    @authorized
     async def post(self) -> None:
-        change = self._change
-        await self.tenants.contributors(self._namespace, lambda those: those.add(*change))
-        self.finish({})
+        await self._change(Contributors.add, "add a contributor")
 
     @web.authenticated
-    @authorized
     async def delete(self) -> None:
-        change = self._change
-        await self.tenants.contributors(self._namespace, lambda those: those.remove(*change))
+        await self._change(Contributors.remove, "remove a contributor")
+
+    async def _change(self, change: Callable[..., None], asked: str) -> None:
+        if self.upstream.read_only:
+            raise explain.read_only(asked)
+        whom = self._whom
+        await self.tenants.contributors(self._namespace, lambda those: change(those, *whom))
+        who = self.current_user.username
+        self.log.info("kfp-mt: %s: %s in %s", who, asked, self._namespace)
         self.finish({})
 
     @property
@@ -66,7 +60,7 @@ class ContributorsHandler(_TenantsHandler):
         return self.get_query_argument("namespace", "")
 
     @property
-    def _change(self) -> tuple[str, str, str]:
+    def _whom(self) -> tuple[str, str, str]:
         """The user, the role, and the person whom Kubeflow's gateway names: a kernel is none."""
         named = self.request.headers.get(USER_HEADER, "")
         sender = "" if self.current_user is KERNEL else named

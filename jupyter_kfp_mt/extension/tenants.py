@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 from collections.abc import Callable
 from concurrent.futures import TimeoutError
@@ -20,6 +21,7 @@ from ..permissions import COLLECTIONS, Permissions, told
 from ..settings import Kfp
 from ..status import Status
 from ..used_namespaces import UsedNamespaces
+from .sender import Query, Request
 from .upstream import Upstream
 
 T = TypeVar("T")
@@ -51,9 +53,7 @@ class Tenants:
         found = partial(self._namespaces.found, status.identity.subject, status.local)
         return await asyncio.to_thread(found)
 
-    def heard(
-        self, method: str, path: str, query: list[tuple[str, str]], status: int, body: bytes
-    ) -> None:
+    def heard(self, method: str, path: str, query: Query, status: int, body: bytes) -> None:
         """KFP has answered somebody: what that says of permissions is remembered."""
         known = told(method, path, dict(query), status, body)
         if known is None or self._permissions is None:
@@ -150,15 +150,20 @@ class Tenants:
         """Whether KFP lists the first of these; it has other reasons not to than permission."""
         path = f"/apis/v2beta1/{COLLECTIONS[resource]}"
         query = [("namespace", namespace), ("page_size", "1")]
-        asking = self._upstream.forward("GET", path, query, b"", "")
-        asked = asyncio.run_coroutine_threadsafe(asking, loop)
+        asked = asyncio.run_coroutine_threadsafe(self._answer(path, query), loop)
         try:
-            answer = asked.result(TRY_SECONDS)
+            known = told("GET", path, dict(query), *asked.result(TRY_SECONDS))
         except (KfpError, TimeoutError):
             asked.cancel()
             return None
-        known = told("GET", path, dict(query), answer.status_code, answer.content)
         return known[3] if known else None
+
+    async def _answer(self, path: str, query: Query) -> tuple[int, bytes]:
+        with contextlib.closing(
+            await self._upstream.forward(Request("GET", path, query))
+        ) as answer:
+            body, _ = await answer.start()
+            return answer.status, body
 
 
 def _who_where(status: Status) -> tuple[str, str, bool]:
