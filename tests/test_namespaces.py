@@ -73,7 +73,7 @@ def jp_server_config(local_kfp, cluster_kfp, kfam, in_pod, tmp_path, monkeypatch
         },
         "Kfp": {
             "endpoint": cluster_kfp.endpoint,
-            "token_file": str(local_kfp.tokens / "alice/default-editor"),
+            "token_file": str(local_kfp.token_file("alice/default-editor")),
             "kfam_endpoint": kfam.endpoint,
         },
     }
