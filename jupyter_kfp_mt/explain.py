@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -43,7 +43,8 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
     `local`: the answer is the local KFP's, where a cure is a line in the profiles file.
     """
     answer = _decoded(body)
-    if isinstance(answer, dict) and "kind" in answer:
+    # Kubernetes has a "kind" too.
+    if isinstance(answer, dict) and answer.get("kind", "Status") != "Status":
         return from_dict(answer)  # a Jupyter server's door has explained it already
     text = server_text(body)
     if 300 <= status < 400 or _is_html(body):
@@ -64,6 +65,21 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
     return classes.get(status, Refused)(
         f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text
     )
+
+
+class Denial(NamedTuple):
+    """Who may not do what, in KFP's own words."""
+
+    user: str
+    namespace: str
+    verb: str
+    resource: str
+
+
+def denial(body: bytes) -> Denial | None:
+    """What KFP has asked Kubernetes and been denied, if that is what the body says."""
+    denied = _DENIED.search(server_text(body))
+    return Denial(**denied.groupdict()) if denied else None
 
 
 def server_text(body: bytes) -> str:
@@ -109,12 +125,13 @@ def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbid
         cause=f"It has no role there that allows it; it takes {role}.",
         cure=_grant_locally(user, namespace, role)
         if local
-        else f"An administrator of {namespace} can allow it:\n{_grant(user, namespace, role)}",
+        else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
         server_text=text,
     )
 
 
-def _grant(user: str, namespace: str, role: str) -> str:
+def grant_role(user: str, namespace: str, role: str) -> str:
+    """The command that gives somebody KFP's role edit or view in a namespace."""
     account = _SERVICE_ACCOUNT.fullmatch(user)
     who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
     name = "kfp-" + re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-") + "-" + role

@@ -22,7 +22,7 @@ import yaml
 
 from jupyter_kfp_mt.models import Experiment
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
+pytest_plugins = ["pytest_jupyter.jupyter_server", "kubernetes_api", "guarded_kfp"]
 
 PROFILES = """\
 profiles:

@@ -10,6 +10,7 @@ from jupyter_server.utils import url_path_join
 from ..door import Door
 from ..settings import Kfp
 from .routes import routes
+from .tenants import Tenants
 from .upstream import Upstream
 
 # How to reach a server from its own machine, where its address is no address to reach.
@@ -24,6 +25,8 @@ class KfpExtension(Kfp, ExtensionApp):
     def initialize_settings(self) -> None:
         self.upstream = Upstream(self)
         self.settings["kfp_mt"] = self.upstream
+        self.tenants = Tenants(self, self.upstream)
+        self.settings["kfp_mt_tenants"] = self.tenants
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(routes)
@@ -41,6 +44,7 @@ class KfpExtension(Kfp, ExtensionApp):
     async def stop_extension(self) -> None:
         if self.upstream.door:
             self.upstream.door.shut()
+        self.tenants.close()
         await self.upstream.close()
 
 

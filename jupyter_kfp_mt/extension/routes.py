@@ -6,8 +6,11 @@ import msgspec
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from .handlers import KfpHandler
+from ..contributors import Contributors
+from ..manifests import USER_HEADER
+from .handlers import KERNEL, KfpHandler
 from .proxy import ProxyHandler
+from .tenants import Tenants
 
 
 class StatusHandler(KfpHandler):
@@ -19,7 +22,61 @@ class StatusHandler(KfpHandler):
         self.finish(msgspec.json.encode(await self.upstream.status()))
 
 
+class _TenantsHandler(KfpHandler):
+    @property
+    def tenants(self) -> Tenants:
+        tenants: Tenants = self.settings["kfp_mt_tenants"]
+        return tenants
+
+
+class NamespacesHandler(_TenantsHandler):
+    """Every namespace that this identity may use, where it was learned, and what is allowed."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.finish(msgspec.json.encode(await self.tenants.found()))
+
+
+class ContributorsHandler(_TenantsHandler):
+    """Who shares a namespace: `?namespace=`, and to change it also `&user=` and `&role=`."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        found = await self.tenants.contributors(self._namespace, Contributors.all)
+        self.finish(msgspec.json.encode({"contributors": found}))
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        change = self._change
+        await self.tenants.contributors(self._namespace, lambda those: those.add(*change))
+        self.finish({})
+
+    @web.authenticated
+    @authorized
+    async def delete(self) -> None:
+        change = self._change
+        await self.tenants.contributors(self._namespace, lambda those: those.remove(*change))
+        self.finish({})
+
+    @property
+    def _namespace(self) -> str:
+        return self.get_query_argument("namespace", "")
+
+    @property
+    def _change(self) -> tuple[str, str, str]:
+        """The user, the role, and the person whom Kubeflow's gateway names: a kernel is none."""
+        named = self.request.headers.get(USER_HEADER, "")
+        sender = "" if self.current_user is KERNEL else named
+        role = self.get_query_argument("role", "edit")
+        return self.get_query_argument("user", ""), role, sender
+
+
 routes = [
     (r"/kfp-mt/status", StatusHandler),
+    (r"/kfp-mt/namespaces", NamespacesHandler),
+    (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),
 ]
