@@ -43,6 +43,8 @@ REMEMBERED_SECONDS = 60.0
 # KFP asks Kubernetes twice for each list, and may ask five times a second for everybody: so few
 # namespaces are tried at once.
 TRIES = 8
+# A person may see hundreds of profiles: of the others only whether they can be used is asked.
+ASKED_WHOLE = 20
 
 # For each resource each verb: allowed, not allowed, or not known yet.
 Table = dict[str, dict[str, bool | None]]
@@ -92,13 +94,15 @@ class Permissions:
         """What may be done in each, as far as that is known after `patience` seconds."""
         deadline = time.monotonic() + patience
         asked = list(dict.fromkeys(namespaces))
-        keys = [(name, verb, resource) for name in asked for resource, verb in _verbs()]
+        keys = [
+            (name, verb, resource) for name in asked[:ASKED_WHOLE] for resource, verb in _verbs()
+        ]
+        keys += [(name, "list", "runs") for name in asked[ASKED_WHOLE:]]
         reason = self._why_no_reviews(patience)
         found = {} if reason else self._answered(self._reviews, keys, deadline)
         if not reason and any(found.get(key) is None for key in keys):
             reason = "Kubernetes did not answer every access review of this identity."
-        # The first ones that nothing is known of: those that were learned are known already.
-        found |= self._known(keys)
+        found |= self._known(asked)
         dark = [name for name in asked if found.get((name, "list", "runs")) is None]
         if self._try_list and dark:
             tried = [(name, "list", "runs") for name in dark[:TRIES]]
@@ -114,11 +118,11 @@ class Permissions:
         with self._lock:
             self._learned[namespace, verb, resource] = self._clock(), allowed
 
-    def _known(self, keys: Iterable[_Key]) -> dict[_Key, bool | None]:
-        since = self._clock() - REMEMBERED_SECONDS
+    def _known(self, namespaces: Iterable[str]) -> dict[_Key, bool | None]:
+        since, wanted = self._clock() - REMEMBERED_SECONDS, set(namespaces)
         with self._lock:
             self._learned = {key: told for key, told in self._learned.items() if told[0] > since}
-            return {key: self._learned[key][1] for key in keys if key in self._learned}
+            return {key: told[1] for key, told in self._learned.items() if key[0] in wanted}
 
     def _why_no_reviews(self, patience: float) -> str:
         """Why access reviews do not tell what KFP allows; empty where they do."""

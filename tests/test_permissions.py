@@ -87,6 +87,15 @@ def test_reviews_are_asked_at_the_same_time(make, kubernetes_api):
     assert time.monotonic() - begin < one_by_one / 2
 
 
+def test_of_hundreds_of_namespaces_most_are_asked_one_question(make, kubernetes_api, monkeypatch):
+    monkeypatch.setattr(permissions_module, "ASKED_WHOLE", 1)
+    found = make().of(["alice", "bob", "carol"], patience=20)
+    assert len(reviews(kubernetes_api)) == sum(map(len, VERBS.values())) + 2
+    assert allowed(found.tables["alice"]) == of_role(EDIT)
+    assert found.tables["carol"]["runs"] == dict.fromkeys(VERBS["runs"]) | {"list": False}
+    assert found.reason == ""
+
+
 def test_where_reviews_are_forbidden_nothing_is_known_yet(make, kubernetes_api):
     kubernetes_api.without_reviews(ALICE)
     found = make().of(["alice"])
