@@ -161,7 +161,7 @@ def test_connect_as_another_tenant_and_back(kfp, adder):
         pytest.param("terminate ''", "No run '' in namespace alice", id="an empty id"),
         pytest.param("runs extra", "%kfp runs: what is extra?", id="too much"),
         pytest.param("help bogus", "no verb bogus. %kfp help lists", id="help of nothing"),
-        pytest.param("logs x --tail 0", "No run 'x'", id="tail of nothing"),
+        pytest.param("logs x --tail 0", "--tail takes a number from 1", id="tail of nothing"),
         pytest.param("connect --as carol/x", "has no identity carol/x", id="unknown identity"),
         pytest.param("connect --endpoint x", "'x' is not an address of KFP", id="no address"),
     ],

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from .. import namespaces, pod
 from ..cluster import Cluster
+from ..connection import cluster_of, reaches_cluster
 from ..contributors import Contributors
 from ..errors import BadRequest, KfpError, Unreachable
 from ..kfam import IN_CLUSTER_ENDPOINT, Kfam
@@ -46,7 +47,7 @@ class Tenants:
         status = await self._current()
         if not status.multi_user:
             return Found([], [], "This KFP serves a single user: it keeps no namespaces apart.")
-        if not status.local and self._reaches_cluster():
+        if not status.local and reaches_cluster(self._settings):
             # It takes a second the first time, which is no source's fault.
             await asyncio.to_thread(importlib.import_module, "kubernetes.client")
         assert self._namespaces is not None
@@ -116,7 +117,7 @@ class Tenants:
             return {**found, "local KFP": lambda: named(local.namespaces)}
         if pod.is_here():
             found["pod"] = lambda: named([_pod_namespace()])
-        if self._reaches_cluster():
+        if reaches_cluster(self._settings):
             cluster = self._found_cluster
             found["profiles"] = lambda: _asked(cluster(), namespaces.of_profiles)
             found["role bindings"] = lambda: _asked(
@@ -132,19 +133,10 @@ class Tenants:
         default = IN_CLUSTER_ENDPOINT if pod.is_here() else ""
         return self._settings.value("kfam_endpoint") or default
 
-    def _reaches_cluster(self) -> bool:
-        """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
-        chosen = (self._settings.value(name) for name in ("kubeconfig", "kube_context"))
-        kinds = ("kubernetes", "kubeconfig")
-        return pod.is_here() or any(chosen) or self._settings.value("auth") in kinds
-
     def _found_cluster(self, local: bool = False) -> Cluster | None:
-        if local or not self._reaches_cluster():
-            return None
-        if self._cluster is None:
-            where = (self._settings.value(name) for name in ("kubeconfig", "kube_context"))
-            self._cluster = Cluster.of_this_process(*where)
-        return self._cluster
+        if self._cluster is None and not local:
+            self._cluster = cluster_of(self._settings)
+        return self._cluster if not local else None
 
     def _try_list(
         self, loop: asyncio.AbstractEventLoop, namespace: str, resource: str
