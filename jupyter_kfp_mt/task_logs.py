@@ -203,8 +203,8 @@ class PodLog(TaskLog):
             )
         try:
             return self._of(pod).pieces()
-        except NotFound:  # it has been deleted just now
-            return self._archived()
+        except NotFound as error:  # it was evicted, or has been deleted just now
+            return self._archived(error)
 
     def _of(self, pod: Pod) -> Lines:
         wanted = self._wanted
@@ -249,8 +249,11 @@ class PodLog(TaskLog):
             )
         return code == 0 or (code is not None and (self._task.finished or self._run.finished))
 
-    def _archived(self) -> Iterator[bytes]:
-        """What KFP has kept of it. Raises `NotFound` with all the reasons why there is nothing."""
+    def _archived(self, lost: NotFound | None = None) -> Iterator[bytes]:
+        """What KFP has kept of it. Raises `NotFound` with all the reasons why there is nothing.
+
+        `lost` is why its pod has no log, where there is a pod.
+        """
         task = self._task
         if not (task.finished or self._run.finished):
             raise NotFound(
@@ -263,9 +266,9 @@ class PodLog(TaskLog):
         try:
             text = self._from_archive(part) if part else b""
         except KfpError as error:
-            raise self._nowhere(_archive_refused(error), error.server_text) from None
+            raise self._nowhere(lost, _archive_refused(error), error.server_text) from None
         if not part:
-            raise self._nowhere("KFP does not tell by which name it was archived.")
+            raise self._nowhere(lost, "KFP does not tell by which name it was archived.")
         self.source = "KFP's archive"
         return last([text], self._tail)
 
@@ -278,12 +281,13 @@ class PodLog(TaskLog):
                 raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
         return _unpacked(bytes(answer))
 
-    def _nowhere(self, archive: str, server_text: str = "") -> NotFound:
+    def _nowhere(self, lost: NotFound | None, archive: str, server_text: str = "") -> NotFound:
         name, namespace = self._task.display_name, self._pods.namespace
+        gone = f"Task {name} has no log: it has no pod in {namespace} any more."
+        why = "Its pod was deleted, or it had none because its results were known already."
         return NotFound(
-            f"Task {name} has no log: it has no pod in {namespace} any more.",
-            cause=f"Its pod was deleted, or it had none because its results were known already. "
-            f"The archive: {archive}",
+            lost.message if lost else gone,
+            cause=f"{lost.cause if lost else why} The archive: {archive}".lstrip(),
             cure="The page of the run in Kubeflow's dashboard shows what was archived.",
             server_text=server_text,
         )

@@ -96,7 +96,6 @@ class TaskPods:
         return NotFound(
             f"Pod {pod.name} in {self.namespace} has no log: {pod.status.reason}.",
             cause=pod.status.message,
-            cure="Start the run again; ask for more of what it ran out of, if it did.",
         )
 
     def _all(self) -> list[Pod]:

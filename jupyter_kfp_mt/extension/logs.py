@@ -29,36 +29,36 @@ class Logs:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._threads = ThreadPoolExecutor(MOST, "kfp-mt-logs")
-        self._open: set[TaskLog] = set()
-        self._count = 0
+        self.open_logs: set[TaskLog] = set()
+        self.count = 0
 
     async def open(self, *asked: Any) -> TaskLog:
         """See `Client.task_log`."""
-        if self._count >= MOST:
+        if self.count >= MOST:
             raise Conflict(
                 f"{MOST} logs are being read through this Jupyter server already.",
                 cure="Stop following some of them.",
             )
-        self._count += 1
+        self.count += 1
         try:
             client = await self._upstream.client()
             log = await self.in_thread(lambda: client.task_log(*asked))
         except BaseException:
-            self._count -= 1
+            self.count -= 1
             raise
-        self._open.add(log)
+        self.open_logs.add(log)
         return log
 
     def done(self, log: TaskLog) -> None:
-        self._open.discard(log)
-        self._count -= 1
+        self.open_logs.discard(log)
+        self.count -= 1
         log.close()
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def close(self) -> None:
-        for log in self._open:
+        for log in self.open_logs:
             log.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 

@@ -270,10 +270,12 @@ def _one_of(run: Run, tasks: list[Task]) -> Task:
     running = [task for task in tasks if not task.finished]
     if len(running) == 1 or len(tasks) == 1:
         return (running or tasks)[0]
+    if not tasks:
+        raise BadRequest(f"Run {run.display_name} has no task yet.", cure="Ask again in a while.")
     names = ", ".join(f"{task.display_name} ({task.task_id})" for task in running or tasks)
     raise BadRequest(
         f"Cannot follow {len(running or tasks)} tasks of run {run.display_name} at once.",
-        cure=f"Name one: {names}." if names else "",
+        cure=f"Name one: {names}.",
     )
 
 
