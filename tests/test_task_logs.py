@@ -14,6 +14,7 @@ from conftest import call, wait_until
 from IPython.core.error import UsageError
 from kubernetes_api import ALICE
 from tornado.httpclient import HTTPClientError
+from traitlets.config import Config
 
 from jupyter_kfp_mt import errors, task_logs
 from jupyter_kfp_mt.client import Client
@@ -451,7 +452,8 @@ def kfp(settings, argo_kfp, token_file, monkeypatch):
 
     monkeypatch.setenv("KFP_MT_ENDPOINT", argo_kfp.endpoint)
     monkeypatch.setenv("KFP_MT_TOKEN_FILE", str(token_file))
-    shell = InteractiveShell.instance()
+    # Its history would be kept in a folder that goes before it.
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     shell.run_line_magic("load_ext", "jupyter_kfp_mt")
     yield lambda line: shell.run_line_magic("kfp", line)
     shell.run_line_magic("unload_ext", "jupyter_kfp_mt")
