@@ -116,3 +116,10 @@ def ended(pod, code):
     for status in pod["status"]["containerStatuses"]:
         status["state"] = {"terminated": {"exitCode": code}}
     pod["status"]["phase"] = "Failed" if code else "Succeeded"
+
+
+def begin(pod):
+    """Its containers have started."""
+    pod["status"]["phase"] = "Running"
+    for status in pod["status"]["containerStatuses"]:
+        status["state"] = {"running": {}}

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 import requests
-from argo_kfp import RUN_ID, WORKFLOW, ArgoKfp, add_pod, ended, node_id, number
+from argo_kfp import RUN_ID, WORKFLOW, ArgoKfp, add_pod, begin, ended, node_id, number
 from conftest import call, wait_until
 from IPython.core.error import UsageError
 from kubernetes_api import ALICE
@@ -236,15 +236,18 @@ def test_a_pod_is_waited_for_and_the_next_attempt_as_well(
     read, argo_kfp, kubernetes_api, following
 ):
     argo_kfp.add_component("train", "(0)", "(1)")
-    lines, over = following(read(follow=True))
+    lines, over = following(read(follow=True, tail=1))
     pod, log = add_pod(kubernetes_api, "train.executor(0)")
     log.write("fails")
     wait_until(lambda: lines == ["fails"])
     ended(pod, 1)
     log.end()
-    pod, log = add_pod(kubernetes_api, "train.executor(1)")
-    log.write("works")
-    wait_until(lambda: lines == ["fails", "works"])
+    asked = len(argo_kfp.asked)
+    wait_until(lambda: len(argo_kfp.asked) > asked + 3)
+    pod, log = add_pod(kubernetes_api, "train.executor(1)", phase="Pending")
+    log.write("works", "well")
+    begin(pod)
+    wait_until(lambda: lines[-2:] == ["works", "well"])
     ended(pod, 0)
     log.end()
     assert over.wait(10)
