@@ -314,9 +314,11 @@ def text(answer):
     return answer.json()["details"][0]["message"]
 
 
-def denied(user, verb, resource, namespace="alice", name="", group="pipelines.kubeflow.org"):
+def denied(
+    user, verb, resource, namespace="alice", name="", group="pipelines.kubeflow.org", reason=""
+):
     return (
-        f"User '{user}' is not authorized with reason:  (request: &ResourceAttributes{{"
+        f"User '{user}' is not authorized with reason: {reason} (request: &ResourceAttributes{{"
         f"Namespace:{namespace},Verb:{verb},Group:{group},Version:v1beta1,"
         f"Resource:{resource},Subresource:,Name:{name},FieldSelector:nil,LabelSelector:nil,}})"
     )

@@ -265,7 +265,7 @@ def test_a_pipeline_of_a_namespace_is_uploaded_and_run(client, sleeper, experime
 
 
 def test_a_shared_pipeline_is_found_by_its_name_alone(client, admin, adder, sleeper, unique):
-    pipeline_id = admin.upload_pipeline(str(adder), unique).pipeline_id
+    pipeline_id = client.upload_pipeline(str(adder), unique).pipeline_id
     assert client.get_pipeline_id(unique) == pipeline_id
     assert client.get_pipeline_id(f"{unique} not") is None
     version = admin.upload_pipeline_version(str(sleeper), "sleeps", pipeline_name=unique)

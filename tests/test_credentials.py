@@ -224,6 +224,14 @@ def test_a_command_is_run_once_and_again_after_a_refusal(command, tmp_path, guar
     assert (tmp_path / "ran").read_text() == "xx"
 
 
+def test_a_refused_token_is_cured_where_it_came_from(command, guarded_kfp, ask):
+    guarded_kfp.lets_in = lambda request: False
+    with pytest.raises(errors.Unauthenticated, match="does not know who is asking") as error:
+        ask(TokenCommand(command("print('one')")))
+    assert "came from the token command" in error.value.cure
+    assert "pipelines.kubeflow.org" in error.value.cure
+
+
 def test_a_command_is_run_again_before_its_token_expires(command, tmp_path):
     current = tmp_path / "current"
     current.write_text(token(0.5, jti="first"))

@@ -7,8 +7,8 @@ from kubernetes_api import ALICE
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt import errors, pod
-from jupyter_kfp_mt.connection import decide, resolve
-from jupyter_kfp_mt.credentials import Credentials, TokenFile
+from jupyter_kfp_mt.connection import Connection, decide, resolve
+from jupyter_kfp_mt.credentials import Credentials, Key, TokenFile
 from jupyter_kfp_mt.door import Door
 from jupyter_kfp_mt.settings import CREDENTIALS, Kfp, variable
 
@@ -174,13 +174,17 @@ def test_credentials_are_never_the_key_to_a_jupyter_servers_door(monkeypatch, tm
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://kfp")
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
     door = Door("http://127.0.0.1:1/kfp-mt", "the-key")
-    door.open()
-    try:
+
+    class Magics:
+        """A loaded %kfp that goes through the door."""
+
+        connection = Connection("http://door/api", Key("the-key", "the door"), "", [], door=door)
+
+    for magics in (None, Magics):
+        monkeypatch.setattr(jupyter_kfp_mt, "_magics", lambda magics=magics: magics)
         found = jupyter_kfp_mt.Credentials()
-    finally:
-        door.shut()
-    assert isinstance(found, TokenFile)
-    assert found.path == tmp_path / "token"
+        assert isinstance(found, TokenFile)
+        assert found.path == tmp_path / "token"
 
 
 def test_a_kernels_own_credentials_go_past_the_door_to_the_same_kfp(

@@ -30,17 +30,9 @@ def bare(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def notebook(in_pod, monkeypatch):
+def notebook(in_pod):
     """This process as a notebook in a pod of `user`, without a projected token."""
-
-    def notebook(user=ALICE, namespace="alice"):
-        files = in_pod(user, namespace)
-        folder = pod.service_account_folder()
-        folder.parent.mkdir(parents=True)
-        folder.symlink_to(files)
-        return folder
-
-    return notebook
+    return in_pod
 
 
 def lines(found):

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 
+import guarded_kfp
 import pytest
 from conftest import call
 from tornado.httpclient import HTTPClientError
@@ -330,6 +331,32 @@ class TestWithoutAToken:
     async def test_the_status_tells_which(self, jp_fetch):
         status = await answer(jp_fetch("kfp-mt", "status"))
         assert "nope cannot be read" in status["error"]["message"]
+
+
+class LoginPage(guarded_kfp.Server):
+    """What stands before a KFP, for those whose session has ended."""
+
+    def answer(self, request):
+        return guarded_kfp.redirect("/dex/auth?state=x")
+
+
+class TestBehindALoginPage:
+    """What the door says when the session of its cookie has ended."""
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config, serve, tmp_path):
+        (tmp_path / "cookie").write_text("session=0ld")
+        settings = {"endpoint": serve(LoginPage).endpoint, "auth": "cookie", "namespace": "alice"}
+        jp_server_config["Kfp"] = {**settings, "cookie_file": str(tmp_path / "cookie")}
+        return jp_server_config
+
+    async def test_a_forwarded_request_tells_how_to_begin_a_new_one(self, jp_fetch):
+        code, body = await refused(
+            jp_fetch("kfp-mt", "api", "apis", "v2beta1", "runs", params={"namespace": "alice"})
+        )
+        assert (code, body["kind"]) == (401, "Unauthenticated")
+        assert "Sign in to Kubeflow with a browser" in body["cure"]
+        assert "0ld" not in str(body)
 
 
 class Recorder(http.server.BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ from jupyter_kfp_mt.local.database import Database, new_id
 from jupyter_kfp_mt.local.database.schema import MIGRATIONS
 from jupyter_kfp_mt.local.listing import RUNS, ListOptions, Order, Predicate
 from jupyter_kfp_mt.local.pipeline_files import Specification
-from jupyter_kfp_mt.local.records import PlacedRun
+from jupyter_kfp_mt.local.records import Origin, PlacedRun
 from jupyter_kfp_mt.models import Experiment, Run, StateChange, Task
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
@@ -39,7 +39,7 @@ def add_run(database):
             state="PENDING",
             state_history=[pending],
         )
-        database.runs.add(PlacedRun(run, "alice", "p-12345"), SPECIFICATION)
+        database.runs.add(PlacedRun(run, "alice", "p-12345"), Origin(SPECIFICATION))
 
     return add_run
 
@@ -169,6 +169,9 @@ def test_what_the_oldest_release_kept_is_there(tmp_path):
         assert (run.display_name, run.storage_state, run.state) == ("old", "ARCHIVED", "SUCCEEDED")
         assert [task.task_id for task in run.tasks] == ["t"]
         assert counted(database, "SUCCEEDED", namespace="alice") == 1
+        assert database.runs.origin("r") == Origin(
+            Specification({"pipelineInfo": {"name": "p"}}), "v"
+        )
         assert database.pipelines.version("v").tags == database.pipelines.one("p").tags == {}
         assert database.experiments.one("e").display_name == "old"
 

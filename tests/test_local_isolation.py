@@ -49,9 +49,21 @@ class Endpoint(SimpleNamespace):
 
 
 def endpoint(
-    method, path, resource="", verb="", name="", body=None, status=200, file=False, group=GROUP
+    method,
+    path,
+    resource="",
+    verb="",
+    name="",
+    body=None,
+    status=200,
+    file=False,
+    group=GROUP,
+    spoil=None,
 ):
-    """One of the API. `status` is that for those who may; `body` is made from alice's things."""
+    """One of the API. `status` is that for those who may; `body` is made from alice's things.
+
+    `spoil` makes the body one that is refused, but not before its sender is known.
+    """
     path = path if path.startswith("/apis/") else API + path
     return Endpoint(
         method=method,
@@ -63,6 +75,7 @@ def endpoint(
         status=status,
         file=file,
         group=group,
+        spoil=spoil,
     )
 
 
@@ -74,6 +87,10 @@ def by_reference(things):
         "runtime_config": {"parameters": {"x": 1}},
     }
 
+
+BAD_TAGS = {"tags": {"a.b": "c"}}
+BAD_SPEC = {"pipeline_version_reference": None, "pipeline_spec": {"not": "one"}}
+BAD_MANIFEST = {"pipeline_spec": {"pipeline_manifest": "{"}}
 
 # From where no pipeline is fetched.
 SOMEWHERE = {"pipeline_url": "https://127.0.0.1/adder.yaml"}
@@ -108,6 +125,7 @@ PIPELINES = [
         "create",
         "{new}",
         lambda things: {"name": things.new, "namespace": "alice"},
+        spoil=BAD_TAGS,
     ),
     endpoint(
         "POST",
@@ -120,6 +138,7 @@ PIPELINES = [
             "pipeline_version": {"package_url": SOMEWHERE},
         },
         400,
+        spoil={"pipeline_version": {}},
     ),
     endpoint("POST", "/pipelines/upload?namespace=alice", "pipelines", "create", file=True),
     endpoint(
@@ -144,6 +163,7 @@ PIPELINES = [
         "update",
         "{pipeline_name}",
         lambda things: {"display_name": things.new},
+        spoil=BAD_TAGS,
     ),
     endpoint(
         "DELETE", "/pipelines/{pipeline}?cascade=true", "pipelines", "delete", "{pipeline_name}"
@@ -157,6 +177,7 @@ PIPELINES = [
         "{new}",
         lambda things: {"name": things.new, "package_url": SOMEWHERE},
         400,
+        spoil={"package_url": {"pipeline_url": "https://[::1/a"}},
     ),
     endpoint(
         "GET", "/pipelines/{pipeline}/versions/{version}", "pipelines", "get", "{pipeline_name}"
@@ -168,6 +189,7 @@ PIPELINES = [
         "update",
         "{pipeline_name}",
         lambda things: {"display_name": things.new},
+        spoil=BAD_TAGS,
     ),
     endpoint(
         "DELETE",
@@ -181,7 +203,7 @@ PIPELINES = [
 RUNS = [
     endpoint("GET", "/runs?namespace=alice", "runs", "list"),
     endpoint("GET", "/runs?experiment_id={experiment}&namespace=bob", "runs", "list"),
-    endpoint("POST", "/runs", "runs", "create", body=by_reference),
+    endpoint("POST", "/runs", "runs", "create", body=by_reference, spoil=BAD_SPEC),
     endpoint("GET", "/runs/{run}", "runs", "get", "{workflow}"),
     endpoint("DELETE", "/runs/{run}", "runs", "delete", "{workflow}"),
     *(
@@ -217,6 +239,7 @@ RECURRING_RUNS = [
         "create",
         "another",
         lambda things: by_reference(things) | {"max_concurrency": "1"},
+        spoil=BAD_SPEC,
     ),
     endpoint("GET", "/recurringruns/{recurring}", "jobs", "get", "{recurring_name}"),
     endpoint("DELETE", "/recurringruns/{recurring}", "jobs", "delete", "{recurring_name}"),
@@ -273,14 +296,17 @@ IN_V1BETA1 = [
     *(in_v1(row) for row in EXPERIMENTS[2:]),
     endpoint("GET", f"{V1BETA1}/runs?{OF_ALICE}", "runs", "list"),
     endpoint("GET", f"{V1BETA1}/runs?{OF_EXPERIMENT}", "runs", "list"),
-    endpoint("POST", f"{V1BETA1}/runs", "runs", "create", body=by_reference_in_v1),
+    endpoint(
+        *("POST", f"{V1BETA1}/runs", "runs", "create"), body=by_reference_in_v1, spoil=BAD_MANIFEST
+    ),
     *(
         in_v1(row, (":terminate", "/terminate"), (":retry", "/retry"))
         for row in RUNS[3:]
         if API in row.path
     ),
     endpoint(
-        "POST", f"{V1BETA1}/runs/{{run}}:reportMetrics", "runs", "reportMetrics", "{workflow}"
+        *("POST", f"{V1BETA1}/runs/{{run}}:reportMetrics", "runs", "reportMetrics", "{workflow}"),
+        spoil={"metrics": [{"name": "1st"}]},
     ),
     endpoint("GET", f"{V1BETA1}/jobs?{OF_ALICE}", "jobs", "list"),
     endpoint("GET", f"{V1BETA1}/jobs?{OF_EXPERIMENT}", "jobs", "list"),
@@ -291,6 +317,7 @@ IN_V1BETA1 = [
         "create",
         "another",
         lambda things: by_reference_in_v1(things) | {"max_concurrency": "1"},
+        spoil=BAD_MANIFEST,
     ),
     *(
         in_v1(row, ("recurringruns", "jobs"), (":enable", "/enable"), (":disable", "/disable"))
@@ -305,6 +332,7 @@ IN_V1BETA1 = [
         "{new}",
         lambda things: owned("NAMESPACE", "alice", name=things.new, url=SOMEWHERE),
         400,
+        spoil={"url": None},
     ),
     *(in_v1(row) for row in PIPELINES if row.file),
     endpoint("GET", f"{V1BETA1}/pipelines/{{pipeline}}", "pipelines", "get", "{pipeline_name}"),
@@ -347,6 +375,7 @@ IN_V1BETA1 = [
         "{new}",
         lambda things: owned("PIPELINE", things.pipeline, name=things.new, package_url=SOMEWHERE),
         400,
+        spoil={"package_url": {"pipeline_url": "https://[::1/a"}},
     ),
     endpoint(
         "GET", f"{V1BETA1}/pipeline_versions/{{version}}", "pipelines", "get", "{pipeline_name}"
@@ -370,6 +399,7 @@ IN_V1BETA1 = [
 HEALTHZ = [endpoint("GET", f"{api}/healthz") for api in (API, V1BETA1)]
 GUARDED = [*EXPERIMENTS, *PIPELINES, *RUNS, *RECURRING_RUNS, *IN_V1BETA1]
 ENDPOINTS = [*HEALTHZ, *GUARDED]
+SPOILED = [row for row in GUARDED if row.spoil or row.file]
 OF_ONE_THING = [row for row in GUARDED if re.search(r"{(?!new)\w+}", row.path)]
 
 VIEWED = {"get", "list", "readArtifact"}
@@ -633,6 +663,13 @@ def ask(server, row, things, headers):
     return server.call(row.method, path, headers, json=row.body(things))
 
 
+def ask_wrongly(server, row, things, headers):
+    """The same with something that is not to be: a body that is refused, or no file."""
+    path = row.path.format(**{name: quote(value) for name, value in vars(things).items()})
+    body = None if row.file else (row.body(things) or {}) | row.spoil
+    return server.call(row.method, path, headers, json=body)
+
+
 def ask_raw(server, method, path, headers, body):
     """The same for a header that is there twice, which `requests` does not send."""
     import http.client
@@ -747,6 +784,23 @@ def test_everyone_may_what_their_role_says_and_no_more(
         assert_no_leak(answer, sent, things, marker)
 
 
+@pytest.mark.parametrize("who", ["none", *STRANGERS])
+@pytest.mark.parametrize("row", SPOILED, ids=str)
+def test_whoever_may_not_ask_does_not_hear_what_is_wrong_with_the_question(
+    server, things, row, who
+):
+    right = ask(server, row, things, headers_of(server, who))
+    spoiled = ask_wrongly(server, row, things, headers_of(server, who))
+    assert (spoiled.status_code, spoiled.json()) == (right.status_code, right.json())
+
+
+@pytest.mark.parametrize("row", SPOILED, ids=str)
+def test_what_is_wrong_with_a_question_is_said_to_those_who_may_ask(server, things, row):
+    answer = ask_wrongly(server, row, things, headers_of(server, "owner"))
+    results = answer.json().get("results", [])
+    assert answer.status_code == 400 or results[0]["status"] == "INVALID_ARGUMENT"
+
+
 @pytest.mark.parametrize("who", UNREADING)
 def test_the_health_is_for_everyone(server, things, who):
     for row in HEALTHZ:
@@ -795,6 +849,41 @@ def test_what_is_shared_is_read_by_anyone(server, shared, who):
             assert shared.pipeline in answer.text
 
 
+UPLOADED_BY = (
+    "shared pipelines are uploaded by those who may create pipelines in some namespace: ask its "
+    "owner to make you a contributor with the role edit"
+)
+CHANGED_BY = (
+    "shared pipelines are changed by those who may edit the namespace kubeflow: add a profile of "
+    "that name to the local KFP, or pass a namespace to keep the pipeline in your own"
+)
+
+
+@pytest.mark.parametrize("who", [*UNKNOWN, *KNOWN])
+@pytest.mark.parametrize("api", [API, V1BETA1])
+def test_what_is_shared_is_uploaded_by_those_who_may_somewhere(server, things, who, api):
+    row = endpoint("POST", f"{api}/pipelines/upload", file=True)
+    answer = ask(server, row, things, headers_of(server, who))
+    if who in UNKNOWN:
+        assert (answer.status_code, refusal(answer)[0]) == (401, UNAUTHENTICATED)
+    elif who in ("viewer", "default-viewer", "header of a stranger"):
+        expected = denied(KNOWN[who][1], "create", "pipelines", "kubeflow", reason=UPLOADED_BY)
+        assert (answer.status_code, refusal(answer)[0]) == (403, expected)
+    else:  # the file is none that would be taken
+        assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("who", ["owner", "elsewhere", "default-editor", "header of a stranger"])
+@pytest.mark.parametrize("path", ["pipelines", "pipelines/create"])
+def test_what_is_shared_is_else_created_by_those_who_may_in_kubeflow(server, things, who, path):
+    body = {"name": things.new}
+    body = body if path == "pipelines" else {"pipeline": body}
+    answer = server.call("POST", f"{API}/{path}", headers_of(server, who), json=body)
+    name = things.new
+    expected = denied(KNOWN[who][1], "create", "pipelines", "kubeflow", name, reason=CHANGED_BY)
+    assert (answer.status_code, refusal(answer)[0]) == (403, expected)
+
+
 @pytest.mark.parametrize("who", ["owner", "elsewhere", "default-editor", "header of a stranger"])
 @pytest.mark.parametrize(
     "row", [row for row in OF_ONE_THING if row.resource == "pipelines"], ids=str
@@ -806,7 +895,8 @@ def test_what_is_shared_is_changed_by_those_who_may_in_kubeflow(server, shared, 
     assert answer.status_code == 403
     name = row.name.format(**vars(shared))
     user = KNOWN[who][1]
-    assert refusal(answer)[0] == denied(user, row.verb, "pipelines", "kubeflow", name)
+    expected = denied(user, row.verb, "pipelines", "kubeflow", name, reason=CHANGED_BY)
+    assert refusal(answer)[0] == expected
     assert ask(server, row, shared, {}).status_code == 401
 
 

@@ -79,7 +79,7 @@ def test_the_name_of_a_pipeline_is_taken_whatever_its_case(create, unique):
     create(name=unique)
     answer = create(name=unique.upper())
     assert (answer.status_code, answer.json()["code"]) == (409, 6)
-    assert f"The name {unique.upper()} already exist" in text(answer)
+    assert f"The name {unique.upper()} already exist. Please" in text(answer)
 
 
 @pytest.mark.parametrize("noun", ["uploaded", "version"])
@@ -201,7 +201,7 @@ def test_uploaded_tags_are_those_of_the_pipeline_and_of_its_version(local_kfp, u
 def test_uploaded_tags_that_are_none_are_refused(upload, unique, tags):
     answer = upload(unique, tags=tags)
     assert answer.status_code == 400
-    assert "failed to parse tags JSON" in answer.json()["error_message"]
+    assert "Expected JSON object with string keys and values" in answer.json()["error_message"]
 
 
 def test_pipelines_and_versions_are_found_by_their_tags(local_kfp, upload, unique):
@@ -238,6 +238,51 @@ def test_tags_are_compared_as_texts_only(local_kfp, predicate, message):
     answer = local_kfp.get(f"{API}/pipelines", namespace="alice", filter=filter_)
     assert answer.status_code == 400
     assert message in text(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "noun"), [("/pipelines", "pipelines"), ("/pipelines/p/versions", "pipeline versions")]
+)
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        pytest.param(
+            {"page_size": -1, "sort_by": "name"},
+            "due invalid list options: pageToken: , pageSize: -1, sortBy: name, filter: : Invalid "
+            "input error: The page size should be greater than 0. Got -1",
+            id="page size",
+        ),
+        pytest.param(
+            {"page_token": "?"},
+            "due invalid list options: pageToken: ?, pageSize: 0, sortBy: , filter: : Invalid page "
+            "token: Invalid input error: Invalid page token",
+            id="page token",
+        ),
+        pytest.param(
+            {"filter": '{"predicates":[{"key":"x","operation":1,"int_value":1}]}'},
+            "due invalid list options: pageToken: , pageSize: 0, sortBy: , "
+            'filter: {"predicates":[{"key":"x","operation":1,"int_value":1}]}: Invalid input error:'
+            ' no support for filtering on unrecognized field "x"',
+            id="field",
+        ),
+        pytest.param(
+            {"filter": '{"predicates":[{"key":"tags.a","operation":2,"string_value":"b"}]}'},
+            "due to invalid tag filter in filter spec: Invalid input error: only EQUALS operation "
+            'is supported for tag filtering, got NOT_EQUALS for key "tags.a"',
+            id="tag",
+        ),
+        pytest.param(
+            {"filter": "%2525"},
+            "due to invalid tag filter in filter spec: Invalid input error: failed to parse filter "
+            "spec: ",
+            id="no filter",
+        ),
+    ],
+)
+def test_a_list_that_cannot_be_says_how_it_was_asked_for(local_kfp, path, noun, query, message):
+    answer = local_kfp.get(API + path, namespace="alice", **query)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(f"Failed to list {noun} {message}")
 
 
 # From the web
@@ -366,8 +411,6 @@ def test_a_url_that_is_not_allowed_is_refused_with_the_reason(monkeypatch, url, 
             package("https://127.0.0.1/a"), "Pipeline URL validation failed", id="not allowed"
         ),
         pytest.param(package("https://[::1/a"), "invalid pipeline spec URL", id="no URL"),
-        pytest.param(package(""), "due to missing pipeline URL", id="empty"),
-        pytest.param({}, "due to missing pipeline URL", id="none"),
     ],
 )
 def test_a_url_is_judged_before_it_is_asked(local_kfp, uploaded, unique, path, version, message):
@@ -378,6 +421,17 @@ def test_a_url_is_judged_before_it_is_asked(local_kfp, uploaded, unique, path, v
     answer = local_kfp.post(path, body)
     assert answer.status_code == 400
     assert message in text(answer)
+
+
+@pytest.mark.parametrize("version", [package(""), {"package_url": {}}, {}])
+def test_a_pipeline_and_a_version_from_nowhere_are_refused(local_kfp, uploaded, unique, version):
+    pipeline = {"name": unique, "namespace": "alice"}
+    body = {"pipeline": pipeline, "pipeline_version": version}
+    answer = local_kfp.post(f"{API}/pipelines/create", body)
+    assert (answer.status_code, text(answer)) == (400, "invalid pipeline spec URL: ")
+    answer = local_kfp.post(f"{path_of(uploaded)}/versions", {"name": unique, **version})
+    refused = "Failed to create a pipeline version. Package URL is empty"
+    assert (answer.status_code, text(answer)) == (400, refused)
 
 
 def test_a_version_from_a_url_needs_a_name(local_kfp, uploaded):

@@ -12,7 +12,7 @@ from kfp import dsl
 from jupyter_kfp_mt import models
 from jupyter_kfp_mt.local.api import v1beta1_messages as messages
 from jupyter_kfp_mt.local.protojson import read
-from jupyter_kfp_mt.local.records import PlacedRun
+from jupyter_kfp_mt.local.records import Origin, PlacedRun
 
 API = "/apis/v1beta1"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -51,7 +51,7 @@ def of(kind, id, **parameters):
 )
 def test_a_status_is_the_state_in_the_words_of_argo(state, status):
     run = PlacedRun(models.Run(run_id="r", state=state), "alice", "a-workflow")
-    assert messages.run_message(run, None).status == status
+    assert messages.run_message(run, Origin()).status == status
 
 
 @pytest.mark.parametrize("kind", ["EXPERIMENT", 1], ids=["name", "number"])
@@ -64,17 +64,15 @@ def test_an_enum_is_read_by_name_and_by_number(kind, relationship):
 
 def test_a_run_without_a_name_has_the_one_of_its_pipeline():
     body = {"pipeline_spec": {"pipeline_name": "adder"}}
-    assert (
-        messages.new_run(read(json.dumps(body), messages.RunMessage), None).display_name == "adder"
-    )
-    new = messages.new_recurring_run(read(json.dumps(body), messages.JobMessage), None)
+    assert messages.new_run(read(json.dumps(body), messages.RunMessage)).display_name == "adder"
+    new = messages.new_recurring_run(read(json.dumps(body), messages.JobMessage))
     assert new.display_name == "adder"
 
 
 def test_a_version_is_what_created_a_run_not_what_owns_it():
     references = [refers("PIPELINE_VERSION", "no"), refers("PIPELINE_VERSION", "v", "CREATOR")]
     body = {"name": "a run", "resource_references": references}
-    new = messages.new_run(read(json.dumps(body), messages.RunMessage), None)
+    new = messages.new_run(read(json.dumps(body), messages.RunMessage))
     assert new.pipeline_version_id == "v"
 
 
@@ -88,8 +86,8 @@ def test_a_version_is_what_created_a_run_not_what_owns_it():
 )
 def test_a_trigger_comes_back_as_it_was_given(trigger):
     body = json.dumps({"name": "a job", "trigger": trigger, "maxConcurrency": 1})
-    new = messages.new_recurring_run(read(body, messages.JobMessage), None)
-    message = messages.job_message(models.RecurringRun(trigger=new.trigger), None)
+    new = messages.new_recurring_run(read(body, messages.JobMessage))
+    message = messages.job_message(models.RecurringRun(trigger=new.trigger), Origin())
     assert msgspec.to_builtins(message)["trigger"] == trigger
 
 
@@ -379,16 +377,35 @@ def test_a_run_of_a_job_refers_to_both_the_job_and_its_version(create_run, creat
 
 
 def test_a_run_outlives_its_version(local_kfp, create_run, pipeline):
-    run_id = create_run(pipeline_id=pipeline["id"]).json()["run"]["id"]
+    run = create_run(pipeline_id=pipeline["id"]).json()["run"]
     version_url = f"{API}/pipeline_versions/{pipeline['default_version']['id']}"
     assert local_kfp.call("DELETE", version_url).json() == {}
-    assert run_of(local_kfp, run_id)["pipeline_spec"]["pipeline_id"] == pipeline["id"]
+    later = run_of(local_kfp, run["id"])
+    assert later["pipeline_spec"]["pipeline_name"] == pipeline["default_version"]["name"]
+    assert later["pipeline_spec"] == run["pipeline_spec"]
 
 
 def test_a_list_of_parameters_is_one_of_texts(local_kfp, create_run, pipeline):
-    given = {"parameters": [{"name": "label", "value": "2"}], "runtime_config": None}
+    parameters = [{"name": "label", "value": "2"}]
+    given = {"parameters": parameters, "runtime_config": {"pipeline_root": "minio://x"}}
     run = create_run(pipeline_id=pipeline["id"], **given).json()["run"]
-    assert run["pipeline_spec"]["runtime_config"] == {"parameters": {"label": "2"}}
+    assert run["pipeline_spec"]["parameters"] == parameters
+    assert "runtime_config" not in run["pipeline_spec"]
+    assert run_of(local_kfp, run["id"])["pipeline_spec"] == run["pipeline_spec"]
+    in_v2 = local_kfp.get(f"/apis/v2beta1/runs/{run['id']}").json()
+    assert in_v2["runtime_config"]["parameters"] == {"label": "2"}
+
+
+def test_a_run_of_a_job_is_made_of_what_the_job_is(local_kfp, create_job, experiment, pipeline):
+    trigger = {"periodic_schedule": {"interval_second": 1}}
+    job = create_job(trigger=trigger).json()
+    version_url = f"{API}/pipeline_versions/{pipeline['default_version']['id']}"
+    assert local_kfp.call("DELETE", version_url).json() == {}
+    query = of("EXPERIMENT", experiment["id"])
+    runs = wait_until(lambda: local_kfp.get(f"{API}/runs", **query).json().get("runs"))
+    assert local_kfp.call("DELETE", f"{API}/jobs/{job['id']}").json() == {}
+    assert runs[0]["pipeline_spec"] == job["pipeline_spec"]
+    assert job["pipeline_spec"]["parameters"] == [{"name": "label", "value": "l"}]
 
 
 @pytest.mark.parametrize(
@@ -397,8 +414,9 @@ def test_a_list_of_parameters_is_one_of_texts(local_kfp, create_run, pipeline):
         pytest.param(
             {"workflow_manifest": yaml.dump(ARGO)},
             [],
-            "The file is not a compiled pipeline but an Argo Workflow, as KFP 1 compiled it; "
-            "compile it with KFP 2.",
+            "This is not a compiled pipeline but an Argo Workflow, which KFP 1 compiled and which "
+            "does not run here. Compile the pipeline with KFP 2: "
+            "kfp.compiler.Compiler().compile(my_pipeline, 'my_pipeline.yaml').",
             id="an Argo Workflow",
         ),
         pytest.param(
@@ -505,6 +523,34 @@ def test_metrics_are_reported_once_and_shown_with_the_run(local_kfp, create_run)
     assert run_of(local_kfp, run_id)["metrics"] == expected
 
 
+PATTERN = "^[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?$"
+
+
+@pytest.mark.parametrize(
+    ("name", "node_id", "message"),
+    [
+        pytest.param("a" * 64, "n" * 128, "", id="longest"),
+        *(
+            pytest.param(
+                *(name, "n", f"metric.name '{name}' doesn't match with the pattern '{PATTERN}'"),
+                id=name[-5:] or "no name",
+            )
+            for name in ("", "1st", "a-", "a b", "a\n", "a" * 65)
+        ),
+        pytest.param("a", "", "metric.node_id must not be empty", id="no node"),
+        pytest.param(
+            *("a", "é" * 65, f"metric.node_id '{'é' * 65}' cannot be longer than 128 characters"),
+            id="long node",
+        ),
+    ],
+)
+def test_a_metric_says_what_is_wrong_with_it(local_kfp, things, name, node_id, message):
+    body = {"metrics": [{"name": name, "node_id": node_id, "number_value": 1}]}
+    (result,) = local_kfp.post(f"{API}/runs/{things['r']}:reportMetrics", body).json()["results"]
+    assert result["status"] == ("INVALID_ARGUMENT" if message else "OK")
+    assert result.get("message", "") == message
+
+
 @pytest.fixture(scope="session")
 def writer(tmp_path_factory):
     """The compiled YAML of a pipeline with one task, whose artifact `greeting` is five bytes."""
@@ -560,7 +606,7 @@ def test_a_job_pins_the_latest_version(local_kfp, create_job, pipeline, experime
         "pipeline_spec": {
             "pipeline_id": pipeline["id"],
             "pipeline_name": version["name"],
-            "runtime_config": {"parameters": {"label": "l"}},
+            "parameters": [{"name": "label", "value": "l"}],
         },
         "resource_references": [
             refers("NAMESPACE", "alice"),
@@ -660,6 +706,14 @@ def test_an_uploaded_pipeline_has_its_version_as_default(local_kfp, pipeline, un
     assert local_kfp.get(f"{API}/pipelines/{pipeline['id']}").json() == pipeline
     by_name = local_kfp.get(f"{API}/namespaces/alice/pipelines/{unique}").json()
     assert by_name == pipeline
+
+
+def test_an_upload_is_said_to_be_what_it_is_in_both_versions(local_kfp, labelled, unique):
+    said = {"display_name": unique, "tags": '{"a": "b"}', "namespace": "alice"}
+    pipeline = uploaded(local_kfp, labelled, **said).json()
+    assert pipeline["name"] == unique
+    in_v2 = local_kfp.get(f"/apis/v2beta1/pipelines/{pipeline['id']}").json()
+    assert (in_v2["display_name"], in_v2["tags"]) == (unique, {"a": "b"})
 
 
 def test_the_default_version_is_the_latest(local_kfp, pipeline, labelled):
@@ -788,6 +842,14 @@ def test_a_page_has_a_size(local_kfp, noun, context):
     answer = local_kfp.get(f"{API}/{noun}", page_size=-1, **{"resource_key.id": "p"})
     problem = "Invalid input error: The page size should be greater than 0. Got -1"
     assert (answer.status_code, answer.json()["message"]) == (400, f"{context}: {problem}")
+
+
+def test_tags_are_nothing_that_v1_filters_by(local_kfp):
+    predicate = {"op": "EQUALS", "key": "tags.a", "string_value": "b"}
+    query = of("NAMESPACE", "alice", filter=json.dumps({"predicates": [predicate]}))
+    answer = local_kfp.get(f"{API}/pipelines", **query)
+    refused = 'no support for filtering on unrecognized field "tags.a"'
+    assert (answer.status_code, text(answer)) == (400, refused)
 
 
 # Tenants

@@ -234,6 +234,16 @@ async def test_the_local_kfps_own_profiles_are_known_and_tried(local_kfp, monkey
     await upstream.close()
 
 
+def test_those_that_may_be_used_come_first_and_those_that_may_not_last():
+    permissions = Permissions(lambda: None, lambda: "")
+    permissions.learn("never", "list", "runs", False)
+    permissions.learn("yes", "list", "runs", True)
+    namespaces = Namespaces({"some": lambda: named(["never", "maybe", "yes"])}, permissions)
+    assert [each.name for each in namespaces.found().namespaces] == ["yes", "maybe", "never"]
+    namespaces.close()
+    permissions.close()
+
+
 # --- sources that misbehave -----------------------------------------------------------------------
 
 
@@ -503,8 +513,10 @@ def test_where_kfam_refuses_the_owner_gets_the_commands(out_of_reach):
 def test_a_kfam_that_hangs_or_is_gone_is_given_up(kfam, monkeypatch):
     monkeypatch.setattr(kfam_module, "SECONDS", 0.2)
     kfam.hanging = True
+    begin = time.monotonic()
     with pytest.raises(errors.Unreachable, match="none in 0.2 s"):
         Kfam(kfam.endpoint).bindings("alice")
+    assert time.monotonic() - begin < 5
     with pytest.raises(errors.Unreachable, match="it cannot be reached"):
         Kfam("http://127.0.0.1:1").bindings("alice")
 

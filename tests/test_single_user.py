@@ -2,6 +2,8 @@
 
 import pytest
 from guarded_kfp import GuardedKfp
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
@@ -77,3 +79,17 @@ def test_the_status_says_in_one_line_what_it_means(single_user):
     assert "single user, and everybody here shares everything" in line
     assert "alice" not in line
     assert "shares everything" in html(Overview(status, "alice", []))
+
+
+def test_the_magic_knows_no_namespaces_to_choose_from(single_user, monkeypatch):
+    monkeypatch.setenv("KFP_MT_ENDPOINT", single_user.endpoint)
+    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "jupyter_kfp_mt")
+    try:
+        assert shell.run_line_magic("kfp", "runs").items == []
+        with pytest.raises(UsageError, match="it has no namespaces to choose from"):
+            shell.run_line_magic("kfp", "ns bob")
+    finally:
+        shell.run_line_magic("unload_ext", "jupyter_kfp_mt")
+        InteractiveShell.clear_instance()

@@ -237,9 +237,8 @@ class _Browser:
         kind = answer.headers.get("Content-Type", "")
         request = requests.Request("GET", self._start).prepare()
         cookies = get_cookie_header(self._session.cookies, request) or ""  # type: ignore[no-untyped-call]
-        kept = [text for text in cookies.split("; ") if "csrf" not in text.partition("=")[0]]
-        if filled_in and any(kept) and page is None and not is_login_page(answer.status_code, kind):
-            return Secret.lasting({"Cookie": "; ".join(kept)}, self._expires_at(kept))
+        if filled_in and cookies and page is None and not is_login_page(answer.status_code, kind):
+            return Secret.lasting({"Cookie": cookies}, self._expires_at(cookies))
         if filled_in and answer.status_code in (401, 403):
             raise _WrongPassword
         raise self._no_session(answer, page, filled_in)
@@ -267,8 +266,8 @@ class _Browser:
             "connector.",
         )
 
-    def _expires_at(self, kept: list[str]) -> datetime | None:
-        names = {text.partition("=")[0] for text in kept}
+    def _expires_at(self, cookies: str) -> datetime | None:
+        names = {text.partition("=")[0] for text in cookies.split("; ")}
         ends = [found.expires for found in self._session.cookies if found.name in names]
         known = [end for end in ends if end]
         return datetime.fromtimestamp(min(known), timezone.utc) if known else None

@@ -85,6 +85,14 @@ class Renewed(Credentials):
         exp = expires_at.timestamp() if expires_at else found.exp
         return msgspec.structs.replace(found, exp=exp)
 
+    def explained(self, error: KfpError, refused: bool) -> KfpError:
+        if not refused:
+            return error
+        cure = f"The token came from the {self.source}: it has to be one for {self.audience}."
+        return type(error)(
+            error.message, cause=error.cause, cure=cure, server_text=error.server_text
+        )
+
     def renewed(self, refused: Mapping[str, str]) -> bool:
         with self._lock:
             if self._secret and differ(refused, self._secret.headers):

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
 import msgspec
+from msgspec.structs import replace
 
 from .api_errors import ApiError, invalid_input, wrapped
 from .protojson import Message, Moment, integer, read
@@ -96,6 +97,10 @@ PIPELINE_VERSIONS = Noun(
     },
     tagged=True,
 )
+
+# Tags came after v1beta1, which does not filter by them.
+PIPELINES_V1 = replace(PIPELINES, tagged=False)
+PIPELINE_VERSIONS_V1 = replace(PIPELINE_VERSIONS, tagged=False)
 
 RUNS = Noun(
     "Run",
@@ -224,6 +229,17 @@ def list_options(noun: Noun, parameter: Callable[[str], str]) -> ListOptions:
     return ListOptions(noun, size, token.order, token.predicates, token.start)
 
 
+def check_tag_filter(text: str) -> None:
+    """Refuses what v2beta1 refuses of a filter before it looks at anything else of a list."""
+    try:
+        predicates = _read(text).predicates if text else []
+    except ApiError as error:
+        raise invalid_input(f"failed to parse filter spec: {error.text}") from error
+    for predicate in predicates:
+        if TAG.fullmatch(predicate.key):
+            _check_tag(_predicate(predicate))
+
+
 def _page_size(text: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,9}|", text):
         raise invalid_input(f"type mismatch, parameter: page_size, {text!r} is not a number")
@@ -254,22 +270,24 @@ def _sortable(noun: Noun, field: str) -> bool:
 def _predicates(noun: Noun, text: str) -> list[Predicate]:
     if not text:
         return []
-    filter_ = _parsed(text)
+    try:
+        filter_ = _read(text)
+    except ApiError as error:
+        raise invalid_input(f'failed to parse valid filter from "{text}": {error.text}') from error
     predicates = [_predicate(predicate) for predicate in filter_.predicates]
     for predicate in predicates:
         _check(noun, predicate)
     return predicates
 
 
-def _parsed(text: str) -> _Filter:
+def _read(text: str) -> _Filter:
+    # The server unescapes this parameter once more, so a client escapes it twice.
+    if re.search(r"%(?![0-9a-fA-F]{2})", text):
+        raise invalid_input("invalid URL escape")
     try:
-        # The server unescapes this parameter once more, so a client escapes it twice.
-        if re.search(r"%(?![0-9a-fA-F]{2})", text):
-            raise invalid_input("invalid URL escape")
         return read(unquote_plus(text, errors="strict"), _Filter)
-    except (ApiError, UnicodeDecodeError) as error:
-        reason = error.text if isinstance(error, ApiError) else "it is not UTF-8"
-        raise invalid_input(f'failed to parse valid filter from "{text}": {reason}') from error
+    except UnicodeDecodeError:
+        raise invalid_input("it is not UTF-8") from None
 
 
 def _predicate(given: _Predicate) -> Predicate:

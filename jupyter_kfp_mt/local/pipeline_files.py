@@ -156,15 +156,16 @@ def _text(file_name: str, content: bytes) -> str:
     if not text.strip():
         raise invalid_input(f"The file is empty. {_WANTED}")
     if _is_python(file_name, text):
-        raise invalid_input(
-            "The file is Python source. Compile the pipeline first: "
-            "kfp.compiler.Compiler().compile(my_pipeline, 'my_pipeline.yaml')"
-        )
+        raise invalid_input(f"The file is Python source. {_COMPILE}")
     return text
 
 
 _WANTED = (
-    "A pipeline is uploaded as the YAML that kfp.compiler writes, or that in a .zip or .tar.gz"
+    "A pipeline is uploaded as the YAML that kfp.compiler writes, or that in a .zip or .tar.gz."
+)
+_COMPILE = (
+    "Compile the pipeline with KFP 2: "
+    "kfp.compiler.Compiler().compile(my_pipeline, 'my_pipeline.yaml')."
 )
 
 
@@ -266,15 +267,21 @@ def _check_pipeline(document: dict[str, Any]) -> None:
 
 
 def _not_a_pipeline(document: Any) -> ApiError:
-    return invalid_input(f"The file is not a compiled pipeline but {_what(document)}. {_WANTED}")
+    cure = _COMPILE if _is_argo(document) else _WANTED
+    return invalid_input(f"This is not a compiled pipeline but {_what(document)}. {cure}")
+
+
+def _is_argo(document: Any) -> bool:
+    version = document.get("apiVersion") if isinstance(document, dict) else ""
+    return str(version).startswith("argoproj.io/")
 
 
 def _what(document: Any) -> str:
     """What a document is that is no pipeline."""
     if not isinstance(document, dict):
         return "plain text" if isinstance(document, str) else f"a YAML {type(document).__name__}"
-    if str(document.get("apiVersion", "")).startswith("argoproj.io/"):
-        return "an Argo Workflow, as KFP 1 compiled it; compile it with KFP 2"
+    if _is_argo(document):
+        return "an Argo Workflow, which KFP 1 compiled and which does not run here"
     if "apiVersion" in document and "kind" in document:
         return f"a Kubernetes object of kind {document['kind']}"
     if "implementation" in document:

@@ -26,7 +26,10 @@ _MOST_REDIRECTS = 10
 
 def file_name(url: str) -> str:
     """The last part of its path, which names the pipeline if nothing else does."""
-    return PurePosixPath(_parts(url).path).name
+    try:
+        return PurePosixPath(urlsplit(url).path).name
+    except ValueError:
+        return ""  # it is refused when it is to be fetched
 
 
 def read_pipeline_url(url: str) -> Specification:

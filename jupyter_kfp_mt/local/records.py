@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..models import Run
+from .pipeline_files import Specification
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -14,6 +15,19 @@ class Metric(msgspec.Struct, frozen=True):
     node_id: str
     number_value: float
     format: str = "RAW"
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What a run or recurring run was made of, which stays when the pipeline's version goes.
+
+    Without a specification each run of a recurring run takes the pipeline's latest version.
+    """
+
+    specification: Specification | None = None
+    # That of the version, if it is one.
+    pipeline_name: str = ""
+    # Whether the parameters were given as v1beta1's list of names and texts.
+    texts: bool = False
 
 
 class PlacedRun(msgspec.Struct, frozen=True):

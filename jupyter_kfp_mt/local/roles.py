@@ -67,11 +67,20 @@ class Roles:
         role = self._bindings.get((user, access.namespace))
         return role is not None and access.verb in ROLES[role].get(access.resource, ())
 
-    def check(self, user: str, access: Access) -> None:
+    def check(self, user: str, access: Access, reason: str = "") -> None:
+        """Refuses who may not. Without a reason, as Kubernetes' own mostly is, are two spaces."""
         if not self.allows(user, access):
             if access.existing and not self.allows(user, replace(access, verb="get")):
                 access = replace(access, name="")
-            # The reason is empty, as Kubernetes' own mostly is: hence the two spaces.
             raise permission_denied(
-                f"User '{user}' is not authorized with reason:  (request: {access})"
+                f"User '{user}' is not authorized with reason: {reason} (request: {access})"
             )
+
+    def check_somewhere(self, user: str, access: Access, reason: str) -> None:
+        """Refuses who may do this in no namespace at all."""
+        if not any(
+            self.allows(user, replace(access, namespace=namespace))
+            for name, namespace in self._bindings
+            if name == user
+        ):
+            self.check(user, access, reason)

@@ -81,7 +81,7 @@ def of_recurring_runs(experiment_id):
 
 
 def of_pipelines():
-    made = admin.upload_pipeline(file, name, "shared")
+    made = client.upload_pipeline(file, name, "shared")
     version = admin.upload_pipeline_version(file, "second", pipeline_name=name)
     versions = client.list_pipeline_versions(made.id, sort_by="created_at").versions
     seen = {

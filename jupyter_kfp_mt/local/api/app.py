@@ -3,11 +3,14 @@
 | Kubeflow Pipelines 2.17 | here | why |
 |---|---|---|
 | an upload that is not authorized: 400 | 401 or 403, with the reason | it hides why |
-| upload of a shared pipeline: not checked | as other writes of shared pipelines | meant so |
+| upload of a shared pipeline: not checked | who may create pipelines anywhere | no strangers |
+| upload of a version of a shared pipeline: not checked | as its other changes | tenants run it |
+| a refused change of a shared pipeline has no reason | who may, and what to do | help |
 | upload: the file is read before the caller is authorized | after | archives of strangers |
 | upload errors: one text for all mistakes, and a stack trace | what is wrong, no trace | help |
-| an unknown or missing pipeline of a run: 500 | 404 or 400 | a mistake of the caller's |
-| an empty name of an experiment or run: 500 | 400 | a mistake of the caller's |
+| an unknown or missing pipeline of a run or recurring run: 500 | 404 or 400 | caller's mistake |
+| a name that is empty, or too long for an experiment: 500 | 400 | a mistake of the caller's |
+| POST of a version repeats the pipeline's id in its body, or 400 | need not | it is in the path |
 | a run's id that is taken: 500; that is no UUID: accepted | 409; 400 | it names a folder |
 | a run's service account: not checked | 400 if there is none of this name | clear sooner |
 | a run's pipeline: not checked whether the caller may read it | 403 | tenants |
@@ -23,7 +26,12 @@
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
 | messages of unreadable JSON are Go's | our own words | |
+| a cron of five fields begins with its seconds, silently | a Warning header says so | help |
+| visualizations, v1alpha1 tasks, metrics, reports of workflows | 404 | none here |
+| what went into a task and came out: in the metadata store | under v1alpha1 too | none here |
 | v1beta1: `parameters` of a pipeline are kept and not used | used, as texts | no silent default |
+| v1beta1: an invalid metric has no message | what is wrong with it | help |
+| v1beta1: a job's pipeline is looked up before the caller is authorized | after | tenants |
 | v1beta1: `parameters` beside `runtime_config`, a manifest beside a pipeline: one wins | 400 | |
 | v1beta1: an Argo Workflow runs, and `pipeline_runtime` is the workflow | 400; empty | none here |
 """

@@ -86,6 +86,14 @@ class Handler(web.RequestHandler):
     def list_options(self, noun: Noun) -> ListOptions:
         return list_options(noun, self.parameter)
 
+    def pagination(self) -> str:
+        """How a list was asked for, in the words of a refusal."""
+        return (
+            f"pageToken: {self.parameter('page_token')}, "
+            f"pageSize: {self.parameter('page_size') or 0}, "
+            f"sortBy: {self.parameter('sort_by')}, filter: {self.parameter('filter')}"
+        )
+
     def answer(self, value: object) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(msgspec.json.encode(value))
@@ -174,47 +182,58 @@ class TaskLogHandler(Handler):
                 await self.flush()
 
 
-# Makes of a request what is said about its file, whose name is the second argument.
-UploadOf = Callable[["UploadHandler", str], Upload]
-
-
 class UploadHandler(FileHandler):
     """A pipeline, or a version of one, from a file in a form."""
 
-    async def uploaded_pipeline(self, upload_of: UploadOf) -> tuple[Pipeline, PipelineVersion]:
-        file, namespace = self.uploaded_file(), self.parameter("namespace")
+    async def uploaded_pipeline(self) -> tuple[Pipeline, PipelineVersion]:
+        namespace = self.parameter("namespace")
         with wrapped("Failed to create a pipeline"):
             self.operations.pipelines.authorize_upload(self.caller, namespace)
+        file = self.uploaded_file()
         with wrapped("Failed to read a pipeline spec file"):
             # YAML of some size takes seconds to read.
             specification = await asyncio.to_thread(
                 read_pipeline_file, file["filename"], file["body"]
             )
         with wrapped("Failed to create a pipeline and a pipeline version"):
-            upload = upload_of(self, file["filename"])
+            upload = self.upload(file["filename"])
             return self.operations.pipelines.create_with_version(
                 namespace, upload, specification, version_tags=upload.tags
             )
 
-    async def uploaded_version(self, upload_of: UploadOf) -> PipelineVersion:
+    async def uploaded_version(self) -> PipelineVersion:
         with wrapped("Failed to create a pipeline version"):
-            file = self.uploaded_file()
             pipeline = self.operations.pipelines.authorize_version_upload(
                 self.caller, self.parameter("pipelineid")
             )
+            file = self.uploaded_file()
             specification = await asyncio.to_thread(
                 read_pipeline_file, file["filename"], file["body"]
             )
             return self.operations.pipelines.create_version(
-                pipeline, upload_of(self, file["filename"]), specification
+                pipeline, self.upload(file["filename"]), specification
             )
+
+    def upload(self, file_name: str) -> Upload:
+        """What the parameters say about the file."""
+        display_name = self.parameter("display_name")
+        return Upload(
+            name=self.parameter("name") or display_name or file_name,
+            display_name=display_name,
+            description=self.parameter("description"),
+            code_source_url=self.parameter("code_source_url"),
+            tags=self.tags(),
+        )
 
     def tags(self) -> dict[str, str]:
         """Those in the parameter of this name, which is a JSON object."""
         try:
             tags = msgspec.json.decode(self.parameter("tags") or "{}", type=dict[str, str] | None)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise invalid_input(f"failed to parse tags JSON: {error}") from None
+            raise invalid_input(
+                "Failed to parse tags query parameter. Expected JSON object with string keys and "
+                f"values: {error}"
+            ) from None
         return tags or {}
 
     def uploaded_file(self) -> httputil.HTTPFile:

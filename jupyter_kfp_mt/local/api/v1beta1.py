@@ -9,12 +9,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...models import Pipeline as PipelineValue
-from ...models import PipelineVersion, PipelineVersionReference
+from ...models import PipelineVersion
 from ..api_errors import invalid_input, not_found, wrapped
 from ..listing import (
     EXPERIMENTS,
-    PIPELINE_VERSIONS,
-    PIPELINES,
+    PIPELINE_VERSIONS_V1,
+    PIPELINES_V1,
     RECURRING_RUNS,
     RUNS,
 )
@@ -41,7 +41,7 @@ _VERBS = {0: "UNASSIGNED_VERB", 1: "CREATE", 2: "GET", 3: "DELETE"}
 
 
 class V1Handler(Handler):
-    """What only v1beta1 has: enums and keys in the query, and versions repeated with runs."""
+    """What only v1beta1 has: enums and keys in the query, and manifests in messages."""
 
     def enum(self, values: Mapping[int, str], parameter: str) -> str:
         given = self.parameter(parameter) or "0"
@@ -59,34 +59,20 @@ class V1Handler(Handler):
                 )
         return {} if kind == RESOURCE_TYPES[0] else {kind: id}
 
-    def version_of(self, reference: PipelineVersionReference | None) -> PipelineVersion | None:
-        """What something runs, if that is a version and still there."""
-        return self.operations.version(reference.pipeline_version_id) if reference else None
-
     def latest_version(self, pipeline_id: str) -> PipelineVersion:
         version = self.operations.pipelines.latest_version(pipeline_id)
         if version is None:
             raise not_found("PipelineVersion", pipeline_id)
         return version
 
-    def pagination(self) -> str:
-        """How a list was asked for, in the words of a refusal."""
-        return (
-            f"pageToken: {self.parameter('page_token')}, "
-            f"pageSize: {self.parameter('page_size') or 0}, "
-            f"sortBy: {self.parameter('sort_by')}, filter: {self.parameter('filter')}"
-        )
-
     async def specification(self, spec: PipelineSpecMessage) -> Specification | None:
         """The one in a manifest, if there is a manifest."""
-        if spec.workflow_manifest and spec.pipeline_manifest:
-            raise invalid_input("Please don't specify both workflow manifest and pipeline manifest")
-        text = spec.pipeline_manifest or spec.workflow_manifest
-        if not text:
+        if not spec.manifest:
             return None
         with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
             # YAML of some size takes seconds to read.
-            return await asyncio.to_thread(read_pipeline_file, "the manifest", text.encode())
+            text = spec.manifest.encode()
+            return await asyncio.to_thread(read_pipeline_file, "the manifest", text)
 
 
 class Healthz(Handler):
@@ -165,26 +151,29 @@ class Runs(V1Handler):
                 self.caller, scope.get("NAMESPACE", ""), scope.get("EXPERIMENT", ""), options
             )
         items = [
-            messages.run_message(each, self.version_of(each.run.pipeline_version_reference))
+            messages.run_message(each, self.operations.runs.origin(each.run.run_id))
             for each in listed.items
         ]
         self.answer_list("runs", replace(listed, items=items))
 
     async def post(self) -> None:
-        new = self.body(RunMessage)
+        message = self.body(RunMessage)
         with wrapped("Failed to create a new v1beta1 run"):
-            specification = await self.specification(new.pipeline_spec)
-            placed = self.operations.runs.create(self.caller, messages.new_run(new, specification))
-        version = self.version_of(placed.run.pipeline_version_reference)
-        self.answer(messages.run_detail_message(placed, version))
+            new = messages.new_run(message)
+            self.operations.runs.authorize_creation(self.caller, new)
+            with wrapped("Failed to create a run due to error fetching manifest"):
+                new = replace(new, specification=await self.specification(message.pipeline_spec))
+            placed = self.operations.runs.create(self.caller, new)
+        origin = self.operations.runs.origin(placed.run.run_id)
+        self.answer(messages.run_detail_message(placed, origin))
 
 
 class Run(V1Handler):
     def get(self, run_id: str) -> None:
         with wrapped("Failed to get a v1beta1 run"):
             placed = self.operations.runs.get(self.caller, run_id)
-        version = self.version_of(placed.run.pipeline_version_reference)
-        self.answer(messages.run_detail_message(placed, version))
+        origin = self.operations.runs.origin(run_id)
+        self.answer(messages.run_detail_message(placed, origin))
 
     def delete(self, run_id: str) -> None:
         with wrapped("Failed to delete a v1beta1 run"):
@@ -215,29 +204,33 @@ class Jobs(V1Handler):
                 self.caller, scope.get("NAMESPACE", ""), scope.get("EXPERIMENT", ""), options
             )
         items = [
-            messages.job_message(each, self.version_of(each.pipeline_version_reference))
+            messages.job_message(each, self.operations.recurring_runs.origin(each.recurring_run_id))
             for each in listed.items
         ]
         self.answer_list("jobs", replace(listed, items=items))
 
     async def post(self) -> None:
-        new = self.body(JobMessage)
+        message = self.body(JobMessage)
+        operations = self.operations.recurring_runs
+        with wrapped("Failed to create a recurring run due to conversion error"):
+            new = messages.new_recurring_run(message)
+            operations.check(new)
         with wrapped("Failed to create a recurring run"):
-            specification = await self.specification(new.pipeline_spec)
-            recurring = self.operations.recurring_runs.create(
-                self.caller, messages.new_recurring_run(new, specification)
-            )
+            operations.authorize_creation(self.caller, new)
+            with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
+                new = replace(new, specification=await self.specification(message.pipeline_spec))
+            recurring = operations.create(self.caller, new)
         self.warn_of_cron(recurring)
-        version = self.version_of(recurring.pipeline_version_reference)
-        self.answer(messages.job_message(recurring, version))
+        origin = operations.origin(recurring.recurring_run_id)
+        self.answer(messages.job_message(recurring, origin))
 
 
 class Job(V1Handler):
     def get(self, job_id: str) -> None:
         with wrapped("Failed to fetch a v1beta1 recurring run"):
             recurring = self.operations.recurring_runs.get(self.caller, job_id)
-        version = self.version_of(recurring.pipeline_version_reference)
-        self.answer(messages.job_message(recurring, version))
+        origin = self.operations.recurring_runs.origin(job_id)
+        self.answer(messages.job_message(recurring, origin))
 
     def delete(self, job_id: str) -> None:
         # As the API server says it.
@@ -258,7 +251,7 @@ class Pipelines(V1Handler):
                 )
         namespace = scope.get("NAMESPACE", "")
         with wrapped(f"Failed to list pipelines due invalid list options: {self.pagination()}"):
-            options = self.list_options(PIPELINES)
+            options = self.list_options(PIPELINES_V1)
         with wrapped(
             f"Failed to list pipelines (v1beta1) in namespace {namespace}. Check error stack"
         ):
@@ -278,7 +271,7 @@ class Pipelines(V1Handler):
         pipelines = self.operations.pipelines
         with wrapped("Failed to create a pipeline (v1beta1)"):
             upload = Upload(name=new.name or file_name(url), description=new.description)
-            pipelines.authorize_upload(self.caller, namespace, upload.name)
+            pipelines.authorize_creation(self.caller, namespace, upload.name)
             specification = await asyncio.to_thread(read_pipeline_url, url)
             created = pipelines.create_with_version(
                 namespace, upload, specification, version_tags={}
@@ -352,7 +345,7 @@ class PipelineVersions(V1Handler):
         with wrapped(
             f"Failed to list pipeline versions due invalid list options: {self.pagination()}"
         ):
-            options = self.list_options(PIPELINE_VERSIONS)
+            options = self.list_options(PIPELINE_VERSIONS_V1)
         with wrapped(
             f"Failed to list pipeline versions (v1beta1) with pipeline id {pipeline_id}. "
             "Check error stack"
@@ -386,7 +379,7 @@ class PipelineVersions(V1Handler):
             raise invalid_input("Failed to create a pipeline version due empty parent pipeline id")
         if not new.name:
             raise invalid_input("name is required")
-        return self.operations.pipelines.authorize_version_upload(
+        return self.operations.pipelines.authorize_version_creation(
             self.caller, pipeline_id, new.name
         )
 
@@ -419,20 +412,12 @@ class VersionTemplate(Handler):
 
 class PipelineUpload(UploadHandler):
     async def post(self) -> None:
-        self.answer(messages.pipeline_message(*await self.uploaded_pipeline(_upload)))
+        self.answer(messages.pipeline_message(*await self.uploaded_pipeline()))
 
 
 class PipelineVersionUpload(UploadHandler):
     async def post(self) -> None:
-        self.answer(messages.version_message(await self.uploaded_version(_upload)))
-
-
-def _upload(handler: UploadHandler, file_name: str) -> Upload:
-    return Upload(
-        name=handler.parameter("name") or file_name,
-        description=handler.parameter("description"),
-        code_source_url=handler.parameter("code_source_url"),
-    )
+        self.answer(messages.version_message(await self.uploaded_version()))
 
 
 def _spoken(kind: str) -> str:

@@ -24,9 +24,8 @@ from ...models import (
 )
 from ..api_errors import invalid_input
 from ..operations import NewRecurringRun, NewRun
-from ..pipeline_files import Specification
 from ..protojson import Message, enum, integer
-from ..records import Metric, PlacedRun
+from ..records import Metric, Origin, PlacedRun
 from .v2beta1_messages import RuntimeConfigMessage, TriggerMessage, UrlMessage
 
 T = TypeVar("T")
@@ -120,6 +119,10 @@ class PipelineSpecMessage(Message, frozen=True):
     parameters: list[ParameterMessage] = []
     runtime_config: RuntimeConfigMessage | None = None
 
+    @property
+    def manifest(self) -> str:
+        return self.pipeline_manifest or self.workflow_manifest
+
 
 class MetricMessage(Message, frozen=True):
     name: str = ""
@@ -199,7 +202,7 @@ def referred(references: Sequence[ReferenceMessage], kind: str, relationship: st
     return ""
 
 
-def new_run(message: RunMessage, specification: Specification | None) -> NewRun:
+def new_run(message: RunMessage) -> NewRun:
     spec, references = message.pipeline_spec, message.resource_references
     return NewRun(
         display_name=message.name or spec.pipeline_name,
@@ -209,11 +212,11 @@ def new_run(message: RunMessage, specification: Specification | None) -> NewRun:
         run_id=message.id,
         recurring_run_id=referred(references, "JOB"),
         service_account=message.service_account,
-        **_source(spec, references, specification),
+        **_source(spec, references),
     )
 
 
-def new_recurring_run(message: JobMessage, specification: Specification | None) -> NewRecurringRun:
+def new_recurring_run(message: JobMessage) -> NewRecurringRun:
     spec, references = message.pipeline_spec, message.resource_references
     return NewRecurringRun(
         display_name=message.name or spec.pipeline_name,
@@ -226,19 +229,17 @@ def new_recurring_run(message: JobMessage, specification: Specification | None) 
         enabled=message.enabled or enum("mode", _MODES, message.mode) == "ENABLED",
         no_catchup=message.no_catchup,
         pinned=True,
-        **_source(spec, references, specification),
+        **_source(spec, references),
     )
 
 
-def _source(
-    spec: PipelineSpecMessage,
-    references: Sequence[ReferenceMessage],
-    specification: Specification | None,
-) -> dict[str, Any]:
+def _source(spec: PipelineSpecMessage, references: Sequence[ReferenceMessage]) -> dict[str, Any]:
     """What a new run or recurring run executes, and with what."""
     pipeline_id = spec.pipeline_id or referred(references, "PIPELINE")
     version_id = referred(references, "PIPELINE_VERSION", "CREATOR")
-    if specification and (pipeline_id or version_id):
+    if spec.workflow_manifest and spec.pipeline_manifest:
+        raise invalid_input("Please don't specify both workflow manifest and pipeline manifest")
+    if spec.manifest and (pipeline_id or version_id):
         raise invalid_input(
             "Please don't specify a pipeline version or pipeline ID when you specify a workflow "
             "manifest or pipeline manifest"
@@ -249,8 +250,8 @@ def _source(
     return {
         "pipeline_id": pipeline_id,
         "pipeline_version_id": version_id,
-        "specification": specification,
         "parameters": config.parameters or {each.name: each.value for each in spec.parameters},
+        "texts": bool(spec.parameters),
         "pipeline_root": config.pipeline_root,
     }
 
@@ -305,8 +306,7 @@ def version_message(version: PipelineVersion) -> VersionMessage:
     )
 
 
-def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessage:
-    """`version` is what it runs, if that is one and still there."""
+def run_message(placed: PlacedRun, origin: Origin) -> RunMessage:
     run = placed.run
     source = run.pipeline_version_reference or PipelineVersionReference()
     return RunMessage(
@@ -314,7 +314,7 @@ def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessag
         name=run.display_name,
         storage_state=_RUN_STORAGE.get(run.storage_state, 0),
         description=run.description,
-        pipeline_spec=_pipeline_spec(source, version, run.pipeline_spec, run.runtime_config),
+        pipeline_spec=_pipeline_spec(source, origin, run.runtime_config),
         resource_references=_references(
             ("EXPERIMENT", run.experiment_id, "OWNER"),
             ("NAMESPACE", placed.namespace, "OWNER"),
@@ -330,20 +330,18 @@ def run_message(placed: PlacedRun, version: PipelineVersion | None) -> RunMessag
     )
 
 
-def run_detail_message(placed: PlacedRun, version: PipelineVersion | None) -> RunDetailMessage:
+def run_detail_message(placed: PlacedRun, origin: Origin) -> RunDetailMessage:
     # No Argo Workflow runs here, so there is none to tell about.
-    return RunDetailMessage(run=run_message(placed, version), pipeline_runtime=RuntimeMessage())
+    return RunDetailMessage(run=run_message(placed, origin), pipeline_runtime=RuntimeMessage())
 
 
-def job_message(recurring: RecurringRun, version: PipelineVersion | None) -> JobMessage:
+def job_message(recurring: RecurringRun, origin: Origin) -> JobMessage:
     source = recurring.pipeline_version_reference or PipelineVersionReference()
     return JobMessage(
         id=recurring.recurring_run_id,
         name=recurring.display_name,
         description=recurring.description,
-        pipeline_spec=_pipeline_spec(
-            source, version, recurring.pipeline_spec, recurring.runtime_config
-        ),
+        pipeline_spec=_pipeline_spec(source, origin, recurring.runtime_config),
         resource_references=_references(
             ("NAMESPACE", recurring.namespace, "OWNER"),
             ("EXPERIMENT", recurring.experiment_id, "OWNER"),
@@ -361,29 +359,11 @@ def job_message(recurring: RecurringRun, version: PipelineVersion | None) -> Job
     )
 
 
-def metric_result(metric: MetricMessage, outcome: str) -> MetricResultMessage:
-    status, message = _OUTCOMES[outcome]
+def metric_result(metric: MetricMessage, outcome: tuple[str, str]) -> MetricResultMessage:
+    status, message = outcome
     return MetricResultMessage(
-        metric_name=metric.name,
-        metric_node_id=metric.node_id,
-        status=status,
-        message=message.format(metric=metric),
+        metric_name=metric.name, metric_node_id=metric.node_id, status=status, message=message
     )
-
-
-_OUTCOMES = {
-    "ok": ("OK", ""),
-    "invalid": (
-        "INVALID_ARGUMENT",
-        "A metric has a node_id, and a name of at most 64 letters, digits, - and _ that starts "
-        "with a letter and does not end with - or _",
-    ),
-    "duplicate": (
-        "DUPLICATE_REPORTING",
-        "Failed to create a run metric. Same metric has been reported before: "
-        "{metric.node_id}/{metric.name}",
-    ),
-}
 
 
 def manifest(spec: dict[str, Any]) -> str:
@@ -406,17 +386,17 @@ def _references(*references: tuple[str, str, str]) -> list[ReferenceMessage]:
 
 
 def _pipeline_spec(
-    source: PipelineVersionReference,
-    version: PipelineVersion | None,
-    inline: dict[str, Any] | None,
-    config: RuntimeConfig | None,
+    source: PipelineVersionReference, origin: Origin, config: RuntimeConfig | None
 ) -> PipelineSpecMessage:
-    spec = version.pipeline_spec if version else inline
+    specification = origin.specification
+    given = config.parameters if config and origin.texts else {}
     return PipelineSpecMessage(
         pipeline_id=source.pipeline_id,
-        pipeline_name=version.name if version else "",
-        pipeline_manifest=manifest(spec) if spec else "",
-        runtime_config=_same(config, RuntimeConfigMessage),
+        pipeline_name=origin.pipeline_name,
+        pipeline_manifest=manifest(specification.to_wire()) if specification else "",
+        # What was given in one form is not repeated in the other.
+        parameters=[ParameterMessage(name=name, value=text) for name, text in given.items()],
+        runtime_config=None if given else _same(config, RuntimeConfigMessage),
     )
 
 

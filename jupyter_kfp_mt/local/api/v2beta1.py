@@ -5,9 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...models import Run as RunValue
 from ..api_errors import invalid_input, wrapped
-from ..listing import EXPERIMENTS, PIPELINE_VERSIONS, PIPELINES, RECURRING_RUNS, RUNS
+from ..listing import (
+    EXPERIMENTS,
+    PIPELINE_VERSIONS,
+    PIPELINES,
+    RECURRING_RUNS,
+    RUNS,
+    check_tag_filter,
+)
 from ..operations import Listed, Upload
 from ..pipeline_urls import file_name, read_pipeline_url
 from ..records import PlacedRun
@@ -63,7 +72,9 @@ class Experiment(Handler):
 class Pipelines(Handler):
     def get(self) -> None:
         namespace = self.parameter("namespace")
-        with wrapped("Failed to list pipelines due invalid list options"):
+        with wrapped("Failed to list pipelines due to invalid tag filter in filter spec"):
+            check_tag_filter(self.parameter("filter"))
+        with wrapped(f"Failed to list pipelines due invalid list options: {self.pagination()}"):
             options = self.list_options(PIPELINES)
         with wrapped(f"Failed to list pipelines in namespace {namespace}. Check error stack"):
             listed = self.operations.pipelines.list(self.caller, namespace, options)
@@ -85,7 +96,7 @@ class PipelineWithVersion(Handler):
             url = _url(new.pipeline_version)
             upload = _upload_of(new.pipeline, file_name(url))
             operations = self.operations.pipelines
-            operations.authorize_upload(self.caller, new.pipeline.namespace, upload.name)
+            operations.authorize_creation(self.caller, new.pipeline.namespace, upload.name)
             specification = await asyncio.to_thread(read_pipeline_url, url)
             pipeline, _version = operations.create_with_version(
                 new.pipeline.namespace,
@@ -128,7 +139,11 @@ class PipelineByName(Handler):
 
 class PipelineVersions(Handler):
     def get(self, pipeline_id: str) -> None:
-        with wrapped("Failed to list pipeline versions due invalid list options"):
+        with wrapped("Failed to list pipeline versions due to invalid tag filter in filter spec"):
+            check_tag_filter(self.parameter("filter"))
+        with wrapped(
+            f"Failed to list pipeline versions due invalid list options: {self.pagination()}"
+        ):
             options = self.list_options(PIPELINE_VERSIONS)
         with wrapped(f"Failed to list pipeline versions for pipeline {pipeline_id}"):
             listed = self.operations.pipelines.versions(self.caller, pipeline_id, options)
@@ -136,12 +151,14 @@ class PipelineVersions(Handler):
 
     async def post(self, pipeline_id: str) -> None:
         new = self.body(PipelineVersionMessage)
+        url, upload = _url(new), _upload_of(new, "")
+        if not url:
+            raise invalid_input("Failed to create a pipeline version. Package URL is empty")
         with wrapped("Failed to create a pipeline version. Check error stack"):
-            url, upload = _url(new), _upload_of(new, "")
             if not upload.name:
                 raise invalid_input("name is required")
             operations = self.operations.pipelines
-            pipeline = operations.authorize_version_upload(self.caller, pipeline_id, upload.name)
+            pipeline = operations.authorize_version_creation(self.caller, pipeline_id, upload.name)
             specification = await asyncio.to_thread(read_pipeline_url, url)
             self.answer(operations.create_version(pipeline, upload, specification))
 
@@ -170,13 +187,13 @@ class PipelineVersion(Handler):
 
 class PipelineUpload(UploadHandler):
     async def post(self) -> None:
-        pipeline, _version = await self.uploaded_pipeline(_upload)
+        pipeline, _version = await self.uploaded_pipeline()
         self.answer(pipeline)
 
 
 class PipelineVersionUpload(UploadHandler):
     async def post(self) -> None:
-        self.answer(await self.uploaded_version(_upload))
+        self.answer(await self.uploaded_version())
 
 
 class Runs(Handler):
@@ -193,8 +210,12 @@ class Runs(Handler):
         self.answer_list("runs", _without_places(listed))
 
     def post(self) -> None:
-        new = self.body(RunMessage).new()
+        message = self.body(RunMessage)
+        new = message.new()
         with wrapped("Failed to create a new run"):
+            self.operations.runs.authorize_creation(self.caller, new)
+            with wrapped("Failed to create a run due to error fetching manifest"):
+                new = replace(new, specification=message.specification())
             self.answer(self.operations.runs.create(self.caller, new).run)
 
 
@@ -231,8 +252,15 @@ class RecurringRuns(Handler):
 
     def post(self) -> None:
         message = self.body(RecurringRunMessage)
+        operations = self.operations.recurring_runs
+        with wrapped("Failed to create a recurring run due to conversion error"):
+            new = message.new()
+            operations.check(new)
         with wrapped("Failed to create a recurring run"):
-            recurring = self.operations.recurring_runs.create(self.caller, message.new())
+            operations.authorize_creation(self.caller, new)
+            with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
+                new = replace(new, specification=message.specification())
+            recurring = operations.create(self.caller, new)
         self.warn_of_cron(recurring)
         self.answer(recurring)
 
@@ -254,20 +282,7 @@ def _without_places(listed: Listed[PlacedRun]) -> Listed[RunValue]:
 
 
 def _url(version: PipelineVersionMessage) -> str:
-    if not version.package_url or not version.package_url.pipeline_url:
-        raise invalid_input("Failed to create a pipeline version due to missing pipeline URL")
-    return version.package_url.pipeline_url
-
-
-def _upload(handler: UploadHandler, file_name: str) -> Upload:
-    display_name = handler.parameter("display_name")
-    return Upload(
-        name=handler.parameter("name") or display_name or file_name,
-        display_name=display_name,
-        description=handler.parameter("description"),
-        code_source_url=handler.parameter("code_source_url"),
-        tags=handler.tags(),
-    )
+    return version.package_url.pipeline_url if version.package_url else ""
 
 
 def _upload_of(message: PipelineMessage | PipelineVersionMessage, file_name: str) -> Upload:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...models import CronSchedule, PeriodicSchedule, Trigger
-from ..api_errors import bad_request, invalid_input
+from ..api_errors import bad_request, invalid_input, wrapped
 from ..operations import NewRecurringRun, NewRun
 from ..operations.values import Source
-from ..pipeline_files import from_wire
+from ..pipeline_files import Specification, from_wire
 from ..protojson import Message, Moment, enum, integer
 
 _MODES = {0: "MODE_UNSPECIFIED", 1: "ENABLE", 2: "DISABLE"}
@@ -90,8 +90,12 @@ class SourceMessage(Message, frozen=True):
         return Source(
             pipeline_id=reference.pipeline_id,
             pipeline_version_id=reference.pipeline_version_id or self.pipeline_version_id,
-            specification=from_wire(self.pipeline_spec) if self.pipeline_spec else None,
         )
+
+    def specification(self) -> Specification | None:
+        """The one in the message itself, which is read once its sender is authorized."""
+        with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
+            return from_wire(self.pipeline_spec) if self.pipeline_spec else None
 
 
 class RunMessage(SourceMessage, frozen=True):
@@ -127,7 +131,6 @@ class RunMessage(SourceMessage, frozen=True):
             recurring_run_id=self.recurring_run_id,
             pipeline_id=source.pipeline_id,
             pipeline_version_id=source.pipeline_version_id,
-            specification=source.specification,
             parameters=self.runtime_config.parameters,
             pipeline_root=self.runtime_config.pipeline_root,
             service_account=self.service_account,
@@ -194,7 +197,6 @@ class RecurringRunMessage(SourceMessage, frozen=True):
             description=self.description,
             pipeline_id=source.pipeline_id,
             pipeline_version_id=source.pipeline_version_id,
-            specification=source.specification,
             parameters=self.runtime_config.parameters,
             pipeline_root=self.runtime_config.pipeline_root,
             service_account=self.service_account,

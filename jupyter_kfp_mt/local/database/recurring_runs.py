@@ -10,7 +10,7 @@ from ...models import PipelineVersionReference, RecurringRun, RuntimeConfig, Sta
 from ..api_errors import INTERNAL
 from ..listing import ListOptions, Position
 from ..pipeline_files import Specification
-from ..records import PlacedRun
+from ..records import Origin, PlacedRun
 from ..recurring_runs import Schedule
 from .columns import from_json, from_seconds, to_json, to_seconds
 from .pages import page
@@ -34,15 +34,15 @@ class RecurringRunTable:
         self._specifications = specifications
         self._runs = runs
 
-    def add(self, recurring: RecurringRun, specification: Specification | None) -> None:
-        """Without a specification each of its runs takes the pipeline's latest version."""
+    def add(self, recurring: RecurringRun, origin: Origin) -> None:
         version = recurring.pipeline_version_reference or PipelineVersionReference()
         with self._db:
             self._db.execute(
                 "INSERT INTO recurring_runs (recurring_run_id, experiment_id, namespace, "
                 "display_name, description, service_account, created_at, updated_at, enabled, "
                 "max_concurrency, no_catchup, trigger, pipeline_id, pipeline_version_id, digest, "
-                "runtime_config) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "pipeline_name, texts, runtime_config) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     recurring.recurring_run_id,
                     recurring.experiment_id,
@@ -58,7 +58,9 @@ class RecurringRunTable:
                     to_json(recurring.trigger or Trigger()),
                     version.pipeline_id,
                     version.pipeline_version_id,
-                    self._specifications.keep(specification) if specification else None,
+                    self._specifications.keep(origin.specification),
+                    origin.pipeline_name,
+                    origin.texts,
                     to_json(recurring.runtime_config or RuntimeConfig()),
                 ),
             )
@@ -68,12 +70,10 @@ class RecurringRunTable:
         row = self._db.execute(query, (recurring_run_id,)).fetchone()
         return self._recurring_runs([row])[0] if row else None
 
-    def specification(self, recurring_run_id: str) -> Specification | None:
-        """What its runs run, unless each takes the pipeline's latest version."""
-        (digest,) = self._db.execute(
-            "SELECT digest FROM recurring_runs WHERE recurring_run_id = ?", (recurring_run_id,)
-        ).fetchone()
-        return self._specifications.by_digest([digest])[digest] if digest else None
+    def origin(self, recurring_run_id: str) -> Origin:
+        query = "SELECT * FROM recurring_runs WHERE recurring_run_id = ?"
+        row = self._db.execute(query, (recurring_run_id,)).fetchone()
+        return self._specifications.origin(row) if row else Origin()
 
     def page(
         self, scope: Mapping[str, str], options: ListOptions
@@ -102,10 +102,10 @@ class RecurringRunTable:
         ).fetchone()
         return int(times)
 
-    def fire(self, placed: PlacedRun, specification: Specification, scheduled_at: datetime) -> None:
+    def fire(self, placed: PlacedRun, origin: Origin, scheduled_at: datetime) -> None:
         """Adds the run and remembers the moment: both or neither."""
         with self._db:
-            self._runs.insert(placed, specification)
+            self._runs.insert(placed, origin)
             self._db.execute(
                 "UPDATE recurring_runs SET last_triggered = ?, fired = fired + 1, error = '' "
                 "WHERE recurring_run_id = ?",

@@ -23,7 +23,7 @@ from ..execution.job import Job
 from ..listing import ListOptions, Position
 from ..macros import expanded
 from ..pipeline_files import Specification
-from ..records import Metric, PlacedRun
+from ..records import Metric, Origin, PlacedRun
 from .columns import from_json, from_seconds, to_json, to_seconds
 from .pages import page
 from .specifications import Specifications, specification
@@ -40,20 +40,20 @@ class RunTable:
         self._specifications = specifications
         self._tasks = TaskTable(db)
 
-    def add(self, placed: PlacedRun, specification: Specification) -> None:
+    def add(self, placed: PlacedRun, origin: Origin) -> None:
         """Raises sqlite3.IntegrityError if there is one with its id."""
         with self._db:
-            self.insert(placed, specification)
+            self.insert(placed, origin)
 
-    def insert(self, placed: PlacedRun, specification: Specification) -> None:
+    def insert(self, placed: PlacedRun, origin: Origin) -> None:
         """The same as a part of the caller's transaction."""
         run = placed.run
         reference = run.pipeline_version_reference or PipelineVersionReference()
         self._db.execute(
             "INSERT INTO runs (run_id, experiment_id, namespace, workflow_name, display_name, "
             "description, service_account, created_at, scheduled_at, state, state_history, "
-            "recurring_run_id, pipeline_id, pipeline_version_id, digest, runtime_config) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "recurring_run_id, pipeline_id, pipeline_version_id, digest, pipeline_name, texts, "
+            "runtime_config) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run.run_id,
                 run.experiment_id,
@@ -69,7 +69,9 @@ class RunTable:
                 run.recurring_run_id,
                 reference.pipeline_id,
                 reference.pipeline_version_id,
-                self._specifications.keep(specification),
+                self._specifications.keep(origin.specification),
+                origin.pipeline_name,
+                origin.texts,
                 to_json(run.runtime_config or RuntimeConfig()),
             ),
         )
@@ -91,6 +93,10 @@ class RunTable:
     def one(self, run_id: str) -> PlacedRun | None:
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         return self._placed([row])[0] if row else None
+
+    def origin(self, run_id: str) -> Origin:
+        row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
+        return self._specifications.origin(row) if row else Origin()
 
     def of_recurring_run(self, recurring_run_id: str, display_name: str) -> PlacedRun | None:
         """Its newest run of this name."""

@@ -200,6 +200,17 @@ MIGRATIONS = [
         PRIMARY KEY (run_id, node_id, name)
     ) WITHOUT ROWID;
     """,
+    """
+    -- What v1beta1 tells of a run though its version is gone.
+    ALTER TABLE runs ADD COLUMN pipeline_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN texts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE recurring_runs ADD COLUMN pipeline_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE recurring_runs ADD COLUMN texts INTEGER NOT NULL DEFAULT 0;
+    UPDATE runs SET pipeline_name = name FROM pipeline_versions
+        WHERE pipeline_versions.pipeline_version_id = runs.pipeline_version_id;
+    UPDATE recurring_runs SET pipeline_name = name FROM pipeline_versions
+        WHERE pipeline_versions.pipeline_version_id = recurring_runs.pipeline_version_id;
+    """,
 ]
 
 

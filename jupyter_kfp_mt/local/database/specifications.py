@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..pipeline_files import Specification
+from ..records import Origin
 from .columns import from_json, to_json
 
 
@@ -17,8 +18,10 @@ class Specifications:
     def __init__(self, db: sqlite3.Connection):
         self._db = db
 
-    def keep(self, specification: Specification) -> str:
+    def keep(self, specification: Specification | None) -> str | None:
         """The digest under which it is kept from now on. Part of the caller's transaction."""
+        if specification is None:
+            return None
         pipeline, platform = to_json(specification.pipeline), to_json(specification.platform)
         digest = hashlib.sha256(f"{pipeline}\n{platform}".encode()).hexdigest()
         self._db.execute(
@@ -34,6 +37,11 @@ class Specifications:
             (to_json([*digests]),),
         )
         return {row["digest"]: specification(row) for row in rows}
+
+    def origin(self, row: sqlite3.Row) -> Origin:
+        """That in a row which has the digest of its specification, if it has one."""
+        kept = self.by_digest([row["digest"]]) if row["digest"] else {}
+        return Origin(kept.get(row["digest"]), row["pipeline_name"], bool(row["texts"]))
 
 
 def specification(row: sqlite3.Row) -> Specification:

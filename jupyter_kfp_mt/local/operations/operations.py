@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...models import PipelineVersion
 from ..api_errors import invalid_input, wrapped
 from ..database import Database
 from ..identity import Caller
@@ -18,7 +17,6 @@ class Operations:
     """One part for each noun of the API."""
 
     def __init__(self, database: Database, roles: Roles, runner: Runner, controller: Controller):
-        self._database = database
         self._roles = roles
         self.experiments = Experiments(database, roles, controller)
         self.pipelines = Pipelines(database, roles)
@@ -32,7 +30,3 @@ class Operations:
         with wrapped("Failed to authorize the request"):
             access = Access(namespace, verb, "viewers", group="kubeflow.org")
             self._roles.check(caller.identity(), access)
-
-    def version(self, version_id: str) -> PipelineVersion | None:
-        """What a run or recurring run refers to, for those who may see that; None if it is gone."""
-        return self._database.pipelines.version(version_id)

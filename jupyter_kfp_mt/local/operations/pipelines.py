@@ -20,6 +20,16 @@ from .values import Listed, Upload, listed
 # The namespace of the API server itself, where shared pipelines are authorized.
 SYSTEM_NAMESPACE = "kubeflow"
 
+# Why shared pipelines are refused, and what to do.
+_WRITTEN_BY = (
+    f"shared pipelines are changed by those who may edit the namespace {SYSTEM_NAMESPACE}: add a "
+    "profile of that name to the local KFP, or pass a namespace to keep the pipeline in your own"
+)
+_UPLOADED_BY = (
+    "shared pipelines are uploaded by those who may create pipelines in some namespace: ask its "
+    "owner to make you a contributor with the role edit"
+)
+
 
 class Pipelines:
     """Shared, or of a namespace; and their versions, which are what runs."""
@@ -42,13 +52,26 @@ class Pipelines:
         try:
             self._table.add(pipeline)
         except sqlite3.IntegrityError:
-            raise _pipeline_exists(upload.name) from None
+            raise already_exists(
+                f"Failed to create a new pipeline. The name {upload.name} already exist. "
+                "Please specify a new name"
+            ) from None
         return pipeline
 
-    def authorize_upload(self, caller: Caller, namespace: str, name: str = "") -> None:
+    def authorize_creation(self, caller: Caller, namespace: str, name: str) -> None:
+        """Before the file is fetched."""
         check_length("Pipeline", "Namespace", namespace)
+        self._authorize(caller, "", Access(namespace, "create", "pipelines", name))
+
+    def authorize_upload(self, caller: Caller, namespace: str) -> None:
+        """The same before it is read. A new one may be shared by whoever has a place to run it."""
+        check_length("Pipeline", "Namespace", namespace)
+        access = Access(namespace or SYSTEM_NAMESPACE, "create", "pipelines")
         with wrapped("Authorization Failure"):
-            self._authorize(caller, "", Access(namespace, "create", "pipelines", name))
+            if namespace:
+                self._authorize(caller, "", access)
+            else:
+                self._roles.check_somewhere(caller.identity(), access, _UPLOADED_BY)
 
     def create_with_version(
         self,
@@ -64,7 +87,10 @@ class Pipelines:
         try:
             self._table.add_with_version(pipeline, version, specification)
         except sqlite3.IntegrityError:
-            raise _pipeline_exists(upload.name) from None
+            raise already_exists(
+                f"Failed to create a new pipeline. The name {upload.name} already exists. "
+                "Please specify a new name"
+            ) from None
         return pipeline, _with(version, specification)
 
     def get(self, caller: Caller, pipeline_id: str) -> Pipeline:
@@ -130,16 +156,27 @@ class Pipelines:
 
     # Versions
 
-    def authorize_version_upload(
-        self, caller: Caller, pipeline_id: str, name: str = ""
-    ) -> Pipeline:
+    def authorize_version_creation(self, caller: Caller, pipeline_id: str, name: str) -> Pipeline:
+        """Before the file is fetched."""
+        with wrapped(
+            f"Failed to create a pipeline version due authorization error for pipeline id "
+            f"{pipeline_id}"
+        ):
+            with wrapped(_not_accessible(pipeline_id)):
+                pipeline = self.existing(pipeline_id)
+            access = Access(pipeline.namespace, "create", "pipelines", name)
+            self._authorize(caller, pipeline_id, access)
+        return pipeline
+
+    def authorize_version_upload(self, caller: Caller, pipeline_id: str) -> Pipeline:
+        """The same before it is read."""
         if not pipeline_id:
             raise invalid_input(
                 "The pipeline is missing: its id goes into the parameter pipelineid"
             )
         pipeline = self.existing(pipeline_id)
         with wrapped("Authorization Failure"):
-            access = Access(pipeline.namespace, "create", "pipelines", name)
+            access = Access(pipeline.namespace, "create", "pipelines")
             self._authorize(caller, pipeline_id, access)
         return pipeline
 
@@ -237,10 +274,7 @@ class Pipelines:
     # How callers are authorized
 
     def _authorized(self, caller: Caller, pipeline_id: str, verb: str) -> Pipeline:
-        with wrapped(
-            f"Failed to access pipeline {pipeline_id}. "
-            "Check if it exists and have a namespace assigned"
-        ):
+        with wrapped(_not_accessible(pipeline_id)):
             pipeline = self.existing(pipeline_id)
         access = Access(pipeline.namespace, verb, "pipelines", pipeline.name, existing=True)
         self._authorize(caller, pipeline_id, access)
@@ -270,7 +304,13 @@ class Pipelines:
                 f"Failed to access shared pipeline {pipeline_id}. "
                 f"Check if you have permission to {access.verb} shared pipelines"
             ):
-                self._roles.check(caller.identity(), shared)
+                self._roles.check(caller.identity(), shared, _WRITTEN_BY)
+
+
+def _not_accessible(pipeline_id: str) -> str:
+    return (
+        f"Failed to access pipeline {pipeline_id}. Check if it exists and have a namespace assigned"
+    )
 
 
 def _pipeline(namespace: str, upload: Upload) -> Pipeline:
@@ -307,10 +347,3 @@ def _version(pipeline: Pipeline, upload: Upload) -> PipelineVersion:
 
 def _with(version: PipelineVersion, specification: Specification) -> PipelineVersion:
     return msgspec.structs.replace(version, pipeline_spec=specification.to_wire())
-
-
-def _pipeline_exists(name: str) -> Exception:
-    return already_exists(
-        f"Failed to create a new pipeline. The name {name} already exists. "
-        "Please specify a new name"
-    )

@@ -12,11 +12,12 @@ from ..database import Database, new_id
 from ..identity import Caller
 from ..listing import ListOptions
 from ..pipeline_files import Specification, check_parameters
+from ..records import Origin
 from ..recurring_runs import run_name
 from ..roles import Access, Roles
 from ..schedule import check as check_trigger
 from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, found, is_empty, now
-from .runs import Controller, Runs, pending_run, reference_to
+from .runs import Controller, Runs, origin_of, pending_run, reference_to
 from .values import Listed, NewRecurringRun, NewRun, listed
 
 _MOST_CONCURRENT = 10
@@ -32,8 +33,19 @@ class RecurringRuns:
         self._controller = controller
         self._runs = runs
 
-    def create(self, caller: Caller, new: NewRecurringRun) -> RecurringRun:
-        _check(new)
+    def check(self, new: NewRecurringRun) -> None:
+        """What the API server checks of it before it asks who wants it."""
+        if not new.display_name:
+            raise invalid_input("Recurring run's name cannot be empty")
+        if not 1 <= new.max_concurrency <= _MOST_CONCURRENT:
+            raise invalid_input(
+                "Max concurrency of a recurring run must be at least 1 and at most 10. "
+                f"Received {new.max_concurrency}"
+            )
+        check_trigger(new.trigger)
+
+    def authorize_creation(self, caller: Caller, new: NewRecurringRun) -> str:
+        """The namespace where it is to be. What it runs need not be known yet."""
         with wrapped(
             "Failed to create a recurring run due to invalid experimentId and namespace combination"
         ):
@@ -43,14 +55,23 @@ class RecurringRuns:
             f"Check if you have write permission to namespace {namespace}"
         ):
             self._authorize(caller, Access(namespace, "create", "jobs", new.display_name))
+        return namespace
+
+    def create(self, caller: Caller, new: NewRecurringRun) -> RecurringRun:
+        self.check(new)
+        namespace = self.authorize_creation(caller, new)
         check_service_account(new.service_account)
-        recurring, specification = self._with_source(caller, new, namespace)
-        self._table.add(recurring, specification)
+        recurring, origin = self._with_origin(caller, new, namespace)
+        self._table.add(recurring, origin)
         self._controller.changed(recurring.recurring_run_id)
         return recurring
 
     def get(self, caller: Caller, recurring_run_id: str) -> RecurringRun:
         return self._authorized(caller, recurring_run_id, "get")
+
+    def origin(self, recurring_run_id: str) -> Origin:
+        """For those who have been authorized to the recurring run."""
+        return self._table.origin(recurring_run_id)
 
     def list(
         self, caller: Caller, namespace: str, experiment_id: str, options: ListOptions
@@ -87,10 +108,12 @@ class RecurringRuns:
     def fire(self, recurring_run_id: str, scheduled_at: datetime) -> None:
         """Starts the run that is due at this moment."""
         recurring = found(self._table.one(recurring_run_id), "Job", recurring_run_id)
+        origin = self._table.origin(recurring_run_id)
         new = _run_of(recurring, self._table.fired(recurring_run_id) + 1)
-        version, specification = None, self._table.specification(recurring_run_id)
+        version, specification = None, origin.specification
         if specification is None:
             version, specification = self._runs.latest(new.pipeline_id)
+            origin = origin_of(new, version, specification)
         check_parameters(specification, dict(new.parameters))
         placed = pending_run(new, recurring.namespace, version, specification)
         run = msgspec.structs.replace(
@@ -101,7 +124,7 @@ class RecurringRuns:
             else recurring.pipeline_version_reference,
         )
         placed = msgspec.structs.replace(placed, run=run)
-        self._table.fire(placed, specification, scheduled_at)
+        self._table.fire(placed, origin, scheduled_at)
         self._runs.submit(run.run_id)
 
     # How it is done
@@ -111,9 +134,9 @@ class RecurringRuns:
         self._table.enable(recurring_run_id, enabled)
         self._controller.changed(recurring_run_id)
 
-    def _with_source(
+    def _with_origin(
         self, caller: Caller, new: NewRecurringRun, namespace: str
-    ) -> tuple[RecurringRun, Specification | None]:
+    ) -> tuple[RecurringRun, Origin]:
         """The recurring run, and what it runs unless that is each time the latest version."""
         if not (new.pipeline_id or new.pipeline_version_id or new.specification):
             raise invalid_input("Cannot create a job with an empty pipeline ID")
@@ -121,13 +144,14 @@ class RecurringRuns:
             version, specification = self._runs.source(caller, new)
         with wrapped("Failed to validate the input parameters on the latest pipeline version"):
             check_parameters(specification, dict(new.parameters))
+        origin = origin_of(new, version, specification)
         if version is None:
-            return _recurring_run(new, namespace, None, specification), specification
+            return _recurring_run(new, namespace, None, specification), origin
         if new.pinned or new.pipeline_version_id:
             reference = reference_to(version)
-            return _recurring_run(new, namespace, reference, specification), specification
+            return _recurring_run(new, namespace, reference, specification), origin
         reference = PipelineVersionReference(pipeline_id=version.pipeline_id)
-        return _recurring_run(new, namespace, reference, specification), None
+        return _recurring_run(new, namespace, reference, specification), Origin()
 
     def _authorized(self, caller: Caller, recurring_run_id: str, verb: str) -> RecurringRun:
         with wrapped("Failed to authorize the request"):
@@ -143,17 +167,6 @@ class RecurringRuns:
             raise invalid_input("a recurring run cannot have an empty namespace in multi-user mode")
         with wrapped("failed to authorize with API"):
             self._roles.check(caller.identity(), access)
-
-
-def _check(new: NewRecurringRun) -> None:
-    if not new.display_name:
-        raise invalid_input("Recurring run's name cannot be empty")
-    if not 1 <= new.max_concurrency <= _MOST_CONCURRENT:
-        raise invalid_input(
-            "Max concurrency of a recurring run must be at least 1 and at most 10. "
-            f"Received {new.max_concurrency}"
-        )
-    check_trigger(new.trigger)
 
 
 def _recurring_run(

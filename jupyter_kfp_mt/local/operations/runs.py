@@ -33,14 +33,15 @@ from ..database import Database, new_id
 from ..identity import Caller
 from ..listing import ListOptions
 from ..pipeline_files import Specification, check_parameters
-from ..records import Metric, PlacedRun
+from ..records import Metric, Origin, PlacedRun
 from ..roles import Access, Roles
 from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, found, is_empty, now
 from .pipelines import Pipelines
-from .values import Listed, NewRun, Source, listed
+from .values import Listed, NewRecurringRun, NewRun, Source, listed
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_METRIC_NAME = re.compile(r"[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?")
+_METRIC_NAME = "^[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?$"
+_LONGEST_NODE_ID = 128
 
 
 class Runner(Protocol):
@@ -85,7 +86,8 @@ class Runs:
         self._controller = controller
         self._pipelines = pipelines
 
-    def create(self, caller: Caller, new: NewRun) -> PlacedRun:
+    def authorize_creation(self, caller: Caller, new: NewRun) -> str:
+        """The namespace where it is to be. What it runs need not be known yet."""
         if not new.display_name:
             raise invalid_input("Run name cannot be empty")
         with wrapped(
@@ -97,6 +99,10 @@ class Runs:
             f"Check if you have write permissions to namespace {namespace}"
         ):
             self._authorize(caller, "", Access(namespace, "create", "runs"))
+        return namespace
+
+    def create(self, caller: Caller, new: NewRun) -> PlacedRun:
+        namespace = self.authorize_creation(caller, new)
         if existing := self._of_recurring_run(new, namespace):
             return existing
         _check(new)
@@ -106,7 +112,7 @@ class Runs:
             check_parameters(specification, dict(new.parameters))
         placed = pending_run(new, namespace, version, specification)
         try:
-            self._table.add(placed, specification)
+            self._table.add(placed, origin_of(new, version, specification))
         except sqlite3.IntegrityError:
             raise already_exists(
                 f"Failed to create a run. The id {placed.run.run_id} is taken"
@@ -191,8 +197,8 @@ class Runs:
 
     def report_metrics(
         self, caller: Caller, run_id: str, metrics: Sequence[Metric]
-    ) -> Iterator[str]:
-        """What became of each: ok, invalid, or duplicate."""
+    ) -> Iterator[tuple[str, str]]:
+        """What became of each: a status, as v1beta1 has them, and what is wrong with it."""
         self._authorized(caller, run_id, "reportMetrics")
         return (self._reported(run_id, metric) for metric in metrics)
 
@@ -212,6 +218,10 @@ class Runs:
         self._authorized(caller, run_id, "get")
         values = found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
         return {"inputs": values[0], "outputs": values[1]}
+
+    def origin(self, run_id: str) -> Origin:
+        """For those who have been authorized to the run."""
+        return self._table.origin(run_id)
 
     def log_file(self, caller: Caller, run_id: str, task_id: str) -> Path:
         """The file with a task's output, which may still be growing."""
@@ -264,10 +274,15 @@ class Runs:
             raise invalid_input(f"RecurringRunId doesn't exist: {new.recurring_run_id}")
         return self._table.of_recurring_run(new.recurring_run_id, new.display_name)
 
-    def _reported(self, run_id: str, metric: Metric) -> str:
-        if not metric.node_id or not _METRIC_NAME.fullmatch(metric.name):
-            return "invalid"
-        return "ok" if self._table.add_metric(run_id, metric) else "duplicate"
+    def _reported(self, run_id: str, metric: Metric) -> tuple[str, str]:
+        if problem := _problem_of(metric):
+            return "INVALID_ARGUMENT", problem
+        if self._table.add_metric(run_id, metric):
+            return "OK", ""
+        return "DUPLICATE_REPORTING", (
+            "Failed to create a run metric. Same metric has been reported before: "
+            f"{metric.node_id}/{metric.name}"
+        )
 
     def _existing(self, run_id: str) -> PlacedRun:
         with wrapped(f"Failed to fetch run {run_id}"):
@@ -308,6 +323,19 @@ def _check(new: NewRun) -> None:
     check_service_account(new.service_account)
 
 
+def _problem_of(metric: Metric) -> str:
+    """Why this is not a metric, or nothing."""
+    if not re.fullmatch(_METRIC_NAME, metric.name):
+        return f"metric.name '{metric.name}' doesn't match with the pattern '{_METRIC_NAME}'"
+    if not metric.node_id:
+        return "metric.node_id must not be empty"
+    if len(metric.node_id.encode()) > _LONGEST_NODE_ID:
+        return (
+            f"metric.node_id '{metric.node_id}' cannot be longer than {_LONGEST_NODE_ID} characters"
+        )
+    return ""
+
+
 def pending_run(
     new: NewRun, namespace: str, version: PipelineVersion | None, specification: Specification
 ) -> PlacedRun:
@@ -331,6 +359,12 @@ def pending_run(
         state_history=[StateChange(update_time=moment, state="PENDING")],
     )
     return PlacedRun(run, namespace, _workflow_name(specification))
+
+
+def origin_of(
+    new: NewRun | NewRecurringRun, version: PipelineVersion | None, specification: Specification
+) -> Origin:
+    return Origin(specification, version.name if version else "", new.texts)
 
 
 def reference_to(version: PipelineVersion) -> PipelineVersionReference:

@@ -44,6 +44,7 @@ class NewRun(Source, frozen=True, kw_only=True):
     run_id: str = ""
     recurring_run_id: str = ""
     parameters: Mapping[str, Any] = {}
+    texts: bool = False
     pipeline_root: str = ""
     service_account: str = ""
 
@@ -56,6 +57,7 @@ class NewRecurringRun(Source, frozen=True, kw_only=True):
     namespace: str = ""
     description: str = ""
     parameters: Mapping[str, Any] = {}
+    texts: bool = False
     pipeline_root: str = ""
     service_account: str = ""
     max_concurrency: int = 0
