@@ -513,6 +513,8 @@ async def test_the_door_answers_with_text_that_is_no_page(jp_fetch, path, argo_k
     assert answer.body == b"<script>\nthree\n"
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
     assert "container main of pod" in answer.headers["Kfp-Mt-Log-Source"]
 
 
