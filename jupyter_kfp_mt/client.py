@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -19,15 +20,19 @@ from .credentials import Credentials
 from .errors import (
     BadRequest,
     Conflict,
-    Forbidden,
     KfpError,
     Misconfigured,
     NotFound,
     RunFailed,
     Unreachable,
 )
+from .lines import Lines
 from .models import Experiment, Health, Page, Pipeline, PipelineVersion, Run, Value
 from .sessions import is_own, new_session
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+    from .task_logs import TaskLog
 
 T = TypeVar("T", bound=Value)
 
@@ -45,6 +50,9 @@ class Client:
 
     Every method raises a `KfpError`: `Unreachable` without an answer, else the subclass of
     `Refused` that says what KFP said.
+
+    `cluster` finds the Kubernetes API that has the logs of its tasks; `logs` is the address at
+    which a Jupyter server's door reads them instead.
     """
 
     def __init__(
@@ -55,11 +63,15 @@ class Client:
         health: Health | None = None,
         session: requests.Session | None = None,
         read_only: bool = False,
+        cluster: Callable[[], Cluster | None] = lambda: None,
+        logs: str = "",
     ) -> None:
         self.endpoint = checked_endpoint(endpoint)
         self.credentials = credentials or Credentials()
         self.namespace = namespace
         self.read_only = read_only
+        self._cluster = cache(cluster)
+        self._logs = logs
         self._health = health
         self._session = session or new_session(
             trust_environment=not is_own(self.endpoint), tls=self.credentials.tls
@@ -198,8 +210,8 @@ class Client:
 
     # --- runs -------------------------------------------------------------------------------
 
-    def run(self, run_id: str) -> Run:
-        return self._get("runs", run_id, Run)
+    def run(self, run_id: str, asked: str = "") -> Run:
+        return self._get("runs", run_id, Run, asked)
 
     def runs(self, namespace: str = "", experiment_id: str = "", state: str = "") -> Iterator[Run]:
         """All runs of a namespace, or of one experiment, newest first."""
@@ -321,26 +333,56 @@ class Client:
         if run.state not in ("FAILED", "CANCELED"):
             return
         reason = run.error.message if run.error else "KFP gives no reason."
-        failed = next((task for task in run.tasks if task.state == "FAILED"), None)
+        failed = next((task for task in self.tasks(run) if task.state == "FAILED"), None)
         raise RunFailed(
             f"Run {run.display_name} ({run.run_id}) {run.state.lower()}: {reason}",
             cause=self._log_tail(failed) if failed else "",
         )
 
-    def log(self, run_id: str, task_id: str) -> str:
-        """What a task has written so far. On the local KFP only: `Forbidden` elsewhere."""
-        if not self.health().local:
-            raise Forbidden(
-                "KFP hands the log of any run to anybody; it is not read this way.",
-                cure="Read the pod's log with kubectl, in the namespace of the run.",
-            )
-        path = f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(task_id)}/log"
+    def tasks(self, run: Run) -> list[models.Task]:
+        """The tasks of a run as its pipeline has them."""
+        local = self.health().local
+        return [task for task in run.tasks if local or not task.auxiliary]
+
+    def log(self, run_id: str, task_id: str, tail: int | None = None) -> str:
+        """What a task has written so far, or its last lines."""
+        log = self.task_log(run_id, task_id, tail=tail)
+        return b"".join(log.pieces()).decode("utf-8", "replace")
+
+    def task_log(
+        self,
+        run_id: str,
+        task_id: str,
+        follow: bool = False,
+        tail: int | None = None,
+        container: str = "",
+    ) -> TaskLog:
+        """What a task writes: so far, or its last lines; with `follow` what is to come as well.
+
+        Raises a `KfpError` with the reason where there is no log.
+        """
+        from . import task_logs  # it stands on this file
+
+        wanted = task_logs.Wanted(follow, tail, container)
         asked = f"read the log of task {task_id}"
-        return self._request("GET", path, asked).decode("utf-8", "replace")
+        if self._logs:
+            url = f"{self._logs}/{_part(run_id)}/{_part(task_id)}"
+            return task_logs.DoorLog(self._stream(url, asked, wanted.query, follow))
+        return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
+
+    def local_log(self, run_id: str, task_id: str) -> Lines:
+        """What the local KFP keeps of it. Never asked of another: it hands any log to anybody."""
+        path = f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(task_id)}/log"
+        return self._stream(self.endpoint + path, f"read the log of task {task_id}")
+
+    def archived_log(self, run_id: str, node_id: str) -> Lines:
+        """What KFP has archived of a node: JSON with the file in it."""
+        path = f"runs/{_part(run_id)}/nodes/{_part(node_id)}/artifacts/main-logs:read"
+        return self._stream(self.endpoint + API + path, f"read the archived log of {node_id}")
 
     def _log_tail(self, task: models.Task) -> str:
         try:
-            lines = self.log(task.run_id, task.task_id).rstrip().splitlines()[-LOG_LINES:]
+            lines = self.log(task.run_id, task.task_id, LOG_LINES).rstrip().splitlines()
         except KfpError as error:
             return f"The log of task {task.display_name} cannot be read: {error.message}"
         return "\n".join([f"The last lines of task {task.display_name}:", *lines]) if lines else ""
@@ -412,8 +454,8 @@ class Client:
             next_page_token=msgspec.json.decode(wire.get("next_page_token", b'""')),
         )
 
-    def _get(self, nouns: str, identifier: str, kind: type[T]) -> T:
-        path, asked = f"{nouns}/{_part(identifier)}", f"find {nouns[:-1]} {identifier}"
+    def _get(self, nouns: str, identifier: str, kind: type[T], asked: str = "") -> T:
+        path, asked = f"{nouns}/{_part(identifier)}", asked or f"find {nouns[:-1]} {identifier}"
         found: T = _decode(self._request("GET", path, asked), kind, self.endpoint)
         return found
 
@@ -429,34 +471,50 @@ class Client:
         """The one door to the network: every failure leaves it as a `KfpError`."""
         if self.read_only and method != "GET":
             raise explain.read_only(asked)
-        path = path if path.startswith("/") else API + path
-        response = self._send(method, path, asked, read, kwargs)
-        if response.status_code >= 300:
-            local = self._health is not None and self._health.local
-            error = explain.refusal(response.status_code, response.content, asked, local)
-            raise self.credentials.explained(error, self._is_refused(response))
+        response = self._send(method, self.endpoint + API + path, asked, read, kwargs)
         return response.content
+
+    def _stream(
+        self, url: str, asked: str, query: dict[str, str] | None = None, follow: bool = False
+    ) -> Lines:
+        headers = {"Accept-Encoding": "identity"}
+        arguments = {"params": query, "headers": headers, "stream": True}
+        # Nothing may be written for hours.
+        response = self._send("GET", url, asked, None if follow else READ_SECONDS, arguments)
+        return Lines(response.raw, lambda error: no_answer(self.endpoint, asked, error))
 
     def _is_refused(self, response: requests.Response) -> bool:
         content_type = response.headers.get("Content-Type", "")
         return self.credentials.refused_by(response.status_code, content_type)
 
     def _send(
-        self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
+        self, method: str, url: str, asked: str, read: float | None, kwargs: dict[str, Any]
     ) -> requests.Response:
-        response = self._send_once(method, path, asked, read, kwargs)
+        """The answer, if it is none that refuses."""
+        response = self._send_once(method, url, asked, read, kwargs)
         if self._is_refused(response) and self.credentials.renewed(response.request.headers):
-            response = self._send_once(method, path, asked, read, kwargs)
+            response.close()
+            response = self._send_once(method, url, asked, read, kwargs)
+        if response.status_code >= 300:
+            local = self._health is not None and self._health.local
+            error = explain.refusal(response.status_code, self._body(response, asked), asked, local)
+            raise self.credentials.explained(error, self._is_refused(response))
         return response
 
+    def _body(self, response: requests.Response, asked: str) -> bytes:
+        try:
+            return response.content
+        except requests.RequestException as error:
+            raise no_answer(self.endpoint, asked, error) from None
+
     def _send_once(
-        self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
+        self, method: str, url: str, asked: str, read: float | None, kwargs: dict[str, Any]
     ) -> requests.Response:
-        connect = min(CONNECT_SECONDS, read)
+        connect = min(CONNECT_SECONDS, read or CONNECT_SECONDS)
         try:
             return self._session.request(
                 method,
-                self.endpoint + path,
+                url,
                 auth=self.credentials,
                 timeout=(connect, read),
                 allow_redirects=False,

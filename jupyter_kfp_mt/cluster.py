@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import socket
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -42,6 +41,7 @@ from .kubernetes_objects import (
     SubjectReview,
     TokenRequest,
 )
+from .lines import Lines
 
 T = TypeVar("T")
 
@@ -213,7 +213,7 @@ class Cluster:
         follow: bool = False,
         tail_lines: int | None = None,
         since: datetime | None = None,
-    ) -> PodLog:
+    ) -> Lines:
         """The lines of a container's log; with `follow` those to come as well, until it ends."""
         query: dict[str, str] = {"container": container}
         if follow:
@@ -225,7 +225,8 @@ class Cluster:
         access = Access("get", "pods/log", namespace, name=pod)
         # A container may write nothing for hours: keep-alive packets tell whether anybody is there.
         read = None if follow else READ_SECONDS
-        return PodLog(self._request(access, query=query, read=read), str(access), self.server)
+        answer = self._request(access, query=query, read=read)
+        return Lines(answer, lambda error: _no_answer(str(access), self.server, error))
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -307,42 +308,6 @@ class Cluster:
         return Unreachable(
             f"Cannot {access}: what answered at {self.server} is not Kubernetes (HTTP {status})."
         )
-
-
-class PodLog:
-    """The lines of a log, each with its line break, as they come. `close()` ends it, even while
-    another thread waits for a line."""
-
-    def __init__(self, answer: Any, asked: str, server: str) -> None:
-        self._answer = answer
-        self._asked = asked
-        self._server = server
-        self._closed = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        from urllib3.exceptions import HTTPError
-
-        rest = b""
-        try:
-            for part in self._answer.stream(65536):
-                *lines, rest = (rest + part).split(b"\n")
-                yield from (line + b"\n" for line in lines)
-            if rest:
-                yield rest
-        except (HTTPError, OSError, ValueError, AttributeError) as error:
-            # The latter two are what a socket that was shut under its reader may lead to.
-            if not self._closed:
-                raise _no_answer(self._asked, self._server, error) from None
-        finally:
-            self._answer.close()
-
-    def close(self) -> None:
-        self._closed = True
-        shut = getattr(self._answer, "shutdown", self._answer.close)  # urllib3 2.3 has it
-        try:
-            shut()
-        except (OSError, ValueError):
-            pass  # it has ended already
 
 
 def refusal(status: int, said: str, access: Access, source: str) -> KfpError:

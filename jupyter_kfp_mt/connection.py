@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import msgspec
 
 from . import explain, local_kfp, pod
 from .client import Client, checked_endpoint
+from .cluster import Cluster
 from .credentials import (
     Claims,
     Credentials,
@@ -49,12 +51,15 @@ class Connection(msgspec.Struct, frozen=True):
     door: Door | None = None  # the one it leads through, if it does
     health: Health | None = None  # where that is known already
     read_only: bool = False
+    cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
 
     def client(self) -> Client:
         session = self.door.session() if self.door else None
         return Client(
             *(self.endpoint, self.credentials, self.namespace, self.health, session),
             read_only=self.read_only,
+            cluster=self.cluster,
+            logs=f"{self.door.address}/logs" if self.door else "",
         )
 
     def is_same(self, other: Connection) -> bool:
@@ -139,7 +144,10 @@ def resolve(
         return _resolve_local(settings, trace, found, identity, asked)
     place = Place(checked_endpoint(endpoint), _choose(trace, "namespace", _namespaces(settings)))
     credentials = choose(settings, asked, place, trace)
-    return Connection(place.endpoint, credentials, place.namespace, trace.steps)
+    return Connection(
+        *(place.endpoint, credentials, place.namespace, trace.steps),
+        cluster=partial(cluster_of, settings),
+    )
 
 
 def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: Asked) -> Connection:
@@ -154,7 +162,9 @@ def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: Asked) -> Connection
     assert isinstance(credentials, Kubeconfig)
     endpoint = credentials.endpoint
     trace.add("endpoint", "the kubeconfig's service proxy", endpoint, chosen=True)
-    return Connection(endpoint, credentials, namespace, trace.steps)
+    return Connection(
+        *(endpoint, credentials, namespace, trace.steps), cluster=partial(cluster_of, settings)
+    )
 
 
 def _check_local(asked: Asked | None) -> None:
@@ -192,6 +202,19 @@ def _decided(settings: Kfp, identity: str) -> Connection:
         endpoint = "" if settings.auth == "kubeconfig" else door.status().endpoint
         return resolve(Kfp(endpoint=endpoint, namespace=settings.namespace, **given))
     return _through_door(settings, door)
+
+
+def reaches_cluster(settings: Kfp) -> bool:
+    """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
+    chosen = (settings.value(name) for name in ("kubeconfig", "kube_context"))
+    return pod.is_here() or any(chosen) or settings.value("auth") in ("kubernetes", "kubeconfig")
+
+
+def cluster_of(settings: Kfp) -> Cluster | None:
+    """The Kubernetes API of the cluster that KFP runs in; None where no setting leads to it."""
+    if not reaches_cluster(settings):
+        return None
+    return Cluster.of_this_process(settings.value("kubeconfig"), settings.value("kube_context"))
 
 
 def find_local(settings: Kfp) -> LocalKfp:

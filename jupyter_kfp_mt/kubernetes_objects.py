@@ -100,10 +100,20 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     service_account_name: str = ""
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """Whether something is so, `status` being "True", "False" or "Unknown", and why."""
+
+    type: str
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
 class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     phase: str = ""
     reason: str = ""
     message: str = ""
+    conditions: list[Condition] = []
     container_statuses: list[ContainerStatus] = []
     init_container_statuses: list[ContainerStatus] = []
 

@@ -235,6 +235,29 @@ def failing(tmp_path_factory):
 
 
 @pytest.fixture
+def talker(tmp_path):
+    """A run's pipeline whose one task writes, and goes on when it is told to by a file."""
+    from kfp import dsl
+
+    @dsl.component(base_image="python:3.12")
+    def talk(file: str):
+        import pathlib
+        import time
+
+        print("first", flush=True)
+        print("sec", end="", flush=True)
+        while not pathlib.Path(file).exists():
+            time.sleep(0.02)
+        print("ond", flush=True)
+
+    @dsl.pipeline(name="talker")
+    def pipeline(file: str):
+        talk(file=file).set_caching_options(False)
+
+    return compiled(tmp_path, pipeline)
+
+
+@pytest.fixture
 def kfp(tmp_path, request):
     """An executor of the test's own; the parameter, if any, is how many runs execute at once."""
     from executing import Kfp

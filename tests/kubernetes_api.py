@@ -244,6 +244,7 @@ class KubernetesApi:
         self.logs = {}  # (namespace, pod, container) -> Log
         self.services = {}  # "NAMESPACE/[SCHEME:]NAME:PORT" -> endpoint
         self.asked = []
+        self.unreadable = set()  # pods whose node has no log of theirs any more
         self.hanging = set()  # texts: a request with one in its path gets no answer until `close`
         self.slow = 0.0  # seconds by which each answer comes later
         self.clock = 0.0  # seconds by which its clock is ahead
@@ -593,6 +594,8 @@ class KubernetesApi:
             raise bad_request(
                 f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating'
             )
+        if name in self.unreadable:
+            raise Status(500, "InternalError", f"failed to get logs of {name}: no such container")
         return self._lines(self.logs[namespace, name, container], query)
 
     def _container(self, pod, name, wanted):

@@ -44,7 +44,8 @@ def _check(path: str, query: Query, local: bool) -> None:
         if not local:
             raise Forbidden(
                 "KFP answers with the log of any run without asking who is calling.",
-                cure="Read the pod's log with kubectl, in the namespace of the run.",
+                cure="GET <base_url>/kfp-mt/logs/RUN_ID/TASK_ID reads it from its pod; in a cell, "
+                "%kfp logs RUN TASK.",
             )
     elif not _FORWARDED.fullmatch(path):
         raise NotFound(f"{path} is not forwarded.")

@@ -9,6 +9,7 @@ from jupyter_server.utils import url_path_join
 
 from ..door import Door
 from ..settings import Kfp
+from .logs import Logs
 from .routes import routes
 from .tenants import Tenants
 from .upstream import Upstream
@@ -27,6 +28,8 @@ class KfpExtension(Kfp, ExtensionApp):
         self.settings["kfp_mt"] = self.upstream
         self.tenants = Tenants(self, self.upstream)
         self.settings["kfp_mt_tenants"] = self.tenants
+        self.logs = Logs(self.upstream)
+        self.settings["kfp_mt_logs"] = self.logs
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(routes)
@@ -44,6 +47,7 @@ class KfpExtension(Kfp, ExtensionApp):
     async def stop_extension(self) -> None:
         if self.upstream.door:
             self.upstream.door.shut()
+        self.logs.close()
         self.tenants.close()
         await self.upstream.close()
 

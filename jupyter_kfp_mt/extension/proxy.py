@@ -28,7 +28,7 @@ _CHANGES = {"POST", "PATCH", "DELETE"}
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w-]+=(\"[^\"\\]*\"|[^\s\";]+))*", re.ASCII)
 _NAMESPACE = re.compile(r"[a-z0-9-]{1,63}")
 # Whatever KFP answers with, a browser must not run it as a page of the Jupyter server.
-_HARMLESS = {
+HARMLESS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -139,7 +139,7 @@ class ProxyHandler(KfpHandler):
             raise answer.explained(explain.not_kfp(answer.status, self._asked, text))
         self.set_status(answer.status)
         headers = answer.headers()
-        for name, value in (_HARMLESS | headers).items():
+        for name, value in (HARMLESS | headers).items():
             self.set_header(name, value)
         if not more:
             self.finish(start, set_content_type=headers["Content-Type"])

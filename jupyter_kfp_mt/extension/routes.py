@@ -11,6 +11,7 @@ from .. import explain
 from ..contributors import Contributors
 from ..manifests import USER_HEADER
 from .handlers import KERNEL, KfpHandler
+from .logs import LogsHandler
 from .proxy import ProxyHandler
 
 
@@ -72,5 +73,6 @@ routes = [
     (r"/kfp-mt/status", StatusHandler),
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
+    (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),
 ]

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from .. import namespaces, pod
 from ..cluster import Cluster
+from ..connection import cluster_of, reaches_cluster
 from ..contributors import Contributors
 from ..errors import BadRequest, KfpError, Unreachable
 from ..kfam import IN_CLUSTER_ENDPOINT, Kfam
@@ -46,7 +47,7 @@ class Tenants:
         status = await self._current()
         if not status.multi_user:
             return Found([], [], "This KFP serves a single user: it keeps no namespaces apart.")
-        if not status.local and self._reaches_cluster():
+        if not status.local and reaches_cluster(self._settings):
             # It takes a second the first time, which is no source's fault.
             await asyncio.to_thread(importlib.import_module, "kubernetes.client")
         assert self._namespaces is not None
@@ -114,7 +115,7 @@ class Tenants:
             return {**found, "local KFP": lambda: named(local.namespaces)}
         if pod.is_here():
             found["pod"] = lambda: named([_pod_namespace()])
-        if self._reaches_cluster():
+        if reaches_cluster(self._settings):
             cluster = self._found_cluster
             found["profiles"] = lambda: _asked(cluster(), namespaces.of_profiles)
             found["role bindings"] = lambda: _asked(
@@ -130,19 +131,10 @@ class Tenants:
         default = IN_CLUSTER_ENDPOINT if pod.is_here() else ""
         return self._settings.value("kfam_endpoint") or default
 
-    def _reaches_cluster(self) -> bool:
-        """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
-        chosen = (self._settings.value(name) for name in ("kubeconfig", "kube_context"))
-        kinds = ("kubernetes", "kubeconfig")
-        return pod.is_here() or any(chosen) or self._settings.value("auth") in kinds
-
     def _found_cluster(self, local: bool = False) -> Cluster | None:
-        if local or not self._reaches_cluster():
-            return None
-        if self._cluster is None:
-            where = (self._settings.value(name) for name in ("kubeconfig", "kube_context"))
-            self._cluster = Cluster.of_this_process(*where)
-        return self._cluster
+        if self._cluster is None and not local:
+            self._cluster = cluster_of(self._settings)
+        return self._cluster if not local else None
 
     def _try_list(
         self, loop: asyncio.AbstractEventLoop, namespace: str, resource: str
@@ -150,18 +142,17 @@ class Tenants:
         """Whether KFP lists the first of these; it has other reasons not to than permission."""
         path = f"/apis/v2beta1/{COLLECTIONS[resource]}"
         query = [("namespace", namespace), ("page_size", "1")]
-        asked = asyncio.run_coroutine_threadsafe(self._answer(path, query), loop)
+        asked = asyncio.run_coroutine_threadsafe(self._answer(Request("GET", path, query)), loop)
         try:
-            known = told("GET", path, dict(query), *asked.result(TRY_SECONDS))
+            status, body = asked.result(TRY_SECONDS)
         except (KfpError, TimeoutError):
             asked.cancel()
             return None
+        known = told("GET", path, dict(query), status, body)
         return known[3] if known else None
 
-    async def _answer(self, path: str, query: Query) -> tuple[int, bytes]:
-        with contextlib.closing(
-            await self._upstream.forward(Request("GET", path, query))
-        ) as answer:
+    async def _answer(self, request: Request) -> tuple[int, bytes]:
+        with contextlib.closing(await self._upstream.forward(request)) as answer:
             body, _ = await answer.start()
             return answer.status, body
 

@@ -85,6 +85,10 @@ class Upstream:
             self._known = (decision.client, health)
         return self._known[1]
 
+    async def client(self) -> Client:
+        """For questions of our own. Raises the `KfpError` that stands in the way."""
+        return (await self._decision()).client
+
     async def forward(self, request: Request) -> Answer:
         """Somebody's request, sent as this server's identity. See `Sender.send`."""
         return await self._ask(
