@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 
 from . import explain, models, pipeline_files
 from .credentials import Credentials
@@ -30,6 +27,7 @@ from .errors import (
     Unreachable,
 )
 from .models import Experiment, Health, Page, Pipeline, PipelineVersion, Run, Value
+from .sessions import is_own, new_session
 
 T = TypeVar("T", bound=Value)
 
@@ -56,14 +54,16 @@ class Client:
         namespace: str = "",
         health: Health | None = None,
         session: requests.Session | None = None,
+        read_only: bool = False,
     ) -> None:
         self.endpoint = checked_endpoint(endpoint)
         self.credentials = credentials or Credentials()
         self.namespace = namespace
+        self.read_only = read_only
         self._health = health
-        # Never a proxy for this machine itself: it would be handed the token.
-        own = is_loopback(urlsplit(self.endpoint).hostname or "")
-        self._session = session or new_session(trust_environment=not own)
+        self._session = session or new_session(
+            trust_environment=not is_own(self.endpoint), tls=self.credentials.tls
+        )
 
     def __repr__(self) -> str:
         return f"Client({self.endpoint!r}, namespace={self.namespace!r})"
@@ -104,7 +104,8 @@ class Client:
 
         `asked`: what it is wanted for, in the words of an error.
         """
-        body = {"display_name": name, "namespace": self._namespace(namespace)}
+        where = self._namespace(namespace)
+        body = {"display_name": name, **({"namespace": where} if where else {})}
         if description:
             body["description"] = description
         return self._post("experiments", Experiment, asked or f"create experiment {name}", body)
@@ -123,7 +124,7 @@ class Client:
         found = self._experiments_named(name, namespace, f"find experiment {name}")
         if not found:
             raise NotFound(
-                f"No experiment {name} in namespace {self._namespace(namespace)}.",
+                f"No experiment {name}{_in(self._namespace(namespace), 'in namespace')}.",
                 cure="%kfp experiments lists them.",
             )
         return found[0]
@@ -145,7 +146,7 @@ class Client:
         found = self._pipelines_named(name, namespace, asked or f"find pipeline {name}")
         if not found:
             raise NotFound(
-                f"No pipeline {name} in namespace {self._namespace(namespace)}.",
+                f"No pipeline {name}{_in(self._namespace(namespace), 'in namespace')}.",
                 cure="%kfp pipelines lists them; %kfp upload FILE adds one.",
             )
         return found[0]
@@ -187,7 +188,7 @@ class Client:
         compiled = pipeline_files.read(path)
         name = name or compiled.name
         where = self._namespace(namespace)
-        asked = f"upload {path.name} to {where}"
+        asked = f"upload {path.name}{_in(where, 'to')}"
         found = self._pipelines_named(name, where, asked)
         if found:
             return self._upload_version(path, found[0], description)
@@ -236,7 +237,7 @@ class Client:
             found = [run for run in newest if run.run_id.startswith(text)]
         if not found:
             raise NotFound(
-                f"No run {text!r} in namespace {self._namespace(namespace)}.",
+                f"No run {text!r}{_in(self._namespace(namespace), 'in namespace')}.",
                 cure="%kfp runs lists them.",
             )
         if len(found) > 1:
@@ -266,7 +267,7 @@ class Client:
         )
         source.check(parameters or {})
         where = self._namespace(namespace)
-        asked = f"start {source.name} in {where}"
+        asked = f"start {source.name}{_in(where)}"
         body = {
             "display_name": name or f"{source.name} {datetime.now():%Y-%m-%d %H-%M-%S}",
             "experiment_id": self.ensure_experiment(experiment, where, asked).experiment_id,
@@ -281,7 +282,7 @@ class Client:
         if isinstance(pipeline, Path) or _means_a_file(path):
             return PipelineSource.from_file(pipeline_files.read(path))
         name = str(pipeline)
-        asked = f"start {name} in {self._namespace(namespace)}"
+        asked = f"start {name}{_in(self._namespace(namespace))}"
         found = self.pipeline(name) if _is_id(name) else self.pipeline_named(name, namespace, asked)
         return PipelineSource.from_version(found, self.latest_version(found.pipeline_id))
 
@@ -394,7 +395,7 @@ class Client:
         self, noun: str, kind: type[T], namespace: str, query: dict[str, str], asked: str = ""
     ) -> Page[T]:
         where = self._namespace(namespace)
-        asked = asked or (f"list {noun} in {where}" if where else f"list {noun}")
+        asked = asked or f"list {noun}{_in(where)}"
         page = self._list(noun, kind, {**query, "namespace": where} if where else query, asked)
         return msgspec.structs.replace(page, namespace=where)
 
@@ -422,35 +423,29 @@ class Client:
         created: T = _decode(answer, kind, self.endpoint)
         return created
 
-    def forward(
-        self, method: str, path: str, params: Any = None, body: bytes = b"", content_type: str = ""
-    ) -> requests.Response:
-        """Send somebody's request as this identity: the answer as it came, whatever its status.
-
-        A 401 is asked again where the token has been replaced meanwhile: nothing was done for the
-        old one. Raises `Unreachable`.
-        """
-        asked = f"{method} {path}"
-        headers = {"Content-Type": content_type} if content_type else {}
-        arguments = {"params": params, "data": body or None, "headers": headers}
-        return self._send(method, path, asked, READ_SECONDS, arguments)
-
     def _request(
         self, method: str, path: str, asked: str, read: float = READ_SECONDS, **kwargs: Any
     ) -> bytes:
         """The one door to the network: every failure leaves it as a `KfpError`."""
+        if self.read_only and method != "GET":
+            raise explain.read_only(asked)
         path = path if path.startswith("/") else API + path
         response = self._send(method, path, asked, read, kwargs)
         if response.status_code >= 300:
             local = self._health is not None and self._health.local
-            raise explain.refusal(response.status_code, response.content, asked, local)
+            error = explain.refusal(response.status_code, response.content, asked, local)
+            raise self.credentials.explained(error, self._is_refused(response))
         return response.content
+
+    def _is_refused(self, response: requests.Response) -> bool:
+        content_type = response.headers.get("Content-Type", "")
+        return self.credentials.refused_by(response.status_code, content_type)
 
     def _send(
         self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
     ) -> requests.Response:
         response = self._send_once(method, path, asked, read, kwargs)
-        if response.status_code == 401 and self.credentials.renewed(response.request):
+        if self._is_refused(response) and self.credentials.renewed(response.request.headers):
             response = self._send_once(method, path, asked, read, kwargs)
         return response
 
@@ -534,6 +529,10 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
         reason = "it did not answer in time"
     else:
         reason = _innermost(error)
+    return unreachable(endpoint, asked, reason, cure)
+
+
+def unreachable(endpoint: str, asked: str, reason: str, cure: str = "") -> Unreachable:
     return Unreachable(
         f"Cannot {asked}: no answer from {endpoint} ({reason}).",
         cure=cure
@@ -554,25 +553,6 @@ def _innermost(error: Exception) -> str:
         if sign in text:
             return reason
     return type(error).__name__
-
-
-def new_session(*, trust_environment: bool) -> requests.Session:
-    """Kept-alive connections, no cookies; proxies and the like from the environment if trusted."""
-    session = requests.Session()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.trust_env = trust_environment
-    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
@@ -598,6 +578,11 @@ def _equals(key: str, value: str) -> str:
     predicate = {"operation": "EQUALS", "key": key, "string_value": value}
     # The server unescapes the filter once more than HTTP does (list_request_util.go).
     return quote(msgspec.json.encode({"predicates": [predicate]}))
+
+
+def _in(namespace: str, word: str = "in") -> str:
+    """A namespace in the words of a sentence; a KFP for a single user has none."""
+    return f" {word} {namespace}" if namespace else ""
 
 
 def _part(text: str) -> str:

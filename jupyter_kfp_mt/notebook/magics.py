@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_silenced
 from traitlets import observe
 
-from ..settings import Kfp
+from ..settings import CREDENTIALS, Kfp
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -59,6 +59,8 @@ class KfpMagics(Kfp, Magics):
 
         given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
         configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
+        if token_file or identity:  # another kind would contradict it
+            configured.update(dict.fromkeys(CREDENTIALS, ""))
         chosen = {name: text for name, text in given.items() if text}
         connection = decide(Kfp(**{**configured, **chosen}), identity)
         client = connection.client()

@@ -31,6 +31,9 @@ _COLOURS = {
 }
 
 
+SINGLE_USER = "not used: this KFP is for a single user, and everybody here shares everything"
+
+
 class State(msgspec.Struct, frozen=True):
     """A state, as a sign, a word and a colour."""
 
@@ -195,7 +198,7 @@ def _who_and_where(overview: Overview) -> list[tuple[str, Any]]:
         ("Endpoint", endpoint),
         ("Identity", identity.subject or "none"),
         ("Credentials", identity.source),
-        ("Namespace", overview.namespace if status.multi_user else "single user: not used"),
+        ("Namespace", overview.namespace if status.multi_user else SINGLE_USER),
     ]
     if identity.expires_at:
         left = identity.expires_at - datetime.now(timezone.utc)

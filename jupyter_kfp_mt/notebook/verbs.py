@@ -139,6 +139,8 @@ def namespace(session: Session, arguments: Namespace) -> Chosen:
         if client.namespace != session.connection.namespace:
             return Chosen(client.namespace, "%kfp ns")
         return Chosen(client.namespace, reasons[0] if reasons else "nothing names one")
+    if not client.health().multi_user:
+        raise BadRequest("This KFP is for a single user: it has no namespaces to choose from.")
     try:
         client.run_page(arguments.name, page_size=1)
     except Refused as error:

@@ -1,0 +1,619 @@
+"""The Kubernetes API as this process's identity: tokens, permissions, profiles, pods, their logs.
+
+It is reached through the official client, which is loaded (0.8 s) when a `Cluster` is made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from .credentials import claims, shown
+from .errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    KfpError,
+    Misconfigured,
+    NotFound,
+    Refused,
+    Unauthenticated,
+    Unreachable,
+)
+
+T = TypeVar("T")
+
+# What Kubernetes mounts into every pod: token, ca.crt and namespace.
+POD_FILES = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+CONNECT_SECONDS = 2.0
+READ_SECONDS = 5.0
+LONGEST_PAGE = 500
+_CONNECTIONS = 32  # enough for one burst of access reviews
+_FORBIDDEN = re.compile(
+    r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
+    r'in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]*)")?'
+)
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """What every object of Kubernetes has."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Whom a role is bound to."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+    @property
+    def user(self) -> str:
+        """The name that requests of it come under."""
+        if self.kind == "ServiceAccount":
+            return f"system:serviceaccount:{self.namespace}:{self.name}"
+        return self.name
+
+
+class _RoleReference(msgspec.Struct, frozen=True):
+    name: str
+    kind: str = ""
+
+
+class RoleBinding(msgspec.Struct, frozen=True, rename="camel"):
+    metadata: Metadata
+    role_ref: _RoleReference
+    subjects: list[Subject] = []
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+    @property
+    def role(self) -> str:
+        return self.role_ref.name
+
+    @property
+    def users(self) -> set[str]:
+        return {subject.user for subject in self.subjects}
+
+
+class _ProfileSpec(msgspec.Struct, frozen=True):
+    owner: Subject = Subject("", "")
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A namespace of Kubeflow's, and whose it is."""
+
+    metadata: Metadata
+    spec: _ProfileSpec = _ProfileSpec()
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def owner(self) -> str:
+        return self.spec.owner.name
+
+
+class Container(msgspec.Struct, frozen=True):
+    name: str
+    image: str = ""
+
+
+class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """`state` has one of the keys waiting, running and terminated."""
+
+    name: str
+    restart_count: int = 0
+    state: dict[str, dict[str, Any]] = {}
+
+
+class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
+    containers: list[Container] = []
+    init_containers: list[Container] = []
+    service_account_name: str = ""
+
+
+class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    container_statuses: list[ContainerStatus] = []
+    init_container_statuses: list[ContainerStatus] = []
+
+
+class Pod(msgspec.Struct, frozen=True):
+    metadata: Metadata
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+    @property
+    def phase(self) -> str:
+        return self.status.phase
+
+
+class Event(msgspec.Struct, frozen=True, rename="camel"):
+    """Something that Kubernetes has to say about a pod."""
+
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    last_timestamp: datetime | None = None
+
+
+class Access(msgspec.Struct, frozen=True):
+    """What someone wants to do; without a namespace, in the whole cluster."""
+
+    verb: str
+    resource: str  # with its subresource, as "pods/log"
+    namespace: str = ""
+    group: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.verb} {self.resource} {self.name}".rstrip()
+        return f"{what} in namespace {self.namespace}" if self.namespace else what
+
+    @property
+    def path(self) -> str:
+        root = f"/apis/{self.group}/v1" if self.group else "/api/v1"
+        namespace = f"/namespaces/{quote(self.namespace, safe='')}" if self.namespace else ""
+        resource, _, subresource = self.resource.partition("/")
+        parts = [resource, quote(self.name, safe=""), subresource]
+        return root + namespace + "".join(f"/{part}" for part in parts if part)
+
+
+class Cluster:
+    """The API server of one cluster. Every method blocks, may be called from any thread, and raises
+    a `KfpError`; none is tried again.
+
+    Made by `of_pod`, `of_kubeconfig` or `of_this_process`.
+    """
+
+    def __init__(self, configuration: Any, source: str) -> None:
+        from kubernetes.client import ApiClient
+
+        configuration.retries = False
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        configuration.socket_options = _keep_alive()
+        self.source = source
+        self._configuration = configuration  # it holds the token: never shown
+        self._api = ApiClient(configuration)
+
+    def __repr__(self) -> str:
+        return f"Cluster({self.server!r}, {self.source})"
+
+    @classmethod
+    def of_this_process(cls, kubeconfig: str = "", context: str = "") -> Cluster:
+        """The cluster of a configured kubeconfig, else the pod's, else that of kubectl."""
+        configured = kubeconfig or context
+        in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and (POD_FILES / "token").exists()
+        return cls.of_pod() if in_pod and not configured else cls.of_kubeconfig(kubeconfig, context)
+
+    @classmethod
+    def of_pod(cls, files: Path | None = None) -> Cluster:
+        """The cluster that this pod runs in, as the pod's service account."""
+        from kubernetes.client import Configuration
+
+        files = files or POD_FILES
+        host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
+        if not host or not (files / "token").exists():
+            missing = shown(files / "token") if host else "KUBERNETES_SERVICE_HOST"
+            raise Misconfigured(
+                f"This is no pod with a service account: there is no {missing}.",
+                cure="Outside a pod, name a kubeconfig.",
+            )
+        port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+        configuration = Configuration()
+        configuration.host = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+        configuration.ssl_ca_cert = str(files / "ca.crt")
+        configuration.proxy = None  # it is in this cluster, wherever others are
+        configuration.api_key["authorization"] = ""
+        configuration.refresh_api_key_hook = lambda own: _read_token(own, files / "token")
+        return cls(configuration, f"the pod's service account ({shown(files)})")
+
+    @classmethod
+    def of_kubeconfig(cls, path: str = "", context: str = "") -> Cluster:
+        """The cluster of a kubeconfig's context; without a name, those that kubectl would use."""
+        from kubernetes.client import Configuration
+        from kubernetes.config import ConfigException, load_kube_config
+        from yaml import YAMLError
+
+        configuration = Configuration()
+        said = shown(Path(path).expanduser()) if path else "the kubeconfig"
+        file = str(Path(path).expanduser()) if path else None
+        try:
+            load_kube_config(file, context or None, configuration, persist_config=False)
+        except (
+            ConfigException,
+            YAMLError,
+            OSError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
+            # What is wrong inside may be next to a secret: only the client's own sentence is told.
+            reason = str(error) if isinstance(error, ConfigException) else "it cannot be read"
+            raise Misconfigured(
+                f"{said} does not lead to a cluster: {reason}.",
+                cure="`kubectl config get-contexts` lists the contexts that there are.",
+            ) from None
+        if urlsplit(configuration.host).hostname in ("localhost", "127.0.0.1", "::1"):
+            configuration.proxy = None
+        return cls(configuration, f"context {context} of {said}" if context else said)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._api.rest_client.pool_manager.clear()
+
+    @property
+    def server(self) -> str:
+        return str(self._configuration.host)
+
+    # --- identity and permission ------------------------------------------------------------
+
+    def request_token(
+        self, namespace: str, service_account: str, audience: str, seconds: float
+    ) -> tuple[str, datetime]:
+        """A new token of a service account for one audience, and when it expires.
+
+        Kubernetes gives none for less than ten minutes, and may give it for another time.
+        """
+        access = Access("create", "serviceaccounts/token", namespace, name=service_account)
+        spec = {"audiences": [audience], "expirationSeconds": int(seconds)}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        status = self._ask(access, _TokenRequest, body).status
+        return status.token, status.expiration_timestamp
+
+    def may(
+        self, namespace: str, verb: str, resource: str, group: str, name: str = ""
+    ) -> bool | None:
+        """Whether this identity may do that; None where Kubernetes does not tell."""
+        access = Access("create", "selfsubjectaccessreviews", group="authorization.k8s.io")
+        resource, _, subresource = resource.partition("/")
+        attributes = {
+            "namespace": namespace,
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+            "name": name,
+        }
+        body = _review("SelfSubjectAccessReview", access, {"resourceAttributes": attributes})
+        try:
+            status = self._ask(access, _AccessReview, body).status
+        except (Forbidden, NotFound):
+            return None
+        return None if status.evaluation_error and not status.allowed else status.allowed
+
+    def who(self) -> str:
+        """The name that Kubernetes knows this identity by; empty where nobody tells."""
+        access = Access("create", "selfsubjectreviews", group="authentication.k8s.io")
+        try:
+            found = self._ask(access, _SubjectReview, _review("SelfSubjectReview", access))
+            return found.status.user_info.username
+        except (Forbidden, NotFound):  # it is there since Kubernetes 1.28
+            header = self._configuration.get_api_key_with_prefix("authorization") or ""
+            return claims(header.rpartition(" ")[2]).sub
+
+    # --- objects ------------------------------------------------------------------------------
+
+    def profiles(self) -> list[Profile]:
+        return self._list(Access("list", "profiles", group="kubeflow.org"), Profile)
+
+    def role_bindings(self, namespace: str = "") -> list[RoleBinding]:
+        """Those of a namespace, or of all."""
+        group = "rbac.authorization.k8s.io"
+        return self._list(Access("list", "rolebindings", namespace, group), RoleBinding)
+
+    def pod(self, namespace: str, name: str) -> Pod:
+        return self._ask(Access("get", "pods", namespace, name=name), Pod)
+
+    def pods(self, namespace: str, label_selector: str = "") -> list[Pod]:
+        return self._list(Access("list", "pods", namespace), Pod, labelSelector=label_selector)
+
+    def pod_events(self, namespace: str, name: str) -> list[Event]:
+        """What happened to a pod lately."""
+        about = f"involvedObject.name={name}"
+        return self._list(Access("list", "events", namespace), Event, fieldSelector=about)
+
+    def pod_log(
+        self,
+        namespace: str,
+        pod: str,
+        container: str = "",
+        follow: bool = False,
+        tail_lines: int | None = None,
+        since: datetime | None = None,
+    ) -> PodLog:
+        """The lines of a container's log; with `follow` those to come as well, until it ends."""
+        query: dict[str, str] = {"container": container}
+        if follow:
+            query["follow"] = "true"
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
+        if since is not None:
+            query["sinceTime"] = since.astimezone(timezone.utc).isoformat()
+        access = Access("get", "pods/log", namespace, name=pod)
+        # A container may write nothing for hours: keep-alive packets tell whether anybody is there.
+        read = None if follow else READ_SECONDS
+        return PodLog(self._request(access, query=query, read=read), str(access), self.server)
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def _list(self, access: Access, kind: type[T], **query: str) -> list[T]:
+        """All there are, page by page."""
+        found: list[T] = []
+        following = ""
+        while True:
+            asked = {**query, "limit": str(LONGEST_PAGE), "continue": following}
+            answer = self._decoded(access, self._request(access, query=asked), _List)
+            found += (self._converted(access, item, kind) for item in answer.items)
+            following = answer.metadata.get("continue") or ""
+            if not following:
+                return found
+
+    def _ask(self, access: Access, kind: type[T], body: Any = None) -> T:
+        return self._decoded(access, self._request(access, body), kind)
+
+    def _decoded(self, access: Access, answer: Any, kind: type[T]) -> T:
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return msgspec.json.decode(answer.data, type=kind)
+        except msgspec.DecodeError:
+            raise self._not_kubernetes(access) from None
+        except HTTPError as error:
+            raise _no_answer(str(access), self.server, error) from None
+
+    def _converted(self, access: Access, item: Any, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(item, kind)
+        except msgspec.ValidationError:
+            raise self._not_kubernetes(access) from None
+
+    def _request(
+        self,
+        access: Access,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        read: float | None = READ_SECONDS,
+    ) -> Any:
+        """The one door to the network: every failure leaves it as a KfpError."""
+        from kubernetes.client import ApiException
+        from kubernetes.config import ConfigException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return self._api.call_api(
+                access.path,
+                "GET" if body is None else "POST",
+                query_params=[(name, text) for name, text in (query or {}).items() if text],
+                header_params={"Accept": "application/json, */*"},
+                body=body,
+                auth_settings=["BearerToken"],
+                # The client logs what it decodes itself, and that may be a token.
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=(CONNECT_SECONDS, read),
+            )
+        except ApiException as error:
+            self._refuse(access, error)
+        except HTTPError as error:
+            raise _no_answer(str(access), self.server, error) from None
+        except (ConfigException, ValueError):  # in whose words the token may be
+            raise Misconfigured(
+                f"Cannot {access}: the credentials of {self.source} cannot be sent."
+            ) from None
+
+    def _refuse(self, access: Access, error: Any) -> NoReturn:
+        if not error.status:
+            raise _no_answer(str(access), self.server, error) from None
+        try:
+            said = msgspec.json.decode(error.body, type=_Status).message
+        except (msgspec.DecodeError, TypeError):
+            raise self._not_kubernetes(access, error.status) from None
+        raise refusal(error.status, said, access, self.source) from None
+
+    def _not_kubernetes(self, access: Access, status: int = 200) -> Unreachable:
+        return Unreachable(
+            f"Cannot {access}: what answered at {self.server} is not Kubernetes (HTTP {status})."
+        )
+
+
+class PodLog:
+    """The lines of a log, each with its line break, as they come. `close()` ends it, even while
+    another thread waits for a line."""
+
+    def __init__(self, answer: Any, asked: str, server: str) -> None:
+        self._answer = answer
+        self._asked = asked
+        self._server = server
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        from urllib3.exceptions import HTTPError
+
+        rest = b""
+        try:
+            for part in self._answer.stream(65536):
+                *lines, rest = (rest + part).split(b"\n")
+                yield from (line + b"\n" for line in lines)
+            if rest:
+                yield rest
+        except (HTTPError, OSError, ValueError, AttributeError) as error:
+            # The latter two are what a socket that was shut under its reader may lead to.
+            if not self._closed:
+                raise _no_answer(self._asked, self._server, error) from None
+        finally:
+            self._answer.close()
+
+    def close(self) -> None:
+        self._closed = True
+        shut = getattr(self._answer, "shutdown", self._answer.close)  # urllib3 2.3 has it
+        try:
+            shut()
+        except (OSError, ValueError):
+            pass  # it has ended already
+
+
+class _Status(msgspec.Struct, frozen=True):
+    """An error of Kubernetes."""
+
+    kind: str
+    message: str = ""
+
+
+class _List(msgspec.Struct, frozen=True):
+    items: list[Any]
+    metadata: dict[str, Any] = {}
+
+
+class _Token(msgspec.Struct, frozen=True, rename="camel"):
+    token: str
+    expiration_timestamp: datetime
+
+    def __repr__(self) -> str:
+        return "_Token()"
+
+
+class _TokenRequest(msgspec.Struct, frozen=True):
+    status: _Token
+
+
+class _Allowed(msgspec.Struct, frozen=True, rename="camel"):
+    allowed: bool = False
+    evaluation_error: str = ""
+
+
+class _AccessReview(msgspec.Struct, frozen=True):
+    status: _Allowed
+
+
+class _UserInfo(msgspec.Struct, frozen=True):
+    username: str
+
+
+class _SubjectStatus(msgspec.Struct, frozen=True, rename="camel"):
+    user_info: _UserInfo
+
+
+class _SubjectReview(msgspec.Struct, frozen=True):
+    status: _SubjectStatus
+
+
+def refusal(status: int, said: str, access: Access, source: str) -> KfpError:
+    """The error for what the API server `said` when it refused."""
+    if status == 401:
+        return Unauthenticated(
+            f"Cannot {access}: Kubernetes does not know who is asking.",
+            cause=f"It does not accept the credentials of {source}: they have expired, or are "
+            "not of this cluster.",
+            cure="Outside a pod, log in to the cluster again until `kubectl get --raw /version` "
+            "answers; in a pod, restart it.",
+            server_text=said,
+        )
+    denied = _FORBIDDEN.search(said)
+    if status == 403 and denied:
+        user = denied["user"]
+        where = f"namespace {access.namespace}" if access.namespace else "the whole cluster"
+        return Forbidden(
+            f"Cannot {access}: {user} may not {access.verb} {access.resource} in {where}.",
+            cause="It has no role there that allows it.",
+            cure=f"An administrator can allow it:\n{grant(user, access)}",
+            server_text=said,
+        )
+    classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict, 422: BadRequest}
+    return classes.get(status, Refused)(f"Cannot {access}: {said}", server_text=said)
+
+
+def grant(user: str, access: Access) -> str:
+    """The commands that allow it: a role with nothing else in it, and its binding."""
+    kind, scope = ("role", ["-n", access.namespace]) if access.namespace else ("clusterrole", [])
+    resource, slash, subresource = access.resource.partition("/")
+    resource = f"{resource}.{access.group}" if access.group else resource
+    role = f"kfp-mt-{access.verb}-{access.resource.replace('/', '-')}".lower()
+    binding = f"{role}-{re.sub(r'[^a-z0-9]+', '-', user.lower()).strip('-')}"
+    account = re.fullmatch(r"system:serviceaccount:([^:]+):([^:]+)", user)
+    who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
+    what = [f"--verb={access.verb}", f"--resource={resource}{slash}{subresource}"]
+    commands = [
+        ["kubectl", "create", kind, role, *scope, *what],
+        ["kubectl", "create", f"{kind}binding", binding, *scope, f"--{kind}={role}", who],
+    ]
+    return "\n".join(map(shlex.join, commands))
+
+
+def _review(kind: str, access: Access, spec: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"apiVersion": f"{access.group}/v1", "kind": kind, **({"spec": spec} if spec else {})}
+
+
+def _read_token(configuration: Any, path: Path) -> None:
+    """Before each request: the kubelet replaces the file."""
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise Misconfigured(f"The token file {shown(path)} cannot be read.") from None
+    configuration.api_key["authorization"] = f"Bearer {token}"
+
+
+def _no_answer(asked: str, server: str, error: Exception) -> Unreachable:
+    reason = getattr(error, "reason", None) or error
+    if "CERTIFICATE_VERIFY_FAILED" in str(reason):
+        return Unreachable(
+            f"Cannot {asked}: the certificate of {server} is not one of this cluster's.",
+            cause="Another server answers at that address, or the cluster has a new authority.",
+        )
+    return Unreachable(
+        f"Cannot {asked}: no answer from Kubernetes at {server}.",
+        cause=_cause(error),
+        cure="Can this machine reach it? `kubectl get --raw /version` tries the same address.",
+    )
+
+
+def _cause(error: Exception) -> str:
+    kinds = {
+        "ConnectTimeoutError": f"It did not accept a connection in {CONNECT_SECONDS:g} s.",
+        "ReadTimeoutError": f"It did not answer in {READ_SECONDS:g} s.",
+        "NameResolutionError": "Its name is not known here.",
+        "NewConnectionError": "Nothing listens there, or the connection was refused.",
+        "ProtocolError": "The connection was dropped.",
+    }
+    return kinds.get(type(error).__name__, type(error).__name__)
+
+
+def _keep_alive() -> list[tuple[int, int, int | bytes]]:
+    """Ask every half minute whether the other side is still there."""
+    from urllib3.connection import HTTPConnection
+
+    options = [*HTTPConnection.default_socket_options]
+    options.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # macOS has not all of them
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
