@@ -9,6 +9,7 @@ from jupyter_server.utils import url_path_join
 
 from ..door import Door
 from ..settings import Kfp
+from .event_stream import Events
 from .routes import routes
 from .upstream import Upstream
 
@@ -23,7 +24,9 @@ class KfpExtension(Kfp, ExtensionApp):
 
     def initialize_settings(self) -> None:
         self.upstream = Upstream(self)
+        self.events = Events(self.upstream.ask)
         self.settings["kfp_mt"] = self.upstream
+        self.settings["kfp_mt_events"] = self.events
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(routes)
@@ -41,6 +44,7 @@ class KfpExtension(Kfp, ExtensionApp):
     async def stop_extension(self) -> None:
         if self.upstream.door:
             self.upstream.door.shut()
+        self.events.close()
         await self.upstream.close()
 
 

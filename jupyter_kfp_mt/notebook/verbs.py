@@ -7,7 +7,7 @@ business. The table is the parser, the help and the completion.
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -188,13 +188,13 @@ def run(session: Session, arguments: Namespace) -> Run:
     started = client.start_run(
         source, parameters, arguments.experiment, arguments.name, arguments.namespace
     )
-    return _watched(session, started) if arguments.wait else started
+    return _watched(session, started, arguments.namespace) if arguments.wait else started
 
 
-def _watched(session: Session, started: Run) -> Run:
+def _watched(session: Session, started: Run, namespace: str) -> Run:
     client, run = session.client, started
     try:
-        for run in client.watch(started.run_id):
+        for run in _going_on(session, started, namespace or client.namespace):
             session.show(run)
     except KeyboardInterrupt:
         session.say(_goes_on(run))
@@ -204,6 +204,16 @@ def _watched(session: Session, started: Run) -> Run:
         raise
     client.raise_for_failure(run)
     return run
+
+
+def _going_on(session: Session, started: Run, namespace: str) -> Iterator[Run]:
+    """The run as it changes: the door tells that, and KFP itself has to be asked."""
+    from .. import events
+
+    door = session.connection.door
+    if door is None:
+        return session.client.watch(started.run_id)
+    return events.watch(door, started, namespace)
 
 
 def _goes_on(run: Run) -> str:
