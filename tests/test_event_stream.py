@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import socket
 from collections import Counter
 from urllib.parse import unquote, urlencode
 
@@ -10,11 +11,12 @@ import aiohttp
 import pytest
 from conftest import call, wait_until
 from guarded_kfp import Answer, GuardedKfp, refusal
+from odd_kfp import OddKfp
 from yarl import URL
 
 from jupyter_kfp_mt import events
 from jupyter_kfp_mt.door import Door
-from jupyter_kfp_mt.errors import Forbidden, NotFound
+from jupyter_kfp_mt.errors import Forbidden, NotFound, Unreachable
 from jupyter_kfp_mt.extension import event_stream, namespace_state
 from jupyter_kfp_mt.models import Run
 
@@ -514,3 +516,41 @@ async def test_a_kernel_is_told_why_it_hears_nothing(kernel, behind, quick, run_
     watching = events.watch(kernel, Run(run_id=run_id or behind.add(1)), "alice")
     with pytest.raises(kind):
         await asyncio.to_thread(list, watching)
+
+
+BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:\n\n"
+
+
+@pytest.fixture
+def odd_door():
+    odd = OddKfp()
+    yield odd
+    odd.close()
+
+
+def test_a_kernel_goes_on_where_its_stream_broke_off(odd_door):
+    def answer(connection, asked):
+        number = len(odd_door.seen)
+        connection.sendall(BEGUN + b"id: x-%d\nevent: changed\ndata: {}\n\nid: x-9\nev" % number)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    odd_door.answer = answer
+    stream = iter(events.Stream(Door(odd_door.endpoint, "key"), "alice", ["r"]))
+    told = (event for event in stream if event.name)
+    assert [next(told).id for _ in range(3)] == ["x-1", "x-2", "x-3"]
+    assert [asked.headers.get("Last-Event-ID") for asked in odd_door.seen] == [None, "x-1", "x-2"]
+    assert {asked.path for asked in odd_door.seen} == {"/events?namespace=alice&run=r"}
+
+
+def test_a_kernel_gives_up_a_door_that_stays_shut(odd_door, monkeypatch):
+    monkeypatch.setattr(events, "PATIENCE_SECONDS", 0.5)
+    odd_door.close()
+    with pytest.raises(Unreachable, match="listen to the Jupyter server"):
+        next(iter(events.Stream(Door(odd_door.endpoint, "key"), "alice")))
+
+
+def test_a_stream_is_read_however_it_is_cut():
+    text = b':\n\nid: a-1\nevent: changed\ndata: {"runs":[]}\n\n'
+    whole = [events.Event(), events.Event("changed", b'{"runs":[]}', "a-1")]
+    pieces = ([text[:cut], text[cut:]] for cut in range(len(text)))
+    assert all([*events.parsed(each)] == whole for each in pieces)
