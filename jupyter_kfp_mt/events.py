@@ -16,9 +16,9 @@ import msgspec
 import requests
 
 from . import explain
-from .client import no_answer
+from .client import Client, no_answer
 from .door import Door
-from .errors import KfpError, Unreachable
+from .errors import KfpError, NotFound, Unreachable
 from .models import Experiment, RecurringRun, Run, RunDetails, Task, Value
 from .status import Problem
 
@@ -120,6 +120,17 @@ class Stream:
             except requests.RequestException as error:
                 cure = "Has it stopped, or been started anew? Then restart this kernel."
                 raise no_answer(self._door.address, asked, error, cure) from None
+
+
+def follow(client: Client, door: Door | None, run: Run, namespace: str = "") -> Iterator[Run]:
+    """A run that was just started until it has finished: the door tells, or KFP is asked."""
+    if door is not None:
+        try:
+            yield from watch(door, run, namespace or client.namespace)
+            return
+        except NotFound:
+            pass  # the server is of an older version; or there is no such run, as KFP will say
+    yield from client.watch(run.run_id)
 
 
 def watch(door: Door, run: Run, namespace: str) -> Iterator[Run]:

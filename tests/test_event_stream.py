@@ -5,16 +5,18 @@ import base64
 import json
 import socket
 from collections import Counter
+from contextlib import closing
 from urllib.parse import unquote, urlencode
 
 import aiohttp
 import pytest
 from conftest import call, wait_until
 from guarded_kfp import Answer, GuardedKfp, refusal
-from odd_kfp import OddKfp
+from odd_kfp import OddKfp, ok, reply
 from yarl import URL
 
 from jupyter_kfp_mt import events
+from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.door import Door
 from jupyter_kfp_mt.errors import Forbidden, NotFound, Unreachable
 from jupyter_kfp_mt.extension import event_stream, namespace_state
@@ -293,6 +295,27 @@ async def test_tasks_go_to_those_who_watch_their_run(listen, behind, quick):
     assert (await not_watching.event()).changes().tasks == []
 
 
+async def test_who_asks_for_a_run_later_is_told_of_it_at_once(listen, behind, patient):
+    run = behind.add(1, tasks=[{"task_id": "t", "state": "RUNNING"}])
+    await (await listen()).event("snapshot")
+    snapshot = await (await listen(runs=[run])).event("snapshot")
+    assert [task.task_id for task in snapshot.changes().tasks] == ["t"]
+
+
+async def test_an_old_run_that_has_finished_is_asked_for_once(listen, behind, quick, monkeypatch):
+    monkeypatch.setattr(namespace_state, "NEWEST", 1)
+    old = behind.add(1, "FAILED", [{"task_id": "t", "state": "FAILED"}])
+    behind.add(2)
+    listener = await listen(runs=[old])
+    snapshot = await listener.event()
+    assert [task.state for task in snapshot.changes().tasks] == ["FAILED"]
+    assert states(snapshot)[old] == "FAILED"
+    for number in range(3, 6):
+        behind.add(number)
+        await listener.event("changed")
+    assert behind.count(old) == 1
+
+
 async def test_a_run_that_is_not_there_is_told_to_who_asked_for_it(listen, behind, quick):
     missing, other = await listen(runs=["nope"]), await listen()
     await other.event("snapshot")
@@ -377,7 +400,7 @@ async def test_who_was_away_gets_what_it_missed(listen, behind, quick):
     assert sorted(seen) == missed
 
 
-@pytest.mark.parametrize("last_id", ["x", "-1", "0123abcd-1", "{name}-999999", "{name}--1"])
+@pytest.mark.parametrize("last_id", ["x", "-1", "0123abcd-0", "{name}-999999", "{name}--1"])
 async def test_an_id_that_nobody_knows_is_answered_with_all_there_is(
     listen, behind, quick, last_id
 ):
@@ -547,6 +570,18 @@ def test_a_kernel_gives_up_a_door_that_stays_shut(odd_door, monkeypatch):
     odd_door.close()
     with pytest.raises(Unreachable, match="listen to the Jupyter server"):
         next(iter(events.Stream(Door(odd_door.endpoint, "key"), "alice")))
+
+
+def test_a_kernel_asks_where_the_server_is_too_old_to_tell(odd_door):
+    def answer(connection, asked):
+        run = b'{"run_id": "r", "state": "SUCCEEDED"}'
+        told = reply("404 Not Found") if asked.path.startswith("/events") else ok(run)
+        connection.sendall(told)
+
+    odd_door.answer = answer
+    with closing(Client(odd_door.endpoint, namespace="alice")) as client:
+        (run,) = events.follow(client, Door(odd_door.endpoint, "key"), Run(run_id="r"))
+    assert run.state == "SUCCEEDED"
 
 
 def test_a_stream_is_read_however_it_is_cut():

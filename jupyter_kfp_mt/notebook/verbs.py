@@ -7,7 +7,7 @@ business. The table is the parser, the help and the completion.
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -192,9 +192,11 @@ def run(session: Session, arguments: Namespace) -> Run:
 
 
 def _watched(session: Session, started: Run, namespace: str) -> Run:
+    from ..events import follow
+
     client, run = session.client, started
     try:
-        for run in _going_on(session, started, namespace or client.namespace):
+        for run in follow(client, session.connection.door, started, namespace):
             session.show(run)
     except KeyboardInterrupt:
         session.say(_goes_on(run))
@@ -204,16 +206,6 @@ def _watched(session: Session, started: Run, namespace: str) -> Run:
         raise
     client.raise_for_failure(run)
     return run
-
-
-def _going_on(session: Session, started: Run, namespace: str) -> Iterator[Run]:
-    """The run as it changes: the door tells that, and KFP itself has to be asked."""
-    from .. import events
-
-    door = session.connection.door
-    if door is None:
-        return session.client.watch(started.run_id)
-    return events.watch(door, started, namespace)
 
 
 def _goes_on(run: Run) -> str:
