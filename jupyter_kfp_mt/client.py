@@ -27,7 +27,18 @@ from .errors import (
     Unreachable,
 )
 from .lines import Lines
-from .models import Experiment, Health, Page, Pipeline, PipelineVersion, Run, Value
+from .models import (
+    FINISHED,
+    STATES,
+    Experiment,
+    Health,
+    Page,
+    Pipeline,
+    PipelineVersion,
+    RecurringRun,
+    Run,
+    Value,
+)
 from .sessions import is_own, new_session
 
 if TYPE_CHECKING:
@@ -41,6 +52,7 @@ CONNECT_SECONDS = 2.5
 READ_SECONDS = 30.0
 HEALTH_SECONDS = 1.4  # to connect, and again to answer: three seconds in all
 LONGEST_PAGE = 200  # the API server's own limit
+UNFINISHED = [state for state in STATES if state not in FINISHED]
 LOG_LINES = 50
 MISSES = 5
 
@@ -233,6 +245,15 @@ class Client:
             query["experiment_id"] = experiment_id
         return self._page("runs", Run, namespace, query)
 
+    def unfinished_runs(self, namespace: str = "") -> Iterator[Run]:
+        """The runs of a namespace that may still change by themselves, newest first."""
+        query = {"filter": _one_of("state", UNFINISHED)}
+        return self._all(
+            lambda token: self._page(
+                *("runs", Run, namespace), _list_query(LONGEST_PAGE, token, **query)
+            )
+        )
+
     def find_run(self, text: str, namespace: str = "") -> Run:
         """The run that a person means by its id, its name, or the start of its id.
 
@@ -387,6 +408,15 @@ class Client:
             return f"The log of task {task.display_name} cannot be read: {error.message}"
         return "\n".join([f"The last lines of task {task.display_name}:", *lines]) if lines else ""
 
+    # --- recurring runs ---------------------------------------------------------------------
+
+    def recurring_run_page(
+        self, namespace: str = "", page_size: int = 20, page_token: str = ""
+    ) -> Page[RecurringRun]:
+        """One page of the recurring runs of a namespace, newest first."""
+        query = _list_query(page_size, page_token)
+        return self._page("recurringruns", RecurringRun, namespace, query, "list recurring runs")
+
     # --- requests ---------------------------------------------------------------------------
 
     def _namespace(self, namespace: str) -> str:
@@ -444,7 +474,7 @@ class Client:
     def _list(self, path: str, kind: type[T], query: dict[str, str], asked: str) -> Page[T]:
         answer = self._request("GET", path, asked, params=query)
         noun = path.rpartition("/")[2]
-        key = {"versions": "pipeline_versions"}.get(noun, noun)
+        key = {"versions": "pipeline_versions", "recurringruns": "recurringRuns"}.get(noun, noun)
         wire = _decode(answer, dict[str, msgspec.Raw], self.endpoint)
         raw = wire.get(key)
         return Page(
@@ -633,7 +663,14 @@ def _list_query(page_size: int, page_token: str, filter: str = "") -> dict[str, 
 
 
 def _equals(key: str, value: str) -> str:
-    predicate = {"operation": "EQUALS", "key": key, "string_value": value}
+    return _filter({"operation": "EQUALS", "key": key, "string_value": value})
+
+
+def _one_of(key: str, values: list[str]) -> str:
+    return _filter({"operation": "IN", "key": key, "string_values": {"values": values}})
+
+
+def _filter(predicate: dict[str, Any]) -> str:
     # The server unescapes the filter once more than HTTP does (list_request_util.go).
     return quote(msgspec.json.encode({"predicates": [predicate]}))
 

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import wait_until
+from conftest import API, wait_until
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
@@ -126,6 +126,30 @@ def test_a_run_that_is_terminated_ends_failed(alice, sleeper):
     alice.terminate(run.run_id)
     with pytest.raises(errors.RunFailed, match="terminated"):
         alice.wait(run.run_id)
+
+
+def test_the_unfinished_runs_are_listed_alone(alice, adder, sleeper):
+    finished = alice.wait(alice.start_run(adder, {"x": 1}).run_id)
+    going_on = alice.start_run(sleeper)
+    ids = [run.run_id for run in alice.unfinished_runs()]
+    assert going_on.run_id in ids
+    assert finished.run_id not in ids
+    alice.terminate(going_on.run_id)
+
+
+def test_recurring_runs_are_listed(alice, local_kfp, experiment, spec):
+    body = {
+        "display_name": "nightly",
+        "experiment_id": experiment.experiment_id,
+        "pipeline_spec": spec,
+        "runtime_config": {"parameters": {"x": 1}},
+        "max_concurrency": "1",
+        "mode": "DISABLE",
+        "trigger": {"cron_schedule": {"cron": "0 0 3 * * *"}},
+    }
+    local_kfp.post(f"{API}/recurringruns", body)
+    newest = alice.recurring_run_page(page_size=1)[0]
+    assert (newest.display_name, newest.enabled) == ("nightly", False)
 
 
 def test_a_run_that_fails_shows_the_failing_task_and_its_last_50_lines(alice, failing):

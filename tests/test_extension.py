@@ -8,11 +8,13 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 
 import guarded_kfp
 import pytest
-from conftest import call
+from conftest import ROOT, call
 from tornado.httpclient import HTTPClientError
 
 from jupyter_kfp_mt import errors, local_kfp
@@ -405,3 +407,27 @@ class TestBeforeANosyKfp:
             "Authorization"
         }
         assert not {"Set-Cookie", "Access-Control-Allow-Origin"} & set(came.headers)
+
+
+WAITING = """
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "jupyter_kfp_mt")
+run = shell.run_line_magic("kfp", "run {file} -p x=3 --wait")
+print(run.state, [task.state for task in run.tasks], run.runtime_config.parameters)
+"""
+
+
+async def test_a_kernel_that_waits_for_a_run_is_told_and_does_not_ask(door, adder, jp_serverapp):
+    paths = []
+    log = jp_serverapp.web_app.settings["log_function"]
+    jp_serverapp.web_app.settings["log_function"] = lambda handler: (
+        paths.append(f"{handler.request.method} {handler.request.path}"),
+        log(handler),
+    )
+    program = [sys.executable, "-c", WAITING.format(file=adder)]
+    done = await asyncio.to_thread(subprocess.run, program, cwd=ROOT, capture_output=True)
+    assert done.stdout.decode().endswith("SUCCEEDED ['SUCCEEDED'] {'x': 3}\n"), done
+    assert [path for path in paths if path.endswith("/events")]
+    assert not [path for path in paths if "/runs/" in path]

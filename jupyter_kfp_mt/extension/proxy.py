@@ -82,6 +82,7 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(status)
+            self.settings["kfp_mt_events"].wake()
 
     patch = delete = post
 

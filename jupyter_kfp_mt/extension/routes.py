@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import re
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from .. import explain
 from ..contributors import Contributors
+from ..errors import BadRequest
 from ..manifests import USER_HEADER
+from .event_stream import Events
 from .handlers import KERNEL, KfpHandler
 from .logs import LogsHandler
 from .proxy import ProxyHandler
@@ -69,10 +76,72 @@ class ContributorsHandler(KfpHandler):
         return self.get_query_argument("user", ""), role, sender
 
 
+class EventsHandler(KfpHandler):
+    """`?namespace=...[&run=ID...]`: what changes there, as server-sent events, until one goes."""
+
+    _listening: asyncio.Task[Any] | None = None
+    _gone = False
+
+    @web.authenticated
+    async def get(self) -> None:
+        namespace, runs = await self._namespace(), self._runs()
+        for name, value in _STREAMED.items():
+            self.set_header(name, value)
+        self._listening = asyncio.current_task()
+        events: Events = self.settings["kfp_mt_events"]
+        last_id = self.request.headers.get("Last-Event-ID", "")
+        try:
+            async with contextlib.aclosing(events.listen(namespace, runs, last_id)) as stream:
+                async for piece in stream:
+                    self.write(piece)
+                    await asyncio.wait_for(self.flush(), STUCK_SECONDS)
+        except StreamClosedError:
+            self._gone = True
+        except asyncio.TimeoutError:
+            self.detach().close()
+            return
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+        self.finish(set_content_type=_STREAMED["Content-Type"])
+
+    def on_connection_close(self) -> None:
+        self._gone = True
+        if self._listening:
+            self._listening.cancel()
+
+    async def _namespace(self) -> str:
+        namespace = self.get_query_argument("namespace", "")
+        if namespace and not _NAME.fullmatch(namespace):
+            raise BadRequest(f"Cannot listen: {namespace!r} is no namespace.")
+        if not namespace and (await self.upstream.health()).multi_user:
+            raise BadRequest(
+                "Cannot listen: no namespace is named.", cure="Add namespace=... to the query."
+            )
+        return namespace
+
+    def _runs(self) -> frozenset[str]:
+        runs = frozenset(self.get_query_arguments("run"))
+        if len(runs) > MOST_RUNS or not all(map(_NAME.fullmatch, runs)):
+            raise BadRequest(f"Cannot listen: run=... names a run by its id, {MOST_RUNS} at most.")
+        return runs
+
+
+# A listener that takes nothing for so long is gone.
+STUCK_SECONDS = 60.0
+MOST_RUNS = 20
+_NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
+_STREAMED = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would keep events until there are many
+}
+
 routes = [
     (r"/kfp-mt/status", StatusHandler),
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
+    (r"/kfp-mt/events", EventsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),
 ]

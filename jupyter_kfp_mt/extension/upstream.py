@@ -81,7 +81,7 @@ class Upstream:
         """What KFP says of itself. Raises the `KfpError` that stands in the way."""
         decision = await self._decision()
         if self._known is None or self._known[0] is not decision.client:
-            health = await self._ask(lambda found: self._in_thread(found.client.health), again=True)
+            health = await self.ask(lambda client: client.health())
             self._known = (decision.client, health)
         return self._known[1]
 
@@ -94,6 +94,12 @@ class Upstream:
         return await self._ask(
             lambda found: self._sender.send(found.destination, request),
             again=request.method == "GET",
+        )
+
+    async def ask(self, question: Callable[[Client], T]) -> T:
+        """A question of our own, which changes nothing, asked in a thread."""
+        return await self._ask(
+            lambda found: self._in_thread(lambda: question(found.client)), again=True
         )
 
     async def close(self) -> None:

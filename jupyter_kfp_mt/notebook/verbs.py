@@ -188,13 +188,15 @@ def run(session: Session, arguments: Namespace) -> Run:
     started = client.start_run(
         source, parameters, arguments.experiment, arguments.name, arguments.namespace
     )
-    return _watched(session, started) if arguments.wait else started
+    return _watched(session, started, arguments.namespace) if arguments.wait else started
 
 
-def _watched(session: Session, started: Run) -> Run:
+def _watched(session: Session, started: Run, namespace: str) -> Run:
+    from ..events import follow
+
     client, run = session.client, started
     try:
-        for run in client.watch(started.run_id):
+        for run in follow(client, session.connection.door, started, namespace):
             session.show(run)
     except KeyboardInterrupt:
         session.say(_goes_on(run))
