@@ -46,7 +46,7 @@ def test_a_file_runs_to_its_end_and_leaves_a_log(alice, adder):
 
 def test_a_client_for_reading_only_sends_no_change(local_kfp, adder, monkeypatch):
     monkeypatch.setenv("KFP_MT_READ_ONLY", "1")
-    tokens = local_kfp.tokens / "alice/default-editor"
+    tokens = local_kfp.token_file("alice/default-editor")
     settings = Kfp(endpoint=local_kfp.endpoint, token_file=str(tokens), namespace="alice")
     client = decide(settings).client()
     assert client.run_page() is not None

@@ -66,7 +66,7 @@ def following():
 @pytest.fixture
 def alice(local_kfp):
     client = Client(
-        local_kfp.endpoint, TokenFile(local_kfp.tokens / "alice/default-editor"), "alice"
+        local_kfp.endpoint, TokenFile(local_kfp.token_file("alice/default-editor")), "alice"
     )
     yield client
     client.close()
