@@ -7,6 +7,7 @@ import select
 import tempfile
 import threading
 import zipfile
+from datetime import datetime, timedelta, timezone
 from functools import cache, partial
 from pathlib import Path
 
@@ -21,6 +22,8 @@ component = partial(dsl.component, base_image="python:3.11")
 
 SECRETS = {"alice": {"warehouse": {"password": "alices-own"}}, "bob": {"warehouse": {}}}
 SECONDS = 40
+SCHEDULED_AT = datetime(2030, 1, 1, 9, tzinfo=timezone(timedelta(hours=1)))
+CREATED_AT = SCHEDULED_AT + timedelta(seconds=2)
 
 
 class Runs:
@@ -121,7 +124,15 @@ class Kfp:
 
     def add(self, pipeline, namespace="alice", run_id="", state="PENDING", **parameters):
         job = Job(
-            run_id or f"run-{len(self.runs.jobs)}", namespace, "", *compiled(pipeline), parameters
+            run_id or f"run-{len(self.runs.jobs)}",
+            namespace,
+            "",
+            *compiled(pipeline),
+            parameters,
+            name=f"{pipeline.name}-abcde",
+            display_name=f"My {pipeline.name}",
+            created_at=CREATED_AT,
+            scheduled_at=SCHEDULED_AT,
         )
         self.call(self.runs.add, job, state)
         return job.run_id
@@ -138,7 +149,7 @@ class Kfp:
 
     def retry(self, run_id):
         self.call(self.runs.retry, run_id)
-        self.call(self.executor.retry, run_id)
+        self.call(self.executor.submit, run_id)
         self.wait(run_id)
 
     def until(self, condition):
@@ -185,12 +196,12 @@ class Lifeline:
 
     def holder(self):
         """The process group of the child, once it holds the pipe."""
-        return int(self._read())
+        return int(self.read())
 
     def released(self):
-        return self._read() == b""
+        return self.read() == b""
 
-    def _read(self):
+    def read(self):
         ready, _, _ = select.select([self.descriptor], [], [], SECONDS)
         assert ready, "waited too long"
         return os.read(self.descriptor, 100)

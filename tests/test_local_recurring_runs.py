@@ -3,10 +3,22 @@
 import pytest
 import yaml
 from conftest import API, text, wait_until
+from executing import compiled, component
+from kfp import dsl
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 EVERY_SECOND = {"periodic_schedule": {"interval_second": "1"}}
 NEW_YEAR = {"cron_schedule": {"cron": "0 0 0 1 1 *"}}
+
+
+@component
+def note(moment: str):
+    print(moment)
+
+
+@dsl.pipeline
+def noting():
+    note(moment=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER)
 
 
 @pytest.fixture
@@ -352,3 +364,20 @@ def test_after_a_restart_no_moment_is_fired_twice(start_local_kfp, spec):
     moments = [run["scheduled_at"] for run in after]
     assert moments == sorted(set(moments))
     assert len(runs_of(server, once["recurring_run_id"])) == 1
+
+
+def test_a_task_learns_the_moment_for_which_its_run_was_due(local_kfp, create):
+    spec, _ = compiled(noting)
+    recurring = create(pipeline_spec=spec, runtime_config={}, trigger=EVERY_SECOND).json()
+    run = fired(local_kfp, recurring)[0]
+    ended = wait_until(lambda: ended_run(local_kfp, run["run_id"]))
+    (task,) = ended["run_details"]["task_details"]
+    path = f"/apis/v1alpha1/runs/{run['run_id']}/nodes/{task['task_id']}"
+    given = local_kfp.get(path).json()["inputs"]["parameters"]
+    assert given == {"moment": run["scheduled_at"]}
+    assert ended["state"] == "SUCCEEDED"
+
+
+def ended_run(server, run_id):
+    run = server.get(f"{API}/runs/{run_id}").json()
+    return run["state"] in ("SUCCEEDED", "FAILED") and run

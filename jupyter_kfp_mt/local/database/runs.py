@@ -182,6 +182,10 @@ class RunTable:
                 from_seconds(row["scheduled_at"]) if row["recurring_run_id"] else None,
                 from_seconds(row["created_at"]),
             ),
+            name=row["workflow_name"],
+            display_name=row["display_name"],
+            created_at=from_seconds(row["created_at"]),
+            scheduled_at=from_seconds(row["scheduled_at"]),
         )
 
     def set_run_state(self, run_id: str, state: str, error: str = "") -> None:

@@ -7,7 +7,8 @@ import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,16 +106,12 @@ class Executor:
             self._ledger.put(run_id, Report.failed(reason))
 
     def submit(self, run_id: str) -> None:
-        """Starts the run now, or as soon as its turn has come."""
+        """Starts the run now, or as soon as its turn has come.
+
+        If it has been executed before, what has succeeded in it is not executed again.
+        """
         self._enqueue(run_id)
         self._start_waiting()
-
-    def retry(self, run_id: str) -> None:
-        """The same for a run that has been executed, and is PENDING again.
-
-        What has succeeded in it is not executed again.
-        """
-        self.submit(run_id)
 
     def terminate(self, run_id: str) -> None:
         """Stops every process of the run, or takes it out of the queue; it ends FAILED."""
@@ -128,11 +125,13 @@ class Executor:
         """Where the task's output is. The ids are the database's own."""
         return self._run_folder(namespace, run_id) / "tasks" / task_id / LOG_NAME
 
-    def artifact_file(self, namespace: str, run_id: str, uri: str) -> Path | None:
-        """The file that a URI stands for, if it is one of the run's namespace."""
-        path = Path(uri.removeprefix("file://")).resolve()
-        inside = path.is_relative_to((self._folder / namespace).resolve())
-        return path if uri.startswith(("/", "file:///")) and inside else None
+    def artifact_file(self, namespace: str, uri: str) -> Path | None:
+        """The file that a URI stands for, if there is one and it is of the namespace."""
+        path = uri.removeprefix("file://")
+        if not (path.startswith("/") and os.path.isfile(path)):
+            return None
+        real = Path(path).resolve()
+        return real if real.is_relative_to((self._folder / namespace).resolve()) else None
 
     def forget(self, namespace: str, run_id: str) -> None:
         """Stops the run, whose record is gone, and removes what it has written."""
@@ -143,14 +142,19 @@ class Executor:
         else:
             self._keep(asyncio.to_thread(self._remove, run_id))
 
+    def is_forgetting(self, run_id: str) -> bool:
+        """Whether something of a run that has been deleted is still there."""
+        return run_id in self._forgotten
+
     def _remove(self, run_id: str) -> None:
-        folder = self._forgotten.pop(run_id)
+        folder = self._forgotten[run_id]
         self._stop_containers(run_id, folder)
         shutil.rmtree(folder, ignore_errors=True)
+        del self._forgotten[run_id]
 
     async def close(self) -> None:
         """Stops what is executing; what waits stays PENDING for the next start."""
-        self._waiting.clear()
+        self._limit = 0  # Nor is anything started that is still submitted.
         for worker in self._workers.values():
             worker.stop(STOPPED)
         await asyncio.gather(*self._executions, return_exceptions=True)
@@ -213,8 +217,11 @@ class Executor:
                 return Report.failed(worker.stopped)
             self._ledger.put(run_id, Report(state="RUNNING"))
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            assignment = self._assignment(self._store.job(run_id))
-            return await worker.work(assignment, folder, partial(self._ledger.put, run_id))
+            job = self._store.job(run_id)
+            with _stopped_after(job.deadline, worker):
+                return await worker.work(
+                    self._assignment(job), folder, partial(self._ledger.put, run_id)
+                )
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
             reason = why(error)
             logger.error("run %s: %s", run_id, reason, exc_info=None if reason else error)
@@ -262,3 +269,16 @@ class Executor:
         if run_id in ("", ".", "..") or "/" in run_id or "\0" in run_id:
             raise ValueError(f"the run id {run_id!r} cannot be the name of a folder")
         return self._folder / namespace / "runs" / run_id
+
+
+@contextmanager
+def _stopped_after(seconds: int | None, worker: Worker) -> Iterator[None]:
+    if seconds is None:
+        yield
+        return
+    reason = f"the run took longer than its deadline of {seconds} s"
+    timer = asyncio.get_running_loop().call_later(seconds, worker.stop, reason)
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 
-from ...models import FINISHED, StateChange, Status, Task, TaskValues
+from ...errors import Misconfigured
+from ...models import EPOCH, FINISHED, StateChange, Status, Task, TaskValues
 
 # How the names of the folders for a run's temporary files begin.
 SCRATCH_PREFIX = "kfp-mt-"
 # google.rpc.Code.INTERNAL, which KFP gives to what went wrong while a run was executing.
-_INTERNAL = 13
+INTERNAL = 13
+# Of Kubernetes, in seconds.
+LONGEST_DEADLINE = 2**31 - 1
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -24,6 +27,31 @@ class Job(msgspec.Struct, frozen=True):
     pipeline_spec: dict[str, Any]
     platform_spec: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
+    # What its tasks can ask for with placeholders. The name is the workflow's, on a cluster.
+    name: str = ""
+    display_name: str = ""
+    created_at: datetime = EPOCH
+    scheduled_at: datetime = EPOCH
+
+    @property
+    def deadline(self) -> int | None:
+        """After how many seconds the run is stopped."""
+        return deadline(kubernetes_part(self.platform_spec).get("pipelineConfig", {}))
+
+
+def kubernetes_part(platform_spec: dict[str, Any]) -> dict[str, Any]:
+    part: dict[str, Any] = platform_spec.get("platforms", {}).get("kubernetes", {})
+    return part
+
+
+def deadline(asked: dict[str, Any]) -> int | None:
+    """The seconds that a task or a run asks for, if it asks for some."""
+    text = asked.get("activeDeadlineSeconds", 0)
+    try:
+        seconds = min(int(text), LONGEST_DEADLINE)
+    except (TypeError, ValueError):
+        raise Misconfigured(f"its activeDeadlineSeconds is {text!r}, and no number") from None
+    return seconds if seconds > 0 else None
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -64,7 +92,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 def moved(task: Task, state: str, message: str = "") -> Task:
     """The task in its next state, with the moment and, if it failed, the reason."""
     now = datetime.now(timezone.utc)
-    error = Status(code=_INTERNAL, message=message) if message else None
+    error = Status(code=INTERNAL, message=message) if message else None
     return msgspec.structs.replace(
         task,
         state=state,

@@ -11,7 +11,7 @@ from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ...errors import KfpError
-from .job import Assignment
+from .job import Assignment, deadline, kubernetes_part
 from .secret_volumes import SecretVolume, absent, mount_path, wanted
 
 # What a task can be given in a pod, but not here: it would run without what it counts on.
@@ -43,7 +43,7 @@ class PlatformSpec:
     """The part of a pipeline that is for Kubernetes, with the secrets of the run's namespace."""
 
     def __init__(self, assignment: Assignment) -> None:
-        kubernetes = assignment.job.platform_spec.get("platforms", {}).get("kubernetes", {})
+        kubernetes = kubernetes_part(assignment.job.platform_spec)
         self._executors: dict[str, dict[str, Any]] = kubernetes.get("deploymentSpec", {}).get(
             "executors", {}
         )
@@ -54,6 +54,10 @@ class PlatformSpec:
     def asked(self, label: str) -> dict[str, Any]:
         """All that the tasks with this executor ask for."""
         return self._executors.get(label, {})
+
+    def timeout(self, label: str) -> int | None:
+        """After how many seconds an attempt at a task is killed."""
+        return deadline(self.asked(label))
 
     def mount_paths(self, label: str) -> list[str]:
         return [mount_path(entry) for entry in self.asked(label).get("secretAsVolume", [])]

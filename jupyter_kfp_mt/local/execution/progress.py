@@ -59,11 +59,21 @@ class Progress:
         task = moved(self._tasks[path], "FAILED" if failure else "SUCCEEDED", failure)
         self._put(path, task, outputs)
         if failure:
-            self.give_up(f"Task '{task.display_name}' failed: {failure}")
+            self.give_up(_told(task))
 
     def give_up(self, reason: str) -> None:
         """The run will fail; the first reason is the one that it gets."""
         self.failure = self.failure or _sendable(reason)
+
+    def failure_in(self, group: TaskPath) -> str:
+        """Why a group of tasks has failed: because of the first in it that did."""
+        failed = [
+            task
+            for path, task in list(self._tasks.items())
+            if path[: len(group)] == group and task.state == "FAILED"
+        ]
+        first = min(failed, key=lambda task: task.end_time, default=None)
+        return _told(first) if first else self.failure
 
     def end(self, failure: str) -> None:
         state = "FAILED" if failure else "SUCCEEDED"
@@ -72,6 +82,10 @@ class Progress:
     def _put(self, path: TaskPath, task: Task, outputs: TaskValues | None = None) -> None:
         self._tasks[path] = task
         self._send(Report(task=task, outputs=outputs))
+
+
+def _told(task: Task) -> str:
+    return f"Task '{task.display_name}' failed: {task.error.message if task.error else ''}"
 
 
 def _sendable(text: str) -> str:

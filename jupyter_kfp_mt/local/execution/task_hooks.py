@@ -8,11 +8,12 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2  # type: ignore[import-untyped]
-from kfp import local
+from kfp import dsl, local
 from kfp.compiler import pipeline_spec_builder
 from kfp.local import (
     cache,
@@ -20,6 +21,7 @@ from kfp.local import (
     executor_input_utils,
     executor_output_utils,
     graph_utils,
+    importer_handler,
     logging_utils,
     placeholder_utils,
     subprocess_task_handler,
@@ -35,8 +37,9 @@ from ..disk import why
 from . import values
 from .containers import MARK, Container, Engines, why_needed
 from .graph import Graph, Outputs
+from .imports import elsewhere, importable
 from .input_folders import input_folders
-from .job import Assignment
+from .job import INTERNAL, Assignment
 from .platform_spec import PlatformSpec, Secrets, TaskRefused
 from .progress import Progress, TaskPath
 from .reuse import Reuse, TaskCache
@@ -48,17 +51,21 @@ from .task_server import TaskServer
 # nothing to the person who wrote that.
 _COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 _ITERATION = re.compile(r"(.+)-iteration-(\d+)")
+# What a task's command and parameters may name of its own inputs and outputs.
+_OWN_VALUE = re.compile(r"\{\{\$\.(in|out)puts\.(parameters\[|artifacts\[[^{}]*\]\.)[^{}]*\}\}")
 
 # Tasks also wait, for files and for other machines.
 TASKS_PER_PROCESSOR = 2
 
 Replacement = Callable[..., Any]
 
+_Kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum
+
 
 class _Attempt(threading.local):
     """What this thread's task is; kfp's functions, which we are called by, do not tell."""
 
-    path: TaskPath
+    path: TaskPath = ()
     folder: Path
     component: Any
     # Where its parameters come from.
@@ -101,6 +108,11 @@ class PipelineRun:
         namespace = folder.parent.parent
         self._reuse = Reuse(namespace / "cache", namespace / "runs", assignment.job.run_id)
         self._attempt = _Attempt()
+        self._placeholders = {
+            dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER: assignment.job.name,
+            dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER: _utc(assignment.job.created_at),
+            dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER: _utc(assignment.job.scheduled_at),
+        }
         self._hook()
 
     def run(self) -> None:
@@ -158,7 +170,12 @@ class PipelineRun:
         _replace(executor_output_utils, "pb2_value_to_python", _with_none_for_unset)
         _replace(executor_output_utils, "add_type_to_executor_output", _with_all_artifacts)
         _replace(executor_input_utils, "construct_executor_input", _without_absent)
-        _replace(executor_input_utils, "executor_input_to_dict", _with_whole_numbers)
+        _replace(executor_input_utils, "executor_input_to_dict", _with_values_of_their_types)
+        _replace(executor_output_utils, "cast_protobuf_numbers", _with_integers_as_declared)
+        _replace(OrchestratorUtils, "make_task_arguments", self._with_final_status)
+        _replace(importer_handler, "get_importer_uri", self._with_local_path)
+        _replace(placeholder_utils, "resolve_individual_placeholder", self._with_placeholders)
+        _replace(placeholder_utils, "resolve_io_placeholders", _of_own_values_only)
         # They change `print` and the handlers of the log while a task runs; tasks run at once.
         _replace(logging_utils, "indented_print", lambda _: contextlib.nullcontext)
         _replace(logging_utils, "local_logger_context", lambda _: contextlib.nullcontext)
@@ -265,6 +282,47 @@ class PipelineRun:
         platform = self._platform_spec.asked(attempt.component.executor_label)
         return TaskCache(self._reuse, attempt.folder, attempt.folder / LOG_NAME, platform)
 
+    def _with_placeholders(self, resolve: Replacement) -> Replacement:
+        """What a cluster fills in of the run and of this thread's task."""
+
+        def resolve_individual_placeholder(element: str, **call: Any) -> Any:
+            call["pipeline_resource_name"] = self._assignment.job.display_name
+            call["task_resource_name"] = self._attempt.path[-1]
+            call["pipeline_task_id"] = self._attempt.folder.name
+            element = resolve(element, **call)
+            for placeholder, value in self._placeholders.items():
+                element = element.replace(placeholder, value)
+            return element
+
+        return resolve_individual_placeholder
+
+    def _with_final_status(self, make: Replacement) -> Replacement:
+        """An exit handler learns of which run the end is, and why it failed."""
+
+        def make_task_arguments(task_inputs_spec: Any, io_store: Any) -> dict[str, Any]:
+            arguments: dict[str, Any] = make(task_inputs_spec, io_store)
+            for name, source in task_inputs_spec.parameters.items():
+                if source.HasField("task_final_status"):
+                    arguments[name] |= self._final_status(arguments[name])
+            return arguments
+
+        return make_task_arguments
+
+    def _final_status(self, status: dict[str, Any]) -> dict[str, Any]:
+        told = {"pipeline_job_resource_name": self._assignment.job.name}
+        if status["state"] != "FAILED":
+            return told
+        group = (*self._attempt.path[:-1], status["pipeline_task_name"])
+        return {**told, "error": {"code": INTERNAL, "message": self._progress.failure_in(group)}}
+
+    def _with_local_path(self, uri_of: Replacement) -> Replacement:
+        def importer_uri(importer_spec: Any, executor_input: Any) -> str:
+            uri = uri_of(importer_spec, executor_input)
+            # There the placeholders are filled in.
+            return importable(self._attempt.inputs["inputs"]["parameterValues"].get("uri", uri))
+
+        return importer_uri
+
     def _in_own_process(self, _run: Replacement) -> Replacement:
         """One attempt at a task's command."""
 
@@ -276,24 +334,41 @@ class PipelineRun:
             self._progress.note_inputs(
                 attempt.path, values.given(attempt.inputs, attempt.component)
             )
+            self._note_what_is_elsewhere(attempt)
             attempt.failure = self._execute(attempt, handler)
             return Status.FAILURE if attempt.failure else Status.SUCCESS
 
         return run
+
+    def _note_what_is_elsewhere(self, attempt: _Attempt) -> None:
+        log = attempt.folder / LOG_NAME
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+            for name, uri in elsewhere(attempt.inputs):
+                file.write(
+                    f"[The input '{name}' is {uri}. Nothing is downloaded here: there is no file "
+                    f"at {name}.path, but the task can fetch {name}.uri itself.]\n"
+                )
 
     def _execute(self, attempt: _Attempt, handler: Any) -> str:
         """Why the command failed, or nothing."""
         secrets = attempt.secrets
         environment = {**self._assignment.environment, **handler.env_vars, **secrets.variables}
         label = attempt.component.executor_label
+        timeout = self._platform_spec.timeout(label)
         if not self._container_needed.get(label):
-            command, server = handler.full_command, self._task_server
-            return run_command(command, environment, attempt.folder, server, secrets.volumes)
+            return run_command(
+                handler.full_command,
+                environment,
+                attempt.folder,
+                self._task_server,
+                secrets.volumes,
+                timeout,
+            )
         # As on a cluster, there is a folder for what the command puts out.
         Path(attempt.executor_input.outputs.output_file).parent.mkdir(parents=True, exist_ok=True)
         (self._folder / MARK).touch()
         container = self._container(attempt, handler, environment)
-        return run_container(self._engines.engine(), container, attempt.folder)
+        return run_container(self._engines.engine(), container, attempt.folder, timeout)
 
     def _container(self, attempt: _Attempt, handler: Any, environment: dict[str, str]) -> Container:
         has_command = bool(self._executors[attempt.component.executor_label].container.command)
@@ -332,6 +407,10 @@ def display_name(path: TaskPath) -> str:
     return f"{pipelines}{name}{iterations}"
 
 
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _replace(owner: Any, name: str, replacement: Callable[[Any], Any]) -> None:
     """Puts in something made from what was there, which another version of kfp may not have."""
     if not hasattr(owner, name):
@@ -342,6 +421,15 @@ def _replace(owner: Any, name: str, replacement: Callable[[Any], Any]) -> None:
 def _accepting(_validate: Replacement) -> Replacement:
     """What kfp would refuse here runs in a container."""
     return lambda _handler, _command: None
+
+
+def _of_own_values_only(resolve: Replacement) -> Replacement:
+    """What else looks like a placeholder is a text, and stays as it is."""
+
+    def resolve_io_placeholders(executor_input: Any, command: str) -> str:
+        return _OWN_VALUE.sub(lambda found: resolve(executor_input, found[0]), command)
+
+    return resolve_io_placeholders
 
 
 def _with_null(write: Replacement) -> Replacement:
@@ -359,7 +447,7 @@ def _with_none_for_unset(read: Replacement) -> Replacement:
     def pb2_value_to_python(value: Any) -> Any:
         kind = value.WhichOneof("kind")
         if kind in ("struct_value", "list_value"):
-            return _whole(read(value))
+            return values.whole(read(value))
         return None if kind is None else read(value)
 
     return pb2_value_to_python
@@ -377,29 +465,35 @@ def _with_all_artifacts(complete: Replacement) -> Replacement:
     return add_type_to_executor_output
 
 
-def _with_whole_numbers(as_dict: Replacement) -> Replacement:
-    """kfp knows the integers that are declared, but not those in lists and dictionaries."""
+def _with_values_of_their_types(_as_dict: Replacement) -> Replacement:
+    """As a cluster's driver gives them, which refuses what is of another type than declared."""
 
     def executor_input_to_dict(executor_input: Any, component_spec: Any) -> Any:
-        executor_input = as_dict(executor_input, component_spec)
-        parameters = executor_input.get("inputs", {}).get("parameterValues", {})
+        as_dict = json_format.MessageToDict(executor_input)
+        inputs = as_dict.get("inputs", {})
+        parameters = inputs.get("parameterValues", {})
+        declared = component_spec.input_definitions.parameters
         for name, value in parameters.items():
-            if isinstance(value, list | dict):
-                parameters[name] = _whole(value)
-        return executor_input
+            kind = _Kind.Name(declared[name].parameter_type) if name in declared else ""
+            parameters[name] = values.of_type(kind, name, value)
+        for listed in inputs.get("artifacts", {}).values():
+            for artifact in listed.get("artifacts", []):
+                artifact["metadata"] = values.whole(artifact.get("metadata", {}))
+        return as_dict
 
     return executor_input_to_dict
 
 
-def _whole(value: Any) -> Any:
-    """As a cluster writes numbers: without a fraction if they have none."""
-    if isinstance(value, list):
-        return [_whole(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _whole(one) for name, one in value.items()}
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return value
+def _with_integers_as_declared(_cast: Replacement) -> Replacement:
+    """What a task has put out as an integer is none if it has a fraction."""
+
+    def cast_protobuf_numbers(outputs: dict[str, Any], declared: Any) -> dict[str, Any]:
+        for name in [name for name in outputs if name in declared]:
+            if declared[name].parameter_type == _Kind.NUMBER_INTEGER:
+                outputs[name] = values.integer_put_out(name, outputs[name])
+        return outputs
+
+    return cast_protobuf_numbers
 
 
 def _without_absent(construct: Replacement) -> Replacement:

@@ -27,7 +27,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from . import containers, secret_volumes
 from .containers import Container, Engine
 from .secret_volumes import SecretVolume
-from .task_server import TaskServer, forkable, site_packages
+from .strays import clear_away, kill_with_descendants
+from .task_server import TaskServer, forkable, site_packages, too_long
 
 LOG_NAME = "task.log"
 # The beginning of the output is kept up to here, and then only its end.
@@ -51,6 +52,7 @@ def run_command(
     folder: Path,
     server: TaskServer | None = None,
     volumes: Sequence[SecretVolume] = (),
+    timeout: float | None = None,
 ) -> str:
     """Runs a task's command in its folder. Returns why it failed, or nothing.
 
@@ -67,20 +69,24 @@ def run_command(
         with _logging_to(folder / LOG_NAME) as (log, output):
             if server and component:
                 secrets = secret_volumes.folders(volumes)
-                end = server.run(component, environment, folder, prefix, output, secrets)
+                end = server.run(component, environment, folder, prefix, output, secrets, timeout)
             else:
                 with secret_volumes.launch(command, volumes) as (command, descriptors):
-                    end = _run(command, environment, folder, output, descriptors)
+                    end = _run(command, environment, folder, output, descriptors, timeout)
+        if isinstance(end, str):
+            clear_away(Path(scratch))  # and with it what has left the command's descendants
     shutil.rmtree(prefix, ignore_errors=True)
     return _failure(end, log)
 
 
-def run_container(engine: Engine, container: Container, folder: Path) -> str:
+def run_container(
+    engine: Engine, container: Container, folder: Path, timeout: float | None = None
+) -> str:
     """Runs a task's container to its end. Returns why it failed, or nothing."""
     path = folder / LOG_NAME
     with containers.launch(engine, container) as (command, environment):
         with _logging_to(path) as (log, output):
-            end = _run(command, environment, folder, output)
+            end = _run(command, environment, folder, output, timeout=timeout)
     refusal = containers.failure(end, container.image, path) if isinstance(end, int) else ""
     return refusal or _failure(end, log)
 
@@ -106,6 +112,7 @@ def _run(
     folder: Path,
     output: int,
     descriptors: tuple[int, ...] = (),
+    timeout: float | None = None,
 ) -> int | str:
     """The exit code, or why the command could not be run."""
     try:
@@ -122,7 +129,12 @@ def _run(
         if error.errno == errno.E2BIG:
             return "its parameters are too long for a command line; pass them as an artifact"
         raise
-    return process.wait()
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        kill_with_descendants(process.pid)
+        process.wait()
+        return too_long(timeout)
 
 
 def _failure(end: int | str, log: TaskLog) -> str:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import runpy
+import select
 import site
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from typing import NamedTuple
 
 from . import forking
 from .private_mounts import Folders, mount_or_exit
+from .strays import kill_with_descendants
 
 LOST = "the process that starts the tasks of this run has ended; start the run again"
 
@@ -79,6 +81,7 @@ class TaskServer:
         prefix: Path,
         output: int,
         secrets: Folders,
+        timeout: float | None = None,
     ) -> int | str:
         """The component's exit code, or why it is not known."""
         request = json.dumps([task, environment, str(folder), str(prefix), secrets]).encode()
@@ -93,9 +96,20 @@ class TaskServer:
             os.close(told)
         with suppress(BrokenPipeError), os.fdopen(telling, "wb") as pipe:
             pipe.write(request)
-        with os.fdopen(fate) as lines:
-            _, *exit_codes = lines.read().split() or [""]
-        return int(exit_codes[0]) if exit_codes else LOST
+        with open(fate, "rb", buffering=0) as lines:
+            pid, ready = lines.readline(), True
+            if pid and timeout:
+                ready = bool(select.select([lines], [], [], timeout)[0])
+            if not ready:
+                kill_with_descendants(int(pid))
+            exit_code = lines.readline()
+        if not ready:
+            return too_long(timeout)
+        return int(exit_code) if exit_code else LOST
+
+
+def too_long(timeout: float | None) -> str:
+    return f"it took longer than its timeout of {timeout} s"
 
 
 def main() -> None:

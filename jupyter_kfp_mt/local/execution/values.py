@@ -9,12 +9,63 @@ import msgspec
 from kfp import dsl
 from kfp.dsl.executor import create_artifact_instance
 
+from ...errors import KfpError
 from ...models import Artifact, TaskValues
 
 # What is longer is not kept with the task. A whole report must stay far below its limit.
 MAX_PARAMETER_BYTES = 2**17
 MAX_VALUES_BYTES = 2**20
 _LEFT_OUT = "[too long to be shown here: "
+_SHOWN_CHARACTERS = 100
+# What values of each type are, and how they are called.
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "NUMBER_INTEGER": ((int, float), "a number"),
+    "NUMBER_DOUBLE": ((int, float), "a number"),
+    "BOOLEAN": ((bool,), "true or false"),
+    "LIST": ((list,), "a list"),
+    "STRUCT": ((dict,), "a dictionary"),
+}
+
+
+class WrongType(KfpError):
+    """A parameter that is not what it was declared as; the message says which."""
+
+
+def of_type(kind: str, name: str, value: Any) -> Any:
+    """The value as the task gets it. As on a cluster, texts take anything, integers any number."""
+    if kind == "STRING" and not isinstance(value, str):
+        return _json(whole(value)).decode()
+    types, words = _TYPES.get(kind, ((), ""))
+    if words and type(value) not in types:
+        raise WrongType(f"its input '{name}' takes {words}, but was given {_shown(value)}")
+    if kind == "NUMBER_INTEGER" and float(value).is_integer():
+        return int(value)
+    return value if kind == "NUMBER_DOUBLE" else whole(value)
+
+
+def integer_put_out(name: str, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is not int:
+        raise WrongType(f"its output '{name}' is declared as an integer, but is {_shown(value)}")
+    return value
+
+
+def whole(value: Any) -> Any:
+    """As a cluster writes numbers: without a fraction if they have none."""
+    if isinstance(value, list):
+        return [whole(one) for one in value]
+    if isinstance(value, dict):
+        return {name: whole(one) for name, one in value.items()}
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = _json(whole(value)).decode()
+    kind = "the text " if isinstance(value, str) else ""
+    return kind + (text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")
 
 
 def given(executor_input: dict[str, Any], component: Any) -> TaskValues:
