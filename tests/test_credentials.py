@@ -27,6 +27,7 @@ from jupyter_kfp_mt.credentials import (
     renewal,
 )
 from jupyter_kfp_mt.credentials.renewal import Renewed, Secret
+from jupyter_kfp_mt.models import Health
 
 KEY = "k" * 32
 
@@ -59,47 +60,56 @@ def accepting(*values, header="Authorization"):
 
 
 class Rotating:
-    """A token file that is replaced every 50 ms, as a kubelet does; the last two are valid."""
+    """A token file that is replaced every 50 ms, as a kubelet does; only the last token is valid.
 
-    def __init__(self, file):
-        self.file, self.tokens = file, []
-        self._stop = threading.Event()
+    No call sees two rotations: each of its callers has finished one in between.
+    """
+
+    def __init__(self, file, callers):
+        self.file, self.callers = file, callers
+        self.count, self.valid, self.finished = 0, set(), set()
+        self.stopped = threading.Event()
         self.rotate()
 
     def rotate(self):
-        self.tokens.append(f"token-{len(self.tokens)}")
+        self.count += 1
+        token = f"Bearer token-{self.count}"
+        self.valid = {*self.valid, token}
         new = self.file.with_suffix(".new")
-        new.write_text(self.tokens[-1])
+        new.write_text(token.removeprefix("Bearer "))
         new.replace(self.file)
+        self.valid = {token}
+        self.finished.clear()
 
     def lets_in(self, request):
-        return request.headers["Authorization"].removeprefix("Bearer ") in self.tokens[-2:]
+        return request.headers["Authorization"] in self.valid
 
-    def go_on(self):
-        while not self._stop.wait(0.05):
+    def go_on(self, times):
+        while self.count < times and not self.stopped.wait(0.05):
+            wait_until(lambda: self.stopped.is_set() or len(self.finished) == self.callers)
             self.rotate()
-
-    def stop(self):
-        self._stop.set()
+        self.stopped.set()
 
 
 def test_a_token_file_that_rotates_under_load_costs_no_call(guarded_kfp, tmp_path):
-    rotating = Rotating(tmp_path / "token")
+    rotating = Rotating(tmp_path / "token", callers=32)
     guarded_kfp.lets_in = rotating.lets_in
-    client = Client(guarded_kfp.endpoint, TokenFile(rotating.file), "alice")
-    client.health()
+    known = Health(multi_user=True)
+    client = Client(guarded_kfp.endpoint, TokenFile(rotating.file), "alice", known)
 
-    def call_until_it_has_rotated(_):
-        while len(rotating.tokens) < 30:
-            client.run_page()
+    def call(number):
+        try:
+            while not rotating.stopped.is_set():
+                client.run_page()
+                rotating.finished.add(number)
+        finally:
+            rotating.stopped.set()
 
     with ThreadPoolExecutor(33) as threads:
-        turning = threads.submit(rotating.go_on)
-        try:
-            list(threads.map(call_until_it_has_rotated, range(32)))
-        finally:
-            rotating.stop()
+        turning = threads.submit(rotating.go_on, 10)
+        list(threads.map(call, range(32)))
         turning.result()
+    assert rotating.count == 10
     client.close()
 
 
@@ -178,6 +188,11 @@ def test_one_thread_renews_and_the_others_go_on_with_the_valid_token():
         assert numbered.number == 1
         numbered.gate.set()
         assert renewing.result() == 2
+
+
+def test_a_token_that_has_run_out_by_our_clock_is_not_asked_for_each_time():
+    numbered = Numbered(-60)
+    assert (numbered.number, numbered.number, numbered.count) == (1, 1, 1)
 
 
 def test_the_first_token_is_asked_for_once_by_many_threads():

@@ -1,8 +1,10 @@
 """Credentials from Kubernetes: a token asked for a service account, and a kubeconfig's own."""
 
 import base64
+import os
 import stat
 import sys
+from datetime import timedelta
 
 import jwt
 import pytest
@@ -105,6 +107,7 @@ def test_a_token_that_kfp_refused_is_asked_for_anew(in_pod):
 
 def test_a_valid_token_is_used_while_kubernetes_is_away(in_pod, kubernetes_api, monkeypatch):
     monkeypatch.setattr(renewal, "LIFE_USED", 0)  # it is to be renewed at once
+    monkeypatch.setattr(renewal, "LEAST", timedelta())
     credentials = TokenRequest(Cluster.of_pod(in_pod()), "alice", "default-editor")
     first = credentials.headers()
     kubernetes_api.forbid(ALICE)
@@ -167,6 +170,17 @@ def test_a_kubeconfig_leads_to_a_kfp_for_a_single_user(
     assert client.run_page().items == []
     client.close()
     assert "Authorization" not in guarded_kfp.asked[-1].headers
+
+
+def test_deciding_again_runs_no_plugin_until_the_file_changes(behind, plugin, tmp_path):
+    with open(plugin["command"], "a") as script:
+        script.write(f"open({str(tmp_path / 'ran')!r}, 'a').write('x')\n")
+    settings = behind(exec=plugin)
+    assert resolve(settings).credentials is resolve(settings).credentials
+    assert (tmp_path / "ran").read_text() == "x"
+    os.utime(settings.kubeconfig, (1, 1))
+    resolve(settings)
+    assert (tmp_path / "ran").read_text() == "xx"
 
 
 def test_where_kfp_has_several_users_the_other_way_is_told(behind):

@@ -9,6 +9,7 @@ from guarded_kfp import Dex, GuardedKfp, OAuth2Proxy, Server, page, redirect
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import Login, renewal
+from jupyter_kfp_mt.credentials.login import _Browser
 
 
 @pytest.fixture
@@ -107,6 +108,25 @@ def test_the_password_goes_to_no_host_that_was_not_named(proxy, dex, account):
         Login(proxy.endpoint, str(account)).headers()
     assert "c.Kfp.login_hosts" in error.value.cure
     assert dex.asked == []
+
+
+@pytest.mark.parametrize(
+    "endpoint, target, reason",
+    [
+        pytest.param("https://kfp", "https://kfp:443/x", "", id="the usual port"),
+        pytest.param("http://kfp", "https://kfp/x", "", id="to https"),
+        pytest.param("https://kfp", "https://kfp:8443/x", "another host", id="another port"),
+        pytest.param("https://kfp", "http://kfp/x", "which is not https", id="to http"),
+        pytest.param("https://kfp", "https://kfp@evil/x", "another host", id="user information"),
+        pytest.param("https://kfp", "https://kfp.evil/x", "another host", id="its beginning"),
+    ],
+)
+def test_where_a_password_may_go(endpoint, target, reason):
+    browser = _Browser(endpoint, frozenset())
+    if not reason:
+        return browser._check(target)
+    with pytest.raises(errors.Misconfigured, match=reason):
+        browser._check(target)
 
 
 class Circle(Server):

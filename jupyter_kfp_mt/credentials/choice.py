@@ -170,7 +170,28 @@ def _login(settings: Kfp, place: Place) -> Credentials:
 
 
 def _kubeconfig(settings: Kfp, place: Place) -> Kubeconfig:
-    return Kubeconfig(settings.value("kubeconfig"), settings.value("kube_context"))
+    return _one_kubeconfig(*_kubeconfig_now(settings))
+
+
+@lru_cache(maxsize=4)
+def _one_kubeconfig(file: str, context: str, state: object) -> Kubeconfig:
+    """The one for a context: to read it may run a plugin, however often this is decided."""
+    return Kubeconfig(file, context)
+
+
+def _kubeconfig_now(settings: Kfp) -> tuple[str, str, object]:
+    """A file and a context, with what changes when the file does."""
+    file, context = settings.value("kubeconfig"), settings.value("kube_context")
+    searched = file or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    paths = [Path(path).expanduser() for path in searched.split(os.pathsep)]
+    return file, context, tuple((path, _changed_at(path)) for path in paths)
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _kubernetes(settings: Kfp, place: Place) -> Credentials:
@@ -179,19 +200,19 @@ def _kubernetes(settings: Kfp, place: Place) -> Credentials:
     namespace = namespace or place.namespace
     if not namespace:
         raise _lacking("kubernetes", "c.Kfp.service_account as NAMESPACE/NAME, or c.Kfp.namespace")
-    where = (settings.value("kubeconfig"), settings.value("kube_context"))
+    where = _kubeconfig_now(settings)
     # What a kubeconfig names comes before the pod itself.
-    folder = "" if any(where) or not pod.is_here() else str(pod.service_account_folder())
+    folder = "" if any(where[:2]) or not pod.is_here() else str(pod.service_account_folder())
     host = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT")
     return _token_request(folder, host, where, namespace, name or "default-editor")
 
 
 @lru_cache(maxsize=16)
 def _token_request(
-    folder: str, host: object, where: tuple[str, str], namespace: str, name: str
+    folder: str, host: object, where: tuple[str, str, object], namespace: str, name: str
 ) -> TokenRequest:
     """The one for a service account, which keeps its token however often this is decided."""
-    cluster = Cluster.of_pod(Path(folder)) if folder else Cluster.of_kubeconfig(*where)
+    cluster = Cluster.of_pod(Path(folder)) if folder else Cluster.of_kubeconfig(*where[:2])
     return TokenRequest(cluster, namespace, name)
 
 

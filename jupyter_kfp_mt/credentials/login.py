@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from html.parser import HTMLParser
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import SplitResult, urldefrag, urljoin, urlsplit
 
 import msgspec
 import requests
@@ -155,9 +155,10 @@ class _Browser:
     def __init__(self, endpoint: str, hosts: frozenset[str]) -> None:
         self._start = f"{endpoint}/apis/v2beta1/healthz"
         self._endpoint = urlsplit(endpoint)
-        self._hosts = hosts | {self._endpoint.netloc}
+        self._hosts = hosts
         self._session = new_session(trust_environment=not is_own(endpoint))
         self._session.cookies.set_policy(DefaultCookiePolicy())
+        self._session.headers["Accept"] = "text/html, */*"  # who asks for JSON gets no login page
 
     def __enter__(self) -> _Browser:
         return self
@@ -220,7 +221,8 @@ class _Browser:
     def _check(self, url: str) -> None:
         """The password goes to hosts that were named, and never from https to http."""
         parts = urlsplit(url)
-        if parts.netloc not in self._hosts and parts.hostname not in self._hosts:
+        own = _host(parts) == _host(self._endpoint)
+        if not own and not self._hosts & {_host(parts), parts.hostname}:
             raise Misconfigured(
                 f"The login at {self._endpoint.netloc} leads to another host, {parts.netloc}.",
                 cure="If that is the one which asks for the password, add it to "
@@ -290,6 +292,12 @@ def _connector(page: _Page) -> str:
     """Dex's link to its own passwords, where there are other ways to sign in beside them."""
     found = (link for link in page.links if urlsplit(link).path.endswith("/auth/local"))
     return next(found, "")
+
+
+def _host(parts: SplitResult) -> str:
+    """The host of an address, with its port unless it is the usual one."""
+    usual = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
+    return parts.netloc.removesuffix(usual) if usual else parts.netloc
 
 
 def _plain(url: str) -> str:

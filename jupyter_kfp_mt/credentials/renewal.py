@@ -16,6 +16,8 @@ from .base import Claims, Credentials, bearer, claims, differ
 
 # Of a secret's life, how much passes before the next one is asked for.
 LIFE_USED = 0.8
+# One that has run out already may be good by the server's clock: it is not asked for each time.
+LEAST = timedelta(seconds=1)
 # How long a failed renewal, or a new secret that was refused as well, is left alone.
 PATIENCE = 5.0
 
@@ -38,9 +40,10 @@ class Secret(msgspec.Struct, frozen=True):
     @classmethod
     def lasting(cls, headers: dict[str, str], expires_at: datetime | None) -> Secret:
         """One that was made just now."""
+        if expires_at is None:
+            return cls(headers)
         now = _now()
-        left = max(expires_at - now, timedelta()) if expires_at else None
-        return cls(headers, expires_at, now + left * LIFE_USED if left is not None else None)
+        return cls(headers, expires_at, now + max((expires_at - now) * LIFE_USED, LEAST))
 
     @property
     def valid(self) -> bool:
