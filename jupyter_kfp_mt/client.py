@@ -54,10 +54,12 @@ class Client:
         namespace: str = "",
         health: Health | None = None,
         session: requests.Session | None = None,
+        read_only: bool = False,
     ) -> None:
         self.endpoint = checked_endpoint(endpoint)
         self.credentials = credentials or Credentials()
         self.namespace = namespace
+        self.read_only = read_only
         self._health = health
         self._session = session or new_session(
             trust_environment=not is_own(self.endpoint), tls=self.credentials.tls
@@ -421,29 +423,12 @@ class Client:
         created: T = _decode(answer, kind, self.endpoint)
         return created
 
-    def forward(
-        self, method: str, path: str, params: Any = None, body: bytes = b"", content_type: str = ""
-    ) -> requests.Response:
-        """Send somebody's request as this identity: the answer as it came, whatever its status.
-
-        A 401 is asked again where the token has been replaced meanwhile: nothing was done for the
-        old one. Raises `Unreachable`.
-        """
-        asked = f"{method} {path}"
-        headers = {"Content-Type": content_type} if content_type else {}
-        arguments = {"params": params, "data": body or None, "headers": headers}
-        response = self._send(method, path, asked, READ_SECONDS, arguments)
-        if self._is_refused(response):
-            error = explain.refusal(response.status_code, response.content, asked)
-            explained = self.credentials.explained(error, refused=True)
-            if explained is not error:
-                raise explained
-        return response
-
     def _request(
         self, method: str, path: str, asked: str, read: float = READ_SECONDS, **kwargs: Any
     ) -> bytes:
         """The one door to the network: every failure leaves it as a `KfpError`."""
+        if self.read_only and method != "GET":
+            raise explain.read_only(asked)
         path = path if path.startswith("/") else API + path
         response = self._send(method, path, asked, read, kwargs)
         if response.status_code >= 300:
@@ -544,6 +529,10 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
         reason = "it did not answer in time"
     else:
         reason = _innermost(error)
+    return unreachable(endpoint, asked, reason, cure)
+
+
+def unreachable(endpoint: str, asked: str, reason: str, cure: str = "") -> Unreachable:
     return Unreachable(
         f"Cannot {asked}: no answer from {endpoint} ({reason}).",
         cure=cure

@@ -48,10 +48,14 @@ class Connection(msgspec.Struct, frozen=True):
     local: LocalKfp | None = None
     door: Door | None = None  # the one it leads through, if it does
     health: Health | None = None  # where that is known already
+    read_only: bool = False
 
     def client(self) -> Client:
         session = self.door.session() if self.door else None
-        return Client(self.endpoint, self.credentials, self.namespace, self.health, session)
+        return Client(
+            *(self.endpoint, self.credentials, self.namespace, self.health, session),
+            read_only=self.read_only,
+        )
 
     def is_same(self, other: Connection) -> bool:
         """Whether it leads to the same place as the same identity, in the same namespace."""
@@ -168,6 +172,11 @@ def decide(settings: Kfp, identity: str = "") -> Connection:
     A configured endpoint or credentials, or one of the local KFP's identities (such as
     `bob/default-editor`), ask for a direct connection. Raises `KfpError`.
     """
+    found = _decided(settings, identity)
+    return msgspec.structs.replace(found, read_only=settings.is_read_only())
+
+
+def _decided(settings: Kfp, identity: str) -> Connection:
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
         raise Misconfigured(

@@ -116,6 +116,11 @@ class Kfp(Configurable):
         KFP_MT_START_LOCAL=0 is the same as False.""",
     ).tag(config=True)
 
+    read_only = Bool(
+        help="""Whether everything that would change something is refused;
+        KFP_MT_READ_ONLY=1 is the same as True.""",
+    ).tag(config=True)
+
     def value(self, name: str) -> str:
         """A setting as configured, else from its variable."""
         return getattr(self, name) or os.environ.get(variable(name), "")
@@ -131,6 +136,10 @@ class Kfp(Configurable):
     def profiles_file(self) -> str:
         chosen = self.profiles or os.environ.get("KFP_MT_PROFILES", "")
         return str(Path(chosen).expanduser().absolute()) if chosen else ""
+
+    def is_read_only(self) -> bool:
+        said = os.environ.get("KFP_MT_READ_ONLY", "").lower()
+        return self.read_only or said not in ("", "0", "false", "no")
 
     def may_start_local(self) -> bool:
         said = os.environ.get("KFP_MT_START_LOCAL", "").lower()

@@ -1,5 +1,6 @@
 """What the tests share: a real local KFP on a real port, with the tenants alice and bob."""
 
+import asyncio
 import contextlib
 import functools
 import glob
@@ -261,6 +262,26 @@ def serving(folder, kind=QuietHandler):
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+# The door of a Jupyter server in this process.
+
+
+@pytest.fixture
+def door(jp_serverapp, jp_asyncio_loop, http_server):
+    """The server with its extensions started: its address and the kernels' key."""
+    from jupyter_kfp_mt.door import Door
+
+    extensions = jp_serverapp.extension_manager
+    jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
+    door = Door.of_this_process()
+    return door.address, door.key
+
+
+async def call(method, url, **kwargs):
+    """A request from outside, while the server answers on this loop."""
+    kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}
+    return await asyncio.to_thread(requests.request, method, url, **kwargs)
 
 
 # The API of the local KFP, message by message.

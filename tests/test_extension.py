@@ -1,6 +1,7 @@
 """The server extension: a real Jupyter server before a real local KFP."""
 
 import asyncio
+import contextlib
 import http.server
 import json
 import logging
@@ -11,13 +12,13 @@ import threading
 
 import guarded_kfp
 import pytest
-import requests
+from conftest import call
 from tornado.httpclient import HTTPClientError
 
 from jupyter_kfp_mt import errors, local_kfp
 from jupyter_kfp_mt.connection import decide
-from jupyter_kfp_mt.door import Door
-from jupyter_kfp_mt.extension.proxy import checked
+from jupyter_kfp_mt.extension.allowed import checked
+from jupyter_kfp_mt.extension.sender import Request
 from jupyter_kfp_mt.settings import Kfp
 
 
@@ -41,21 +42,6 @@ def jp_server_config(local_kfp, token_file):
             "namespace": "alice",
         },
     }
-
-
-@pytest.fixture
-def door(jp_serverapp, jp_asyncio_loop, http_server):
-    """The server with its extensions started: its address and the kernels' key."""
-    extensions = jp_serverapp.extension_manager
-    jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
-    door = Door.of_this_process()
-    return door.address, door.key
-
-
-async def call(method, url, **kwargs):
-    """A request from outside, while the server answers on this loop."""
-    kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}
-    return await asyncio.to_thread(requests.request, method, url, **kwargs)
 
 
 async def answer(fetching):
@@ -185,7 +171,7 @@ async def test_a_change_is_logged_with_who_and_what_and_no_secret(
             headers={"Authorization": f"Bearer {key}"},
             json={"display_name": "logged", "namespace": "alice"},
         )
-    assert "kernel: POST /apis/v2beta1/experiments: 200" in caplog.text
+    assert "kernel: POST /apis/v2beta1/experiments in alice: 200, " in caplog.text
     assert key not in caplog.text
     assert local_kfp.token("alice/default-editor") not in caplog.text
 
@@ -307,7 +293,7 @@ class TestOnALocalKfpOfItsOwn:
     async def test_it_is_started_once_and_outlives_a_decision(self, door, jp_serverapp, tmp_path):
         upstream = jp_serverapp.web_app.settings["kfp_mt"]
         first = local_kfp.running(tmp_path / "data")
-        upstream._decided(anew=True)
+        await upstream._decision(anew=True)
         assert (await upstream.health()).local
         assert local_kfp.running(tmp_path / "data") == first
 
@@ -317,10 +303,9 @@ class TestOnALocalKfpOfItsOwn:
         upstream = jp_serverapp.web_app.settings["kfp_mt"]
         first = local_kfp.running(tmp_path / "data")
         os.kill(first.pid, signal.SIGKILL)
-        listed = await upstream.forward(
-            "GET", "/apis/v2beta1/runs", [("namespace", "alice")], b"", ""
-        )
-        assert listed.status_code == 200
+        asked = Request("GET", "/apis/v2beta1/runs", [("namespace", "alice")])
+        with contextlib.closing(await upstream.forward(asked)) as listed:
+            assert listed.status == 200
         assert local_kfp.running(tmp_path / "data").pid != first.pid
 
     async def test_a_namespace_chosen_elsewhere_counts_from_the_next_look(

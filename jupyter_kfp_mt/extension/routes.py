@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..contributors import Contributors
@@ -17,7 +16,6 @@ class StatusHandler(KfpHandler):
     """Who am I, where, in which namespace, why, and what is wrong."""
 
     @web.authenticated
-    @authorized
     async def get(self) -> None:
         self.finish(msgspec.json.encode(await self.upstream.status()))
 
@@ -33,7 +31,6 @@ class NamespacesHandler(_TenantsHandler):
     """Every namespace that this identity may use, where it was learned, and what is allowed."""
 
     @web.authenticated
-    @authorized
     async def get(self) -> None:
         self.finish(msgspec.json.encode(await self.tenants.found()))
 
@@ -42,20 +39,17 @@ class ContributorsHandler(_TenantsHandler):
     """Who shares a namespace: `?namespace=`, and to change it also `&user=` and `&role=`."""
 
     @web.authenticated
-    @authorized
     async def get(self) -> None:
         found = await self.tenants.contributors(self._namespace, Contributors.all)
         self.finish(msgspec.json.encode({"contributors": found}))
 
     @web.authenticated
-    @authorized
     async def post(self) -> None:
         change = self._change
         await self.tenants.contributors(self._namespace, lambda those: those.add(*change))
         self.finish({})
 
     @web.authenticated
-    @authorized
     async def delete(self) -> None:
         change = self._change
         await self.tenants.contributors(self._namespace, lambda those: those.remove(*change))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 from collections.abc import Callable
 from concurrent.futures import TimeoutError
@@ -20,6 +21,7 @@ from ..permissions import COLLECTIONS, Permissions, told
 from ..settings import Kfp
 from ..status import Status
 from ..used_namespaces import UsedNamespaces
+from .sender import Request
 from .upstream import Upstream
 
 T = TypeVar("T")
@@ -150,15 +152,19 @@ class Tenants:
         """Whether KFP lists the first of these; it has other reasons not to than permission."""
         path = f"/apis/v2beta1/{COLLECTIONS[resource]}"
         query = [("namespace", namespace), ("page_size", "1")]
-        asking = self._upstream.forward("GET", path, query, b"", "")
-        asked = asyncio.run_coroutine_threadsafe(asking, loop)
+        asked = asyncio.run_coroutine_threadsafe(self._answer(Request("GET", path, query)), loop)
         try:
-            answer = asked.result(TRY_SECONDS)
+            status, body = asked.result(TRY_SECONDS)
         except (KfpError, TimeoutError):
             asked.cancel()
             return None
-        known = told("GET", path, dict(query), answer.status_code, answer.content)
+        known = told("GET", path, dict(query), status, body)
         return known[3] if known else None
+
+    async def _answer(self, request: Request) -> tuple[int, bytes]:
+        with contextlib.closing(await self._upstream.forward(request)) as answer:
+            body, _ = await answer.start()
+            return answer.status, body
 
 
 def _who_where(status: Status) -> tuple[str, str, bool]:
