@@ -12,8 +12,10 @@ from conftest import wait_until
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.credentials import Credentials, TokenFile
 from jupyter_kfp_mt.models import Health
+from jupyter_kfp_mt.settings import Kfp
 
 
 def client_of(local_kfp, identity="alice/default-editor"):
@@ -40,6 +42,17 @@ def test_a_file_runs_to_its_end_and_leaves_a_log(alice, adder):
     assert run.state == "SUCCEEDED"
     assert [task.display_name for task in run.tasks] == ["add"]
     assert "adding 40 and 2" in alice.log(run.run_id, run.tasks[0].task_id)
+
+
+def test_a_client_for_reading_only_sends_no_change(local_kfp, adder, monkeypatch):
+    monkeypatch.setenv("KFP_MT_READ_ONLY", "1")
+    tokens = local_kfp.tokens / "alice/default-editor"
+    settings = Kfp(endpoint=local_kfp.endpoint, token_file=str(tokens), namespace="alice")
+    client = decide(settings).client()
+    assert client.run_page() is not None
+    with pytest.raises(errors.Forbidden, match="Cannot terminate run x: .* for reading only"):
+        client.terminate("x")
+    client.close()
 
 
 def test_an_uploaded_pipeline_runs_by_its_name_and_gets_versions(alice, adder):
