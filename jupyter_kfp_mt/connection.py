@@ -176,6 +176,12 @@ def decide(settings: Kfp, identity: str = "") -> Connection:
     return msgspec.structs.replace(found, read_only=settings.is_read_only())
 
 
+def door_of(settings: Kfp) -> Door | None:
+    """The door that these settings lead through, if they do."""
+    own = settings.endpoint or any(getattr(settings, name) for name in CREDENTIALS)
+    return None if own else Door.of_this_process()
+
+
 def _decided(settings: Kfp, identity: str) -> Connection:
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):

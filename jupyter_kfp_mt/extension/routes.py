@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from tornado import web
 
+from .. import doctor
+from ..connection import Connection
 from ..contributors import Contributors
 from ..manifests import USER_HEADER
 from .handlers import KERNEL, KfpHandler
@@ -18,6 +22,27 @@ class StatusHandler(KfpHandler):
     @web.authenticated
     async def get(self) -> None:
         self.finish(msgspec.json.encode(await self.upstream.status()))
+
+
+class DoctorHandler(KfpHandler):
+    """What is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept apart."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        loop, upstream = asyncio.get_running_loop(), self.upstream
+
+        def decide() -> Connection:
+            return asyncio.run_coroutine_threadsafe(upstream.connection(), loop).result()
+
+        report = await asyncio.to_thread(
+            doctor.look,
+            decide,
+            upstream.settings,
+            self.get_query_argument("namespace", ""),
+            bool(self.get_query_argument("isolation", "")),
+            tuple(self.get_query_arguments("of")),
+        )
+        self.finish(msgspec.json.encode(report))
 
 
 class _TenantsHandler(KfpHandler):
@@ -70,6 +95,7 @@ class ContributorsHandler(_TenantsHandler):
 
 routes = [
     (r"/kfp-mt/status", StatusHandler),
+    (r"/kfp-mt/doctor", DoctorHandler),
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),

@@ -10,7 +10,7 @@ from concurrent.futures import TimeoutError
 from functools import partial
 from typing import TypeVar
 
-from .. import namespaces, pod
+from .. import cluster, namespaces, pod
 from ..cluster import Cluster
 from ..contributors import Contributors
 from ..errors import BadRequest, KfpError, Unreachable
@@ -46,7 +46,7 @@ class Tenants:
         status = await self._current()
         if not status.multi_user:
             return Found([], [], "This KFP serves a single user: it keeps no namespaces apart.")
-        if not status.local and self._reaches_cluster():
+        if not status.local and cluster.is_reached(self._settings):
             # It takes a second the first time, which is no source's fault.
             await asyncio.to_thread(importlib.import_module, "kubernetes.client")
         assert self._namespaces is not None
@@ -116,11 +116,11 @@ class Tenants:
             return {**found, "local KFP": lambda: named(local.namespaces)}
         if pod.is_here():
             found["pod"] = lambda: named([_pod_namespace()])
-        if self._reaches_cluster():
-            cluster = self._found_cluster
-            found["profiles"] = lambda: _asked(cluster(), namespaces.of_profiles)
+        if cluster.is_reached(self._settings):
+            found_cluster = self._found_cluster
+            found["profiles"] = lambda: _asked(found_cluster(), namespaces.of_profiles)
             found["role bindings"] = lambda: _asked(
-                cluster(), lambda known: namespaces.of_role_bindings(known, subject)
+                found_cluster(), lambda known: namespaces.of_role_bindings(known, subject)
             )
         if endpoint := self._kfam_endpoint():
             found["kfam"] = lambda: namespaces.of_kfam(
@@ -132,18 +132,11 @@ class Tenants:
         default = IN_CLUSTER_ENDPOINT if pod.is_here() else ""
         return self._settings.value("kfam_endpoint") or default
 
-    def _reaches_cluster(self) -> bool:
-        """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
-        chosen = (self._settings.value(name) for name in ("kubeconfig", "kube_context"))
-        kinds = ("kubernetes", "kubeconfig")
-        return pod.is_here() or any(chosen) or self._settings.value("auth") in kinds
-
     def _found_cluster(self, local: bool = False) -> Cluster | None:
-        if local or not self._reaches_cluster():
+        if local:
             return None
         if self._cluster is None:
-            where = (self._settings.value(name) for name in ("kubeconfig", "kube_context"))
-            self._cluster = Cluster.of_this_process(*where)
+            self._cluster = cluster.of_settings(self._settings)
         return self._cluster
 
     def _try_list(
@@ -171,10 +164,8 @@ def _who_where(status: Status) -> tuple[str, str, bool]:
     return status.endpoint, status.identity.subject, status.local
 
 
-def _asked(
-    cluster: Cluster | None, question: Callable[[Cluster], dict[str, str]]
-) -> dict[str, str]:
-    return question(cluster) if cluster else {}
+def _asked(known: Cluster | None, question: Callable[[Cluster], dict[str, str]]) -> dict[str, str]:
+    return question(known) if known else {}
 
 
 def _pod_namespace() -> str:

@@ -48,7 +48,7 @@ class Upstream:
     def __init__(self, settings: Kfp) -> None:
         self.key = secrets.token_urlsafe(32)
         self.door: Door | None = None
-        self._settings = settings
+        self.settings = settings
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
         self._sender = Sender()
         self._deciding: asyncio.Future[_Decision] | None = None
@@ -75,7 +75,11 @@ class Upstream:
     @property
     def read_only(self) -> bool:
         """Whether whatever would change something is refused."""
-        return self._settings.is_read_only()
+        return self.settings.is_read_only()
+
+    async def connection(self) -> Connection:
+        """What there is now, decided anew. Raises the `KfpError` that stands in the way."""
+        return (await self._decision(anew=True)).connection
 
     async def health(self) -> Health:
         """What KFP says of itself. Raises the `KfpError` that stands in the way."""
@@ -127,21 +131,21 @@ class Upstream:
         return self._deciding
 
     def _decide(self, known: _Decision | None) -> _Decision:
-        found = resolve(self._settings, self._local)
+        found = resolve(self.settings, self._local)
         if known and found.is_same(known.connection):
             return known
         destination = Destination(found.endpoint, found.credentials, self._threads)
         return _Decision(found, found.client(), destination)
 
     def _local(self) -> LocalKfp:
-        if not self._settings.may_start_local():
-            return find_local(self._settings)
-        folder = self._settings.data_folder()
+        if not self.settings.may_start_local():
+            return find_local(self.settings)
+        folder = self.settings.data_folder()
         with self._lease_lock:
             before = self._lease
             if before is not None and running(folder) == before.kfp:
                 return before.kfp
-            self._lease = Lease(folder, self._settings.profiles_file(), self._closed)
+            self._lease = Lease(folder, self.settings.profiles_file(), self._closed)
             if before is not None:
                 before.close()  # only now: the server must not be without a user meanwhile
             return self._lease.kfp
