@@ -132,6 +132,7 @@ def test_a_kfp_for_a_single_user_takes_neither_token_nor_namespace(serve):
     told = found(report)
     assert "everybody here shares everything" in told["users"].found
     assert told["token"].found == "None is sent, and this KFP asks for none."
+    assert told["access reviews"].found == "A KFP for a single user asks for nobody's role."
     assert not any("namespace" in request.query for request in single.asked)
 
 

@@ -223,6 +223,12 @@ def test_an_answer_that_says_nothing_is_not_known(leaky, token):
     assert report.failed == []
 
 
+def test_no_answer_from_a_foreign_namespace_is_no_refusal(leaky, token):
+    leaky.opens = lambda request: Answer(500, b"{}") if foreign("bob")(request) else None
+    _, found = apart(leaky.endpoint, token, "bob")
+    assert (found["in bob"].result, "HTTP 500" in found["in bob"].found) == (UNKNOWN, True)
+
+
 def test_without_a_pipeline_names_cannot_be_tried(leaky, token):
     leaky.opens = lambda request: (
         Answer(200, {}) if not anonymous(request) and "pipelines" in request.path else None

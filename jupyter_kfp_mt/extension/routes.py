@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 from tornado import web
 
-from .. import doctor
-from ..connection import Connection
 from ..contributors import Contributors
 from ..manifests import USER_HEADER
 from .handlers import KERNEL, KfpHandler
@@ -29,19 +25,10 @@ class DoctorHandler(KfpHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        loop, upstream = asyncio.get_running_loop(), self.upstream
-
-        def decide() -> Connection:
-            return asyncio.run_coroutine_threadsafe(upstream.connection(), loop).result()
-
-        report = await asyncio.to_thread(
-            doctor.look,
-            decide,
-            upstream.settings,
-            self.get_query_argument("namespace", ""),
-            bool(self.get_query_argument("isolation", "")),
-            tuple(self.get_query_arguments("of")),
-        )
+        apart = bool(self.get_query_argument("isolation", ""))
+        others = tuple(self.get_query_arguments("of"))
+        namespace = self.get_query_argument("namespace", "")
+        report = await self.upstream.examined(namespace, apart, others)
         self.finish(msgspec.json.encode(report))
 
 

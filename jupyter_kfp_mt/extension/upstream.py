@@ -7,15 +7,18 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
 
 import msgspec
 
+from .. import doctor
 from ..client import Client
 from ..connection import Connection, find_local, resolve
 from ..door import Door
 from ..errors import KfpError, Unreachable
+from ..findings import Report
 from ..local_kfp import Lease, LocalKfp, running
 from ..models import Health
 from ..settings import Kfp
@@ -48,7 +51,7 @@ class Upstream:
     def __init__(self, settings: Kfp) -> None:
         self.key = secrets.token_urlsafe(32)
         self.door: Door | None = None
-        self.settings = settings
+        self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
         self._sender = Sender()
         self._deciding: asyncio.Future[_Decision] | None = None
@@ -75,11 +78,18 @@ class Upstream:
     @property
     def read_only(self) -> bool:
         """Whether whatever would change something is refused."""
-        return self.settings.is_read_only()
+        return self._settings.is_read_only()
 
-    async def connection(self) -> Connection:
-        """What there is now, decided anew. Raises the `KfpError` that stands in the way."""
-        return (await self._decision(anew=True)).connection
+    async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> Report:
+        """What the doctor finds when it looks from here."""
+        loop = asyncio.get_running_loop()
+
+        def decide() -> Connection:
+            decision = asyncio.run_coroutine_threadsafe(self._decision(anew=True), loop)
+            return decision.result().connection
+
+        look = partial(doctor.look, decide, self._settings, namespace, apart, others)
+        return await asyncio.to_thread(look)
 
     async def health(self) -> Health:
         """What KFP says of itself. Raises the `KfpError` that stands in the way."""
@@ -131,21 +141,21 @@ class Upstream:
         return self._deciding
 
     def _decide(self, known: _Decision | None) -> _Decision:
-        found = resolve(self.settings, self._local)
+        found = resolve(self._settings, self._local)
         if known and found.is_same(known.connection):
             return known
         destination = Destination(found.endpoint, found.credentials, self._threads)
         return _Decision(found, found.client(), destination)
 
     def _local(self) -> LocalKfp:
-        if not self.settings.may_start_local():
-            return find_local(self.settings)
-        folder = self.settings.data_folder()
+        if not self._settings.may_start_local():
+            return find_local(self._settings)
+        folder = self._settings.data_folder()
         with self._lease_lock:
             before = self._lease
             if before is not None and running(folder) == before.kfp:
                 return before.kfp
-            self._lease = Lease(folder, self.settings.profiles_file(), self._closed)
+            self._lease = Lease(folder, self._settings.profiles_file(), self._closed)
             if before is not None:
                 before.close()  # only now: the server must not be without a user meanwhile
             return self._lease.kfp
