@@ -35,19 +35,27 @@ class Answer:
         self.content_type = response.content_type
         self.explained = explained
         self._response = response
+        packed = "Content-Encoding" in response.headers  # it says nothing of what comes out then
+        self._length = None if packed else response.content_length
         self._endpoint = endpoint
         self._asked = asked
 
     async def start(self) -> tuple[bytes, bool]:
         """All of a short one, or what a long one begins with; and whether there is more."""
+        if self._length is not None:
+            return (b"", True) if self._length > LONGEST_WHOLE else (await self._whole(), False)
         start = bytearray()
-        if (self._response.content_length or 0) > LONGEST_WHOLE:
-            return b"", True
         async for piece in self.rest():
             start += piece
             if len(start) > LONGEST_WHOLE:
                 return bytes(start), True
         return bytes(start), False
+
+    async def _whole(self) -> bytes:
+        try:
+            return await self._response.read()
+        except FAULTS as error:
+            raise no_answer(self._endpoint, self._asked, error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
         """What comes from here on. Raises `Unreachable` where it breaks off."""
@@ -61,8 +69,8 @@ class Answer:
         """The few that are passed on; the type is what a browser may take the body for."""
         headers = self._response.headers
         passed_on = {"Warning": headers["Warning"]} if "Warning" in headers else {}
-        if self._response.content_length is not None and "Content-Encoding" not in headers:
-            passed_on["Content-Length"] = str(self._response.content_length)
+        if self._length is not None:
+            passed_on["Content-Length"] = str(self._length)
         if self.content_type == "application/json":
             return {"Content-Type": "application/json", **passed_on}
         if self.content_type.startswith("text/"):
