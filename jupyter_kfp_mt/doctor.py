@@ -215,13 +215,14 @@ def subject(patient: Patient) -> Finding:
 
 def _token_cure(patient: Patient) -> str:
     namespace = patient.namespace or "NAMESPACE"
-    if patient.connection.local:
+    health = patient.known_health
+    if health and health.local:
         return "Start the local KFP anew: it writes new tokens.\njupyter kfp-mt local"
     if pod.is_here():
         return (
             "Tick 'Allow access to Kubeflow Pipelines' for this notebook and restart it; where "
             "that is not offered, this offers it:\n"
-            + manifests.applied(manifests.pod_default(namespace))
+            + manifests.applied(manifests.pod_default(pod.namespace() or namespace))
         )
     return (
         "Ask Kubernetes for a token, and name its file:\n"

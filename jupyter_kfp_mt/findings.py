@@ -56,9 +56,20 @@ class Report(msgspec.Struct, frozen=True):
     def failed(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.result == FAILED]
 
+    @property
+    def remedies(self) -> list[tuple[str, str]]:
+        """For each that failed its title, and why and what mends it: a cure is told once."""
+        told: dict[str, str] = {}
+        found = []
+        for each in self.failed:
+            before = told.setdefault(each.cure, each.check)
+            same = f"What mends {before} mends it." if each.cure and before != each.check else ""
+            found.append((f"{each.verdict}: {each.check}", _remedy(each, same)))
+        return found
+
     def __str__(self) -> str:
         """As text of 80 columns; what is to be pasted is not folded."""
-        mended = (f"{each.verdict}: {each.check}\n{remedy(each)}" for each in self.failed)
+        mended = (f"{title}\n{text}" for title, text in self.remedies)
         return "\n\n".join([f"{self.title}\n\n{_table(self.findings)}", *mended, self.conclusion])
 
 
@@ -104,13 +115,6 @@ def within(seconds: float, call: Callable[[], T], asked: str) -> T:
     return answer.result()
 
 
-def remedy(finding: Finding) -> str:
-    """Why something failed and what mends it, folded but for what is to be pasted."""
-    cure, _, paste = finding.cure.partition("\n")
-    folded = [textwrap.fill(text, WIDTH, break_on_hyphens=False) for text in (finding.cause, cure)]
-    return "\n".join(filter(None, [*folded, paste.rstrip()]))
-
-
 def _examine(check: Check[P], patient: P, answers: dict[str, Future[Finding]]) -> None:
     wait([answers[name] for name in (*check.needs, *check.after)])
     missing = [name for name in check.needs if answers[name].result().result != PASSED]
@@ -124,6 +128,13 @@ def _examine(check: Check[P], patient: P, answers: dict[str, Future[Finding]]) -
         answer.set_result(failed(error.message, error.cause, error.cure))
     except Exception as error:  # one question that goes wrong must not cost the other answers
         answer.set_result(not_known(f"This check went wrong itself: {type(error).__name__}."))
+
+
+def _remedy(finding: Finding, same: str = "") -> str:
+    """Why it failed and what mends it, folded but for what is to be pasted."""
+    cure, _, paste = (same or finding.cure).partition("\n")
+    folded = [textwrap.fill(text, WIDTH, break_on_hyphens=False) for text in (finding.cause, cure)]
+    return "\n".join(filter(None, [*folded, paste.rstrip()]))
 
 
 def _result(answer: Future[Finding], late: Finding) -> Finding:

@@ -366,7 +366,7 @@ def test_without_a_date_a_token_from_the_future_tells_that_the_clock_is_behind(
 
 def test_without_a_token_the_pod_default_is_the_cure(in_pod, kubernetes_api, guarded_kfp):
     in_pod("system:serviceaccount:alice:default-viewer")
-    report = doctor.examine(Kfp(endpoint=guarded_kfp.endpoint))
+    report = doctor.examine(Kfp(endpoint=guarded_kfp.endpoint, namespace="elsewhere"))
     told = found(report)["token"]
     assert told.found == "Nothing is sent that says who we are."
     assert "token: no such file" in told.cause
@@ -462,6 +462,11 @@ def test_at_the_local_kfp_a_line_of_its_profiles_is_the_cure(local_kfp):
     told = found(doctor.examine(given))["KFP's answer"]
     assert "may not list experiments in namespace bob" in told.found
     assert "contributors: {" in told.cure
+
+
+def test_a_token_that_the_local_kfp_refuses_is_cured_by_new_ones(local_kfp, settings):
+    told = found(doctor.examine(settings(local_kfp.endpoint)))["KFP's answer"]
+    assert told.result == FAILED and pasted(told) == "jupyter kfp-mt local"
 
 
 def test_a_role_that_may_not_even_look_is_told(notebook, kubernetes_api):
@@ -568,6 +573,14 @@ def test_as_text_its_lines_fit_and_every_failure_has_its_remedy(poor):
     for failure in report.failed:
         assert f"✗ failed: {failure.check}" in lines
     assert lines[-1].startswith("2 failed, ")
+
+
+def test_a_cure_of_several_failures_is_told_once(poor):
+    report, _ = poor
+    assert str(report).count("kubectl create token") == 1
+    assert ("✗ failed: KFP's answer", "What mends audience mends it.") in [
+        (title, text.splitlines()[-1]) for title, text in report.remedies
+    ]
 
 
 def test_as_html_it_is_words_and_signs_and_escaped(poor):

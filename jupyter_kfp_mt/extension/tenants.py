@@ -115,7 +115,7 @@ class Tenants:
             local = LocalKfp(status.endpoint, status.tokens)
             return {**found, "local KFP": lambda: named(local.namespaces)}
         if pod.is_here():
-            found["pod"] = lambda: named([_pod_namespace()])
+            found["pod"] = lambda: named([pod.namespace()])
         if cluster.is_reached(self._settings):
             found_cluster = self._found_cluster
             found["profiles"] = lambda: _asked(found_cluster(), namespaces.of_profiles)
@@ -124,7 +124,7 @@ class Tenants:
             )
         if endpoint := self._kfam_endpoint():
             found["kfam"] = lambda: namespaces.of_kfam(
-                Kfam(endpoint), _pod_namespace() or self._status.namespace, subject
+                Kfam(endpoint), pod.namespace() or self._status.namespace, subject
             )
         return {**found, "used before": lambda: named(self._used.of(status.endpoint))}
 
@@ -166,10 +166,3 @@ def _who_where(status: Status) -> tuple[str, str, bool]:
 
 def _asked(known: Cluster | None, question: Callable[[Cluster], dict[str, str]]) -> dict[str, str]:
     return question(known) if known else {}
-
-
-def _pod_namespace() -> str:
-    try:
-        return pod.namespace_file().read_text(encoding="utf-8").strip() if pod.is_here() else ""
-    except (OSError, UnicodeDecodeError):
-        return ""

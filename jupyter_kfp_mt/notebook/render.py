@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, Template
 
-from ..findings import FAILED, PASSED, Finding, Report, remedy
+from ..findings import FAILED, PASSED, Finding, Report
 from ..models import EPOCH, Experiment, Page, Pipeline, PipelineVersion, Run, Task
 from .live import Shown
 from .verbs import Chosen, Log, Overview
@@ -244,7 +244,7 @@ def _report(report: Report) -> View:
     return View(
         title=report.title,
         tables=[Table(["Result", "Looked at", "Found"], rows)],
-        texts=[(f"{each.verdict}: {each.check}", remedy(each)) for each in report.failed],
+        texts=report.remedies,
         note=report.conclusion,
     )
 
