@@ -42,6 +42,7 @@ from .kubernetes_objects import (
     TokenRequest,
 )
 from .lines import Lines
+from .settings import Kfp
 
 T = TypeVar("T")
 
@@ -308,6 +309,20 @@ class Cluster:
         return Unreachable(
             f"Cannot {access}: what answered at {self.server} is not Kubernetes (HTTP {status})."
         )
+
+
+def is_reached(settings: Kfp) -> bool:
+    """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
+    chosen = (settings.value(name) for name in ("kubeconfig", "kube_context"))
+    kinds = ("kubernetes", "kubeconfig")
+    return pod.is_here() or any(chosen) or settings.value("auth") in kinds
+
+
+def of_settings(settings: Kfp) -> Cluster | None:
+    """The cluster of a KFP, if it may be asked."""
+    if not is_reached(settings):
+        return None
+    return Cluster.of_this_process(settings.value("kubeconfig"), settings.value("kube_context"))
 
 
 def refusal(status: int, said: str, access: Access, source: str) -> KfpError:

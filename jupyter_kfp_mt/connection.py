@@ -14,6 +14,7 @@ import msgspec
 from . import explain, local_kfp, pod
 from .client import Client, checked_endpoint
 from .cluster import Cluster
+from .cluster import of_settings as cluster_of
 from .credentials import (
     Claims,
     Credentials,
@@ -163,7 +164,8 @@ def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: Asked) -> Connection
     endpoint = credentials.endpoint
     trace.add("endpoint", "the kubeconfig's service proxy", endpoint, chosen=True)
     return Connection(
-        *(endpoint, credentials, namespace, trace.steps), cluster=partial(cluster_of, settings)
+        *(endpoint, credentials, namespace, trace.steps),
+        cluster=partial(cluster_of, settings),
     )
 
 
@@ -186,6 +188,12 @@ def decide(settings: Kfp, identity: str = "") -> Connection:
     return msgspec.structs.replace(found, read_only=settings.is_read_only())
 
 
+def door_of(settings: Kfp) -> Door | None:
+    """The door that these settings lead through, if they do."""
+    own = settings.endpoint or any(getattr(settings, name) for name in CREDENTIALS)
+    return None if own else Door.of_this_process()
+
+
 def _decided(settings: Kfp, identity: str) -> Connection:
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
@@ -202,19 +210,6 @@ def _decided(settings: Kfp, identity: str) -> Connection:
         endpoint = "" if settings.auth == "kubeconfig" else door.status().endpoint
         return resolve(Kfp(endpoint=endpoint, namespace=settings.namespace, **given))
     return _through_door(settings, door)
-
-
-def reaches_cluster(settings: Kfp) -> bool:
-    """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
-    chosen = (settings.value(name) for name in ("kubeconfig", "kube_context"))
-    return pod.is_here() or any(chosen) or settings.value("auth") in ("kubernetes", "kubeconfig")
-
-
-def cluster_of(settings: Kfp) -> Cluster | None:
-    """The Kubernetes API of the cluster that KFP runs in; None where no setting leads to it."""
-    if not reaches_cluster(settings):
-        return None
-    return Cluster.of_this_process(settings.value("kubeconfig"), settings.value("kube_context"))
 
 
 def find_local(settings: Kfp) -> LocalKfp:

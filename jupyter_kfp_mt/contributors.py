@@ -37,8 +37,7 @@ class Contributors:
     """Those of one namespace."""
 
     def __init__(self, namespace: str, kfam: Kfam, cluster: Callable[[], Cluster | None]) -> None:
-        if not _NAMESPACE.fullmatch(namespace):
-            raise BadRequest(f"{namespace!r} is not the name of a namespace.")
+        check_namespace(namespace)
         self.namespace = namespace
         self._kfam = kfam
         self._cluster = cluster
@@ -100,12 +99,7 @@ class Contributors:
     def _check(self, user: str, role: str) -> None:
         if role not in manifests.ROLES:
             raise BadRequest(f"A contributor's role is edit or view, not {role!r}.")
-        if not _USER.fullmatch(user):
-            raise BadRequest(
-                f"{user!r} is not the name of a user.",
-                cure="It is an e-mail address as Kubeflow knows it, or a service account such as "
-                "system:serviceaccount:NAMESPACE:default-editor.",
-            )
+        check_user(user)
 
     def _bound(self, error: KfpError) -> list[Contributor]:
         """Those of the role bindings that kfam makes. Raises its error where none can be read."""
@@ -122,6 +116,22 @@ class Contributors:
         if bindings is None:
             raise error
         return sorted(filter(None, map(_of_role_binding, bindings)), key=_order)
+
+
+def check_namespace(namespace: str) -> None:
+    """Raises `BadRequest` for what is no name of one."""
+    if not _NAMESPACE.fullmatch(namespace):
+        raise BadRequest(f"{namespace!r} is not the name of a namespace.")
+
+
+def check_user(user: str) -> None:
+    """Raises `BadRequest` for what is no name of one."""
+    if not _USER.fullmatch(user):
+        raise BadRequest(
+            f"{user!r} is not the name of a user.",
+            cure="It is an e-mail address as Kubeflow knows it, or a service account such as "
+            "system:serviceaccount:NAMESPACE:default-editor.",
+        )
 
 
 def _of_role_binding(binding: RoleBinding) -> Contributor | None:

@@ -19,6 +19,8 @@ _GATEWAYS = [
     "cluster.local/ns/kubeflow/sa/ml-pipeline-ui",
 ]
 
+_NO_USER = {"key": f"request.headers[{USER_HEADER}]", "notValues": ["*"]}
+
 Manifest = dict[str, Any]
 
 
@@ -43,6 +45,34 @@ def authorization_policy(user: str, namespace: str, role: str) -> Manifest:
         "metadata": _metadata(user, namespace, role),
         "spec": {"rules": [rule]},
     }
+
+
+def token_policy() -> Manifest:
+    """Lets requests of pods, which name no user in a header, reach KFP, as Kubeflow 1.9 does.
+
+    It stands beside the policies there are: what one of them allows is allowed.
+    """
+    return _kfp_policy("ml-pipeline-tokens", {"rules": [{"when": [_NO_USER]}]})
+
+
+def kfp_policy() -> Manifest:
+    """Kubeflow's own: a request that names a user in a header comes from its services alone."""
+    accounts = ["", "-ui", "-persistenceagent", "-scheduledworkflow"]
+    names = [f"ml-pipeline{end}" for end in [*accounts, "-viewer-crd-service-account"]]
+    source = {
+        "principals": [
+            f"cluster.local/ns/kubeflow/sa/{name}" for name in [*names, "kubeflow-pipelines-cache"]
+        ]
+    }
+    rules = [{"from": [{"source": source}]}, {"when": [_NO_USER]}]
+    return _kfp_policy("ml-pipeline", {"rules": rules})
+
+
+def closed_paths(*paths: str) -> Manifest:
+    """Keeps everybody from paths that KFP does not guard, but for its own services."""
+    source = {"notPrincipals": ["cluster.local/ns/kubeflow/sa/ml-pipeline-ui"]}
+    rule = {"from": [{"source": source}], "to": [{"operation": {"paths": list(paths)}}]}
+    return _kfp_policy("ml-pipeline-unguarded", {"action": "DENY", "rules": [rule]})
 
 
 def pod_default(namespace: str) -> Manifest:
@@ -77,6 +107,20 @@ def contributor(user: str, namespace: str, role: str) -> list[Manifest]:
     return [binding, authorization_policy(user, namespace, role)]
 
 
+def wanted(user: str, namespace: str, role: str) -> list[Manifest]:
+    """All that a notebook of a namespace takes: a token, a role, and to be let in with them.
+
+    A service account comes to KFP itself, with a token; a person through the cluster's gateway.
+    """
+    found = [pod_default(namespace), *contributor(user, namespace, role)]
+    return [*found, token_policy()] if _SERVICE_ACCOUNT.fullmatch(user) else found
+
+
+def applied(*manifests: Manifest) -> str:
+    """The command that applies them, to paste."""
+    return f"kubectl apply -f - <<'END'\n{to_yaml(*manifests)}END"
+
+
 def to_yaml(*manifests: Manifest) -> str:
     import yaml
 
@@ -92,6 +136,15 @@ def to_yaml(*manifests: Manifest) -> str:
 def binding_name(user: str, role: str) -> str:
     """The name that Kubeflow's access management gives to a contributor's objects."""
     return re.sub(r"[^a-z0-9]+", "-", f"user-{user}-clusterrole-{role}".lower())
+
+
+def _kfp_policy(name: str, spec: dict[str, Any]) -> Manifest:
+    return {
+        "apiVersion": "security.istio.io/v1beta1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": name, "namespace": "kubeflow"},
+        "spec": {"selector": {"matchLabels": {"app": "ml-pipeline"}}, **spec},
+    }
 
 
 def _metadata(user: str, namespace: str, role: str) -> Manifest:

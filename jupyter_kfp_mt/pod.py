@@ -26,3 +26,11 @@ def service_account_folder() -> Path:
 
 def namespace_file() -> Path:
     return service_account_folder() / "namespace"
+
+
+def namespace() -> str:
+    """The namespace of this pod; empty where it is none, or does not tell."""
+    try:
+        return namespace_file().read_text(encoding="utf-8").strip() if is_here() else ""
+    except (OSError, UnicodeDecodeError):
+        return ""

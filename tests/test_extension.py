@@ -83,7 +83,7 @@ async def test_a_refusal_keeps_kfps_words_and_adds_cause_and_cure(jp_fetch):
     assert '{"system:serviceaccount:alice:default-editor": view}' in body["cure"]
 
 
-@pytest.mark.parametrize("path", ["status", "api/apis/v2beta1/runs?namespace=alice"])
+@pytest.mark.parametrize("path", ["status", "doctor", "api/apis/v2beta1/runs?namespace=alice"])
 @pytest.mark.parametrize(
     "headers",
     [

@@ -27,6 +27,7 @@ class Claims(msgspec.Struct, frozen=True):
     sub: str = ""
     aud: str | list[str] = ""
     exp: float = 0
+    iat: float = 0
     email: str = ""
 
     @property

@@ -30,6 +30,18 @@ class StatusHandler(KfpHandler):
         self.finish(msgspec.json.encode(await self.upstream.status()))
 
 
+class DoctorHandler(KfpHandler):
+    """What is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept apart."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        apart = bool(self.get_query_argument("isolation", ""))
+        others = tuple(self.get_query_arguments("of"))
+        namespace = self.get_query_argument("namespace", "")
+        report = await self.upstream.examined(namespace, apart, others)
+        self.finish(msgspec.json.encode(report))
+
+
 class NamespacesHandler(KfpHandler):
     """Every namespace that this identity may use, where it was learned, and what is allowed."""
 
@@ -139,6 +151,7 @@ _STREAMED = {
 
 routes = [
     (r"/kfp-mt/status", StatusHandler),
+    (r"/kfp-mt/doctor", DoctorHandler),
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),

@@ -10,9 +10,8 @@ from concurrent.futures import TimeoutError
 from functools import partial
 from typing import TypeVar
 
-from .. import namespaces, pod
+from .. import cluster, namespaces, pod
 from ..cluster import Cluster
-from ..connection import cluster_of, reaches_cluster
 from ..contributors import Contributors
 from ..errors import BadRequest, KfpError, Unreachable
 from ..kfam import IN_CLUSTER_ENDPOINT, Kfam
@@ -47,7 +46,7 @@ class Tenants:
         status = await self._current()
         if not status.multi_user:
             return Found([], [], "This KFP serves a single user: it keeps no namespaces apart.")
-        if not status.local and reaches_cluster(self._settings):
+        if not status.local and cluster.is_reached(self._settings):
             # It takes a second the first time, which is no source's fault.
             await asyncio.to_thread(importlib.import_module, "kubernetes.client")
         assert self._namespaces is not None
@@ -114,16 +113,16 @@ class Tenants:
             local = LocalKfp(status.endpoint, status.tokens)
             return {**found, "local KFP": lambda: named(local.namespaces)}
         if pod.is_here():
-            found["pod"] = lambda: named([_pod_namespace()])
-        if reaches_cluster(self._settings):
-            cluster = self._found_cluster
-            found["profiles"] = lambda: _asked(cluster(), namespaces.of_profiles)
+            found["pod"] = lambda: named([pod.namespace()])
+        if cluster.is_reached(self._settings):
+            found_cluster = self._found_cluster
+            found["profiles"] = lambda: _asked(found_cluster(), namespaces.of_profiles)
             found["role bindings"] = lambda: _asked(
-                cluster(), lambda known: namespaces.of_role_bindings(known, subject)
+                found_cluster(), lambda known: namespaces.of_role_bindings(known, subject)
             )
         if endpoint := self._kfam_endpoint():
             found["kfam"] = lambda: namespaces.of_kfam(
-                Kfam(endpoint), _pod_namespace() or self._status.namespace, subject
+                Kfam(endpoint), pod.namespace() or self._status.namespace, subject
             )
         return {**found, "used before": lambda: named(self._used.of(status.endpoint))}
 
@@ -132,9 +131,11 @@ class Tenants:
         return self._settings.value("kfam_endpoint") or default
 
     def _found_cluster(self, local: bool = False) -> Cluster | None:
-        if self._cluster is None and not local:
-            self._cluster = cluster_of(self._settings)
-        return self._cluster if not local else None
+        if local:
+            return None
+        if self._cluster is None:
+            self._cluster = cluster.of_settings(self._settings)
+        return self._cluster
 
     def _try_list(
         self, loop: asyncio.AbstractEventLoop, namespace: str, resource: str
@@ -161,14 +162,5 @@ def _who_where(status: Status) -> tuple[str, str, bool]:
     return status.endpoint, status.identity.subject, status.local
 
 
-def _asked(
-    cluster: Cluster | None, question: Callable[[Cluster], dict[str, str]]
-) -> dict[str, str]:
-    return question(cluster) if cluster else {}
-
-
-def _pod_namespace() -> str:
-    try:
-        return pod.namespace_file().read_text(encoding="utf-8").strip() if pod.is_here() else ""
-    except (OSError, UnicodeDecodeError):
-        return ""
+def _asked(known: Cluster | None, question: Callable[[Cluster], dict[str, str]]) -> dict[str, str]:
+    return question(known) if known else {}

@@ -7,15 +7,18 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
 
 import msgspec
 
+from .. import doctor
 from ..client import Client
 from ..connection import Connection, find_local, resolve
 from ..door import Door
 from ..errors import KfpError, Unreachable
+from ..findings import Report
 from ..local_kfp import Lease, LocalKfp, running
 from ..models import Health
 from ..settings import Kfp
@@ -76,6 +79,17 @@ class Upstream:
     def read_only(self) -> bool:
         """Whether whatever would change something is refused."""
         return self._settings.is_read_only()
+
+    async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> Report:
+        """What the doctor finds when it looks from here."""
+        loop = asyncio.get_running_loop()
+
+        def decide() -> Connection:
+            decision = asyncio.run_coroutine_threadsafe(self._decision(anew=True), loop)
+            return decision.result().connection
+
+        look = partial(doctor.look, decide, self._settings, namespace, apart, others)
+        return await asyncio.to_thread(look)
 
     async def health(self) -> Health:
         """What KFP says of itself. Raises the `KfpError` that stands in the way."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, Template
 
+from ..findings import FAILED, PASSED, Finding, Report
 from ..models import EPOCH, Experiment, Page, Pipeline, PipelineVersion, Run, Task
 from .live import Shown
 from .verbs import Chosen, Log, Overview
@@ -58,6 +59,20 @@ class Mark(msgspec.Struct, frozen=True):
     @property
     def colour(self) -> str:
         return _COLOURS["SUCCEEDED" if self.works else "FAILED"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a check came to, as a sign, a word and a colour."""
+
+    finding: Finding
+
+    def __str__(self) -> str:
+        return self.finding.verdict
+
+    @property
+    def colour(self) -> str:
+        states = {PASSED: "SUCCEEDED", FAILED: "FAILED"}
+        return _COLOURS.get(states.get(self.finding.result, ""), "inherit")
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -223,6 +238,17 @@ def _log(log: Log) -> View:
     )
 
 
+@view.register
+def _report(report: Report) -> View:
+    rows = [[Verdict(finding), finding.check, finding.found] for finding in report.findings]
+    return View(
+        title=report.title,
+        tables=[Table(["Result", "Looked at", "Found"], rows)],
+        texts=report.remedies,
+        note=report.conclusion,
+    )
+
+
 def _run_row(run: Run) -> list[Any]:
     duration = lasting(run.duration) if run.state != "PENDING" else ""
     return [State(run.state), run.display_name, ago(run.created_at), duration]
@@ -294,6 +320,8 @@ def html(value: Any) -> str:
 
 def text(value: Any) -> str:
     """A value as plain text, its tables aligned."""
+    if isinstance(value, Report):
+        return str(value)
     shown = view(value)
     state = f"  {shown.state}" if shown.state else ""
     blocks = [f"{shown.title}{state}".strip(), _aligned([list(fact) for fact in shown.facts])]

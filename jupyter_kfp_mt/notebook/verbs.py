@@ -19,6 +19,7 @@ from ..status import Status, Step
 if TYPE_CHECKING:
     from ..client import Client
     from ..connection import Connection
+    from ..findings import Report
 
 
 class Session(Protocol):
@@ -32,6 +33,9 @@ class Session(Protocol):
 
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
         """Use another connection from now on; with nothing given, the usual one."""
+
+    def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
+        """Look for what is wrong with the connection, also where there is none."""
 
     def show(self, run: Run) -> None:
         """Show a run as it is now, in the place where it was shown before."""
@@ -161,6 +165,12 @@ def connect(session: Session, arguments: Namespace) -> Overview:
         arguments.endpoint, arguments.token_file, arguments.namespace, arguments.identity
     )
     return overview(session, arguments)
+
+
+def doctor(session: Session, arguments: Namespace) -> Report:
+    """Look at the connection from outside in: what is wrong, and what mends it."""
+    others = tuple(arguments.namespace_of_others)
+    return session.examine(arguments.isolation or bool(others), others)
 
 
 def experiments(session: Session, arguments: Namespace) -> Page[Experiment]:
@@ -344,6 +354,24 @@ VERBS = (
                 help="an identity of the local KFP, such as bob/default-editor",
             ),
             _NAMESPACE,
+        ),
+    ),
+    Verb(
+        "doctor",
+        doctor,
+        (
+            _option(
+                "--isolation",
+                action="store_true",
+                help="try, by reading only, whether the deployment keeps tenants apart",
+            ),
+            _option(
+                "--namespace-of-others",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="for --isolation: a namespace that is somebody else's",
+            ),
         ),
     ),
     Verb("experiments", experiments, (_NAMESPACE, _LIMIT), aliases=("experiment",)),
