@@ -90,7 +90,7 @@ class Odd(GuardedKfp):
 
 
 def test_at_the_local_kfp_nothing_fails(local_kfp):
-    editor = local_kfp.tokens / "alice/default-editor"
+    editor = local_kfp.token_file("alice/default-editor")
     settings = Kfp(endpoint=local_kfp.endpoint, token_file=str(editor), namespace="alice")
     report = doctor.examine(settings)
     told = found(report)
@@ -457,7 +457,7 @@ def test_what_kfp_refuses_is_cured_by_a_role_binding(serve, settings):
 
 
 def test_at_the_local_kfp_a_line_of_its_profiles_is_the_cure(local_kfp):
-    editor = local_kfp.tokens / "alice/default-editor"
+    editor = local_kfp.token_file("alice/default-editor")
     given = Kfp(endpoint=local_kfp.endpoint, token_file=str(editor), namespace="bob")
     told = found(doctor.examine(given))["KFP's answer"]
     assert "may not list experiments in namespace bob" in told.found
@@ -608,7 +608,7 @@ def cli(*arguments, **environment):
 def as_alice(local_kfp):
     return {
         "KFP_MT_ENDPOINT": local_kfp.endpoint,
-        "KFP_MT_TOKEN_FILE": str(local_kfp.tokens / "alice/default-editor"),
+        "KFP_MT_TOKEN_FILE": str(local_kfp.token_file("alice/default-editor")),
         "KFP_MT_NAMESPACE": "alice",
     }
 
@@ -685,7 +685,7 @@ def jp_server_config(local_kfp):
         "ServerApp": {"jpserver_extensions": {"jupyter_kfp_mt": True}},
         "Kfp": {
             "endpoint": local_kfp.endpoint,
-            "token_file": str(local_kfp.tokens / "alice/default-editor"),
+            "token_file": str(local_kfp.token_file("alice/default-editor")),
             "namespace": "alice",
         },
     }

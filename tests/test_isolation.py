@@ -29,7 +29,7 @@ def no_door(monkeypatch, tmp_path):
 
 def test_the_local_kfp_keeps_its_tenants_apart(local_kfp, upload, create_run, unique):
     assert upload(unique).status_code == 200 and create_run().status_code == 200
-    token = local_kfp.tokens / "alice/default-editor"
+    token = local_kfp.token_file("alice/default-editor")
     report, found = apart(local_kfp.endpoint, token, "bob")
     assert {finding.result for finding in report.findings} == {PASSED}
     assert list(found) == [
@@ -43,7 +43,7 @@ def test_the_local_kfp_keeps_its_tenants_apart(local_kfp, upload, create_run, un
 
 def test_a_local_kfp_that_believes_a_header_is_found_out(start_local_kfp):
     server = start_local_kfp("--trust-userid-header")
-    report, found = apart(server.endpoint, server.tokens / "alice/default-editor")
+    report, found = apart(server.endpoint, server.token_file("alice/default-editor"))
     told = found["forged header"]
     assert told.found.startswith("KFP believes whoever is named in header kubeflow-userid")
     assert pasted(told)["metadata"]["name"] == "ml-pipeline"
