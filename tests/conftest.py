@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import requests
+import secrecy
 import yaml
 
 from jupyter_kfp_mt.models import Experiment
@@ -37,6 +38,24 @@ profiles:
   owner: admin@example.com
 """
 
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """A test that shows a token has failed, whatever else it is about."""
+    report = yield
+    if secrecy.tells_token("".join([text for _, text in report.sections] + [report.longreprtext])):
+        report.outcome = "failed"
+        report.longrepr = "A token is in what this test shows: in a log, an output or an error."
+        report.sections = []
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_log_tells_a_token():
+    yield
+    assert secrecy.telling_logs() == []
+
+
 ROOT = Path(__file__).parent.parent
 API = "/apis/v2beta1"
 
@@ -49,6 +68,7 @@ class LocalKfp:
         command = [*within, sys.executable, "-m", "jupyter_kfp_mt.local"]
         command += ["--data", str(data), *arguments]
         self.log = data.parent / f"{data.name}.log"
+        secrecy.LOGS.add(self.log)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
@@ -308,7 +328,9 @@ def door(jp_serverapp, jp_asyncio_loop, http_server):
 async def call(method, url, **kwargs):
     """A request from outside, while the server answers on this loop."""
     kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}
-    return await asyncio.to_thread(requests.request, method, url, **kwargs)
+    answer = await asyncio.to_thread(requests.request, method, url, **kwargs)
+    assert kwargs.get("stream") or not secrecy.tells_token(answer.text + str(answer.headers))
+    return answer
 
 
 # The API of the local KFP, message by message.

@@ -11,6 +11,7 @@ import sys
 import nbformat
 import pytest
 import requests
+import secrecy
 from conftest import ROOT, wait_until
 from playwright.sync_api import expect, sync_playwright
 
@@ -59,6 +60,7 @@ class Lab:
             self.port = free.getsockname()[1]
         self.token = secrets.token_hex(16)
         self.log = folder / "lab.log"
+        secrecy.LOGS.update({self.log, self.data / "server.log"})
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("KFP_MT")},
             "HOME": str(folder),
