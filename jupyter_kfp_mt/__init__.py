@@ -13,30 +13,51 @@ if TYPE_CHECKING:
     import kfp
     from IPython.core.interactiveshell import InteractiveShell
 
+    from . import credentials
     from .client import Client
+    from .connection import Connection
     from .notebook.magics import KfpMagics
 
-__all__ = ["connect", "kfp_client", "Client", "KfpError", "__version__"]
+__all__ = ["connect", "kfp_client", "Client", "Credentials", "KfpError", "__version__"]
 
 
 def connect(
-    endpoint: str = "", token_file: str = "", namespace: str = "", identity: str = ""
+    endpoint: str = "",
+    token_file: str = "",
+    namespace: str = "",
+    identity: str = "",
+    **settings: str,
 ) -> Client:
     """The client of this notebook's identity, as `%kfp` uses it.
 
     Without arguments it is the very one of `%kfp` where that is loaded. Else it goes through the
     Jupyter server, or decides as the server would where there is none. `identity` names one of the
-    local KFP's, such as `bob/default-editor`. Raises `KfpError`.
+    local KFP's, such as `bob/default-editor`; `settings` are those of `c.Kfp`, such as
+    `auth="kubernetes"`. Raises `KfpError`.
     """
     magics = _magics()
-    if magics is not None and not (endpoint or token_file or namespace or identity):
+    if magics is not None and not (endpoint or token_file or namespace or identity or settings):
         return magics.client
-    from .connection import decide
-    from .settings import Kfp
-
     given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
-    settings = Kfp(**{name: text for name, text in given.items() if text})
-    return decide(settings, identity).client()
+    return _decided(identity, {**given, **settings}).client()
+
+
+def Credentials(**settings: str) -> credentials.Credentials:
+    """The credentials with which `connect()` of the same arguments comes to KFP itself.
+
+    For `kfp.Client(host=..., credentials=jupyter_kfp_mt.Credentials())`: it asks them before each
+    request. They never are the Jupyter server's key, which is for its own door alone. Raises
+    `KfpError`.
+    """
+    from .connection import resolve
+    from .settings import chosen
+
+    magics = _magics()
+    found = magics.connection if magics and not settings else None
+    if found is None or found.door:
+        identity = settings.pop("identity", "")
+        found = resolve(chosen(settings), identity=identity)
+    return found.credentials
 
 
 def kfp_client(client: Client | None = None) -> kfp.Client:
@@ -51,13 +72,27 @@ def kfp_client(client: Client | None = None) -> kfp.Client:
 
     client = client or connect()
     client.health()
+    headers, tls = client.credentials.headers(), client.credentials.tls
+    if tls and tls.certificate:
+        from .credentials.kubeconfig import no_certificate
+
+        raise no_certificate()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it is said of servers before 2.0
         return kfp.Client(
             host=client.endpoint,
             namespace=client.namespace or "kubeflow",
-            credentials=client.credentials if client.credentials.token() else None,
+            credentials=client.credentials if "Authorization" in headers else None,
+            cookies=headers.get("Cookie"),
+            ssl_ca_cert=tls.authorities if tls else None,
         )
+
+
+def _decided(identity: str, settings: dict[str, str]) -> Connection:
+    from .connection import decide
+    from .settings import chosen
+
+    return decide(chosen(settings), identity)
 
 
 def _magics() -> KfpMagics | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .settings import Kfp
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,15 +18,95 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     local = commands.add_parser("local", help="serve KFP on this machine", add_help=False)
     local.set_defaults(run=_local)
+    _add_doctor(commands)
+    _add_manifests(commands)
     arguments, rest = parser.parse_known_args(argv)
-    status: int = arguments.run(rest)
+    if rest and arguments.command != "local":
+        parser.error(f"what is {' '.join(rest)}?")
+    arguments.rest = rest
+    status: int = arguments.run(arguments)
     return status
 
 
-def _local(arguments: list[str]) -> int:
+def _add_doctor(commands: Any) -> None:
+    said = "look at the connection to KFP from outside in, and say what mends it"
+    parser = commands.add_parser("doctor", help=said, description=said)
+    parser.add_argument("--json", action="store_true", help="tell it as JSON")
+    parser.add_argument("-n", "--namespace", default="", help="instead of the one in use")
+    parser.add_argument(
+        "--isolation",
+        action="store_true",
+        help="try, by reading only, whether the deployment keeps tenants apart",
+    )
+    parser.add_argument(
+        "--namespace-of-others",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="for --isolation: a namespace that is somebody else's; more than once for more",
+    )
+    parser.set_defaults(run=_doctor)
+
+
+def _add_manifests(commands: Any) -> None:
+    said = "print what kubectl apply -f - takes to let a namespace's notebooks use KFP"
+    parser = commands.add_parser("manifests", help=said, description=said)
+    parser.add_argument("namespace", metavar="NAMESPACE")
+    parser.add_argument(
+        "--user", default="", help="who gets the role; else the namespace's default-editor"
+    )
+    parser.add_argument("--role", choices=["edit", "view"], default="edit")
+    parser.set_defaults(run=_manifests)
+
+
+def _local(arguments: argparse.Namespace) -> int:
     from .local.__main__ import main
 
-    return main(arguments)
+    return main(arguments.rest)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from .doctor import examine
+
+    others = tuple(arguments.namespace_of_others)
+    apart = arguments.isolation or bool(others)
+    report = examine(_configured(), arguments.namespace, apart, others)
+    print(msgspec.json.encode(report).decode() if arguments.json else report)
+    return 1 if report.failed else 0
+
+
+def _manifests(arguments: argparse.Namespace) -> int:
+    from . import contributors, manifests
+    from .errors import KfpError
+
+    namespace = arguments.namespace
+    user = arguments.user or f"system:serviceaccount:{namespace}:default-editor"
+    try:
+        contributors.check_namespace(namespace)
+        contributors.check_user(user)
+    except KfpError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(manifests.to_yaml(*manifests.wanted(user, namespace, arguments.role)), end="")
+    return 0
+
+
+def _configured() -> Kfp:
+    """The settings of the Jupyter server's configuration files."""
+    from jupyter_core.application import JupyterApp
+
+    from .settings import Kfp
+
+    class Files(JupyterApp):
+        """Reads them; it runs nothing."""
+
+    found = Files()
+    for name in ("jupyter_server_config", "jupyter_kfp_mt_config"):
+        found.config_file_name = name
+        found.load_config_file()
+    return Kfp(config=found.config)
 
 
 if __name__ == "__main__":

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from http.cookiejar import DefaultCookiePolicy
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 
 from . import explain, models, pipeline_files
 from .credentials import Credentials
 from .errors import (
     BadRequest,
     Conflict,
-    Forbidden,
     KfpError,
     Misconfigured,
     NotFound,
     RunFailed,
     Unreachable,
 )
-from .models import Experiment, Health, Page, Pipeline, PipelineVersion, Run, Value
+from .lines import Lines
+from .models import (
+    FINISHED,
+    STATES,
+    Experiment,
+    Health,
+    Page,
+    Pipeline,
+    PipelineVersion,
+    RecurringRun,
+    Run,
+    Value,
+)
+from .sessions import is_own, new_session
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+    from .task_logs import TaskLog
 
 T = TypeVar("T", bound=Value)
 
@@ -38,6 +52,7 @@ CONNECT_SECONDS = 2.5
 READ_SECONDS = 30.0
 HEALTH_SECONDS = 1.4  # to connect, and again to answer: three seconds in all
 LONGEST_PAGE = 200  # the API server's own limit
+UNFINISHED = [state for state in STATES if state not in FINISHED]
 LOG_LINES = 50
 MISSES = 5
 
@@ -47,6 +62,9 @@ class Client:
 
     Every method raises a `KfpError`: `Unreachable` without an answer, else the subclass of
     `Refused` that says what KFP said.
+
+    `cluster` finds the Kubernetes API that has the logs of its tasks; `logs` is the address at
+    which a Jupyter server's door reads them instead.
     """
 
     def __init__(
@@ -56,14 +74,20 @@ class Client:
         namespace: str = "",
         health: Health | None = None,
         session: requests.Session | None = None,
+        read_only: bool = False,
+        cluster: Callable[[], Cluster | None] = lambda: None,
+        logs: str = "",
     ) -> None:
         self.endpoint = checked_endpoint(endpoint)
         self.credentials = credentials or Credentials()
         self.namespace = namespace
+        self.read_only = read_only
+        self._cluster = cache(cluster)
+        self._logs = logs
         self._health = health
-        # Never a proxy for this machine itself: it would be handed the token.
-        own = is_loopback(urlsplit(self.endpoint).hostname or "")
-        self._session = session or new_session(trust_environment=not own)
+        self._session = session or new_session(
+            trust_environment=not is_own(self.endpoint), tls=self.credentials.tls
+        )
 
     def __repr__(self) -> str:
         return f"Client({self.endpoint!r}, namespace={self.namespace!r})"
@@ -104,7 +128,8 @@ class Client:
 
         `asked`: what it is wanted for, in the words of an error.
         """
-        body = {"display_name": name, "namespace": self._namespace(namespace)}
+        where = self._namespace(namespace)
+        body = {"display_name": name, **({"namespace": where} if where else {})}
         if description:
             body["description"] = description
         return self._post("experiments", Experiment, asked or f"create experiment {name}", body)
@@ -123,7 +148,7 @@ class Client:
         found = self._experiments_named(name, namespace, f"find experiment {name}")
         if not found:
             raise NotFound(
-                f"No experiment {name} in namespace {self._namespace(namespace)}.",
+                f"No experiment {name}{_in(self._namespace(namespace), 'in namespace')}.",
                 cure="%kfp experiments lists them.",
             )
         return found[0]
@@ -145,7 +170,7 @@ class Client:
         found = self._pipelines_named(name, namespace, asked or f"find pipeline {name}")
         if not found:
             raise NotFound(
-                f"No pipeline {name} in namespace {self._namespace(namespace)}.",
+                f"No pipeline {name}{_in(self._namespace(namespace), 'in namespace')}.",
                 cure="%kfp pipelines lists them; %kfp upload FILE adds one.",
             )
         return found[0]
@@ -187,7 +212,7 @@ class Client:
         compiled = pipeline_files.read(path)
         name = name or compiled.name
         where = self._namespace(namespace)
-        asked = f"upload {path.name} to {where}"
+        asked = f"upload {path.name}{_in(where, 'to')}"
         found = self._pipelines_named(name, where, asked)
         if found:
             return self._upload_version(path, found[0], description)
@@ -197,8 +222,8 @@ class Client:
 
     # --- runs -------------------------------------------------------------------------------
 
-    def run(self, run_id: str) -> Run:
-        return self._get("runs", run_id, Run)
+    def run(self, run_id: str, asked: str = "") -> Run:
+        return self._get("runs", run_id, Run, asked)
 
     def runs(self, namespace: str = "", experiment_id: str = "", state: str = "") -> Iterator[Run]:
         """All runs of a namespace, or of one experiment, newest first."""
@@ -220,6 +245,15 @@ class Client:
             query["experiment_id"] = experiment_id
         return self._page("runs", Run, namespace, query)
 
+    def unfinished_runs(self, namespace: str = "") -> Iterator[Run]:
+        """The runs of a namespace that may still change by themselves, newest first."""
+        query = {"filter": _one_of("state", UNFINISHED)}
+        return self._all(
+            lambda token: self._page(
+                *("runs", Run, namespace), _list_query(LONGEST_PAGE, token, **query)
+            )
+        )
+
     def find_run(self, text: str, namespace: str = "") -> Run:
         """The run that a person means by its id, its name, or the start of its id.
 
@@ -236,7 +270,7 @@ class Client:
             found = [run for run in newest if run.run_id.startswith(text)]
         if not found:
             raise NotFound(
-                f"No run {text!r} in namespace {self._namespace(namespace)}.",
+                f"No run {text!r}{_in(self._namespace(namespace), 'in namespace')}.",
                 cure="%kfp runs lists them.",
             )
         if len(found) > 1:
@@ -266,7 +300,7 @@ class Client:
         )
         source.check(parameters or {})
         where = self._namespace(namespace)
-        asked = f"start {source.name} in {where}"
+        asked = f"start {source.name}{_in(where)}"
         body = {
             "display_name": name or f"{source.name} {datetime.now():%Y-%m-%d %H-%M-%S}",
             "experiment_id": self.ensure_experiment(experiment, where, asked).experiment_id,
@@ -281,7 +315,7 @@ class Client:
         if isinstance(pipeline, Path) or _means_a_file(path):
             return PipelineSource.from_file(pipeline_files.read(path))
         name = str(pipeline)
-        asked = f"start {name} in {self._namespace(namespace)}"
+        asked = f"start {name}{_in(self._namespace(namespace))}"
         found = self.pipeline(name) if _is_id(name) else self.pipeline_named(name, namespace, asked)
         return PipelineSource.from_version(found, self.latest_version(found.pipeline_id))
 
@@ -320,29 +354,68 @@ class Client:
         if run.state not in ("FAILED", "CANCELED"):
             return
         reason = run.error.message if run.error else "KFP gives no reason."
-        failed = next((task for task in run.tasks if task.state == "FAILED"), None)
+        failed = next((task for task in self.tasks(run) if task.state == "FAILED"), None)
         raise RunFailed(
             f"Run {run.display_name} ({run.run_id}) {run.state.lower()}: {reason}",
             cause=self._log_tail(failed) if failed else "",
         )
 
-    def log(self, run_id: str, task_id: str) -> str:
-        """What a task has written so far. On the local KFP only: `Forbidden` elsewhere."""
-        if not self.health().local:
-            raise Forbidden(
-                "KFP hands the log of any run to anybody; it is not read this way.",
-                cure="Read the pod's log with kubectl, in the namespace of the run.",
-            )
-        path = f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(task_id)}/log"
+    def tasks(self, run: Run) -> list[models.Task]:
+        """The tasks of a run as its pipeline has them."""
+        local = self.health().local
+        return [task for task in run.tasks if local or not task.auxiliary]
+
+    def log(self, run_id: str, task_id: str, tail: int | None = None) -> str:
+        """What a task has written so far, or its last lines."""
+        log = self.task_log(run_id, task_id, tail=tail)
+        return b"".join(log.pieces()).decode("utf-8", "replace")
+
+    def task_log(
+        self,
+        run_id: str,
+        task_id: str,
+        follow: bool = False,
+        tail: int | None = None,
+        container: str = "",
+    ) -> TaskLog:
+        """What a task writes: so far, or its last lines; with `follow` what is to come as well.
+
+        Raises a `KfpError` with the reason where there is no log.
+        """
+        from . import task_logs  # it stands on this file
+
+        wanted = task_logs.Wanted(follow, tail, container)
         asked = f"read the log of task {task_id}"
-        return self._request("GET", path, asked).decode("utf-8", "replace")
+        if self._logs:
+            url = f"{self._logs}/{_part(run_id)}/{_part(task_id)}"
+            return task_logs.DoorLog(self._stream(url, asked, wanted.query, follow))
+        return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
+
+    def local_log(self, run_id: str, task_id: str) -> Lines:
+        """What the local KFP keeps of it. Never asked of another: it hands any log to anybody."""
+        path = f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(task_id)}/log"
+        return self._stream(self.endpoint + path, f"read the log of task {task_id}")
+
+    def archived_log(self, run_id: str, node_id: str) -> Lines:
+        """What KFP has archived of a node: JSON with the file in it."""
+        path = f"runs/{_part(run_id)}/nodes/{_part(node_id)}/artifacts/main-logs:read"
+        return self._stream(self.endpoint + API + path, f"read the archived log of {node_id}")
 
     def _log_tail(self, task: models.Task) -> str:
         try:
-            lines = self.log(task.run_id, task.task_id).rstrip().splitlines()[-LOG_LINES:]
+            lines = self.log(task.run_id, task.task_id, LOG_LINES).rstrip().splitlines()
         except KfpError as error:
             return f"The log of task {task.display_name} cannot be read: {error.message}"
         return "\n".join([f"The last lines of task {task.display_name}:", *lines]) if lines else ""
+
+    # --- recurring runs ---------------------------------------------------------------------
+
+    def recurring_run_page(
+        self, namespace: str = "", page_size: int = 20, page_token: str = ""
+    ) -> Page[RecurringRun]:
+        """One page of the recurring runs of a namespace, newest first."""
+        query = _list_query(page_size, page_token)
+        return self._page("recurringruns", RecurringRun, namespace, query, "list recurring runs")
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -394,14 +467,14 @@ class Client:
         self, noun: str, kind: type[T], namespace: str, query: dict[str, str], asked: str = ""
     ) -> Page[T]:
         where = self._namespace(namespace)
-        asked = asked or (f"list {noun} in {where}" if where else f"list {noun}")
+        asked = asked or f"list {noun}{_in(where)}"
         page = self._list(noun, kind, {**query, "namespace": where} if where else query, asked)
         return msgspec.structs.replace(page, namespace=where)
 
     def _list(self, path: str, kind: type[T], query: dict[str, str], asked: str) -> Page[T]:
         answer = self._request("GET", path, asked, params=query)
         noun = path.rpartition("/")[2]
-        key = {"versions": "pipeline_versions"}.get(noun, noun)
+        key = {"versions": "pipeline_versions", "recurringruns": "recurringRuns"}.get(noun, noun)
         wire = _decode(answer, dict[str, msgspec.Raw], self.endpoint)
         raw = wire.get(key)
         return Page(
@@ -411,8 +484,8 @@ class Client:
             next_page_token=msgspec.json.decode(wire.get("next_page_token", b'""')),
         )
 
-    def _get(self, nouns: str, identifier: str, kind: type[T]) -> T:
-        path, asked = f"{nouns}/{_part(identifier)}", f"find {nouns[:-1]} {identifier}"
+    def _get(self, nouns: str, identifier: str, kind: type[T], asked: str = "") -> T:
+        path, asked = f"{nouns}/{_part(identifier)}", asked or f"find {nouns[:-1]} {identifier}"
         found: T = _decode(self._request("GET", path, asked), kind, self.endpoint)
         return found
 
@@ -422,46 +495,56 @@ class Client:
         created: T = _decode(answer, kind, self.endpoint)
         return created
 
-    def forward(
-        self, method: str, path: str, params: Any = None, body: bytes = b"", content_type: str = ""
-    ) -> requests.Response:
-        """Send somebody's request as this identity: the answer as it came, whatever its status.
-
-        A 401 is asked again where the token has been replaced meanwhile: nothing was done for the
-        old one. Raises `Unreachable`.
-        """
-        asked = f"{method} {path}"
-        headers = {"Content-Type": content_type} if content_type else {}
-        arguments = {"params": params, "data": body or None, "headers": headers}
-        return self._send(method, path, asked, READ_SECONDS, arguments)
-
     def _request(
         self, method: str, path: str, asked: str, read: float = READ_SECONDS, **kwargs: Any
     ) -> bytes:
         """The one door to the network: every failure leaves it as a `KfpError`."""
-        path = path if path.startswith("/") else API + path
-        response = self._send(method, path, asked, read, kwargs)
-        if response.status_code >= 300:
-            local = self._health is not None and self._health.local
-            raise explain.refusal(response.status_code, response.content, asked, local)
+        if self.read_only and method != "GET":
+            raise explain.read_only(asked)
+        response = self._send(method, self.endpoint + API + path, asked, read, kwargs)
         return response.content
 
+    def _stream(
+        self, url: str, asked: str, query: dict[str, str] | None = None, follow: bool = False
+    ) -> Lines:
+        headers = {"Accept-Encoding": "identity"}
+        arguments = {"params": query, "headers": headers, "stream": True}
+        # Nothing may be written for hours.
+        response = self._send("GET", url, asked, None if follow else READ_SECONDS, arguments)
+        return Lines(response.raw, lambda error: no_answer(self.endpoint, asked, error))
+
+    def _is_refused(self, response: requests.Response) -> bool:
+        content_type = response.headers.get("Content-Type", "")
+        return self.credentials.refused_by(response.status_code, content_type)
+
     def _send(
-        self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
+        self, method: str, url: str, asked: str, read: float | None, kwargs: dict[str, Any]
     ) -> requests.Response:
-        response = self._send_once(method, path, asked, read, kwargs)
-        if response.status_code == 401 and self.credentials.renewed(response.request):
-            response = self._send_once(method, path, asked, read, kwargs)
+        """The answer, if it is none that refuses."""
+        response = self._send_once(method, url, asked, read, kwargs)
+        if self._is_refused(response) and self.credentials.renewed(response.request.headers):
+            response.close()
+            response = self._send_once(method, url, asked, read, kwargs)
+        if response.status_code >= 300:
+            local = self._health is not None and self._health.local
+            error = explain.refusal(response.status_code, self._body(response, asked), asked, local)
+            raise self.credentials.explained(error, self._is_refused(response))
         return response
 
+    def _body(self, response: requests.Response, asked: str) -> bytes:
+        try:
+            return response.content
+        except requests.RequestException as error:
+            raise no_answer(self.endpoint, asked, error) from None
+
     def _send_once(
-        self, method: str, path: str, asked: str, read: float, kwargs: dict[str, Any]
+        self, method: str, url: str, asked: str, read: float | None, kwargs: dict[str, Any]
     ) -> requests.Response:
-        connect = min(CONNECT_SECONDS, read)
+        connect = min(CONNECT_SECONDS, read or CONNECT_SECONDS)
         try:
             return self._session.request(
                 method,
-                self.endpoint + path,
+                url,
                 auth=self.credentials,
                 timeout=(connect, read),
                 allow_redirects=False,
@@ -534,6 +617,10 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
         reason = "it did not answer in time"
     else:
         reason = _innermost(error)
+    return unreachable(endpoint, asked, reason, cure)
+
+
+def unreachable(endpoint: str, asked: str, reason: str, cure: str = "") -> Unreachable:
     return Unreachable(
         f"Cannot {asked}: no answer from {endpoint} ({reason}).",
         cure=cure
@@ -556,25 +643,6 @@ def _innermost(error: Exception) -> str:
     return type(error).__name__
 
 
-def new_session(*, trust_environment: bool) -> requests.Session:
-    """Kept-alive connections, no cookies; proxies and the like from the environment if trusted."""
-    session = requests.Session()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.trust_env = trust_environment
-    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
     try:
         return msgspec.json.decode(answer, type=kind)
@@ -595,9 +663,21 @@ def _list_query(page_size: int, page_token: str, filter: str = "") -> dict[str, 
 
 
 def _equals(key: str, value: str) -> str:
-    predicate = {"operation": "EQUALS", "key": key, "string_value": value}
+    return _filter({"operation": "EQUALS", "key": key, "string_value": value})
+
+
+def _one_of(key: str, values: list[str]) -> str:
+    return _filter({"operation": "IN", "key": key, "string_values": {"values": values}})
+
+
+def _filter(predicate: dict[str, Any]) -> str:
     # The server unescapes the filter once more than HTTP does (list_request_util.go).
     return quote(msgspec.json.encode({"predicates": [predicate]}))
+
+
+def _in(namespace: str, word: str = "in") -> str:
+    """A namespace in the words of a sentence; a KFP for a single user has none."""
+    return f" {word} {namespace}" if namespace else ""
 
 
 def _part(text: str) -> str:

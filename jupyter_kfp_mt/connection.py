@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from . import explain, local_kfp
+from . import explain, local_kfp, pod
 from .client import Client, checked_endpoint
+from .cluster import Cluster
+from .cluster import of_settings as cluster_of
 from .credentials import (
-    PROJECTED_TOKEN,
     Claims,
     Credentials,
     Key,
+    Kubeconfig,
     TokenFile,
-    claims,
     shown,
     warnings,
 )
+from .credentials.choice import Asked, Place, asked_for, choose
+from .credentials.kubeconfig import anonymous
 from .door import Door
 from .errors import KfpError, Misconfigured
 from .local_kfp import LocalKfp
 from .models import Health
-from .settings import LOCAL, Kfp
-from .status import Identity, Problem, Status, Step
+from .settings import CREDENTIALS, LOCAL, Kfp
+from .status import Identity, Problem, Status, Step, Trace
 
 # kfp SDK, client.py: where a pod of Kubeflow finds the API server.
 IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
-POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+# Kinds of credentials that the local KFP has no use for.
+FOR_CLUSTERS = ("kubernetes", "cookie", "google-iap", "login")
 # The file in which the kfp SDK keeps what `Client.set_user_namespace` is told.
 CONTEXT_FILE = Path("~/.config/kfp/context.json")
 
@@ -46,10 +51,17 @@ class Connection(msgspec.Struct, frozen=True):
     local: LocalKfp | None = None
     door: Door | None = None  # the one it leads through, if it does
     health: Health | None = None  # where that is known already
+    read_only: bool = False
+    cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
 
     def client(self) -> Client:
         session = self.door.session() if self.door else None
-        return Client(self.endpoint, self.credentials, self.namespace, self.health, session)
+        return Client(
+            *(self.endpoint, self.credentials, self.namespace, self.health, session),
+            read_only=self.read_only,
+            cluster=self.cluster,
+            logs=f"{self.door.address}/logs" if self.door else "",
+        )
 
     def is_same(self, other: Connection) -> bool:
         """Whether it leads to the same place as the same identity, in the same namespace."""
@@ -62,12 +74,24 @@ class Connection(msgspec.Struct, frozen=True):
             status = self.door.status()
             return msgspec.structs.replace(status, namespace=self.namespace, trace=self.trace)
         try:
-            token, health = claims(self.credentials.token()), self._health()
+            token, health = self.credentials.claims(), self._health()
         except KfpError as error:
             return self._status(error=Problem.of(error))
-        now = datetime.now(timezone.utc)
-        doubts = [Problem(text, cure=explain.GET_TOKEN) for text in warnings(token, now)]
-        return self._status(token, health, warnings=doubts)
+        if health.multi_user and not self.credentials.identifies:
+            lost = anonymous(f"Cannot use {self.endpoint}")
+            return self._status(token, health, error=Problem.of(lost))
+        return self._status(token, health, warnings=list(self._doubts(token, health)))
+
+    def _doubts(self, token: Claims, health: Health) -> Iterator[Problem]:
+        if health.multi_user and not self.credentials.headers():
+            looked_at = [step for step in self.trace if step.step == "credentials"]
+            yield Problem(
+                "Nothing is sent that says who we are, and this KFP serves several users.",
+                cause="\n".join(f"{step.looked_at}: {step.found}" for step in looked_at),
+                cure=explain.GET_TOKEN,
+            )
+        for text in warnings(token, self.credentials.audience, datetime.now(timezone.utc)):
+            yield Problem(text, cure=explain.GET_TOKEN)
 
     def _health(self) -> Health:
         client = self.client()
@@ -89,7 +113,7 @@ class Connection(msgspec.Struct, frozen=True):
             endpoint=self.endpoint,
             local=known.local,
             namespace=self.namespace,
-            identity=Identity(token.sub, token.expires_at, self.credentials.source),
+            identity=Identity(token.sub or token.email, token.expires_at, self.credentials.source),
             multi_user=known.multi_user,
             server_version=known.tag_name,
             trace=self.trace,
@@ -110,25 +134,67 @@ def resolve(
     `local` finds the local KFP if it comes to that; `identity` is which of its identities to be.
     Raises `Misconfigured`.
     """
-    trace = _Trace()
-    asked_for = [("an identity of the local KFP", lambda: LOCAL)] if identity else []
-    endpoint = trace.choose("endpoint", [*asked_for, *_endpoints(settings)])
+    trace, asked = Trace(), asked_for(settings)
+    if asked and asked.kind == "kubeconfig" and not identity:
+        return _resolve_kubeconfig(settings, trace, asked)
+    lent = [("an identity of the local KFP", lambda: LOCAL)] if identity else []
+    endpoint = _choose(trace, "endpoint", [*lent, *_endpoints(settings)])
     if endpoint == LOCAL:
+        _check_local(asked)
         found = local() if local else find_local(settings)
-        return _resolve_local(settings, trace, found, identity)
-    endpoint = checked_endpoint(endpoint)
-    namespace = trace.choose("namespace", _namespaces(settings))
-    path = trace.choose("credentials", _token_files(settings))
-    credentials = TokenFile(path) if path else Credentials()
-    return Connection(endpoint, credentials, namespace, trace.steps)
+        return _resolve_local(settings, trace, found, identity, asked)
+    place = Place(checked_endpoint(endpoint), _choose(trace, "namespace", _namespaces(settings)))
+    credentials = choose(settings, asked, place, trace)
+    return Connection(
+        *(place.endpoint, credentials, place.namespace, trace.steps),
+        cluster=partial(cluster_of, settings),
+    )
+
+
+def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: Asked) -> Connection:
+    if endpoint := settings.value("endpoint"):
+        raise Misconfigured(
+            f"Credentials of kind kubeconfig lead to the Kubernetes API, and not to {endpoint}.",
+            cure="Leave out c.Kfp.endpoint and KFP_MT_ENDPOINT, or choose another kind in "
+            "c.Kfp.auth.",
+        )
+    namespace = _choose(trace, "namespace", _namespaces(settings))
+    credentials = choose(settings, asked, Place("", namespace), trace)
+    assert isinstance(credentials, Kubeconfig)
+    endpoint = credentials.endpoint
+    trace.add("endpoint", "the kubeconfig's service proxy", endpoint, chosen=True)
+    return Connection(
+        *(endpoint, credentials, namespace, trace.steps),
+        cluster=partial(cluster_of, settings),
+    )
+
+
+def _check_local(asked: Asked | None) -> None:
+    if asked and asked.kind in FOR_CLUSTERS:
+        raise Misconfigured(
+            f"{asked.because} asks for credentials of kind {asked.kind}, and no cluster's KFP is "
+            "configured.",
+            cure="Name it in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT.",
+        )
 
 
 def decide(settings: Kfp, identity: str = "") -> Connection:
     """A connection from here: through the Jupyter server's door if there is one, else directly.
 
-    A configured endpoint or token file, or one of the local KFP's identities (such as
-    `bob/default-editor`), asks for a direct connection. Raises `KfpError`.
+    A configured endpoint or credentials, or one of the local KFP's identities (such as
+    `bob/default-editor`), ask for a direct connection. Raises `KfpError`.
     """
+    found = _decided(settings, identity)
+    return msgspec.structs.replace(found, read_only=settings.is_read_only())
+
+
+def door_of(settings: Kfp) -> Door | None:
+    """The door that these settings lead through, if they do."""
+    own = settings.endpoint or any(getattr(settings, name) for name in CREDENTIALS)
+    return None if own else Door.of_this_process()
+
+
+def _decided(settings: Kfp, identity: str) -> Connection:
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
         raise Misconfigured(
@@ -138,10 +204,11 @@ def decide(settings: Kfp, identity: str = "") -> Connection:
         return resolve(settings, lambda: _local_kfp_behind(door), identity)
     if identity or not door or settings.endpoint:
         return resolve(settings, identity=identity)
-    if settings.token_file:
-        # The same KFP, with another token.
-        given = {"token_file": settings.token_file, "namespace": settings.namespace}
-        return resolve(Kfp(endpoint=door.status().endpoint, **given))
+    given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
+    if given:
+        # The same KFP, as somebody else; a kubeconfig knows the way itself.
+        endpoint = "" if settings.auth == "kubeconfig" else door.status().endpoint
+        return resolve(Kfp(endpoint=endpoint, namespace=settings.namespace, **given))
     return _through_door(settings, door)
 
 
@@ -157,19 +224,26 @@ def find_local(settings: Kfp) -> LocalKfp:
     return found
 
 
-def _resolve_local(settings: Kfp, trace: _Trace, local: LocalKfp, identity: str) -> Connection:
-    configured = settings.token_file or os.environ.get("KFP_MT_TOKEN_FILE", "")
+def _resolve_local(
+    settings: Kfp, trace: Trace, local: LocalKfp, identity: str, asked: Asked | None
+) -> Connection:
     own = identity.removeprefix("system:serviceaccount:").replace(":", "/").rpartition("/")[0]
     configured_namespace, *others = _namespaces(settings, local)
-    asked_for = [("the identity's own", lambda: own)] if own else []
-    namespace = trace.choose("namespace", [configured_namespace, *asked_for, *others])
-    lent = [("the identity asked for", lambda: str(local.token_file(identity)))]
-    own_files = [
-        ("c.Kfp.token_file or KFP_MT_TOKEN_FILE", lambda: configured),
-        ("the namespace's default-editor", lambda: _editor(local, namespace)),
-    ]
-    path = trace.choose("credentials", lent if identity else own_files)
-    return Connection(local.endpoint, TokenFile(path), namespace, trace.steps, local)
+    lent = [("the identity's own", lambda: own)] if own else []
+    namespace = _choose(trace, "namespace", [configured_namespace, *lent, *others])
+    if asked and not identity:
+        credentials = choose(settings, asked, Place(local.endpoint, namespace), trace)
+    else:
+        credentials = _lent(trace, local, namespace, identity)
+    return Connection(local.endpoint, credentials, namespace, trace.steps, local)
+
+
+def _lent(trace: Trace, local: LocalKfp, namespace: str, identity: str) -> Credentials:
+    """Those of one of the local KFP's own identities."""
+    path = str(local.token_file(identity)) if identity else _editor(local, namespace)
+    because = "the identity asked for" if identity else "the namespace's default-editor"
+    trace.add("credentials", because, shown(Path(path)), chosen=True)
+    return TokenFile(path)
 
 
 def _endpoints(settings: Kfp) -> list[Candidate]:
@@ -179,18 +253,9 @@ def _endpoints(settings: Kfp) -> list[Candidate]:
         _variable("KF_PIPELINES_ENDPOINT"),
         (
             "a Kubernetes pod (KUBERNETES_SERVICE_HOST)",
-            lambda: IN_CLUSTER_ENDPOINT if "KUBERNETES_SERVICE_HOST" in os.environ else "",
+            lambda: IN_CLUSTER_ENDPOINT if pod.is_here() else "",
         ),
         ("the local KFP", lambda: LOCAL),
-    ]
-
-
-def _token_files(settings: Kfp) -> list[Candidate]:
-    return [
-        ("given, or c.Kfp.token_file", lambda: settings.token_file),
-        _variable("KFP_MT_TOKEN_FILE"),
-        _variable("KF_PIPELINES_SA_TOKEN_PATH"),
-        (str(PROJECTED_TOKEN), lambda: str(PROJECTED_TOKEN) if PROJECTED_TOKEN.exists() else ""),
     ]
 
 
@@ -201,25 +266,19 @@ def _namespaces(settings: Kfp, local: LocalKfp | None = None) -> list[Candidate]
         (str(CONTEXT_FILE), lambda: _context_namespace(local)),
         ("the first of the profiles", lambda: next(iter(local.namespaces), ""))
         if local
-        else (str(POD_NAMESPACE), lambda: _text(POD_NAMESPACE)),
+        else (str(pod.namespace_file()), lambda: _text(pod.namespace_file())),
     ]
 
 
-class _Trace:
-    """The decisions, as they are made."""
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-
-    def choose(self, step: str, candidates: Iterable[Candidate]) -> str:
-        """The first candidate that is something; each one looked at leaves a line."""
-        for looked_at, find in candidates:
-            found = find()
-            words = shown(Path(found)) if found.startswith("/") else found or "nothing"
-            self.steps.append(Step(step, looked_at, words, bool(found)))
-            if found:
-                return found
-        return ""
+def _choose(trace: Trace, step: str, candidates: Iterable[Candidate]) -> str:
+    """The first candidate that is something; each one looked at leaves a line."""
+    for looked_at, find in candidates:
+        found = find()
+        words = shown(Path(found)) if found.startswith("/") else found or "nothing"
+        trace.add(step, looked_at, words, bool(found))
+        if found:
+            return found
+    return ""
 
 
 def _local_kfp_behind(door: Door) -> LocalKfp:

@@ -14,7 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from . import explain
-from .client import new_session, no_answer
+from .client import no_answer
+from .sessions import new_session
 from .status import Status
 
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY", "KFP_MT_DOOR_CERTIFICATE")

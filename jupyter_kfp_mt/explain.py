@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,6 +30,9 @@ _SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
 _VIEW_VERBS = {"get", "list", "readArtifact"}
 _READING = {"list", "find", "read", "reach", "GET"}
 
+# What KFP's own error bodies are made of, in all its versions.
+_KFP_FIELDS = ("code", "error", "message", "details", "error_message", "error_details")
+
 GET_TOKEN = (
     "In a Kubeflow notebook: tick 'Allow access to Kubeflow Pipelines' (PodDefault "
     "access-ml-pipeline) for this notebook and restart it; elsewhere set "
@@ -42,17 +45,23 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
 
     `local`: the answer is the local KFP's, where a cure is a line in the profiles file.
     """
-    answer = _decoded(body)
-    if isinstance(answer, dict) and "kind" in answer:
-        return from_dict(answer)  # a Jupyter server's door has explained it already
+    fields = _fields(body)
+    if fields.get("kind") == "Status":
+        return _kubernetes(status, str(fields.get("message", "")), asked)
+    if "kind" not in fields:
+        return _refusal(status, body, asked, local)
+    # A Jupyter server's door has explained it already.
+    if "code" not in fields:
+        return from_dict(fields)
+    error = _refusal(status, body, asked, local)
+    error.cause, error.cure = str(fields.get("cause", "")), str(fields.get("cure", ""))
+    return error
+
+
+def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
     text = server_text(body)
-    if 300 <= status < 400 or _is_html(body):
-        return Unreachable(
-            f"Cannot {asked}: what answered is not KFP (HTTP {status}, a web page or a redirect).",
-            cause="Usually a login page stands before the endpoint.",
-            cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
-            server_text=text,
-        )
+    if 300 <= status < 400 or is_html(body):
+        return not_kfp(status, asked, text)
     denied = _DENIED.search(text)
     if denied:
         return _denied(denied, asked, local, text)
@@ -60,9 +69,53 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
         return _istio(asked, text)
     if status == 401:
         return _unauthenticated(body, asked, text)
+    if status in (502, 503, 504) and not _fields(body):
+        return _nobody_behind(status, asked, text)
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
     return classes.get(status, Refused)(
         f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text
+    )
+
+
+class Denial(NamedTuple):
+    """Who may not do what, in KFP's own words."""
+
+    user: str
+    namespace: str
+    verb: str
+    resource: str
+
+
+def denial(body: bytes) -> Denial | None:
+    """What KFP has asked Kubernetes and been denied, if that is what the body says."""
+    denied = _DENIED.search(server_text(body))
+    return Denial(**denied.groupdict()) if denied else None
+
+
+def explained(body: bytes, error: KfpError) -> dict[str, Any]:
+    """The one JSON shape of an error; what KFP itself wrote goes before our own words."""
+    fields = _fields(body)
+    own = {} if fields.get("kind") == "Status" else fields
+    said = {name: own[name] for name in _KFP_FIELDS if name in own}
+    return {**error.to_dict(), **said}
+
+
+def not_kfp(status: int, asked: str, text: str = "") -> Unreachable:
+    """For a web page or a redirect, where KFP would have answered JSON."""
+    return Unreachable(
+        f"Cannot {asked}: what answered is not KFP (HTTP {status}, a web page or a redirect).",
+        cause="Usually a login page stands before the endpoint.",
+        cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+        server_text=text,
+    )
+
+
+def read_only(asked: str) -> Forbidden:
+    """For a change where `Kfp.read_only` is set."""
+    return Forbidden(
+        f"Cannot {asked}: this connection to KFP is for reading only.",
+        cause="c.Kfp.read_only or KFP_MT_READ_ONLY is set, so that nothing is changed from here.",
+        cure="Whoever configured it can unset it; then restart the Jupyter server and this kernel.",
     )
 
 
@@ -91,6 +144,11 @@ def _decoded(body: bytes) -> Any:
         return None
 
 
+def _fields(body: bytes) -> dict[str, Any]:
+    answer = _decoded(body)
+    return answer if isinstance(answer, dict) else {}
+
+
 def _message(answer: Any) -> str:
     if not isinstance(answer, dict):
         return ""
@@ -109,12 +167,13 @@ def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbid
         cause=f"It has no role there that allows it; it takes {role}.",
         cure=_grant_locally(user, namespace, role)
         if local
-        else f"An administrator of {namespace} can allow it:\n{_grant(user, namespace, role)}",
+        else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
         server_text=text,
     )
 
 
-def _grant(user: str, namespace: str, role: str) -> str:
+def grant_role(user: str, namespace: str, role: str) -> str:
+    """The command that gives somebody KFP's role edit or view in a namespace."""
     account = _SERVICE_ACCOUNT.fullmatch(user)
     who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
     name = "kfp-" + re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-") + "-" + role
@@ -141,6 +200,43 @@ def _istio(asked: str, text: str) -> Forbidden:
     )
 
 
+def _nobody_behind(status: int, asked: str, text: str) -> Unreachable:
+    return Unreachable(
+        f"Cannot {asked}: a gateway answered in KFP's place (HTTP {status}).",
+        cause="It found no KFP behind it that answers: KFP starts, has stopped, or is overloaded.",
+        cure="Try again in a minute; an administrator sees the reason with\n"
+        "kubectl get pods -n kubeflow -l app=ml-pipeline",
+        server_text=text,
+    )
+
+
+def _kubernetes(status: int, text: str, asked: str) -> KfpError:
+    """A refusal of the Kubernetes API, through whose service proxy KFP was asked."""
+    if status == 401:
+        return Unauthenticated(
+            f"Cannot {asked}: Kubernetes does not know who is asking.",
+            cause="It does not accept the credentials of the kubeconfig; they may have expired.",
+            cure="Log in to the cluster again; this shows whether it worked:\nkubectl auth whoami",
+            server_text=text,
+        )
+    if status == 403:
+        return Forbidden(
+            f"Cannot {asked}: Kubernetes refused it before KFP saw it.",
+            cause="Asking KFP through the Kubernetes API takes the right to services/proxy.",
+            cure="Forward a port instead, and use http://localhost:8888 as the endpoint:\n"
+            "kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888",
+            server_text=text,
+        )
+    if status >= 500 or status == 404:
+        return Unreachable(
+            f"Cannot {asked}: Kubernetes found no KFP to pass it on to.",
+            cause="Service ml-pipeline is not there, or none of its pods is ready.",
+            cure="kubectl get service,pods -n kubeflow -l app=ml-pipeline",
+            server_text=text,
+        )
+    return Refused(f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text)
+
+
 def _unauthenticated(body: bytes, asked: str, text: str) -> Unauthenticated:
     whole = body.decode("utf-8", "replace")
     if "audience" in whole:
@@ -159,5 +255,6 @@ def _unauthenticated(body: bytes, asked: str, text: str) -> Unauthenticated:
     )
 
 
-def _is_html(body: bytes) -> bool:
+def is_html(body: bytes) -> bool:
+    """Whether it is a web page by its looks."""
     return body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))

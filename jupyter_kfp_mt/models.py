@@ -153,7 +153,14 @@ class Task(Value, frozen=True):
     outputs: dict[str, ArtifactList] = {}
     state_history: list[StateChange] = []
     parent_task_id: str = ""
+    pod_name: str = ""
     child_tasks: list[ChildTask] = []
+
+    @property
+    def auxiliary(self) -> bool:
+        """Whether it is one of those that a cluster's KFP adds to the tasks of a pipeline."""
+        name = self.display_name
+        return name == "root" or name.endswith("-driver") or name.partition("(")[0] == "executor"
 
     @property
     def finished(self) -> bool:

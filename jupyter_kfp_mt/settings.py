@@ -13,6 +13,29 @@ from traitlets.config import Configurable
 
 LOCAL = "local"
 
+# The setting that asks for each kind of credentials by itself.
+IMPLIED = {
+    "token_file": "token-file",
+    "token_command": "token-command",
+    "service_account": "kubernetes",
+    "cookie_file": "cookie",
+    "iap_client_id": "google-iap",
+    "login_file": "login",
+}
+# The settings that say more of a kind that was asked for otherwise.
+BESIDE = {
+    "cookie_name": ("cookie",),
+    "login_hosts": ("login",),
+    "kubeconfig": ("kubeconfig", "kubernetes"),
+    "kube_context": ("kubeconfig", "kubernetes"),
+}
+CREDENTIALS = ("auth", *IMPLIED, *BESIDE)
+
+
+def variable(setting: str) -> str:
+    """The environment variable that is the same as a setting."""
+    return f"KFP_MT_{setting.upper()}"
+
 
 class Kfp(Configurable):
     """How to reach Kubeflow Pipelines. Each setting has a variable too, `KFP_MT_<NAME>`."""
@@ -27,6 +50,53 @@ class Kfp(Configurable):
         help="""File with the bearer token to send, read again whenever it changes. Without one:
         KFP_MT_TOKEN_FILE, KF_PIPELINES_SA_TOKEN_PATH, else the token that Kubeflow's PodDefault
         access-ml-pipeline projects into the pod."""
+    ).tag(config=True)
+    auth = Unicode(
+        help="""How to say who we are: none, token-file, token-command, kubernetes (a token asked of
+        Kubernetes for a service account), cookie, google-iap, login (user name and password at Dex
+        or oauth2-proxy) or kubeconfig. Without one: KFP_MT_AUTH, else the first that fits."""
+    ).tag(config=True)
+    token_command = Unicode(
+        help="""Command that prints the bearer token to send, such as 'gcloud auth
+        print-identity-token'; run without a shell, and again before the token expires. Without
+        one: KFP_MT_TOKEN_COMMAND."""
+    ).tag(config=True)
+    service_account = Unicode(
+        help="""Service account for which a token is asked of Kubernetes: NAME or NAMESPACE/NAME.
+        Without one: KFP_MT_SERVICE_ACCOUNT, in a pod its own, else default-editor."""
+    ).tag(config=True)
+    cookie_file = Unicode(
+        help="""File with the cookie of a browser's session, as NAME=VALUE. Without one:
+        KFP_MT_COOKIE_FILE, else the cookie itself is in KFP_MT_COOKIE."""
+    ).tag(config=True)
+    cookie_name = Unicode(
+        help="""Name of that cookie where there is its value alone, such as authservice_session or
+        oauth2_proxy_kubeflow. Without one: KFP_MT_COOKIE_NAME."""
+    ).tag(config=True)
+    iap_client_id = Unicode(
+        help="""Client id of the Google Identity-Aware Proxy before KFP. Without one:
+        KFP_MT_IAP_CLIENT_ID."""
+    ).tag(config=True)
+    login_file = Unicode(
+        help="""File with the user name and the password for the login page before KFP, on two
+        lines. Without one: KFP_MT_LOGIN_FILE, else KFP_MT_USERNAME and KFP_MT_PASSWORD."""
+    ).tag(config=True)
+    login_hosts = Unicode(
+        help="""Hosts beside the endpoint's own that the login may lead to, separated by commas.
+        Without any: KFP_MT_LOGIN_HOSTS."""
+    ).tag(config=True)
+    kubeconfig = Unicode(
+        help="""Kubeconfig for auth 'kubeconfig', and outside a pod for 'kubernetes'. Without one:
+        KFP_MT_KUBECONFIG, else the one that kubectl would use."""
+    ).tag(config=True)
+    kube_context = Unicode(
+        help="""Context of that kubeconfig. Without one: KFP_MT_KUBE_CONTEXT, else its current
+        one."""
+    ).tag(config=True)
+    kfam_endpoint = Unicode(
+        help="""Address of Kubeflow's access management service (kfam), which knows contributors.
+        Without one: KFP_MT_KFAM_ENDPOINT, else in a Kubernetes pod
+        http://profiles-kfam.kubeflow.svc.cluster.local:8081."""
     ).tag(config=True)
     namespace = Unicode(
         help="""Namespace to work in. Without one: KFP_MT_NAMESPACE, the kfp SDK's context file,
@@ -46,6 +116,15 @@ class Kfp(Configurable):
         KFP_MT_START_LOCAL=0 is the same as False.""",
     ).tag(config=True)
 
+    read_only = Bool(
+        help="""Whether everything that would change something is refused;
+        KFP_MT_READ_ONLY=1 is the same as True.""",
+    ).tag(config=True)
+
+    def value(self, name: str) -> str:
+        """A setting as configured, else from its variable."""
+        return getattr(self, name) or os.environ.get(variable(name), "")
+
     def data_folder(self) -> Path:
         chosen = self.data or os.environ.get("KFP_MT_DATA")
         if chosen:
@@ -58,6 +137,23 @@ class Kfp(Configurable):
         chosen = self.profiles or os.environ.get("KFP_MT_PROFILES", "")
         return str(Path(chosen).expanduser().absolute()) if chosen else ""
 
+    def is_read_only(self) -> bool:
+        said = os.environ.get("KFP_MT_READ_ONLY", "").lower()
+        return self.read_only or said not in ("", "0", "false", "no")
+
     def may_start_local(self) -> bool:
         said = os.environ.get("KFP_MT_START_LOCAL", "").lower()
         return self.start_local and said not in ("0", "false", "no")
+
+
+def chosen(settings: dict[str, str]) -> Kfp:
+    """The settings that code chose by name; what is empty is not chosen. Raises `TypeError`."""
+    known = list(Kfp.class_own_traits(config=True))
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise TypeError(f"There is no setting {unknown[0]}; there are {', '.join(known)}.")
+    return Kfp(**{name: _text(value) for name, value in settings.items() if value})
+
+
+def _text(value: str | Path) -> str:
+    return str(value) if isinstance(value, Path) else value

@@ -62,3 +62,13 @@ class Status(msgspec.Struct, frozen=True):
     error: Problem | None = None
     warnings: list[Problem] = []
     tokens: str = ""  # the folder of the local KFP's token files
+
+
+class Trace:
+    """The decisions, as they are made."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def add(self, step: str, looked_at: str, found: str, chosen: bool = False) -> None:
+        self.steps.append(Step(step, looked_at, found, chosen))

@@ -1,5 +1,6 @@
 """What the tests share: a real local KFP on a real port, with the tenants alice and bob."""
 
+import asyncio
 import contextlib
 import functools
 import glob
@@ -22,7 +23,7 @@ import yaml
 
 from jupyter_kfp_mt.models import Experiment
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
+pytest_plugins = ["pytest_jupyter.jupyter_server", "kubernetes_api", "guarded_kfp"]
 
 PROFILES = """\
 profiles:
@@ -234,6 +235,29 @@ def failing(tmp_path_factory):
 
 
 @pytest.fixture
+def talker(tmp_path):
+    """A run's pipeline whose one task writes, and goes on when it is told to by a file."""
+    from kfp import dsl
+
+    @dsl.component(base_image="python:3.12")
+    def talk(file: str):
+        import pathlib
+        import time
+
+        print("first", flush=True)
+        print("sec", end="", flush=True)
+        while not pathlib.Path(file).exists():
+            time.sleep(0.02)
+        print("ond", flush=True)
+
+    @dsl.pipeline(name="talker")
+    def pipeline(file: str):
+        talk(file=file).set_caching_options(False)
+
+    return compiled(tmp_path, pipeline)
+
+
+@pytest.fixture
 def kfp(tmp_path, request):
     """An executor of the test's own; the parameter, if any, is how many runs execute at once."""
     from executing import Kfp
@@ -265,6 +289,26 @@ def serving(folder, kind=QuietHandler):
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+# The door of a Jupyter server in this process.
+
+
+@pytest.fixture
+def door(jp_serverapp, jp_asyncio_loop, http_server):
+    """The server with its extensions started: its address and the kernels' key."""
+    from jupyter_kfp_mt.door import Door
+
+    extensions = jp_serverapp.extension_manager
+    jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
+    door = Door.of_this_process()
+    return door.address, door.key
+
+
+async def call(method, url, **kwargs):
+    """A request from outside, while the server answers on this loop."""
+    kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}
+    return await asyncio.to_thread(requests.request, method, url, **kwargs)
 
 
 # The API of the local KFP, message by message.

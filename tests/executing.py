@@ -149,7 +149,7 @@ class Kfp:
 
     def retry(self, run_id):
         self.call(self.runs.retry, run_id)
-        self.call(self.executor.retry, run_id)
+        self.call(self.executor.submit, run_id)
         self.wait(run_id)
 
     def until(self, condition):

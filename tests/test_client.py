@@ -8,12 +8,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import wait_until
+from conftest import API, wait_until
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.credentials import Credentials, TokenFile
 from jupyter_kfp_mt.models import Health
+from jupyter_kfp_mt.settings import Kfp
 
 
 def client_of(local_kfp, identity="alice/default-editor"):
@@ -40,6 +42,17 @@ def test_a_file_runs_to_its_end_and_leaves_a_log(alice, adder):
     assert run.state == "SUCCEEDED"
     assert [task.display_name for task in run.tasks] == ["add"]
     assert "adding 40 and 2" in alice.log(run.run_id, run.tasks[0].task_id)
+
+
+def test_a_client_for_reading_only_sends_no_change(local_kfp, adder, monkeypatch):
+    monkeypatch.setenv("KFP_MT_READ_ONLY", "1")
+    tokens = local_kfp.token_file("alice/default-editor")
+    settings = Kfp(endpoint=local_kfp.endpoint, token_file=str(tokens), namespace="alice")
+    client = decide(settings).client()
+    assert client.run_page() is not None
+    with pytest.raises(errors.Forbidden, match="Cannot terminate run x: .* for reading only"):
+        client.terminate("x")
+    client.close()
 
 
 def test_an_uploaded_pipeline_runs_by_its_name_and_gets_versions(alice, adder):
@@ -113,6 +126,30 @@ def test_a_run_that_is_terminated_ends_failed(alice, sleeper):
     alice.terminate(run.run_id)
     with pytest.raises(errors.RunFailed, match="terminated"):
         alice.wait(run.run_id)
+
+
+def test_the_unfinished_runs_are_listed_alone(alice, adder, sleeper):
+    finished = alice.wait(alice.start_run(adder, {"x": 1}).run_id)
+    going_on = alice.start_run(sleeper)
+    ids = [run.run_id for run in alice.unfinished_runs()]
+    assert going_on.run_id in ids
+    assert finished.run_id not in ids
+    alice.terminate(going_on.run_id)
+
+
+def test_recurring_runs_are_listed(alice, local_kfp, experiment, spec):
+    body = {
+        "display_name": "nightly",
+        "experiment_id": experiment.experiment_id,
+        "pipeline_spec": spec,
+        "runtime_config": {"parameters": {"x": 1}},
+        "max_concurrency": "1",
+        "mode": "DISABLE",
+        "trigger": {"cron_schedule": {"cron": "0 0 3 * * *"}},
+    }
+    local_kfp.post(f"{API}/recurringruns", body)
+    newest = alice.recurring_run_page(page_size=1)[0]
+    assert (newest.display_name, newest.enabled) == ("nightly", False)
 
 
 def test_a_run_that_fails_shows_the_failing_task_and_its_last_50_lines(alice, failing):

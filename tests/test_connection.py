@@ -5,7 +5,7 @@ import json
 import pytest
 
 import jupyter_kfp_mt
-from jupyter_kfp_mt import connection, errors
+from jupyter_kfp_mt import connection, errors, pod
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.credentials import Credentials
@@ -21,9 +21,13 @@ def bare(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "nothing"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(connection, "POD_NAMESPACE", tmp_path / "pod-namespace")
-    monkeypatch.setattr(connection, "PROJECTED_TOKEN", tmp_path / "projected")
+    monkeypatch.setattr(pod, "SECRETS", tmp_path / "secrets")
     return tmp_path
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def chosen(found, step):
@@ -45,8 +49,9 @@ def test_configuration_beats_the_environment_beats_the_pod(monkeypatch):
 def test_the_first_token_file_that_is_configured_is_used(bare, monkeypatch):
     settings = Kfp(endpoint="http://kfp")
     assert resolve(settings).credentials.source == "none"
-    (bare / "projected").write_text("token")
-    assert resolve(settings).credentials.source == "token file ~/projected"
+    write(pod.projected_token(), "token")
+    projected = "token file ~/secrets/kubeflow/pipelines/token"
+    assert resolve(settings).credentials.source == projected
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", "/standard")
     assert resolve(settings).credentials.source == "token file /standard"
     settings.token_file = "/configured"
@@ -55,17 +60,17 @@ def test_the_first_token_file_that_is_configured_is_used(bare, monkeypatch):
 
 def test_the_pods_ordinary_token_is_never_sent(bare, monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    (bare / "pod-namespace").write_text("pods")
-    (bare / "token").write_text("the pod's own, beside its namespace")
+    write(pod.namespace_file(), "pods")
+    write(pod.namespace_file().with_name("token"), "the pod's own, beside its namespace")
     found = resolve(Kfp())
     assert found.namespace == "pods"
-    assert found.credentials.token() == ""
+    assert found.credentials.headers() == {}
 
 
 def test_the_namespace_is_configured_else_the_sdks_else_the_pods(bare, monkeypatch):
     settings = Kfp(endpoint="http://kfp")
     assert resolve(settings).namespace == ""
-    (bare / "pod-namespace").write_text("pods\n")
+    write(pod.namespace_file(), "pods\n")
     assert resolve(settings).namespace == "pods"
     (bare / ".config/kfp").mkdir(parents=True)
     (bare / ".config/kfp/context.json").write_text(json.dumps({"namespace": "sdks"}))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.explain import refusal
+from jupyter_kfp_mt.explain import explained, refusal
 
 DENIED = (
     "User '{user}' is not authorized with reason:  (request: &ResourceAttributes{{Namespace:team-a,"
@@ -87,3 +87,11 @@ def test_a_401_says_what_is_the_matter_with_the_token(text, cause):
     assert isinstance(error, errors.Unauthenticated)
     assert cause in error.cause
     assert "access-ml-pipeline" in error.cure
+
+
+def test_what_the_door_explained_keeps_its_cause_and_cure_and_gets_the_callers_words():
+    denied = answer(DENIED.format(user="bob", verb="list"))
+    at_the_door = explained(denied, refusal(403, denied, "GET /apis/v2beta1/runs", local=True))
+    error = refusal(403, json.dumps(at_the_door).encode(), "list runs in team-a")
+    assert error.message.startswith("Cannot list runs in team-a: bob may not list runs")
+    assert "profiles file" in error.cure

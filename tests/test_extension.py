@@ -1,22 +1,26 @@
 """The server extension: a real Jupyter server before a real local KFP."""
 
 import asyncio
+import contextlib
 import http.server
 import json
 import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 
+import guarded_kfp
 import pytest
-import requests
+from conftest import ROOT, call
 from tornado.httpclient import HTTPClientError
 
 from jupyter_kfp_mt import errors, local_kfp
 from jupyter_kfp_mt.connection import decide
-from jupyter_kfp_mt.door import Door
-from jupyter_kfp_mt.extension.proxy import checked
+from jupyter_kfp_mt.extension.allowed import checked
+from jupyter_kfp_mt.extension.sender import Request
 from jupyter_kfp_mt.settings import Kfp
 
 
@@ -40,21 +44,6 @@ def jp_server_config(local_kfp, token_file):
             "namespace": "alice",
         },
     }
-
-
-@pytest.fixture
-def door(jp_serverapp, jp_asyncio_loop, http_server):
-    """The server with its extensions started: its address and the kernels' key."""
-    extensions = jp_serverapp.extension_manager
-    jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
-    door = Door.of_this_process()
-    return door.address, door.key
-
-
-async def call(method, url, **kwargs):
-    """A request from outside, while the server answers on this loop."""
-    kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}
-    return await asyncio.to_thread(requests.request, method, url, **kwargs)
 
 
 async def answer(fetching):
@@ -94,7 +83,7 @@ async def test_a_refusal_keeps_kfps_words_and_adds_cause_and_cure(jp_fetch):
     assert '{"system:serviceaccount:alice:default-editor": view}' in body["cure"]
 
 
-@pytest.mark.parametrize("path", ["status", "api/apis/v2beta1/runs?namespace=alice"])
+@pytest.mark.parametrize("path", ["status", "doctor", "api/apis/v2beta1/runs?namespace=alice"])
 @pytest.mark.parametrize(
     "headers",
     [
@@ -184,7 +173,7 @@ async def test_a_change_is_logged_with_who_and_what_and_no_secret(
             headers={"Authorization": f"Bearer {key}"},
             json={"display_name": "logged", "namespace": "alice"},
         )
-    assert "kernel: POST /apis/v2beta1/experiments: 200" in caplog.text
+    assert "kernel: POST /apis/v2beta1/experiments in alice: 200, " in caplog.text
     assert key not in caplog.text
     assert local_kfp.token("alice/default-editor") not in caplog.text
 
@@ -306,7 +295,7 @@ class TestOnALocalKfpOfItsOwn:
     async def test_it_is_started_once_and_outlives_a_decision(self, door, jp_serverapp, tmp_path):
         upstream = jp_serverapp.web_app.settings["kfp_mt"]
         first = local_kfp.running(tmp_path / "data")
-        upstream._decided(anew=True)
+        await upstream._decision(anew=True)
         assert (await upstream.health()).local
         assert local_kfp.running(tmp_path / "data") == first
 
@@ -316,10 +305,9 @@ class TestOnALocalKfpOfItsOwn:
         upstream = jp_serverapp.web_app.settings["kfp_mt"]
         first = local_kfp.running(tmp_path / "data")
         os.kill(first.pid, signal.SIGKILL)
-        listed = await upstream.forward(
-            "GET", "/apis/v2beta1/runs", [("namespace", "alice")], b"", ""
-        )
-        assert listed.status_code == 200
+        asked = Request("GET", "/apis/v2beta1/runs", [("namespace", "alice")])
+        with contextlib.closing(await upstream.forward(asked)) as listed:
+            assert listed.status == 200
         assert local_kfp.running(tmp_path / "data").pid != first.pid
 
     async def test_a_namespace_chosen_elsewhere_counts_from_the_next_look(
@@ -345,6 +333,32 @@ class TestWithoutAToken:
     async def test_the_status_tells_which(self, jp_fetch):
         status = await answer(jp_fetch("kfp-mt", "status"))
         assert "nope cannot be read" in status["error"]["message"]
+
+
+class LoginPage(guarded_kfp.Server):
+    """What stands before a KFP, for those whose session has ended."""
+
+    def answer(self, request):
+        return guarded_kfp.redirect("/dex/auth?state=x")
+
+
+class TestBehindALoginPage:
+    """What the door says when the session of its cookie has ended."""
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config, serve, tmp_path):
+        (tmp_path / "cookie").write_text("session=0ld")
+        settings = {"endpoint": serve(LoginPage).endpoint, "auth": "cookie", "namespace": "alice"}
+        jp_server_config["Kfp"] = {**settings, "cookie_file": str(tmp_path / "cookie")}
+        return jp_server_config
+
+    async def test_a_forwarded_request_tells_how_to_begin_a_new_one(self, jp_fetch):
+        code, body = await refused(
+            jp_fetch("kfp-mt", "api", "apis", "v2beta1", "runs", params={"namespace": "alice"})
+        )
+        assert (code, body["kind"]) == (401, "Unauthenticated")
+        assert "Sign in to Kubeflow with a browser" in body["cure"]
+        assert "0ld" not in str(body)
 
 
 class Recorder(http.server.BaseHTTPRequestHandler):
@@ -393,3 +407,27 @@ class TestBeforeANosyKfp:
             "Authorization"
         }
         assert not {"Set-Cookie", "Access-Control-Allow-Origin"} & set(came.headers)
+
+
+WAITING = """
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "jupyter_kfp_mt")
+run = shell.run_line_magic("kfp", "run {file} -p x=3 --wait")
+print(run.state, [task.state for task in run.tasks], run.runtime_config.parameters)
+"""
+
+
+async def test_a_kernel_that_waits_for_a_run_is_told_and_does_not_ask(door, adder, jp_serverapp):
+    paths = []
+    log = jp_serverapp.web_app.settings["log_function"]
+    jp_serverapp.web_app.settings["log_function"] = lambda handler: (
+        paths.append(f"{handler.request.method} {handler.request.path}"),
+        log(handler),
+    )
+    program = [sys.executable, "-c", WAITING.format(file=adder)]
+    done = await asyncio.to_thread(subprocess.run, program, cwd=ROOT, capture_output=True)
+    assert done.stdout.decode().endswith("SUCCEEDED ['SUCCEEDED'] {'x': 3}\n"), done
+    assert [path for path in paths if path.endswith("/events")]
+    assert not [path for path in paths if "/runs/" in path]

@@ -18,6 +18,7 @@ from running import Runs
 
 from jupyter_kfp_mt.local.execution import containers
 from jupyter_kfp_mt.local.execution.containers import Container, ContainerRefused, Engines, NoEngine
+from jupyter_kfp_mt.local.execution.input_folders import input_folders
 from jupyter_kfp_mt.local.execution.secret_volumes import SecretVolume, why_not
 
 STAND_IN = Path(__file__).parent / "docker"
@@ -337,6 +338,13 @@ def test_an_engine_that_is_gone_is_an_error_in_words(stand_in, container, tmp_pa
         containers.stop_run(engine, "r")
 
 
+def test_an_engine_may_say_what_is_no_text(tmp_path):
+    said = r"printf '\377' >&2; exit 1"
+    environment = script(tmp_path, "docker", f'[ "$1" = info ] && echo {{}} || {{ {said}; }}')
+    with pytest.raises(ContainerRefused, match="does not answer any more: \ufffd"):
+        containers.stop_run(Engines(environment).engine(), "r")
+
+
 def test_no_engine_is_an_error_of_ours():
     with pytest.raises(NoEngine):
         Engines({"PATH": "/none"}).engine()
@@ -541,6 +549,23 @@ def test_a_container_does_not_see_what_is_another_namespaces(runs):
         uri = str(runs.server.data / path)
         _, error = runs.finish(importing, uri=uri)
         assert "its input 'data' is " in error and "not for this namespace" in error
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        pytest.param("../../../alice", id="dots"),
+        pytest.param("tasks/t/link/alice", id="link"),
+    ],
+)
+def test_no_way_round_leads_a_container_to_what_is_around_its_namespace(tmp_path, uri):
+    run_folder = tmp_path / "namespaces" / "alice" / "runs" / "r"
+    (run_folder / "tasks" / "t").mkdir(parents=True)
+    (run_folder / "tasks" / "t" / "link").symlink_to(tmp_path / "namespaces")
+    artifact = {"uri": f"{run_folder}/{uri}"}
+    executor_input = {"inputs": {"artifacts": {"data": {"artifacts": [artifact]}}}}
+    (folder,) = input_folders(executor_input, run_folder)
+    assert Path(folder).resolve() == tmp_path / "namespaces" / "alice"
 
 
 def test_a_container_reads_what_is_imported_from_this_machine(runs, tmp_path):

@@ -14,6 +14,8 @@ from executing import SECONDS, Kfp, component, make_wheel
 from kfp import dsl, kubernetes
 
 from jupyter_kfp_mt.local.execution import executor, task_process, worker
+from jupyter_kfp_mt.local.execution.job import Assignment, Job
+from jupyter_kfp_mt.local.execution.worker import Worker
 
 one_at_once = pytest.mark.parametrize("kfp", [(1,)], indirect=True, ids=["one at once"])
 
@@ -442,6 +444,18 @@ def test_terminate_does_not_need_the_processes_to_obey(kfp, lifeline, monkeypatc
     assert kfp.runs.errors[run_id] == executor.TERMINATED
 
 
+@pytest.mark.parametrize("kfp", [(8,)], indirect=True, ids=["eight at once"])
+def test_a_run_terminated_before_its_process_is_there_does_not_begin(kfp, monkeypatch):
+    monkeypatch.setattr(worker, "GRACE_SECONDS", 0)
+    run_ids = [kfp.start(quick) for _ in range(8)]
+    kfp.until(lambda: all(kfp.runs.states[run_id] == "RUNNING" for run_id in run_ids))
+    for run_id in run_ids:
+        kfp.call(kfp.executor.terminate, run_id)
+    kfp.wait(*run_ids)
+    assert {kfp.runs.errors[run_id] for run_id in run_ids} == {executor.TERMINATED}
+    assert not any(kfp.runs.tasks(run_id) for run_id in run_ids)
+
+
 def test_a_killed_worker_leaves_a_failed_run_and_no_process(kfp, lifeline):
     run_id = kfp.start(hanging, lifeline=lifeline.path)
     os.kill(lifeline.holder(), signal.SIGKILL)
@@ -449,6 +463,23 @@ def test_a_killed_worker_leaves_a_failed_run_and_no_process(kfp, lifeline):
     assert lifeline.released()
     assert "process ended before the run did: killed by SIGKILL" in kfp.runs.errors[run_id]
     assert kfp.states(run_id) == {"hang": "FAILED", "double": "SKIPPED"}
+
+
+class KilledAmidAReport:
+    """Starts processes that are killed while they write."""
+
+    async def start(self, assignment, reports, environment):
+        return await asyncio.create_subprocess_exec(
+            *("sh", "-c", f"printf '{{\"state\":' > /dev/fd/{reports}; kill -9 $$"),
+            pass_fds=[reports],
+            start_new_session=True,
+        )
+
+
+def test_half_a_report_does_not_hide_how_the_process_ended(tmp_path):
+    assignment = Assignment(Job("r", "alice", "", {}), {}, {})
+    run = Worker(KilledAmidAReport()).work(assignment, tmp_path, print)
+    assert "killed by SIGKILL" in asyncio.run(run).error
 
 
 def test_no_process_and_no_scratch_folder_outlives_a_killed_server(tmp_path, lifeline):
@@ -490,6 +521,36 @@ def test_closing_fails_what_was_executing_and_keeps_what_was_waiting(kfp, lifeli
     assert lifeline.released()
     assert (kfp.runs.states[running], kfp.runs.errors[running]) == ("FAILED", executor.STOPPED)
     assert kfp.runs.states[waiting] == "PENDING"
+
+
+def test_what_is_submitted_to_an_executor_that_closes_waits_for_the_next(kfp, lifeline):
+    kfp.start(hanging, lifeline=lifeline.path)
+    lifeline.holder()
+    closing = asyncio.run_coroutine_threadsafe(kfp.executor.close(), kfp.loop)
+    late = kfp.start(quick)
+    closing.result(SECONDS)
+    assert kfp.runs.histories[late] == ["PENDING"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("loop", id="link to itself"),
+        pytest.param("a" * 300, id="too long"),
+        pytest.param("a\0b", id="null byte"),
+        pytest.param("../bob/file", id="elsewhere"),
+        pytest.param("out", id="link out"),
+    ],
+)
+def test_what_is_no_file_of_the_namespace_is_no_artifact(kfp, name):
+    for namespace in ("alice", "bob"):
+        (kfp.folder / "namespaces" / namespace).mkdir(parents=True)
+        (kfp.folder / "namespaces" / namespace / "file").touch()
+    folder = kfp.folder / "namespaces" / "alice"
+    (folder / "loop").symlink_to("loop")
+    (folder / "out").symlink_to("../bob/file")
+    assert kfp.executor.artifact_file("alice", f"file://{folder}/file") == folder / "file"
+    assert kfp.executor.artifact_file("alice", f"{folder}/{name}") is None
 
 
 def test_recovery_ends_what_was_executing_and_goes_on_with_what_was_waiting(kfp):

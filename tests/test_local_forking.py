@@ -1,14 +1,16 @@
 """Tasks are forked: they find what a fresh interpreter would find, and end as it would end."""
 
+import asyncio
 import json
 import os
 import re
+import resource
 import signal
 from pathlib import Path
 
 import pytest
 from conftest import wait_until
-from executing import Kfp, compiled, component, make_wheel
+from executing import SECONDS, Kfp, compiled, component, make_wheel
 from kfp import dsl
 
 from jupyter_kfp_mt.local.execution import fork_server, forking, task_server
@@ -300,6 +302,38 @@ def test_a_lost_fork_server_fails_its_runs_and_the_next_run_has_another(kfp, tmp
     assert kfp.runs.errors[run_id] == fork_server.LOST
     wait_until(lambda: not Path(f"/proc/{task}").exists())
     assert kfp.runs.states[kfp.finish(ending, how="")] == "SUCCEEDED"
+
+
+def test_a_server_without_descriptors_left_keeps_its_fork_server(kfp):
+    kfp.finish(ending, how="")
+    server = kfp.executor._fork_server
+    process = server._process
+
+    async def start_without_descriptors():
+        ends = os.pipe()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(ends) + 1, limits[1]))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                await server.start(*ends, {})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            for end in ends:
+                os.close(end)
+
+    asyncio.run_coroutine_threadsafe(start_without_descriptors(), kfp.loop).result(SECONDS)
+    assert server._process is process and process.returncode is None
+
+
+def test_a_server_with_many_descriptors_can_start_runs(kfp):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+    held = [os.dup(0) for _ in range(1100)]
+    run_id = kfp.finish(ending, how="")
+    for descriptor in held:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (kfp.runs.states[run_id], kfp.runs.errors[run_id]) == ("SUCCEEDED", "")
 
 
 def test_an_idle_fork_server_goes(kfp, monkeypatch):

@@ -1,10 +1,13 @@
 """Experiments and runs of the local KFP put away, brought back, tried again and deleted."""
 
 import json
+import uuid
 
 import pytest
 import yaml
 from conftest import API, text, wait_until
+from executing import compiled, component
+from kfp import dsl
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 IN_ALICE = {"namespace": "alice", "page_size": 200}
@@ -165,6 +168,33 @@ def test_a_deleted_run_is_gone_with_what_it_has_written(local_kfp, experiment, c
     assert local_kfp.call("DELETE", path).status_code == 404
     assert one(local_kfp, f"/runs?experiment_id={experiment.experiment_id}") == {}
     wait_until(lambda: not written(), what="the removal")
+
+
+@component
+def ignore_the_end():
+    import signal
+    import time
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    open("deaf", "w").close()
+    time.sleep(600)
+
+
+@dsl.pipeline
+def stubborn():
+    ignore_the_end()
+
+
+def test_the_id_of_a_run_is_free_when_nothing_is_left_of_it(local_kfp, create_run):
+    run_id = str(uuid.uuid4())
+    spec, _ = compiled(stubborn)
+    run = create_run(run_id=run_id, pipeline_spec=spec, runtime_config=None).json()
+    wait_until(lambda: local_kfp.written(f"{run_id}/tasks/*/deaf"), what="the task")
+    local_kfp.call("DELETE", f"{API}/runs/{run_id}")
+    again = create_run(run_id=run_id.upper())
+    assert (again.status_code, "is being deleted" in text(again)) == (409, True)
+    wait_until(lambda: create_run(run_id=run_id).status_code == 200, what="the removal")
+    wait_until(lambda: state_of(local_kfp, run) == "SUCCEEDED", what="the end of the second")
 
 
 # Retry

@@ -349,6 +349,26 @@ def test_a_pipeline_from_a_url_without_a_file_name_needs_a_name(start_local_kfp,
     assert server.post(f"{API}/pipelines/create", body | named).json()["name"] == "named"
 
 
+def test_a_version_of_a_pipeline_that_is_deleted_while_it_is_fetched_is_refused(
+    start_local_kfp, adder, monkeypatch
+):
+    monkeypatch.setenv("PIPELINE_URL_VALIDATION_ENABLED", "false")
+
+    class Deleting(QuietHandler):
+        def do_GET(self):
+            server.call("DELETE", path_of(pipeline))
+            super().do_GET()
+
+    with serving(adder.parent, Deleting) as endpoint:
+        server = start_local_kfp()
+        body = {"name": "soon gone", "namespace": "alice"}
+        pipeline = server.post(f"{API}/pipelines", body).json()
+        version = {"name": "first", **package(f"{endpoint}/{adder.name}")}
+        answer = server.post(f"{path_of(pipeline)}/versions", version)
+    said = f"Pipeline {pipeline['pipeline_id']} not found"
+    assert (answer.status_code, said in text(answer)) == (404, True)
+
+
 def test_a_url_may_lead_to_another(web):
     assert read_pipeline_url(f"{web}/from/adder.yaml").name == "adder"
 

@@ -185,6 +185,28 @@ def test_a_retry_runs_again_what_has_lost_its_outputs(kfp, tmp_path):
     assert "started again" in kfp.log(run_id, "train")
 
 
+@component
+def count_in(steps: int, model: dsl.Output[dsl.Model]):
+    model.metadata.update(steps=steps, rate=0.5, layers=[1, 2.5])
+    open(model.path, "w").close()
+
+
+@component
+def count_out(model: dsl.Input[dsl.Model]) -> list:
+    return [repr(model.metadata[name]) for name in ("steps", "rate", "layers")]
+
+
+@dsl.pipeline
+def counting():
+    count_out(model=count_in(steps=3).outputs["model"])
+
+
+def test_a_whole_number_in_an_artifacts_metadata_stays_one(kfp):
+    run_id = kfp.finish(counting)
+    assert kfp.runs.errors[run_id] == ""
+    assert kfp.outputs(run_id, "count-out").parameters == {"Output": ["3", "0.5", "[1, 2.5]"]}
+
+
 # Caching.
 
 
@@ -233,10 +255,10 @@ def one_file():
     listing()
 
 
-def test_a_file_is_linked_rather_than_copied_and_a_list_stays_one_of_integers(kfp, twice):
+def test_what_is_reused_is_a_copy_of_its_own_and_a_list_stays_one_of_integers(kfp, twice):
     values = [kfp.outputs(run_id, "listing") for run_id in twice(one_file)]
-    files = [Path(outputs.artifacts["part"][0].uri) for outputs in values]
-    assert files[0] != files[1] and files[0].samefile(files[1])
+    first, second = [Path(outputs.artifacts["part"][0].uri) for outputs in values]
+    assert first.read_bytes() == second.read_bytes() and not first.samefile(second)
     assert [repr(outputs.parameters) for outputs in values] == ["{'Output': [1, 2]}"] * 2
 
 

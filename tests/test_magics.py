@@ -137,6 +137,33 @@ def test_interrupting_the_cell_leaves_the_run_running_and_says_so(kfp, sleeper, 
     kfp(f"terminate {waited.run_id}")
 
 
+def test_a_task_is_followed_and_interrupting_that_leaves_its_run_alone(
+    kfp, talker, tmp_path, capsys, local_kfp
+):
+    run = kfp(f"run {talker} -p file={tmp_path / 'go'}")
+    path = f"/apis/v2beta1/runs/{run.run_id}"
+    wait_until(lambda: local_kfp.get(path).json().get("run_details"))
+    said = ""
+
+    def interrupt():
+        def says():
+            nonlocal said
+            said += capsys.readouterr().out
+            return "first" in said
+
+        wait_until(says)
+        _thread.interrupt_main()
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    assert kfp(f"logs {run.run_id} talk --follow").run_id == run.run_id
+    interrupter.join()
+    assert "The run goes on." in said + capsys.readouterr().out
+    (tmp_path / "go").touch()
+    assert kfp(f"logs {run.run_id} --follow").run_id == run.run_id
+    assert "second" in capsys.readouterr().out
+
+
 def test_ns_shows_and_changes_the_namespace_of_the_session(shell, kfp):
     assert (kfp("ns").namespace, kfp("ns").reason) == ("alice", "KFP_MT_NAMESPACE")
     with pytest.raises(UsageError, match="may not list runs in namespace bob. Still in alice"):
@@ -187,7 +214,7 @@ def test_connect_as_another_tenant_and_back(kfp, adder):
         pytest.param("terminate ''", "No run '' in namespace alice", id="an empty id"),
         pytest.param("runs extra", "%kfp runs: what is extra?", id="too much"),
         pytest.param("help bogus", "no verb bogus. %kfp help lists", id="help of nothing"),
-        pytest.param("logs x --tail 0", "No run 'x'", id="tail of nothing"),
+        pytest.param("logs x --tail 0", "--tail takes a number from 1", id="tail of nothing"),
         pytest.param("connect --as carol/x", "has no identity carol/x", id="unknown identity"),
         pytest.param("connect --endpoint x", "'x' is not an address of KFP", id="no address"),
     ],

@@ -9,7 +9,10 @@ from jupyter_server.utils import url_path_join
 
 from ..door import Door
 from ..settings import Kfp
+from .event_stream import Events
+from .logs import Logs
 from .routes import routes
+from .tenants import Tenants
 from .upstream import Upstream
 
 # How to reach a server from its own machine, where its address is no address to reach.
@@ -23,7 +26,13 @@ class KfpExtension(Kfp, ExtensionApp):
 
     def initialize_settings(self) -> None:
         self.upstream = Upstream(self)
+        self.events = Events(self.upstream.ask)
         self.settings["kfp_mt"] = self.upstream
+        self.tenants = Tenants(self, self.upstream)
+        self.settings["kfp_mt_tenants"] = self.tenants
+        self.logs = Logs(self.upstream)
+        self.settings["kfp_mt_logs"] = self.logs
+        self.settings["kfp_mt_events"] = self.events
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(routes)
@@ -41,6 +50,9 @@ class KfpExtension(Kfp, ExtensionApp):
     async def stop_extension(self) -> None:
         if self.upstream.door:
             self.upstream.door.shut()
+        self.logs.close()
+        self.tenants.close()
+        self.events.close()
         await self.upstream.close()
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
+from jupyter_core.utils import ensure_async
 from jupyter_server.auth import User
+from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from ..errors import KfpError
+from .tenants import Tenants
 from .upstream import Upstream
 
 # Who a request with the kernels' key comes from.
@@ -28,7 +31,13 @@ class KfpHandler(APIHandler):
         upstream: Upstream = self.settings["kfp_mt"]
         return upstream
 
+    @property
+    def tenants(self) -> Tenants:
+        tenants: Tenants = self.settings["kfp_mt_tenants"]
+        return tenants
+
     async def prepare(self) -> None:  # type: ignore[override]
+        """Refuse who may not ask, before anything of a body is read."""
         if not self._has_key():
             await super().prepare()
         elif not self.check_host():
@@ -36,6 +45,22 @@ class KfpHandler(APIHandler):
         else:
             # A key in a header is not something that another site can make a browser send.
             self.current_user = self._jupyter_current_user = KERNEL
+        action = HTTP_METHOD_TO_AUTH_ACTION[str(self.request.method)]
+        if self.request.method != "OPTIONS" and not await self._may(action):
+            raise web.HTTPError(403)
+
+    async def _may(self, action: str) -> bool:
+        user = self.current_user
+        if user is None:
+            return False
+        return bool(
+            await ensure_async(
+                self.authorizer.is_authorized(self, user, action, self.auth_resource)
+            )
+        )
+
+    def compute_etag(self) -> None:
+        """None: what is here now is not worth the time to compare."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]

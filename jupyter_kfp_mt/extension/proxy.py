@@ -1,135 +1,204 @@
-"""The forwarded KFP API: which requests go through, and how their answers come back."""
+"""The forwarded KFP API: somebody's request to the door, and KFP's answer to it."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
+import time
+from collections.abc import Awaitable
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl
 
-import msgspec
-import requests
-from jupyter_server.auth.decorator import authorized
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from .. import explain
-from ..errors import Forbidden, KfpError, NotFound
+from ..client import READ_SECONDS
+from ..errors import BadRequest, KfpError, Unauthenticated, Unreachable
+from .allowed import checked, is_log
+from .answer import Answer, no_answer
+from .body import Body
 from .handlers import KfpHandler
+from .sender import Query, Request
 
-# The nouns of the API. The report endpoints (workflows, scheduledworkflows) are KFP's own, and
-# visualizations run code; neither is for a notebook.
-_FORWARDED = re.compile(
-    r"/apis/(v1beta1|v2beta1)/"
-    r"(healthz|auth|experiments|runs|recurringruns|jobs|pipelines|pipeline_versions|namespaces)"
-    r"(/.*)?"
-)
-_LOG = re.compile(r"/apis/v1alpha1/runs/[^/]+/nodes/[^/]+/log")
-_BY_NAME = re.compile(r"/apis/v2beta1/pipelines/names/[^/]+")
-_SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
 # What a browser says to the Jupyter server in the query, and is not for KFP.
 _JUPYTERS = {"token", "_xsrf", "no_track_activity"}
-
-Query = list[tuple[str, str]]
-
-
-def checked(path: str, query: Query, local: bool) -> str:
-    """The path to ask KFP for, written anew from its parts as they were checked.
-
-    Raises for a request that is not to go through: `NotFound` or `Forbidden`, with the reason.
-    `local`: it is for the local KFP, which asks who is calling where the real one does not.
-    """
-    segments = [_part(segment) for segment in path.removeprefix("/").split("/")]
-    if None in segments:
-        raise NotFound(f"{path} is not a path of the KFP API.")
-    parts = [segment for segment in segments if segment]
-    _check("/" + "/".join(parts), query, local)
-    return "".join("/" + quote(part, safe="!$&'()*+,;=:@") for part in parts)
+_CHANGES = {"POST", "PATCH", "DELETE"}
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w-]+=(\"[^\"\\]*\"|[^\s\";]+))*", re.ASCII)
+_NAMESPACE = re.compile(r"[a-z0-9-]{1,63}")
+# Whatever KFP answers with, a browser must not run it as a page of the Jupyter server.
+HARMLESS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 
-def _check(path: str, query: Query, local: bool) -> None:
-    if _LOG.fullmatch(path):
-        if not local:
-            raise Forbidden(
-                "KFP answers with the log of any run without asking who is calling.",
-                cure="Read the pod's log with kubectl, in the namespace of the run.",
-            )
-    elif not _FORWARDED.fullmatch(path):
-        raise NotFound(f"{path} is not forwarded.")
-    elif path.endswith(":reportMetrics"):
-        raise Forbidden("Metrics are reported by KFP itself.")
-    elif _BY_NAME.fullmatch(path) and not dict(query).get("namespace"):
-        raise Forbidden(
-            "Without a namespace KFP answers with anybody's pipeline of that name.",
-            cure="Add namespace=... to the query.",
-        )
-
-
-def _part(segment: str) -> str | None:
-    """A segment of a path, decoded; None for what is no plain one, or a way out."""
-    text = unquote(segment)
-    hidden = "/" in text or "\\" in text or any(ord(character) < 32 for character in text)
-    if not _SEGMENT.fullmatch(segment) or text in (".", "..") or hidden:
-        return None
-    return text
-
-
+@web.stream_request_body
 class ProxyHandler(KfpHandler):
     """`<base_url>/kfp-mt/api/apis/...`: the KFP API, as this server's identity.
 
     The request to KFP is built anew, from the method, path, query and body, with no header of the
-    browser's but the type of the body.
+    browser's but the type of the body. A long body is sent on while it arrives.
     """
 
-    async def _forward(self) -> None:
-        path = self.request.path.partition("/kfp-mt/api")[2]
-        sent = parse_qsl(self.request.query, keep_blank_values=True)
-        query = [(name, value) for name, value in sent if name not in _JUPYTERS]
-        local = (await self.upstream.health()).local
-        path = checked(path, query, local)
-        method = str(self.request.method)
-        content_type = self.request.headers.get("Content-Type", "")
-        answer = await self.upstream.forward(method, path, query, self.request.body, content_type)
-        if method != "GET":
-            who = self.current_user.username
-            self.log.info("kfp-mt: %s: %s %s: %s", who, method, path, answer.status_code)
-        self._relay(answer, f"{method} {path}", local)
+    _body: Body | None = None
+    _working: asyncio.Task[Any] | None = None
+    _gone = False
 
-    def _relay(self, answer: requests.Response, asked: str, local: bool) -> None:
-        body = answer.content
-        if answer.status_code >= 300:
-            error = explain.refusal(answer.status_code, body, asked, local)
-            if answer.status_code < 400:
-                raise error
-            body = explained(body, error)
-        self.set_status(answer.status_code)
-        self.finish(body, set_content_type=answer.headers.get("Content-Type", "application/json"))
+    async def prepare(self) -> None:  # type: ignore[override]
+        self._started = time.monotonic()
+        await super().prepare()
+        if self.request.method in _CHANGES:
+            self._body = body = Body(self.request.headers)
+            if body.streamed:
+                self._working = asyncio.ensure_future(self._ask())
+                self._working.add_done_callback(lambda _: body.stop())
+                body.given_up = self._working.cancel
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._body.add(chunk) if self._body else None
+
+    def on_connection_close(self) -> None:
+        """Whoever asked went away: KFP need not answer any more."""
+        self._gone = True
+        if self._working:
+            self._working.cancel()
 
     @web.authenticated
-    @authorized
     async def get(self, *_: str) -> None:
         await self._forward()
 
     @web.authenticated
-    @authorized
     async def post(self, *_: str) -> None:
-        await self._forward()
+        """Whatever changes something: who did what leaves a line in the log."""
+        status = 499  # as nginx calls it: who asked went away before there was an answer
+        try:
+            await self._forward()
+            status = status if self._gone else self.get_status()
+        except KfpError as error:
+            status = error.status
+            raise
+        finally:
+            self._note(status)
+            self.settings["kfp_mt_events"].wake()
 
-    @web.authenticated
-    @authorized
-    async def patch(self, *_: str) -> None:
-        await self._forward()
+    patch = delete = post
 
-    @web.authenticated
-    @authorized
-    async def delete(self, *_: str) -> None:
-        await self._forward()
+    async def _forward(self) -> None:
+        try:
+            with contextlib.closing(await self._answer()) as answer:
+                await self._relay(answer)
+        except StreamClosedError:
+            self._gone = True
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
 
+    async def _answer(self) -> Answer:
+        if self._working is None:
+            self._working = asyncio.current_task()
+            return await self._ask()
+        assert self._body
+        await self._body.end()
+        try:
+            answer: Answer = await self._working
+        except asyncio.CancelledError:
+            if not self._body.stuck:
+                raise
+            raise no_answer("KFP", self._asked, asyncio.TimeoutError()) from None
+        self._working = asyncio.current_task()
+        return answer
 
-def explained(body: bytes, error: KfpError) -> bytes:
-    """KFP's own error body, with our cause and cure beside it."""
-    try:
-        answer: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        answer = None
-    if not isinstance(answer, dict):
-        return msgspec.json.encode(error.to_dict())
-    return msgspec.json.encode({**answer, "cause": error.cause, "cure": error.cure})
+    async def _ask(self) -> Answer:
+        """KFP's answer. Raises for a request that is not to go through."""
+        return await self.upstream.forward(await self._request())
+
+    async def _request(self) -> Request:
+        local = is_log(self._path) and (await self.upstream.health()).local
+        query = self._query
+        path = checked(self._path, query, local)
+        body = self._body
+        if body is None:
+            return Request("GET", path, query)
+        if self.upstream.read_only:
+            raise explain.read_only(self._asked)
+        kind = self.request.headers.get("Content-Type", "")
+        if kind and not _CONTENT_TYPE.fullmatch(kind):
+            raise BadRequest(f"Cannot {self._asked}: its Content-Type is not one.")
+        return Request(str(self.request.method), path, query, body.content(), kind, body.length)
+
+    async def _relay(self, answer: Answer) -> None:
+        start, more = await answer.start()
+        self.tenants.heard(str(self.request.method), self._path, self._query, answer.status, start)
+        if answer.status >= 300:
+            await self._refuse(answer, start)
+            return
+        if answer.content_type == "text/html" or explain.is_html(start):
+            text = explain.server_text(start)
+            raise answer.explained(explain.not_kfp(answer.status, self._asked, text))
+        self.set_status(answer.status)
+        headers = answer.headers()
+        for name, value in (HARMLESS | headers).items():
+            self.set_header(name, value)
+        if not more:
+            self.finish(start, set_content_type=headers["Content-Type"])
+        elif await self._stream(start, answer):
+            self.finish(set_content_type=headers["Content-Type"])
+
+    async def _refuse(self, answer: Answer, body: bytes) -> None:
+        local = await self._is_local()
+        error = answer.explained(explain.refusal(answer.status, body, self._asked, local))
+        if isinstance(error, Unauthenticated) and self._body and self._body.streamed:
+            error.cause += " So long a body is not kept, and was not sent again with a new token."
+        if answer.status < 400:
+            raise error
+        self.set_status(answer.status)
+        self.finish(explain.explained(body, error))
+
+    async def _is_local(self) -> bool:
+        try:
+            return (await self.upstream.health()).local
+        except KfpError:
+            return False
+
+    async def _stream(self, start: bytes, answer: Answer) -> bool:
+        """Pass it on as it comes: whether to its end."""
+        try:
+            self.write(start)
+            await self._taken()
+            async for piece in answer.rest():
+                self.write(piece)
+                await self._taken()
+        except (Unreachable, asyncio.TimeoutError) as error:
+            self.log.warning("kfp-mt: %s was not answered to its end: %s", self._asked, error)
+            # It has begun: that it is not whole can be told only by the end of the connection.
+            self.detach().close()
+            return False
+        return True
+
+    async def _taken(self) -> None:
+        await asyncio.wait_for(self.flush(), READ_SECONDS)
+
+    def _note(self, status: int) -> None:
+        assert self._body
+        named = [value for name, value in self._query if name == "namespace"]
+        namespace = (named or [self._body.namespace()])[0]
+        where = f" in {namespace}" if _NAMESPACE.fullmatch(namespace) else ""
+        who = "".join(filter(str.isprintable, self.current_user.username))
+        took = (time.monotonic() - self._started) * 1000
+        self.log.info("kfp-mt: %s: %s%s: %d, %.0f ms", who, self._asked, where, status, took)
+
+    @property
+    def _path(self) -> str:
+        return str(self.request.path).partition("/kfp-mt/api")[2]
+
+    @property
+    def _query(self) -> Query:
+        sent = parse_qsl(self.request.query, keep_blank_values=True)
+        return [(name, value) for name, value in sent if name not in _JUPYTERS]
+
+    @property
+    def _asked(self) -> str:
+        return f"{self.request.method} " + "".join(filter(str.isprintable, self._path))

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-import msgspec
-from jupyter_server.auth.decorator import authorized
-from tornado import web
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable
+from typing import Any
 
-from .handlers import KfpHandler
+import msgspec
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from .. import explain
+from ..contributors import Contributors
+from ..errors import BadRequest
+from ..manifests import USER_HEADER
+from .event_stream import Events
+from .handlers import KERNEL, KfpHandler
+from .logs import LogsHandler
 from .proxy import ProxyHandler
 
 
@@ -14,12 +26,135 @@ class StatusHandler(KfpHandler):
     """Who am I, where, in which namespace, why, and what is wrong."""
 
     @web.authenticated
-    @authorized
     async def get(self) -> None:
         self.finish(msgspec.json.encode(await self.upstream.status()))
 
 
+class DoctorHandler(KfpHandler):
+    """What is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept apart."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        apart = bool(self.get_query_argument("isolation", ""))
+        others = tuple(self.get_query_arguments("of"))
+        namespace = self.get_query_argument("namespace", "")
+        report = await self.upstream.examined(namespace, apart, others)
+        self.finish(msgspec.json.encode(report))
+
+
+class NamespacesHandler(KfpHandler):
+    """Every namespace that this identity may use, where it was learned, and what is allowed."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        self.finish(msgspec.json.encode(await self.tenants.found()))
+
+
+class ContributorsHandler(KfpHandler):
+    """Who shares a namespace: `?namespace=`, and to change it also `&user=` and `&role=`."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        found = await self.tenants.contributors(self._namespace, Contributors.all)
+        self.finish(msgspec.json.encode({"contributors": found}))
+
+    @web.authenticated
+    async def post(self) -> None:
+        await self._change(Contributors.add, "add a contributor")
+
+    @web.authenticated
+    async def delete(self) -> None:
+        await self._change(Contributors.remove, "remove a contributor")
+
+    async def _change(self, change: Callable[..., None], asked: str) -> None:
+        if self.upstream.read_only:
+            raise explain.read_only(asked)
+        whom = self._whom
+        await self.tenants.contributors(self._namespace, lambda those: change(those, *whom))
+        who = self.current_user.username
+        self.log.info("kfp-mt: %s: %s in %s", who, asked, self._namespace)
+        self.finish({})
+
+    @property
+    def _namespace(self) -> str:
+        return self.get_query_argument("namespace", "")
+
+    @property
+    def _whom(self) -> tuple[str, str, str]:
+        """The user, the role, and the person whom Kubeflow's gateway names: a kernel is none."""
+        named = self.request.headers.get(USER_HEADER, "")
+        sender = "" if self.current_user is KERNEL else named
+        role = self.get_query_argument("role", "edit")
+        return self.get_query_argument("user", ""), role, sender
+
+
+class EventsHandler(KfpHandler):
+    """`?namespace=...[&run=ID...]`: what changes there, as server-sent events, until one goes."""
+
+    _listening: asyncio.Task[Any] | None = None
+    _gone = False
+
+    @web.authenticated
+    async def get(self) -> None:
+        namespace, runs = await self._namespace(), self._runs()
+        for name, value in _STREAMED.items():
+            self.set_header(name, value)
+        self._listening = asyncio.current_task()
+        events: Events = self.settings["kfp_mt_events"]
+        last_id = self.request.headers.get("Last-Event-ID", "")
+        try:
+            async with contextlib.aclosing(events.listen(namespace, runs, last_id)) as stream:
+                async for piece in stream:
+                    self.write(piece)
+                    await asyncio.wait_for(self.flush(), STUCK_SECONDS)
+        except StreamClosedError:
+            self._gone = True
+        except asyncio.TimeoutError:
+            self.detach().close()
+            return
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+        self.finish(set_content_type=_STREAMED["Content-Type"])
+
+    def on_connection_close(self) -> None:
+        self._gone = True
+        if self._listening:
+            self._listening.cancel()
+
+    async def _namespace(self) -> str:
+        namespace = self.get_query_argument("namespace", "")
+        if namespace and not _NAME.fullmatch(namespace):
+            raise BadRequest(f"Cannot listen: {namespace!r} is no namespace.")
+        if not namespace and (await self.upstream.health()).multi_user:
+            raise BadRequest(
+                "Cannot listen: no namespace is named.", cure="Add namespace=... to the query."
+            )
+        return namespace
+
+    def _runs(self) -> frozenset[str]:
+        runs = frozenset(self.get_query_arguments("run"))
+        if len(runs) > MOST_RUNS or not all(map(_NAME.fullmatch, runs)):
+            raise BadRequest(f"Cannot listen: run=... names a run by its id, {MOST_RUNS} at most.")
+        return runs
+
+
+# A listener that takes nothing for so long is gone.
+STUCK_SECONDS = 60.0
+MOST_RUNS = 20
+_NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
+_STREAMED = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would keep events until there are many
+}
+
 routes = [
     (r"/kfp-mt/status", StatusHandler),
+    (r"/kfp-mt/doctor", DoctorHandler),
+    (r"/kfp-mt/namespaces", NamespacesHandler),
+    (r"/kfp-mt/contributors", ContributorsHandler),
+    (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
+    (r"/kfp-mt/events", EventsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),
 ]

@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import requests
+import msgspec
 
+from .. import doctor
 from ..client import Client
 from ..connection import Connection, find_local, resolve
 from ..door import Door
 from ..errors import KfpError, Unreachable
+from ..findings import Report
 from ..local_kfp import Lease, LocalKfp, running
 from ..models import Health
 from ..settings import Kfp
 from ..status import Problem, Status
+from .answer import Answer
+from .sender import Destination, Request, Sender
 
 T = TypeVar("T")
 
@@ -28,10 +33,19 @@ STATUS_SECONDS = 2.5
 CLOSE_SECONDS = 5.0
 
 
+class _Decision(msgspec.Struct, frozen=True):
+    """The connection, and what asks through it: in threads, and on the event loop."""
+
+    connection: Connection
+    client: Client
+    destination: Destination
+
+
 class Upstream:
     """One connection for everybody who uses this server; `key` is what its kernels show.
 
-    The blocking client is called in threads of its own.
+    What is somebody's request is sent from the event loop; our own questions, which are few, are
+    asked with the blocking client in threads of its own.
     """
 
     def __init__(self, settings: Kfp) -> None:
@@ -39,7 +53,9 @@ class Upstream:
         self.door: Door | None = None
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
-        self._deciding: asyncio.Future[tuple[Connection, Client]] | None = None
+        self._sender = Sender()
+        self._deciding: asyncio.Future[_Decision] | None = None
+        self._known: tuple[Client, Health] | None = None
         self._lease: Lease | None = None
         self._lease_lock = threading.Lock()
         self._closed = threading.Event()
@@ -54,19 +70,50 @@ class Upstream:
         if not done:
             return Status(version=version("jupyter-kfp-mt"), ready=False)
         try:
-            connection, _ = deciding.result()
+            connection = deciding.result().connection
         except KfpError as error:
             return Status(version=version("jupyter-kfp-mt"), error=Problem.of(error))
         return await self._in_thread(connection.status)
 
+    @property
+    def read_only(self) -> bool:
+        """Whether whatever would change something is refused."""
+        return self._settings.is_read_only()
+
+    async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> Report:
+        """What the doctor finds when it looks from here."""
+        loop = asyncio.get_running_loop()
+
+        def decide() -> Connection:
+            decision = asyncio.run_coroutine_threadsafe(self._decision(anew=True), loop)
+            return decision.result().connection
+
+        look = partial(doctor.look, decide, self._settings, namespace, apart, others)
+        return await asyncio.to_thread(look)
+
     async def health(self) -> Health:
         """What KFP says of itself. Raises the `KfpError` that stands in the way."""
-        return await self._ask(Client.health, again=True)
+        decision = await self._decision()
+        if self._known is None or self._known[0] is not decision.client:
+            health = await self.ask(lambda client: client.health())
+            self._known = (decision.client, health)
+        return self._known[1]
 
-    async def forward(self, method: str, *request: Any) -> requests.Response:
-        """Somebody's request, sent as this server's identity. See `Client.forward`."""
+    async def client(self) -> Client:
+        """For questions of our own. Raises the `KfpError` that stands in the way."""
+        return (await self._decision()).client
+
+    async def forward(self, request: Request) -> Answer:
+        """Somebody's request, sent as this server's identity. See `Sender.send`."""
         return await self._ask(
-            lambda client: client.forward(method, *request), again=method == "GET"
+            lambda found: self._sender.send(found.destination, request),
+            again=request.method == "GET",
+        )
+
+    async def ask(self, question: Callable[[Client], T]) -> T:
+        """A question of our own, which changes nothing, asked in a thread."""
+        return await self._ask(
+            lambda found: self._in_thread(lambda: question(found.client)), again=True
         )
 
     async def close(self) -> None:
@@ -76,20 +123,25 @@ class Upstream:
             await asyncio.wait([self._deciding], timeout=CLOSE_SECONDS)
         if self._lease is not None:
             self._lease.close()
+        await self._sender.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self, question: Callable[[Client], T], again: bool) -> T:
+    async def _ask(self, question: Callable[[_Decision], Awaitable[T]], again: bool) -> T:
         """Ask KFP; a local one that died is started, and asked `again` if that is safe."""
-        connection, client = await self._decided()
+        before = await self._decision()
         try:
-            return await self._in_thread(lambda: question(client))
+            return await question(before)
         except Unreachable:
-            _, other = await self._decided(anew=True)
-            if other is client or not (again and connection.local):
+            after = await self._decision(anew=True)
+            if after is before or not (again and before.connection.local):
                 raise
-            return await self._in_thread(lambda: question(other))
+            return await question(after)
 
-    def _decided(self, anew: bool = False) -> asyncio.Future[tuple[Connection, Client]]:
+    async def _decision(self, anew: bool = False) -> _Decision:
+        # Shielded: whoever waits for it may go away, and the others wait on.
+        return await asyncio.shield(self._decided(anew))
+
+    def _decided(self, anew: bool = False) -> asyncio.Future[_Decision]:
         """The decision; with `anew` the next one, unless one is being made."""
         before = self._deciding
         if before is None or (before.done() and (anew or before.exception())):
@@ -98,11 +150,12 @@ class Upstream:
         assert self._deciding is not None
         return self._deciding
 
-    def _decide(self, known: tuple[Connection, Client] | None) -> tuple[Connection, Client]:
+    def _decide(self, known: _Decision | None) -> _Decision:
         found = resolve(self._settings, self._local)
-        if known and found.is_same(known[0]):
+        if known and found.is_same(known.connection):
             return known
-        return found, found.client()
+        destination = Destination(found.endpoint, found.credentials, self._threads)
+        return _Decision(found, found.client(), destination)
 
     def _local(self) -> LocalKfp:
         if not self._settings.may_start_local():

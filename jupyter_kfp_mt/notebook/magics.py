@@ -13,17 +13,19 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_silenced
 from traitlets import observe
 
-from ..settings import Kfp
+from ..settings import CREDENTIALS, Kfp
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..connection import Connection
+    from ..findings import Report
     from ..models import Run
     from .live import LiveRun
 
 # Where the values of this package are defined, by name: registering a view imports none of them.
 _VALUES = {
     "jupyter_kfp_mt.models": ("Page", "Run", "Experiment", "Pipeline", "PipelineVersion"),
+    "jupyter_kfp_mt.findings": ("Report",),
     "jupyter_kfp_mt.notebook.verbs": ("Overview", "Chosen", "Log"),
     "jupyter_kfp_mt.notebook.live": ("Shown",),
 }
@@ -59,6 +61,8 @@ class KfpMagics(Kfp, Magics):
 
         given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
         configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
+        if token_file or identity:  # another kind would contradict it
+            configured.update(dict.fromkeys(CREDENTIALS, ""))
         chosen = {name: text for name, text in given.items() if text}
         connection = decide(Kfp(**{**configured, **chosen}), identity)
         client = connection.client()
@@ -75,6 +79,15 @@ class KfpMagics(Kfp, Magics):
         if self._client is not None:
             self._client.close()
         self._connection = self._client = None
+
+    def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
+        from .. import doctor
+
+        namespace = self._client.namespace if self._client else ""
+        found = self._connection
+        if found is None or found.door:
+            return doctor.examine(self, namespace, isolation, others)
+        return doctor.look(lambda: found, self, namespace, isolation, others)
 
     def show(self, run: Run) -> None:
         from .live import LiveRun

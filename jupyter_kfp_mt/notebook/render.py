@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, Template
 
+from ..findings import FAILED, PASSED, Finding, Report
 from ..models import EPOCH, Experiment, Page, Pipeline, PipelineVersion, Run, Task
 from .live import Shown
 from .verbs import Chosen, Log, Overview
@@ -29,6 +30,9 @@ _COLOURS = {
     "SUCCEEDED": "var(--jp-success-color1, #2e7d32)",
     "FAILED": "var(--jp-error-color1, #c62828)",
 }
+
+
+SINGLE_USER = "not used: this KFP is for a single user, and everybody here shares everything"
 
 
 class State(msgspec.Struct, frozen=True):
@@ -55,6 +59,20 @@ class Mark(msgspec.Struct, frozen=True):
     @property
     def colour(self) -> str:
         return _COLOURS["SUCCEEDED" if self.works else "FAILED"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a check came to, as a sign, a word and a colour."""
+
+    finding: Finding
+
+    def __str__(self) -> str:
+        return self.finding.verdict
+
+    @property
+    def colour(self) -> str:
+        states = {PASSED: "SUCCEEDED", FAILED: "FAILED"}
+        return _COLOURS.get(states.get(self.finding.result, ""), "inherit")
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -195,7 +213,7 @@ def _who_and_where(overview: Overview) -> list[tuple[str, Any]]:
         ("Endpoint", endpoint),
         ("Identity", identity.subject or "none"),
         ("Credentials", identity.source),
-        ("Namespace", overview.namespace if status.multi_user else "single user: not used"),
+        ("Namespace", overview.namespace if status.multi_user else SINGLE_USER),
     ]
     if identity.expires_at:
         left = identity.expires_at - datetime.now(timezone.utc)
@@ -217,6 +235,17 @@ def _log(log: Log) -> View:
         texts=texts,
         problem=log.run.error.message if log.run.error and not texts else "",
         note="" if texts else "None of these tasks has started.",
+    )
+
+
+@view.register
+def _report(report: Report) -> View:
+    rows = [[Verdict(finding), finding.check, finding.found] for finding in report.findings]
+    return View(
+        title=report.title,
+        tables=[Table(["Result", "Looked at", "Found"], rows)],
+        texts=report.remedies,
+        note=report.conclusion,
     )
 
 
@@ -291,6 +320,8 @@ def html(value: Any) -> str:
 
 def text(value: Any) -> str:
     """A value as plain text, its tables aligned."""
+    if isinstance(value, Report):
+        return str(value)
     shown = view(value)
     state = f"  {shown.state}" if shown.state else ""
     blocks = [f"{shown.title}{state}".strip(), _aligned([list(fact) for fact in shown.facts])]

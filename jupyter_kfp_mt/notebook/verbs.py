@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ..errors import BadRequest, KfpError, Refused
+from ..errors import BadRequest, KfpError, NotFound, Refused
 from ..models import STATES, Experiment, Page, Pipeline, PipelineVersion, Run, Task
 from ..status import Status, Step
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..connection import Connection
+    from ..findings import Report
 
 
 class Session(Protocol):
@@ -32,6 +33,9 @@ class Session(Protocol):
 
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
         """Use another connection from now on; with nothing given, the usual one."""
+
+    def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
+        """Look for what is wrong with the connection, also where there is none."""
 
     def show(self, run: Run) -> None:
         """Show a run as it is now, in the place where it was shown before."""
@@ -139,6 +143,8 @@ def namespace(session: Session, arguments: Namespace) -> Chosen:
         if client.namespace != session.connection.namespace:
             return Chosen(client.namespace, "%kfp ns")
         return Chosen(client.namespace, reasons[0] if reasons else "nothing names one")
+    if not client.health().multi_user:
+        raise BadRequest("This KFP is for a single user: it has no namespaces to choose from.")
     try:
         client.run_page(arguments.name, page_size=1)
     except Refused as error:
@@ -159,6 +165,12 @@ def connect(session: Session, arguments: Namespace) -> Overview:
         arguments.endpoint, arguments.token_file, arguments.namespace, arguments.identity
     )
     return overview(session, arguments)
+
+
+def doctor(session: Session, arguments: Namespace) -> Report:
+    """Look at the connection from outside in: what is wrong, and what mends it."""
+    others = tuple(arguments.namespace_of_others)
+    return session.examine(arguments.isolation or bool(others), others)
 
 
 def experiments(session: Session, arguments: Namespace) -> Page[Experiment]:
@@ -186,13 +198,15 @@ def run(session: Session, arguments: Namespace) -> Run:
     started = client.start_run(
         source, parameters, arguments.experiment, arguments.name, arguments.namespace
     )
-    return _watched(session, started) if arguments.wait else started
+    return _watched(session, started, arguments.namespace) if arguments.wait else started
 
 
-def _watched(session: Session, started: Run) -> Run:
+def _watched(session: Session, started: Run, namespace: str) -> Run:
+    from ..events import follow
+
     client, run = session.client, started
     try:
-        for run in client.watch(started.run_id):
+        for run in follow(client, session.connection.door, started, namespace):
             session.show(run)
     except KeyboardInterrupt:
         session.say(_goes_on(run))
@@ -218,26 +232,44 @@ def runs(session: Session, arguments: Namespace) -> Page[Run]:
     )
 
 
-def logs(session: Session, arguments: Namespace) -> Log:
+def logs(session: Session, arguments: Namespace) -> Log | Run:
     """Show what the tasks of a run have written: of one task, else of the failed, else of all."""
     client = session.client
+    if arguments.tail < 1:
+        raise BadRequest(f"Cannot show {arguments.tail} lines: --tail takes a number from 1.")
     run = client.find_run(arguments.run, arguments.namespace)
-    tasks = [task for task in run.tasks if arguments.task in ("", task.display_name, task.task_id)]
-    if not tasks and arguments.task:
-        names = ", ".join(task.display_name for task in run.tasks) or "none yet"
-        raise BadRequest(
-            f"Run {run.display_name} has no task {arguments.task}.", cure=f"It has {names}."
-        )
+    tasks = _tasks(client, run, arguments.task)
+    if arguments.follow:
+        return _followed(session, run, _one_of(run, tasks), arguments.tail)
     if not arguments.task:
         tasks = [task for task in tasks if task.state == "FAILED"] or tasks
     started = [task for task in tasks if task.state not in ("PENDING", "SKIPPED")]
     if arguments.task and tasks and not started:
         raise BadRequest(_no_log(tasks[0]))
-    texts = [client.log(run.run_id, task.task_id) for task in started]
-    return Log(
-        run,
-        [(task, _tail(text, arguments.tail)) for task, text in zip(started, texts, strict=True)],
-    )
+    alone = len(started) == 1
+    return Log(run, [(task, _text(client, task, arguments.tail, alone)) for task in started])
+
+
+def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
+    """Those of that name, or all."""
+    if not wanted:
+        return client.tasks(run)
+    found = [task for task in run.tasks if wanted in (task.display_name, task.task_id)]
+    if not found:
+        names = ", ".join(task.display_name for task in client.tasks(run)) or "none yet"
+        raise BadRequest(f"Run {run.display_name} has no task {wanted}.", cure=f"It has {names}.")
+    return [msgspec.structs.replace(task, run_id=run.run_id) for task in found]
+
+
+def _text(client: Client, task: Task, count: int, alone: bool) -> str:
+    """Its last lines. Where it is one of several, why there are none is told in their place."""
+    asked = None if count == TAIL else count  # how many there are is told
+    try:
+        return _tail(client.log(task.run_id, task.task_id, asked), count)
+    except NotFound as error:
+        if alone:
+            raise
+        return f"[{error.message}]"
 
 
 def _no_log(task: Task) -> str:
@@ -247,12 +279,37 @@ def _no_log(task: Task) -> str:
 
 
 def _tail(text: str, count: int) -> str:
-    if count < 1:
-        raise BadRequest(f"Cannot show {count} lines: --tail takes a number from 1.")
     lines = text.rstrip().splitlines()
     cut = f"[{len(lines) - count:,} lines before these: --tail LINES shows more]"
     hidden = len(lines) > count and count == TAIL
     return "\n".join([*([cut] if hidden else []), *lines[-count:]])
+
+
+def _one_of(run: Run, tasks: list[Task]) -> Task:
+    """The one to follow: the only one that goes on."""
+    running = [task for task in tasks if not task.finished]
+    if len(running) == 1 or len(tasks) == 1:
+        return (running or tasks)[0]
+    if not tasks:
+        raise BadRequest(f"Run {run.display_name} has no task yet.", cure="Ask again in a while.")
+    names = ", ".join(f"{task.display_name} ({task.task_id})" for task in running or tasks)
+    raise BadRequest(
+        f"Cannot follow {len(running or tasks)} tasks of run {run.display_name} at once.",
+        cure=f"Name one: {names}.",
+    )
+
+
+def _followed(session: Session, run: Run, task: Task, tail: int) -> Run:
+    client = session.client
+    log = client.task_log(run.run_id, task.task_id, follow=True, tail=tail)
+    try:
+        for line in log:
+            session.say(line.decode("utf-8", "replace").rstrip("\r\n"))
+    except KeyboardInterrupt:
+        session.say(_goes_on(run))
+    finally:
+        log.close()
+    return client.run(run.run_id)
 
 
 def terminate(session: Session, arguments: Namespace) -> Run:
@@ -305,6 +362,24 @@ VERBS = (
                 help="an identity of the local KFP, such as bob/default-editor",
             ),
             _NAMESPACE,
+        ),
+    ),
+    Verb(
+        "doctor",
+        doctor,
+        (
+            _option(
+                "--isolation",
+                action="store_true",
+                help="try, by reading only, whether the deployment keeps tenants apart",
+            ),
+            _option(
+                "--namespace-of-others",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="for --isolation: a namespace that is somebody else's",
+            ),
         ),
     ),
     Verb("experiments", experiments, (_NAMESPACE, _LIMIT), aliases=("experiment",)),
@@ -361,6 +436,7 @@ VERBS = (
         (
             _option("run", metavar="RUN", help="id, start of an id, or name"),
             _option("task", nargs="?", default="", metavar="TASK", help="only this task"),
+            _option("--follow", action="store_true", help="show what it writes while it does"),
             _option(
                 "--tail",
                 type=int,

@@ -38,6 +38,13 @@ export interface IRun {
   error: string;
 }
 
+/** What happened in a namespace, as the server extension tells it (`jupyter_kfp_mt/events.py`). */
+export type KfpEvent =
+  | { name: 'snapshot' | 'changed'; runs: IRun[]; total?: number }
+  | { name: 'removed'; ids: string[] }
+  | { name: 'error'; problem: IProblem }
+  | { name: 'back' | 'reset' };
+
 export interface IRunPage {
   runs: IRun[];
   total_size: number;
@@ -52,7 +59,10 @@ export function isFinished(run: IRun): boolean {
 
 /** An answer that is not the one asked for. */
 export class KfpError extends Error {
-  constructor(readonly problem: IProblem) {
+  constructor(
+    readonly problem: IProblem,
+    readonly status = 0
+  ) {
     super(problem.message);
   }
 }
@@ -83,6 +93,31 @@ export class KfpApi {
       ...(asked.page_token && { page_token: asked.page_token })
     });
     return toRunPage(await this._request(`${RUNS}${query}`));
+  }
+
+  /**
+   * Hear what happens in a namespace, until the stream ends or is aborted.
+   * Rejects with a KfpError where the server does not tell.
+   */
+  async listen(
+    namespace: string,
+    hear: (event: KfpEvent) => void,
+    signal: AbortSignal
+  ): Promise<void> {
+    const query = URLExt.objectToQueryString(namespace ? { namespace } : {});
+    const response = await this._fetch(`events${query}`, { signal });
+    const type = response.headers.get('Content-Type') ?? '';
+    if (!response.ok || !type.startsWith('text/event-stream')) {
+      const body = await readJson(response);
+      const problem = readProblem(response, body, this._trans);
+      throw new KfpError(problem, response.status);
+    }
+    for await (const block of blocks(response)) {
+      const event = toEvent(block);
+      if (event) {
+        hear(event);
+      }
+    }
   }
 
   async terminate(run_id: string): Promise<void> {
@@ -149,6 +184,51 @@ async function inTime(answer: Promise<Response>): Promise<Response> {
     return await Promise.race([answer, tooLate]);
   } finally {
     window.clearTimeout(timer);
+  }
+}
+
+/** What stands between the blank lines of a stream, however it is cut. */
+async function* blocks(
+  response: Response
+): AsyncGenerator<string, void, undefined> {
+  const reader = response.body!.getReader();
+  const decoder = new TextDecoder();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) {
+      return;
+    }
+    const whole = (rest + decoder.decode(value, { stream: true })).split(
+      '\n\n'
+    );
+    rest = whole.pop() ?? '';
+    yield* whole;
+  }
+}
+
+/** The event in a block; null for a comment, and for what is of no interest here. */
+function toEvent(block: string): KfpEvent | null {
+  const lines = block.split('\n').map(line => line.split(/: (.*)/, 2));
+  const fields = Object.fromEntries(lines);
+  const data: IJson = JSON.parse(fields.data ?? '{}');
+  switch (fields.event) {
+    case 'snapshot':
+    case 'changed':
+      return {
+        name: fields.event,
+        runs: (data.runs ?? []).map(toRun),
+        total: data.total_runs
+      };
+    case 'removed':
+      return { name: 'removed', ids: data.runs ?? [] };
+    case 'error':
+      return { name: 'error', problem: toProblem(data) };
+    case 'back':
+    case 'reset':
+      return { name: fields.event };
+    default:
+      return null;
   }
 }
 

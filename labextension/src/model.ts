@@ -11,12 +11,15 @@ import {
   isFinished,
   KfpApi,
   KfpError,
+  KfpEvent,
   problemOf
 } from './api';
 
 const PAGE_SIZE = 50;
 const LARGEST_PAGE = 200;
 const LONGEST_BACKOFF = 60_000;
+// While changes are told, to ask is only for what is not: the connection.
+const TOLD = 30_000;
 
 /** Milliseconds between two looks, while something is unfinished and while nothing is. */
 export interface IIntervals {
@@ -36,6 +39,7 @@ export class KfpModel extends VDomModel {
       frequency: frequency(this._intervals.active),
       standby: options.standby ?? 'when-hidden'
     });
+    document.addEventListener('visibilitychange', this._onVisibility);
   }
 
   /** The connection, once it is known. */
@@ -96,6 +100,7 @@ export class KfpModel extends VDomModel {
   /** Ask nothing until watched again. */
   pause(): void {
     this._watching = false;
+    this._stopListening();
     void this._poll.stop();
     this.stateChanged.emit();
   }
@@ -130,6 +135,8 @@ export class KfpModel extends VDomModel {
     if (this.isDisposed) {
       return;
     }
+    document.removeEventListener('visibilitychange', this._onVisibility);
+    this._stopListening();
     this._poll.dispose();
     super.dispose();
   }
@@ -141,6 +148,7 @@ export class KfpModel extends VDomModel {
         this._replace(await this._loadedPages());
       }
       this._problem = null;
+      void this._listen();
     } catch (reason) {
       this._problem = problemOf(reason);
       throw reason; // so that the poll backs off
@@ -160,7 +168,110 @@ export class KfpModel extends VDomModel {
     }
   }
 
+  /** Be told what changes. Where that does not work, the poll goes on asking, and tries again. */
+  private async _listen(): Promise<void> {
+    const idle = this._listening || !this._watching || document.hidden;
+    const tooSoon = this._deaf || Date.now() < this._listenAgainAt;
+    if (idle || tooSoon || !this.isListable || this.isDisposed) {
+      return;
+    }
+    const listening = (this._listening = new AbortController());
+    try {
+      await this._api.listen(
+        this._status?.namespace ?? '',
+        event => void this._inTurn(async () => this._hear(event, listening)),
+        listening.signal
+      );
+    } catch (reason) {
+      this._deaf = reason instanceof KfpError && reason.status === 404;
+    }
+    if (this._listening === listening) {
+      this._lose();
+    }
+  }
+
+  /** The stream ended by itself: ask again as often as without one. */
+  private _lose(): void {
+    const told = this._told;
+    this._stopListening();
+    this._losses = told ? 0 : this._losses + 1;
+    const pause = Math.min(1000 * 2 ** this._losses, LONGEST_BACKOFF);
+    this._listenAgainAt = told ? 0 : Date.now() + pause;
+    if (told) {
+      void this._poll.schedule(); // the next look was to be long after
+    }
+  }
+
+  private _stopListening(): void {
+    this._listening?.abort();
+    this._listening = null;
+    this._told = false;
+    if (!this._poll.isDisposed) {
+      this._poll.frequency = this._nextFrequency();
+    }
+  }
+
+  private _hear(event: KfpEvent, listening: AbortController): void {
+    if (this._listening !== listening || this.isDisposed) {
+      return;
+    }
+    switch (event.name) {
+      case 'snapshot':
+      case 'changed':
+        this._merge(event.runs, event.total ?? this._total);
+        this._pauseAsking();
+        break;
+      case 'removed':
+        this._remove(new Set(event.ids));
+        break;
+      case 'error':
+        this._problem = event.problem;
+        break;
+      default:
+        this._problem = null;
+    }
+    this.stateChanged.emit();
+  }
+
+  private _pauseAsking(): void {
+    if (!this._told) {
+      this._told = true;
+      this._poll.frequency = this._nextFrequency();
+      void this._poll.schedule();
+    }
+  }
+
+  /** Add what is new among the runs that are loaded; older ones come with their page. */
+  private _merge(news: IRun[], total: number): void {
+    const loaded = this._runs ?? [];
+    const oldest = this._next ? created(loaded[loaded.length - 1]) : 0;
+    const told = new Map(news.map(run => [run.run_id, run]));
+    const known = loaded.map(run => told.get(run.run_id) ?? run);
+    const ids = new Set(loaded.map(run => run.run_id));
+    const fresh = news.filter(
+      run => !ids.has(run.run_id) && created(run) >= oldest
+    );
+    this._replace({
+      runs: [...fresh, ...known].sort((a, b) => created(b) - created(a)),
+      total_size: total,
+      next_page_token: this._next
+    });
+  }
+
+  private _remove(ids: Set<string>): void {
+    this._runs = this._runs?.filter(run => !ids.has(run.run_id)) ?? null;
+  }
+
+  private _onVisibility = (): void => {
+    if (document.hidden) {
+      this._stopListening();
+    } else {
+      void this.refresh();
+    }
+  };
+
   private _forget(): void {
+    this._stopListening();
     this._runs = null;
     this._changes = [];
     this._total = 0;
@@ -215,6 +326,9 @@ export class KfpModel extends VDomModel {
 
   /** Quick while something happens, slower while nothing does. */
   private _nextFrequency(): IPoll.Frequency {
+    if (this._told) {
+      return frequency(TOLD);
+    }
     const { active, idle } = this._intervals;
     const interval = this._isBusy() ? active : idle;
     return frequency(interval * this._requests);
@@ -233,11 +347,16 @@ export class KfpModel extends VDomModel {
   private readonly _api: KfpApi;
   private readonly _poll: Poll;
   private _changes: readonly IRun[] = [];
+  private _deaf = false; // an older server half does not tell
   private _intervals: IIntervals;
+  private _listening: AbortController | null = null;
+  private _listenAgainAt = 0;
+  private _losses = 0;
   private _next = '';
   private _problem: IProblem | null = null;
   private _runs: readonly IRun[] | null = null;
   private _status: IStatus | null = null;
+  private _told = false;
   private _total = 0;
   private _turn: Promise<void> = Promise.resolve();
   private _updatedAt = 0;
@@ -254,6 +373,10 @@ export namespace KfpModel {
 
 function frequency(interval: number): IPoll.Frequency {
   return { interval, backoff: true, max: Math.max(interval, LONGEST_BACKOFF) };
+}
+
+function created(run: IRun | undefined): number {
+  return run ? Date.parse(run.created_at) : 0;
 }
 
 /** Where and as whom: runs of another place or person are not to stay on the screen. */

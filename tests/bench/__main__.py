@@ -13,6 +13,8 @@ from . import machine
 PARTS = {
     "imports": "how long the package and its magics take to load",
     "api": "the local KFP's API with up to a million runs (minutes: it makes them first)",
+    "door": "what the Jupyter server's door costs over asking KFP directly",
+    "events": "what fifty listeners cost (two minutes; BENCH_MINUTES=10 for ten more)",
     "execution": "pipelines on the local KFP beside the same through kfp.local (two minutes)",
     "kills": "a hundred `kill -9` under load, after which nothing may be lost",
 }

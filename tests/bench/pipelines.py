@@ -57,6 +57,18 @@ def short():
     short_nap().set_caching_options(False)
 
 
+@dsl.component(base_image="python:3.12")
+def long_nap():
+    import time
+
+    time.sleep(3600)
+
+
+@dsl.pipeline(name="long")
+def long():
+    long_nap().set_caching_options(False)
+
+
 def specification(folder: Path, name: str) -> Any:
     """The pipeline as the API takes it."""
     path = folder / f"{name}.yaml"

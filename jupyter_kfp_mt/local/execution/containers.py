@@ -311,6 +311,7 @@ def _client(engine: Engine, *arguments: str, checked: bool = True) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=STOP_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

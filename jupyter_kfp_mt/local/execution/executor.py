@@ -106,16 +106,12 @@ class Executor:
             self._ledger.put(run_id, Report.failed(reason))
 
     def submit(self, run_id: str) -> None:
-        """Starts the run now, or as soon as its turn has come."""
+        """Starts the run now, or as soon as its turn has come.
+
+        If it has been executed before, what has succeeded in it is not executed again.
+        """
         self._enqueue(run_id)
         self._start_waiting()
-
-    def retry(self, run_id: str) -> None:
-        """The same for a run that has been executed, and is PENDING again.
-
-        What has succeeded in it is not executed again.
-        """
-        self.submit(run_id)
 
     def terminate(self, run_id: str) -> None:
         """Stops every process of the run, or takes it out of the queue; it ends FAILED."""
@@ -129,11 +125,13 @@ class Executor:
         """Where the task's output is. The ids are the database's own."""
         return self._run_folder(namespace, run_id) / "tasks" / task_id / LOG_NAME
 
-    def artifact_file(self, namespace: str, run_id: str, uri: str) -> Path | None:
-        """The file that a URI stands for, if it is one of the run's namespace."""
-        path = Path(uri.removeprefix("file://")).resolve()
-        inside = path.is_relative_to((self._folder / namespace).resolve())
-        return path if uri.startswith(("/", "file:///")) and inside else None
+    def artifact_file(self, namespace: str, uri: str) -> Path | None:
+        """The file that a URI stands for, if there is one and it is of the namespace."""
+        path = uri.removeprefix("file://")
+        if not (path.startswith("/") and os.path.isfile(path)):
+            return None
+        real = Path(path).resolve()
+        return real if real.is_relative_to((self._folder / namespace).resolve()) else None
 
     def forget(self, namespace: str, run_id: str) -> None:
         """Stops the run, whose record is gone, and removes what it has written."""
@@ -144,14 +142,19 @@ class Executor:
         else:
             self._keep(asyncio.to_thread(self._remove, run_id))
 
+    def is_forgetting(self, run_id: str) -> bool:
+        """Whether something of a run that has been deleted is still there."""
+        return run_id in self._forgotten
+
     def _remove(self, run_id: str) -> None:
-        folder = self._forgotten.pop(run_id)
+        folder = self._forgotten[run_id]
         self._stop_containers(run_id, folder)
         shutil.rmtree(folder, ignore_errors=True)
+        del self._forgotten[run_id]
 
     async def close(self) -> None:
         """Stops what is executing; what waits stays PENDING for the next start."""
-        self._waiting.clear()
+        self._limit = 0  # Nor is anything started that is still submitted.
         for worker in self._workers.values():
             worker.stop(STOPPED)
         await asyncio.gather(*self._executions, return_exceptions=True)

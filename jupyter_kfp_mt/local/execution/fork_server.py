@@ -54,7 +54,7 @@ class ForkServer:
         async with self._starting:
             try:
                 fate = forking.ask(await self._ready(), [assignment, reports])
-            except OSError:  # It has just died.
+            except ConnectionError:  # It has just died.
                 await self.close()
                 fate = forking.ask(await self._ready(), [assignment, reports])
         self._busy()

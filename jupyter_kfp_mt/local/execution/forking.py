@@ -39,13 +39,16 @@ def serve(control: socket.socket) -> list[int]:
     """
     fates: dict[int, int] = {}
     woken = _wake_when_a_child_ends()
-    awaited: list[socket.socket | int] = [control, woken]
+    # Not select, which takes no descriptor above 1023; who has many passes on such a number.
+    awaited = select.poll()
+    awaited.register(woken, select.POLLIN)
+    awaited.register(control, select.POLLIN)
     while True:
-        ready, _, _ = select.select(awaited, [], [])
+        ready = {descriptor for descriptor, _ in awaited.poll()}
         if woken in ready:
             os.read(woken, 512)
             _tell_fates(fates)
-        if control in ready:
+        if control.fileno() in ready:
             _, descriptors, _, _ = socket.recv_fds(control, 1, _MOST_DESCRIPTORS)
             if not descriptors:
                 os._exit(0)

@@ -23,7 +23,9 @@ def input_folders(executor_input: dict[str, Any], run_folder: Path) -> Iterator[
             path = Path(artifact.get("uri", "").removeprefix("file://"))
             if path.is_absolute() and path.exists():
                 _refuse_what_is_not_for_this_namespace(path, name, run_folder)
-                yield str(path.parent if path.parent.is_relative_to(run_folder) else path)
+                # Neither `..` nor a link leads to a folder that is around the run's.
+                beside = path.parent.resolve().is_relative_to(run_folder.resolve())
+                yield str(path.parent if beside else path)
 
 
 def _refuse_what_is_not_for_this_namespace(path: Path, name: str, run_folder: Path) -> None:

@@ -22,7 +22,8 @@ _OF_THIS_RUN = ("{{$.pipeline_", "{{$.workspace_path}}", "/kfp-workspace")
 class Reuse(cache.LocalCache):  # type: ignore[misc]
     """kfp.local's cache, but of one namespace, and what is found becomes the new run's own.
 
-    The files are linked into its folder, so that they stay when the run that made them is deleted.
+    The files are copied into its folder: they stay when the run that made them is deleted, and a
+    task that changes what it is given changes nobody else's.
     """
 
     def __init__(self, folder: Path, runs: Path, run_id: str) -> None:
@@ -65,9 +66,9 @@ class Reuse(cache.LocalCache):  # type: ignore[misc]
             return
         place = Path(tempfile.mkdtemp(prefix="reused-", dir=folder)) / made.name
         if made.is_dir():
-            shutil.copytree(made, place, symlinks=True, copy_function=_link_or_copy)
+            shutil.copytree(made, place, symlinks=True)
         else:
-            _link_or_copy(str(made), str(place))
+            shutil.copy2(made, place)
         self._origins[str(place)] = artifact.uri
         artifact.uri = str(place)
 
@@ -111,10 +112,3 @@ class TaskCache:
                     "With task.set_caching_options(False) it is executed each time.]\n"
                 )
         return outputs
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, target, follow_symlinks=False)

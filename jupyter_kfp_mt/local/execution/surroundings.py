@@ -7,8 +7,9 @@ import site
 from collections.abc import Iterator
 from pathlib import Path
 
-# What a run inherits from the server's environment. Nothing else does, so that no secret of the
-# person who started the server reaches a tenant's code.
+# What a run inherits from the server's environment, and nothing else: no secret of the person who
+# started the server reaches a tenant's code, but for a password in the address of a proxy or of
+# pip's index, without which that code could install nothing.
 INHERITED = frozenset(
     "PATH LANG LANGUAGE TZ LD_LIBRARY_PATH USER LOGNAME"
     " HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"

@@ -470,11 +470,15 @@ def _with_values_of_their_types(_as_dict: Replacement) -> Replacement:
 
     def executor_input_to_dict(executor_input: Any, component_spec: Any) -> Any:
         as_dict = json_format.MessageToDict(executor_input)
-        parameters = as_dict.get("inputs", {}).get("parameterValues", {})
+        inputs = as_dict.get("inputs", {})
+        parameters = inputs.get("parameterValues", {})
         declared = component_spec.input_definitions.parameters
         for name, value in parameters.items():
             kind = _Kind.Name(declared[name].parameter_type) if name in declared else ""
             parameters[name] = values.of_type(kind, name, value)
+        for listed in inputs.get("artifacts", {}).values():
+            for artifact in listed.get("artifacts", []):
+                artifact["metadata"] = values.whole(artifact.get("metadata", {}))
         return as_dict
 
     return executor_input_to_dict

@@ -70,7 +70,8 @@ class Worker:
             try:
                 await asyncio.to_thread(_assign, assignment, lifeline)
                 async for line in reports:
-                    self._hear(msgspec.json.decode(line, type=Report), hear)
+                    if line.endswith(b"\n"):  # else it has been killed in the middle of it
+                        self._hear(msgspec.json.decode(line, type=Report), hear)
             except BaseException:
                 self._signal(signal.SIGKILL)
                 raise
@@ -100,7 +101,9 @@ class Worker:
         finally:
             os.close(sender)
         if self.stopped:
-            self._signal(signal.SIGTERM)
+            # It leads no group yet that a signal could reach, and does not know its run yet.
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
         return reports, pipe
 
     def _hear(self, report: Report, hear: Callable[[Report], None]) -> None:

@@ -184,6 +184,7 @@ class Pipelines:
         self, pipeline: Pipeline, upload: Upload, specification: Specification
     ) -> PipelineVersion:
         """The caller has been authorized already, before the file was read."""
+        self.existing(pipeline.pipeline_id)  # It may have been deleted since.
         version = _version(pipeline, upload)
         try:
             self._table.add_version(version, specification)

@@ -54,9 +54,12 @@ class Runner(Protocol):
 
     def forget(self, namespace: str, run_id: str) -> None: ...
 
+    def is_forgetting(self, run_id: str) -> bool:
+        """Whether something of a run that has been deleted is still there."""
+
     def log_file(self, namespace: str, run_id: str, task_id: str) -> Path: ...
 
-    def artifact_file(self, namespace: str, run_id: str, uri: str) -> Path | None: ...
+    def artifact_file(self, namespace: str, uri: str) -> Path | None: ...
 
 
 class Controller(Protocol):
@@ -112,6 +115,11 @@ class Runs:
         with wrapped("Failed to generate the ExecutionSpec: invalid pipeline job inputs"):
             check_parameters(specification, dict(new.parameters))
         placed = pending_run(new, namespace, version, specification)
+        if self._runner.is_forgetting(placed.run.run_id):
+            raise already_exists(
+                f"Failed to create a run. The id {placed.run.run_id} is that of a run which is "
+                "being deleted. Try again in a few seconds, or choose another"
+            )
         try:
             self._table.add(placed, origin_of(new, version, specification))
         except sqlite3.IntegrityError:
@@ -211,8 +219,7 @@ class Runs:
         values = self._table.values(run_id, node_id) or (TaskValues(), TaskValues())
         artifacts = values[1].artifacts.get(name) or values[0].artifacts.get(name) or []
         for artifact in artifacts:
-            path = self._runner.artifact_file(namespace, run_id, artifact.uri)
-            if path and path.is_file():
+            if path := self._runner.artifact_file(namespace, artifact.uri):
                 return path
         raise not_found("artifact", f"runs/{run_id}/nodes/{node_id}/artifacts/{name}")
 

@@ -122,3 +122,40 @@ it('a server that is gone is a sentence', async () => {
   const { message } = await problem(server.api.status());
   expect(message).toBe('The Jupyter server does not answer.');
 });
+
+function streamed(text: string, size: number): Response {
+  const bytes = new TextEncoder().encode(text);
+  let from = 0;
+  const read = async () => {
+    const value = bytes.slice(from, (from += size));
+    return { done: value.length === 0, value };
+  };
+  const headers = new Headers({ 'Content-Type': 'text/event-stream' });
+  const body = { getReader: () => ({ read }) };
+  return { ok: true, status: 200, headers, body } as unknown as Response;
+}
+
+it.each([1, 2, 7, 1000])(
+  'events are read however they are cut: %d bytes at a time',
+  async size => {
+    const server = new Server();
+    const text =
+      ':\n\nid: a-1\nevent: removed\ndata: {"runs":["é: x"]}\n\nevent: back\ndata: {}\n\n';
+    server.answers['events'] = () => streamed(text, size);
+    const heard: unknown[] = [];
+    const { signal } = new AbortController();
+    await server.api.listen('alice', event => heard.push(event), signal);
+    expect(server.asked).toEqual(['GET events?namespace=alice']);
+    expect(heard).toEqual([
+      { name: 'removed', ids: ['é: x'] },
+      { name: 'back' }
+    ]);
+  }
+);
+
+it('a page in place of events is a problem', async () => {
+  const server = new Server();
+  server.answers['events'] = () => page('<html>log in</html>', 200);
+  const { signal } = new AbortController();
+  await problem(server.api.listen('alice', () => undefined, signal));
+});

@@ -1,7 +1,7 @@
 /** What the model knows, when it asks, and what it never forgets or keeps. */
 
 import { KfpModel } from '../model';
-import { json, run, RUNS, Server, STATUS, until } from './server';
+import { json, run, RUNS, Server, STATUS, Stream, until } from './server';
 
 let server: Server;
 let model: KfpModel;
@@ -203,6 +203,81 @@ it('disposed while it waits for an answer, it says nothing more', async () => {
   await until(() => model.status?.namespace === 'bob');
   expect(said).not.toHaveBeenCalled();
   expect(model.isDisposed).toBe(true);
+});
+
+describe('a server that tells', () => {
+  let stream: Stream;
+
+  beforeEach(async () => {
+    stream = server.stream = new Stream();
+    server.runs = [run('train', 'RUNNING')];
+    model.watch();
+    await until(() => stream.listeners === 1 && model.runs !== null);
+    stream.tell('snapshot', { runs: server.runs, total_runs: 7 });
+    await until(() => model.total === 7);
+  });
+
+  it('is not asked for what it tells', async () => {
+    const next = run('next', 'PENDING', { created_at: '2026-11-23T10:00:01Z' });
+    stream.tell('changed', { runs: [next], total_runs: 2 });
+    await until(() => ids().length === 2);
+    const asked = server.asked.length;
+    stream.tell('changed', { runs: [run('train', 'SUCCEEDED')] });
+    await until(() => model.changes.length === 1);
+    expect(ids()).toEqual(['next', 'train']);
+    expect(model.total).toBe(2);
+    stream.tell('removed', { runs: ['train'] });
+    await until(() => ids().length === 1);
+    expect(server.asked.length).toBe(asked);
+  });
+
+  it('tells of trouble and of its end', async () => {
+    stream.tell('error', { message: 'no answer', cause: '', cure: '' });
+    await until(() => model.problem?.message === 'no answer');
+    expect(ids()).toEqual(['train']);
+    stream.tell('back', {});
+    await until(() => model.problem === null);
+  });
+
+  it('is asked and listened to again when its stream ends', async () => {
+    server.runs = [run('train', 'FAILED')];
+    stream.end();
+    await until(() => model.runs?.[0].state === 'FAILED');
+    await until(() => stream.listeners === 1);
+  });
+
+  it('has no listener while paused', async () => {
+    model.pause();
+    stream.tell('changed', { runs: [run('train', 'FAILED')] });
+    await model.refresh();
+    expect(model.runs?.[0].state).toBe('RUNNING');
+  });
+
+  it('does not show what is older than the pages loaded', async () => {
+    server.runs = manyRuns(60);
+    stream.end();
+    await until(() => ids().length === 50 && stream.listeners === 1);
+    stream.tell('snapshot', { runs: [], total_runs: 60 });
+    const old = run('old', 'RUNNING', { created_at: '2020-01-01T00:00:00Z' });
+    stream.tell('changed', { runs: [old], total_runs: 61 });
+    await until(() => model.total === 61);
+    expect(ids().length).toBe(50);
+  });
+});
+
+it('a server that does not tell is asked once whether it does', async () => {
+  model.watch();
+  await until(() => listsAsked().length > 3);
+  const asked = server.asked.filter(line => line.includes('events'));
+  expect(asked.length).toBe(1);
+});
+
+it('a stream that does not come about is tried less and less often', async () => {
+  server.answers['events'] = () => json({ message: 'no' }, 502);
+  model.watch();
+  await until(() => listsAsked().length > 20);
+  const asked = server.asked.filter(line => line.includes('events'));
+  expect(asked.length).toBe(1);
 });
 
 describe('the clock', () => {

@@ -43,11 +43,56 @@ export function run(run_id: string, state: string, more: Json = {}): Json {
   };
 }
 
+/** What is told to whoever listens; without one the server knows no events. */
+export class Stream {
+  /** How many listen now. */
+  listeners = 0;
+
+  response(): Response {
+    this.listeners += 1;
+    const body = {
+      getReader: () => ({
+        read: () =>
+          new Promise(resolve => {
+            this._read = resolve;
+            this._next();
+          })
+      })
+    };
+    const headers = new Headers({ 'Content-Type': 'text/event-stream' });
+    return { ok: true, status: 200, headers, body } as unknown as Response;
+  }
+
+  tell(name: string, data: Json): void {
+    this._sent.push(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+    this._next();
+  }
+
+  end(): void {
+    this.listeners -= 1;
+    this._read?.({ done: true });
+    this._read = null;
+  }
+
+  private _next(): void {
+    const text = this._read && this._sent.shift();
+    if (text) {
+      const read = this._read;
+      this._read = null;
+      read?.({ done: false, value: new TextEncoder().encode(text) });
+    }
+  }
+
+  private _read: ((result: Json) => void) | null = null;
+  private _sent: string[] = [];
+}
+
 /** Answers `status` and pages of `runs`, and writes down what it was asked. */
 export class Server {
   status: Json = STATUS;
   runs: Json[] = [];
   answers: Record<string, Answer> = {};
+  stream: Stream | null = null;
   readonly asked: string[] = [];
 
   readonly api = new KfpApi({
@@ -65,6 +110,9 @@ export class Server {
     const own = this.answers[path];
     if (own) {
       return own(url);
+    }
+    if (path === 'events') {
+      return this.stream ? this.stream.response() : json({}, 404);
     }
     return path === 'status' ? json(this.status) : json(this._page(url));
   }

@@ -1,0 +1,148 @@
+"""The contributors of a namespace: listed, added and removed as Kubeflow's dashboard does it.
+
+Kubeflow's access management (kfam) changes nothing for a service account, only for a namespace's
+owner; and it believes whoever is named. A pod knows who its owner is, but everybody who may use the
+pod would then speak as the owner. So a change is made only in the name of the person whom the
+cluster's gateway has signed in and named in the request that asks for the change; where there is
+none, what an administrator is to apply is given instead.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+
+import msgspec
+
+from . import manifests
+from .cluster import Cluster
+from .errors import BadRequest, Forbidden, KfpError, Refused, Unreachable
+from .kfam import Binding, Kfam
+from .kubernetes_objects import RoleBinding
+
+# An address, or a service account.
+_USER = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~:@-]{1,253}")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Contributor(msgspec.Struct, frozen=True):
+    """`role` is owner, edit or view."""
+
+    user: str
+    role: str
+
+
+class Contributors:
+    """Those of one namespace."""
+
+    def __init__(self, namespace: str, kfam: Kfam, cluster: Callable[[], Cluster | None]) -> None:
+        check_namespace(namespace)
+        self.namespace = namespace
+        self._kfam = kfam
+        self._cluster = cluster
+
+    def all(self) -> list[Contributor]:
+        """As kfam tells them, or the namespace's role bindings where these can be read."""
+        try:
+            found = self._kfam.bindings(self.namespace)
+        except (Unreachable, Refused) as error:
+            return self._bound(error)
+        return sorted((_contributor(binding.user, binding.role) for binding in found), key=_order)
+
+    def add(self, user: str, role: str, sender: str) -> None:
+        """Give `user` a role, in the name of `sender`, whom the gateway has signed in.
+
+        Raises `Forbidden` with the manifests that do the same.
+        """
+        self._check(user, role)
+        self._change(f"add {user} to {self.namespace}", user, role, sender, self._kfam.add)
+
+    def remove(self, user: str, role: str, sender: str) -> None:
+        self._check(user, role)
+        asked = f"remove {user} from {self.namespace}"
+        self._change(asked, user, role, sender, self._kfam.remove)
+
+    def _change(
+        self,
+        asked: str,
+        user: str,
+        role: str,
+        sender: str,
+        change: Callable[[Binding, str], None],
+    ) -> None:
+        if not sender:
+            raise Forbidden(
+                f"Cannot {asked}: no person is signed in here, and a notebook speaks for none.",
+                cause="Kubeflow lets a namespace's owner change its contributors. Who sits at this "
+                "notebook would be known from the header that Kubeflow's gateway adds.",
+                cure=self._by_hand(asked, user, role),
+            )
+        try:
+            change(Binding.of(user, self.namespace, role), sender)
+        except (Unreachable, Refused) as error:
+            cure = self._by_hand(asked, user, role)
+            raise type(error)(
+                error.message, cause=error.cause, cure=cure, server_text=error.server_text
+            ) from None
+
+    def _by_hand(self, asked: str, user: str, role: str) -> str:
+        dashboard = "The owner can do it in the Kubeflow dashboard, under Manage Contributors"
+        if asked.startswith("remove"):
+            name = shlex.quote(manifests.binding_name(user, role))
+            kinds = "rolebinding,authorizationpolicies.security.istio.io"
+            command = f"kubectl delete {kinds} {name} -n {self.namespace} --ignore-not-found"
+            return f"{dashboard}; or an administrator with:\n{command}"
+        objects = manifests.contributor(user, self.namespace, role)
+        return f"{dashboard}; or an administrator applies:\n{manifests.to_yaml(*objects)}"
+
+    def _check(self, user: str, role: str) -> None:
+        if role not in manifests.ROLES:
+            raise BadRequest(f"A contributor's role is edit or view, not {role!r}.")
+        check_user(user)
+
+    def _bound(self, error: KfpError) -> list[Contributor]:
+        """Those of the role bindings that kfam makes. Raises its error where none can be read."""
+        try:
+            cluster = self._cluster()
+            bindings = cluster.role_bindings(self.namespace) if cluster else None
+        except KfpError as other:
+            raise type(error)(
+                error.message,
+                cause=f"{error.cause}\nNor does Kubernetes tell: {other.message}",
+                cure=other.cure or error.cure,
+                server_text=error.server_text,
+            ) from None
+        if bindings is None:
+            raise error
+        return sorted(filter(None, map(_of_role_binding, bindings)), key=_order)
+
+
+def check_namespace(namespace: str) -> None:
+    """Raises `BadRequest` for what is no name of one."""
+    if not _NAMESPACE.fullmatch(namespace):
+        raise BadRequest(f"{namespace!r} is not the name of a namespace.")
+
+
+def check_user(user: str) -> None:
+    """Raises `BadRequest` for what is no name of one."""
+    if not _USER.fullmatch(user):
+        raise BadRequest(
+            f"{user!r} is not the name of a user.",
+            cure="It is an e-mail address as Kubeflow knows it, or a service account such as "
+            "system:serviceaccount:NAMESPACE:default-editor.",
+        )
+
+
+def _of_role_binding(binding: RoleBinding) -> Contributor | None:
+    noted = binding.metadata.annotations
+    user, role = noted.get("user"), noted.get("role")
+    return _contributor(user, role) if user and role else None
+
+
+def _contributor(user: str, role: str) -> Contributor:
+    return Contributor(user, "owner" if role == "admin" else role)
+
+
+def _order(contributor: Contributor) -> tuple[bool, str, str]:
+    return contributor.role != "owner", contributor.user, contributor.role

@@ -1,0 +1,42 @@
+"""An identity token for Google's Identity-Aware Proxy (IAP), which is before Kubeflow on GCP."""
+
+from __future__ import annotations
+
+from ..errors import KfpError, Misconfigured, Unauthenticated
+from .base import one_token
+from .renewal import Renewed, Secret
+
+_CURE = (
+    "Give this machine application default credentials of a service account "
+    "(GOOGLE_APPLICATION_CREDENTIALS), and that account the role IAP-secured Web App User."
+)
+
+
+class GoogleIap(Renewed):
+    """An identity token for the client id of an IAP, from application default credentials."""
+
+    def __init__(self, client_id: str) -> None:
+        self.audience = client_id
+        super().__init__("Google identity token for IAP")
+
+    def renew(self) -> Secret:
+        try:
+            from google.auth import exceptions
+            from google.auth.transport.requests import Request
+            from google.oauth2 import id_token
+        except ImportError:
+            raise Misconfigured(
+                "Google's IAP takes a token that google-auth gives, and it is not installed.",
+                cure="pip install 'jupyter-kfp-mt[iap]'",
+            ) from None
+        try:
+            token = id_token.fetch_id_token(Request(), self.audience)
+        except exceptions.GoogleAuthError as error:
+            raise _failure(error) from None
+        return Secret.token(one_token(token, f"The {self.source}"))
+
+
+def _failure(error: Exception) -> KfpError:
+    # The answer of Google's server may follow; it is for nobody's cell.
+    why = str(error.args[0] if error.args else error).splitlines()[0][:300]
+    return Unauthenticated("Google gives no identity token for this IAP.", cause=why, cure=_CURE)

@@ -1,0 +1,147 @@
+"""What all credentials have in common that run out and are asked for anew."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import ClassVar
+
+import msgspec
+
+from ..errors import KfpError
+from .base import Claims, Credentials, bearer, claims, differ
+
+# Of a secret's life, how much passes before the next one is asked for.
+LIFE_USED = 0.8
+# One that has run out already may be good by the server's clock: it is not asked for each time.
+LEAST = timedelta(seconds=1)
+# How long a failed renewal, or a new secret that was refused as well, is left alone.
+PATIENCE = 5.0
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A token or cookie: the headers with it, and when it runs out, if that is known."""
+
+    headers: dict[str, str]
+    expires_at: datetime | None = None
+    renew_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"Secret(expires_at={self.expires_at})"
+
+    @classmethod
+    def token(cls, token: str, expires_at: datetime | None = None) -> Secret:
+        """A bearer token; a JWT says itself when it runs out."""
+        return cls.lasting(bearer(token), expires_at or claims(token).expires_at)
+
+    @classmethod
+    def lasting(cls, headers: dict[str, str], expires_at: datetime | None) -> Secret:
+        """One that was made just now."""
+        if expires_at is None:
+            return cls(headers)
+        now = _now()
+        return cls(headers, expires_at, now + max((expires_at - now) * LIFE_USED, LEAST))
+
+    @property
+    def valid(self) -> bool:
+        return self.expires_at is None or _now() < self.expires_at
+
+    @property
+    def fresh(self) -> bool:
+        return self.renew_at is None or _now() < self.renew_at
+
+
+class Renewed(Credentials):
+    """Keeps a secret and asks for the next one before it runs out.
+
+    One thread asks at a time. The others, and those whose renewal fails, go on with the secret that
+    there is as long as it is valid.
+    """
+
+    # How long a secret is kept that does not say when it runs out.
+    unknown_life: ClassVar[timedelta | None] = None
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._secret: Secret | None = None
+        self._lock = threading.Lock()
+        self._failure: tuple[float, KfpError] | None = None
+        self._refused_at = float("-inf")
+
+    @abstractmethod
+    def renew(self) -> Secret:
+        """A new secret. Raises a `KfpError` that says why there is none."""
+
+    def headers(self) -> dict[str, str]:
+        return self._current().headers
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return self._current().expires_at
+
+    def claims(self) -> Claims:
+        found = super().claims()
+        expires_at = self.expires_at
+        exp = expires_at.timestamp() if expires_at else found.exp
+        return msgspec.structs.replace(found, exp=exp)
+
+    def explained(self, error: KfpError, refused: bool) -> KfpError:
+        if not refused:
+            return error
+        cure = f"The token came from the {self.source}: it has to be one for {self.audience}."
+        return type(error)(
+            error.message, cause=error.cause, cure=cure, server_text=error.server_text
+        )
+
+    def renewed(self, refused: Mapping[str, str]) -> bool:
+        with self._lock:
+            if self._secret and differ(refused, self._secret.headers):
+                return True  # another thread has renewed it
+            if time.monotonic() - self._refused_at < PATIENCE:
+                return False  # what is asked for now is refused too
+            self._refused_at = time.monotonic()
+            return differ(refused, self._renew().headers)
+
+    def _current(self) -> Secret:
+        secret = self._secret
+        if secret and secret.fresh:
+            return secret
+        if not self._lock.acquire(blocking=not (secret and secret.valid)):
+            assert secret is not None
+            return secret
+        try:
+            return self._renewed_in_time()
+        finally:
+            self._lock.release()
+
+    def _renewed_in_time(self) -> Secret:
+        secret = self._secret
+        if secret and secret.fresh:
+            return secret
+        try:
+            return self._renew()
+        except KfpError:
+            if secret and secret.valid:
+                return secret
+            raise
+
+    def _renew(self) -> Secret:
+        """Ask for a new one, unless that has failed just now."""
+        if self._failure and time.monotonic() - self._failure[0] < PATIENCE:
+            raise self._failure[1].with_traceback(None)
+        try:
+            secret = self.renew()
+        except KfpError as error:
+            self._failure = (time.monotonic(), error)
+            raise
+        if secret.expires_at is None and self.unknown_life:
+            secret = msgspec.structs.replace(secret, renew_at=_now() + self.unknown_life)
+        self._secret, self._failure = secret, None
+        return secret
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

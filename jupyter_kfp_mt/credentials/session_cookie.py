@@ -1,0 +1,86 @@
+"""The cookie of a browser's session, from a file or from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import KfpError, Misconfigured, Unauthenticated
+from .base import Claims, Credentials, claims, differ, reason, shown
+
+VARIABLE = "KFP_MT_COOKIE"
+_CURE = (
+    "Sign in to Kubeflow with a browser, copy the cookie of its page (authservice_session or "
+    f"oauth2_proxy_kubeflow), and put it, as NAME=VALUE, into the file of c.Kfp.cookie_file or "
+    f"into {VARIABLE}."
+)
+
+
+class SessionCookie(Credentials):
+    """A session cookie, `NAME=VALUE`, or the value alone with its `name` beside it.
+
+    Without a file it is in the environment variable `KFP_MT_COOKIE`.
+    """
+
+    def __init__(self, file: str = "", name: str = "") -> None:
+        self._file = Path(file).expanduser() if file else None
+        self._name = name
+        where = f"file {shown(self._file)}" if self._file else f"variable {VARIABLE}"
+        self.source = f"session cookie in {where}"
+
+    def headers(self) -> dict[str, str]:
+        return {"Cookie": cookie(self._name, self._text(), self.source)}
+
+    def renewed(self, refused: Mapping[str, str]) -> bool:
+        return differ(refused, self.headers())
+
+    def claims(self) -> Claims:
+        """Nothing, as a rule; a session that is a JWT says when it ends."""
+        return claims(self.headers()["Cookie"].partition("=")[2])
+
+    def refused_by(self, status: int, content_type: str) -> bool:
+        return is_login_page(status, content_type)
+
+    def explained(self, error: KfpError, refused: bool) -> KfpError:
+        if not refused:
+            return error
+        return Unauthenticated(
+            f"{error.message.partition(':')[0]}: the {self.source} is not accepted.",
+            cause="The session has ended, and a login page answers.",
+            cure=_CURE,
+            server_text=error.server_text,
+        )
+
+    def _text(self) -> str:
+        if self._file is None:
+            return os.environ.get(VARIABLE, "")
+        try:
+            return self._file.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(
+                f"The {self.source} cannot be read: {reason(error)}.", cure=_CURE
+            ) from None
+
+
+def is_login_page(status: int, content_type: str) -> bool:
+    """Whether what answered asks to sign in: with a redirect, a page, or in so many words."""
+    return status == 401 or 300 <= status < 400 or (status == 403 and "html" in content_type)
+
+
+def cookie(name: str, text: str, source: str) -> str:
+    """`NAME=VALUE` of what was found. Raises `Misconfigured` for anything else."""
+    text = text.strip()
+    if not text:
+        raise Misconfigured(f"There is no {source}.", cure=_CURE)
+    if name and not text.startswith(f"{name}="):
+        text = f"{name}={text}"
+    # A token in base64 may end with = signs, but begins with none.
+    if not text.partition("=")[0] or not text.rstrip("=").partition("=")[2]:
+        raise Misconfigured(
+            f"The {source} has no name: it is not of the form NAME=VALUE.",
+            cure="Write it so, or name it with c.Kfp.cookie_name.",
+        )
+    if not text.isprintable() or any(character in text for character in " ;,"):
+        raise Misconfigured(f"The {source} does not hold one cookie.", cure=_CURE)
+    return text

@@ -1,0 +1,49 @@
+"""The token in a file, which is read again whenever it changes, as a kubelet replaces it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import Misconfigured
+from .base import Credentials, bearer, differ, one_token, reason, shown
+
+_CURE = "Point c.Kfp.token_file or KF_PIPELINES_SA_TOKEN_PATH at a readable one."
+
+
+class TokenFile(Credentials):
+    """The token in a file, read again whenever the file has changed."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self.source = f"token file {shown(self.path)}"
+        # What was read, with what tells that the file is still the same: replaced as one.
+        self._seen: tuple[tuple[int, int, int], str] | None = None
+        self._lock = threading.Lock()
+
+    def headers(self) -> dict[str, str]:
+        return bearer(self._read())
+
+    def renewed(self, refused: Mapping[str, str]) -> bool:
+        self._seen = None
+        return differ(refused, self.headers())
+
+    def _read(self) -> str:
+        what = f"The token file {shown(self.path)}"
+        try:
+            found = self.path.stat()
+            state = (found.st_mtime_ns, found.st_ino, found.st_size)
+            seen = self._seen
+            if seen is None or seen[0] != state:
+                with self._lock:
+                    text = self.path.read_text(encoding="ascii")
+                    if not text and seen:
+                        return seen[1]  # it is being written anew
+                    # With an older state than its text's it would only be read once more.
+                    seen = (state, one_token(text, what))
+                    self._seen = seen
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"{what} cannot be read: {reason(error)}.", cure=_CURE) from None
+        return seen[1]

@@ -1,0 +1,103 @@
+"""An answer of KFP's, which is read as it comes, and why there is none or no whole one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+
+from ..client import unreachable
+from ..errors import KfpError, Unreachable
+
+# A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
+LONGEST_WHOLE = 1 << 20
+CHUNK = 1 << 16
+# What a request, or the reading of its answer, fails with.
+FAULTS = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
+
+
+class Answer:
+    """It keeps its connection until it is read to its end or closed.
+
+    `asked` is what it answers, and `explained` what an error in it means to the credentials.
+    """
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        endpoint: str,
+        asked: str,
+        explained: Callable[[KfpError], KfpError],
+    ) -> None:
+        self.status = response.status
+        self.content_type = response.content_type
+        self.explained = explained
+        self._response = response
+        packed = "Content-Encoding" in response.headers  # it says nothing of what comes out then
+        self._length = None if packed else response.content_length
+        self._endpoint = endpoint
+        self._asked = asked
+
+    async def start(self) -> tuple[bytes, bool]:
+        """All of a short one, or what a long one begins with; and whether there is more."""
+        if self._length is not None:
+            return (b"", True) if self._length > LONGEST_WHOLE else (await self._whole(), False)
+        start = bytearray()
+        async for piece in self.rest():
+            start += piece
+            if len(start) > LONGEST_WHOLE:
+                return bytes(start), True
+        return bytes(start), False
+
+    async def _whole(self) -> bytes:
+        try:
+            return await self._response.read()
+        except FAULTS as error:
+            raise no_answer(self._endpoint, self._asked, error) from None
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """What comes from here on. Raises `Unreachable` where it breaks off."""
+        try:
+            async for piece in self._response.content.iter_chunked(CHUNK):
+                yield piece
+        except FAULTS as error:
+            raise no_answer(self._endpoint, self._asked, error) from None
+
+    def headers(self) -> dict[str, str]:
+        """The few that are passed on; the type is what a browser may take the body for."""
+        headers = self._response.headers
+        passed_on = {"Warning": headers["Warning"]} if "Warning" in headers else {}
+        if self._length is not None:
+            passed_on["Content-Length"] = str(self._length)
+        if self.content_type == "application/json":
+            return {"Content-Type": "application/json", **passed_on}
+        if self.content_type.startswith("text/"):
+            return {"Content-Type": "text/plain; charset=utf-8", **passed_on}
+        download = {"Content-Disposition": "attachment"}
+        return {"Content-Type": "application/octet-stream", **download, **passed_on}
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
+    """Why there was no answer, or no whole one."""
+    return unreachable(endpoint, asked, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    reasons = (
+        (aiohttp.ClientSSLError, "its certificate is not trusted"),
+        ((TimeoutError, asyncio.TimeoutError), "it did not answer in time"),
+        (aiohttp.ClientConnectorDNSError, "no such host"),
+        (aiohttp.ClientPayloadError, "its answer broke off"),
+        (aiohttp.ClientResponseError, "its answer is not HTTP"),
+        (aiohttp.ServerDisconnectedError, "connection closed"),
+    )
+    for kind, reason in reasons:
+        if isinstance(error, kind):
+            return reason
+    code = getattr(error, "errno", None)
+    return os.strerror(code).lower() if code else type(error).__name__

@@ -1,0 +1,67 @@
+"""The lines of an answer that may go on for hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .errors import KfpError
+
+CHUNK = 65536
+# A progress bar may write for hours without a line break.
+LONGEST_LINE = 1 << 20
+
+
+class Lines:
+    """The lines of an answer as they come, each with its line break. `close()` ends them, even
+    while another thread waits for one.
+
+    `answer` is one of urllib3; `failure` makes of its exceptions what is raised.
+    """
+
+    def __init__(self, answer: Any, failure: Callable[[Exception], KfpError]) -> None:
+        self._answer = answer
+        self._failure = failure
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self.pieces():
+            yield from split(piece)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Whole lines, as many at a time as came together."""
+        from urllib3.exceptions import HTTPError
+
+        rest = b""
+        try:
+            for part in self._answer.stream(CHUNK):
+                whole, newline, rest = (rest + part).rpartition(b"\n")
+                if newline:
+                    yield whole + newline
+                if len(rest) > LONGEST_LINE:
+                    yield rest
+                    rest = b""
+            if rest:
+                yield rest
+        except (HTTPError, OSError, ValueError, AttributeError) as error:
+            # The latter two are what a socket that was shut under its reader may lead to.
+            if not self._closed:
+                raise self._failure(error) from None
+        finally:
+            self._answer.close()
+
+    def close(self) -> None:
+        self._closed = True
+        shut = getattr(self._answer, "shutdown", self._answer.close)  # urllib3 2.3 has it
+        try:
+            shut()
+        except (OSError, ValueError):
+            pass  # it has ended already
+
+
+def split(text: bytes) -> Iterator[bytes]:
+    """Its lines, each with its line break; a carriage return breaks none."""
+    *lines, rest = text.split(b"\n")
+    yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest

@@ -1,0 +1,43 @@
+"""Sessions of `requests`: kept-alive connections, and what each may take from where it runs."""
+
+from __future__ import annotations
+
+import ipaddress
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+if TYPE_CHECKING:
+    from .credentials.base import Tls
+
+
+def new_session(*, trust_environment: bool, tls: Tls | None = None) -> requests.Session:
+    """Kept-alive connections, no cookies; proxies and the like from the environment if trusted."""
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    # Certificates that were named must not give way to REQUESTS_CA_BUNDLE.
+    session.trust_env = trust_environment and tls is None
+    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    if tls:
+        session.verify = (tls.authorities or True) if tls.verified else False
+        session.cert = (tls.certificate, tls.key) if tls.certificate else None
+        session.proxies = {"https": tls.proxy, "http": tls.proxy} if tls.proxy else {}
+    return session
+
+
+def is_own(endpoint: str) -> bool:
+    """Whether an address is on this machine: a proxy has no business there, and gets no token."""
+    return is_loopback(urlsplit(endpoint).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

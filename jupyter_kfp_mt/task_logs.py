@@ -1,0 +1,360 @@
+"""What a task writes: from its pod, from the local KFP's own store, or from KFP's archive."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import tarfile
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .errors import BadRequest, KfpError, Misconfigured, NotFound, Unreachable
+from .lines import Lines, split
+from .models import Run, Task
+from .task_pods import TaskPods, container_of, exit_code, has_begun
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .cluster import Cluster
+    from .kubernetes_objects import Pod
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+# The end of a container is known a little later than the end of its log.
+SETTLE_SECONDS = 15.0
+LONGEST_ARCHIVED = 64 << 20
+# Where the pods of a KFP for a single user run, unless a namespace is configured.
+SINGLE_USER_NAMESPACE = "kubeflow"
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which lines: all or the last `tail`, with `follow` those to come; of which container."""
+
+    follow: bool = False
+    tail: int | None = None
+    container: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        tail = "" if self.tail is None else str(self.tail)
+        given = {"follow": "1" if self.follow else "", "tail": tail, "container": self.container}
+        return {name: text for name, text in given.items() if text}
+
+
+class TaskLog:
+    """The lines of one task, which are read once. `source` says where they come from; `close()`
+    ends them, even while another thread waits for one.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._lines: Lines | None = None
+        self._closed = threading.Event()
+        self._seconds = FIRST_PAUSE
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its lines, each with its line break."""
+        for piece in self.pieces():
+            yield from split(piece)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Whole lines, as many at a time as came together."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._lines is not None:
+            self._lines.close()
+
+    def _opened(self, lines: Lines) -> Lines:
+        self._lines = lines
+        if self._closed.is_set():  # meanwhile, by another thread
+            lines.close()
+        return lines
+
+    def _pause(self, again: bool) -> None:
+        """Before looking again: the longer the less there was to see."""
+        self._seconds = min(self._seconds * 1.2, LONGEST_PAUSE) if again else FIRST_PAUSE
+        self._closed.wait(self._seconds)
+
+
+def opened(
+    client: Client, cluster: Callable[[], Cluster | None], run_id: str, task_id: str, wanted: Wanted
+) -> TaskLog:
+    """The log of a task of a run that KFP lets this identity see; the namespace is the run's own.
+
+    Raises a `KfpError` with the reason where there is none.
+    """
+    if wanted.tail is not None and wanted.tail < 1:
+        raise BadRequest(f"Cannot show the last {wanted.tail} lines: it takes a number from 1.")
+    local = client.health().local
+    run = client.run(run_id, f"read the log of task {task_id}")
+    task = _task(run, task_id)
+    if local:
+        return LocalLog(client, task, wanted)
+    namespace = client.experiment(run.experiment_id).namespace
+    found = cluster()
+    if found is None:
+        raise _no_cluster(task, namespace)
+    namespace = namespace or client.namespace or SINGLE_USER_NAMESPACE
+    return PodLog(client, TaskPods(found, namespace, run.run_id), run, task, wanted)
+
+
+class DoorLog(TaskLog):
+    """The one that a Jupyter server's door reads."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__("the Jupyter server")
+        self._opened(lines)
+
+    def pieces(self) -> Iterator[bytes]:
+        assert self._lines
+        return self._lines.pieces()
+
+
+class LocalLog(TaskLog):
+    """The file that the local KFP keeps, which is read again while it grows."""
+
+    def __init__(self, client: Client, task: Task, wanted: Wanted) -> None:
+        super().__init__("the local KFP")
+        self._client, self._task, self._wanted = client, task, wanted
+        self._seen = 0
+        if wanted.container:
+            raise BadRequest("The local KFP has no containers: a task has one log.")
+        if not wanted.follow:
+            self._open(task)
+
+    def pieces(self) -> Iterator[bytes]:
+        if not self._wanted.follow:
+            assert self._lines
+            return last(self._lines.pieces(), self._wanted.tail)
+        return self._followed()
+
+    def _followed(self) -> Iterator[bytes]:
+        tail = self._wanted.tail
+        while not self._closed.is_set():
+            # Known before the file is read: what the task wrote is in it then.
+            _, task = _now(self._client, self._task)
+            before = self._seen
+            yield from last(self._new(task), tail)
+            if task.finished:
+                return
+            tail = tail if not self._seen else None
+            self._pause(again=self._seen == before)
+
+    def _new(self, task: Task) -> Iterator[bytes]:
+        """What was written since; a line that has only begun waits for its end."""
+        try:
+            lines = self._open(task)
+        except NotFound:
+            if task.finished:
+                raise
+            return
+        skipped = self._seen
+        for piece in lines.pieces():
+            new, skipped = piece[skipped:], max(skipped - len(piece), 0)
+            if new and (task.finished or new.endswith(b"\n")):
+                self._seen += len(new)
+                yield new
+
+    def _open(self, task: Task) -> Lines:
+        try:
+            return self._opened(self._client.local_log(task.run_id, task.task_id))
+        except NotFound as error:
+            raise NotFound(
+                f"Task {task.display_name} has no log: {_why_none(task)}.",
+                server_text=error.server_text,
+            ) from None
+
+
+class PodLog(TaskLog):
+    """The log of the pod that executes a task; with `follow` of each that does so in turn."""
+
+    def __init__(
+        self, client: Client, pods: TaskPods, run: Run, task: Task, wanted: Wanted
+    ) -> None:
+        super().__init__(f"the pods of the run in {pods.namespace}")
+        self._client, self._pods, self._wanted = client, pods, wanted
+        self._run, self._task = run, task
+        self._tail = wanted.tail
+        self._pod = pods.find(task)
+        self._ended_at = 0.0
+        self._so_far = iter(()) if wanted.follow else self._read()
+
+    def pieces(self) -> Iterator[bytes]:
+        return self._followed() if self._wanted.follow else self._so_far
+
+    def _read(self) -> Iterator[bytes]:
+        pod = self._pod
+        if pod is None:
+            return self._archived()
+        if not has_begun(pod, self._wanted.container):
+            raise NotFound(
+                f"Task {self._task.display_name} has no log yet: its pod {pod.name} in "
+                f"{self._pods.namespace} has not started.",
+                cause=self._pods.waiting(pod),
+                cure="With --follow (follow=1) it is waited for.",
+            )
+        try:
+            return self._of(pod).pieces()
+        except NotFound as error:  # it was evicted, or has been deleted just now
+            return self._archived(error)
+
+    def _of(self, pod: Pod) -> Lines:
+        wanted = self._wanted
+        lines = self._pods.log(pod, wanted.container, wanted.follow, self._tail)
+        container = container_of(pod, wanted.container)
+        self.source = f"container {container} of pod {pod.name} in {self._pods.namespace}"
+        return self._opened(lines)
+
+    def _followed(self) -> Iterator[bytes]:
+        read = said = ""
+        while not self._closed.is_set():
+            pod, container = self._pod, self._wanted.container
+            if pod and pod.name != read and has_begun(pod, container):
+                yield from self._of(pod).pieces()
+                read, self._tail, self._ended_at = pod.name, None, time.monotonic()
+            elif self._is_over(pod, read):
+                if not read:
+                    yield from self._read()
+                return
+            elif pod and pod.name != read and (why := self._pods.waiting(pod)) != said:
+                said = why
+                yield f"[{pod.name} has not started yet. {why}]\n".encode()
+            else:
+                self._pause(again=True)
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if not self._closed.is_set():
+            self._run, self._task = _now(self._client, self._task)
+            self._pod = self._pods.find(self._task)
+
+    def _is_over(self, pod: Pod | None, read: str) -> bool:
+        """Whether nothing more is to come: no other attempt either."""
+        if pod is None or pod.name != read:
+            return self._task.finished or self._run.finished
+        code = exit_code(pod, self._wanted.container)
+        if code is None and time.monotonic() > self._ended_at + SETTLE_SECONDS:
+            raise Unreachable(
+                f"The log of pod {pod.name} in {self._pods.namespace} broke off.",
+                cause="Kubernetes ended it, and the container runs on.",
+                cure="Read it again.",
+            )
+        return code == 0 or (code is not None and (self._task.finished or self._run.finished))
+
+    def _archived(self, lost: NotFound | None = None) -> Iterator[bytes]:
+        """What KFP has kept of it. Raises `NotFound` with all the reasons why there is nothing.
+
+        `lost` is why its pod has no log, where there is a pod.
+        """
+        task = self._task
+        if not (task.finished or self._run.finished):
+            raise NotFound(
+                f"Task {task.display_name} has no log yet: it has no pod in "
+                f"{self._pods.namespace} yet.",
+                cure="With --follow (follow=1) it is waited for.",
+            )
+        parts = [task.pod_name, *(child.pod_name for child in task.child_tasks)]
+        part = next(filter(None, parts), "")
+        try:
+            text = self._from_archive(part) if part else b""
+        except KfpError as error:
+            raise self._nowhere(lost, _archive_refused(error), error.server_text) from None
+        if not part:
+            raise self._nowhere(lost, "KFP does not tell by which name it was archived.")
+        self.source = "KFP's archive"
+        return last([text], self._tail)
+
+    def _from_archive(self, part: str) -> bytes:
+        lines = self._opened(self._client.archived_log(self._task.run_id, part))
+        answer = bytearray()
+        for piece in lines.pieces():
+            answer += piece
+            if len(answer) > LONGEST_ARCHIVED * 4 // 3:
+                raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
+        return _unpacked(bytes(answer))
+
+    def _nowhere(self, lost: NotFound | None, archive: str, server_text: str = "") -> NotFound:
+        name, namespace = self._task.display_name, self._pods.namespace
+        gone = f"Task {name} has no log: it has no pod in {namespace} any more."
+        why = "Its pod was deleted, or it had none because its results were known already."
+        return NotFound(
+            lost.message if lost else gone,
+            cause=f"{lost.cause if lost else why} The archive: {archive}".lstrip(),
+            cure="The page of the run in Kubeflow's dashboard shows what was archived.",
+            server_text=server_text,
+        )
+
+
+def last(pieces: Iterable[bytes], count: int | None) -> Iterator[bytes]:
+    """The last lines of some; all of them without a number."""
+    if count is None:
+        yield from pieces
+    else:
+        yield b"".join(deque((line for piece in pieces for line in split(piece)), count))
+
+
+def _unpacked(answer: bytes) -> bytes:
+    """The log in an artifact, which Argo may have packed."""
+    try:
+        text = base64.b64decode(msgspec.json.decode(answer, type=dict[str, str]).get("data", ""))
+        if not text.startswith(b"\x1f\x8b"):
+            return text
+        with gzip.open(io.BytesIO(text)) as packed:
+            text = packed.read(LONGEST_ARCHIVED + 1)
+        if len(text) > LONGEST_ARCHIVED:
+            raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
+        return _first_file(text)
+    except (msgspec.DecodeError, ValueError, OSError, EOFError, zlib.error, tarfile.TarError):
+        raise Unreachable("what KFP answered with is no log") from None
+
+
+def _first_file(text: bytes) -> bytes:
+    if not tarfile.is_tarfile(io.BytesIO(text)):
+        return text
+    with tarfile.open(fileobj=io.BytesIO(text)) as archive:
+        files = (archive.extractfile(member) for member in archive if member.isfile())
+        file = next(files, None)
+        return file.read() if file else b""
+
+
+def _archive_refused(error: KfpError) -> str:
+    if "no user identity header" in error.server_text:
+        return "since 2.15 KFP refuses it to everyone where there are several users."
+    if isinstance(error, NotFound):
+        return "there is nothing of it."
+    return error.message
+
+
+def _task(run: Run, task_id: str) -> Task:
+    found = next((task for task in run.tasks if task.task_id == task_id), None)
+    if found is None:
+        raise NotFound(f"Cannot read the log of task {task_id}: run {run.run_id} has none of it.")
+    return msgspec.structs.replace(found, run_id=run.run_id)
+
+
+def _now(client: Client, task: Task) -> tuple[Run, Task]:
+    run = client.run(task.run_id, f"follow the log of task {task.display_name}")
+    return run, _task(run, task.task_id)
+
+
+def _why_none(task: Task) -> str:
+    reasons = {"PENDING": "it has not started yet", "SKIPPED": "it was skipped"}
+    return reasons.get(task.state, "nothing was kept of it")
+
+
+def _no_cluster(task: Task, namespace: str) -> Misconfigured:
+    where = f" in namespace {namespace}" if namespace else ""
+    return Misconfigured(
+        f"Cannot read the log of task {task.display_name}: no setting leads to the Kubernetes API.",
+        cause=f"The log is that of a pod{where}, and KFP itself hands the log of any run to "
+        "anybody: it is not asked for it.",
+        cure="Name the cluster's kubeconfig in c.Kfp.kubeconfig or KFP_MT_KUBECONFIG.",
+    )

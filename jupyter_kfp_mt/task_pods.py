@@ -1,0 +1,210 @@
+"""The pods of a run: which of them executed a task, and why one has not started or is broken.
+
+KFP tells the parts of a task by Argo's numbers: `WORKFLOW-HASH`, the hash being that of the name
+that Argo gives to the part, such as `training-x7k2p.root.train.executor(0)`. A pod has that name in
+an annotation, and with it the names of all that it is a part of.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from .cluster import Cluster
+from .errors import BadRequest, Forbidden, KfpError, NotFound
+from .kubernetes_objects import ContainerStatus, Pod
+from .lines import Lines
+from .models import Task
+
+_RUN, _NODE_NAME = "pipeline/runid", "workflows.argoproj.io/node-name"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ATTEMPT = re.compile(r"\((\d+)\)$")
+_USER = re.compile(r'User "([^"]*)"')
+_MAIN = "main"
+# What a container says while all goes as it should.
+_USUAL = {"", "ContainerCreating", "PodInitializing"}
+
+
+class TaskPods:
+    """The pods of one run, in the run's own namespace, as this process's identity."""
+
+    def __init__(self, cluster: Cluster, namespace: str, run_id: str) -> None:
+        if not _RUN_ID.fullmatch(run_id):  # it is part of a selector
+            raise BadRequest(f"{run_id!r} is not the id of a run.")
+        self.namespace = namespace
+        self._cluster = cluster
+        self._run_id = run_id
+
+    def find(self, task: Task) -> Pod | None:
+        """The pod that executes a task now, or did so last; its executor, not its driver.
+
+        Raises `NotFound` for a task that is made of others, and `BadRequest` where it is not
+        known which of several pods is meant.
+        """
+        pods = self._all()
+        own = [pod for pod in pods if pod.name == task.pod_name or _part(pod) == task.display_name]
+        if len(own) == 1:
+            return own[0]
+        wanted = {_hash(child.pod_name) for child in task.child_tasks if child.pod_name}
+        below = [] if own and task.auxiliary else [pod for pod in pods if wanted & _hashes(pod)]
+        executors = [pod for pod in below if not _is_driver(pod)]
+        if executors:
+            return max(executors, key=_attempt)
+        if own:
+            raise BadRequest(
+                f"KFP does not tell which of {len(own)} pods is task {task.display_name}.",
+                cure="Name the task that it is a part of, or read one of them:\n"
+                + "\n".join(self._command(pod) for pod in own[:10]),
+            )
+        if below:
+            raise NotFound(
+                f"Task {task.display_name} has no log: it is made of others, and writes nothing.",
+                cure="Read those of its own tasks.",
+            )
+        return None
+
+    def log(self, pod: Pod, container: str, follow: bool = False, tail: int | None = None) -> Lines:
+        """The log of one of its containers, the task's own unless another is named."""
+        name = container_of(pod, container)
+        try:
+            return self._cluster.pod_log(self.namespace, pod.name, name, follow, tail)
+        except Forbidden as error:
+            raise self._curable(error) from None
+        except NotFound:
+            raise
+        except KfpError as error:
+            raise (self.broken(pod) or error) from None
+
+    def waiting(self, pod: Pod) -> str:
+        """Why it has not started, in a sentence; as far as that is known."""
+        said = [
+            f"{condition.reason}: {condition.message}"
+            for condition in pod.status.conditions
+            if condition.type == "PodScheduled" and condition.status == "False"
+        ]
+        for status in [*pod.status.init_container_statuses, *pod.status.container_statuses]:
+            waiting = status.state.get("waiting", {})
+            if (reason := str(waiting.get("reason", ""))) not in _USUAL:
+                said.append(f"{reason}: {waiting.get('message', '')}")
+        return " ".join(text.rstrip(": ") for text in said or self._events(pod))
+
+    def broken(self, pod: Pod) -> NotFound | None:
+        """Why it has no log any more, where Kubernetes says so."""
+        if pod.phase != "Failed" or not pod.status.reason:
+            return None
+        return NotFound(
+            f"Pod {pod.name} in {self.namespace} has no log: {pod.status.reason}.",
+            cause=pod.status.message,
+        )
+
+    def _all(self) -> list[Pod]:
+        try:
+            return self._cluster.pods(self.namespace, f"{_RUN}={self._run_id}")
+        except Forbidden as error:
+            raise self._curable(error) from None
+
+    def _events(self, pod: Pod) -> Iterator[str]:
+        """What warned of it last; they need not be allowed to be read."""
+        try:
+            events = self._cluster.pod_events(self.namespace, pod.name)
+        except KfpError:
+            return
+        warnings = [event for event in events if event.type == "Warning"]
+        yield from (f"{event.reason}: {event.message}" for event in warnings[-1:])
+
+    def _curable(self, error: Forbidden) -> Forbidden:
+        """The same, cured by one role for all that reading a log takes."""
+        user = _USER.search(error.server_text)
+        if not user:
+            return error
+        return Forbidden(
+            error.message,
+            cause=error.cause,
+            cure=f"An administrator of {self.namespace} can allow it:\n"
+            + allow_reading(user[1], self.namespace),
+            server_text=error.server_text,
+        )
+
+    def _command(self, pod: Pod) -> str:
+        command = ["kubectl", "logs", "-n", self.namespace, pod.name, "-c", container_of(pod, "")]
+        return shlex.join(command)
+
+
+def allow_reading(user: str, namespace: str) -> str:
+    """The commands that let somebody read the logs of a namespace's pods."""
+    account = re.fullmatch(r"system:serviceaccount:([^:]+):([^:]+)", user)
+    who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
+    binding = "kfp-mt-logs-" + re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-")
+    role = ["kubectl", "create", "role", "kfp-mt-logs", "-n", namespace]
+    role += ["--verb=get,list", "--resource=pods,pods/log,events"]
+    bind = ["kubectl", "create", "rolebinding", binding, "-n", namespace]
+    return "\n".join(map(shlex.join, [role, [*bind, "--role=kfp-mt-logs", who]]))
+
+
+def container_of(pod: Pod, wanted: str) -> str:
+    """The container of that name; without one the task's own. Raises `BadRequest`."""
+    names = [each.name for each in [*pod.spec.containers, *pod.spec.init_containers]]
+    if wanted and wanted not in names:
+        raise BadRequest(
+            f"Pod {pod.name} has no container {wanted}.", cure=f"It has {', '.join(names)}."
+        )
+    return wanted or (_MAIN if _MAIN in names else next(iter(names), ""))
+
+
+def has_begun(pod: Pod, container: str) -> bool:
+    """Whether a container has started, be it that it has ended since."""
+    status = _status(pod, container)
+    return not status.state.get("waiting") if status else pod.phase not in ("", "Pending")
+
+
+def exit_code(pod: Pod, container: str) -> int | None:
+    """How a container ended; None while it has not."""
+    status = _status(pod, container)
+    ended = status.state.get("terminated") if status else None
+    if ended is not None:
+        return int(ended.get("exitCode", 0))
+    return {"Succeeded": 0, "Failed": 1}.get(pod.phase)
+
+
+def _status(pod: Pod, container: str) -> ContainerStatus | None:
+    name = container_of(pod, container)
+    statuses = [*pod.status.container_statuses, *pod.status.init_container_statuses]
+    return next((status for status in statuses if status.name == name), None)
+
+
+def _node_name(pod: Pod) -> str:
+    return pod.metadata.annotations.get(_NODE_NAME, "")
+
+
+def _part(pod: Pod) -> str:
+    """The last part of its name in the workflow."""
+    return _node_name(pod).rpartition(".")[2]
+
+
+def _is_driver(pod: Pod) -> bool:
+    return _part(pod).endswith("-driver")
+
+
+def _attempt(pod: Pod) -> int:
+    found = _ATTEMPT.search(_node_name(pod))
+    return int(found[1]) if found else 0
+
+
+def _hash(node_id: str) -> str:
+    return node_id.rpartition("-")[2]
+
+
+def _hashes(pod: Pod) -> set[str]:
+    """Those of its own name and of all that it is a part of."""
+    name = _node_name(pod)
+    ends = [match.start() for match in re.finditer(r"[.(]", name)]
+    return {_hash(pod.name), *(str(_fnv(name[:end])) for end in [*ends, len(name)] if end)}
+
+
+def _fnv(text: str) -> int:
+    """FNV-1a in 32 bits, with which Argo numbers the parts of a workflow."""
+    number = 0x811C9DC5
+    for byte in text.encode():
+        number = ((number ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return number

@@ -1,0 +1,97 @@
+"""A KFP that answers, and misbehaves, as a test tells it to: on real sockets, byte by byte."""
+
+import contextlib
+import json
+import socket
+import threading
+from typing import NamedTuple
+
+
+class Asked(NamedTuple):
+    method: str
+    path: str
+    headers: dict
+    size: int  # of the body
+
+
+class OddKfp:
+    """`answer(connection, asked)` writes what it wants; the connection is kept unless it closes it.
+
+    healthz is always answered; `seen` holds the others, `left` those whose connection ended early.
+    """
+
+    def __init__(self):
+        self.answer = lambda connection, asked: connection.sendall(ok(b"{}"))
+        self.seen = []
+        self.left = 0
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        # An accept that waits does not notice that its socket is closed.
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection):
+        with connection, connection.makefile("rb") as read, contextlib.suppress(OSError):
+            while line := read.readline():
+                method, path, _ = line.decode().split(" ")
+                headers = dict(_headers(read))
+                size = _body(read, headers)
+                asked = Asked(method, path, headers, size)
+                if path.endswith("/healthz"):
+                    connection.sendall(ok(b'{"multi_user": true}'))
+                    continue
+                if size is None:
+                    self.left += 1
+                    return
+                self.seen.append(asked)
+                self.answer(connection, asked)
+
+
+def _headers(read):
+    while (line := read.readline().strip()) != b"":
+        name, _, value = line.decode("latin1").partition(":")
+        yield name.strip(), value.strip()
+
+
+def _body(read, headers):
+    """How long it is, read to its end; None for one that breaks off."""
+    if "Transfer-Encoding" in headers:
+        return sum(iter(lambda: _chunk(read), 0))
+    left = length = int(headers.get("Content-Length", 0))
+    while left:
+        piece = read.read(min(left, 1 << 16))
+        if not piece:
+            return None
+        left -= len(piece)
+    return length
+
+
+def _chunk(read):
+    size = int(read.readline(), 16)
+    read.read(size + 2)
+    return size
+
+
+def ok(body, kind="application/json", *headers):
+    return reply("200 OK", body, f"Content-Type: {kind}", *headers)
+
+
+def reply(status, body=b"", *headers):
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def refusal(code, text):
+    """KFP's own words, as its gateway writes them."""
+    details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": text}]
+    return json.dumps({"code": code, "message": f"Failed: {text}", "details": details}).encode()

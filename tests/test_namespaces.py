@@ -1,0 +1,569 @@
+"""The namespaces one may use, and who shares them: a real server before KFP, Kubernetes, kfam."""
+
+import http.server
+import json
+import threading
+import time
+
+import pytest
+import requests
+import yaml
+from kubernetes_api import ALICE, VIEW, Server
+from tornado.httpclient import HTTPClientError
+
+from jupyter_kfp_mt import errors, manifests
+from jupyter_kfp_mt import kfam as kfam_module
+from jupyter_kfp_mt.answers import Answers
+from jupyter_kfp_mt.cluster import Cluster
+from jupyter_kfp_mt.contributors import Contributors
+from jupyter_kfp_mt.door import Door
+from jupyter_kfp_mt.extension.tenants import Tenants
+from jupyter_kfp_mt.extension.upstream import Upstream
+from jupyter_kfp_mt.kfam import Kfam
+from jupyter_kfp_mt.namespaces import Namespaces, named, of_kfam, of_profiles, of_role_bindings
+from jupyter_kfp_mt.permissions import Permissions, told
+from jupyter_kfp_mt.settings import Kfp
+from jupyter_kfp_mt.used_namespaces import LONGEST, UsedNamespaces
+
+
+class ClusterKfp(http.server.BaseHTTPRequestHandler):
+    """The local KFP as one that does not say it is local."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        sent = {"Authorization": self.headers.get("Authorization", "")}
+        answer = requests.get(self.server.api + self.path, headers=sent, timeout=30)
+        body = answer.json()
+        if self.path.endswith("/healthz"):
+            body |= {"tag_name": "2.17.0", "multi_user": not self.server.single_user}
+        written = json.dumps(body).encode()
+        self.send_response(answer.status_code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(written)))
+        self.end_headers()
+        self.wfile.write(written)
+
+
+@pytest.fixture
+def cluster_kfp(local_kfp):
+    with Server(ClusterKfp, local_kfp.endpoint) as server:
+        server.asked, server.single_user = [], False
+        server.endpoint = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def jp_server_config(local_kfp, cluster_kfp, kfam, in_pod, tmp_path, monkeypatch):
+    monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    in_pod()
+    return {
+        "ServerApp": {
+            "jpserver_extensions": {"jupyter_kfp_mt": True},
+            "allow_unauthenticated_access": False,
+            "reraise_server_extension_failures": True,
+            "terminals_enabled": False,
+        },
+        "Kfp": {
+            "endpoint": cluster_kfp.endpoint,
+            "token_file": str(local_kfp.token_file("alice/default-editor")),
+            "kfam_endpoint": kfam.endpoint,
+        },
+    }
+
+
+@pytest.fixture
+def namespaces_of(jp_fetch):
+    async def namespaces_of():
+        answer = json.loads((await jp_fetch("kfp-mt", "namespaces")).body)
+        by_name = {each["name"]: each for each in answer["namespaces"]}
+        return by_name, {each["name"]: each for each in answer["sources"]}, answer
+
+    return namespaces_of
+
+
+async def refused(fetching):
+    with pytest.raises(HTTPClientError) as error:
+        await fetching
+    return error.value.code, json.loads(error.value.response.body)
+
+
+# --- which there are ------------------------------------------------------------------------------
+
+
+async def test_every_source_is_heard_and_named(namespaces_of, kubernetes_api, kfam):
+    kubernetes_api.allow(ALICE, "list", "profiles", group="kubeflow.org")
+    kubernetes_api.bind(
+        "shared",
+        "team",
+        {"kind": "ServiceAccount", "name": "default-editor", "namespace": "alice"},
+        "x",
+    )
+    kubernetes_api.allow(ALICE, "list", "rolebindings", group="rbac.authorization.k8s.io")
+    kfam.bindings["club", "alice@example.com", "edit"] = {
+        "kind": "User",
+        "name": "alice@example.com",
+    }
+    found, sources, _ = await namespaces_of()
+    learned = {name: each["sources"] for name, each in found.items()}
+    assert learned == {
+        "alice": ["configuration", "pod", "profiles", "role bindings", "kfam"],
+        "bob": ["profiles"],
+        "team": ["role bindings"],
+        "club": ["kfam"],
+    }
+    assert {name: each["found"] for name, each in sources.items()} == {
+        "configuration": 1,
+        "pod": 1,
+        "profiles": 2,
+        "role bindings": 2,
+        "kfam": 2,
+        "used before": 0,
+    }
+
+
+async def test_each_comes_with_its_permissions_and_why_it_cannot_be_used(
+    namespaces_of, kubernetes_api
+):
+    kubernetes_api.allow(ALICE, "list", "profiles", group="kubeflow.org")
+    found, _, answer = await namespaces_of()
+    assert list(found) == ["alice", "bob"]
+    assert (found["alice"]["usable"], found["bob"]["usable"]) == (True, False)
+    assert found["alice"]["permissions"]["runs"]["terminate"] is True
+    assert found["bob"]["permissions"]["runs"]["terminate"] is False
+    assert found["bob"]["reason"] == f"{ALICE} may not list runs in bob; that takes role view."
+    assert "bob@example.com, its owner, or an administrator" in found["bob"]["cure"]
+    assert "--clusterrole=kubeflow-pipelines-view" in found["bob"]["cure"]
+    assert answer["unknown"] == ""
+
+
+async def test_a_source_that_refuses_is_named_with_its_reason_and_cure(namespaces_of, kfam):
+    kfam.istio_allows = False
+    found, sources, _ = await namespaces_of()
+    assert list(found) == ["alice"]
+    assert "may not list profiles in the whole cluster" in sources["profiles"]["problem"]["message"]
+    assert "kubectl create clusterrolebinding" in sources["profiles"]["problem"]["cure"]
+    assert "only the Kubeflow dashboard" in sources["kfam"]["problem"]["cause"]
+    assert sources["pod"]["problem"] is None
+
+
+async def test_where_reviews_are_refused_kfp_itself_is_tried(
+    namespaces_of, kubernetes_api, cluster_kfp
+):
+    kubernetes_api.without_reviews(ALICE)
+    kubernetes_api.allow(ALICE, "list", "profiles", group="kubeflow.org")
+    found, _, answer = await namespaces_of()
+    assert (found["alice"]["usable"], found["bob"]["usable"]) == (True, False)
+    assert found["alice"]["permissions"]["runs"]["terminate"] is None
+    assert "did not answer every access review" in answer["unknown"]
+    tried = [path for path in cluster_kfp.asked if "page_size=1" in path]
+    assert len(tried) == 2
+    await namespaces_of()
+    assert [path for path in cluster_kfp.asked if "page_size=1" in path] == tried
+
+
+async def test_what_kfp_answered_is_remembered_and_its_namespace_too(
+    namespaces_of, jp_serverapp, kubernetes_api
+):
+    await namespaces_of()
+    tenants = jp_serverapp.web_app.settings["kfp_mt_tenants"]
+    tenants.heard("GET", "/apis/v2beta1/runs", [("namespace", "team")], 200, b"{}")
+    found, sources, _ = await namespaces_of()
+    assert found["team"]["sources"] == ["used before"]
+    assert found["team"]["permissions"]["runs"]["list"] is True
+
+
+async def test_a_kfp_for_a_single_user_has_no_namespaces(namespaces_of, cluster_kfp):
+    cluster_kfp.single_user = True
+    found, _, answer = await namespaces_of()
+    assert found == {}
+    assert "serves a single user" in answer["unknown"]
+
+
+async def test_a_kfp_that_does_not_answer_is_said(jp_fetch, cluster_kfp):
+    cluster_kfp.shutdown()
+    cluster_kfp.server_close()
+    code, body = await refused(jp_fetch("kfp-mt", "namespaces"))
+    assert (code, body["kind"]) == (502, "Unreachable")
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_nobody_changes_contributors_without_being_signed_in(
+    jp_base_url, http_server_client, kfam, method
+):
+    url = f"{jp_base_url}kfp-mt/contributors?namespace=alice&user=carol@example.com&role=edit"
+    options = {"method": method, "allow_nonstandard_methods": True, "headers": dict(OWNER)}
+    with pytest.raises(HTTPClientError) as error:
+        await http_server_client.fetch(url, **options)
+    assert error.value.code == 403
+    assert kfam.asked == []
+
+
+async def test_nobody_is_told_without_being_signed_in(jp_fetch, jp_base_url, http_server_client):
+    for path in ("kfp-mt/namespaces", "kfp-mt/contributors?namespace=alice"):
+        with pytest.raises(HTTPClientError) as error:
+            await http_server_client.fetch(f"{jp_base_url}{path}")
+        assert error.value.code == 403
+
+
+async def test_the_local_kfps_own_profiles_are_known_and_tried(local_kfp, monkeypatch):
+    for name in ("KUBERNETES_SERVICE_HOST", "KFP_MT_ENDPOINT", "KF_PIPELINES_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
+    settings = Kfp(namespace="alice")
+    upstream = Upstream(settings)
+    tenants = Tenants(settings, upstream)
+    found = {each.name: each for each in (await tenants.found()).namespaces}
+    assert {name: each.usable for name, each in found.items()} == {
+        "alice": True,
+        "bob": False,
+        "kubeflow": False,
+    }
+    assert found["alice"].sources == ["configuration", "local KFP"]
+    assert found["bob"].cure == ""
+    with pytest.raises(errors.BadRequest, match="are lines in its profiles file"):
+        await tenants.contributors("alice", Contributors.all)
+    tenants.close()
+    await upstream.close()
+
+
+def test_those_that_may_be_used_come_first_and_those_that_may_not_last():
+    permissions = Permissions(lambda: None, lambda: "")
+    permissions.learn("never", "list", "runs", False)
+    permissions.learn("yes", "list", "runs", True)
+    namespaces = Namespaces({"some": lambda: named(["never", "maybe", "yes"])}, permissions)
+    assert [each.name for each in namespaces.found().namespaces] == ["yes", "maybe", "never"]
+    namespaces.close()
+    permissions.close()
+
+
+# --- sources that misbehave -----------------------------------------------------------------------
+
+
+def test_a_source_that_hangs_delays_no_other_and_is_named(in_pod, kubernetes_api, kfam):
+    cluster = Cluster.of_pod(in_pod())
+    kubernetes_api.allow(ALICE, "list", "profiles", group="kubeflow.org")
+    kfam.hanging = True
+    service = Kfam(kfam.endpoint)
+    sources = {
+        "profiles": lambda: of_profiles(cluster),
+        "kfam": lambda: of_kfam(service, "alice", ALICE),
+    }
+    permissions = Permissions(lambda: cluster, lambda: ALICE)
+    namespaces = Namespaces(sources, permissions, patience=1.5)
+    begin = time.monotonic()
+    found = namespaces.found(ALICE)
+    assert time.monotonic() - begin < 3.5
+    assert {each.name for each in found.namespaces} == {"alice", "bob"}
+    problems = {source.name: source.problem for source in found.sources}
+    assert problems["profiles"] is None
+    assert problems["kfam"].message == "No answer in 1.5 s."
+    namespaces.close()
+    permissions.close()
+
+
+def test_a_source_that_hangs_is_not_asked_again_meanwhile():
+    release, asked = threading.Event(), []
+
+    def hang():
+        asked.append(1)
+        release.wait(30)
+        return named(["late"])
+
+    permissions = Permissions(lambda: None, lambda: "")
+    namespaces = Namespaces({"slow": hang}, permissions, patience=0.05)
+    assert [namespaces.found().namespaces for _ in range(3)] == [[], [], []]
+    assert len(asked) == 1
+    release.set()
+    patient = Namespaces({"slow": hang}, permissions, patience=10)
+    assert [each.name for each in patient.found().namespaces] == ["late"]
+    for each in (namespaces, patient, permissions):
+        each.close()
+
+
+def test_an_answer_that_is_old_or_an_error_is_asked_for_again():
+    now, said = [0.0], iter([errors.NotFound("no"), "one", "two"])
+
+    def ask(_):
+        found = next(said)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    answers = Answers(ask, seconds=60, clock=lambda: now[0])
+    assert isinstance(answers.to(["?"], 10)["?"].exception(), errors.NotFound)
+    assert answers.to(["?"], 10)["?"].result() == "one"
+    assert answers.to(["?"], 10)["?"].result() == "one"
+    now[0] = 60.0
+    assert answers.to(["?"], 10)["?"].result() == "two"
+    answers.close()
+
+
+def test_role_bindings_count_where_this_identity_is_bound(in_pod, kubernetes_api):
+    kubernetes_api.allow(ALICE, "list", "rolebindings", group="rbac.authorization.k8s.io")
+    kubernetes_api.bind("as-user", "team", {"kind": "User", "name": ALICE}, "kubeflow-view")
+    assert set(of_role_bindings(Cluster.of_pod(in_pod()), ALICE)) == {"alice", "team"}
+
+
+def test_used_namespaces_are_kept_by_endpoint_newest_first_and_not_for_ever(tmp_path):
+    used = UsedNamespaces(tmp_path / "deep" / "used.json")
+    assert used.of("http://kfp") == []
+    for number in range(LONGEST + 5):
+        used.add("http://kfp", f"team-{number}")
+    again = UsedNamespaces(tmp_path / "deep" / "used.json")
+    assert again.of("http://kfp") == [f"team-{number}" for number in range(LONGEST + 4, 4, -1)]
+    assert again.of("http://other") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"http://kfp": 7}', b"\xff"])
+def test_a_damaged_file_of_used_namespaces_is_replaced(tmp_path, content):
+    path = tmp_path / "used.json"
+    path.write_bytes(content)
+    used = UsedNamespaces(path)
+    used.add("http://kfp", "team")
+    assert used.of("http://kfp") == ["team"]
+
+
+DENIED = (
+    "User 'x' is not authorized with reason:  (request: &ResourceAttributes{Namespace:bob,"
+    "Verb:create,Group:pipelines.kubeflow.org,Version:v1beta1,Resource:runs,Subresource:,Name:,})"
+)
+
+
+@pytest.mark.parametrize(
+    "request_, known",
+    [
+        pytest.param(
+            ("GET", "/apis/v2beta1/runs", {"namespace": "alice"}, 200, b"{}"),
+            ("alice", "list", "runs", True),
+            id="a list",
+        ),
+        pytest.param(
+            ("GET", "/apis/v2beta1/recurringruns", {"namespace": "alice"}, 200, b"{}"),
+            ("alice", "list", "jobs", True),
+            id="recurring runs are jobs",
+        ),
+        pytest.param(
+            ("POST", "/apis/v2beta1/runs", {}, 403, json.dumps({"message": DENIED}).encode()),
+            ("bob", "create", "runs", False),
+            id="a refusal names what it refuses",
+        ),
+        pytest.param(
+            ("GET", "/apis/v2beta1/runs", {"namespace": "alice"}, 403, b"RBAC: access denied"),
+            None,
+            id="Istio's refusal is no role's",
+        ),
+        pytest.param(
+            ("GET", "/apis/v2beta1/runs", {"namespace": "a", "experiment_id": "7"}, 200, b"{}"),
+            None,
+            id="the experiment's namespace counts",
+        ),
+        pytest.param(("GET", "/apis/v2beta1/pipelines", {}, 200, b"{}"), None, id="shared"),
+    ],
+)
+def test_an_answer_tells_what_is_allowed(request_, known):
+    assert told(*request_) == known
+
+
+# --- who shares them ------------------------------------------------------------------------------
+
+
+OWNER = {manifests.USER_HEADER: "alice@example.com"}
+
+
+async def changed(jp_fetch, method, user, role="edit", headers=OWNER, namespace="alice"):
+    params = {"namespace": namespace, "user": user, "role": role}
+    options = {"allow_nonstandard_methods": True, "headers": dict(headers), "params": params}
+    return await jp_fetch("kfp-mt", "contributors", method=method, **options)
+
+
+async def contributors(jp_fetch, **params):
+    found = await jp_fetch("kfp-mt", "contributors", params=params)
+    return [(each["user"], each["role"]) for each in json.loads(found.body)["contributors"]]
+
+
+async def test_the_owner_adds_and_removes_contributors(jp_fetch):
+    owner = ("alice@example.com", "owner")
+    assert await contributors(jp_fetch) == [owner]
+    await changed(jp_fetch, "POST", "carol@example.com", "view")
+    found = await contributors(jp_fetch, namespace="alice")
+    assert found == [owner, ("carol@example.com", "view")]
+    await changed(jp_fetch, "DELETE", "carol@example.com", "view")
+    assert await contributors(jp_fetch) == [owner]
+
+
+@pytest.mark.parametrize(
+    "headers, cause",
+    [
+        pytest.param({}, "lets a namespace's owner change", id="nobody is signed in"),
+        pytest.param(
+            {manifests.USER_HEADER: "bob@example.com"},
+            "bob@example.com is not the owner of that namespace.",
+            id="somebody else",
+        ),
+    ],
+)
+async def test_nobody_else_changes_them_and_the_manifests_are_given(jp_fetch, kfam, headers, cause):
+    before = dict(kfam.bindings)
+    code, body = await refused(changed(jp_fetch, "POST", "carol@example.com", headers=headers))
+    assert (code, kfam.bindings) == (403, before)
+    assert cause in body["cause"]
+    written = list(yaml.safe_load_all(body["cure"].partition("applies:\n")[2]))
+    assert [each["kind"] for each in written] == ["RoleBinding", "AuthorizationPolicy"]
+    assert {each["metadata"]["name"] for each in written} == {
+        "user-carol-example-com-clusterrole-edit"
+    }
+
+
+async def test_a_kernel_speaks_for_no_person(jp_serverapp, jp_asyncio_loop, kfam, jp_fetch):
+    import asyncio
+
+    await jp_serverapp.extension_manager.start_all_extensions()
+    door = Door.of_this_process()
+    headers = {"Authorization": f"Bearer {door.key}", **OWNER}
+    url = f"{door.address}/contributors?namespace=alice&user=carol@example.com&role=edit"
+    answer = await asyncio.to_thread(requests.post, url, headers=headers, timeout=10)
+    assert answer.status_code == 403
+    assert "no person is signed in here" in answer.json()["message"]
+    assert not any(asked.method == "POST" for asked in kfam.asked)
+
+
+async def test_the_header_goes_to_kfam_alone_and_only_with_a_change(
+    jp_fetch, kfam, kubernetes_api, namespaces_of
+):
+    await changed(jp_fetch, "POST", "carol@example.com")
+    await contributors(jp_fetch)
+    await namespaces_of()
+    sent = {
+        asked.method: manifests.USER_HEADER in map(str.lower, asked.headers) for asked in kfam.asked
+    }
+    assert sent == {"POST": True, "GET": False}
+    assert not any(
+        OWNER.keys() & set(map(str.lower, asked.headers)) for asked in kubernetes_api.asked
+    )
+
+
+@pytest.mark.parametrize(
+    "user, role, text",
+    [
+        pytest.param("carol@example.com", "admin", "edit or view, not 'admin'", id="role"),
+        pytest.param("", "edit", "'' is not the name of a user", id="nobody"),
+        pytest.param("a b", "edit", "'a b' is not the name of a user", id="two words"),
+        pytest.param("x\ny", "edit", "is not the name of a user", id="two lines"),
+    ],
+)
+async def test_who_cannot_be_a_contributor_is_said(jp_fetch, user, role, text):
+    code, body = await refused(changed(jp_fetch, "POST", user, role))
+    assert code == 400
+    assert text in body["message"]
+
+
+@pytest.mark.parametrize("name", ["..", "Alice", "a/b", "a" * 64])
+async def test_what_is_no_namespace_is_said(jp_fetch, name):
+    code, body = await refused(jp_fetch("kfp-mt", "contributors", params={"namespace": name}))
+    assert (code, body["kind"]) == (400, "BadRequest")
+    assert "is not the name of a namespace" in body["message"]
+
+
+async def test_what_kfam_says_of_a_change_is_told(jp_fetch):
+    await changed(jp_fetch, "POST", "carol@example.com")
+    code, body = await refused(changed(jp_fetch, "POST", "carol@example.com"))
+    assert code == 403
+    assert "already exists" in body["cause"]
+
+
+@pytest.fixture
+def out_of_reach(kfam):
+    """Contributors of alice where kfam refuses."""
+    kfam.istio_allows = False
+    return lambda cluster=None: Contributors("alice", Kfam(kfam.endpoint), lambda: cluster)
+
+
+def test_where_kfam_refuses_the_role_bindings_tell(out_of_reach, in_pod, kubernetes_api):
+    cluster = Cluster.of_pod(in_pod())
+    with pytest.raises(errors.Forbidden) as caught:
+        out_of_reach(cluster).all()
+    assert "Istio lets only the Kubeflow dashboard" in caught.value.cause
+    assert "Nor does Kubernetes tell" in caught.value.cause
+    assert "kubectl create rolebinding" in caught.value.cure
+    kubernetes_api.allow(ALICE, "list", "rolebindings", "alice", "rbac.authorization.k8s.io")
+    found = [(each.user, each.role) for each in out_of_reach(cluster).all()]
+    assert found == [("alice@example.com", "owner")]
+
+
+def test_where_kfam_refuses_the_owner_gets_the_commands(out_of_reach):
+    with pytest.raises(errors.Forbidden) as caught:
+        out_of_reach().add("carol@example.com", "view", "alice@example.com")
+    assert "kind: RoleBinding" in caught.value.cure
+    with pytest.raises(errors.Forbidden) as caught:
+        out_of_reach().remove("carol@example.com", "view", "alice@example.com")
+    assert caught.value.cure.splitlines()[-1] == (
+        "kubectl delete rolebinding,authorizationpolicies.security.istio.io "
+        "user-carol-example-com-clusterrole-view -n alice --ignore-not-found"
+    )
+
+
+def test_a_kfam_that_hangs_or_is_gone_is_given_up(kfam, monkeypatch):
+    monkeypatch.setattr(kfam_module, "SECONDS", 0.2)
+    kfam.hanging = True
+    begin = time.monotonic()
+    with pytest.raises(errors.Unreachable, match="none in 0.2 s"):
+        Kfam(kfam.endpoint).bindings("alice")
+    assert time.monotonic() - begin < 5
+    with pytest.raises(errors.Unreachable, match="it cannot be reached"):
+        Kfam("http://127.0.0.1:1").bindings("alice")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "kfam:8081", "ftp://kfam", "http://a:b@kfam", "http:// x"]
+)
+def test_an_address_that_is_none_is_said_without_its_password(endpoint):
+    with pytest.raises(errors.Misconfigured, match="kfam_endpoint is not an address") as caught:
+        Kfam(endpoint)
+    assert "a:b" not in str(caught.value)
+
+
+def test_a_service_account_becomes_a_contributor_without_a_policy():
+    binding, *others = manifests.contributor(ALICE, "bob", "view")
+    assert others == []
+    assert binding["roleRef"]["name"] == "kubeflow-view"
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": "default-editor", "namespace": "alice"}
+    ]
+
+
+def test_hostile_names_stay_text_in_a_manifest():
+    hostile = 'x"\n- kind: Evil\n{{ }} !!python/object'
+    (written,) = yaml.safe_load_all(manifests.to_yaml(manifests.role_binding(hostile, "a", "edit")))
+    assert written["subjects"][0]["name"] == hostile
+    assert written["metadata"]["name"] == "user-x-kind-evil-python-object-clusterrole-edit"
+
+
+def test_the_pod_default_projects_the_token_where_it_is_looked_for():
+    spec = manifests.pod_default("alice")["spec"]
+    (source,) = spec["volumes"][0]["projected"]["sources"]
+    assert source["serviceAccountToken"] == {
+        "path": "token",
+        "expirationSeconds": 7200,
+        "audience": "pipelines.kubeflow.org",
+    }
+    path = f"{spec['volumeMounts'][0]['mountPath']}/token"
+    assert spec["env"] == [{"name": "KF_PIPELINES_SA_TOKEN_PATH", "value": path}]
+
+
+def test_a_viewers_namespace_is_usable(in_pod, kubernetes_api):
+    kubernetes_api.allow_role(ALICE, VIEW, "bob")
+    cluster = Cluster.of_pod(in_pod())
+    permissions = Permissions(lambda: cluster, lambda: ALICE)
+    namespaces = Namespaces({"configuration": lambda: named(["bob"])}, permissions)
+    (bob,) = namespaces.found(ALICE).namespaces
+    assert (bob.usable, bob.permissions["runs"]["create"], bob.reason) == (True, False, "")
+    namespaces.close()
+    permissions.close()

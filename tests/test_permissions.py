@@ -1,0 +1,192 @@
+"""What one may do: asked of Kubernetes, learned from KFP, or not known."""
+
+import time
+
+import pytest
+from kubernetes_api import ALICE, BOB, EDIT, VIEW
+
+from jupyter_kfp_mt import permissions as permissions_module
+from jupyter_kfp_mt.cluster import Cluster
+from jupyter_kfp_mt.permissions import VERBS, Permissions
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def make(in_pod, clock):
+    made = []
+
+    def make(subject=ALICE, cluster=True, **options):
+        found = Cluster.of_pod(in_pod()) if cluster else None
+        made.append(Permissions(lambda: found, lambda: subject, clock=clock, **options))
+        return made[-1]
+
+    yield make
+    for permissions in made:
+        permissions.close()
+
+
+def reviews(api):
+    return [asked for asked in api.asked if asked.path.endswith("selfsubjectaccessreviews")]
+
+
+def allowed(table):
+    return {
+        (resource, verb)
+        for resource, verbs in table.items()
+        for verb in verbs
+        if verbs[verb] is True
+    }
+
+
+def of_role(role):
+    return {(kind, verb) for kind in VERBS for verb in role[kind].split()}
+
+
+def test_an_editor_may_edit_here_and_nothing_elsewhere(make):
+    found = make().of(["alice", "bob"])
+    assert allowed(found.tables["alice"]) == of_role(EDIT)
+    verbs = [verb for verbs in found.tables["bob"].values() for verb in verbs.values()]
+    assert verbs == [False] * sum(map(len, VERBS.values()))
+    assert found.reason == ""
+
+
+def test_a_viewer_may_look(make, kubernetes_api):
+    kubernetes_api.allow_role(ALICE, VIEW, "bob")
+    assert allowed(make().of(["bob"]).tables["bob"]) == of_role(VIEW)
+
+
+def test_reviews_are_asked_once_a_minute(make, kubernetes_api, clock):
+    permissions = make()
+    assert permissions.may("alice", "create", "runs") is True
+    kubernetes_api.forbid(ALICE)
+    clock.now += 59
+    assert permissions.may("alice", "create", "runs") is True
+    assert len(reviews(kubernetes_api)) == sum(map(len, VERBS.values()))
+    clock.now += 1
+    assert permissions.may("alice", "create", "runs") is False
+
+
+def test_reviews_are_asked_at_the_same_time(make, kubernetes_api):
+    permissions = make()
+    permissions.of(["alice"])  # the client is loaded
+    kubernetes_api.slow = 0.2
+    begin = time.monotonic()
+    assert allowed(permissions.of(["bob"], patience=20).tables["bob"]) == set()
+    one_by_one = 0.2 * sum(map(len, VERBS.values()))
+    assert time.monotonic() - begin < one_by_one / 2
+
+
+def test_of_hundreds_of_namespaces_most_are_asked_one_question(make, kubernetes_api, monkeypatch):
+    monkeypatch.setattr(permissions_module, "ASKED_WHOLE", 1)
+    found = make().of(["alice", "bob", "carol"], patience=20)
+    assert len(reviews(kubernetes_api)) == sum(map(len, VERBS.values())) + 2
+    assert allowed(found.tables["alice"]) == of_role(EDIT)
+    assert found.tables["carol"]["runs"] == dict.fromkeys(VERBS["runs"]) | {"list": False}
+    assert found.reason == ""
+
+
+def test_where_reviews_are_forbidden_nothing_is_known_yet(make, kubernetes_api):
+    kubernetes_api.without_reviews(ALICE)
+    found = make().of(["alice"])
+    assert {verb for verbs in found.tables["alice"].values() for verb in verbs.values()} == {None}
+    assert "did not answer every access review" in found.reason
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        pytest.param({"cluster": False}, "no Kubernetes API to ask from here", id="no cluster"),
+        pytest.param({"subject": BOB}, f"about {ALICE} only; KFP is used as {BOB}", id="another"),
+        pytest.param(
+            {"subject": ""}, "KFP is used as somebody whose name is not", id="nobody knows"
+        ),
+    ],
+)
+def test_a_review_of_somebody_else_counts_for_nothing(make, kubernetes_api, options, reason):
+    permissions = make(**options)
+    found = permissions.of(["alice"])
+    assert reason in found.reason
+    assert permissions.may("alice", "list", "runs") is None
+    assert reviews(kubernetes_api) == []
+
+
+def test_kfps_answers_are_learned_and_forgotten_after_a_minute(make, clock):
+    permissions = make(cluster=False)
+    permissions.learn("alice", "list", "runs", True)
+    permissions.learn("alice", "create", "runs", False)
+    assert permissions.may("alice", "list", "runs") is True
+    assert permissions.may("alice", "create", "runs") is False
+    assert permissions.may("alice", "delete", "runs") is None
+    clock.now += 60
+    assert permissions.may("alice", "list", "runs") is None
+
+
+def test_kfps_answer_counts_for_more_than_a_review(make):
+    permissions = make()
+    permissions.learn("alice", "create", "runs", False)
+    assert permissions.may("alice", "create", "runs") is False
+    assert permissions.may("alice", "delete", "runs") is True
+
+
+def test_a_list_is_tried_where_nothing_else_tells(make):
+    tried = []
+
+    def try_list(namespace, resource):
+        tried.append((namespace, resource))
+        return namespace == "alice"
+
+    permissions = make(cluster=False, try_list=try_list)
+    permissions.learn("known", "list", "runs", True)
+    tables = permissions.of(["alice", "bob", "known"]).tables
+    assert [tables[name]["runs"]["list"] for name in tables] == [True, False, True]
+    assert sorted(tried) == [("alice", "runs"), ("bob", "runs")]
+    permissions.of(["alice", "bob"])
+    assert len(tried) == 2
+
+
+def test_only_so_many_lists_are_tried_at_once(make):
+    tried = []
+    permissions = make(cluster=False, try_list=lambda name, _: tried.append(name))
+    permissions.of([f"team-{number}" for number in range(50)])
+    assert len(tried) == permissions_module.TRIES
+
+
+def test_no_list_is_tried_where_reviews_tell(make):
+    permissions = make(try_list=lambda *_: pytest.fail("it was tried"))
+    assert permissions.may("bob", "list", "runs") is False
+
+
+def test_an_api_that_hangs_costs_the_patience_and_no_more(make, kubernetes_api):
+    permissions = make()
+    permissions.of(["alice"])  # the client is loaded
+    kubernetes_api.hanging.add("selfsubjectaccessreviews")
+    begin = time.monotonic()
+    found = permissions.of(["bob", "alice"], patience=0.3)
+    assert time.monotonic() - begin < 2
+    assert found.tables["bob"]["runs"]["list"] is None
+    assert found.tables["alice"]["runs"]["list"] is True
+    asked = len(reviews(kubernetes_api))
+    permissions.of(["bob"], patience=0.05)
+    assert len(reviews(kubernetes_api)) == asked
+
+
+def test_an_api_that_is_gone_is_named_and_asked_no_more(in_pod, kubernetes_api, monkeypatch):
+    files = in_pod()
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    cluster = Cluster.of_pod(files)
+    permissions = Permissions(lambda: cluster, lambda: ALICE)
+    found = permissions.of(["alice"])
+    assert "no answer from Kubernetes" in found.reason
+    assert found.tables["alice"]["runs"]["list"] is None
+    permissions.close()

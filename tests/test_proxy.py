@@ -1,0 +1,587 @@
+"""The forwarded KFP API before servers that misbehave, callers that go away, and hostile ones."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import requests
+from conftest import ROOT, call, wait_until
+from odd_kfp import OddKfp, ok, refusal, reply
+
+from jupyter_kfp_mt.extension import body as body_module
+from jupyter_kfp_mt.extension import sender
+from jupyter_kfp_mt.extension.routes import routes
+
+RUNS = "/apis/v2beta1/runs?namespace=alice"
+UPLOAD = "/apis/v2beta1/pipelines/upload?namespace=alice"
+LONG = 30_000_000
+
+
+@pytest.fixture
+def behind():
+    kfp = OddKfp()
+    yield kfp
+    kfp.close()
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("first")
+    return path
+
+
+@pytest.fixture
+def jp_server_config(behind, token_file):
+    return {
+        "ServerApp": {
+            "jpserver_extensions": {"jupyter_kfp_mt": True},
+            "reraise_server_extension_failures": True,
+            "terminals_enabled": False,
+        },
+        "Kfp": {"endpoint": behind.endpoint, "token_file": str(token_file), "namespace": "alice"},
+    }
+
+
+@pytest.fixture
+def ask(door):
+    """A kernel's request through the door."""
+    address, key = door
+
+    async def ask(method, path, **kwargs):
+        headers = {"Authorization": f"Bearer {key}", **kwargs.pop("headers", {})}
+        return await call(method, f"{address}/api{path}", headers=headers, **kwargs)
+
+    return ask
+
+
+def saying(answer):
+    """Write these bytes and go."""
+
+    def write(connection, asked):
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    return write
+
+
+def silent(connection, asked):
+    with contextlib.suppress(OSError):
+        connection.recv(1)
+
+
+HTML = b"<!DOCTYPE html><title>Sign in</title>"
+CUT = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "Set-Cookie: a=b")
+
+
+@pytest.mark.parametrize(
+    "answer, status, kind, said",
+    [
+        pytest.param(saying(b""), 502, "Unreachable", "connection closed", id="drops at once"),
+        pytest.param(saying(CUT), 502, "Unreachable", "broke off", id="drops in mid-answer"),
+        pytest.param(saying(CHUNK), 502, "Unreachable", "broke off", id="drops between chunks"),
+        pytest.param(saying(b"SSH-2.0\r\n\r\n"), 502, "Unreachable", "not HTTP", id="no HTTP"),
+        pytest.param(silent, 502, "Unreachable", "in time", id="hangs"),
+        pytest.param(
+            saying(ok(HTML, "text/html")), 502, "Unreachable", "login page", id="a page with 200"
+        ),
+        pytest.param(
+            saying(ok(HTML)), 502, "Unreachable", "login page", id="a page that claims to be JSON"
+        ),
+        pytest.param(
+            saying(reply("502 Bad Gateway", HTML)), 502, "Unreachable", "web page", id="502, HTML"
+        ),
+        pytest.param(
+            saying(reply("503 Service Unavailable", b"no healthy upstream")),
+            *(503, "Unreachable", "gateway"),
+            id="503 of a gateway",
+        ),
+        pytest.param(saying(LOGIN), 502, "Unreachable", "login page", id="a login redirect"),
+        pytest.param(saying(reply("500 Oh")), 500, "Refused", "HTTP 500", id="an empty 500"),
+        pytest.param(saying(reply("500 Oh", b"{")), 500, "Refused", "{", id="half of JSON"),
+        pytest.param(
+            saying(reply("403 No", b"RBAC: access denied")), 403, "Forbidden", "Istio", id="Istio"
+        ),
+    ],
+)
+async def test_whatever_is_behind_the_door_the_answer_is_our_one_shape(
+    ask, behind, answer, status, kind, said, monkeypatch
+):
+    monkeypatch.setattr(sender, "READ_SECONDS", 0.5)
+    behind.answer = answer
+    answered = await ask("GET", RUNS)
+    error = answered.json()
+    assert (answered.status_code, error["kind"]) == (status, kind)
+    assert said in error["message"] + error["cause"]
+    assert set(error) == {"kind", "message", "cause", "cure", "server_text"}
+    assert not {"Location", "Set-Cookie"} & set(answered.headers)
+
+
+async def test_kfps_own_words_stand_beside_ours(ask, behind):
+    behind.answer = saying(reply("404 Not Found", refusal(5, "Run x not found")))
+    error = (await ask("GET", "/apis/v2beta1/runs/x")).json()
+    assert (error["code"], error["message"]) == (5, "Failed: Run x not found")
+    assert error["details"][0]["message"] == error["server_text"] == "Run x not found"
+    assert error["kind"] == "NotFound"
+
+
+async def test_a_refusal_of_kubernetes_is_told_as_one(ask, behind):
+    text = 'services "http:ml-pipeline:8888" is forbidden: User "bob" cannot get services/proxy'
+    status = {"kind": "Status", "message": text, "reason": "Forbidden", "code": 403}
+    behind.answer = saying(reply("403 Forbidden", json.dumps(status).encode()))
+    error = (await ask("GET", RUNS)).json()
+    assert (error["kind"], error["server_text"]) == ("Forbidden", text)
+    assert "kubectl port-forward" in error["cure"]
+
+
+async def test_a_long_answer_that_breaks_off_does_not_look_whole(ask, behind):
+    begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1E8480\r\n" + b"x" * 2_000_000
+    behind.answer = saying(begun)
+    with pytest.raises(requests.RequestException):
+        await ask("GET", RUNS)
+
+
+async def test_kept_connections_that_are_closed_cost_no_failed_call(ask, behind):
+    # It says nothing of closing, and does so only when the next request is under way.
+    answered = set()
+
+    def once(connection, asked):
+        if connection in answered:
+            connection.shutdown(socket.SHUT_RDWR)
+        else:
+            answered.add(connection)
+            connection.sendall(ok(b"{}"))
+
+    behind.answer = once
+    statuses = [(await ask("GET", RUNS)).status_code for _ in range(20)]
+    posted = [(await ask("POST", RUNS, json={})).status_code for _ in range(5)]
+    assert set(statuses + posted) == {200}
+    assert len(behind.seen) == 19 * 2 + 1 + 5
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+async def test_a_change_is_never_sent_twice(ask, behind, method):
+    behind.answer = saying(b"")
+    assert (await ask(method, "/apis/v2beta1/runs/x")).status_code == 502
+    assert [asked.method for asked in behind.seen] == [method]
+
+
+async def test_a_read_is_sent_once_more(ask, behind):
+    behind.answer = saying(b"")
+    assert (await ask("GET", RUNS)).status_code == 502
+    assert len(behind.seen) == 2
+
+
+async def test_a_token_that_changes_all_the_time_costs_no_failed_call(ask, behind, token_file):
+    accepted, tokens = ["first"], (f"token-{number}" for number in itertools.count())
+    stop = threading.Event()
+
+    def rotate():
+        while not stop.wait(0.1):
+            accepted[:] = [accepted[-1], next(tokens)]
+            new = token_file.with_suffix(".new")
+            new.write_text(accepted[-1])
+            new.replace(token_file)
+
+    def guarded(connection, asked):
+        known = asked.headers["Authorization"].removeprefix("Bearer ") in accepted
+        connection.sendall(ok(b"{}") if known else reply("401 Unauthorized", refusal(16, "no")))
+
+    async def caller(method):
+        return [(await ask(method, RUNS)).status_code for _ in range(15)]
+
+    behind.answer = guarded
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(rotate)
+        statuses = await asyncio.gather(*(caller(m) for m in ["GET", "POST"] * 16))
+        stop.set()
+    assert set(itertools.chain.from_iterable(statuses)) == {200}
+    assert len({asked.headers["Authorization"] for asked in behind.seen}) > 3
+
+
+async def test_an_upload_that_cannot_be_sent_again_says_so(ask, behind, token_file):
+    behind.answer = saying(reply("401 Unauthorized", refusal(16, "expired")))
+    error = (await ask("POST", UPLOAD, data=b"x" * 2_000_000)).json()
+    assert "was not sent again" in error["cause"]
+    assert [asked.size for asked in behind.seen] == [2_000_000]
+
+
+class TestBeforeADeafKfp:
+    """It listens, and never reads."""
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config):
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            port = deaf.getsockname()[1]
+            jp_server_config["Kfp"]["endpoint"] = f"http://127.0.0.1:{port}"
+            yield jp_server_config
+
+    async def test_an_upload_is_not_waited_for_longer_than_an_answer(self, ask, monkeypatch):
+        monkeypatch.setattr(body_module, "READ_SECONDS", 0.5)
+        answered = await ask("POST", UPLOAD, data=b"x" * LONG)
+        assert answered.status_code == 502
+        assert "in time" in answered.json()["message"]
+
+
+# --- what crosses the door, and what does not ---
+
+
+async def test_nothing_of_the_callers_headers_goes_out_but_the_type_of_the_body(ask, behind):
+    hostile = {
+        "Cookie": "session=1",
+        "Kubeflow-Userid": "",
+        "X-Goog-Authenticated-User-Email": "bob",
+        "X-Clear-Tags": "1",
+        "X-Forwarded-For": "6.6.6.6",
+        "Forwarded": "for=6.6.6.6",
+        "Connection": "keep-alive, Authorization",
+        "Impersonate-User": "admin",
+        "Content-Type": "application/json",
+    }
+    assert (await ask("POST", RUNS, data=b"{}", headers=hostile)).ok
+    sent = behind.seen[-1].headers
+    host = behind.endpoint.removeprefix("http://")
+    assert sent.pop("User-Agent").startswith("jupyter-kfp-mt/")
+    assert sent == {
+        "Host": host,
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Authorization": "Bearer first",
+        "Content-Type": "application/json",
+        "Content-Length": "2",
+        **({"Connection": "close"} if "Connection" in sent else {}),
+    }
+
+
+async def test_nothing_of_kfps_headers_comes_back_but_what_is_allowed(ask, behind):
+    hostile = ["Set-Cookie: a=b", "Server: x", "Location: //evil", "Refresh: 0; //evil"]
+    hostile += ["Link: <//evil>", "Access-Control-Allow-Origin: *", "Clear-Site-Data: *"]
+    hostile += ["Content-Disposition: inline", "Service-Worker-Allowed: /", "X-Odd: 1"]
+    hostile += ["Content-Security-Policy: default-src *", "Warning: 299 - old"]
+    behind.answer = lambda connection, _: connection.sendall(
+        ok(b"<script>", "image/svg+xml", *hostile)
+    )
+    headers = (await ask("GET", RUNS)).headers
+    assert headers.pop("Server").startswith("TornadoServer")
+    assert headers.pop("Date")
+    assert dict(headers) == {
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": "attachment",
+        "Content-Length": "8",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+        "Warning": "299 - old",
+    }
+
+
+async def test_text_is_never_a_page(ask, behind):
+    behind.answer = lambda connection, _: connection.sendall(ok(b"a log <b>", "text/x-odd"))
+    headers = (await ask("GET", RUNS)).headers
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert "sandbox" in headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param("Content-Length: 2\r\nTransfer-Encoding: chunked", id="two lengths"),
+        pytest.param("Content-Length: 2\r\nContent-Length: 3", id="two different lengths"),
+        pytest.param("Content-Length: +2", id="an odd length"),
+        pytest.param("Transfer-Encoding: xchunked", id="an odd encoding"),
+        pytest.param("Content-Type: a/b\x0bX: 1\r\nContent-Length: 2", id="a type with more in it"),
+        pytest.param("Content-Type: text\r\nContent-Length: 2", id="a type that is none"),
+    ],
+)
+async def test_a_request_that_could_be_read_in_two_ways_does_not_reach_kfp(door, behind, head):
+    address, key = door
+    host, _, path = address.removeprefix("http://").partition("/")
+    request = f"POST /{path}/api{RUNS} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
+
+    def send():
+        with socket.create_connection(host.split(":"), timeout=10) as raw:
+            raw.sendall(f"{request}{head}\r\nConnection: close\r\n\r\n{{}}".encode())
+            return raw.recv(4096)
+
+    assert (await asyncio.to_thread(send))[:12] in (b"HTTP/1.1 400", b"")
+    assert not behind.seen
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "{api}/apis/v2beta1/../../metrics",
+        "{api}/apis/v2beta1/%2e%2e/%2E./metrics",
+        "{api}//apis/v2beta1/runs",
+        "{api}/apis//v2beta1/runs",
+        "{api}/apis/v2beta1/runs/%0d%0aX:1",
+        "{api}/apis/v2beta1/runs/%00",
+        "{api}/apis/v2beta1/runs/..%5c..",
+        "{api}/http://evil.example/apis/v2beta1/runs",
+        "{api}/apis/v2beta1/runs#@evil.example/",
+        "{api}@evil.example/apis/v2beta1/runs",
+        "http://evil.example{api}/../metrics",
+        "{api}/apis/v2beta1/workflows",
+        "{api}/apis/v2beta1/pipelines/names/x",
+        "{api}/apis/v2beta1/pipelines/names/x?namespace=",
+        "{api}/apis/v2beta1/pipelines/names/x?namespace=-",
+        "{api}/apis/v2beta1/pipelines/names/x?namespace=&namespace=alice",
+        "{api}/apis/v1alpha1/runs/x/nodes/y/log",
+    ],
+)
+async def test_a_way_around_the_paths_of_the_api_does_not_reach_kfp(door, behind, target):
+    address, key = door
+    host, _, path = address.removeprefix("http://").partition("/")
+
+    def send():
+        with socket.create_connection(host.split(":"), timeout=10) as raw:
+            line = f"GET {target.format(api=f'/{path}/api')} HTTP/1.1\r\n"
+            rest = f"Host: {host}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
+            raw.sendall((line + rest).encode())
+            return raw.recv(4096)
+
+    assert (await asyncio.to_thread(send))[:12] in (
+        *(b"HTTP/1.1 400", b"HTTP/1.1 403", b"HTTP/1.1 404", b"HTTP/1.1 302"),
+    )
+    assert not behind.seen
+
+
+# --- who may ask ---
+
+PATHS = [
+    pattern.replace("(/.*)", RUNS).replace("([^/]+)", "x").removeprefix("/kfp-mt")
+    for pattern, _ in routes
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("key", ["", "Bearer wrong", "Bearer ", "token wrong", "Basic a2V5"])
+async def test_no_route_answers_a_stranger(door, behind, method, path, key):
+    headers = {"Authorization": key} if key else {}
+    answered = await call(method, door[0] + path, headers=headers, data=b"x" * 2_000_000)
+    assert answered.status_code in (403, 405)
+    assert not behind.seen and not behind.left
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_no_route_changes_anything_for_a_browser_without_an_xsrf_token(
+    door, behind, jp_serverapp, method, path
+):
+    home = door[0].removesuffix("kfp-mt")
+    cookies = (
+        await call("GET", f"{home}tree?token={jp_serverapp.identity_provider.token}")
+    ).cookies
+    refused = await call(method, door[0] + path, cookies=cookies, data=b"x" * 2_000_000)
+    assert refused.status_code in (403, 405)
+    assert not behind.seen and not behind.left
+
+
+async def test_who_is_signed_in_but_not_authorized_sends_nothing_to_kfp(
+    door, ask, behind, jp_serverapp
+):
+    from jupyter_server.auth import Authorizer
+
+    class Readers(Authorizer):
+        def is_authorized(self, handler, user, action, resource):
+            return (action, resource) == ("read", "kfp_mt")
+
+    jp_serverapp.web_app.settings["authorizer"] = Readers(parent=jp_serverapp)
+    assert (await ask("POST", UPLOAD, data=b"x" * 2_000_000)).status_code == 403
+    assert not behind.seen and not behind.left
+    assert (await ask("GET", RUNS)).ok
+
+
+# --- callers that go away ---
+
+
+def _leave(door, method, body=b"", length=0):
+    """Ask through the door, and hang up."""
+    host, _, path = door[0].removeprefix("http://").partition("/")
+    raw = socket.create_connection(host.split(":"), timeout=10)
+    head = f"{method} /{path}/api{RUNS} HTTP/1.1\r\nHost: {host}\r\n"
+    head += f"Authorization: Bearer {door[1]}\r\nContent-Length: {length}\r\n\r\n"
+    raw.sendall(head.encode() + body)
+    return raw
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_caller_that_goes_away_is_not_waited_for_by_kfp(door, behind, method):
+    asked, left = threading.Event(), threading.Event()
+
+    def waiting(connection, _):
+        asked.set()
+        if connection.recv(1) == b"":
+            left.set()
+
+    behind.answer = waiting
+    raw = _leave(door, method)
+    assert await asyncio.to_thread(asked.wait, 10)
+    raw.close()
+    assert await asyncio.to_thread(left.wait, 10)
+
+
+async def test_an_upload_that_stops_is_stopped_at_kfp_too(door, behind):
+    raw = await asyncio.to_thread(_leave, door, "POST", b"x" * 3_000_000, LONG)
+    raw.close()
+    assert await asyncio.to_thread(wait_until, lambda: behind.left)
+    assert not behind.seen
+
+
+# --- what is said of changes, and what refuses them ---
+
+
+@pytest.mark.parametrize(
+    "method, path, body, line",
+    [
+        pytest.param("POST", RUNS, {}, "POST /apis/v2beta1/runs in alice: 200, ", id="query"),
+        pytest.param(
+            "POST",
+            "/apis/v2beta1/experiments",
+            {"namespace": "alice", "description": "s3cret"},
+            "POST /apis/v2beta1/experiments in alice: 200, ",
+            id="body",
+        ),
+        pytest.param(
+            "POST",
+            "/apis/v1beta1/runs",
+            {"resource_references": [{"key": {"type": "NAMESPACE", "id": "alice"}}]},
+            "POST /apis/v1beta1/runs in alice: 200, ",
+            id="a body of v1beta1",
+        ),
+        pytest.param(
+            "DELETE",
+            "/apis/v2beta1/runs/x?a=s3cret",
+            None,
+            "DELETE /apis/v2beta1/runs/x: 200, ",
+            id="nowhere",
+        ),
+        pytest.param(
+            "POST",
+            "/apis/v2beta1/experiments",
+            {"namespace": "a\nkfp-mt: bob"},
+            "POST /apis/v2beta1/experiments: 200, ",
+            id="a hostile namespace",
+        ),
+    ],
+)
+async def test_a_change_leaves_one_line(ask, caplog, jp_serverapp, method, path, body, line):
+    jp_serverapp.log.propagate = True
+    with caplog.at_level(logging.INFO):
+        await ask(method, path, json=body)
+        await ask("GET", RUNS)
+    lines = [text for text in caplog.messages if text.startswith("kfp-mt: kernel")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"kfp-mt: kernel: {line}") and lines[0].endswith(" ms")
+    assert "s3cret" not in caplog.text and "first" not in caplog.text
+
+
+class TestForReadingOnly:
+    @pytest.fixture(params=["trait", "variable"])
+    def jp_server_config(self, jp_server_config, request, monkeypatch):
+        if request.param == "trait":
+            jp_server_config["Kfp"]["read_only"] = True
+        else:
+            monkeypatch.setenv("KFP_MT_READ_ONLY", "1")
+        return jp_server_config
+
+    @pytest.mark.parametrize("size", [2, 2_000_000])
+    async def test_every_change_is_refused_with_a_sentence(self, ask, behind, size):
+        for method in ("POST", "PATCH", "DELETE"):
+            refused = await ask(method, UPLOAD, data=b"x" * size)
+            error = refused.json()
+            assert (refused.status_code, error["kind"]) == (403, "Forbidden")
+            assert "for reading only" in error["message"] and "KFP_MT_READ_ONLY" in error["cause"]
+        assert (await ask("GET", RUNS)).ok
+        assert {asked.method for asked in behind.seen} == {"GET"}
+
+
+# --- thirty megabytes ---
+
+
+@pytest.fixture
+def jupyter(behind, token_file, tmp_path):
+    """A Jupyter server in a process of its own: the process, and its door's address."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
+    command += [f"--port={port}", "--IdentityProvider.token=test"]
+    command += ["--ServerApp.jpserver_extensions={'jupyter_kfp_mt': True}"]
+    command += [f"--Kfp.endpoint={behind.endpoint}", f"--Kfp.token_file={token_file}"]
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}/kfp-mt/api"
+
+    def answers():
+        with contextlib.suppress(requests.ConnectionError):
+            return _through(address, "GET", RUNS).ok
+
+    wait_until(answers, what="a Jupyter server")
+    yield psutil.Process(process.pid), address
+    process.terminate()
+    process.wait()
+
+
+def _through(address, method, path, **kwargs):
+    headers = {"Authorization": "token test"}
+    return requests.request(method, address + path, headers=headers, timeout=60, **kwargs)
+
+
+@contextlib.contextmanager
+def growing_little(process):
+    """What the process holds at most while this goes on, over what it held before."""
+    before, highest, over = process.memory_info().rss, [0], threading.Event()
+
+    def watch():
+        while not over.wait(0.005):
+            highest[0] = max(highest[0], process.memory_info().rss)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+    assert highest[0] - before < LONG / 3
+
+
+def test_a_long_upload_does_not_sit_in_memory(jupyter, behind):
+    process, address = jupyter
+    with growing_little(process):
+        answered = _through(address, "POST", UPLOAD, data=b"x" * LONG)
+    assert answered.ok
+    asked = behind.seen[-1]
+    assert (asked.size, asked.headers["Content-Length"]) == (LONG, str(LONG))
+
+
+def test_nor_does_one_of_unknown_length(jupyter, behind):
+    process, address = jupyter
+    with growing_little(process):
+        pieces = (b"x" * 100_000 for _ in range(LONG // 100_000))
+        answered = _through(address, "POST", UPLOAD, data=pieces)
+    assert answered.ok
+    assert behind.seen[-1].size == LONG
+
+
+@pytest.mark.parametrize("length", [f"Content-Length: {LONG}", "Connection: close"])
+def test_a_long_answer_does_not_sit_in_memory(jupyter, behind, length):
+    process, address = jupyter
+    behind.answer = saying(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\n".encode() + b"x" * LONG)
+    with growing_little(process):
+        answered = _through(address, "GET", RUNS, stream=True)
+        received = sum(map(len, answered.iter_content(100_000)))
+    assert received == LONG

@@ -1,0 +1,620 @@
+"""The logs of tasks: of a real local KFP, and of pods behind a KFP that tells of them as Argo's."""
+
+import asyncio
+import gzip
+import io
+import json
+import tarfile
+import threading
+
+import pytest
+import requests
+from argo_kfp import RUN_ID, WORKFLOW, ArgoKfp, add_pod, begin, ended, node_id, number
+from conftest import call, wait_until
+from IPython.core.error import UsageError
+from kubernetes_api import ALICE
+from tornado.httpclient import HTTPClientError
+from traitlets.config import Config
+
+from jupyter_kfp_mt import errors, task_logs
+from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.connection import decide
+from jupyter_kfp_mt.credentials import TokenFile
+from jupyter_kfp_mt.settings import Kfp
+
+TOKENS = {"the-token-of-alice": "alice", "the-token-of-bob": "bob"}
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    monkeypatch.setattr(task_logs, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(task_logs, "LONGEST_PAUSE", 0.1)
+
+
+def lines_of(log):
+    return [line.decode().rstrip("\n") for line in log]
+
+
+@pytest.fixture
+def following():
+    """Reads a log in another thread: what came so far, and whether it has ended."""
+    started = []
+
+    def following(log):
+        read, over = [], threading.Event()
+
+        def run():
+            for line in log:
+                read.append(line.decode().rstrip("\n"))
+            over.set()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        started.append((log, thread))
+        return read, over
+
+    yield following
+    for log, thread in started:
+        log.close()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+# --- the local KFP --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alice(local_kfp):
+    client = Client(
+        local_kfp.endpoint, TokenFile(local_kfp.token_file("alice/default-editor")), "alice"
+    )
+    yield client
+    client.close()
+
+
+def started(client, run):
+    """The one task of a run, once it writes."""
+    task = wait_until(lambda: next(iter(client.run(run.run_id).tasks), None))
+    wait_until(lambda: client.run(run.run_id).tasks[0].state != "PENDING")
+    return task
+
+
+def test_a_local_task_is_followed_while_it_writes_and_no_line_is_cut(
+    alice, talker, tmp_path, following
+):
+    run = alice.start_run(talker, {"file": str(tmp_path / "go")})
+    task = started(alice, run)
+    read, over = following(alice.task_log(run.run_id, task.task_id, follow=True))
+    wait_until(lambda: "first" in read)
+    assert not over.is_set() and "sec" not in read
+    (tmp_path / "go").touch()
+    assert over.wait(30)
+    assert read.count("first") == 1 and read.count("second") == 1
+
+
+def test_a_local_log_is_followed_no_longer_once_it_is_closed(alice, talker, tmp_path, following):
+    run = alice.start_run(talker, {"file": str(tmp_path / "go")})
+    log = alice.task_log(run.run_id, started(alice, run).task_id, follow=True)
+    read, over = following(log)
+    wait_until(lambda: "first" in read)
+    log.close()
+    assert over.wait(5)
+    assert not alice.run(run.run_id).finished
+    (tmp_path / "go").touch()
+    alice.wait(run.run_id)
+
+
+def test_the_last_lines_of_a_failed_local_task(alice, failing):
+    run = alice.start_run(failing)
+    wait_until(lambda: alice.run(run.run_id).finished)
+    task = alice.run(run.run_id).tasks[0]
+    whole = lines_of(alice.task_log(run.run_id, task.task_id))
+    assert "59" in whole and any("ValueError: no more" in line for line in whole)
+    for follow in (False, True):
+        log = alice.task_log(run.run_id, task.task_id, follow=follow, tail=3)
+        assert (lines_of(log), log.source) == (whole[-3:], "the local KFP")
+
+
+@pytest.mark.parametrize("tail", [0, -1])
+def test_the_last_no_lines_are_refused(alice, tail):
+    with pytest.raises(errors.BadRequest, match="it takes a number from 1"):
+        alice.task_log("x", "y", tail=tail)
+
+
+# --- pods -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def argo_kfp(serve):
+    return serve(ArgoKfp, TOKENS)
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("the-token-of-alice")
+    return path
+
+
+@pytest.fixture
+def settings(argo_kfp, in_pod, token_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
+    in_pod()
+    return Kfp(endpoint=argo_kfp.endpoint, token_file=str(token_file))
+
+
+@pytest.fixture
+def client(settings):
+    client = decide(settings).client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def read(client, argo_kfp):
+    def read(name="train", **options):
+        return client.task_log(RUN_ID, argo_kfp.task_id(name), **options)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "name, recorded",  # of a workflow in the tests of KFP's own UI
+    [
+        ("retry-random-failures-p9snt.random-failure", 3193641316),
+        ("retry-random-failures-p9snt.random-failure(0)", 310421839),
+        ("job-xgboosttrainingm7t2r-1-2537408167.exit-handler-1.create-cluster", 294182655),
+    ],
+)
+def test_argo_numbers_the_parts_of_a_workflow_so(name, recorded):
+    assert number(name) == recorded
+
+
+def test_a_task_is_read_from_its_executor_and_not_from_its_driver(read, argo_kfp, kubernetes_api):
+    for name in ("train", "evaluate"):
+        argo_kfp.add_component(name)
+        add_pod(kubernetes_api, f"{name}-driver")[1].write("driver")
+        add_pod(kubernetes_api, f"{name}.executor")[1].write(f"{name} 1", f"{name} 2")
+    log = read("train")
+    assert lines_of(log) == ["train 1", "train 2"]
+    pod = f"{WORKFLOW}-system-container-impl-{number(f'{WORKFLOW}.root.train.executor')}"
+    assert log.source == f"container main of pod {pod} in alice"
+    assert lines_of(read("train", tail=1)) == ["train 2"]
+    assert lines_of(read("train-driver")) == ["driver"]
+
+
+def test_of_several_attempts_the_last_is_read(read, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train", "(0)", "(1)")
+    for attempt in ("(1)", "(0)"):
+        add_pod(kubernetes_api, f"train.executor{attempt}")[1].write(attempt)
+    assert lines_of(read()) == ["(1)"]
+
+
+def test_another_container_is_read_when_it_is_named(read, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train")
+    pod, _ = add_pod(kubernetes_api, "train.executor")
+    kubernetes_api.logs["alice", pod["metadata"]["name"], "wait"].write("waited")
+    assert lines_of(read(container="wait")) == ["waited"]
+    with pytest.raises(errors.BadRequest, match="no container init") as caught:
+        read(container="init")
+    assert caught.value.cure == "It has wait, main."
+
+
+def test_a_task_made_of_others_writes_nothing(read, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train-driver")
+    argo_kfp.names[f"{WORKFLOW}.root.loop"] = ("RUNNING", [f"{WORKFLOW}.root.train-driver"])
+    with pytest.raises(errors.NotFound, match="Task loop has no log: it is made of others"):
+        read("loop")
+
+
+def test_which_of_several_pods_is_meant_is_asked(read, argo_kfp, kubernetes_api):
+    for name in ("train", "evaluate"):
+        argo_kfp.add_component(name)
+        add_pod(kubernetes_api, f"{name}.executor")
+    with pytest.raises(errors.BadRequest, match="which of 2 pods is task executor") as caught:
+        read("train.executor")
+    assert f"kubectl logs -n alice {WORKFLOW}-system-container-impl-" in caught.value.cure
+
+
+def test_a_pod_is_followed_until_its_container_ends(read, argo_kfp, kubernetes_api, following):
+    argo_kfp.add_component("train")
+    pod, log = add_pod(kubernetes_api, "train.executor")
+    log.write("old", "first")
+    lines, over = following(read(follow=True, tail=1))
+    wait_until(lambda: lines == ["first"])
+    log.write("second")
+    wait_until(lambda: lines == ["first", "second"])
+    assert not over.is_set()
+    ended(pod, 0)
+    log.end()
+    assert over.wait(10) and lines == ["first", "second"]
+
+
+def test_a_pod_is_waited_for_and_the_next_attempt_as_well(
+    read, argo_kfp, kubernetes_api, following
+):
+    argo_kfp.add_component("train", "(0)", "(1)")
+    lines, over = following(read(follow=True, tail=1))
+    pod, log = add_pod(kubernetes_api, "train.executor(0)")
+    log.write("fails")
+    wait_until(lambda: lines == ["fails"])
+    ended(pod, 1)
+    log.end()
+    asked = len(argo_kfp.asked)
+    wait_until(lambda: len(argo_kfp.asked) > asked + 3)
+    pod, log = add_pod(kubernetes_api, "train.executor(1)", phase="Pending")
+    log.write("works", "well")
+    begin(pod)
+    wait_until(lambda: lines[-2:] == ["works", "well"])
+    ended(pod, 0)
+    log.end()
+    assert over.wait(10)
+
+
+def test_following_a_failed_task_ends(read, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train", state="FAILED")
+    pod, log = add_pod(kubernetes_api, "train.executor")
+    log.write("no more")
+    ended(pod, 1)
+    log.end()
+    assert lines_of(read(follow=True)) == ["no more"]
+
+
+def test_a_log_that_breaks_off_is_not_taken_for_a_whole_one(
+    read, argo_kfp, kubernetes_api, monkeypatch
+):
+    monkeypatch.setattr(task_logs, "SETTLE_SECONDS", 0.1)
+    argo_kfp.add_component("train")
+    _, log = add_pod(kubernetes_api, "train.executor")
+    log.end()
+    with pytest.raises(errors.Unreachable, match="broke off"):
+        lines_of(read(follow=True))
+
+
+UNSCHEDULABLE = {
+    "conditions": [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+        }
+    ]
+}
+NO_IMAGE = {
+    "containerStatuses": [
+        {
+            "name": "main",
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off "trian:1"'}},
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    "status, why",
+    [
+        pytest.param(UNSCHEDULABLE, "Unschedulable: 0/3 nodes are available", id="unschedulable"),
+        pytest.param(NO_IMAGE, 'ImagePullBackOff: Back-off "trian:1"', id="image"),
+        pytest.param({}, "FailedMount: no such secret", id="from its events"),
+    ],
+)
+def test_a_pod_that_has_not_started_says_why(
+    read, argo_kfp, kubernetes_api, following, status, why
+):
+    argo_kfp.add_component("train")
+    pod, log = add_pod(kubernetes_api, "train.executor", phase="Pending")
+    pod["status"] |= status
+    about = {"kind": "Pod", "name": pod["metadata"]["name"]}
+    said = {"reason": "FailedMount", "message": "no such secret", "type": "Warning"}
+    kubernetes_api.add("events", "e1", "alice", involvedObject=about, **said)
+    with pytest.raises(errors.NotFound, match="has not started") as caught:
+        read()
+    assert why in caught.value.cause
+    lines, _ = following(read(follow=True))
+    wait_until(lambda: lines and why in lines[0])
+
+
+def test_an_evicted_pod_says_so(read, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train", state="FAILED")
+    pod, _ = add_pod(kubernetes_api, "train.executor", phase="Failed")
+    pod["status"] |= {"reason": "Evicted", "message": "The node was low on memory."}
+    kubernetes_api.unreadable.add(pod["metadata"]["name"])
+    with pytest.raises(errors.NotFound, match="has no log: Evicted") as caught:
+        read()
+    assert caught.value.cause.startswith(
+        "The node was low on memory. The archive: there is nothing"
+    )
+
+
+# --- what is left when the pod is gone ------------------------------------------------------------
+
+
+def packed(text):
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        member = tarfile.TarInfo("main.log")
+        member.size = len(text)
+        tar.addfile(member, io.BytesIO(text))
+    return archive.getvalue()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(b"one\ntwo\n", id="as it is"),
+        pytest.param(gzip.compress(b"one\ntwo\n"), id="gzip"),
+        pytest.param(packed(b"one\ntwo\n"), id="tar"),
+    ],
+)
+def test_the_archive_is_read_where_the_pod_is_gone(read, argo_kfp, file):
+    argo_kfp.add_component("train", state="SUCCEEDED")
+    argo_kfp.archived[node_id(f"{WORKFLOW}.root.train.executor")] = file
+    log = read()
+    assert (lines_of(log), log.source) == (["one", "two"], "KFP's archive")
+    assert lines_of(read(tail=1)) == ["two"]
+    assert lines_of(read(follow=True)) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "guards, why",
+    [
+        pytest.param(False, "there is nothing of it", id="nothing"),
+        pytest.param(True, "since 2.15 KFP refuses it to everyone", id="refused"),
+    ],
+)
+def test_without_pod_and_archive_both_reasons_are_told(read, argo_kfp, guards, why):
+    argo_kfp.add_component("train", state="FAILED")
+    argo_kfp.guards_artifacts = guards
+    with pytest.raises(errors.NotFound, match="it has no pod in alice any more") as caught:
+        read()
+    assert why in caught.value.cause
+
+
+def test_without_a_pod_yet_it_is_said_so(read, argo_kfp):
+    argo_kfp.add_component("train")
+    with pytest.raises(errors.NotFound, match="no pod in alice yet"):
+        read()
+
+
+# --- who may --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "verbs, resource",
+    [pytest.param("list", "pods", id="no log"), pytest.param("get", "pods/log", id="no pods")],
+)
+def test_what_is_refused_is_cured_by_one_role(read, argo_kfp, kubernetes_api, verbs, resource):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")
+    kubernetes_api.forbid(ALICE)
+    kubernetes_api.allow(ALICE, verbs, resource, "alice")
+    with pytest.raises(errors.Forbidden, match=f"{ALICE} may not") as caught:
+        read()
+    assert caught.value.cure.splitlines()[1:] == [
+        "kubectl create role kfp-mt-logs -n alice --verb=get,list --resource=pods,pods/log,events",
+        "kubectl create rolebinding kfp-mt-logs-system-serviceaccount-alice-default-editor "
+        "-n alice --role=kfp-mt-logs --serviceaccount=alice:default-editor",
+    ]
+
+
+def test_a_run_that_kfp_does_not_show_has_no_log_here(read, argo_kfp, kubernetes_api, token_file):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")
+    token_file.write_text("the-token-of-bob")
+    with pytest.raises(errors.Forbidden, match="may not get runs in namespace alice"):
+        read()
+    assert kubernetes_api.asked == []
+
+
+def test_the_namespace_is_the_runs_own_whichever_is_chosen(client, read, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")[1].write("hers")
+    add_pod(kubernetes_api, "train.executor", "bob")[1].write("his")
+    client.namespace = "bob"
+    assert lines_of(read()) == ["hers"]
+
+
+def test_each_gets_its_own_token_and_kfps_open_log_is_never_asked(read, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")
+    lines_of(read())
+    sent = {
+        request.headers["Authorization"] for request in argo_kfp.asked if request.path[-1] != "z"
+    }
+    assert sent - {None} == {"Bearer the-token-of-alice"}
+    assert not [request for request in argo_kfp.asked if "v1alpha1" in request.path]
+    assert "the-token-of-alice" not in str(kubernetes_api.asked)
+
+
+def test_without_a_cluster_it_is_said_how_to_name_one(argo_kfp, token_file):
+    argo_kfp.add_component("train")
+    client = Client(argo_kfp.endpoint, TokenFile(token_file), "alice")
+    with pytest.raises(errors.Misconfigured, match="no setting leads to the Kubernetes API") as e:
+        client.log(RUN_ID, argo_kfp.task_id("train"))
+    assert "namespace alice" in e.value.cause and "KFP_MT_KUBECONFIG" in e.value.cure
+    client.close()
+
+
+def test_a_failed_run_is_told_with_the_last_lines_of_its_task(client, argo_kfp, kubernetes_api):
+    argo_kfp.state = "FAILED"
+    argo_kfp.add_component("train", state="FAILED")
+    add_pod(kubernetes_api, "train-driver")[1].write("driver")
+    add_pod(kubernetes_api, "train.executor")[1].write("ValueError: no more")
+    with pytest.raises(errors.RunFailed) as caught:
+        client.wait(RUN_ID)
+    assert caught.value.cause == "The last lines of task train:\nValueError: no more"
+
+
+@pytest.fixture
+def kfp(settings, argo_kfp, token_file, monkeypatch):
+    """`%kfp LINE` without a door, before the KFP of a cluster."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    monkeypatch.setenv("KFP_MT_ENDPOINT", argo_kfp.endpoint)
+    monkeypatch.setenv("KFP_MT_TOKEN_FILE", str(token_file))
+    # Its history would be kept in a folder that goes before it.
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    shell.run_line_magic("load_ext", "jupyter_kfp_mt")
+    yield lambda line: shell.run_line_magic("kfp", line)
+    shell.run_line_magic("unload_ext", "jupyter_kfp_mt")
+    InteractiveShell.clear_instance()
+
+
+def test_a_cell_shows_the_tasks_of_the_pipeline_and_not_their_parts(kfp, argo_kfp, kubernetes_api):
+    for name in ("train", "evaluate"):
+        argo_kfp.add_component(name)
+    add_pod(kubernetes_api, "train-driver")[1].write("driver")
+    add_pod(kubernetes_api, "train.executor")[1].write("training")
+    log = kfp(f"logs {RUN_ID}")
+    assert {task.display_name: text for task, text in log.tasks} == {
+        "train": "training",
+        "evaluate": "[Task evaluate has no log yet: it has no pod in alice yet.]",
+    }
+    with pytest.raises(UsageError, match="Cannot follow 2 tasks") as caught:
+        kfp(f"logs {RUN_ID} --follow")
+    assert argo_kfp.task_id("evaluate") in str(caught.value)
+
+
+# --- through the door -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def jp_server_config(settings, argo_kfp, token_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "data"))
+    return {
+        "ServerApp": {
+            "jpserver_extensions": {"jupyter_kfp_mt": True},
+            "allow_unauthenticated_access": False,
+            "reraise_server_extension_failures": True,
+            "terminals_enabled": False,
+        },
+        "Kfp": {"endpoint": argo_kfp.endpoint, "token_file": str(token_file)},
+    }
+
+
+@pytest.fixture
+def path(argo_kfp):
+    return f"logs/{RUN_ID}/{argo_kfp.task_id('train')}"
+
+
+async def refused(fetching):
+    with pytest.raises(HTTPClientError) as error:
+        await fetching
+    return error.value.code, json.loads(error.value.response.body)
+
+
+async def test_the_door_answers_with_text_that_is_no_page(jp_fetch, path, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")[1].write("one", "<script>", "three")
+    answer = await jp_fetch("kfp-mt", path, params={"tail": 2})
+    assert answer.body == b"<script>\nthree\n"
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "container main of pod" in answer.headers["Kfp-Mt-Log-Source"]
+
+
+@pytest.mark.parametrize("query", ["tail=x", "tail=-1", "tail=0", "follow=maybe", "container=x"])
+async def test_the_door_refuses_what_it_does_not_understand(
+    jp_fetch, path, argo_kfp, kubernetes_api, query
+):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")
+    name, value = query.split("=")
+    code, body = await refused(jp_fetch("kfp-mt", path, params={name: value}))
+    assert (code, body["kind"]) == (400, "BadRequest")
+
+
+async def test_the_door_tells_why_there_is_no_log(jp_fetch, path, argo_kfp):
+    argo_kfp.add_component("train", state="FAILED")
+    code, body = await refused(jp_fetch("kfp-mt", path))
+    assert code == 404 and "no pod in alice any more" in body["message"]
+    assert "there is nothing of it" in body["cause"]
+
+
+async def test_a_namespace_in_the_request_changes_nothing(jp_fetch, path, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")[1].write("hers")
+    answer = await jp_fetch("kfp-mt", path, params={"namespace": "bob"})
+    assert answer.body == b"hers\n"
+    assert not [asked for asked in kubernetes_api.asked if "bob" in asked.path]
+
+
+async def test_nobody_reads_a_log_without_being_signed_in(door, path, argo_kfp):
+    address, _ = door
+    assert (await call("GET", f"{address}/{path}")).status_code == 403
+
+
+async def test_the_door_streams_and_stops_when_the_browser_goes_away(
+    door, path, argo_kfp, kubernetes_api, jp_serverapp
+):
+    address, key = door
+    argo_kfp.add_component("train")
+    _, log = add_pod(kubernetes_api, "train.executor")
+    log.write("first")
+    logs = jp_serverapp.web_app.settings["kfp_mt_logs"]
+    headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
+
+    def in_a_browser():
+        url = f"{address}/{path}?follow=1"
+        with requests.get(url, headers=headers, stream=True, timeout=20) as answer:
+            lines = answer.iter_lines(chunk_size=1)
+            seen = [next(lines)]
+            log.write("second")
+            seen.append(next(lines))
+            return seen, len(logs.open_logs)
+
+    assert await asyncio.to_thread(in_a_browser) == ([b"first", b"second"], 1)
+    await asyncio.to_thread(wait_until, lambda: not logs.open_logs)
+    assert logs.count == 0
+
+
+async def test_a_log_that_ends_badly_says_so_in_its_last_line(
+    jp_fetch, path, argo_kfp, kubernetes_api, monkeypatch
+):
+    monkeypatch.setattr(task_logs, "SETTLE_SECONDS", 0.1)
+    argo_kfp.add_component("train")
+    _, log = add_pod(kubernetes_api, "train.executor")
+    log.write("first")
+    log.end()
+    answer = await jp_fetch("kfp-mt", path, params={"follow": "1"})
+    first, last = answer.body.decode().splitlines()
+    assert first == "first" and last.startswith("[The log ends here. The log of pod")
+
+
+async def test_a_kernel_reads_and_follows_through_the_door(
+    door, argo_kfp, kubernetes_api, following
+):
+    argo_kfp.add_component("train")
+    pod, log = add_pod(kubernetes_api, "train.executor")
+    log.write("first")
+
+    def in_a_kernel():
+        client = decide(Kfp()).client()
+        task = argo_kfp.task_id("train")
+        assert client.log(RUN_ID, task) == "first\n"
+        lines, over = following(client.task_log(RUN_ID, task, follow=True))
+        log.write("second")
+        wait_until(lambda: lines == ["first", "second"])
+        ended(pod, 0)
+        log.end()
+        assert over.wait(10)
+        client.close()
+
+    await asyncio.to_thread(in_a_kernel)
+
+
+async def test_a_kernel_is_told_the_reason_through_the_door(door, argo_kfp):
+    argo_kfp.add_component("train")
+
+    def in_a_kernel():
+        client = decide(Kfp()).client()
+        with pytest.raises(errors.NotFound, match="no pod in alice yet"):
+            client.log(RUN_ID, argo_kfp.task_id("train"))
+        client.close()
+
+    await asyncio.to_thread(in_a_kernel)
