@@ -264,7 +264,7 @@ def answered(patient: Patient) -> Finding:
     if answer.by_istio:
         return not_known("Istio answered in KFP's place.")
     if answer.status == 200:
-        return passed(f"It lists experiments{where}: {_total(answer.body):,} there are.")
+        return passed(f"It lists experiments{where}; there are {_total(answer.body):,}.")
     error = patient.refusal(answer, f"list experiments{where}")
     denied = explain.denial(answer.body)
     if denied and not patient.health.local:
