@@ -51,7 +51,7 @@ _NEW_KERNEL = "Restart this kernel; if that does not help, the Jupyter server."
 
 def endpoint(patient: Patient) -> Finding:
     found = checked_endpoint(patient.connection.endpoint)
-    return passed(f"{found}, because of {patient.chosen('endpoint').looked_at}")
+    return passed(f"{found} ({patient.chosen('endpoint').looked_at})")
 
 
 def name_resolution(patient: Patient) -> Finding:
@@ -247,7 +247,7 @@ def namespace(patient: Patient) -> Finding:
     if health and not health.multi_user:
         return passed("not used: this KFP is for a single user")
     if patient.namespace:
-        return passed(f"{patient.namespace}, because of {chosen.looked_at}")
+        return passed(f"{patient.namespace} ({chosen.looked_at})")
     if health is None:
         return not_known("None is chosen, and whether KFP asks for one is not known.")
     return failed(

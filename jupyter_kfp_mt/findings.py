@@ -120,7 +120,7 @@ def _examine(check: Check[P], patient: P, answers: dict[str, Future[Finding]]) -
     missing = [name for name in check.needs if answers[name].result().result != PASSED]
     answer = answers[check.name]
     if missing:
-        answer.set_result(not_known(f"Not looked at: {missing[0]} has not passed."))
+        answer.set_result(not_known(f"Not looked at: '{missing[0]}' has not passed."))
         return
     try:
         answer.set_result(check.look(patient))

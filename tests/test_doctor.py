@@ -120,7 +120,7 @@ def test_in_a_pod_with_everything_all_is_passed(notebook):
     report = doctor.examine(Kfp())
     assert set(results(report).values()) == {PASSED}
     told = found(report)
-    assert "because of KF_PIPELINES_ENDPOINT" in told["endpoint"].found
+    assert "(KF_PIPELINES_ENDPOINT)" in told["endpoint"].found
     assert "kubernetes.io/serviceaccount/namespace" in told["namespace"].found
     assert told["runs"].found.startswith("may get, list, readArtifact, create, terminate")
 
@@ -160,7 +160,7 @@ def test_a_name_that_is_not_known_is_told_before_anything_else(settings):
     assert (told.result, told.found) == (FAILED, "kfp.invalid is not known here.")
     assert pasted(told).startswith("c.Kfp.endpoint = 'http://ml-pipeline.kubeflow.svc")
     assert [each.check for each in report.failed] == ["name resolution"]
-    assert "name resolution has not passed" in found(report)["connection"].found
+    assert "'name resolution' has not passed" in found(report)["connection"].found
 
 
 def test_a_name_of_the_cluster_outside_of_it_is_cured_by_a_forwarded_port(settings):
@@ -220,7 +220,7 @@ def test_when_everything_hangs_it_takes_a_few_seconds(
     told = found(report)["healthz"]
     assert told.result == FAILED and "it did not answer in time" in told.found
     assert [each.check for each in report.failed] == ["healthz"]
-    assert "healthz has not passed" in found(report)["KFP's answer"].found
+    assert "'healthz' has not passed" in found(report)["KFP's answer"].found
 
 
 @pytest.fixture
@@ -375,7 +375,7 @@ def test_without_a_token_the_pod_default_is_the_cure(in_pod, kubernetes_api, gua
     assert manifest["kind"] == "PodDefault"
     assert manifest["metadata"] == {"name": "access-ml-pipeline", "namespace": "alice"}
     assert [each.check for each in report.failed] == ["token"]
-    assert "token has not passed" in found(report)["KFP's answer"].found
+    assert "'token' has not passed" in found(report)["KFP's answer"].found
 
 
 def test_a_token_file_that_cannot_be_read_is_told(guarded_kfp):
@@ -633,7 +633,7 @@ def test_the_command_reads_the_jupyter_servers_configuration(tmp_path, as_alice)
     lines = [f"c.Kfp.{name} = {as_alice.pop(each)!r}" for name, each in lines.items()]
     (tmp_path / "jupyter_server_config.py").write_text("\n".join(lines))
     told = cli("doctor", **as_alice, JUPYTER_CONFIG_DIR=str(tmp_path))
-    assert "because of given, or c.Kfp.endpoint" in " ".join(told.stdout.split())
+    assert "(given, or c.Kfp.endpoint)" in " ".join(told.stdout.split())
     assert told.returncode == 0
 
 
@@ -697,14 +697,14 @@ async def test_in_a_kernel_the_jupyter_server_looks(door):
     assert report.failed == []
     assert f"takes this kernel's key at {door[0]}" in told["kernel key"].found
     assert told["subject"].found == ALICE
-    assert "because of given, or c.Kfp.endpoint" in told["endpoint"].found
+    assert "(given, or c.Kfp.endpoint)" in told["endpoint"].found
     assert told["in this kernel"].found.startswith("jupyter-kfp-mt ")
     assert door[1] not in str(report)
 
 
 async def test_the_namespace_of_the_kernel_counts(door):
     told = found(await asyncio.to_thread(doctor.examine, Kfp(), "bob"))
-    assert told["namespace"].found == "bob, because of this session"
+    assert told["namespace"].found == "bob (this session)"
     assert told["KFP's answer"].result == FAILED
 
 
