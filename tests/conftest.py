@@ -325,6 +325,17 @@ def door(jp_serverapp, jp_asyncio_loop, http_server):
     return door.address, door.key
 
 
+def server_config(**settings):
+    """For `jp_server_config`: a Jupyter server with our extension, and these settings of `Kfp`."""
+    server = {
+        "jpserver_extensions": {"jupyter_kfp_mt": True},
+        "allow_unauthenticated_access": False,
+        "reraise_server_extension_failures": True,
+        "terminals_enabled": False,
+    }
+    return {"ServerApp": server, "Kfp": settings}
+
+
 async def call(method, url, **kwargs):
     """A request from outside, while the server answers on this loop."""
     kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}

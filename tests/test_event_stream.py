@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlencode
 
 import aiohttp
 import pytest
-from conftest import call, wait_until
+from conftest import call, server_config, wait_until
 from guarded_kfp import Answer, GuardedKfp, refusal
 from odd_kfp import OddKfp, ok, reply
 from yarl import URL
@@ -93,14 +93,7 @@ def token_file(tmp_path):
 
 @pytest.fixture
 def jp_server_config(behind, token_file):
-    return {
-        "ServerApp": {
-            "jpserver_extensions": {"jupyter_kfp_mt": True},
-            "reraise_server_extension_failures": True,
-            "terminals_enabled": False,
-        },
-        "Kfp": {"endpoint": behind.endpoint, "token_file": str(token_file), "namespace": "alice"},
-    }
+    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import threading
 
 import guarded_kfp
 import pytest
-from conftest import ROOT, call
+from conftest import ROOT, call, server_config
 from tornado.httpclient import HTTPClientError
 
 from jupyter_kfp_mt import errors, local_kfp
@@ -31,19 +31,7 @@ def token_file(local_kfp):
 
 @pytest.fixture
 def jp_server_config(local_kfp, token_file):
-    return {
-        "ServerApp": {
-            "jpserver_extensions": {"jupyter_kfp_mt": True},
-            "allow_unauthenticated_access": False,
-            "reraise_server_extension_failures": True,
-            "terminals_enabled": False,
-        },
-        "Kfp": {
-            "endpoint": local_kfp.endpoint,
-            "token_file": str(token_file),
-            "namespace": "alice",
-        },
-    }
+    return server_config(endpoint=local_kfp.endpoint, token_file=str(token_file), namespace="alice")
 
 
 async def answer(fetching):

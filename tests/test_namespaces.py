@@ -8,6 +8,7 @@ import time
 import pytest
 import requests
 import yaml
+from conftest import server_config
 from kubernetes_api import ALICE, VIEW, Server
 from tornado.httpclient import HTTPClientError
 
@@ -64,19 +65,11 @@ def jp_server_config(local_kfp, cluster_kfp, kfam, in_pod, tmp_path, monkeypatch
     monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("HOME", str(tmp_path))
     in_pod()
-    return {
-        "ServerApp": {
-            "jpserver_extensions": {"jupyter_kfp_mt": True},
-            "allow_unauthenticated_access": False,
-            "reraise_server_extension_failures": True,
-            "terminals_enabled": False,
-        },
-        "Kfp": {
-            "endpoint": cluster_kfp.endpoint,
-            "token_file": str(local_kfp.token_file("alice/default-editor")),
-            "kfam_endpoint": kfam.endpoint,
-        },
-    }
+    return server_config(
+        endpoint=cluster_kfp.endpoint,
+        token_file=str(local_kfp.token_file("alice/default-editor")),
+        kfam_endpoint=kfam.endpoint,
+    )
 
 
 @pytest.fixture

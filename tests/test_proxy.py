@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import requests
-from conftest import ROOT, call, wait_until
+from conftest import ROOT, call, server_config, wait_until
 from odd_kfp import OddKfp, ok, refusal, reply
 
 from jupyter_kfp_mt.extension import body as body_module
@@ -43,14 +43,7 @@ def token_file(tmp_path):
 
 @pytest.fixture
 def jp_server_config(behind, token_file):
-    return {
-        "ServerApp": {
-            "jpserver_extensions": {"jupyter_kfp_mt": True},
-            "reraise_server_extension_failures": True,
-            "terminals_enabled": False,
-        },
-        "Kfp": {"endpoint": behind.endpoint, "token_file": str(token_file), "namespace": "alice"},
-    }
+    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 @pytest.fixture

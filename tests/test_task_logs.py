@@ -10,7 +10,7 @@ import threading
 import pytest
 import requests
 from argo_kfp import RUN_ID, WORKFLOW, ArgoKfp, add_pod, begin, ended, node_id, number
-from conftest import call, wait_until
+from conftest import call, server_config, wait_until
 from IPython.core.error import UsageError
 from kubernetes_api import ALICE
 from tornado.httpclient import HTTPClientError
@@ -484,15 +484,7 @@ def test_a_cell_shows_the_tasks_of_the_pipeline_and_not_their_parts(kfp, argo_kf
 @pytest.fixture
 def jp_server_config(settings, argo_kfp, token_file, tmp_path, monkeypatch):
     monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "data"))
-    return {
-        "ServerApp": {
-            "jpserver_extensions": {"jupyter_kfp_mt": True},
-            "allow_unauthenticated_access": False,
-            "reraise_server_extension_failures": True,
-            "terminals_enabled": False,
-        },
-        "Kfp": {"endpoint": argo_kfp.endpoint, "token_file": str(token_file)},
-    }
+    return server_config(endpoint=argo_kfp.endpoint, token_file=str(token_file))
 
 
 @pytest.fixture
