@@ -251,7 +251,7 @@ class Cluster:
 
         try:
             return msgspec.json.decode(answer.data, type=kind)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._not_kubernetes(access) from None
         except HTTPError as error:
             raise _no_answer(str(access), self.server, error) from None
@@ -301,7 +301,7 @@ class Cluster:
             raise _no_answer(str(access), self.server, error) from None
         try:
             said = msgspec.json.decode(error.body, type=Failure).message
-        except (msgspec.DecodeError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
             raise self._not_kubernetes(access, error.status) from None
         raise refusal(error.status, said, access, self.source) from None
 

@@ -315,7 +315,7 @@ def context_file(patient: Patient) -> Finding:
         content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         return passed(f"There is no {CONTEXT_FILE}.")
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         cause = "kfp.Client() reads it, and fails."
         return failed(f"{CONTEXT_FILE} is not what the SDK wrote.", cause, f"Remove it:{remove}")
     if header := content.get("client_authentication_header_name"):

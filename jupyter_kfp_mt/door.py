@@ -72,7 +72,7 @@ class Door(msgspec.Struct, frozen=True):
                 answer = session.get(f"{self.address}/status", headers=headers, timeout=(2.5, 10))
             if answer.status_code == 200:
                 return msgspec.json.decode(answer.content, type=Status)
-        except (requests.RequestException, msgspec.DecodeError) as error:
+        except (requests.RequestException, msgspec.DecodeError, UnicodeDecodeError) as error:
             cure = "Has it stopped, or been started anew? Then restart this kernel."
             raise no_answer(self.address, asked, error, cure) from None
         raise explain.refusal(answer.status_code, answer.content, asked)

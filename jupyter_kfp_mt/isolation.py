@@ -214,7 +214,7 @@ def _items(answer: Answer, key: str) -> list[dict[str, Any]]:
         return []
     try:
         found = msgspec.json.decode(answer.body, type=dict[str, Any]).get(key, [])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unreachable("KFP answered, but not as KFP does.") from None
     return [each for each in found if isinstance(each, dict)]
 

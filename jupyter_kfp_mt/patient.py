@@ -139,7 +139,7 @@ class Patient:
     def health(self) -> Health:
         try:
             return msgspec.json.decode(self.greeting.body, type=Health)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             asked = f"reach {self.connection.endpoint}"
             raise explain.not_kfp(self.greeting.status, asked) from None
 

@@ -506,6 +506,7 @@ def context(tmp_path):
     "content, sentence",
     [
         pytest.param("{", "is not what the SDK wrote", id="no JSON"),
+        pytest.param('{"namespace": "\xff"}', "is not what the SDK wrote", id="no text"),
         pytest.param("{}", "names no namespace", id="no namespace"),
         pytest.param(
             '{"namespace": "a", "client_authentication_header_name": "kubeflow-userid", '
@@ -518,7 +519,7 @@ def context(tmp_path):
 def test_a_context_file_that_breaks_the_sdk_is_told(
     context, guarded_kfp, settings, content, sentence
 ):
-    context.write_text(content)
+    context.write_text(content, "latin-1")
     report = doctor.examine(settings(guarded_kfp.endpoint))
     told = found(report)["context file"]
     assert told.result == FAILED and sentence in told.found

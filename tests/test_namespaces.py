@@ -8,6 +8,7 @@ import time
 import pytest
 import requests
 import yaml
+from guarded_kfp import Answer, GuardedKfp
 from kubernetes_api import ALICE, VIEW, Server
 from tornado.httpclient import HTTPClientError
 
@@ -508,6 +509,22 @@ def test_where_kfam_refuses_the_owner_gets_the_commands(out_of_reach):
         "kubectl delete rolebinding,authorizationpolicies.security.istio.io "
         "user-carol-example-com-clusterrole-view -n alice --ignore-not-found"
     )
+
+
+class Garbled(GuardedKfp):
+    def answer(self, request):
+        return Answer(200, b'{"bindings": [{"referredNamespace": "\xff"}], "message": "\xff"}')
+
+
+def test_an_answer_that_is_no_text_is_told_and_spoils_no_other(serve):
+    server = serve(Garbled)
+    sources = {
+        "kfam": lambda: of_kfam(Kfam(server.endpoint), "alice", ALICE),
+        "pod": lambda: named(["alice"]),
+    }
+    found = Namespaces(sources, Permissions(lambda: None, str)).found(ALICE)
+    assert [each.name for each in found.namespaces] == ["alice"]
+    assert "is not kfam" in found.sources[0].problem.message
 
 
 def test_a_kfam_that_hangs_or_is_gone_is_given_up(kfam, monkeypatch):
