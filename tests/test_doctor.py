@@ -23,6 +23,7 @@ from kubernetes_api import ALICE, VIEW
 from odd_kfp import OddKfp
 
 from jupyter_kfp_mt import doctor, patient, pod
+from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.findings import FAILED, PASSED, UNKNOWN
 from jupyter_kfp_mt.notebook import render
 from jupyter_kfp_mt.settings import CREDENTIALS, Kfp, variable
@@ -760,3 +761,10 @@ def test_the_magic_looks_at_the_connection_of_its_session(shell, local_kfp):
     assert "✓ passed" in formats["text/html"]
     apart = shell.run_line_magic("kfp", "doctor --isolation --namespace-of-others bob")
     assert found(apart)["in bob"].result == PASSED
+
+
+def test_a_proxy_without_a_scheme_is_one_as_well(settings, monkeypatch):
+    monkeypatch.setenv("http_proxy", "proxy.invalid:3128")
+    monkeypatch.setenv("no_proxy", "")
+    looked_at = patient.Patient(lambda: resolve(settings("http://kfp.invalid")), lambda: None)
+    assert looked_at.proxy == "proxy.invalid"

@@ -18,6 +18,9 @@ import requests
 from conftest import ROOT, call, wait_until
 from odd_kfp import OddKfp, ok, refusal, reply
 
+from jupyter_kfp_mt import errors
+from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.extension import body as body_module
 from jupyter_kfp_mt.extension import sender
 from jupyter_kfp_mt.extension.routes import routes
@@ -585,3 +588,44 @@ def test_a_long_answer_does_not_sit_in_memory(jupyter, behind, length):
         answered = _through(address, "GET", RUNS, stream=True)
         received = sum(map(len, answered.iter_content(100_000)))
     assert received == LONG
+
+
+@pytest.fixture
+def no_proxy(monkeypatch):
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def bound_for(endpoint):
+    return sender.Destination(endpoint, Credentials(), ThreadPoolExecutor(1))
+
+
+async def test_a_proxy_may_be_named_without_its_scheme(behind, no_proxy, monkeypatch):
+    monkeypatch.setenv("http_proxy", behind.endpoint.removeprefix("http://"))
+    sending = sender.Sender()
+    to = bound_for("http://kfp.invalid")
+    with contextlib.closing(await sending.send(to, sender.Request("GET", "/apis"))) as answer:
+        assert answer.status == 200
+    assert [asked.path for asked in behind.seen] == ["http://kfp.invalid/apis"]
+    await sending.close()
+
+
+def test_a_proxy_of_another_kind_is_told(no_proxy, monkeypatch):
+    monkeypatch.setenv("http_proxy", "socks5://me:s3cret@127.0.0.1:9")
+    with pytest.raises(errors.Misconfigured, match="a proxy of kind socks5 is set") as caught:
+        bound_for("http://kfp.invalid")
+    assert "s3cret" not in repr(caught.value.to_dict())
+
+
+@pytest.mark.parametrize(
+    "reach, error",
+    [
+        pytest.param(bound_for, errors.Misconfigured, id="through the door"),
+        pytest.param(lambda endpoint: Client(endpoint).health(), errors.Unreachable, id="directly"),
+    ],
+)
+def test_certificates_that_are_not_there_are_named(no_proxy, monkeypatch, reach, error):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.crt")
+    with pytest.raises(error, match="/no/such.crt") as caught:
+        reach("https://kfp.invalid")
+    assert "REQUESTS_CA_BUNDLE" in caught.value.cure

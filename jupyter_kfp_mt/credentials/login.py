@@ -62,7 +62,7 @@ class Login(Renewed):
             except _WrongPassword:
                 self._wrong = account
                 raise self._wrong_password() from None
-            except (requests.RequestException, ValueError) as error:  # or an address that is none
+            except (OSError, ValueError) as error:  # of requests, or an address that is none
                 raise Unreachable(
                     f"Cannot sign in at {self._endpoint}: no answer ({type(error).__name__})."
                 ) from None

@@ -10,18 +10,17 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from importlib.metadata import version
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import certifi
 import msgspec
-from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
 from ..client import CONNECT_SECONDS, READ_SECONDS
 from ..credentials.base import Credentials, Tls
-from ..errors import KfpError
-from ..sessions import is_own
+from ..errors import KfpError, Misconfigured
+from ..sessions import is_own, proxy_to
 from .answer import FAULTS, Answer, no_answer
 
 # A token is looked for again after this time, in a thread: a hop for each request costs too much.
@@ -186,10 +185,15 @@ def _failed(future: asyncio.Future[Any]) -> bool:
 
 
 def _proxy(endpoint: str, tls: Tls | None) -> str | None:
-    """The same that `requests` would use."""
-    if tls:
-        return tls.proxy or None
-    return None if is_own(endpoint) else select_proxy(endpoint, get_environ_proxies(endpoint))
+    """The same that `requests` would use. Raises `Misconfigured` for another kind of proxy."""
+    found = urlsplit(proxy_to(endpoint, tls))
+    if found.scheme not in ("", "http", "https"):
+        raise Misconfigured(
+            f"Cannot reach {endpoint}: a proxy of kind {found.scheme} is set, and none but HTTP "
+            "proxies are used.",
+            cure="Name such a one in HTTPS_PROXY, or the endpoint's host in NO_PROXY.",
+        )
+    return found.geturl() or None
 
 
 def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
@@ -200,11 +204,18 @@ def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
     named = [tls.authorities] if tls else [os.environ.get(name, "") for name in variables]
     path = next(filter(None, named), certifi.where())
     folder = os.path.isdir(path)
-    context = ssl.create_default_context(
-        cafile=None if folder else path, capath=path if folder else None
-    )
+    try:
+        context = ssl.create_default_context(
+            cafile=None if folder else path, capath=path if folder else None
+        )
+        if tls and tls.certificate:
+            context.load_cert_chain(tls.certificate, tls.key or None)
+    except OSError as error:
+        raise Misconfigured(
+            f"Cannot reach {endpoint}: the certificates for it cannot be read ({error.strerror}).",
+            cause=f"Whom to trust is looked up in {path}.",
+            cure="REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or a kubeconfig names it: correct it there.",
+        ) from None
     if tls and not tls.verified:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if tls and tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.key or None)
     return context
