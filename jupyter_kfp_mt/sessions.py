@@ -38,7 +38,7 @@ def proxy_to(endpoint: str, tls: Tls | None = None) -> str:
     else:
         found = select_proxy(endpoint, get_environ_proxies(endpoint)) or ""
     # It may be written without one, and is no address to everybody then.
-    return prepend_scheme_if_needed(found, "http") if found else ""
+    return str(prepend_scheme_if_needed(found, "http")) if found else ""  # type: ignore[no-untyped-call]
 
 
 def is_own(endpoint: str) -> bool:
