@@ -1,5 +1,6 @@
 """Where tokens and cookies come from, when they are renewed, and that nobody sees them."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import jwt
+import psutil
 import pytest
 from conftest import wait_until
 from cryptography.hazmat.primitives import serialization
@@ -279,6 +281,22 @@ def test_a_command_that_gives_no_token_is_named_without_what_it_prints(command, 
         credentials.headers()
     assert "s3cret" not in repr(error.value.to_dict())
     assert "c.Kfp.token_command" in error.value.cure
+
+
+def test_a_command_that_hangs_leaves_nothing_behind(tmp_path):
+    noted = tmp_path / "pid"
+    script = f"sleep 600 & echo $! > {noted}.new; mv {noted}.new {noted}; wait"
+    with pytest.raises(errors.Misconfigured, match="did not end"):
+        TokenCommand(shlex.join(["sh", "-c", script]), seconds=1).headers()
+    started = int(noted.read_text())
+    wait_until(lambda: _is_dead(started))
+
+
+def _is_dead(pid):
+    """A process whose end nobody has taken note of is there still."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 @pytest.mark.parametrize(
