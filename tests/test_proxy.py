@@ -629,3 +629,22 @@ def test_certificates_that_are_not_there_are_named(no_proxy, monkeypatch, reach,
     with pytest.raises(error, match="/no/such.crt") as caught:
         reach("https://kfp.invalid")
     assert "REQUESTS_CA_BUNDLE" in caught.value.cure
+
+
+async def test_a_token_that_takes_long_is_waited_for_by_all_and_asked_for_once(monkeypatch):
+    monkeypatch.setattr(sender, "FRESH_SECONDS", 0)
+    given, asked = threading.Event(), []
+
+    class Slow(Credentials):
+        def headers(self):
+            asked.append(self)
+            given.wait(30)
+            return {"Authorization": "Bearer slow"}
+
+    with ThreadPoolExecutor(4) as threads:
+        to = sender.Destination("http://kfp.invalid", Slow(), threads)
+        waiting = [asyncio.ensure_future(to.headers()) for _ in range(8)]
+        await asyncio.sleep(0)
+        given.set()
+        assert {each["Authorization"] for each in await asyncio.gather(*waiting)} == {"Bearer slow"}
+    assert len(asked) == 1

@@ -75,7 +75,9 @@ class Destination:
     async def headers(self, anew: bool = False) -> dict[str, str]:
         """What says who we are. Raises the `KfpError` for which it cannot be had."""
         before, age = self._headers, time.monotonic() - self._asked_at
-        if before is None or anew or _failed(before) or age > FRESH_SECONDS:
+        # While one is asked for that takes long, others wait for the same, and not in threads.
+        old = before is None or _failed(before) or (before.done() and age > FRESH_SECONDS)
+        if before is None or old or anew:
             self._asked_at = time.monotonic()
             self._headers = before = self._in_thread(self._credentials.headers)
         return await asyncio.shield(before)
