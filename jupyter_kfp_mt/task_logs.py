@@ -323,7 +323,7 @@ def _first_file(text: bytes) -> bytes:
         return _read(file) if file else b""
 
 
-def _read(file: IO[bytes]) -> bytes:
+def _read(file: IO[bytes] | gzip.GzipFile) -> bytes:
     """What is in it: a packed one, or one with holes, may be far longer than it looks."""
     text = file.read(LONGEST_ARCHIVED + 1)
     if len(text) > LONGEST_ARCHIVED:
