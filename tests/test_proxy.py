@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -22,8 +23,10 @@ from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.extension import body as body_module
-from jupyter_kfp_mt.extension import sender
+from jupyter_kfp_mt.extension import sender, upstream
 from jupyter_kfp_mt.extension.routes import routes
+from jupyter_kfp_mt.extension.upstream import Upstream
+from jupyter_kfp_mt.settings import Kfp
 
 RUNS = "/apis/v2beta1/runs?namespace=alice"
 UPLOAD = "/apis/v2beta1/pipelines/upload?namespace=alice"
@@ -648,3 +651,16 @@ async def test_a_token_that_takes_long_is_waited_for_by_all_and_asked_for_once(m
         given.set()
         assert {each["Authorization"] for each in await asyncio.gather(*waiting)} == {"Bearer slow"}
     assert len(asked) == 1
+
+
+async def test_a_token_that_takes_long_does_not_hold_up_the_status(behind, tmp_path, monkeypatch):
+    monkeypatch.setattr(upstream, "LOOK_SECONDS", 0.2)
+    go = tmp_path / "go"
+    waits = f"until [ -e {go} ]; do sleep 0.02; done; echo token"
+    asked = Upstream(Kfp(endpoint=behind.endpoint, token_command=shlex.join(["sh", "-c", waits])))
+    assert not (await asked.status()).ready
+    go.touch()
+    while not (status := await asked.status()).ready:
+        pass
+    assert status.error is None
+    await asked.close()
