@@ -6,6 +6,7 @@ the end is the order in which they are told.
 
 from __future__ import annotations
 
+import shlex
 import socket
 import sys
 from collections.abc import Callable
@@ -226,8 +227,8 @@ def _token_cure(patient: Patient) -> str:
         )
     return (
         "Ask Kubernetes for a token, and name its file:\n"
-        f"kubectl create token default-editor -n {namespace} "
-        f"--audience {patient.connection.credentials.audience} > ~/kfp-token\n"
+        f"(umask 077; kubectl create token default-editor -n {shlex.quote(namespace)} "
+        f"--audience {shlex.quote(patient.connection.credentials.audience)} > ~/kfp-token)\n"
         "export KFP_MT_TOKEN_FILE=~/kfp-token"
     )
 
@@ -451,6 +452,8 @@ def _ask(door: Door, query: list[tuple[str, str]]) -> Report:
         raise _DoorIsShut(said, "It has stopped, or was started anew at another port.") from None
     if answer.status_code == 200:
         return msgspec.json.decode(answer.content, type=Report)
+    if answer.status_code == 400:
+        raise explain.refusal(400, answer.content, "look at the connection")
     if answer.status_code in (401, 403):
         said = "The Jupyter server does not take this kernel's key."
         raise _DoorIsShut(said, "It was started anew after this kernel, with another key.")

@@ -22,7 +22,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from kubernetes_api import ALICE, VIEW
 from odd_kfp import OddKfp
 
-from jupyter_kfp_mt import doctor, patient, pod
+from jupyter_kfp_mt import doctor, errors, patient, pod
 from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.findings import FAILED, PASSED, UNKNOWN
 from jupyter_kfp_mt.notebook import render
@@ -577,6 +577,11 @@ def test_as_text_its_lines_fit_and_every_failure_has_its_remedy(poor):
     assert lines[-1].startswith("2 failed, ")
 
 
+def test_what_is_to_be_pasted_does_nothing_but_what_it_says(settings):
+    looked_at = patient.Patient(lambda: resolve(settings("http://kfp")), lambda: None, "x; evil")
+    assert " -n 'x; evil' " in doctor._token_cure(looked_at)
+
+
 def test_a_cure_of_several_failures_is_told_once(poor):
     report, _ = poor
     assert str(report).count("kubectl create token") == 1
@@ -713,6 +718,11 @@ async def test_the_namespace_of_the_kernel_counts(door):
 async def test_through_the_door_tenants_are_tried_too(door):
     report = await asyncio.to_thread(doctor.examine, Kfp(), "", True, ("bob",))
     assert report.failed == [] and found(report)["in bob"].result == PASSED
+
+
+async def test_what_the_jupyter_server_cannot_look_at_is_said(door):
+    with pytest.raises(errors.BadRequest, match="not the name of a namespace"):
+        await asyncio.to_thread(doctor.examine, Kfp(), "", True, ("x; touch evil",))
 
 
 async def test_a_kernel_with_an_old_key_is_told(door, monkeypatch):
