@@ -12,7 +12,6 @@ import socket
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -42,6 +41,7 @@ from .kubernetes_objects import (
     TokenRequest,
 )
 from .lines import Lines
+from .sessions import is_own
 from .settings import Kfp
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ class Cluster:
                 f"{said} does not lead to a cluster: {reason}.",
                 cure="`kubectl config get-contexts` lists the contexts that there are.",
             ) from None
-        if urlsplit(configuration.host).hostname in ("localhost", "127.0.0.1", "::1"):
+        if is_own(configuration.host):
             configuration.proxy = None
         return cls(configuration, f"context {context} of {said}" if context else said)
 

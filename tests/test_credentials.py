@@ -15,6 +15,8 @@ import pytest
 from conftest import wait_until
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import exceptions as google_errors
+from google.oauth2 import id_token
 from guarded_kfp import Answer, Server, page, redirect
 
 import jupyter_kfp_mt
@@ -433,6 +435,15 @@ def google(serve, tmp_path, monkeypatch):
     file.write_text(json.dumps(account))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
     return server
+
+
+def test_a_failure_of_google_without_words_is_one_as_well(google, monkeypatch):
+    def fail(*_):
+        raise google_errors.TransportError(OSError())
+
+    monkeypatch.setattr(id_token, "fetch_id_token", fail)
+    with pytest.raises(errors.Unauthenticated, match="Google gives no identity token"):
+        GoogleIap("client.apps.googleusercontent.com").headers()
 
 
 def test_an_identity_token_for_the_iap_is_asked_of_google_once(google, ask):

@@ -664,3 +664,32 @@ async def test_a_token_that_takes_long_does_not_hold_up_the_status(behind, tmp_p
         pass
     assert status.error is None
     await asked.close()
+
+
+async def test_an_answer_is_given_up_where_no_other_token_can_be_had(behind):
+    class Lost(Credentials):
+        def renewed(self, refused):
+            raise errors.Misconfigured("There is no token any more.")
+
+    gone = threading.Event()
+
+    def answer(connection, _):
+        connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 99\r\n\r\nthe rest never comes")
+        silent(connection, _)
+        gone.set()
+
+    behind.answer = answer
+    sending = sender.Sender()
+    to = sender.Destination(behind.endpoint, Lost(), ThreadPoolExecutor(1))
+    with pytest.raises(errors.Misconfigured):
+        await sending.send(to, sender.Request("GET", "/apis"))
+    assert await asyncio.to_thread(gone.wait, 5)
+    await sending.close()
+
+
+async def test_a_warning_in_other_letters_does_not_cost_the_answer(ask, behind):
+    behind.answer = lambda connection, _: connection.sendall(
+        ok(b"{}", "application/json", "Warning: 299 - \u201cold\u201d")
+    )
+    answered = await ask("GET", RUNS)
+    assert (answered.status_code, answered.headers["Warning"]) == (200, "299 - ?old?")

@@ -117,7 +117,7 @@ class Sender:
         """
         headers = await to.headers(anew=not request.repeatable)
         response = await self._send_once(to, request, headers)
-        if to.refuses(response) and await to.renewed(headers) and request.repeatable:
+        if to.refuses(response) and await _renewed(to, headers, response) and request.repeatable:
             response.close()
             response = await self._send_once(to, request, await to.headers(anew=True))
         refused = to.refuses(response)
@@ -180,6 +180,17 @@ def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
             total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
         ),
     )
+
+
+async def _renewed(
+    to: Destination, refused: Mapping[str, str], response: aiohttp.ClientResponse
+) -> bool:
+    """Whether it can be asked again; where that is not found out, the answer is given up."""
+    try:
+        return await to.renewed(refused)
+    except BaseException:
+        response.close()
+        raise
 
 
 def _failed(future: asyncio.Future[Any]) -> bool:
