@@ -21,6 +21,7 @@ from jupyter_kfp_mt import errors, task_logs
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.credentials import TokenFile
+from jupyter_kfp_mt.extension import logs as logs_module
 from jupyter_kfp_mt.lines import LONGEST_LINE
 from jupyter_kfp_mt.settings import Kfp
 
@@ -620,6 +621,26 @@ async def test_the_door_streams_and_stops_when_the_browser_goes_away(
     assert await asyncio.to_thread(in_a_browser) == ([b"first", b"second"], 1)
     await asyncio.to_thread(wait_until, lambda: not logs.open_logs)
     assert logs.count == 0
+
+
+async def test_a_reader_that_takes_nothing_holds_no_place(
+    door, path, argo_kfp, kubernetes_api, jp_web_app, monkeypatch
+):
+    monkeypatch.setattr(logs_module, "STUCK_SECONDS", 0.2)
+    address, key = door
+    argo_kfp.add_component("train")
+    _, log = add_pod(kubernetes_api, "train.executor")
+    for _ in range(32):
+        log.write("=" * 500_000)
+    logs = jp_web_app.settings["kfp_mt_logs"]
+    headers = {"Authorization": f"Bearer {key}"}
+
+    def in_a_browser():
+        url = f"{address}/{path}?follow=1"
+        with requests.get(url, headers=headers, stream=True, timeout=20):
+            wait_until(lambda: logs.count == 0, 10)
+
+    await asyncio.to_thread(in_a_browser)
 
 
 async def test_a_log_that_ends_badly_says_so_in_its_last_line(
