@@ -13,6 +13,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import odd_kfp
 import psutil
 import pytest
 import requests
@@ -24,6 +25,7 @@ from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.extension import body as body_module
 from jupyter_kfp_mt.extension import sender, upstream
+from jupyter_kfp_mt.extension.answer import Answer
 from jupyter_kfp_mt.extension.routes import routes
 from jupyter_kfp_mt.extension.upstream import Upstream
 from jupyter_kfp_mt.settings import Kfp
@@ -693,3 +695,23 @@ async def test_a_warning_in_other_letters_does_not_cost_the_answer(ask, behind):
     )
     answered = await ask("GET", RUNS)
     assert (answered.status_code, answered.headers["Warning"]) == (200, "299 - ?old?")
+
+
+async def test_an_early_answer_to_a_caller_that_went_away_is_given_up(door, behind, monkeypatch):
+    monkeypatch.setattr(odd_kfp, "_body", lambda read, headers: 0)
+    gone, begun = threading.Event(), []
+    monkeypatch.setattr(sender, "Answer", lambda *given: begun.append(Answer(*given)) or begun[0])
+
+    def answer(connection, _):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nthe rest never comes")
+        with contextlib.suppress(OSError):
+            while connection.recv(1 << 16):
+                pass
+        gone.set()
+        raise OSError  # what it has read is no other request
+
+    behind.answer = answer
+    leave = _leave(door, "POST", b"x" * 1000, LONG)
+    await asyncio.to_thread(wait_until, lambda: begun)
+    leave.close()
+    assert await asyncio.to_thread(gone.wait, 5)

@@ -63,8 +63,12 @@ class ProxyHandler(KfpHandler):
     def on_connection_close(self) -> None:
         """Whoever asked went away: KFP need not answer any more."""
         self._gone = True
-        if self._working:
-            self._working.cancel()
+        working = self._working
+        if working and not working.cancel() and not working.cancelled():
+            # It was answered before all of the body was there.
+            answer = None if working.exception() else working.result()
+            if isinstance(answer, Answer):
+                answer.close()
 
     @web.authenticated
     async def get(self, *_: str) -> None:
