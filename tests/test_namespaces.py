@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import logging
 import threading
 import time
 
@@ -388,6 +389,13 @@ async def changed(jp_fetch, method, user, role="edit", headers=OWNER, namespace=
 async def contributors(jp_fetch, **params):
     found = await jp_fetch("kfp-mt", "contributors", params=params)
     return [(each["user"], each["role"]) for each in json.loads(found.body)["contributors"]]
+
+
+async def test_a_change_leaves_a_line_that_says_who_did_what_for_whom(jp_fetch, caplog):
+    with caplog.at_level(logging.INFO):
+        await changed(jp_fetch, "POST", "carol@example.com", "view", namespace="")
+    line = "'alice@example.com': add a contributor, carol@example.com as view in alice"
+    assert [text for text in caplog.messages if line in text]
 
 
 async def test_the_owner_adds_and_removes_contributors(jp_fetch):
