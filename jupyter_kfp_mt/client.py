@@ -550,7 +550,7 @@ class Client:
                 allow_redirects=False,
                 **kwargs,
             )
-        except requests.RequestException as error:
+        except OSError as error:  # of requests, or for a file of certificates that is not there
             raise no_answer(self.endpoint, asked, error) from None
 
 
@@ -615,6 +615,9 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
         reason = "its certificate is not trusted"
     elif isinstance(error, requests.Timeout):
         reason = "it did not answer in time"
+    elif type(error) is OSError:
+        reason = str(error)
+        cure = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it: correct it, or unset it."
     else:
         reason = _innermost(error)
     return unreachable(endpoint, asked, reason, cure)

@@ -12,7 +12,6 @@ import socket
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -42,6 +41,7 @@ from .kubernetes_objects import (
     TokenRequest,
 )
 from .lines import Lines
+from .sessions import is_own
 from .settings import Kfp
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ class Cluster:
                 f"{said} does not lead to a cluster: {reason}.",
                 cure="`kubectl config get-contexts` lists the contexts that there are.",
             ) from None
-        if urlsplit(configuration.host).hostname in ("localhost", "127.0.0.1", "::1"):
+        if is_own(configuration.host):
             configuration.proxy = None
         return cls(configuration, f"context {context} of {said}" if context else said)
 
@@ -251,7 +251,7 @@ class Cluster:
 
         try:
             return msgspec.json.decode(answer.data, type=kind)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._not_kubernetes(access) from None
         except HTTPError as error:
             raise _no_answer(str(access), self.server, error) from None
@@ -301,7 +301,7 @@ class Cluster:
             raise _no_answer(str(access), self.server, error) from None
         try:
             said = msgspec.json.decode(error.body, type=Failure).message
-        except (msgspec.DecodeError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
             raise self._not_kubernetes(access, error.status) from None
         raise refusal(error.status, said, access, self.source) from None
 

@@ -322,7 +322,7 @@ def _context_namespace(kfp: LocalKfp | None) -> str:
     """The namespace of the SDK's context file, if it is one that is known here."""
     try:
         content = msgspec.json.decode(CONTEXT_FILE.expanduser().read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return ""
     namespace = content.get("namespace", "")
     return namespace if kfp is None or namespace in kfp.namespaces else ""
@@ -340,5 +340,5 @@ def _editor(kfp: LocalKfp, namespace: str) -> str:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""

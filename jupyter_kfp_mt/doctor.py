@@ -6,6 +6,7 @@ the end is the order in which they are told.
 
 from __future__ import annotations
 
+import shlex
 import socket
 import sys
 from collections.abc import Callable
@@ -226,8 +227,8 @@ def _token_cure(patient: Patient) -> str:
         )
     return (
         "Ask Kubernetes for a token, and name its file:\n"
-        f"kubectl create token default-editor -n {namespace} "
-        f"--audience {patient.connection.credentials.audience} > ~/kfp-token\n"
+        f"(umask 077; kubectl create token default-editor -n {shlex.quote(namespace)} "
+        f"--audience {shlex.quote(patient.connection.credentials.audience)} > ~/kfp-token)\n"
         "export KFP_MT_TOKEN_FILE=~/kfp-token"
     )
 
@@ -315,7 +316,7 @@ def context_file(patient: Patient) -> Finding:
         content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         return passed(f"There is no {CONTEXT_FILE}.")
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         cause = "kfp.Client() reads it, and fails."
         return failed(f"{CONTEXT_FILE} is not what the SDK wrote.", cause, f"Remove it:{remove}")
     if header := content.get("client_authentication_header_name"):
@@ -445,12 +446,15 @@ def _ask(door: Door, query: list[tuple[str, str]]) -> Report:
                 params=[(name, value) for name, value in query if value],
                 headers=headers,
                 timeout=(CONNECT_SECONDS, SECONDS + DECIDE_SECONDS),
+                allow_redirects=False,
             )
     except requests.RequestException as error:
         said = no_answer(door.address, "ask the Jupyter server", error).message
         raise _DoorIsShut(said, "It has stopped, or was started anew at another port.") from None
     if answer.status_code == 200:
         return msgspec.json.decode(answer.content, type=Report)
+    if answer.status_code == 400:
+        raise explain.refusal(400, answer.content, "look at the connection")
     if answer.status_code in (401, 403):
         said = "The Jupyter server does not take this kernel's key."
         raise _DoorIsShut(said, "It was started anew after this kernel, with another key.")

@@ -69,10 +69,15 @@ class Door(msgspec.Struct, frozen=True):
         headers = {"Authorization": f"Bearer {self.key}"}
         try:
             with self.session() as session:
-                answer = session.get(f"{self.address}/status", headers=headers, timeout=(2.5, 10))
+                answer = session.get(
+                    f"{self.address}/status",
+                    headers=headers,
+                    timeout=(2.5, 10),
+                    allow_redirects=False,
+                )
             if answer.status_code == 200:
                 return msgspec.json.decode(answer.content, type=Status)
-        except (requests.RequestException, msgspec.DecodeError) as error:
+        except (requests.RequestException, msgspec.DecodeError, UnicodeDecodeError) as error:
             cure = "Has it stopped, or been started anew? Then restart this kernel."
             raise no_answer(self.address, asked, error, cure) from None
         raise explain.refusal(answer.status_code, answer.content, asked)

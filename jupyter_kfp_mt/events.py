@@ -110,6 +110,7 @@ class Stream:
                     headers=headers,
                     stream=True,
                     timeout=(2.5, 2.5 * KEEP_ALIVE_SECONDS),
+                    allow_redirects=False,
                 )
                 with closing(answer):
                     if answer.status_code != 200:

@@ -6,6 +6,7 @@ stayed closed only that it was open is told.
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,8 @@ from urllib.parse import quote
 import msgspec
 
 from . import explain, manifests
-from .errors import Unreachable
+from .contributors import check_namespace
+from .errors import BadRequest, Unreachable
 from .findings import FAILED, PASSED, Check, Finding, Report, failed, not_known, passed
 from .patient import Answer, Patient
 
@@ -26,6 +28,7 @@ FORGED = (
     {manifests.USER_HEADER: NOBODY},
     {"x-goog-authenticated-user-email": f"accounts.google.com:{NOBODY}"},
 )
+MOST_OTHERS = 20
 LISTS = ("experiments", "runs", "recurringruns", "pipelines")
 _NO_RUN = "00000000-0000-0000-0000-000000000000"
 _SETTINGS = "kubectl set env -n kubeflow deployment/ml-pipeline "
@@ -40,9 +43,8 @@ def several_users(patient: Patient) -> Finding:
     return failed(
         "KFP is for a single user: everybody who reaches it shares everything.",
         "It was installed without MULTIUSER.",
-        "Use it alone, or install Kubeflow's multi-user manifests:\n"
-        + _SETTINGS
-        + "MULTIUSER=true",
+        "Use it alone, or install Kubeflow as a whole (https://github.com/kubeflow/manifests): to "
+        "set MULTIUSER here would not do, for profiles, Istio and the roles would be missing.",
     )
 
 
@@ -90,7 +92,7 @@ def _open_namespace(name: str, nouns: str) -> Finding:
         paste = "kubectl get clusterrolebindings -o wide | grep kubeflow"
         return failed("This identity lists what it likes in any namespace.", cause, _LOOK + paste)
     cause = "A role is bound to it there: somebody shares the namespace, or bound one too many."
-    paste = f"kubectl get rolebindings -n {name} -o wide"
+    paste = f"kubectl get rolebindings -n {shlex.quote(name)} -o wide"
     return failed(f"This identity lists {nouns} in {name}.", cause, _LOOK + paste)
 
 
@@ -170,16 +172,22 @@ def is_closed(answer: Answer) -> bool:
 
 
 def checks(others: tuple[str, ...] = ()) -> tuple[Check[Patient], ...]:
-    """All checks; `others` are namespaces that are not this identity's."""
+    """All checks; `others` are namespaces that are not this identity's. Raises `BadRequest`."""
+    if len(others) > MOST_OTHERS:
+        raise BadRequest(f"Cannot look into more than {MOST_OTHERS} namespaces of others.")
+    for name in others:
+        check_namespace(name)
     apart = ("users",)
-    foreign = (*others, *(name for name in USUAL_OTHERS if name not in others))
+    foreign = enumerate(dict.fromkeys((*others, *USUAL_OTHERS)), 1)
     return (
         Check("users", several_users),
         Check("own namespace", own_namespace, apart),
         Check("anonymous lists", anonymous_lists, ("own namespace",)),
         *(
-            Check(f"in {_short(name)}", partial(foreign_namespace, name), ("own namespace",))
-            for name in foreign
+            Check(
+                f"in {_short(name, number)}", partial(foreign_namespace, name), ("own namespace",)
+            )
+            for number, name in foreign
         ),
         Check("forged header", forged_header, ("own namespace",)),
         Check("pipeline names", pipeline_names, ("own namespace",)),
@@ -214,10 +222,11 @@ def _items(answer: Answer, key: str) -> list[dict[str, Any]]:
         return []
     try:
         found = msgspec.json.decode(answer.body, type=dict[str, Any]).get(key, [])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unreachable("KFP answered, but not as KFP does.") from None
     return [each for each in found if isinstance(each, dict)]
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:23]}…"
+def _short(name: str, number: int) -> str:
+    """A name that no other has: long ones may begin alike."""
+    return name if len(name) <= 24 else f"{name[:20]}…{number}"

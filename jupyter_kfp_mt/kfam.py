@@ -79,7 +79,7 @@ class Kfam:
         )
         try:
             return msgspec.json.decode(answer, type=_Bindings).bindings
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise Unreachable(
                 f"Cannot {asked}: what answered at {self.endpoint} is not kfam."
             ) from None

@@ -11,7 +11,6 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import requests
-from requests.utils import get_environ_proxies
 
 from . import explain
 from .client import API, no_answer
@@ -22,7 +21,7 @@ from .errors import KfpError, Unreachable
 from .findings import within
 from .models import Health
 from .permissions import Permissions, Permitted
-from .sessions import is_own, new_session
+from .sessions import is_own, new_session, proxy_to
 from .status import Step
 
 CONNECT_SECONDS = 2.0
@@ -103,11 +102,8 @@ class Patient:
     @property
     def proxy(self) -> str:
         """The host of the proxy that requests go through, if they do."""
-        tls, endpoint = self.connection.credentials.tls, self.connection.endpoint
-        if tls:
-            return urlsplit(tls.proxy).hostname or ""
-        proxies = {} if is_own(endpoint) else get_environ_proxies(endpoint)
-        return urlsplit(proxies.get(self.address.scheme, "")).hostname or ""
+        found = proxy_to(self.connection.endpoint, self.connection.credentials.tls)
+        return urlsplit(found).hostname or ""
 
     # --- who --------------------------------------------------------------------------------
 
@@ -139,7 +135,7 @@ class Patient:
     def health(self) -> Health:
         try:
             return msgspec.json.decode(self.greeting.body, type=Health)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             asked = f"reach {self.connection.endpoint}"
             raise explain.not_kfp(self.greeting.status, asked) from None
 
@@ -230,7 +226,7 @@ class Patient:
                 stream=True,
             ) as response:
                 body = _beginning(response)
-        except requests.RequestException as error:
+        except OSError as error:  # of requests, or for a file of certificates that is not there
             raise self._no_answer(path, error) from None
         now = datetime.now(timezone.utc)
         return Answer(response.status_code, response.headers, body, now, time.monotonic() - begin)

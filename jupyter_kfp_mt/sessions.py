@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 
 if TYPE_CHECKING:
     from .credentials.base import Tls
@@ -28,6 +29,16 @@ def new_session(*, trust_environment: bool, tls: Tls | None = None) -> requests.
         session.cert = (tls.certificate, tls.key) if tls.certificate else None
         session.proxies = {"https": tls.proxy, "http": tls.proxy} if tls.proxy else {}
     return session
+
+
+def proxy_to(endpoint: str, tls: Tls | None = None) -> str:
+    """The address of the proxy that requests to an endpoint go through; empty for none."""
+    if tls or is_own(endpoint):
+        found = tls.proxy if tls else ""
+    else:
+        found = select_proxy(endpoint, get_environ_proxies(endpoint)) or ""
+    # It may be written without one, and is no address to everybody then.
+    return str(prepend_scheme_if_needed(found, "http")) if found else ""  # type: ignore[no-untyped-call]
 
 
 def is_own(endpoint: str) -> bool:

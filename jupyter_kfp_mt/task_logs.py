@@ -11,12 +11,12 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from .errors import BadRequest, KfpError, Misconfigured, NotFound, Unreachable
-from .lines import Lines, split
+from .lines import LONGEST_LINE, Lines, split
 from .models import Run, Task
 from .task_pods import TaskPods, container_of, exit_code, has_begun
 
@@ -149,7 +149,7 @@ class LocalLog(TaskLog):
             self._pause(again=self._seen == before)
 
     def _new(self, task: Task) -> Iterator[bytes]:
-        """What was written since; a line that has only begun waits for its end."""
+        """What was written since; a line that has only begun waits for its end, if it is short."""
         try:
             lines = self._open(task)
         except NotFound:
@@ -159,7 +159,8 @@ class LocalLog(TaskLog):
         skipped = self._seen
         for piece in lines.pieces():
             new, skipped = piece[skipped:], max(skipped - len(piece), 0)
-            if new and (task.finished or new.endswith(b"\n")):
+            whole = piece.endswith(b"\n") or len(piece) > LONGEST_LINE
+            if new and (task.finished or whole):
                 self._seen += len(new)
                 yield new
 
@@ -308,10 +309,7 @@ def _unpacked(answer: bytes) -> bytes:
         if not text.startswith(b"\x1f\x8b"):
             return text
         with gzip.open(io.BytesIO(text)) as packed:
-            text = packed.read(LONGEST_ARCHIVED + 1)
-        if len(text) > LONGEST_ARCHIVED:
-            raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
-        return _first_file(text)
+            return _first_file(_read(packed))
     except (msgspec.DecodeError, ValueError, OSError, EOFError, zlib.error, tarfile.TarError):
         raise Unreachable("what KFP answered with is no log") from None
 
@@ -322,7 +320,15 @@ def _first_file(text: bytes) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(text)) as archive:
         files = (archive.extractfile(member) for member in archive if member.isfile())
         file = next(files, None)
-        return file.read() if file else b""
+        return _read(file) if file else b""
+
+
+def _read(file: IO[bytes] | gzip.GzipFile) -> bytes:
+    """What is in it: a packed one, or one with holes, may be far longer than it looks."""
+    text = file.read(LONGEST_ARCHIVED + 1)
+    if len(text) > LONGEST_ARCHIVED:
+        raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
+    return text
 
 
 def _archive_refused(error: KfpError) -> str:

@@ -39,7 +39,7 @@ class UsedNamespaces:
     def _read(self) -> dict[str, list[str]]:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[str]])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return {}
 
     def _write(self, found: dict[str, list[str]]) -> None:

@@ -81,10 +81,12 @@ def test_the_namespace_is_configured_else_the_sdks_else_the_pods(bare, monkeypat
     assert resolve(settings).namespace == "configured"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"namespace": 7}', "{}"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"namespace": 7}', "{}", '{"namespace": "\xff"}']
+)
 def test_a_context_file_that_says_nothing_is_passed_over(bare, content):
     (bare / ".config/kfp").mkdir(parents=True)
-    (bare / ".config/kfp/context.json").write_text(content)
+    (bare / ".config/kfp/context.json").write_text(content, "latin-1")
     assert resolve(Kfp(endpoint="http://kfp")).namespace == ""
 
 

@@ -1,5 +1,6 @@
 """Where tokens and cookies come from, when they are renewed, and that nobody sees them."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -9,10 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import jwt
+import psutil
 import pytest
 from conftest import wait_until
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import exceptions as google_errors
+from google.oauth2 import id_token
 from guarded_kfp import Answer, Server, page, redirect
 
 import jupyter_kfp_mt
@@ -281,6 +285,22 @@ def test_a_command_that_gives_no_token_is_named_without_what_it_prints(command, 
     assert "c.Kfp.token_command" in error.value.cure
 
 
+def test_a_command_that_hangs_leaves_nothing_behind(tmp_path):
+    noted = tmp_path / "pid"
+    script = f"sleep 600 & echo $! > {noted}.new; mv {noted}.new {noted}; wait"
+    with pytest.raises(errors.Misconfigured, match="did not end"):
+        TokenCommand(shlex.join(["sh", "-c", script]), seconds=1).headers()
+    started = int(noted.read_text())
+    wait_until(lambda: _is_dead(started))
+
+
+def _is_dead(pid):
+    """A process whose end nobody has taken note of is there still."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return True
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [
@@ -415,6 +435,15 @@ def google(serve, tmp_path, monkeypatch):
     file.write_text(json.dumps(account))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
     return server
+
+
+def test_a_failure_of_google_without_words_is_one_as_well(google, monkeypatch):
+    def fail(*_):
+        raise google_errors.TransportError(OSError())
+
+    monkeypatch.setattr(id_token, "fetch_id_token", fail)
+    with pytest.raises(errors.Unauthenticated, match="Google gives no identity token"):
+        GoogleIap("client.apps.googleusercontent.com").headers()
 
 
 def test_an_identity_token_for_the_iap_is_asked_of_google_once(google, ask):

@@ -58,6 +58,12 @@ def test_a_session_that_has_ended_is_begun_anew(client, proxy, dex):
     assert dex.count("/dex/auth") == 2
 
 
+def test_a_session_may_last_beyond_the_years_that_there_are(client, proxy):
+    proxy.lifetime = "; Max-Age=999999999999"
+    assert client.health().multi_user
+    assert client.credentials.expires_at is None
+
+
 def test_a_login_that_does_not_help_is_not_made_again_and_again(client, proxy, dex):
     client.run_page()
     proxy.lets_in = lambda request: False
@@ -119,10 +125,11 @@ def test_the_password_goes_to_no_host_that_was_not_named(proxy, dex, account):
         pytest.param("https://kfp", "http://kfp/x", "which is not https", id="to http"),
         pytest.param("https://kfp", "https://kfp@evil/x", "another host", id="user information"),
         pytest.param("https://kfp", "https://kfp.evil/x", "another host", id="its beginning"),
+        pytest.param("https://kfp", "https://evil\\@dex/x", "another host, evil", id="backslash"),
     ],
 )
 def test_where_a_password_may_go(endpoint, target, reason):
-    browser = _Browser(endpoint, frozenset())
+    browser = _Browser(endpoint, frozenset({"dex"}))
     if not reason:
         return browser._check(target)
     with pytest.raises(errors.Misconfigured, match=reason):
@@ -137,6 +144,11 @@ class Circle(Server):
 class HttpOnlyForm(Server):
     def answer(self, request):
         return page(200, '<form method="post" action="ftp://x"><input type="password" name="p">')
+
+
+class BadAddress(Server):
+    def answer(self, request):
+        return page(200, '<form method="post" action="https://["><input type="password" name="p">')
 
 
 class NoCookie(Server):
@@ -160,6 +172,7 @@ class Healthz:
     [
         pytest.param(Circle, errors.Unreachable, "after 20 steps there is no end", id="circle"),
         pytest.param(HttpOnlyForm, errors.Misconfigured, "another host", id="form to elsewhere"),
+        pytest.param(BadAddress, errors.Unreachable, "Cannot sign in", id="no address"),
         pytest.param(NoCookie, errors.Unauthenticated, "no session came of it", id="no cookie"),
         pytest.param(GuardedKfp, errors.Misconfigured, "no login page stands", id="no login"),
     ],

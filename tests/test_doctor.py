@@ -22,7 +22,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from kubernetes_api import ALICE, VIEW
 from odd_kfp import OddKfp
 
-from jupyter_kfp_mt import doctor, patient, pod
+from jupyter_kfp_mt import doctor, errors, patient, pod
+from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.findings import FAILED, PASSED, UNKNOWN
 from jupyter_kfp_mt.notebook import render
 from jupyter_kfp_mt.settings import CREDENTIALS, Kfp, variable
@@ -506,6 +507,7 @@ def context(tmp_path):
     "content, sentence",
     [
         pytest.param("{", "is not what the SDK wrote", id="no JSON"),
+        pytest.param('{"namespace": "\xff"}', "is not what the SDK wrote", id="no text"),
         pytest.param("{}", "names no namespace", id="no namespace"),
         pytest.param(
             '{"namespace": "a", "client_authentication_header_name": "kubeflow-userid", '
@@ -518,7 +520,7 @@ def context(tmp_path):
 def test_a_context_file_that_breaks_the_sdk_is_told(
     context, guarded_kfp, settings, content, sentence
 ):
-    context.write_text(content)
+    context.write_text(content, "latin-1")
     report = doctor.examine(settings(guarded_kfp.endpoint))
     told = found(report)["context file"]
     assert told.result == FAILED and sentence in told.found
@@ -573,6 +575,11 @@ def test_as_text_its_lines_fit_and_every_failure_has_its_remedy(poor):
     for failure in report.failed:
         assert f"✗ failed: {failure.check}" in lines
     assert lines[-1].startswith("2 failed, ")
+
+
+def test_what_is_to_be_pasted_does_nothing_but_what_it_says(settings):
+    looked_at = patient.Patient(lambda: resolve(settings("http://kfp")), lambda: None, "x; evil")
+    assert " -n 'x; evil' " in doctor._token_cure(looked_at)
 
 
 def test_a_cure_of_several_failures_is_told_once(poor):
@@ -713,6 +720,11 @@ async def test_through_the_door_tenants_are_tried_too(door):
     assert report.failed == [] and found(report)["in bob"].result == PASSED
 
 
+async def test_what_the_jupyter_server_cannot_look_at_is_said(door):
+    with pytest.raises(errors.BadRequest, match="not the name of a namespace"):
+        await asyncio.to_thread(doctor.examine, Kfp(), "", True, ("x; touch evil",))
+
+
 async def test_a_kernel_with_an_old_key_is_told(door, monkeypatch):
     monkeypatch.setenv("KFP_MT_DOOR_KEY", "old")
     report = await asyncio.to_thread(doctor.examine, Kfp())
@@ -759,3 +771,10 @@ def test_the_magic_looks_at_the_connection_of_its_session(shell, local_kfp):
     assert "✓ passed" in formats["text/html"]
     apart = shell.run_line_magic("kfp", "doctor --isolation --namespace-of-others bob")
     assert found(apart)["in bob"].result == PASSED
+
+
+def test_a_proxy_without_a_scheme_is_one_as_well(settings, monkeypatch):
+    monkeypatch.setenv("http_proxy", "proxy.invalid:3128")
+    monkeypatch.setenv("no_proxy", "")
+    looked_at = patient.Patient(lambda: resolve(settings("http://kfp.invalid")), lambda: None)
+    assert looked_at.proxy == "proxy.invalid"

@@ -8,7 +8,7 @@ from conftest import denied
 from guarded_kfp import Answer, GuardedKfp, redirect, refusal
 from kubernetes_api import ALICE
 
-from jupyter_kfp_mt import doctor, isolation
+from jupyter_kfp_mt import doctor, errors, isolation
 from jupyter_kfp_mt.findings import FAILED, PASSED, UNKNOWN
 from jupyter_kfp_mt.settings import Kfp
 
@@ -247,3 +247,29 @@ def test_a_kfp_for_a_single_user_keeps_nobody_apart(serve):
 def test_ones_own_namespace_is_not_foreign(leaky, token):
     _, found = apart(leaky.endpoint, token, "alice")
     assert found["in alice"].result == UNKNOWN
+
+
+def test_each_namespace_of_others_is_told_however_alike_they_begin(leaky, token):
+    alike = [f"a-team-of-data-scientists-{number}" for number in (1, 2)]
+    leaky.opens = lambda request: foreign(alike[1])(request) and Answer(200, {})
+    _, found = apart(leaky.endpoint, token, *alike, alike[0])
+    told = [finding for check, finding in found.items() if "a-team" in check]
+    assert [finding.result for finding in told] == [PASSED, FAILED]
+
+
+@pytest.mark.parametrize(
+    "others, sentence",
+    [
+        pytest.param(["x; touch evil"], "not the name of a namespace", id="no name"),
+        pytest.param([f"n{number}" for number in range(21)], "more than 20", id="too many"),
+    ],
+)
+def test_what_are_no_namespaces_of_others_is_said(leaky, token, others, sentence):
+    with pytest.raises(errors.BadRequest, match=sentence):
+        apart(leaky.endpoint, token, *others)
+    assert leaky.asked == []
+
+
+def test_a_kfp_for_a_single_user_is_not_cured_by_a_setting(serve):
+    _, found = apart(serve(GuardedKfp, multi_user=False).endpoint, "")
+    assert "kubectl" not in found["users"].cure

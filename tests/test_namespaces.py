@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import logging
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 import requests
 import yaml
 from conftest import server_config
+from guarded_kfp import Answer, GuardedKfp
 from kubernetes_api import ALICE, VIEW, Server
 from tornado.httpclient import HTTPClientError
 
@@ -382,6 +384,13 @@ async def contributors(jp_fetch, **params):
     return [(each["user"], each["role"]) for each in json.loads(found.body)["contributors"]]
 
 
+async def test_a_change_leaves_a_line_that_says_who_did_what_for_whom(jp_fetch, caplog):
+    with caplog.at_level(logging.INFO):
+        await changed(jp_fetch, "POST", "carol@example.com", "view", namespace="")
+    line = "'alice@example.com': add a contributor, carol@example.com as view in alice"
+    assert [text for text in caplog.messages if line in text]
+
+
 async def test_the_owner_adds_and_removes_contributors(jp_fetch):
     owner = ("alice@example.com", "owner")
     assert await contributors(jp_fetch) == [owner]
@@ -501,6 +510,22 @@ def test_where_kfam_refuses_the_owner_gets_the_commands(out_of_reach):
         "kubectl delete rolebinding,authorizationpolicies.security.istio.io "
         "user-carol-example-com-clusterrole-view -n alice --ignore-not-found"
     )
+
+
+class Garbled(GuardedKfp):
+    def answer(self, request):
+        return Answer(200, b'{"bindings": [{"referredNamespace": "\xff"}], "message": "\xff"}')
+
+
+def test_an_answer_that_is_no_text_is_told_and_spoils_no_other(serve):
+    server = serve(Garbled)
+    sources = {
+        "kfam": lambda: of_kfam(Kfam(server.endpoint), "alice", ALICE),
+        "pod": lambda: named(["alice"]),
+    }
+    found = Namespaces(sources, Permissions(lambda: None, str)).found(ALICE)
+    assert [each.name for each in found.namespaces] == ["alice"]
+    assert "is not kfam" in found.sources[0].problem.message
 
 
 def test_a_kfam_that_hangs_or_is_gone_is_given_up(kfam, monkeypatch):

@@ -6,21 +6,29 @@ import itertools
 import json
 import logging
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import odd_kfp
 import psutil
 import pytest
 import requests
 from conftest import ROOT, call, server_config, wait_until
 from odd_kfp import OddKfp, ok, refusal, reply
 
+from jupyter_kfp_mt import errors
+from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.extension import body as body_module
-from jupyter_kfp_mt.extension import sender
+from jupyter_kfp_mt.extension import sender, upstream
+from jupyter_kfp_mt.extension.answer import Answer
 from jupyter_kfp_mt.extension.routes import routes
+from jupyter_kfp_mt.extension.upstream import Upstream
+from jupyter_kfp_mt.settings import Kfp
 
 RUNS = "/apis/v2beta1/runs?namespace=alice"
 UPLOAD = "/apis/v2beta1/pipelines/upload?namespace=alice"
@@ -578,3 +586,125 @@ def test_a_long_answer_does_not_sit_in_memory(jupyter, behind, length):
         answered = _through(address, "GET", RUNS, stream=True)
         received = sum(map(len, answered.iter_content(100_000)))
     assert received == LONG
+
+
+@pytest.fixture
+def no_proxy(monkeypatch):
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def bound_for(endpoint):
+    return sender.Destination(endpoint, Credentials(), ThreadPoolExecutor(1))
+
+
+async def test_a_proxy_may_be_named_without_its_scheme(behind, no_proxy, monkeypatch):
+    monkeypatch.setenv("http_proxy", behind.endpoint.removeprefix("http://"))
+    sending = sender.Sender()
+    to = bound_for("http://kfp.invalid")
+    with contextlib.closing(await sending.send(to, sender.Request("GET", "/apis"))) as answer:
+        assert answer.status == 200
+    assert [asked.path for asked in behind.seen] == ["http://kfp.invalid/apis"]
+    await sending.close()
+
+
+def test_a_proxy_of_another_kind_is_told(no_proxy, monkeypatch):
+    monkeypatch.setenv("http_proxy", "socks5://me:s3cret@127.0.0.1:9")
+    with pytest.raises(errors.Misconfigured, match="a proxy of kind socks5 is set") as caught:
+        bound_for("http://kfp.invalid")
+    assert "s3cret" not in repr(caught.value.to_dict())
+
+
+@pytest.mark.parametrize(
+    "reach, error",
+    [
+        pytest.param(bound_for, errors.Misconfigured, id="through the door"),
+        pytest.param(lambda endpoint: Client(endpoint).health(), errors.Unreachable, id="directly"),
+    ],
+)
+def test_certificates_that_are_not_there_are_named(no_proxy, monkeypatch, reach, error):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.crt")
+    with pytest.raises(error, match="/no/such.crt") as caught:
+        reach("https://kfp.invalid")
+    assert "REQUESTS_CA_BUNDLE" in caught.value.cure
+
+
+async def test_a_token_that_takes_long_is_waited_for_by_all_and_asked_for_once(monkeypatch):
+    monkeypatch.setattr(sender, "FRESH_SECONDS", 0)
+    given, asked = threading.Event(), []
+
+    class Slow(Credentials):
+        def headers(self):
+            asked.append(self)
+            given.wait(30)
+            return {"Authorization": "Bearer slow"}
+
+    with ThreadPoolExecutor(4) as threads:
+        to = sender.Destination("http://kfp.invalid", Slow(), threads)
+        waiting = [asyncio.ensure_future(to.headers()) for _ in range(8)]
+        await asyncio.sleep(0)
+        given.set()
+        assert {each["Authorization"] for each in await asyncio.gather(*waiting)} == {"Bearer slow"}
+    assert len(asked) == 1
+
+
+async def test_a_token_that_takes_long_does_not_hold_up_the_status(behind, tmp_path, monkeypatch):
+    monkeypatch.setattr(upstream, "LOOK_SECONDS", 0.2)
+    go = tmp_path / "go"
+    waits = f"until [ -e {go} ]; do sleep 0.02; done; echo token"
+    asked = Upstream(Kfp(endpoint=behind.endpoint, token_command=shlex.join(["sh", "-c", waits])))
+    assert not (await asked.status()).ready
+    go.touch()
+    while not (status := await asked.status()).ready:
+        pass
+    assert status.error is None
+    await asked.close()
+
+
+async def test_an_answer_is_given_up_where_no_other_token_can_be_had(behind):
+    class Lost(Credentials):
+        def renewed(self, refused):
+            raise errors.Misconfigured("There is no token any more.")
+
+    gone = threading.Event()
+
+    def answer(connection, _):
+        connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 99\r\n\r\nthe rest never comes")
+        silent(connection, _)
+        gone.set()
+
+    behind.answer = answer
+    sending = sender.Sender()
+    to = sender.Destination(behind.endpoint, Lost(), ThreadPoolExecutor(1))
+    with pytest.raises(errors.Misconfigured):
+        await sending.send(to, sender.Request("GET", "/apis"))
+    assert await asyncio.to_thread(gone.wait, 5)
+    await sending.close()
+
+
+async def test_a_warning_in_other_letters_does_not_cost_the_answer(ask, behind):
+    behind.answer = lambda connection, _: connection.sendall(
+        ok(b"{}", "application/json", "Warning: 299 - \u201cold\u201d")
+    )
+    answered = await ask("GET", RUNS)
+    assert (answered.status_code, answered.headers["Warning"]) == (200, "299 - ?old?")
+
+
+async def test_an_early_answer_to_a_caller_that_went_away_is_given_up(door, behind, monkeypatch):
+    monkeypatch.setattr(odd_kfp, "_body", lambda read, headers: 0)
+    gone, begun = threading.Event(), []
+    monkeypatch.setattr(sender, "Answer", lambda *given: begun.append(Answer(*given)) or begun[0])
+
+    def answer(connection, _):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nthe rest never comes")
+        with contextlib.suppress(OSError):
+            while connection.recv(1 << 16):
+                pass
+        gone.set()
+        raise OSError  # what it has read is no other request
+
+    behind.answer = answer
+    leave = _leave(door, "POST", b"x" * 1000, LONG)
+    await asyncio.to_thread(wait_until, lambda: begun)
+    leave.close()
+    assert await asyncio.to_thread(gone.wait, 5)

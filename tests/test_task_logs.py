@@ -11,6 +11,7 @@ import pytest
 import requests
 from argo_kfp import RUN_ID, WORKFLOW, ArgoKfp, add_pod, begin, ended, node_id, number
 from conftest import call, server_config, wait_until
+from guarded_kfp import Answer, Server
 from IPython.core.error import UsageError
 from kubernetes_api import ALICE
 from tornado.httpclient import HTTPClientError
@@ -20,6 +21,8 @@ from jupyter_kfp_mt import errors, task_logs
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.credentials import TokenFile
+from jupyter_kfp_mt.extension import logs as logs_module
+from jupyter_kfp_mt.lines import LONGEST_LINE
 from jupyter_kfp_mt.settings import Kfp
 
 TOKENS = {"the-token-of-alice": "alice", "the-token-of-bob": "bob"}
@@ -113,6 +116,32 @@ def test_the_last_lines_of_a_failed_local_task(alice, failing):
     for follow in (False, True):
         log = alice.task_log(run.run_id, task.task_id, follow=follow, tail=3)
         assert (lines_of(log), log.source) == (whole[-3:], "the local KFP")
+
+
+class Writing(Server):
+    """A local KFP with one task, which has written more each time that the run was looked at."""
+
+    task = {"run_id": RUN_ID, "task_id": "t", "display_name": "t"}
+
+    def __init__(self, *written):
+        self.written = [*written, written[-1]]
+        super().__init__()
+
+    def answer(self, request):
+        if request.path.endswith("/healthz"):
+            return Answer(200, {"multi_user": True, "tag_name": "jupyter-kfp-mt-1"})
+        if request.path.endswith("/log"):
+            return Answer(200, self.written.pop(0), "text/plain")
+        state = "RUNNING" if len(self.written) > 1 else "SUCCEEDED"
+        tasks = {"task_details": [{**self.task, "state": state}]}
+        return Answer(200, {"run_id": RUN_ID, "state": state, "run_details": tasks})
+
+
+def test_a_line_without_end_is_followed_whole(serve):
+    long = b"=" * (LONGEST_LINE + 200_000)
+    server = serve(Writing, long, long + b" 50 %\nmo", long + b" 50 %\nmore\n")
+    log = Client(server.endpoint, namespace="alice").task_log(RUN_ID, "t", follow=True)
+    assert b"".join(log) == long + b" 50 %\nmore\n"
 
 
 @pytest.mark.parametrize("tail", [0, -1])
@@ -358,6 +387,27 @@ def test_the_archive_is_read_where_the_pod_is_gone(read, argo_kfp, file):
     assert lines_of(read(follow=True)) == ["one", "two"]
 
 
+def with_a_hole(length):
+    """A sparse file in a tar."""
+    header = bytearray(tarfile.TarInfo("main.log").tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[386:410] = b"%011o\0%011o\0" % (length, 0)
+    header[483:495] = b"%011o\0" % length
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + sum(header[156:512]) + 8 * 32)
+    return gzip.compress(bytes(header) + bytes(1024))
+
+
+def test_what_is_packed_in_the_archive_is_unpacked_no_further_than_is_good(
+    read, argo_kfp, monkeypatch
+):
+    monkeypatch.setattr(task_logs, "LONGEST_ARCHIVED", 1 << 20)
+    argo_kfp.add_component("train", state="SUCCEEDED")
+    argo_kfp.archived[node_id(f"{WORKFLOW}.root.train.executor")] = with_a_hole(1 << 24)
+    with pytest.raises(errors.NotFound) as caught:
+        read()
+    assert "it is longer than 1 MB" in caught.value.cause
+
+
 @pytest.mark.parametrize(
     "guards, why",
     [
@@ -563,6 +613,26 @@ async def test_the_door_streams_and_stops_when_the_browser_goes_away(
     assert await asyncio.to_thread(in_a_browser) == ([b"first", b"second"], 1)
     await asyncio.to_thread(wait_until, lambda: not logs.open_logs)
     assert logs.count == 0
+
+
+async def test_a_reader_that_takes_nothing_holds_no_place(
+    door, path, argo_kfp, kubernetes_api, jp_web_app, monkeypatch
+):
+    monkeypatch.setattr(logs_module, "STUCK_SECONDS", 0.2)
+    address, key = door
+    argo_kfp.add_component("train")
+    _, log = add_pod(kubernetes_api, "train.executor")
+    for _ in range(32):
+        log.write("=" * 500_000)
+    logs = jp_web_app.settings["kfp_mt_logs"]
+    headers = {"Authorization": f"Bearer {key}"}
+
+    def in_a_browser():
+        url = f"{address}/{path}?follow=1"
+        with requests.get(url, headers=headers, stream=True, timeout=20):
+            wait_until(lambda: logs.count == 0, 10)
+
+    await asyncio.to_thread(in_a_browser)
 
 
 async def test_a_log_that_ends_badly_says_so_in_its_last_line(

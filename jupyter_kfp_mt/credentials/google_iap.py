@@ -38,5 +38,5 @@ class GoogleIap(Renewed):
 
 def _failure(error: Exception) -> KfpError:
     # The answer of Google's server may follow; it is for nobody's cell.
-    why = str(error.args[0] if error.args else error).splitlines()[0][:300]
+    why = str(error.args[0] if error.args else error).partition("\n")[0][:300]
     return Unauthenticated("Google gives no identity token for this IAP.", cause=why, cure=_CURE)

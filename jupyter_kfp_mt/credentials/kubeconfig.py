@@ -127,7 +127,7 @@ def _unusable(source: str, error: Exception) -> Misconfigured:
     from kubernetes.config.config_exception import ConfigException
 
     # Only this one's words are known to hold no secret.
-    why = str(error).splitlines()[0][:300] if isinstance(error, ConfigException) else ""
+    why = str(error).partition("\n")[0][:300] if isinstance(error, ConfigException) else ""
     return Misconfigured(
         f"The {source} cannot be used: {why or type(error).__name__}.",
         cure="Does kubectl get namespaces work with it? c.Kfp.kubeconfig and c.Kfp.kube_context "

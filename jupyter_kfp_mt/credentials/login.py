@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import datetime
 from html.parser import HTMLParser
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -19,7 +19,7 @@ from requests.cookies import get_cookie_header
 
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from ..sessions import is_own, new_session
-from .base import reason, shown
+from .base import Claims, reason, shown
 from .renewal import Renewed, Secret
 from .session_cookie import is_login_page
 
@@ -62,7 +62,7 @@ class Login(Renewed):
             except _WrongPassword:
                 self._wrong = account
                 raise self._wrong_password() from None
-            except requests.RequestException as error:
+            except (OSError, ValueError) as error:  # of requests, or an address that is none
                 raise Unreachable(
                     f"Cannot sign in at {self._endpoint}: no answer ({type(error).__name__})."
                 ) from None
@@ -220,7 +220,8 @@ class _Browser:
 
     def _check(self, url: str) -> None:
         """The password goes to hosts that were named, and never from https to http."""
-        parts = urlsplit(url)
+        # As it is sent: to requests a backslash ends the host, which to urlsplit goes on after it.
+        parts = urlsplit(requests.Request("GET", url).prepare().url or "")
         own = _host(parts) == _host(self._endpoint)
         if not own and not self._hosts & {_host(parts), parts.hostname}:
             raise Misconfigured(
@@ -272,7 +273,7 @@ class _Browser:
         names = {text.partition("=")[0] for text in cookies.split("; ")}
         ends = [found.expires for found in self._session.cookies if found.name in names]
         known = [end for end in ends if end]
-        return datetime.fromtimestamp(min(known), timezone.utc) if known else None
+        return Claims(exp=min(known)).expires_at if known else None
 
 
 def _form(page: _Page) -> _Form | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
+import signal
 import subprocess
 from datetime import timedelta
 from typing import ClassVar
@@ -44,16 +47,29 @@ class TokenCommand(Renewed):
 
     def _run(self, what: str) -> subprocess.CompletedProcess[bytes]:
         try:
-            return subprocess.run(
+            process = subprocess.Popen(
                 self._words,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self._seconds,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            raise Misconfigured(
-                f"{what} did not end within {self._seconds:g} s.", cure=_CURE
-            ) from None
         except OSError as error:
             raise Misconfigured(f"{what} cannot be run: {error.strerror}.", cure=_CURE) from None
+        with process:
+            try:
+                out, err = process.communicate(timeout=self._seconds)
+            except BaseException as error:
+                _kill(process.pid)
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                raise Misconfigured(
+                    f"{what} did not end within {self._seconds:g} s.", cure=_CURE
+                ) from None
+        return subprocess.CompletedProcess(self._words, process.returncode, out, err)
+
+
+def _kill(session: int) -> None:
+    """Kill a command with all that it has started, as gcloud, a shell script, starts Python."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)

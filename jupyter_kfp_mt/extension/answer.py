@@ -68,7 +68,8 @@ class Answer:
     def headers(self) -> dict[str, str]:
         """The few that are passed on; the type is what a browser may take the body for."""
         headers = self._response.headers
-        passed_on = {"Warning": headers["Warning"]} if "Warning" in headers else {}
+        warning = headers.get("Warning", "").encode("ascii", "replace").decode()
+        passed_on = {"Warning": warning} if warning else {}
         if self._length is not None:
             passed_on["Content-Length"] = str(self._length)
         if self.content_type == "application/json":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from typing import Any
 
 from jupyter_core.utils import ensure_async
@@ -74,6 +75,11 @@ class KfpHandler(APIHandler):
         """An error that is part of the answer is no fault of this server."""
         if not isinstance(exc_info[1], KfpError):
             super().log_exception(*exc_info)
+
+    def _log(self) -> None:
+        """What went well is in Jupyter's log only where it is debugged: the line costs its time."""
+        if self.get_status() >= 400 or self.log.isEnabledFor(logging.DEBUG):
+            super()._log()
 
     def _has_key(self) -> bool:
         scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")

@@ -7,6 +7,7 @@ import contextlib
 import re
 import time
 from collections.abc import Awaitable
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -63,8 +64,12 @@ class ProxyHandler(KfpHandler):
     def on_connection_close(self) -> None:
         """Whoever asked went away: KFP need not answer any more."""
         self._gone = True
-        if self._working:
-            self._working.cancel()
+        working = self._working
+        if working and not working.cancel() and not working.cancelled():
+            # It was answered before all of the body was there.
+            answer = None if working.exception() else working.result()
+            if isinstance(answer, Answer):
+                answer.close()
 
     @web.authenticated
     async def get(self, *_: str) -> None:
@@ -190,11 +195,11 @@ class ProxyHandler(KfpHandler):
         took = (time.monotonic() - self._started) * 1000
         self.log.info("kfp-mt: %s: %s%s: %d, %.0f ms", who, self._asked, where, status, took)
 
-    @property
+    @cached_property
     def _path(self) -> str:
         return str(self.request.path).partition("/kfp-mt/api")[2]
 
-    @property
+    @cached_property
     def _query(self) -> Query:
         sent = parse_qsl(self.request.query, keep_blank_values=True)
         return [(name, value) for name, value in sent if name not in _JUPYTERS]

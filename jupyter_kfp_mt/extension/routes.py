@@ -69,10 +69,14 @@ class ContributorsHandler(KfpHandler):
     async def _change(self, change: Callable[..., None], asked: str) -> None:
         if self.upstream.read_only:
             raise explain.read_only(asked)
-        whom = self._whom
-        await self.tenants.contributors(self._namespace, lambda those: change(those, *whom))
-        who = self.current_user.username
-        self.log.info("kfp-mt: %s: %s in %s", who, asked, self._namespace)
+        user, role, sender = self._whom
+
+        def ask(those: Contributors) -> str:
+            change(those, user, role, sender)
+            return those.namespace
+
+        where = await self.tenants.contributors(self._namespace, ask)
+        self.log.info("kfp-mt: %r: %s, %s as %s in %s", sender, asked, user, role, where)
         self.finish({})
 
     @property

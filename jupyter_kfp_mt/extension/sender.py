@@ -10,18 +10,17 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from importlib.metadata import version
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import certifi
 import msgspec
-from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
 from ..client import CONNECT_SECONDS, READ_SECONDS
 from ..credentials.base import Credentials, Tls
-from ..errors import KfpError
-from ..sessions import is_own
+from ..errors import KfpError, Misconfigured
+from ..sessions import is_own, proxy_to
 from .answer import FAULTS, Answer, no_answer
 
 # A token is looked for again after this time, in a thread: a hop for each request costs too much.
@@ -76,7 +75,9 @@ class Destination:
     async def headers(self, anew: bool = False) -> dict[str, str]:
         """What says who we are. Raises the `KfpError` for which it cannot be had."""
         before, age = self._headers, time.monotonic() - self._asked_at
-        if before is None or anew or _failed(before) or age > FRESH_SECONDS:
+        # While one is asked for that takes long, others wait for the same, and not in threads.
+        old = before is None or _failed(before) or (before.done() and age > FRESH_SECONDS)
+        if before is None or old or anew:
             self._asked_at = time.monotonic()
             self._headers = before = self._in_thread(self._credentials.headers)
         return await asyncio.shield(before)
@@ -116,7 +117,7 @@ class Sender:
         """
         headers = await to.headers(anew=not request.repeatable)
         response = await self._send_once(to, request, headers)
-        if to.refuses(response) and await to.renewed(headers) and request.repeatable:
+        if to.refuses(response) and await _renewed(to, headers, response) and request.repeatable:
             response.close()
             response = await self._send_once(to, request, await to.headers(anew=True))
         refused = to.refuses(response)
@@ -181,15 +182,31 @@ def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
     )
 
 
+async def _renewed(
+    to: Destination, refused: Mapping[str, str], response: aiohttp.ClientResponse
+) -> bool:
+    """Whether it can be asked again; where that is not found out, the answer is given up."""
+    try:
+        return await to.renewed(refused)
+    except BaseException:
+        response.close()
+        raise
+
+
 def _failed(future: asyncio.Future[Any]) -> bool:
     return future.done() and (future.cancelled() or future.exception() is not None)
 
 
 def _proxy(endpoint: str, tls: Tls | None) -> str | None:
-    """The same that `requests` would use."""
-    if tls:
-        return tls.proxy or None
-    return None if is_own(endpoint) else select_proxy(endpoint, get_environ_proxies(endpoint))
+    """The same that `requests` would use. Raises `Misconfigured` for another kind of proxy."""
+    found = urlsplit(proxy_to(endpoint, tls))
+    if found.scheme not in ("", "http", "https"):
+        raise Misconfigured(
+            f"Cannot reach {endpoint}: a proxy of kind {found.scheme} is set, and none but HTTP "
+            "proxies are used.",
+            cure="Name such a one in HTTPS_PROXY, or the endpoint's host in NO_PROXY.",
+        )
+    return found.geturl() or None
 
 
 def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
@@ -200,11 +217,18 @@ def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
     named = [tls.authorities] if tls else [os.environ.get(name, "") for name in variables]
     path = next(filter(None, named), certifi.where())
     folder = os.path.isdir(path)
-    context = ssl.create_default_context(
-        cafile=None if folder else path, capath=path if folder else None
-    )
+    try:
+        context = ssl.create_default_context(
+            cafile=None if folder else path, capath=path if folder else None
+        )
+        if tls and tls.certificate:
+            context.load_cert_chain(tls.certificate, tls.key or None)
+    except OSError as error:
+        raise Misconfigured(
+            f"Cannot reach {endpoint}: the certificates for it cannot be read ({error.strerror}).",
+            cause=f"Whom to trust is looked up in {path}.",
+            cure="REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or a kubeconfig names it: correct it there.",
+        ) from None
     if tls and not tls.verified:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if tls and tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.key or None)
     return context

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 THREADS = 32
 STATUS_SECONDS = 2.5
+LOOK_SECONDS = 4.0  # longer than KFP is given to answer; a token may take longer
 CLOSE_SECONDS = 5.0
 
 
@@ -73,7 +74,11 @@ class Upstream:
             connection = deciding.result().connection
         except KfpError as error:
             return Status(version=version("jupyter-kfp-mt"), error=Problem.of(error))
-        return await self._in_thread(connection.status)
+        looking = self._in_thread(connection.status)
+        await asyncio.wait([looking], timeout=LOOK_SECONDS)
+        if not looking.done():
+            return Status(version=version("jupyter-kfp-mt"), ready=False)
+        return looking.result()
 
     @property
     def read_only(self) -> bool:
@@ -146,7 +151,7 @@ class Upstream:
         before = self._deciding
         if before is None or (before.done() and (anew or before.exception())):
             known = before.result() if before and not before.exception() else None
-            self._deciding = asyncio.ensure_future(self._in_thread(lambda: self._decide(known)))
+            self._deciding = self._in_thread(lambda: self._decide(known))
         assert self._deciding is not None
         return self._deciding
 
@@ -170,5 +175,5 @@ class Upstream:
                 before.close()  # only now: the server must not be without a user meanwhile
             return self._lease.kfp
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+    def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
