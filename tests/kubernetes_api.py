@@ -633,8 +633,7 @@ class KubernetesApi:
         self.check(asked.user, Access(verb, "services/proxy", namespace, "", name))
         endpoint = self.services.get(f"{namespace}/{name}")
         if endpoint is None:
-            message = f'no endpoints available for service "{name}"'
-            raise Status(503, "ServiceUnavailable", message)
+            raise Status(404, "NotFound", f'services "{name.split(":")[1]}" not found')
         return Forwarded(endpoint), body
 
 

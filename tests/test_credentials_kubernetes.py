@@ -210,6 +210,15 @@ def test_who_may_not_use_the_service_proxy_is_told_so(behind):
     client.close()
 
 
+def test_a_cluster_without_kfp_is_not_taken_for_a_missing_role(behind, kubernetes_api):
+    kubernetes_api.services.clear()
+    client = resolve(behind()).client()
+    with pytest.raises(errors.Unreachable, match="Kubernetes found no KFP") as error:
+        client.health()
+    assert error.value.server_text == 'services "ml-pipeline" not found'
+    client.close()
+
+
 @pytest.mark.parametrize(
     "content, sentence",
     [

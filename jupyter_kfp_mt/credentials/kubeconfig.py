@@ -78,7 +78,7 @@ class Kubeconfig(Credentials):
         return Claims()
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        if "services/proxy" in error.server_text or "services " in error.server_text:
+        if isinstance(error, Forbidden) and "services" in error.server_text:
             return Forbidden(
                 error.message,
                 cause="This kubeconfig may not use the service proxy of the Kubernetes API.",
