@@ -43,6 +43,7 @@ from .kubernetes_objects import (
 from .lines import Lines
 from .sessions import is_own
 from .settings import Kfp
+from .subjects import as_name, kubectl_option
 
 T = TypeVar("T")
 
@@ -356,13 +357,13 @@ def grant(user: str, access: Access) -> str:
     resource, slash, subresource = access.resource.partition("/")
     resource = f"{resource}.{access.group}" if access.group else resource
     role = f"kfp-mt-{access.verb}-{access.resource.replace('/', '-')}".lower()
-    binding = f"{role}-{re.sub(r'[^a-z0-9]+', '-', user.lower()).strip('-')}"
-    account = re.fullmatch(r"system:serviceaccount:([^:]+):([^:]+)", user)
-    who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
     what = [f"--verb={access.verb}", f"--resource={resource}{slash}{subresource}"]
     commands = [
         ["kubectl", "create", kind, role, *scope, *what],
-        ["kubectl", "create", f"{kind}binding", binding, *scope, f"--{kind}={role}", who],
+        [
+            *("kubectl", "create", f"{kind}binding", f"{role}-{as_name(user)}"),
+            *(*scope, f"--{kind}={role}", kubectl_option(user)),
+        ],
     ]
     return "\n".join(map(shlex.join, commands))
 

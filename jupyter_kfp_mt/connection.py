@@ -32,6 +32,7 @@ from .local_kfp import LocalKfp
 from .models import Health
 from .settings import CREDENTIALS, LOCAL, Kfp
 from .status import Identity, Problem, Status, Step, Trace
+from .subjects import short_name
 
 # kfp SDK, client.py: where a pod of Kubeflow finds the API server.
 IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
@@ -227,7 +228,7 @@ def find_local(settings: Kfp) -> LocalKfp:
 def _resolve_local(
     settings: Kfp, trace: Trace, local: LocalKfp, identity: str, asked: Asked | None
 ) -> Connection:
-    own = identity.removeprefix("system:serviceaccount:").replace(":", "/").rpartition("/")[0]
+    own = short_name(identity).rpartition("/")[0]
     configured_namespace, *others = _namespaces(settings, local)
     lent = [("the identity's own", lambda: own)] if own else []
     namespace = _choose(trace, "namespace", [configured_namespace, *lent, *others])

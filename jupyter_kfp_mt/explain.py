@@ -19,6 +19,7 @@ from .errors import (
     Unreachable,
     from_dict,
 )
+from .subjects import as_name, kubectl_option
 
 # The text with which the API server denies a SubjectAccessReview.
 _DENIED = re.compile(
@@ -26,7 +27,6 @@ _DENIED = re.compile(
     r"Namespace:(?P<namespace>[^,]*),Verb:(?P<verb>[^,]*),Group:[^,]*,Version:[^,]*,"
     r"Resource:(?P<resource>[^,]*),"
 )
-_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
 _VIEW_VERBS = {"get", "list", "readArtifact"}
 _READING = {"list", "find", "read", "reach", "GET"}
 
@@ -174,11 +174,8 @@ def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbid
 
 def grant_role(user: str, namespace: str, role: str) -> str:
     """The command that gives somebody KFP's role edit or view in a namespace."""
-    account = _SERVICE_ACCOUNT.fullmatch(user)
-    who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
-    name = "kfp-" + re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-") + "-" + role
-    words = ["kubectl", "create", "rolebinding", name, "-n", namespace]
-    words += [f"--clusterrole=kubeflow-pipelines-{role}", who]
+    words = ["kubectl", "create", "rolebinding", f"kfp-{as_name(user)}-{role}", "-n", namespace]
+    words += [f"--clusterrole=kubeflow-pipelines-{role}", kubectl_option(user)]
     return shlex.join(words)
 
 

@@ -23,6 +23,7 @@ import requests
 from .credentials import shown
 from .errors import Misconfigured, NotFound, Unreachable
 from .models import Health
+from .subjects import short_name
 
 START_SECONDS = 30.0
 OCCUPIED_SECONDS = 5.0  # how long one that starts or stops may take, before the next try
@@ -51,8 +52,7 @@ class LocalKfp(msgspec.Struct, frozen=True):
         Raises `NotFound`, naming those there are.
         """
         known = self.identities
-        wanted = identity.removeprefix("system:serviceaccount:").replace(":", "/")
-        path = known.get(identity) or known.get(wanted)
+        path = known.get(identity) or known.get(short_name(identity))
         if path is None:
             raise NotFound(
                 f"The local KFP has no identity {identity}.", cure=f"It has {', '.join(known)}."

@@ -7,12 +7,12 @@ from typing import Any
 
 from . import pod
 from .credentials import AUDIENCE
+from .subjects import service_account
 
 USER_HEADER = "kubeflow-userid"
 ROLES = ("edit", "view")
 TOKEN_SECONDS = 7200
 _RBAC = "rbac.authorization.k8s.io"
-_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
 # Behind these a request's header says truly who sent it.
 _GATEWAYS = [
     "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account",
@@ -102,7 +102,7 @@ def pod_default(namespace: str) -> Manifest:
 def contributor(user: str, namespace: str, role: str) -> list[Manifest]:
     """All that makes `user` a contributor; a service account comes through no gateway."""
     binding = role_binding(user, namespace, role)
-    if _SERVICE_ACCOUNT.fullmatch(user):
+    if service_account(user):
         return [binding]
     return [binding, authorization_policy(user, namespace, role)]
 
@@ -113,7 +113,7 @@ def wanted(user: str, namespace: str, role: str) -> list[Manifest]:
     A service account comes to KFP itself, with a token; a person through the cluster's gateway.
     """
     found = [pod_default(namespace), *contributor(user, namespace, role)]
-    return [*found, token_policy()] if _SERVICE_ACCOUNT.fullmatch(user) else found
+    return [*found, token_policy()] if service_account(user) else found
 
 
 def applied(*manifests: Manifest) -> str:
@@ -157,7 +157,6 @@ def _metadata(user: str, namespace: str, role: str) -> Manifest:
 
 
 def _subject(user: str) -> Manifest:
-    account = _SERVICE_ACCOUNT.fullmatch(user)
-    if account:
-        return {"kind": "ServiceAccount", "name": account[2], "namespace": account[1]}
+    if account := service_account(user):
+        return {"kind": "ServiceAccount", "name": account[1], "namespace": account[0]}
     return {"apiGroup": _RBAC, "kind": "User", "name": user}

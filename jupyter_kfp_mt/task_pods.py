@@ -16,6 +16,7 @@ from .errors import BadRequest, Forbidden, KfpError, NotFound
 from .kubernetes_objects import ContainerStatus, Pod
 from .lines import Lines
 from .models import Task
+from .subjects import as_name, kubectl_option
 
 _RUN, _NODE_NAME = "pipeline/runid", "workflows.argoproj.io/node-name"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -133,13 +134,11 @@ class TaskPods:
 
 def allow_reading(user: str, namespace: str) -> str:
     """The commands that let somebody read the logs of a namespace's pods."""
-    account = re.fullmatch(r"system:serviceaccount:([^:]+):([^:]+)", user)
-    who = f"--serviceaccount={account[1]}:{account[2]}" if account else f"--user={user}"
-    binding = "kfp-mt-logs-" + re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-")
     role = ["kubectl", "create", "role", "kfp-mt-logs", "-n", namespace]
     role += ["--verb=get,list", "--resource=pods,pods/log,events"]
-    bind = ["kubectl", "create", "rolebinding", binding, "-n", namespace]
-    return "\n".join(map(shlex.join, [role, [*bind, "--role=kfp-mt-logs", who]]))
+    bind = ["kubectl", "create", "rolebinding", f"kfp-mt-logs-{as_name(user)}", "-n", namespace]
+    bind += ["--role=kfp-mt-logs", kubectl_option(user)]
+    return "\n".join(map(shlex.join, [role, bind]))
 
 
 def container_of(pod: Pod, wanted: str) -> str:

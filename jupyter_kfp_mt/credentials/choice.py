@@ -14,6 +14,7 @@ from ..cluster import Cluster
 from ..errors import KfpError, Misconfigured
 from ..settings import BESIDE, CREDENTIALS, IMPLIED, Kfp, variable
 from ..status import Trace
+from ..subjects import short_name
 from .base import Credentials, claims
 from .google_iap import GoogleIap
 from .kubeconfig import Kubeconfig
@@ -222,7 +223,7 @@ def _own_account() -> str:
         token = (pod.service_account_folder() / "token").read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return ""
-    return claims(token).sub.removeprefix("system:serviceaccount:").replace(":", "/")
+    return short_name(claims(token).sub)
 
 
 KINDS: dict[str, Callable[[Kfp, Place], Credentials]] = {

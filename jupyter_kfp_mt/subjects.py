@@ -1,0 +1,30 @@
+"""Whom Kubernetes gives roles to: people, and the service accounts of namespaces."""
+
+from __future__ import annotations
+
+import re
+
+_PREFIX = "system:serviceaccount:"
+_SERVICE_ACCOUNT = re.compile(rf"{_PREFIX}([^:]+):([^:]+)")
+
+
+def service_account(user: str) -> tuple[str, str] | None:
+    """Namespace and name, where the user of a request is a service account."""
+    found = _SERVICE_ACCOUNT.fullmatch(user)
+    return (found[1], found[2]) if found else None
+
+
+def short_name(user: str) -> str:
+    """`NAMESPACE/NAME` of a service account; anybody else's name as it is."""
+    return user.removeprefix(_PREFIX).replace(":", "/")
+
+
+def kubectl_option(user: str) -> str:
+    """How `kubectl create rolebinding` is told whom to bind."""
+    account = service_account(user)
+    return f"--serviceaccount={account[0]}:{account[1]}" if account else f"--user={user}"
+
+
+def as_name(user: str) -> str:
+    """As a part of the name of an object."""
+    return re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-")
