@@ -438,15 +438,12 @@ class _DoorIsShut(Exception):
 
 
 def _ask(door: Door, query: list[tuple[str, str]]) -> Report:
-    headers = {"Authorization": f"Bearer {door.key}"}
     try:
         with door.session() as session:
-            answer = session.get(
-                f"{door.address}/doctor",
+            answer = door.get(
+                *(session, "doctor"),
                 params=[(name, value) for name, value in query if value],
-                headers=headers,
                 timeout=(CONNECT_SECONDS, SECONDS + DECIDE_SECONDS),
-                allow_redirects=False,
             )
     except requests.RequestException as error:
         said = no_answer(door.address, "ask the Jupyter server", error).message

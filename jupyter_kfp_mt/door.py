@@ -56,6 +56,12 @@ class Door(msgspec.Struct, frozen=True):
             session.mount("https://", _NameUnchecked())
         return session
 
+    def get(self, session: requests.Session, path: str, **options: Any) -> requests.Response:
+        """Its answer to whoever shows the key; it sends nobody elsewhere with it."""
+        headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
+        url = f"{self.address}/{path}"
+        return session.get(url, headers=headers, allow_redirects=False, **options)
+
     def status(self) -> Status:
         """What it says of its connection, once that is made. Raises `Unreachable`."""
         deadline = time.monotonic() + READY_SECONDS
@@ -66,15 +72,9 @@ class Door(msgspec.Struct, frozen=True):
 
     def _status(self) -> Status:
         asked = "ask the Jupyter server"
-        headers = {"Authorization": f"Bearer {self.key}"}
         try:
             with self.session() as session:
-                answer = session.get(
-                    f"{self.address}/status",
-                    headers=headers,
-                    timeout=(2.5, 10),
-                    allow_redirects=False,
-                )
+                answer = self.get(session, "status", timeout=(2.5, 10))
             if answer.status_code == 200:
                 return msgspec.json.decode(answer.content, type=Status)
         except (requests.RequestException, msgspec.DecodeError, UnicodeDecodeError) as error:

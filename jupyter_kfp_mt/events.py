@@ -99,18 +99,17 @@ class Stream:
 
     def _once(self) -> Iterator[Event]:
         asked = "listen to the Jupyter server"
-        headers = {"Authorization": f"Bearer {self._door.key}", "Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity"}
         if self._last:
             headers["Last-Event-ID"] = self._last
         with self._door.session() as session:
             try:
-                answer = session.get(
-                    f"{self._door.address}/events",
+                answer = self._door.get(
+                    *(session, "events"),
                     params=self._query,
                     headers=headers,
                     stream=True,
                     timeout=(2.5, 2.5 * KEEP_ALIVE_SECONDS),
-                    allow_redirects=False,
                 )
                 with closing(answer):
                     if answer.status_code != 200:
