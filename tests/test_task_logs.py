@@ -618,7 +618,7 @@ async def test_the_door_streams_and_stops_when_the_browser_goes_away(
 async def test_a_reader_that_takes_nothing_holds_no_place(
     door, path, argo_kfp, kubernetes_api, jp_web_app, monkeypatch
 ):
-    monkeypatch.setattr(logs_module, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(logs_module.LogsHandler, "patience", 0.2)
     address, key = door
     argo_kfp.add_component("train")
     _, log = add_pod(kubernetes_api, "train.executor")

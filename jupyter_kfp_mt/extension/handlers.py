@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from typing import Any
@@ -11,6 +12,7 @@ from jupyter_server.auth import User
 from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from ..errors import KfpError
 from .tenants import Tenants
@@ -26,6 +28,8 @@ class KfpHandler(APIHandler):
     auth_resource = "kfp_mt"
     # A panel that looks now and then is nobody at work: it must not keep an idle server alive.
     _track_activity = False
+    # A reader that takes nothing for so many seconds is gone.
+    patience = 60.0
 
     @property
     def upstream(self) -> Upstream:
@@ -59,6 +63,19 @@ class KfpHandler(APIHandler):
                 self.authorizer.is_authorized(self, user, action, self.auth_resource)
             )
         )
+
+    async def pass_on(self, piece: bytes) -> None:
+        """Write it, and wait until it is taken. Raises `StreamClosedError` if nobody reads it."""
+        self.write(piece)
+        try:
+            await asyncio.wait_for(self.flush(), self.patience)
+        except asyncio.TimeoutError:
+            self.break_off()
+            raise StreamClosedError from None
+
+    def break_off(self) -> None:
+        """End the connection: what has begun can tell only so that it is not whole."""
+        self.detach().close()
 
     def compute_etag(self) -> None:
         """None: what is here now is not worth the time to compare."""

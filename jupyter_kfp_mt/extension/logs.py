@@ -20,8 +20,6 @@ T = TypeVar("T")
 
 # Each takes a thread, which mostly waits.
 MOST = 64
-# A reader that takes nothing for so long is gone.
-STUCK_SECONDS = 60.0
 _YES, _NO = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
 
@@ -100,21 +98,12 @@ class LogsHandler(KfpHandler):
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.set_header("Kfp-Mt-Log-Source", log.source)
         if not self._gone:
-            await self._taken()
+            await self.pass_on(b"")
         pieces = log.pieces()
         while not self._gone and (piece := await self._next(pieces)):
-            self.write(piece)
-            await self._taken()
+            await self.pass_on(piece)
         if not self._gone:
             self.finish(set_content_type="text/plain; charset=utf-8")
-
-    async def _taken(self) -> None:
-        """Wait for whoever reads it; not for ever, for there is not room for everybody."""
-        try:
-            await asyncio.wait_for(self.flush(), STUCK_SECONDS)
-        except asyncio.TimeoutError:
-            self._gone = True
-            self.detach().close()
 
     async def _next(self, pieces: Any) -> bytes:
         try:

@@ -44,6 +44,7 @@ class ProxyHandler(KfpHandler):
     browser's but the type of the body. A long body is sent on while it arrives.
     """
 
+    patience = READ_SECONDS
     _body: Body | None = None
     _working: asyncio.Task[Any] | None = None
     _gone = False
@@ -171,20 +172,14 @@ class ProxyHandler(KfpHandler):
     async def _stream(self, start: bytes, answer: Answer) -> bool:
         """Pass it on as it comes: whether to its end."""
         try:
-            self.write(start)
-            await self._taken()
+            await self.pass_on(start)
             async for piece in answer.rest():
-                self.write(piece)
-                await self._taken()
-        except (Unreachable, asyncio.TimeoutError) as error:
+                await self.pass_on(piece)
+        except Unreachable as error:
             self.log.warning("kfp-mt: %s was not answered to its end: %s", self._asked, error)
-            # It has begun: that it is not whole can be told only by the end of the connection.
-            self.detach().close()
+            self.break_off()
             return False
         return True
-
-    async def _taken(self) -> None:
-        await asyncio.wait_for(self.flush(), READ_SECONDS)
 
     def _note(self, status: int) -> None:
         assert self._body

@@ -109,12 +109,8 @@ class EventsHandler(KfpHandler):
         try:
             async with contextlib.aclosing(events.listen(namespace, runs, last_id)) as stream:
                 async for piece in stream:
-                    self.write(piece)
-                    await asyncio.wait_for(self.flush(), STUCK_SECONDS)
+                    await self.pass_on(piece)
         except StreamClosedError:
-            self._gone = True
-        except asyncio.TimeoutError:
-            self.detach().close()
             return
         except asyncio.CancelledError:
             if not self._gone:
@@ -143,8 +139,6 @@ class EventsHandler(KfpHandler):
         return runs
 
 
-# A listener that takes nothing for so long is gone.
-STUCK_SECONDS = 60.0
 MOST_RUNS = 20
 _NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _STREAMED = {
