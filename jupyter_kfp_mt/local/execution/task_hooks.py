@@ -84,7 +84,6 @@ class PipelineRun:
         self._assignment = assignment
         self._folder = folder
         self._progress = progress
-        self._task_server = TaskServer()
         self._spec = json_format.ParseDict(
             assignment.job.pipeline_spec, pipeline_spec_pb2.PipelineSpec()
         )
@@ -99,6 +98,8 @@ class PipelineRun:
             .get("executors", {})
             .items()
         }
+        in_containers = all(self._container_needed.values())
+        self._task_server = None if in_containers else TaskServer()
         self._engines = Engines(assignment.engine_environment)
         self._token_folder = Path(assignment.environment["KF_PIPELINES_SA_TOKEN_PATH"]).parent
         self._platform_spec = PlatformSpec(assignment)
