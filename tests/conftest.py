@@ -187,6 +187,16 @@ def adder(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def labelled(adder, tmp_path_factory):
+    """The adder, with a default for each of its parameters: old clients send texts alone."""
+    spec = yaml.safe_load(adder.read_text())
+    spec["root"]["inputDefinitions"]["parameters"]["x"]["defaultValue"] = 1
+    path = tmp_path_factory.mktemp("labelled") / "labelled.yaml"
+    path.write_text(yaml.dump(spec))
+    return path
+
+
 @pytest.fixture
 def unique():
     return f"test-{uuid.uuid4().hex[:12]}"
@@ -252,6 +262,26 @@ def failing(tmp_path_factory):
         fail()
 
     return compiled(tmp_path_factory.mktemp("failing"), pipeline)
+
+
+@pytest.fixture(scope="session")
+def skipping(tmp_path_factory):
+    """The compiled YAML of a pipeline whose task `skipped` comes after one that fails."""
+    from kfp import dsl
+
+    @dsl.component(base_image="python:3.12")
+    def fail():
+        raise ValueError
+
+    @dsl.component(base_image="python:3.12")
+    def skipped():
+        pass
+
+    @dsl.pipeline(name="skipping")
+    def pipeline():
+        skipped().after(fail())
+
+    return compiled(tmp_path_factory.mktemp("skipping"), pipeline)
 
 
 @pytest.fixture
@@ -323,6 +353,14 @@ def door(jp_serverapp, jp_asyncio_loop, http_server):
     jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
     door = Door.of_this_process()
     return door.address, door.key
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    """For a KFP that takes anybody's word."""
+    path = tmp_path / "token"
+    path.write_text("first")
+    return path
 
 
 def server_config(**settings):

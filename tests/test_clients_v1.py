@@ -57,16 +57,6 @@ def said(local_kfp, python, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def labelled(adder, tmp_path_factory):
-    """The adder, with a default for each of its parameters: old clients send texts alone."""
-    spec = yaml.safe_load(adder.read_text())
-    spec["root"]["inputDefinitions"]["parameters"]["x"]["defaultValue"] = 1
-    path = tmp_path_factory.mktemp("labelled") / "labelled.yaml"
-    path.write_text(yaml.dump(spec))
-    return path
-
-
-@pytest.fixture(scope="module")
 def upload(local_kfp, labelled):
     def upload(name, namespace="", who="alice/default-editor"):
         with labelled.open("rb") as file:

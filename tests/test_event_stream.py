@@ -85,13 +85,6 @@ def behind(serve, multi_user):
 
 
 @pytest.fixture
-def token_file(tmp_path):
-    path = tmp_path / "token"
-    path.write_text("first")
-    return path
-
-
-@pytest.fixture
 def jp_server_config(behind, token_file):
     return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 

@@ -6,9 +6,8 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+import yaml
 from conftest import API, denied, text, wait_until
-from executing import compiled, component
-from kfp import dsl
 
 from jupyter_kfp_mt.models import EPOCH, Pipeline, Run
 
@@ -26,21 +25,6 @@ NO_STRING = (
     "input parameter label requires type string, "
     "but the input parameter is not of string value type"
 )
-
-
-@component
-def fail():
-    raise ValueError
-
-
-@component
-def skipped():
-    pass
-
-
-@dsl.pipeline
-def skipping():
-    skipped().after(fail())
 
 
 @pytest.fixture
@@ -567,11 +551,11 @@ def test_a_pipeline_root_is_accepted_with_a_warning(local_kfp, experiment, spec,
     assert "'s3://default' is not used" in local_kfp.post(f"{API}/{path}", body).headers["Warning"]
 
 
-def test_the_log_of_a_skipped_task_says_why_there_is_none(local_kfp, experiment):
+def test_the_log_of_a_skipped_task_says_why_there_is_none(local_kfp, experiment, skipping):
     body = {
         "display_name": "skipping",
         "experiment_id": experiment.experiment_id,
-        "pipeline_spec": compiled(skipping)[0],
+        "pipeline_spec": yaml.safe_load(skipping.read_text()),
     }
     run_id = local_kfp.post(f"{API}/runs", body).json()["run_id"]
     run = wait_until(

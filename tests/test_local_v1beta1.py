@@ -140,16 +140,6 @@ def pipeline(local_kfp, labelled, unique):
     return uploaded(local_kfp, labelled, name=unique, namespace="alice").json()
 
 
-@pytest.fixture(scope="session")
-def labelled(adder, tmp_path_factory):
-    """The adder, with a default for each of its parameters."""
-    spec = yaml.safe_load(adder.read_text())
-    spec["root"]["inputDefinitions"]["parameters"]["x"]["defaultValue"] = 1
-    path = tmp_path_factory.mktemp("labelled") / "labelled.yaml"
-    path.write_text(yaml.dump(spec))
-    return path
-
-
 def uploaded(local_kfp, file, path="upload", who="alice/default-editor", **params):
     with file.open("rb") as content:
         files = {"uploadfile": (file.name, content)}

@@ -6,11 +6,9 @@ import threading
 
 import pytest
 from conftest import wait_until
-from executing import component
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from kfp import compiler, dsl
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt.models import Run
@@ -86,25 +84,8 @@ def test_a_failure_names_the_task_and_shows_its_last_lines(kfp, failing):
     assert "The last lines of task fail:" in str(error.value)
 
 
-@component
-def fail():
-    raise ValueError
-
-
-@component
-def skipped():
-    pass
-
-
-@dsl.pipeline
-def skipping():
-    skipped().after(fail())
-
-
-def test_the_log_of_a_skipped_task_is_a_sentence(kfp, tmp_path):
-    file = tmp_path / "skipping.yaml"
-    compiler.Compiler().compile(skipping, str(file))
-    run = kfp(f"run {file}")
+def test_the_log_of_a_skipped_task_is_a_sentence(kfp, skipping):
+    run = kfp(f"run {skipping}")
     wait_until(lambda: kfp("runs -l 1")[0].finished)
     with pytest.raises(UsageError, match="Task skipped was skipped, so it has no log."):
         kfp(f"logs {run.run_id} skipped")

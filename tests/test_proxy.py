@@ -43,13 +43,6 @@ def behind():
 
 
 @pytest.fixture
-def token_file(tmp_path):
-    path = tmp_path / "token"
-    path.write_text("first")
-    return path
-
-
-@pytest.fixture
 def jp_server_config(behind, token_file):
     return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
