@@ -19,8 +19,6 @@ class Metadata(msgspec.Struct, frozen=True):
 
     name: str = ""
     namespace: str = ""
-    uid: str = ""
-    labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
 
@@ -90,14 +88,12 @@ class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
     """`state` has one of the keys waiting, running and terminated."""
 
     name: str
-    restart_count: int = 0
     state: dict[str, dict[str, Any]] = {}
 
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     containers: list[Container] = []
     init_containers: list[Container] = []
-    service_account_name: str = ""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -142,7 +138,6 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
     type: str = ""
     reason: str = ""
     message: str = ""
-    last_timestamp: datetime | None = None
 
 
 class Access(msgspec.Struct, frozen=True):
