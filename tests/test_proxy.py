@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import json
 import logging
@@ -26,6 +27,7 @@ from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.extension import body as body_module
 from jupyter_kfp_mt.extension import sender, upstream
 from jupyter_kfp_mt.extension.answer import Answer
+from jupyter_kfp_mt.extension.proxy import ProxyHandler
 from jupyter_kfp_mt.extension.routes import routes
 from jupyter_kfp_mt.extension.upstream import Upstream
 from jupyter_kfp_mt.settings import Kfp
@@ -701,3 +703,32 @@ async def test_an_early_answer_to_a_caller_that_went_away_is_given_up(door, behi
     await asyncio.to_thread(wait_until, lambda: begun)
     leave.close()
     assert await asyncio.to_thread(gone.wait, 5)
+
+
+async def test_a_request_goes_without_the_garbage_collector(ask, behind, jp_serverapp):
+    behind.answer = lambda connection, _: connection.sendall(ok(b"{}"))
+    browser = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for _ in range(3):
+            assert (await ask("GET", RUNS, headers=browser)).status_code == 200
+        gc.collect()
+        assert not any(isinstance(one, ProxyHandler) for one in gc.garbage)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG], ids=["info", "debug"])
+async def test_what_went_well_is_logged_where_it_is_debugged(
+    ask, behind, caplog, jp_serverapp, monkeypatch, level
+):
+    behind.answer = lambda connection, _: connection.sendall(ok(b"{}"))
+    monkeypatch.setattr(jp_serverapp, "log_level", level)
+    jp_serverapp.log.propagate = True
+    with caplog.at_level(logging.DEBUG):
+        assert (await ask("GET", RUNS)).status_code == 200
+    lines = [each.message for each in caplog.records if each.name == "ServerApp"]
+    logged = any("/kfp-mt/api/" in line for line in lines)
+    assert logged == (level == logging.DEBUG)

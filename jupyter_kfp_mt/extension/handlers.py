@@ -11,6 +11,7 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.auth import User
 from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
 from jupyter_server.base.handlers import APIHandler
+from jupyter_server.prometheus.log_functions import prometheus_log_method
 from tornado import web
 from tornado.iostream import StreamClosedError
 
@@ -95,8 +96,16 @@ class KfpHandler(APIHandler):
 
     def _log(self) -> None:
         """What went well is in Jupyter's log only where it is debugged: the line costs its time."""
-        if self.get_status() >= 400 or self.log.isEnabledFor(logging.DEBUG):
+        if self.get_status() >= 400 or self._debugged:
             super()._log()
+        else:
+            prometheus_log_method(self)
+
+    @property
+    def _debugged(self) -> bool:
+        # Its logger takes everything: what is shown is the application's to say.
+        level: int = getattr(self.serverapp, "log_level", logging.INFO)
+        return level <= logging.DEBUG
 
     def _has_key(self) -> bool:
         scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")

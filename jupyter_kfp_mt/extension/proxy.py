@@ -101,6 +101,9 @@ class ProxyHandler(KfpHandler):
         except asyncio.CancelledError:
             if not self._gone:
                 raise
+        finally:
+            # It holds this handler: with the ring broken both go without the garbage collector.
+            self._working = None
 
     async def _answer(self) -> Answer:
         if self._working is None:
