@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections import deque
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import requests
 
-from . import explain, models, pipeline_files
+from . import certificates, explain, models, pipeline_files
 from .credentials import Credentials
 from .errors import (
     BadRequest,
@@ -52,6 +53,10 @@ CONNECT_SECONDS = 2.5
 READ_SECONDS = 30.0
 HEALTH_SECONDS = 1.4  # to connect, and again to answer: three seconds in all
 LONGEST_PAGE = 200  # the API server's own limit
+PROXY_CURE = (
+    "HTTPS_PROXY or HTTP_PROXY names the proxy, a kubeconfig its own (proxy-url): correct it, or "
+    "name the endpoint's host in NO_PROXY."
+)
 UNFINISHED = [state for state in STATES if state not in FINISHED]
 LOG_LINES = 50
 MISSES = 5
@@ -85,7 +90,7 @@ class Client:
         self._cluster = cache(cluster)
         self._logs = logs
         self._health = health
-        self._session = session or new_session(
+        self.session = session or new_session(
             trust_environment=not is_own(self.endpoint), tls=self.credentials.tls
         )
 
@@ -94,7 +99,7 @@ class Client:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._session.close()
+        self.session.close()
 
     # --- the server -------------------------------------------------------------------------
 
@@ -542,7 +547,7 @@ class Client:
     ) -> requests.Response:
         connect = min(CONNECT_SECONDS, read or CONNECT_SECONDS)
         try:
-            return self._session.request(
+            return self.session.request(
                 method,
                 url,
                 auth=self.credentials,
@@ -551,7 +556,8 @@ class Client:
                 **kwargs,
             )
         except OSError as error:  # of requests, or for a file of certificates that is not there
-            raise no_answer(self.endpoint, asked, error) from None
+            found = no_answer(self.endpoint, asked, error)
+            raise self.credentials.explained(found, False) from None
 
 
 class PipelineSource(msgspec.Struct, frozen=True):
@@ -611,8 +617,10 @@ def checked_endpoint(endpoint: str) -> str:
 
 def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Unreachable:
     """Why there was no answer, in one sentence."""
-    if isinstance(error, requests.exceptions.SSLError):
-        reason = "its certificate is not trusted"
+    if wrong := certificates.fault(error):
+        reason, cure = wrong.reason, cure or wrong.cure
+    elif isinstance(error, requests.exceptions.ProxyError):
+        reason, cure = f"a proxy does not lead there: {_innermost(error)}", PROXY_CURE
     elif isinstance(error, requests.Timeout):
         reason = "it did not answer in time"
     elif type(error) is OSError:
@@ -633,6 +641,8 @@ def unreachable(endpoint: str, asked: str, reason: str, cure: str = "") -> Unrea
 
 def _innermost(error: Exception) -> str:
     text = str(error)
+    if answered := re.search(r"Tunnel connection failed: (\d+)", text):
+        return f"HTTP {answered[1]}"
     for sign, reason in (
         ("Connection refused", "connection refused"),
         ("Name or service not known", "no such host"),

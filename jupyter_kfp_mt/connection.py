@@ -66,8 +66,13 @@ class Connection(msgspec.Struct, frozen=True):
 
     def is_same(self, other: Connection) -> bool:
         """Whether it leads to the same place as the same identity, in the same namespace."""
-        own = (self.endpoint, self.credentials.source, self.namespace, self.trace)
-        return own == (other.endpoint, other.credentials.source, other.namespace, other.trace)
+        return self._what_counts == other._what_counts
+
+    @property
+    def _what_counts(self) -> tuple[object, ...]:
+        # The file that a kubeconfig is in may come to name another authority.
+        who = self.credentials.source, self.credentials.tls
+        return self.endpoint, *who, self.namespace, self.trace
 
     def status(self) -> Status:
         """Look at it: one request, which takes three seconds at most."""

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 
 from . import explain
+from .certificates import fingerprint
 from .client import no_answer
-from .sessions import new_session
+from .sessions import Pinned, new_session
 from .status import Status
 
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY", "KFP_MT_DOOR_CERTIFICATE")
@@ -49,11 +49,14 @@ class Door(msgspec.Struct, frozen=True):
                 del os.environ[name]
 
     def session(self) -> requests.Session:
-        """For requests to it: through no proxy, and trusting its own certificate."""
+        """For requests to it: through no proxy, and believing its own certificate alone.
+
+        Raises `Misconfigured` where that cannot be read.
+        """
         session = new_session(trust_environment=False)
         if self.certificate:
-            session.verify = self.certificate
-            session.mount("https://", _NameUnchecked())
+            session.verify = False
+            session.mount("https://", Pinned(fingerprint(self.certificate)))
         return session
 
     def get(self, session: requests.Session, path: str, **options: Any) -> requests.Response:
@@ -81,10 +84,3 @@ class Door(msgspec.Struct, frozen=True):
             cure = "Has it stopped, or been started anew? Then restart this kernel."
             raise no_answer(self.address, asked, error, cure) from None
         raise explain.refusal(answer.status_code, answer.content, asked)
-
-
-class _NameUnchecked(HTTPAdapter):
-    """The certificate is the one we were given; its name need not be that of the loopback."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, assert_hostname=False, **options)

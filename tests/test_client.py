@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import API, wait_until
 
+import jupyter_kfp_mt
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import decide
@@ -52,6 +53,22 @@ def test_a_client_for_reading_only_sends_no_change(local_kfp, adder, monkeypatch
     assert client.run_page() is not None
     with pytest.raises(errors.Forbidden, match="Cannot terminate run x: .* for reading only"):
         client.terminate("x")
+    client.close()
+
+
+def test_the_sdk_for_reading_only_sends_no_change(guarded_kfp, adder):
+    client = Client(guarded_kfp.endpoint, namespace="alice", read_only=True)
+    sdk = jupyter_kfp_mt.kfp_client(client)
+    assert sdk.list_runs().runs is None
+    for change in (
+        lambda: sdk.create_experiment("new"),
+        lambda: sdk.terminate_run("x"),
+        lambda: sdk.delete_pipeline("x"),
+        lambda: sdk.upload_pipeline(str(adder), "new", namespace="alice"),
+    ):
+        with pytest.raises(errors.Forbidden, match="for reading only"):
+            change()
+    assert {request.method for request in guarded_kfp.asked} == {"GET"}
     client.close()
 
 

@@ -6,11 +6,8 @@ import gc
 import itertools
 import json
 import logging
-import os
 import shlex
 import socket
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +15,7 @@ import odd_kfp
 import psutil
 import pytest
 import requests
-from conftest import ROOT, call, server_config, wait_until
+from conftest import call, jupyter_server, server_config, wait_until
 from odd_kfp import OddKfp, ok, refusal, reply
 
 from jupyter_kfp_mt import errors
@@ -511,26 +508,10 @@ class TestForReadingOnly:
 @pytest.fixture
 def jupyter(behind, token_file, tmp_path):
     """A Jupyter server in a process of its own: the process, and its door's address."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
-    command += [f"--port={port}", "--IdentityProvider.token=test"]
-    command += ["--ServerApp.jpserver_extensions={'jupyter_kfp_mt': True}"]
-    command += [f"--Kfp.endpoint={behind.endpoint}", f"--Kfp.token_file={token_file}"]
-    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}/kfp-mt/api"
-
-    def answers():
-        with contextlib.suppress(requests.ConnectionError):
-            return _through(address, "GET", RUNS).ok
-
-    wait_until(answers, what="a Jupyter server")
-    yield psutil.Process(process.pid), address
-    process.terminate()
-    process.wait()
+    with jupyter_server(tmp_path, behind.endpoint, token_file) as (process, port):
+        address = f"http://127.0.0.1:{port}/kfp-mt/api"
+        wait_until(lambda: _through(address, "GET", RUNS).ok)
+        yield psutil.Process(process.pid), address
 
 
 def _through(address, method, path, **kwargs):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from requests.utils import should_bypass_proxies
 
+from ..certificates import in_cluster
 from ..errors import Forbidden, KfpError, Misconfigured, Unauthenticated
 from ..sessions import is_own
 from .base import Claims, Credentials, Tls, differ, shown
@@ -85,7 +86,10 @@ class Kubeconfig(Credentials):
                 cure=PORT_FORWARD,
                 server_text=error.server_text,
             )
-        return anonymous(error.message.partition(":")[0], error.server_text) if refused else error
+        if refused:
+            return anonymous(error.message.partition(":")[0], error.server_text)
+        error.cure = in_cluster(error.cure)
+        return error
 
     @cached_property
     def _configuration(self) -> Any:

@@ -17,6 +17,7 @@ import msgspec
 import requests
 from requests.cookies import get_cookie_header
 
+from ..certificates import Fault, fault
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from ..sessions import is_own, new_session
 from .base import Claims, reason, shown
@@ -63,8 +64,10 @@ class Login(Renewed):
                 self._wrong = account
                 raise self._wrong_password() from None
             except (OSError, ValueError) as error:  # of requests, or an address that is none
+                wrong = fault(error) or Fault(type(error).__name__, "")
                 raise Unreachable(
-                    f"Cannot sign in at {self._endpoint}: no answer ({type(error).__name__})."
+                    f"Cannot sign in at {self._endpoint}: no answer ({wrong.reason}).",
+                    cure=wrong.cure,
                 ) from None
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:

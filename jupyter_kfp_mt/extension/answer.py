@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
-from ..client import unreachable
+from .. import certificates
+from ..client import PROXY_CURE, unreachable
 from ..errors import KfpError, Unreachable
 
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
@@ -85,12 +86,19 @@ class Answer:
 
 def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
     """Why there was no answer, or no whole one."""
+    if wrong := certificates.fault(error):
+        return unreachable(endpoint, asked, *wrong)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        refused = f"a proxy does not lead there: HTTP {error.status}"
+        return unreachable(endpoint, asked, refused, PROXY_CURE)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        reason = f"a proxy does not lead there: {_reason(error)}"
+        return unreachable(endpoint, asked, reason, PROXY_CURE)
     return unreachable(endpoint, asked, _reason(error))
 
 
 def _reason(error: Exception) -> str:
     reasons = (
-        (aiohttp.ClientSSLError, "its certificate is not trusted"),
         ((TimeoutError, asyncio.TimeoutError), "it did not answer in time"),
         (aiohttp.ClientConnectorDNSError, "no such host"),
         (aiohttp.ClientPayloadError, "its answer broke off"),
@@ -101,4 +109,6 @@ def _reason(error: Exception) -> str:
         if isinstance(error, kind):
             return reason
     code = getattr(error, "errno", None)
-    return os.strerror(code).lower() if code else type(error).__name__
+    if code:
+        return os.strerror(code).lower()
+    return "connection closed" if isinstance(error, OSError) else type(error).__name__
