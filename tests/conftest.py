@@ -40,13 +40,20 @@ profiles:
 """
 
 
+def pytest_configure():
+    secrecy.watch()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
     """A test that shows a token has failed, whatever else it is about."""
     report = yield
-    if secrecy.tells_token("".join([text for _, text in report.sections] + [report.longreprtext])):
+    said = "".join([text for _, text in report.sections] + [report.longreprtext])
+    where = [*secrecy.SHOWN, *(["its log or output"] if secrecy.tells_token(said) else [])]
+    secrecy.SHOWN.clear()
+    if where:
         report.outcome = "failed"
-        report.longrepr = "A token is in what this test shows: in a log, an output or an error."
+        report.longrepr = f"A token is in what this test shows: {', '.join(where)}."
         report.sections = []
     return report
 
@@ -353,6 +360,7 @@ def door(jp_serverapp, jp_asyncio_loop, http_server):
     extensions = jp_serverapp.extension_manager
     jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
     door = Door.of_this_process()
+    secrecy.SECRETS.add(door.key)
     return door.address, door.key
 
 
