@@ -2,6 +2,7 @@
 
 import functools
 import re
+import subprocess
 
 from IPython.core.interactiveshell import InteractiveShell
 from tornado.http1connection import HTTP1Connection
@@ -29,12 +30,13 @@ def telling_logs():
 
 
 def watch():
-    """Look from now on at each error of ours, answer of a server here, and output of a cell."""
+    """Look from now on at each error, answer of a server here, output of a cell or a program."""
     for name in ("__str__", "to_dict"):
         _look_at(KfpError, name, lambda error, said, *_: f"{said} {vars(error)}")
     for name in ("write", "write_headers"):
         _look_at(HTTP1Connection, name, _answered)
     _look_at(InteractiveShell, "run_line_magic", _displayed)
+    _look_at(subprocess, "run", lambda _, done: f"{done.stdout} {done.stderr}")
 
 
 def _look_at(owner, name, words):

@@ -644,6 +644,32 @@ def test_the_command_reads_the_jupyter_servers_configuration(tmp_path, as_alice)
     assert told.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "options, status, last",
+    [
+        pytest.param([], 0, "Nothing that was tried was open.", id="closed"),
+        pytest.param(
+            ["--trust-userid-header"], 1, "This deployment does not keep its tenants", id="open"
+        ),
+    ],
+)
+def test_the_command_ends_with_whether_tenants_are_kept_apart(
+    start_local_kfp, options, status, last
+):
+    server = start_local_kfp(*options)
+    editor = str(server.token_file("alice/default-editor"))
+    as_alice = {"KFP_MT_ENDPOINT": server.endpoint, "KFP_MT_TOKEN_FILE": editor}
+    told = cli("doctor", "--isolation", **as_alice, KFP_MT_NAMESPACE="alice")
+    assert told.stdout.rpartition("\n\n")[2].startswith(last)
+    assert (told.returncode, told.stderr) == (status, "")
+
+
+def test_the_command_says_what_is_no_namespace_of_others(as_alice):
+    told = cli("doctor", "--namespace-of-others", "x; touch evil", **as_alice)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "'x; touch evil' is not the name of a namespace.\n"
+
+
 def test_the_command_says_what_it_does_not_understand():
     told = cli("doctor", "--nonsense")
     assert told.returncode == 2 and "what is --nonsense?" in told.stderr
