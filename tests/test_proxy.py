@@ -427,6 +427,25 @@ async def test_a_caller_that_goes_away_is_not_waited_for_by_kfp(door, behind, me
     assert await asyncio.to_thread(left.wait, 10)
 
 
+async def test_a_caller_that_goes_away_in_mid_answer_gets_no_more_of_it(door, behind):
+    left = threading.Event()
+
+    def endless(connection, _):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(b"x" * 100_000)
+        finally:
+            left.set()
+
+    behind.answer = endless
+    raw = _leave(door, "GET")
+    assert await asyncio.to_thread(raw.recv, 1000)
+    assert not left.is_set()
+    raw.close()
+    assert await asyncio.to_thread(left.wait, 10)
+
+
 async def test_an_upload_that_stops_is_stopped_at_kfp_too(door, behind):
     raw = await asyncio.to_thread(_leave, door, "POST", b"x" * 3_000_000, LONG)
     raw.close()

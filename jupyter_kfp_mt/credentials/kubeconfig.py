@@ -87,7 +87,7 @@ class Kubeconfig(Credentials):
                 server_text=error.server_text,
             )
         if refused:
-            return anonymous(error.message.partition(":")[0], error.server_text)
+            return anonymous(error.message.partition(": ")[0], error.server_text)
         error.cure = in_cluster(error.cure)
         return error
 

@@ -74,7 +74,7 @@ class Login(Renewed):
         if not refused:
             return error
         return Unauthenticated(
-            f"{error.message.partition(':')[0]}: the session of a new login is not accepted.",
+            f"{error.message.partition(': ')[0]}: the session of a new login is not accepted.",
             cause="The login went well, and the login page answers all the same.",
             cure="Is c.Kfp.endpoint the address at which a browser reaches KFP, such as "
             "https://kubeflow.example.com/pipeline?",
