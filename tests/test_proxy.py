@@ -20,7 +20,7 @@ from odd_kfp import OddKfp, ok, refusal, reply
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
-from jupyter_kfp_mt.credentials import Credentials
+from jupyter_kfp_mt.credentials import Credentials, TokenFile
 from jupyter_kfp_mt.extension import body as body_module
 from jupyter_kfp_mt.extension import sender, upstream
 from jupyter_kfp_mt.extension.answer import Answer
@@ -202,6 +202,31 @@ async def test_a_token_that_changes_all_the_time_costs_no_failed_call(ask, behin
         stop.set()
     assert set(itertools.chain.from_iterable(statuses)) == {200}
     assert len({asked.headers["Authorization"] for asked in behind.seen}) > 3
+
+
+@pytest.fixture
+def never_content(behind, token_file):
+    """A KFP that refuses every token, and by then there is a new one; what it was sent."""
+
+    def answer(connection, asked):
+        token_file.write_text(f"token-{len(behind.seen)}")
+        connection.sendall(reply("401 Unauthorized", refusal(16, "no")))
+
+    behind.answer = answer
+    return lambda: [asked.headers["Authorization"] for asked in behind.seen]
+
+
+async def test_after_a_refusal_a_token_is_read_again_once(ask, never_content):
+    assert (await ask("GET", RUNS, timeout=5)).status_code == 401
+    assert never_content() == ["Bearer first", "Bearer token-1"]
+
+
+def test_directly_it_is_read_again_once_too(behind, never_content, token_file):
+    client = Client(behind.endpoint, TokenFile(token_file), "alice")
+    with pytest.raises(errors.Unauthenticated):
+        client.run_page()
+    assert never_content() == ["Bearer first", "Bearer token-1"]
+    client.close()
 
 
 async def test_an_upload_that_cannot_be_sent_again_says_so(ask, behind, token_file):
