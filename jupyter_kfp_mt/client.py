@@ -53,10 +53,6 @@ CONNECT_SECONDS = 2.5
 READ_SECONDS = 30.0
 HEALTH_SECONDS = 1.4  # to connect, and again to answer: three seconds in all
 LONGEST_PAGE = 200  # the API server's own limit
-PROXY_CURE = (
-    "HTTPS_PROXY or HTTP_PROXY names the proxy, a kubeconfig its own (proxy-url): correct it, or "
-    "name the endpoint's host in NO_PROXY."
-)
 UNFINISHED = [state for state in STATES if state not in FINISHED]
 LOG_LINES = 50
 MISSES = 5
@@ -620,7 +616,7 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
     if wrong := certificates.fault(error):
         reason, cure = wrong.reason, cure or wrong.cure
     elif isinstance(error, requests.exceptions.ProxyError):
-        reason, cure = f"a proxy does not lead there: {_innermost(error)}", PROXY_CURE
+        reason, cure = f"a proxy does not lead there: {_innermost(error)}", explain.OTHER_PROXY
     elif isinstance(error, requests.Timeout):
         reason = "it did not answer in time"
     elif type(error) is OSError:

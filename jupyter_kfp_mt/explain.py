@@ -33,6 +33,10 @@ _READING = {"list", "find", "read", "reach", "GET"}
 # What KFP's own error bodies are made of, in all its versions.
 _KFP_FIELDS = ("code", "error", "message", "details", "error_message", "error_details")
 
+OTHER_PROXY = (
+    "HTTPS_PROXY or HTTP_PROXY names the proxy, a kubeconfig its own (proxy-url): correct it, or "
+    "name the endpoint's host in NO_PROXY."
+)
 GET_TOKEN = (
     "In a Kubeflow notebook: tick 'Allow access to Kubeflow Pipelines' (PodDefault "
     "access-ml-pipeline) for this notebook and restart it; elsewhere set "
@@ -60,6 +64,12 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
 
 def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
     text = server_text(body)
+    if status == 407:
+        return Unreachable(
+            f"Cannot {asked}: a proxy asks for a user name and a password (HTTP 407).",
+            cure=OTHER_PROXY,
+            server_text=text,
+        )
     if 300 <= status < 400 or is_html(body):
         return not_kfp(status, asked, text)
     denied = _DENIED.search(text)

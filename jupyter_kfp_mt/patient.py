@@ -227,7 +227,8 @@ class Patient:
             ) as response:
                 body = _beginning(response)
         except OSError as error:  # of requests, or for a file of certificates that is not there
-            raise no_answer(self.connection.endpoint, f"ask for {path}", error) from None
+            found = no_answer(self.connection.endpoint, f"ask for {path}", error)
+            raise self.connection.credentials.explained(found, False) from None
         now = datetime.now(timezone.utc)
         return Answer(response.status_code, response.headers, body, now, time.monotonic() - begin)
 

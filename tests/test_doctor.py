@@ -19,7 +19,7 @@ import yaml
 from conftest import ROOT, denied
 from guarded_kfp import Answer, GuardedKfp, page, redirect, refusal
 from IPython.core.interactiveshell import InteractiveShell
-from kubernetes_api import ALICE, VIEW
+from kubernetes_api import ALICE, VIEW, Certificates
 from odd_kfp import OddKfp
 
 from jupyter_kfp_mt import doctor, errors, patient, pod
@@ -277,6 +277,21 @@ def test_a_certificate_that_is_not_trusted_is_told(kubernetes_api, settings):
     told = found(doctor.examine(settings(kubernetes_api.endpoint)))["healthz"]
     assert "its certificate is not trusted" in told.found
     assert pasted(told) == "export REQUESTS_CA_BUNDLE=/path/to/ca.crt"
+
+
+def test_a_kubeconfig_of_another_cluster_is_told(kubernetes_api, tmp_path):
+    file = kubernetes_api.kubeconfig(ALICE)
+    (tmp_path / "other").mkdir()
+    stranger = Certificates(tmp_path / "other").authority
+    written = yaml.safe_load(file.read_text())
+    written["clusters"][0]["cluster"] = {
+        "server": kubernetes_api.endpoint,
+        "certificate-authority": str(stranger),
+    }
+    file.write_text(yaml.safe_dump(written))
+    told = found(doctor.examine(Kfp(auth="kubeconfig", kubeconfig=str(file), namespace="alice")))
+    assert "its certificate is not trusted" in told["healthz"].found
+    assert "ask for a new kubeconfig" in told["healthz"].cure
 
 
 def test_an_anonymous_request_is_anonymous_whatever_a_netrc_says(

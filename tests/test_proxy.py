@@ -101,6 +101,9 @@ LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "
             *(503, "Unreachable", "gateway"),
             id="503 of a gateway",
         ),
+        pytest.param(
+            saying(reply("407 Who?", HTML)), 502, "Unreachable", "a proxy asks", id="a proxy's 407"
+        ),
         pytest.param(saying(LOGIN), 502, "Unreachable", "login page", id="a login redirect"),
         pytest.param(saying(reply("500 Oh")), 500, "Refused", "HTTP 500", id="an empty 500"),
         pytest.param(saying(reply("500 Oh", b"{")), 500, "Refused", "{", id="half of JSON"),

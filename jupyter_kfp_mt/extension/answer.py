@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 
 from .. import certificates
-from ..client import PROXY_CURE, unreachable
+from ..client import unreachable
 from ..errors import KfpError, Unreachable
+from ..explain import OTHER_PROXY
 
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
 LONGEST_WHOLE = 1 << 20
@@ -90,10 +91,10 @@ def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
         return unreachable(endpoint, asked, *wrong)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         refused = f"a proxy does not lead there: HTTP {error.status}"
-        return unreachable(endpoint, asked, refused, PROXY_CURE)
+        return unreachable(endpoint, asked, refused, OTHER_PROXY)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         reason = f"a proxy does not lead there: {_reason(error)}"
-        return unreachable(endpoint, asked, reason, PROXY_CURE)
+        return unreachable(endpoint, asked, reason, OTHER_PROXY)
     return unreachable(endpoint, asked, _reason(error))
 
 

@@ -161,7 +161,7 @@ class ProxyHandler(KfpHandler):
         error = answer.explained(explain.refusal(answer.status, body, self._asked, local))
         if isinstance(error, Unauthenticated) and self._body and self._body.streamed:
             error.cause += " So long a body is not kept, and was not sent again with a new token."
-        if answer.status < 400:
+        if answer.status < 400 or answer.status == 407:  # a browser would ask its own proxy
             raise error
         self.set_status(answer.status)
         self.finish(explain.explained(body, error))
