@@ -9,7 +9,7 @@ import time
 import pytest
 import requests
 import yaml
-from conftest import server_config
+from conftest import ROOT, server_config
 from guarded_kfp import Answer, GuardedKfp
 from kubernetes_api import ALICE, VIEW, Server
 from tornado.httpclient import HTTPClientError
@@ -180,6 +180,8 @@ async def test_a_kfp_for_a_single_user_has_no_namespaces(namespaces_of, cluster_
     found, _, answer = await namespaces_of()
     assert found == {}
     assert "serves a single user" in answer["unknown"]
+    # The sidebar says the same.
+    assert answer["unknown"] in (ROOT / "labextension/src/sidebar.tsx").read_text()
 
 
 async def test_a_kfp_that_does_not_answer_is_said(jp_fetch, cluster_kfp):
