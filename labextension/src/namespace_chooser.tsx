@@ -204,7 +204,9 @@ function Group(props: {
           title={namespace.reason || namespace.name}
           onClick={() => choose(namespace)}
         >
-          <checkIcon.react tag="span" className="jp-KfpMt-check" />
+          <span className="jp-KfpMt-check">
+            {namespace.name === current && <checkIcon.react tag="span" />}
+          </span>
           <span className="jp-KfpMt-optionName">{namespace.name}</span>
           {namespace.reason && (
             <span className="jp-KfpMt-hidden">{namespace.reason}</span>
@@ -217,11 +219,11 @@ function Group(props: {
 
 /** Why the list may not be whole: below it, for what there is can be chosen all the same. */
 function Trouble({ model, copy, trans }: IProps): JSX.Element {
-  const { found, problem } = model.namespaces;
+  const { found, isLooking, problem } = model.namespaces;
   const silent = found?.silent ?? [];
   return (
     <>
-      {problem && (
+      {problem && !isLooking && (
         <div className="jp-KfpMt-quiet" role="status">
           <p>{problem.message}</p>
           {problem.cure && (
@@ -260,7 +262,10 @@ function summary(
   if (namespaces.isLooking) {
     return trans.__('Looking…');
   }
-  const all = namespaces.found?.namespaces.length ?? 0;
+  if (!namespaces.found) {
+    return '';
+  }
+  const all = namespaces.found.namespaces.length;
   if (all && !shown) {
     return trans.__('None of %1 has “%2” in its name', count(all), filter);
   }

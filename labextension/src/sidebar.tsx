@@ -196,30 +196,35 @@ function Connection(
   }
   const { identity } = status;
   return (
-    <dl className="jp-KfpMt-connection">
-      <dt>{trans.__('Server')}</dt>
-      <dd className="jp-KfpMt-server" title={status.endpoint}>
-        {connectionName(status, trans)}
-      </dd>
-      <dt>{trans.__('Identity')}</dt>
-      <dd className="jp-KfpMt-identity" title={identityTitle(status, trans)}>
-        {shortIdentity(identity.subject, trans)}
-      </dd>
-      <dt>{trans.__('Namespace')}</dt>
-      {status.multi_user ? (
-        <dd className="jp-KfpMt-namespace" title={namespace}>
-          <NamespaceChooser
-            model={model}
-            isOpen={isChoosing}
-            setOpen={setChoosing}
-            copy={actions.copy}
-            trans={trans}
-          />
+    <>
+      <dl className="jp-KfpMt-connection">
+        <dt>{trans.__('Server')}</dt>
+        <dd className="jp-KfpMt-server" title={status.endpoint}>
+          {connectionName(status, trans)}
         </dd>
-      ) : (
-        <dd className="jp-KfpMt-singleUser">{singleUser(trans)}</dd>
+        <dt>{trans.__('Identity')}</dt>
+        <dd className="jp-KfpMt-identity" title={identityTitle(status, trans)}>
+          {shortIdentity(identity.subject, trans)}
+        </dd>
+        {status.multi_user && (
+          <>
+            <dt>{trans.__('Namespace')}</dt>
+            <dd className="jp-KfpMt-namespace" title={namespace}>
+              <NamespaceChooser
+                model={model}
+                isOpen={isChoosing}
+                setOpen={setChoosing}
+                copy={actions.copy}
+                trans={trans}
+              />
+            </dd>
+          </>
+        )}
+      </dl>
+      {!status.multi_user && (
+        <p className="jp-KfpMt-singleUser">{singleUser(trans)}</p>
       )}
-    </dl>
+    </>
   );
 }
 
