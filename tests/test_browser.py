@@ -225,9 +225,7 @@ def test_the_sidebar_names_who_and_where_and_lists_runs_as_they_go(lab, page, ad
     client.close()
 
 
-def test_another_namespace_is_chosen_by_keyboard_and_still_is_in_the_next_session(
-    lab, page, adder
-):
+def test_another_namespace_is_chosen_by_keyboard_and_still_is_in_the_next_session(lab, page, adder):
     client = lab.client("team/default-editor")
     client.start_run(adder, {"x": 1}, name="of the team")
     page.goto(lab.url("lab", token=lab.token, reset=""))

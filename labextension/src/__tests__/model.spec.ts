@@ -202,12 +202,16 @@ describe('another namespace', () => {
     await until(() => model.runs !== null);
   });
 
-  /** What a page that is loaded again shows. */
+  /** What a page that is loaded again shows at first. */
   async function reload(): Promise<void> {
     model.dispose();
-    model = newModel();
+    model = newModel({ active: 60_000, idle: 60_000 });
     model.watch();
-    await until(() => model.runs !== null || model.problem !== null);
+    await until(() => !!model.runs || !!model.problem || isNowhere());
+  }
+
+  function isNowhere(): boolean {
+    return model.status !== null && !model.isListable;
   }
 
   it('is shown at once, in this page and in the next', async () => {
@@ -253,6 +257,15 @@ describe('another namespace', () => {
     expect([model.namespace, model.runs]).toEqual(['bob', null]);
   });
 
+  it('refused is not left where there is no other either', async () => {
+    server.status = { ...STATUS, namespace: '' };
+    refuse('bob');
+    await reload();
+    model.choose('bob');
+    await until(() => model.problem !== null);
+    expect([model.namespace, model.namespaces.lost]).toEqual(['bob', null]);
+  });
+
   it('of an earlier session is left if it is refused, and forgotten', async () => {
     model.choose('bob');
     refuse('bob');
@@ -270,18 +283,19 @@ describe('another namespace', () => {
     await reload();
     expect([model.namespace, model.problem?.message]).toEqual(['bob', 'down']);
     delete server.answers[RUNS];
-    await until(() => ids()[0] === 'tune');
+    await model.refresh();
+    expect(ids()).toEqual(['tune']);
   });
 
   it('does not show the late answer of the first', async () => {
     let answer: ((response: Response) => void) | null = null;
     server.answers[RUNS] = () => new Promise(resolve => (answer = resolve));
     await until(() => answer !== null);
-    delete server.answers[RUNS];
+    server.answers[RUNS] = () => json({ message: 'down', cause: '' }, 502);
     model.choose('bob');
     answer!(json({ runs: [run('late', 'RUNNING')] }));
-    await until(() => model.runs !== null);
-    expect(ids()).toEqual(['tune']);
+    await until(() => model.problem !== null);
+    expect(model.runs).toBeNull();
   });
 });
 
