@@ -6,8 +6,8 @@ import uuid
 import pytest
 import yaml
 from conftest import API, text, wait_until
-from executing import compiled, component
 from kfp import dsl
+from own_executor import compiled, component
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 IN_ALICE = {"namespace": "alice", "page_size": 200}
