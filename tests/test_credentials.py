@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shlex
 import sys
 import threading
@@ -18,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import exceptions as google_errors
 from google.oauth2 import id_token
 from guarded_kfp import Answer, Server, page, redirect
+from IPython.core.ultratb import VerboseTB
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import (
-    Credentials,
     GoogleIap,
     SessionCookie,
     TokenCommand,
@@ -507,13 +508,32 @@ def test_a_hook_that_cannot_send_a_cookie_says_what_can(monkeypatch):
     assert "jupyter_kfp_mt.kfp_client()" in error.value.cure
 
 
-def test_no_credentials_are_none_to_the_sdk():
+@pytest.mark.filterwarnings("ignore:This client only works:FutureWarning")
+def test_the_sdk_says_nothing_of_who_asks_where_nothing_is_to_be_said(guarded_kfp):
+    import kfp
+
+    guarded_kfp.lets_in = lambda request: not request.headers.get("Authorization", "").strip()
+    credentials = jupyter_kfp_mt.Credentials(endpoint=guarded_kfp.endpoint, auth="none")
+    client = kfp.Client(guarded_kfp.endpoint, credentials=credentials)
+    assert client.list_experiments(namespace="alice").total_size is None
+    assert client.list_experiments(namespace="alice").total_size is None
+
+
+@pytest.mark.filterwarnings("ignore:This client only works:FutureWarning")
+def test_a_traceback_of_the_sdk_with_all_values_shows_no_token(guarded_kfp, tmp_path):
+    import kfp
     import kfp_server_api
 
-    configuration = kfp_server_api.Configuration()
-    configuration.api_key["authorization"] = "placeholder"
-    Credentials().refresh_api_key_hook(configuration)
-    assert configuration.auth_settings() == {}
+    file = tmp_path / "token"
+    file.write_text("s3cret")
+    credentials = jupyter_kfp_mt.Credentials(endpoint=guarded_kfp.endpoint, token_file=file)
+    client = kfp.Client(guarded_kfp.endpoint, credentials=credentials)
+    guarded_kfp.lets_in = lambda _: False
+    with pytest.raises(kfp_server_api.ApiException) as error:
+        client.list_experiments(namespace="alice")
+    shown = VerboseTB(include_vars=True).text(error.type, error.value, error.tb)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", shown)
+    assert "'authorization': '***'" in shown and "s3cret" not in shown
 
 
 def test_no_secret_is_in_a_repr(tmp_path, command, monkeypatch):
@@ -525,7 +545,7 @@ def test_no_secret_is_in_a_repr(tmp_path, command, monkeypatch):
         SessionCookie(),
     ]
     for credentials in kinds:
-        assert "s3cret" in str(credentials.headers())
+        assert "s3cret" in "".join(credentials.headers().values())
         assert "s3cret" not in repr(credentials) + credentials.source
     assert "s3cret" not in repr(kinds[1]._secret)
     assert os.environ["KFP_MT_COOKIE"] not in repr(kinds[2])

@@ -19,7 +19,7 @@ from requests.cookies import get_cookie_header
 
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from ..sessions import is_own, new_session
-from .base import Claims, reason, shown
+from .base import Claims, Hidden, reason, shown
 from .renewal import Renewed, Secret
 from .session_cookie import is_login_page
 
@@ -241,7 +241,7 @@ class _Browser:
         request = requests.Request("GET", self._start).prepare()
         cookies = get_cookie_header(self._session.cookies, request) or ""  # type: ignore[no-untyped-call]
         if filled_in and cookies and page is None and not is_login_page(answer.status_code, kind):
-            return Secret.lasting({"Cookie": cookies}, self._expires_at(cookies))
+            return Secret.lasting({"Cookie": Hidden(cookies)}, self._expires_at(cookies))
         if filled_in and answer.status_code in (401, 403):
             raise _WrongPassword
         raise self._no_session(answer, page, filled_in)
