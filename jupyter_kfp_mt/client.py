@@ -592,11 +592,11 @@ def checked_endpoint(endpoint: str) -> str:
     """An endpoint without its trailing slash. Raises `Misconfigured` for no http address."""
     try:
         parts = urlsplit(endpoint)
-        secret = bool(parts.username or parts.password)
+        known = "@" in parts.netloc
         wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
     except ValueError:
-        secret, wrong = "@" in endpoint, True
-    if secret:
+        known, wrong = False, True
+    if known or (wrong and "@" in endpoint):  # not shown: a password may be before it
         raise Misconfigured(
             "The endpoint holds a user name or password.",
             cure="Leave them out; a token is configured with c.Kfp.token_file.",

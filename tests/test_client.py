@@ -321,7 +321,10 @@ def test_a_token_file_that_cannot_work_is_named(local_kfp, tmp_path, content, se
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["ml-pipeline:8888", "ftp://x", "http://", "http://a:b@c", "http://[::1", "http://x:y"],
+    [
+        *("ml-pipeline:8888", "ftp://x", "http://", "http://[::1", "http://x:y", "http://a:b@c"),
+        *("a:b@c", "http:/a:b@c", "http://a:b@[c", "http:\\\\a:b@c"),
+    ],
 )
 def test_an_endpoint_that_is_no_address_is_refused(endpoint):
     with pytest.raises(errors.Misconfigured) as error:
