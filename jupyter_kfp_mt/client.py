@@ -391,10 +391,13 @@ class Client:
             return task_logs.DoorLog(self._stream(url, asked, wanted.query, follow))
         return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
 
-    def local_log(self, run_id: str, task_id: str) -> Lines:
-        """What the local KFP keeps of it. Never asked of another: it hands any log to anybody."""
+    def local_log(self, run_id: str, task_id: str, start: int = 0) -> Lines:
+        """What the local KFP keeps of it, from a byte on; all of it (`Lines.partial`) where it has
+        not so many. Never asked of another: it hands any log to anybody.
+        """
         path = f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(task_id)}/log"
-        return self._stream(self.endpoint + path, f"read the log of task {task_id}")
+        asked = f"read the log of task {task_id}"
+        return self._stream(self.endpoint + path, asked, headers={"Range": f"bytes={start}-"})
 
     def archived_log(self, run_id: str, node_id: str) -> Lines:
         """What KFP has archived of a node: JSON with the file in it."""
@@ -505,9 +508,14 @@ class Client:
         return response.content
 
     def _stream(
-        self, url: str, asked: str, query: dict[str, str] | None = None, follow: bool = False
+        self,
+        url: str,
+        asked: str,
+        query: dict[str, str] | None = None,
+        follow: bool = False,
+        headers: dict[str, str] | None = None,
     ) -> Lines:
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity", **(headers or {})}
         arguments = {"params": query, "headers": headers, "stream": True}
         # Nothing may be written for hours.
         response = self._send("GET", url, asked, None if follow else READ_SECONDS, arguments)
