@@ -264,6 +264,24 @@ def test_a_source_that_hangs_delays_no_other_and_is_named(in_pod, kubernetes_api
     permissions.close()
 
 
+def test_a_mistake_in_one_source_hides_no_other_and_is_logged_once(caplog):
+    token = "s3cret"
+
+    def mistaken():
+        raise AttributeError(token)
+
+    permissions = Permissions(lambda: None, lambda: "")
+    sources = {"mistaken": mistaken, "some": lambda: named(["alice"])}
+    namespaces = Namespaces(sources, permissions)
+    found = [namespaces.found() for _ in range(3)][-1]
+    assert [each.name for each in found.namespaces] == ["alice"]
+    assert "itself has failed here (AttributeError)" in found.sources[0].problem.message
+    assert caplog.text.count("in mistaken") == 1
+    assert "s3cret" not in caplog.text + str(found)
+    for each in (namespaces, permissions):
+        each.close()
+
+
 def test_a_source_that_hangs_is_not_asked_again_meanwhile():
     release, asked = threading.Event(), []
 
