@@ -231,8 +231,11 @@ class Executor:
     def _stop_containers(self, run_id: str, folder: Path) -> None:
         try:
             stop_left(self._engines, run_id, folder)
-        except (KfpError, OSError) as error:
-            logger.warning("run %s may have left containers: %s", run_id, error)
+        except Exception as error:  # Whatever it was: no run may stay RUNNING.
+            unexpected = None if isinstance(error, (KfpError, OSError)) else error
+            logger.warning(
+                "run %s may have left containers: %s", run_id, error, exc_info=unexpected
+            )
 
     def _assignment(self, job: Job) -> Assignment:
         token_file = self._token_file(job.namespace, job.service_account or "default-editor")
@@ -257,13 +260,23 @@ class Executor:
             self._store.set_run_state(run_id, report.state)
 
     def _finish(self, run_id: str, end: Report) -> None:
+        try:
+            self._settle(run_id, end)
+        except Exception as error:  # Whatever it was: no run may stay RUNNING.
+            if why(error):
+                raise
+            logger.error("run %s: its end cannot be written down", run_id, exc_info=error)
+            reason = f"how the run ended could not be written down: {type(error).__name__}"
+            self._store.set_run_state(run_id, "FAILED", reason)
+        self._ended(run_id)
+
+    def _settle(self, run_id: str, end: Report) -> None:
         for task in self._store.tasks(run_id):
             if task.state == "RUNNING":
                 self._store.put_task(moved(task, "FAILED", end.error))
             elif not task.finished:
                 self._store.put_task(moved(task, "SKIPPED"))
         self._store.set_run_state(run_id, end.state, end.error)
-        self._ended(run_id)
 
     def _run_folder(self, namespace: str, run_id: str) -> Path:
         if run_id in ("", ".", "..") or "/" in run_id or "\0" in run_id:
