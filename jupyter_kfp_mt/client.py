@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -55,6 +57,7 @@ LONGEST_PAGE = 200  # the API server's own limit
 UNFINISHED = [state for state in STATES if state not in FINISHED]
 LOG_LINES = 50
 MISSES = 5
+_START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
 
 class Client:
@@ -257,17 +260,17 @@ class Client:
     def find_run(self, text: str, namespace: str = "") -> Run:
         """The run that a person means by its id, its name, or the start of its id.
 
-        Raises `NotFound` for none and `BadRequest` for several. The start of an id, of four
-        characters at least, is looked for among the newest 200 runs.
+        Raises `NotFound` for none and `BadRequest` for several. The start of an id has four
+        characters at least.
         """
         if _is_id(text):
             return self.run(text)
         query = _list_query(LONGEST_PAGE, "", filter=_equals("display_name", text))
         asked = f"find run {text}"
         found = self._page("runs", Run, namespace, query, asked).items if text else []
-        if not found and len(text) >= 4:
-            newest = self.run_page(namespace, page_size=LONGEST_PAGE)
-            found = [run for run in newest if run.run_id.startswith(text)]
+        if not found and _START_OF_ID.fullmatch(text):
+            beginning = self._runs_beginning(text.lower(), namespace, asked)
+            found = list(islice(beginning, LONGEST_PAGE))
         if not found:
             raise NotFound(
                 f"No run {text!r}{_in(self._namespace(namespace), 'in namespace')}.",
@@ -275,10 +278,20 @@ class Client:
             )
         if len(found) > 1:
             ids = "\n".join(run.run_id for run in found[:10])
-            raise BadRequest(
-                f"{len(found)} runs answer to {text}.", cure=f"Name one by its id:\n{ids}"
-            )
+            several = f"{len(found)} runs" + (" and more" if len(found) == LONGEST_PAGE else "")
+            raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
         return self.run(found[0].run_id)
+
+    def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
+        """Those whose ids begin so."""
+        having = {"operation": "IS_SUBSTRING", "key": "run_id", "string_value": text}
+        found = self._all(
+            lambda token: self._page(
+                *("runs", Run, namespace),
+                *(_list_query(LONGEST_PAGE, token, _filter(having)), asked),
+            )
+        )
+        return (run for run in found if run.run_id.startswith(text))
 
     def start_run(
         self,
