@@ -278,7 +278,7 @@ class Client:
             )
         if len(found) > 1:
             ids = "\n".join(run.run_id for run in found[:10])
-            several = f"{len(found)} runs" + (" and more" if len(found) == LONGEST_PAGE else "")
+            several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
             raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
         return self.run(found[0].run_id)
 

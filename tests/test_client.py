@@ -125,7 +125,7 @@ def test_the_start_of_an_id_is_looked_for_among_all_runs(alice, adder, monkeypat
     monkeypatch.setattr(client_module, "LONGEST_PAGE", 2)
     run, *_ = [alice.start_run(adder, {"x": 1}) for _ in range(3)]
     assert alice.find_run(run.run_id[:-1].upper()).run_id == run.run_id
-    with pytest.raises(errors.BadRequest, match="2 runs and more answer to"):
+    with pytest.raises(errors.BadRequest, match="2 runs or more answer to"):
         alice.find_run(run.run_id[:4])
 
 
