@@ -11,8 +11,8 @@ from typing import List, Optional  # noqa: UP035
 
 import pytest
 from conftest import ROOT, wait_until
-from executing import SECONDS, Kfp, component, make_wheel
 from kfp import dsl, kubernetes
+from own_executor import SECONDS, Kfp, component, make_wheel
 
 from jupyter_kfp_mt.local.execution import executor, ledger, task_process, worker
 from jupyter_kfp_mt.local.execution.job import Assignment, Job

@@ -7,8 +7,8 @@ import uuid
 import pytest
 import yaml
 from conftest import API, text, wait_until
-from executing import compiled, component
 from kfp import dsl
+from own_executor import compiled, component
 from running import Runs
 
 from jupyter_kfp_mt.local.database import Database
