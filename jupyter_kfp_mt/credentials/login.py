@@ -6,6 +6,7 @@ Of it all only the session's cookie is kept.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from html.parser import HTMLParser
@@ -225,7 +226,8 @@ class _Browser:
         own = _host(parts) == _host(self._endpoint)
         if not own and not self._hosts & {_host(parts), parts.hostname}:
             raise Misconfigured(
-                f"The login at {self._endpoint.netloc} leads to another host, {parts.netloc}.",
+                f"The login at {self._endpoint.netloc} leads to another host, "
+                f"{parts.netloc.rpartition('@')[2]}.",
                 cure="If that is the one which asks for the password, add it to "
                 "c.Kfp.login_hosts (KFP_MT_LOGIN_HOSTS).",
             )
@@ -302,5 +304,5 @@ def _host(parts: SplitResult) -> str:
 
 
 def _plain(url: str) -> str:
-    """An address without its query, which may hold a code."""
-    return urldefrag(url).url.partition("?")[0]
+    """An address without its query, which may hold a code, and without a password."""
+    return re.sub("//[^/]*@", "//", urldefrag(url).url.partition("?")[0])
