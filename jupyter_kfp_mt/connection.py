@@ -20,6 +20,7 @@ from .credentials import (
     Credentials,
     Key,
     Kubeconfig,
+    Tls,
     TokenFile,
     shown,
     warnings,
@@ -53,6 +54,7 @@ class Connection(msgspec.Struct, frozen=True):
     door: Door | None = None  # the one it leads through, if it does
     health: Health | None = None  # where that is known already
     read_only: bool = False
+    tls: Tls | None = None  # what the credentials said of it: they may come to say something else
     cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
 
     def client(self) -> Client:
@@ -70,9 +72,7 @@ class Connection(msgspec.Struct, frozen=True):
 
     @property
     def _what_counts(self) -> tuple[object, ...]:
-        # The file that a kubeconfig is in may come to name another authority.
-        who = self.credentials.source, self.credentials.tls
-        return self.endpoint, *who, self.namespace, self.trace
+        return self.endpoint, self.tls, self.credentials.source, self.namespace, self.trace
 
     def status(self) -> Status:
         """Look at it: one request, which takes three seconds at most."""
@@ -158,9 +158,10 @@ def resolve(
 
 
 def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: Asked) -> Connection:
-    if endpoint := settings.value("endpoint"):
+    if settings.value("endpoint"):
         raise Misconfigured(
-            f"Credentials of kind kubeconfig lead to the Kubernetes API, and not to {endpoint}.",
+            "Credentials of kind kubeconfig lead to the Kubernetes API, and not to the configured "
+            "endpoint.",
             cure="Leave out c.Kfp.endpoint and KFP_MT_ENDPOINT, or choose another kind in "
             "c.Kfp.auth.",
         )
@@ -171,6 +172,7 @@ def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: Asked) -> Connection
     trace.add("endpoint", "the kubeconfig's service proxy", endpoint, chosen=True)
     return Connection(
         *(endpoint, credentials, namespace, trace.steps),
+        tls=credentials.tls,
         cluster=partial(cluster_of, settings),
     )
 
@@ -204,7 +206,8 @@ def _decided(settings: Kfp, identity: str) -> Connection:
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
         raise Misconfigured(
-            f"Cannot be {identity} at {settings.endpoint}: only the local KFP lends its identities."
+            f"Cannot be {identity} at {checked_endpoint(settings.endpoint)}: only the local KFP "
+            "lends its identities."
         )
     if identity and door:
         return resolve(settings, lambda: _local_kfp_behind(door), identity)

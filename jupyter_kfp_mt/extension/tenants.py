@@ -79,6 +79,7 @@ class Tenants:
         return await asyncio.to_thread(ask, one)
 
     def close(self) -> None:
+        self._used.close()
         for each in (self._namespaces, self._permissions, self._cluster):
             if each is not None:
                 each.close()
