@@ -19,11 +19,12 @@ import psutil
 import pytest
 import requests
 from conftest import ROOT, call, server_config, wait_until
-from odd_kfp import OddKfp, ok, refusal, reply
+from odd_kfp import OddKfp, ok, refusal, reply, trickling
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import Credentials
+from jupyter_kfp_mt.extension import answer as answer_module
 from jupyter_kfp_mt.extension import body as body_module
 from jupyter_kfp_mt.extension import sender, upstream
 from jupyter_kfp_mt.extension.answer import Answer
@@ -89,7 +90,8 @@ LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "
         pytest.param(saying(CUT), 502, "Unreachable", "broke off", id="drops in mid-answer"),
         pytest.param(saying(CHUNK), 502, "Unreachable", "broke off", id="drops between chunks"),
         pytest.param(saying(b"SSH-2.0\r\n\r\n"), 502, "Unreachable", "not HTTP", id="no HTTP"),
-        pytest.param(silent, 502, "Unreachable", "in time", id="hangs"),
+        pytest.param(silent, 502, "Unreachable", "did not answer in", id="hangs"),
+        pytest.param(trickling, 502, "Unreachable", "did not answer in", id="trickles"),
         pytest.param(
             saying(ok(HTML, "text/html")), 502, "Unreachable", "login page", id="a page with 200"
         ),
@@ -97,7 +99,7 @@ LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "
             saying(ok(HTML)), 502, "Unreachable", "login page", id="a page that claims to be JSON"
         ),
         pytest.param(
-            saying(reply("502 Bad Gateway", HTML)), 502, "Unreachable", "web page", id="502, HTML"
+            saying(reply("502 Bad Gateway", HTML)), 502, "Unreachable", "gateway", id="502, HTML"
         ),
         pytest.param(
             saying(reply("503 Service Unavailable", b"no healthy upstream")),
@@ -116,6 +118,7 @@ async def test_whatever_is_behind_the_door_the_answer_is_our_one_shape(
     ask, behind, answer, status, kind, said, monkeypatch
 ):
     monkeypatch.setattr(sender, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(answer_module, "READ_SECONDS", 0.5)
     behind.answer = answer
     answered = await ask("GET", RUNS)
     error = answered.json()
@@ -228,7 +231,7 @@ class TestBeforeADeafKfp:
         monkeypatch.setattr(body_module, "READ_SECONDS", 0.5)
         answered = await ask("POST", UPLOAD, data=b"x" * LONG)
         assert answered.status_code == 502
-        assert "in time" in answered.json()["message"]
+        assert "did not answer in" in answered.json()["message"]
 
 
 # --- what crosses the door, and what does not ---
