@@ -432,6 +432,9 @@ class Client:
 
     # --- recurring runs ---------------------------------------------------------------------
 
+    def recurring_run(self, recurring_run_id: str) -> RecurringRun:
+        return self._get("recurringruns", recurring_run_id, RecurringRun)
+
     def recurring_run_page(
         self, namespace: str = "", page_size: int = 20, page_token: str = ""
     ) -> Page[RecurringRun]:
