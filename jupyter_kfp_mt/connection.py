@@ -75,7 +75,7 @@ class Connection(msgspec.Struct, frozen=True):
         return self.endpoint, self.tls, self.credentials.source, self.namespace, self.trace
 
     def status(self) -> Status:
-        """Look at it: one request, which takes three seconds at most."""
+        """Look at it: one request, which takes a few seconds at most."""
         if self.door:
             status = self.door.status()
             return msgspec.structs.replace(status, namespace=self.namespace, trace=self.trace)

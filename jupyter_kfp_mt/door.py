@@ -77,7 +77,7 @@ class Door(msgspec.Struct, frozen=True):
         asked = "ask the Jupyter server"
         try:
             with self.session() as session:
-                answer = self.get(session, "status", timeout=(2.5, 10))
+                answer = self.get(session, "status", timeout=(2.5, 15))
             if answer.status_code == 200:
                 return msgspec.json.decode(answer.content, type=Status)
         except (requests.RequestException, msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -16,11 +16,12 @@ import psutil
 import pytest
 import requests
 from conftest import call, jupyter_server, server_config, wait_until
-from odd_kfp import OddKfp, ok, refusal, reply
+from odd_kfp import OddKfp, ok, refusal, reply, trickling
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import Credentials, TokenFile
+from jupyter_kfp_mt.extension import answer as answer_module
 from jupyter_kfp_mt.extension import body as body_module
 from jupyter_kfp_mt.extension import sender, upstream
 from jupyter_kfp_mt.extension.answer import Answer
@@ -86,7 +87,8 @@ LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "
         pytest.param(saying(CUT), 502, "Unreachable", "broke off", id="drops in mid-answer"),
         pytest.param(saying(CHUNK), 502, "Unreachable", "broke off", id="drops between chunks"),
         pytest.param(saying(b"SSH-2.0\r\n\r\n"), 502, "Unreachable", "not HTTP", id="no HTTP"),
-        pytest.param(silent, 502, "Unreachable", "in time", id="hangs"),
+        pytest.param(silent, 502, "Unreachable", "did not answer in", id="hangs"),
+        pytest.param(trickling, 502, "Unreachable", "did not answer in", id="trickles"),
         pytest.param(
             saying(ok(HTML, "text/html")), 502, "Unreachable", "login page", id="a page with 200"
         ),
@@ -94,7 +96,7 @@ LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "
             saying(ok(HTML)), 502, "Unreachable", "login page", id="a page that claims to be JSON"
         ),
         pytest.param(
-            saying(reply("502 Bad Gateway", HTML)), 502, "Unreachable", "web page", id="502, HTML"
+            saying(reply("502 Bad Gateway", HTML)), 502, "Unreachable", "gateway", id="502, HTML"
         ),
         pytest.param(
             saying(reply("503 Service Unavailable", b"no healthy upstream")),
@@ -116,6 +118,7 @@ async def test_whatever_is_behind_the_door_the_answer_is_our_one_shape(
     ask, behind, answer, status, kind, said, monkeypatch
 ):
     monkeypatch.setattr(sender, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(answer_module, "READ_SECONDS", 0.5)
     behind.answer = answer
     answered = await ask("GET", RUNS)
     error = answered.json()
@@ -171,7 +174,7 @@ async def test_kept_connections_that_are_closed_cost_no_failed_call(ask, behind)
 async def test_a_change_is_never_sent_twice(ask, behind, method):
     behind.answer = saying(b"")
     assert (await ask(method, "/apis/v2beta1/runs/x")).status_code == 502
-    assert [asked.method for asked in behind.seen] == [method]
+    assert [asked.method for asked in behind.seen if asked.method != "GET"] == [method]
 
 
 async def test_a_read_is_sent_once_more(ask, behind):
@@ -253,7 +256,7 @@ class TestBeforeADeafKfp:
         monkeypatch.setattr(body_module, "READ_SECONDS", 0.5)
         answered = await ask("POST", UPLOAD, data=b"x" * LONG)
         assert answered.status_code == 502
-        assert "in time" in answered.json()["message"]
+        assert "did not answer in" in answered.json()["message"]
 
 
 # --- what crosses the door, and what does not ---
@@ -527,6 +530,29 @@ async def test_a_change_leaves_one_line(ask, caplog, jp_serverapp, method, path,
     assert len(lines) == 1
     assert lines[0].startswith(f"kfp-mt: kernel: {line}") and lines[0].endswith(" ms")
     assert "s3cret" not in caplog.text and "first" not in caplog.text
+
+
+async def test_where_what_is_changed_by_its_id_belongs_is_asked_once(
+    ask, behind, caplog, jp_serverapp
+):
+    found = {"/apis/v2beta1/runs/x": {"experiment_id": "e"}}
+    behind.answer = lambda connection, asked: connection.sendall(
+        ok(json.dumps(found.get(asked.path, {"namespace": "alice"})).encode())
+    )
+    jp_serverapp.log.propagate = True
+    with caplog.at_level(logging.INFO):
+        await ask("POST", "/apis/v2beta1/runs/x:terminate")
+        await ask("DELETE", "/apis/v2beta1/runs/x")
+        await ask("POST", "/apis/v2beta1/runs", json={"experiment_id": "e"})
+        await ask("POST", "/apis/v2beta1/pipelines/upload_version?pipelineid=p")
+        await ask("DELETE", "/apis/v1beta1/jobs/j")
+    lines = [text for text in caplog.messages if text.startswith("kfp-mt: kernel")]
+    assert [line.split(" ")[4:6] for line in lines] == [["in", "alice:"]] * 5
+    looked = [asked.path.removeprefix("/apis/v2beta1/") for asked in behind.seen]
+    looked = [
+        path for path, asked in zip(looked, behind.seen, strict=True) if asked.method == "GET"
+    ]
+    assert looked == ["runs/x", "experiments/e", "pipelines/p", "recurringruns/j"]
 
 
 class TestForReadingOnly:

@@ -18,6 +18,7 @@ import msgspec
 import requests
 from requests.cookies import get_cookie_header
 
+from .. import explain
 from ..certificates import Fault, fault
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from ..sessions import is_own, new_session
@@ -266,6 +267,8 @@ class _Browser:
                 f"{where}: no login page stands before KFP there.",
                 cure="Leave out c.Kfp.auth = 'login'; another kind of credentials may fit.",
             )
+        if answer.status_code in (502, 503, 504):
+            return explain.nobody_behind(answer.status_code, where.removeprefix("Cannot "), "")
         others = ", ".join(_plain(urljoin(answer.url, link)) for link in page.links) if page else ""
         return Unauthenticated(
             f"{where}: {_plain(answer.url)} (HTTP {answer.status_code}) asks for no password.",

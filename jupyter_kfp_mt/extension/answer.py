@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 
 from .. import certificates
-from ..client import unreachable
+from ..client import CONNECT_SECONDS, READ_SECONDS, unreachable
 from ..errors import KfpError, Unreachable
 from ..explain import OTHER_PROXY
 
@@ -41,9 +41,20 @@ class Answer:
         self._length = None if packed else response.content_length
         self._endpoint = endpoint
         self._asked = asked
+        self._late = False
 
     async def start(self) -> tuple[bytes, bool]:
-        """All of a short one, or what a long one begins with; and whether there is more."""
+        """All of a short one, or what a long one begins with; and whether there is more.
+
+        Raises `Unreachable` where neither comes in time, be it byte after byte.
+        """
+        late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
+        try:
+            return await self._start()
+        finally:
+            late.cancel()
+
+    async def _start(self) -> tuple[bytes, bool]:
         if self._length is not None:
             return (b"", True) if self._length > LONGEST_WHOLE else (await self._whole(), False)
         start = bytearray()
@@ -57,7 +68,7 @@ class Answer:
         try:
             return await self._response.read()
         except FAULTS as error:
-            raise no_answer(self._endpoint, self._asked, error) from None
+            raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
         """What comes from here on. Raises `Unreachable` where it breaks off."""
@@ -65,7 +76,7 @@ class Answer:
             async for piece in self._response.content.iter_chunked(CHUNK):
                 yield piece
         except FAULTS as error:
-            raise no_answer(self._endpoint, self._asked, error) from None
+            raise self._no_answer(error) from None
 
     def headers(self) -> dict[str, str]:
         """The few that are passed on; the type is what a browser may take the body for."""
@@ -84,6 +95,14 @@ class Answer:
     def close(self) -> None:
         self._response.close()
 
+    def _give_up(self) -> None:
+        self._late = True
+        self.close()
+
+    def _no_answer(self, error: Exception) -> Unreachable:
+        error = aiohttp.SocketTimeoutError() if self._late else error
+        return no_answer(self._endpoint, self._asked, error)
+
 
 def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
     """Why there was no answer, or no whole one."""
@@ -100,7 +119,8 @@ def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
 
 def _reason(error: Exception) -> str:
     reasons = (
-        ((TimeoutError, asyncio.TimeoutError), "it did not answer in time"),
+        (aiohttp.ConnectionTimeoutError, f"no connection in {CONNECT_SECONDS:g} s"),
+        ((TimeoutError, asyncio.TimeoutError), f"it did not answer in {READ_SECONDS:g} s"),
         (aiohttp.ClientConnectorDNSError, "no such host"),
         (aiohttp.ClientPayloadError, "its answer broke off"),
         (aiohttp.ClientResponseError, "its answer is not HTTP"),
