@@ -552,7 +552,7 @@ class Client:
     ) -> requests.Response:
         """The answer, if it is none that refuses."""
         response = self._send_once(method, url, asked, read, kwargs)
-        if self._is_refused(response) and self.credentials.renewed(response.request.headers):
+        if self._is_refused(response) and self._renewed(response):
             response.close()
             response = self._send_once(method, url, asked, read, kwargs)
         if response.status_code >= 300:
@@ -561,6 +561,14 @@ class Client:
             error = explain.refusal(response.status_code, body, asked, local)
             raise self.credentials.explained(error, self._is_refused(response))
         return response
+
+    def _renewed(self, response: requests.Response) -> bool:
+        """Whether it can be asked again; where that is not found out, the answer is given up."""
+        try:
+            return self.credentials.renewed(response.request.headers)
+        except BaseException:
+            response.close()
+            raise
 
     def _body(self, response: requests.Response, asked: str, seconds: float) -> bytes:
         """All of an answer; one that does not end in so many seconds is none."""
