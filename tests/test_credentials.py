@@ -279,6 +279,8 @@ def test_a_command_is_run_again_before_its_token_expires(command, tmp_path):
         pytest.param("input()", "ended with status 1", id="asks"),
         pytest.param("open('/dev/tty').read()", "ended with status 1", id="asks a terminal"),
         pytest.param("import time; time.sleep(60)", "did not end within 1 s", id="hangs"),
+        pytest.param("while True: print('s3cret')", "prints more than 64 kB", id="goes on"),
+        pytest.param("print('s3cret' * 3000)", "does not hold one token", id="no token so long"),
     ],
 )
 def test_a_command_that_gives_no_token_is_named_without_what_it_prints(command, code, sentence):
