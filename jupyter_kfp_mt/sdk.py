@@ -6,7 +6,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import urllib3
+
 from . import explain
+from .client import no_answer
 from .credentials.kubeconfig import no_certificate
 from .sessions import Pinned, proxy_to
 
@@ -51,8 +54,7 @@ def sdk_client(client: Client) -> kfp.Client:
             proxy=proxy or None,
         )
     _pin(found, adapter)
-    if client.read_only:
-        _only_reading(found)
+    _watch(found, client)
     return found
 
 
@@ -67,14 +69,21 @@ def _api(found: kfp.Client) -> Any:
     return found._run_api.api_client
 
 
-def _only_reading(found: kfp.Client) -> None:
-    """Refuse what would change something, as our own client does."""
+def _watch(found: kfp.Client, client: Client) -> None:
+    """Have it fail as our own client does: where it is for reading only, and without an answer.
+
+    What urllib3 raises leads through frames that hold all that was sent, the token too.
+    """
     api = _api(found)
     send = api.request
 
     def request(method: str, url: str, *arguments: Any, **options: Any) -> Any:
-        if method not in ("GET", "HEAD"):
-            raise explain.read_only(f"{method} {urlsplit(url).path}")
-        return send(method, url, *arguments, **options)
+        asked = f"{method} {urlsplit(url).path}"
+        if client.read_only and method not in ("GET", "HEAD"):
+            raise explain.read_only(asked)
+        try:
+            return send(method, url, *arguments, **options)
+        except urllib3.exceptions.HTTPError as error:
+            raise no_answer(client.endpoint, asked, error) from None
 
     api.request = request

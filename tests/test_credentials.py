@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import exceptions as google_errors
 from google.oauth2 import id_token
-from guarded_kfp import Answer, Server, page, redirect
+from guarded_kfp import Answer, GuardedKfp, Server, page, redirect
 from IPython.core.ultratb import VerboseTB
 
 import jupyter_kfp_mt
@@ -535,6 +535,13 @@ def test_the_sdk_says_nothing_of_who_asks_where_nothing_is_to_be_said(guarded_kf
     assert client.list_experiments(namespace="alice").total_size is None
 
 
+def with_all_values(error):
+    """As IPython's `%xmode Verbose` shows it, from the test on downwards."""
+    assert error.tb.tb_next
+    shown = VerboseTB(include_vars=True).text(error.type, error.value, error.tb.tb_next)
+    return re.sub(r"\x1b\[[\d;]*m", "", shown)
+
+
 @pytest.mark.filterwarnings("ignore:This client only works:FutureWarning")
 def test_a_traceback_of_the_sdk_with_all_values_shows_no_token(guarded_kfp, tmp_path):
     import kfp
@@ -547,9 +554,22 @@ def test_a_traceback_of_the_sdk_with_all_values_shows_no_token(guarded_kfp, tmp_
     guarded_kfp.lets_in = lambda _: False
     with pytest.raises(kfp_server_api.ApiException) as error:
         client.list_experiments(namespace="alice")
-    shown = VerboseTB(include_vars=True).text(error.type, error.value, error.tb)
-    shown = re.sub(r"\x1b\[[\d;]*m", "", shown)
+    shown = with_all_values(error)
     assert "'authorization': '***'" in shown and "s3cret" not in shown
+
+
+def test_the_sdks_client_without_an_answer_fails_as_ours_and_shows_no_token(tmp_path, serve):
+    file = tmp_path / "token"
+    file.write_text("s3cret")
+    kfp = serve(GuardedKfp)
+    client = Client(kfp.endpoint, TokenFile(file), "alice")
+    sdk = jupyter_kfp_mt.kfp_client(client)
+    kfp.close()
+    with pytest.raises(errors.Unreachable, match="Cannot GET /apis/v2beta1/experiments") as error:
+        sdk.list_experiments(namespace="alice")
+    assert "connection refused" in error.value.message
+    assert "s3cret" not in with_all_values(error)
+    client.close()
 
 
 def test_no_secret_is_in_a_repr(tmp_path, command, monkeypatch):
