@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from .settings import Kfp
+
 LONGEST = 20
 
 
@@ -20,6 +22,10 @@ class UsedNamespaces:
         self._path = path
         self._added: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+
+    @classmethod
+    def of_settings(cls, settings: Kfp) -> UsedNamespaces:
+        return cls(settings.data_folder() / "used-namespaces.json")
 
     def of(self, endpoint: str) -> list[str]:
         """The newest first."""
