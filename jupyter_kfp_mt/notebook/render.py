@@ -564,7 +564,8 @@ _HTML = """\
 {% endif %}
 {% if view.problem %}
 <pre role="alert" style="margin: 4px 0; padding: 4px 8px; white-space: pre-wrap;
- word-break: normal; overflow-wrap: anywhere; border-left: 3px solid var(--jp-error-color1, #c62828)">{{ view.problem }}</pre>
+ word-break: normal; overflow-wrap: anywhere;
+ border-left: 3px solid var(--jp-error-color1, #c62828)">{{ view.problem }}</pre>
 {% endif %}
 {% for table in view.tables %}
 {% if table.folded %}
