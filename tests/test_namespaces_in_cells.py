@@ -8,7 +8,7 @@ from conftest import ROOT, server_config
 from guarded_kfp import Answer, GuardedKfp
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import start_new_async_kernel
 from kubernetes_api import ALICE
 
 from jupyter_kfp_mt.manifests import binding_name
@@ -149,25 +149,24 @@ async def test_a_kfp_for_a_single_user_says_so(door, kfp, cluster_kfp):
 
 
 async def test_in_a_notebook_a_cure_of_many_lines_is_shown_beside_its_error(door):
-    code = "%load_ext jupyter_kfp_mt\n%kfp contributors --add x@y --role view"
-    # Unlike asyncio.to_thread this does not take the loop along, which jupyter_client would use.
-    running = asyncio.get_running_loop().run_in_executor(None, _outputs, code)
-    shown, told = await running
+    shown, told = await _outputs(
+        "%load_ext jupyter_kfp_mt\n%kfp contributors --add x@y --role view"
+    )
     assert '<pre role="alert"' in shown["text/html"] and "user-select: all" in shown["text/html"]
     assert "kind: RoleBinding" in shown["text/html"] and "kind: RoleBinding" in shown["text/plain"]
     assert told.startswith("UsageError: Cannot add x@y to alice:")
     assert "RoleBinding" not in told
 
 
-def _outputs(code):
+async def _outputs(code):
     """What a cell of a kernel shows, and what it writes to stderr."""
-    manager, client = start_new_kernel(cwd=str(ROOT))
+    manager, client = await start_new_async_kernel(cwd=str(ROOT))
     messages = []
     try:
-        client.execute_interactive(code, timeout=60, output_hook=messages.append)
+        await client.execute_interactive(code, timeout=60, output_hook=messages.append)
     finally:
         client.stop_channels()
-        manager.shutdown_kernel(now=True)
+        await manager.shutdown_kernel(now=True)
     (shown,) = [each["content"]["data"] for each in messages if each["msg_type"] == "display_data"]
     streams = [each["content"] for each in messages if each["msg_type"] == "stream"]
     return shown, "".join(each["text"] for each in streams if each["name"] == "stderr")
