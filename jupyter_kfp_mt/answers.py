@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
+
+from traitlets.log import get_logger
+
+from .errors import KfpError
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -15,7 +20,8 @@ T = TypeVar("T")
 class Answers(Generic[K, T]):
     """What `ask` says to each question: the same for `seconds`, unless it raised.
 
-    A question that is being asked is not asked again meanwhile, however long that takes.
+    A question that is being asked is not asked again meanwhile, however long that takes. Whatever
+    is raised is a `KfpError`: what goes wrong with one question spoils no other.
     """
 
     def __init__(
@@ -30,7 +36,8 @@ class Answers(Generic[K, T]):
         self._clock = clock
         self._threads = ThreadPoolExecutor(threads, "kfp-mt-answers")
         self._lock = threading.Lock()
-        self._asked: dict[K, tuple[float, Future[T]]] = {}
+        self._answers: dict[K, tuple[float, Future[T]]] = {}
+        self._logged: set[str] = set()
 
     def to(self, questions: Iterable[K], patience: float) -> dict[K, Future[T]]:
         """The answers, as far as they are there after `patience` seconds."""
@@ -43,11 +50,28 @@ class Answers(Generic[K, T]):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, question: K) -> Future[T]:
-        asked_at, answer = self._asked.get(question, (0.0, None))
+        asked_at, answer = self._answers.get(question, (0.0, None))
         if answer is not None:
             is_old = self._clock() - asked_at >= self._seconds
             if not answer.done() or not (is_old or answer.exception()):
                 return answer
-        answer = self._threads.submit(self._ask, question)
-        self._asked[question] = self._clock(), answer
+        answer = self._threads.submit(self._asked, question)
+        self._answers[question] = self._clock(), answer
         return answer
+
+    def _asked(self, question: K) -> T:
+        try:
+            return self._ask(question)
+        except KfpError:
+            raise
+        except Exception as error:  # a mistake of ours, wherever it is
+            kind = type(error).__name__
+            # Without its message, in which a secret may be; once, though hundreds may meet it.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            if where not in self._logged:
+                self._logged.add(where)
+                get_logger().error("kfp-mt: %s, asked for %r:\n%s", kind, question, where)
+            raise KfpError(
+                f"jupyter-kfp-mt itself has failed here ({kind}).",
+                cure="The Jupyter server's log says where: please report it with that.",
+            ) from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -55,6 +57,7 @@ LONGEST_PAGE = 200  # the API server's own limit
 UNFINISHED = [state for state in STATES if state not in FINISHED]
 LOG_LINES = 50
 MISSES = 5
+_START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
 
 class Client:
@@ -257,17 +260,17 @@ class Client:
     def find_run(self, text: str, namespace: str = "") -> Run:
         """The run that a person means by its id, its name, or the start of its id.
 
-        Raises `NotFound` for none and `BadRequest` for several. The start of an id, of four
-        characters at least, is looked for among the newest 200 runs.
+        Raises `NotFound` for none and `BadRequest` for several. The start of an id has four
+        characters at least.
         """
         if _is_id(text):
             return self.run(text)
         query = _list_query(LONGEST_PAGE, "", filter=_equals("display_name", text))
         asked = f"find run {text}"
         found = self._page("runs", Run, namespace, query, asked).items if text else []
-        if not found and len(text) >= 4:
-            newest = self.run_page(namespace, page_size=LONGEST_PAGE)
-            found = [run for run in newest if run.run_id.startswith(text)]
+        if not found and _START_OF_ID.fullmatch(text):
+            beginning = self._runs_beginning(text.lower(), namespace, asked)
+            found = list(islice(beginning, LONGEST_PAGE))
         if not found:
             raise NotFound(
                 f"No run {text!r}{_in(self._namespace(namespace), 'in namespace')}.",
@@ -275,10 +278,20 @@ class Client:
             )
         if len(found) > 1:
             ids = "\n".join(run.run_id for run in found[:10])
-            raise BadRequest(
-                f"{len(found)} runs answer to {text}.", cure=f"Name one by its id:\n{ids}"
-            )
+            several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
+            raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
         return self.run(found[0].run_id)
+
+    def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
+        """Those whose ids begin so."""
+        having = {"operation": "IS_SUBSTRING", "key": "run_id", "string_value": text}
+        found = self._all(
+            lambda token: self._page(
+                *("runs", Run, namespace),
+                *(_list_query(LONGEST_PAGE, token, _filter(having)), asked),
+            )
+        )
+        return (run for run in found if run.run_id.startswith(text))
 
     def start_run(
         self,
@@ -391,10 +404,13 @@ class Client:
             return task_logs.DoorLog(self._stream(url, asked, wanted.query, follow))
         return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
 
-    def local_log(self, run_id: str, task_id: str) -> Lines:
-        """What the local KFP keeps of it. Never asked of another: it hands any log to anybody."""
+    def local_log(self, run_id: str, task_id: str, start: int = 0) -> Lines:
+        """What the local KFP keeps of it, from a byte on; all of it (`Lines.partial`) where it has
+        not so many. Never asked of another: it hands any log to anybody.
+        """
         path = f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(task_id)}/log"
-        return self._stream(self.endpoint + path, f"read the log of task {task_id}")
+        asked = f"read the log of task {task_id}"
+        return self._stream(self.endpoint + path, asked, headers={"Range": f"bytes={start}-"})
 
     def archived_log(self, run_id: str, node_id: str) -> Lines:
         """What KFP has archived of a node: JSON with the file in it."""
@@ -502,9 +518,14 @@ class Client:
         return response.content
 
     def _stream(
-        self, url: str, asked: str, query: dict[str, str] | None = None, follow: bool = False
+        self,
+        url: str,
+        asked: str,
+        query: dict[str, str] | None = None,
+        follow: bool = False,
+        headers: dict[str, str] | None = None,
     ) -> Lines:
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity", **(headers or {})}
         arguments = {"params": query, "headers": headers, "stream": True}
         # Nothing may be written for hours.
         response = self._send("GET", url, asked, None if follow else READ_SECONDS, arguments)
@@ -589,11 +610,11 @@ def checked_endpoint(endpoint: str) -> str:
     """An endpoint without its trailing slash. Raises `Misconfigured` for no http address."""
     try:
         parts = urlsplit(endpoint)
-        secret = bool(parts.username or parts.password)
+        known = "@" in parts.netloc
         wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
     except ValueError:
-        secret, wrong = "@" in endpoint, True
-    if secret:
+        known, wrong = False, True
+    if known or (wrong and "@" in endpoint):  # not shown: a password may be before it
         raise Misconfigured(
             "The endpoint holds a user name or password.",
             cure="Leave them out; a token is configured with c.Kfp.token_file.",

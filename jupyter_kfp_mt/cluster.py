@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from . import pod
-from .credentials import claims, shown
+from .credentials import Kubeconfig, claims, shown
 from .errors import (
     BadRequest,
     Conflict,
@@ -51,8 +51,6 @@ CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 LONGEST_PAGE = 500
 _CONNECTIONS = 32  # enough for one burst of access reviews
-# What the client raises for a file that is something else.
-_NO_KUBECONFIG = (OSError, AttributeError, LookupError, TypeError, ValueError)
 _FORBIDDEN = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
     r'in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]*)")?'
@@ -111,25 +109,12 @@ class Cluster:
     @classmethod
     def of_kubeconfig(cls, path: str = "", context: str = "") -> Cluster:
         """The cluster of a kubeconfig's context; without a name, those that kubectl would use."""
-        from kubernetes.client import Configuration
-        from kubernetes.config import ConfigException, load_kube_config
-        from yaml import YAMLError
-
-        configuration = Configuration()
-        said = shown(Path(path).expanduser()) if path else "the kubeconfig"
-        file = str(Path(path).expanduser()) if path else None
-        try:
-            load_kube_config(file, context or None, configuration, persist_config=False)
-        except (ConfigException, YAMLError, *_NO_KUBECONFIG) as error:
-            # What is wrong inside may be next to a secret: only the client's own sentence is told.
-            reason = str(error) if isinstance(error, ConfigException) else "it cannot be read"
-            raise Misconfigured(
-                f"{said} does not lead to a cluster: {reason}.",
-                cure="`kubectl config get-contexts` lists the contexts that there are.",
-            ) from None
+        found = Kubeconfig(path, context)
+        configuration = found.configuration
+        configuration.refresh_api_key_hook = found.refresh_api_key_hook
         if is_own(configuration.host):
             configuration.proxy = None
-        return cls(configuration, f"context {context} of {said}" if context else said)
+        return cls(configuration, f"the {found.source}")
 
     def close(self) -> None:
         """Give the connections back."""
@@ -137,8 +122,7 @@ class Cluster:
 
     @property
     def server(self) -> str:
-        """Its address, without the password that a kubeconfig may have put into it."""
-        return re.sub(r"//[^/@]*@", "//", str(self._configuration.host))
+        return str(self._configuration.host)
 
     # --- identity and permission ------------------------------------------------------------
 

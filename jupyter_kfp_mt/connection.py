@@ -153,9 +153,10 @@ def resolve(
 
 
 def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: Asked) -> Connection:
-    if endpoint := settings.value("endpoint"):
+    if settings.value("endpoint"):
         raise Misconfigured(
-            f"Credentials of kind kubeconfig lead to the Kubernetes API, and not to {endpoint}.",
+            "Credentials of kind kubeconfig lead to the Kubernetes API, and not to the configured "
+            "endpoint.",
             cure="Leave out c.Kfp.endpoint and KFP_MT_ENDPOINT, or choose another kind in "
             "c.Kfp.auth.",
         )
@@ -199,7 +200,8 @@ def _decided(settings: Kfp, identity: str) -> Connection:
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
         raise Misconfigured(
-            f"Cannot be {identity} at {settings.endpoint}: only the local KFP lends its identities."
+            f"Cannot be {identity} at {checked_endpoint(settings.endpoint)}: only the local KFP "
+            "lends its identities."
         )
     if identity and door:
         return resolve(settings, lambda: _local_kfp_behind(door), identity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from .errors import KfpError
 CHUNK = 65536
 # A progress bar may write for hours without a line break.
 LONGEST_LINE = 1 << 20
+_LONGEST_CHARACTER = 4
 
 
 class Lines:
@@ -38,9 +40,10 @@ class Lines:
                 whole, newline, rest = (rest + part).rpartition(b"\n")
                 if newline:
                     yield whole + newline
-                if len(rest) > LONGEST_LINE:
-                    yield rest
-                    rest = b""
+                if len(rest) > LONGEST_LINE + _LONGEST_CHARACTER:
+                    _, length = codecs.utf_8_decode(rest, "replace")  # no character is cut
+                    yield rest[:length]
+                    rest = rest[length:]
             if rest:
                 yield rest
         except (HTTPError, OSError, ValueError, AttributeError) as error:
@@ -49,6 +52,11 @@ class Lines:
                 raise self._failure(error) from None
         finally:
             self._answer.close()
+
+    @property
+    def partial(self) -> bool:
+        """Whether they are those of the range that was asked for, and not all there are."""
+        return bool(self._answer.status == 206)
 
     def close(self) -> None:
         self._closed = True

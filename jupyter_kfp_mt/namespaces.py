@@ -98,7 +98,7 @@ class Namespaces:
 
 
 def _result(answer: Future[Mapping[str, str]]) -> Mapping[str, str]:
-    if not answer.done() or isinstance(answer.exception(), KfpError):
+    if not answer.done() or answer.exception():
         return {}
     return answer.result()
 

@@ -196,7 +196,7 @@ def told(
 
 def _told(answer: Future[bool | None]) -> bool | None:
     """What was answered; None for no answer yet, or none that can be had."""
-    if not answer.done() or isinstance(answer.exception(), KfpError):
+    if not answer.done() or answer.exception():
         return None
     return answer.result()
 

@@ -119,7 +119,7 @@ class DoorLog(TaskLog):
 
 
 class LocalLog(TaskLog):
-    """The file that the local KFP keeps, which is read again while it grows."""
+    """The file that the local KFP keeps, of which is read what is new while it grows."""
 
     def __init__(self, client: Client, task: Task, wanted: Wanted) -> None:
         super().__init__("the local KFP")
@@ -150,23 +150,27 @@ class LocalLog(TaskLog):
 
     def _new(self, task: Task) -> Iterator[bytes]:
         """What was written since; a line that has only begun waits for its end, if it is short."""
+        # With the last byte that was seen: while it is the same log, it has that.
+        start = max(self._seen - 1, 0)
         try:
-            lines = self._open(task)
+            lines = self._open(task, start)
         except NotFound:
             if task.finished:
                 raise
             return
-        skipped = self._seen
+        if not lines.partial:
+            start = self._seen = 0
+        skipped = self._seen - start
         for piece in lines.pieces():
-            new, skipped = piece[skipped:], max(skipped - len(piece), 0)
+            new, skipped = piece[skipped:], 0
             whole = piece.endswith(b"\n") or len(piece) > LONGEST_LINE
             if new and (task.finished or whole):
                 self._seen += len(new)
                 yield new
 
-    def _open(self, task: Task) -> Lines:
+    def _open(self, task: Task, start: int = 0) -> Lines:
         try:
-            return self._opened(self._client.local_log(task.run_id, task.task_id))
+            return self._opened(self._client.local_log(task.run_id, task.task_id, start))
         except NotFound as error:
             raise NotFound(
                 f"Task {task.display_name} has no log: {_why_none(task)}.",

@@ -90,7 +90,7 @@ class Tenancy:
         return Contributors(namespace, kfam, self._found_cluster)
 
     def close(self) -> None:
-        for each in (self._namespaces, self.permissions, self._cluster):
+        for each in (self._used, self._namespaces, self.permissions, self._cluster):
             if each is not None:
                 each.close()
 

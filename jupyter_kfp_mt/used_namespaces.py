@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -16,31 +16,40 @@ LONGEST = 20
 
 
 class UsedNamespaces:
-    """Those that KFP has answered for. A file that cannot be read or written is done without."""
+    """Those that KFP has answered for. A file that cannot be read or written is done without.
+
+    One thread reads and writes it: whoever adds one does not wait for the disk.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._added: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "kfp-mt-used-namespaces")
 
     @classmethod
     def of_settings(cls, settings: Kfp) -> UsedNamespaces:
         return cls(settings.data_folder() / "used-namespaces.json")
 
     def of(self, endpoint: str) -> list[str]:
-        """The newest first."""
-        return self._read().get(endpoint, [])
+        """The newest first, with all that were added before."""
+        return self._thread.submit(self._read).result().get(endpoint, [])
 
     def add(self, endpoint: str, namespace: str) -> None:
-        with self._lock:
-            if (endpoint, namespace) in self._added:
-                return
+        if (endpoint, namespace) not in self._added:
             self._added.add((endpoint, namespace))
-            found = self._read()
-            others = [name for name in found.get(endpoint, []) if name != namespace]
-            found[endpoint] = [namespace, *others][:LONGEST]
-            with contextlib.suppress(OSError):
-                self._write(found)
+            with contextlib.suppress(RuntimeError):  # it has been closed
+                self._thread.submit(self._put, endpoint, namespace)
+
+    def close(self) -> None:
+        """Once all is written."""
+        self._thread.shutdown()
+
+    def _put(self, endpoint: str, namespace: str) -> None:
+        found = self._read()
+        others = [name for name in found.get(endpoint, []) if name != namespace]
+        found[endpoint] = [namespace, *others][:LONGEST]
+        with contextlib.suppress(OSError):
+            self._write(found)
 
     def _read(self) -> dict[str, list[str]]:
         try:

@@ -310,7 +310,7 @@ def talker(tmp_path):
 @pytest.fixture
 def kfp(tmp_path, request):
     """An executor of the test's own; the parameter, if any, is how many runs execute at once."""
-    from executing import Kfp
+    from own_executor import Kfp
 
     kfp = Kfp(tmp_path, *getattr(request, "param", ()))
     yield kfp
@@ -319,7 +319,7 @@ def kfp(tmp_path, request):
 
 @pytest.fixture
 def lifeline(tmp_path):
-    from executing import Lifeline
+    from own_executor import Lifeline
 
     lifeline = Lifeline(tmp_path)
     yield lifeline

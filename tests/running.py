@@ -3,7 +3,7 @@
 import uuid
 
 from conftest import API, wait_until
-from executing import compiled
+from own_executor import compiled
 
 from jupyter_kfp_mt.models import FINISHED
 

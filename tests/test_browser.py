@@ -47,6 +47,14 @@ def chromium():
     return found or pytest.fail("Install Chromium, or name one in the variable CHROMIUM.")
 
 
+# A namespace of others, in which alice may work: the demo's two have nothing in common.
+TEAM = """
+- namespace: team
+  owner: carol@example.com
+  contributors: {"system:serviceaccount:alice:default-editor": edit}
+"""
+
+
 class Lab:
     """A JupyterLab of its own, on the demo's configuration and a copy of its notebook."""
 
@@ -78,11 +86,13 @@ class Lab:
         wait_until(self.answers, 60, "JupyterLab's start")
 
     def _config(self, folder):
-        config = folder / "config.py"
+        config, profiles = folder / "config.py", folder / "profiles.yaml"
+        profiles.write_text((ROOT / "binder/profiles.yaml").read_text().rstrip() + TEAM)
         config.write_text(
             f"load_subconfig('jupyter_lab_config.py', {str(ROOT / 'binder')!r})\n"
             "c = get_config()\n"
             f"c.Kfp.data = {str(self.data)!r}\n"
+            f"c.Kfp.profiles = {str(profiles)!r}\n"
             f"c.ServerApp.root_dir = {str(self.root)!r}\n"
             f"c.ServerApp.port = {self.port}\n"
             "c.ServerApp.port_retries = 0\n"
@@ -212,6 +222,30 @@ def test_the_sidebar_names_who_and_where_and_lists_runs_as_they_go(lab, page, ad
     row = panel.get_by_role("listitem").filter(has_text="seen <b>live</b>")
     expect(row).to_contain_text("Succeeded", timeout=60_000)
     assert client.run(run.run_id).state == "SUCCEEDED"
+    client.close()
+
+
+def test_another_namespace_is_chosen_by_keyboard_and_still_is_in_the_next_session(lab, page, adder):
+    client = lab.client("team/default-editor")
+    client.start_run(adder, {"x": 1}, name="of the team")
+    page.goto(lab.url("lab", token=lab.token, reset=""))
+    # The launcher takes the focus when it opens.
+    page.locator(".jp-LauncherCard").first.wait_for()
+    page.get_by_role("tab", name="Kubeflow Pipelines").click()
+    panel = page.get_by_role("region", name="Kubeflow Pipelines")
+    panel.get_by_role("button", name="alice", exact=True).press("Enter")
+    expect(panel.get_by_role("option", name="bob")).to_be_disabled()
+    page.keyboard.type("tea")
+    expect(panel.get_by_role("option")).to_have_count(1)
+    with page.expect_request(lambda sent: "/api/workspaces/" in sent.url and sent.method == "PUT"):
+        page.keyboard.press("Enter")
+        row = panel.get_by_role("listitem").filter(has_text="of the team")
+        expect(row).to_contain_text("Succeeded", timeout=60_000)
+    expect(panel.get_by_role("button", name="team", exact=True)).to_be_focused()
+
+    page.goto(lab.url("lab", token=lab.token))
+    expect(row).to_be_visible()
+    expect(panel).to_contain_text("alice / default-editor")
     client.close()
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import API, wait_until
 
+from jupyter_kfp_mt import client as client_module
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import decide
@@ -118,6 +119,14 @@ def test_a_run_is_found_by_id_by_the_start_of_its_id_and_by_its_name(alice, adde
     for text in ("nope", "", run.run_id[:3]):
         with pytest.raises(errors.NotFound, match=f"No run '{text}' in namespace alice"):
             alice.find_run(text)
+
+
+def test_the_start_of_an_id_is_looked_for_among_all_runs(alice, adder, monkeypatch):
+    monkeypatch.setattr(client_module, "LONGEST_PAGE", 2)
+    run, *_ = [alice.start_run(adder, {"x": 1}) for _ in range(3)]
+    assert alice.find_run(run.run_id[:-1].upper()).run_id == run.run_id
+    with pytest.raises(errors.BadRequest, match="2 runs or more answer to"):
+        alice.find_run(run.run_id[:4])
 
 
 def test_a_run_that_is_terminated_ends_failed(alice, sleeper):
@@ -321,7 +330,10 @@ def test_a_token_file_that_cannot_work_is_named(local_kfp, tmp_path, content, se
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["ml-pipeline:8888", "ftp://x", "http://", "http://a:b@c", "http://[::1", "http://x:y"],
+    [
+        *("ml-pipeline:8888", "ftp://x", "http://", "http://[::1", "http://x:y", "http://a:b@c"),
+        *("a:b@c", "http:/a:b@c", "http://a:b@[c", "http:\\\\a:b@c"),
+    ],
 )
 def test_an_endpoint_that_is_no_address_is_refused(endpoint):
     with pytest.raises(errors.Misconfigured) as error:

@@ -1,5 +1,6 @@
 """The Kubernetes API: what is asked of it, and what its refusals become."""
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -13,8 +14,10 @@ from kubernetes_api import ALICE
 from jupyter_kfp_mt import cluster as cluster_module
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.cluster import Cluster
+from jupyter_kfp_mt.credentials import renewal
 
 PIPELINES = "pipelines.kubeflow.org"
+BOB = "system:serviceaccount:bob:default-editor"
 
 
 @pytest.fixture
@@ -212,11 +215,33 @@ def test_a_cluster_whose_clock_is_ahead_finds_the_token_expired(cluster, kuberne
         cluster.pods("alice")
 
 
-def test_a_password_in_a_servers_address_is_not_shown(kubernetes_api):
+@pytest.mark.parametrize("before", ["https://me:s3cret@", "me:s3cret@", "https:/me:s3cret@"])
+def test_a_password_in_a_servers_address_is_refused_and_not_shown(kubernetes_api, before):
     path = kubernetes_api.kubeconfig(ALICE)
-    address = kubernetes_api.endpoint.replace("://", "://me:secret@")
-    path.write_text(path.read_text().replace(kubernetes_api.endpoint, address))
-    assert repr(Cluster.of_kubeconfig(str(path))).startswith("Cluster('https://127.0.0.1:")
+    path.write_text(path.read_text().replace("https://", before))
+    with pytest.raises(errors.Misconfigured, match="a password in the address") as caught:
+        Cluster.of_kubeconfig(str(path))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_plugin_of_a_kubeconfig_is_run_again_before_its_token_ends(
+    kubernetes_api, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(renewal, "LIFE_USED", 0)  # it is to be renewed at once
+    monkeypatch.setattr(renewal, "LEAST", timedelta())
+    current = tmp_path / "current"
+    current.write_text(kubernetes_api.token(ALICE))
+    code = (
+        "import json; print(json.dumps({'apiVersion': 'client.authentication.k8s.io/v1', "
+        f"'status': {{'token': open({str(current)!r}).read()}}}}))"
+    )
+    version = "client.authentication.k8s.io/v1"
+    plugin = {"command": sys.executable, "args": ["-c", code], "apiVersion": version}
+    cluster = Cluster.of_kubeconfig(str(kubernetes_api.kubeconfig(ALICE, exec=plugin)))
+    assert cluster.who() == ALICE
+    current.write_text(kubernetes_api.token(BOB))
+    assert cluster.who() == BOB
+    cluster.close()
 
 
 def test_a_token_of_another_audience_is_not_accepted(in_pod, kubernetes_api):
@@ -249,7 +274,7 @@ def test_a_kubeconfig_leads_to_its_current_context_or_the_one_that_is_named(kube
     assert Cluster.of_kubeconfig(path).who() == ALICE
     with pytest.raises(errors.Forbidden, match="system:anonymous may not list pods"):
         Cluster.of_kubeconfig(path, "nobody").pods("alice")
-    with pytest.raises(errors.Misconfigured, match="does not lead to a cluster") as caught:
+    with pytest.raises(errors.Misconfigured, match="cannot be used") as caught:
         Cluster.of_kubeconfig(path, "nowhere")
     assert "kubectl config get-contexts" in caught.value.cure
 
@@ -268,7 +293,7 @@ def test_a_file_that_is_no_kubeconfig_is_a_sentence(tmp_path, content):
     path = tmp_path / "config"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(errors.Misconfigured, match="does not lead to a cluster"):
+    with pytest.raises(errors.Misconfigured, match="cannot be used"):
         Cluster.of_kubeconfig(str(path))
 
 

@@ -7,7 +7,7 @@ import pytest
 import jupyter_kfp_mt
 from jupyter_kfp_mt import connection, errors, pod
 from jupyter_kfp_mt.client import Client
-from jupyter_kfp_mt.connection import resolve
+from jupyter_kfp_mt.connection import decide, resolve
 from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.settings import Kfp
 
@@ -182,3 +182,17 @@ def test_the_sdk_uses_the_same_door_and_identity(local_kfp, monkeypatch):
     found = jupyter_kfp_mt.kfp_client(client).get_experiment(experiment_name="seen by the SDK")
     assert found.namespace == "alice"
     client.close()
+
+
+@pytest.mark.parametrize(
+    "identity, settings",
+    [
+        pytest.param("", {}, id="alone"),
+        pytest.param("bob/default-editor", {}, id="with an identity"),
+        pytest.param("", {"auth": "kubeconfig"}, id="with a kubeconfig"),
+    ],
+)
+def test_a_password_in_an_endpoint_is_never_told(identity, settings):
+    with pytest.raises(errors.Misconfigured) as error:
+        decide(Kfp(endpoint="https://me:s3cret@kfp.example.com", **settings), identity)
+    assert "s3cret" not in repr(error.value.to_dict())

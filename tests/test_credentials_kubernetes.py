@@ -1,6 +1,7 @@
 """Credentials from Kubernetes: a token asked for a service account, and a kubeconfig's own."""
 
 import base64
+import json
 import os
 import stat
 import sys
@@ -183,6 +184,103 @@ def test_deciding_again_runs_no_plugin_until_the_file_changes(behind, plugin, tm
     assert (tmp_path / "ran").read_text() == "xx"
 
 
+TALKS = "print('s3cret'); print('s3cret', file=sys.stderr); "
+STATUS = "print(json.dumps({'apiVersion': version, 'status': %s}))"
+
+
+@pytest.mark.parametrize(
+    "code, sentence",
+    [
+        pytest.param(TALKS + "time.sleep(60)", "did not end within 1 s", id="hangs"),
+        pytest.param(TALKS + "input()", "ended with status 1", id="asks"),
+        pytest.param(TALKS + "open('/dev/tty').read()", "status 1", id="asks a terminal"),
+        pytest.param(TALKS + "sys.exit(3)", "ended with status 3", id="fails"),
+        pytest.param(TALKS, "prints no ExecCredential of client.auth", id="garbage"),
+        pytest.param("pass", "prints no ExecCredential", id="nothing"),
+        pytest.param("version += 'beta1';" + STATUS % "{}", "no Exec", id="another version"),
+        pytest.param(STATUS % "{'token': ''}", "neither a token nor a cert", id="no credential"),
+        pytest.param(STATUS % "{'token': 's3cret\\n2'}", "not hold one token", id="two lines"),
+    ],
+)
+def test_a_plugin_that_gives_no_credential_is_named_without_what_it_prints(
+    kubernetes_api, capfd, caplog, code, sentence
+):
+    version = "client.authentication.k8s.io/v1"
+    code = f"import json, sys, time; version = {version!r}; {code}"
+    plugin = {"command": sys.executable, "args": ["-c", code], "apiVersion": version}
+    file = str(kubernetes_api.kubeconfig(ALICE, exec=plugin))
+    with pytest.raises(errors.Misconfigured, match=sentence) as error:
+        Kubeconfig(file, seconds=1).headers()
+    assert f"plugin {sys.executable}" in error.value.message
+    assert "kubectl get namespaces" in error.value.cure
+    shown = repr(error.value.to_dict()) + caplog.text + "".join(capfd.readouterr())
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize(
+    "plugin, sentence",
+    [
+        pytest.param({"command": "/no/such"}, "cannot be run: No such file", id="missing"),
+        pytest.param({"command": "x", "interactiveMode": "Always"}, "wants a terminal", id="asks"),
+        pytest.param({"args": ["s3cret"]}, "missing required field `command`", id="no command"),
+        pytest.param({"command": "x", "args": "s3cret"}, "Expected `array", id="no list"),
+    ],
+)
+def test_a_plugin_that_cannot_be_run_is_a_sentence(kubernetes_api, plugin, sentence):
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", **plugin}
+    with pytest.raises(errors.Misconfigured, match=sentence) as error:
+        Kubeconfig(str(kubernetes_api.kubeconfig(ALICE, exec=plugin))).headers()
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_plugin_is_told_what_is_wanted_of_it(kubernetes_api, tmp_path):
+    version = "client.authentication.k8s.io/v1beta1"
+    program = tmp_path / "bin"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, os, sys\n"
+        "info = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        "told = f\"{sys.argv[1]}-{os.environ['WHERE']}-{info['spec']['interactive']}\"\n"
+        "print(json.dumps({**info, 'status': {'token': told, 'expirationTimestamp': "
+        "'2100-01-01T00:00:00Z'}}))\n"
+    )
+    program.chmod(0o700)
+    env = [{"name": "WHERE", "value": "here"}]
+    plugin = {"command": "./bin", "args": ["get"], "env": env, "apiVersion": version}
+    file = tmp_path / "config"
+    file.write_text(kubernetes_api.kubeconfig(ALICE, exec=plugin).read_text())
+    credentials = Kubeconfig(str(file))
+    assert credentials.headers() == {"Authorization": "Bearer get-here-False"}
+    assert credentials.expires_at.year == 2100
+
+
+def test_a_plugins_certificate_is_shown(kubernetes_api):
+    certificate, key = kubernetes_api.certificates.client(ALICE)
+    status = {"clientCertificateData": certificate.read_text(), "clientKeyData": key.read_text()}
+    version = "client.authentication.k8s.io/v1"
+    printed = json.dumps({"apiVersion": version, "status": status})
+    plugin = {"command": "echo", "args": [printed], "apiVersion": version}
+    cluster = Cluster.of_kubeconfig(str(kubernetes_api.kubeconfig(ALICE, exec=plugin)))
+    assert cluster.who() == ALICE
+    cluster.close()
+
+
+def test_a_plugin_whose_token_is_refused_is_run_once_for_many_refusals(plugin, behind, tmp_path):
+    with open(plugin["command"], "a") as script:
+        script.write(f"open({str(tmp_path / 'ran')!r}, 'a').write('x')\n")
+    credentials = resolve(behind(exec=plugin)).credentials
+    refused = credentials.headers()
+    assert [credentials.renewed(refused) for _ in range(5)] == [False] * 5
+    assert (tmp_path / "ran").read_text() == "xx"
+
+
+def test_an_entry_of_a_kubeconfig_that_lacks_something_is_not_shown(kubernetes_api):
+    provider = {"name": "oidc", "config": {"client-secret": "s3cret"}}
+    file = kubernetes_api.kubeconfig(ALICE, **{"auth-provider": provider})
+    with pytest.raises(errors.Misconfigured, match="Expected key id-token") as error:
+        Kubeconfig(str(file)).headers()
+    assert "s3cret" not in str(error.value)
+
+
 def test_where_kfp_has_several_users_the_other_way_is_told(behind):
     found = resolve(behind())
     error = found.status().error
@@ -239,7 +337,7 @@ def test_a_kubeconfig_that_cannot_work_is_named(tmp_path, content, sentence):
 def test_a_kubeconfig_contradicts_an_endpoint(behind):
     settings = behind()
     settings.endpoint = "http://kfp"
-    with pytest.raises(errors.Misconfigured, match="and not to http://kfp"):
+    with pytest.raises(errors.Misconfigured, match="and not to the configured endpoint"):
         resolve(settings)
 
 

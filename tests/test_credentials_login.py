@@ -123,7 +123,10 @@ def test_the_password_goes_to_no_host_that_was_not_named(proxy, dex, account):
         pytest.param("http://kfp", "https://kfp/x", "", id="to https"),
         pytest.param("https://kfp", "https://kfp:8443/x", "another host", id="another port"),
         pytest.param("https://kfp", "http://kfp/x", "which is not https", id="to http"),
-        pytest.param("https://kfp", "https://kfp@evil/x", "another host", id="user information"),
+        pytest.param("https://kfp", "https://kfp:s3cret@evil/x", "host, evil", id="user info"),
+        pytest.param(
+            "https://kfp", "http://a:s3cret@dex/x", "to http://dex/x", id="the same to http"
+        ),
         pytest.param("https://kfp", "https://kfp.evil/x", "another host", id="its beginning"),
         pytest.param("https://kfp", "https://evil\\@dex/x", "another host, evil", id="backslash"),
     ],
@@ -132,8 +135,9 @@ def test_where_a_password_may_go(endpoint, target, reason):
     browser = _Browser(endpoint, frozenset({"dex"}))
     if not reason:
         return browser._check(target)
-    with pytest.raises(errors.Misconfigured, match=reason):
+    with pytest.raises(errors.Misconfigured, match=reason) as error:
         browser._check(target)
+    assert "s3cret" not in str(error.value)
 
 
 class Circle(Server):

@@ -269,7 +269,7 @@ def test_a_password_in_a_kubeconfigs_address_is_not_told(kubernetes_api):
     file = kubernetes_api.kubeconfig(ALICE)
     file.write_text(file.read_text().replace("https://", "https://alice:s3cret@"))
     report = doctor.examine(Kfp(auth="kubeconfig", kubeconfig=str(file), namespace="alice"))
-    assert "holds a user name or password" in found(report)["endpoint"].found
+    assert "has a user name or a password in the address" in found(report)["endpoint"].found
     assert "s3cret" not in repr(report)
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import API, denied, text, wait_until
 
-from jupyter_kfp_mt.models import EPOCH, Pipeline, Run
+from jupyter_kfp_mt.models import EPOCH, FINISHED, Pipeline, Run
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 BOB = "system:serviceaccount:bob:default-editor"
@@ -504,6 +504,32 @@ def test_a_log_is_found_by_its_task_alone(local_kfp, create_run):
         answer = local_kfp.get(path.format(run_id, node))
         assert answer.status_code == 404
         assert "not found" in text(answer)
+
+
+@pytest.mark.parametrize(
+    "asked, status",
+    [
+        pytest.param("bytes=0-", 206, id="from its begin"),
+        pytest.param("bytes=2-", 206, id="from a byte on"),
+        pytest.param("bytes=100000-", 200, id="from a byte that is not there"),
+        pytest.param("bytes=2-4", 200, id="another range"),
+        pytest.param("lines=2-", 200, id="another unit"),
+    ],
+)
+def test_the_rest_of_a_log_is_to_be_had(local_kfp, create_run, asked, status):
+    run_id = create_run().json()["run_id"]
+    run = wait_until(
+        lambda: (run := local_kfp.get(f"{API}/runs/{run_id}").json())["state"] in FINISHED and run
+    )
+    (task,) = run["run_details"]["task_details"]
+    path = f"/apis/v1alpha1/runs/{run_id}/nodes/{task['task_id']}/log"
+    whole = local_kfp.get(path).content
+    answer = local_kfp.call("GET", path, headers={"Range": asked})
+    assert answer.status_code == status
+    start = int(asked[6:-1]) if status == 206 else 0
+    assert answer.content == whole[start:] and b"adding 3 and 2" in whole
+    told = f"bytes {start}-{len(whole) - 1}/{len(whole)}" if status == 206 else None
+    assert answer.headers.get("Content-Range") == told
 
 
 def test_a_log_is_for_those_who_may_read_the_run(local_kfp, upload, unique, create_run):

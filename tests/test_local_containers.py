@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, wait_until
-from executing import component
 from kfp import dsl, kubernetes
+from own_executor import component
 from running import Runs
 
 from jupyter_kfp_mt.local.execution import containers

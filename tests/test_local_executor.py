@@ -1,6 +1,7 @@
 """The local KFP's executor: real worker processes that run really compiled pipelines."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -10,12 +11,13 @@ from typing import List, Optional  # noqa: UP035
 
 import pytest
 from conftest import ROOT, wait_until
-from executing import SECONDS, Kfp, component, make_wheel
 from kfp import dsl, kubernetes
+from own_executor import SECONDS, Kfp, component, make_wheel
 
-from jupyter_kfp_mt.local.execution import executor, task_process, worker
+from jupyter_kfp_mt.local.execution import executor, ledger, task_process, worker
 from jupyter_kfp_mt.local.execution.job import Assignment, Job
 from jupyter_kfp_mt.local.execution.worker import Worker
+from jupyter_kfp_mt.models import Task
 
 one_at_once = pytest.mark.parametrize("kfp", [(1,)], indirect=True, ids=["one at once"])
 
@@ -562,6 +564,67 @@ def test_recovery_ends_what_was_executing_and_goes_on_with_what_was_waiting(kfp)
     assert (kfp.runs.states[lost], kfp.runs.errors[lost]) == ("FAILED", executor.LOST)
     assert kfp.runs.errors[canceling] == executor.TERMINATED
     assert kfp.runs.states[waiting] == "SUCCEEDED"
+
+
+def refusing(kfp, name, refused):
+    """Has the store not write what `refused` gives an error for."""
+    write = getattr(kfp.runs, name)
+
+    def refusing_write(*arguments):
+        if error := refused(*arguments):
+            raise error
+        write(*arguments)
+
+    setattr(kfp.runs, name, refusing_write)
+
+
+@pytest.mark.parametrize(
+    "name, refused",
+    [
+        pytest.param(
+            "set_run_state",
+            lambda run_id, state, *_: state == "SUCCEEDED" and KeyError("no"),
+            id="its state",
+        ),
+        pytest.param(
+            "put_task",
+            lambda task, *_: task.state == "SKIPPED" and ValueError("no"),
+            id="one of its tasks",
+        ),
+    ],
+)
+def test_a_run_whose_end_cannot_be_written_fails(kfp, name, refused):
+    refusing(kfp, name, refused)
+    run_id = kfp.start(quick)
+    if name == "put_task":
+        task = Task(run_id=run_id, task_id="t", display_name="t", state="PENDING")
+        kfp.call(kfp.runs.put_task, task)
+    kfp.wait(run_id)
+    assert kfp.runs.states[run_id] == "FAILED"
+    assert "how the run ended could not be written down" in kfp.runs.errors[run_id]
+
+
+@one_at_once
+@pytest.mark.parametrize(
+    "name, refused, state",
+    [
+        pytest.param(
+            "set_run_state", lambda _, state, *__: state == "SUCCEEDED", "FAILED", id="the end"
+        ),
+        pytest.param(
+            "put_task", lambda task, *_: task.state == "SUCCEEDED", "SUCCEEDED", id="a task"
+        ),
+    ],
+)
+def test_what_waits_starts_though_a_report_from_before_is_never_written(
+    kfp, monkeypatch, name, refused, state
+):
+    monkeypatch.setattr(ledger, "RETRY_SECONDS", (0.02,))
+    problems = [OSError(errno.ENOSPC, "full")] * 50 + [KeyError("never")]
+    refusing(kfp, name, lambda *report: refused(*report) and problems and problems.pop(0))
+    first, second = kfp.start(quick), kfp.start(quick)
+    kfp.wait(first, second)
+    assert (kfp.runs.states[first], kfp.runs.states[second]) == (state, "SUCCEEDED")
 
 
 def test_what_waits_is_queued_without_its_specification(kfp):

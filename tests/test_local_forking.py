@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import wait_until
-from executing import SECONDS, Kfp, compiled, component, make_wheel
 from kfp import dsl
+from own_executor import SECONDS, Kfp, compiled, component, make_wheel
 
 from jupyter_kfp_mt.local.execution import fork_server, forking, task_server
 from jupyter_kfp_mt.local.execution.task_server import forkable

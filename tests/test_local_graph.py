@@ -3,8 +3,8 @@
 from typing import List, Optional  # noqa: UP035
 
 import pytest
-from executing import Kfp, component
 from kfp import dsl
+from own_executor import Kfp, component
 
 from jupyter_kfp_mt.local.execution.conditions import ConditionFailed, holds
 from jupyter_kfp_mt.local.execution.task_hooks import tasks_at_once

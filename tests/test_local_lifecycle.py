@@ -1,13 +1,17 @@
 """Experiments and runs of the local KFP put away, brought back, tried again and deleted."""
 
+import contextlib
 import json
 import uuid
 
 import pytest
 import yaml
 from conftest import API, text, wait_until
-from executing import compiled, component
 from kfp import dsl
+from own_executor import compiled, component
+from running import Runs
+
+from jupyter_kfp_mt.local.database import Database
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 IN_ALICE = {"namespace": "alice", "page_size": 200}
@@ -183,6 +187,21 @@ def ignore_the_end():
 @dsl.pipeline
 def stubborn():
     ignore_the_end()
+
+
+def test_a_deletion_goes_on_when_the_server_was_killed_meanwhile(start_local_kfp):
+    server = start_local_kfp()
+    runs = Runs(server)
+    run_id = runs.start(stubborn)
+    wait_until(lambda: server.written(f"{run_id}/tasks/*/deaf"), what="the task")
+    runs.delete(run_id)
+    server.kill()
+    assert server.written(run_id)
+    again = start_local_kfp()
+    wait_until(lambda: not again.written(run_id), what="the removal")
+    again.stop()
+    with contextlib.closing(Database(again.data / "kfp.db")) as database:
+        assert database.runs.deleted_runs() == []
 
 
 def test_the_id_of_a_run_is_free_when_nothing_is_left_of_it(local_kfp, create_run):

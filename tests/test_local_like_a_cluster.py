@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from executing import component
 from kfp import dsl, kubernetes
+from own_executor import component
 
 
 @component

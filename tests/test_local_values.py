@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Dict, List  # noqa: UP035
 
 import pytest
-from executing import Kfp, component
 from kfp import dsl, kubernetes
+from own_executor import Kfp, component
 
 
 @component

@@ -2,13 +2,14 @@
 
 import json
 import logging
+import os
 import threading
 import time
 
 import pytest
 import requests
 import yaml
-from conftest import server_config
+from conftest import ROOT, server_config
 from guarded_kfp import Answer, GuardedKfp
 from kubernetes_api import ALICE, VIEW
 from tornado.httpclient import HTTPClientError
@@ -25,6 +26,8 @@ from jupyter_kfp_mt.kfam import Kfam
 from jupyter_kfp_mt.namespaces import Namespaces, named, of_kfam, of_profiles, of_role_bindings
 from jupyter_kfp_mt.permissions import ASKED_WHOLE, Permissions, told
 from jupyter_kfp_mt.settings import Kfp
+from jupyter_kfp_mt.status import Status
+from jupyter_kfp_mt.tenancy import Tenancy
 from jupyter_kfp_mt.used_namespaces import LONGEST, UsedNamespaces
 
 
@@ -170,6 +173,8 @@ async def test_a_kfp_for_a_single_user_has_no_namespaces(namespaces_of, cluster_
     found, _, answer = await namespaces_of()
     assert found == {}
     assert "serves a single user" in answer["unknown"]
+    # The sidebar says the same.
+    assert answer["unknown"] in (ROOT / "labextension/src/sidebar.tsx").read_text()
 
 
 async def test_a_kfp_that_does_not_answer_is_said(jp_fetch, cluster_kfp):
@@ -257,6 +262,24 @@ def test_a_source_that_hangs_delays_no_other_and_is_named(in_pod, kubernetes_api
     permissions.close()
 
 
+def test_a_mistake_in_one_source_hides_no_other_and_is_logged_once(caplog):
+    token = "s3cret"
+
+    def mistaken():
+        raise AttributeError(token)
+
+    permissions = Permissions(lambda: None, lambda: "")
+    sources = {"mistaken": mistaken, "some": lambda: named(["alice"])}
+    namespaces = Namespaces(sources, permissions)
+    found = [namespaces.found() for _ in range(3)][-1]
+    assert [each.name for each in found.namespaces] == ["alice"]
+    assert "itself has failed here (AttributeError)" in found.sources[0].problem.message
+    assert caplog.text.count("in mistaken") == 1
+    assert "s3cret" not in caplog.text + str(found)
+    for each in (namespaces, permissions):
+        each.close()
+
+
 def test_a_source_that_hangs_is_not_asked_again_meanwhile():
     release, asked = threading.Event(), []
 
@@ -305,6 +328,7 @@ def test_used_namespaces_are_kept_by_endpoint_newest_first_and_not_for_ever(tmp_
     assert used.of("http://kfp") == []
     for number in range(LONGEST + 5):
         used.add("http://kfp", f"team-{number}")
+    used.close()
     again = UsedNamespaces(tmp_path / "deep" / "used.json")
     assert again.of("http://kfp") == [f"team-{number}" for number in range(LONGEST + 4, 4, -1)]
     assert again.of("http://other") == []
@@ -317,6 +341,37 @@ def test_a_damaged_file_of_used_namespaces_is_replaced(tmp_path, content):
     used = UsedNamespaces(path)
     used.add("http://kfp", "team")
     assert used.of("http://kfp") == ["team"]
+
+
+def test_a_slow_disk_holds_nobody_up_and_what_was_used_last_is_kept(tmp_path):
+    path = tmp_path / "used.json"
+    os.mkfifo(path)  # whoever reads it waits until somebody writes
+    used = UsedNamespaces(path)
+    adding = threading.Thread(target=used.add, args=("http://kfp", "alice"))
+    adding.start()
+    adding.join(5)
+    held_up = adding.is_alive()
+    path.write_bytes(b"{}")
+    used.close()
+    assert not held_up
+    assert UsedNamespaces(path).of("http://kfp") == ["alice"]
+
+
+def test_a_server_that_stops_keeps_what_was_used_last(tmp_path):
+    path = tmp_path / "used-namespaces.json"
+    os.mkfifo(path)
+    settings = Kfp(data=str(tmp_path))
+    tenants = Tenants(settings, Upstream(settings))
+    tenants._known = Tenancy(settings, Status(""), tenants._used, lambda namespace, resource: None)
+    tenants.heard("GET", "/apis/v2beta1/runs", [("namespace", "alice")], 200, b"{}")
+    closing = threading.Thread(target=tenants.close)
+    closing.start()
+    closing.join(0.2)
+    waits = closing.is_alive()
+    path.write_bytes(b"{}")
+    closing.join(10)
+    assert waits and not closing.is_alive()
+    assert UsedNamespaces(path).of("") == ["alice"]
 
 
 DENIED = (

@@ -193,6 +193,28 @@ def test_an_api_that_is_gone_is_named_and_asked_no_more(in_pod, kubernetes_api, 
     permissions.close()
 
 
+@pytest.mark.parametrize(
+    "mistaken, told",
+    [
+        pytest.param("who", "itself has failed here (TypeError)", id="who is asking"),
+        pytest.param("may", "did not answer every access review", id="a review"),
+    ],
+)
+def test_a_mistake_is_no_permission_and_spoils_nothing(make, monkeypatch, caplog, mistaken, told):
+    monkeypatch.setattr(Cluster, mistaken, lambda: "too few arguments")
+    permissions = make(try_list=lambda namespace, resource: True)
+    permitted = permissions.of(["alice"])
+    assert permitted.tables["alice"]["runs"]["list"] is True
+    assert permitted.tables["alice"]["runs"]["create"] is None
+    assert told in permitted.reason
+    assert caplog.text.count("Traceback") + caplog.text.count("TypeError") == 1
+
+
+def test_a_list_that_cannot_be_tried_by_a_mistake_is_not_known(make):
+    permissions = make(cluster=False, try_list=lambda: True)
+    assert permissions.of(["alice"]).tables["alice"]["runs"]["list"] is None
+
+
 def answers(view, adds, **learned):
     """A table with the same answer to each verb of a role, but for those of runs that are known."""
     table = {

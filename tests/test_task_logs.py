@@ -124,14 +124,18 @@ class Writing(Server):
     task = {"run_id": RUN_ID, "task_id": "t", "display_name": "t"}
 
     def __init__(self, *written):
-        self.written = [*written, written[-1]]
+        self.written, self.read = [*written, written[-1]], []
         super().__init__()
 
     def answer(self, request):
         if request.path.endswith("/healthz"):
             return Answer(200, {"multi_user": True, "tag_name": "jupyter-kfp-mt-1"})
         if request.path.endswith("/log"):
-            return Answer(200, self.written.pop(0), "text/plain")
+            written = self.written.pop(0)
+            start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            there = start < len(written)
+            self.read.append(written[start:] if there else written)
+            return Answer(206 if there else 200, self.read[-1], "text/plain")
         state = "RUNNING" if len(self.written) > 1 else "SUCCEEDED"
         tasks = {"task_details": [{**self.task, "state": state}]}
         return Answer(200, {"run_id": RUN_ID, "state": state, "run_details": tasks})
@@ -142,6 +146,28 @@ def test_a_line_without_end_is_followed_whole(serve):
     server = serve(Writing, long, long + b" 50 %\nmo", long + b" 50 %\nmore\n")
     log = Client(server.endpoint, namespace="alice").task_log(RUN_ID, "t", follow=True)
     assert b"".join(log) == long + b" 50 %\nmore\n"
+
+
+def test_of_a_local_log_that_grows_only_what_is_new_is_read(serve):
+    before = b"1\n" * 1000
+    server = serve(Writing, before, before + b"2 \xc3", before + b"2 \xc3\xbc\n3\n")
+    log = Client(server.endpoint, namespace="alice").task_log(RUN_ID, "t", follow=True)
+    assert [line.decode() for line in log] == ["1\n"] * 1000 + ["2 ü\n", "3\n"]
+    assert [len(read) for read in server.read] == [2000, 4, 8, 1]
+
+
+def test_a_local_log_that_has_begun_anew_is_read_anew(serve):
+    server = serve(Writing, b"old\nolder\n", b"new\n", b"new\nnewer\n")
+    log = Client(server.endpoint, namespace="alice").task_log(RUN_ID, "t", follow=True)
+    assert lines_of(log) == ["old", "older", "new", "newer"]
+
+
+def test_no_character_of_a_line_without_end_is_cut(serve):
+    line = b"x" + "ü".encode() * LONGEST_LINE
+    server = serve(Writing, line, line)
+    log = Client(server.endpoint, namespace="alice").task_log(RUN_ID, "t", follow=True)
+    pieces = [piece.decode() for piece in log.pieces()]
+    assert "".join(pieces).encode() == line and len(pieces) > 1
 
 
 @pytest.mark.parametrize("tail", [0, -1])

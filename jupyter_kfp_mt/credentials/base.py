@@ -101,12 +101,10 @@ class Credentials(AuthBase):
                 f"kfp.Client(credentials=...) sends tokens alone, and these are a {self.source}.",
                 cure="jupyter_kfp_mt.kfp_client() gives a kfp.Client that sends it.",
             )
-        if headers:
-            scheme, _, key = headers["Authorization"].partition(" ")
-            config.api_key["authorization"] = key
-            config.api_key_prefix["authorization"] = scheme
-        else:
-            config.api_key.pop("authorization", None)
+        # Whole, for what the SDK would put together is a string that any traceback may show. It
+        # sends something in any case: an empty header says as little as none.
+        config.api_key["authorization"] = headers.get("Authorization", " ")
+        config.api_key_prefix.pop("authorization", None)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.headers.update(self.headers())
@@ -130,8 +128,17 @@ class Key(Credentials):
         return bearer(self._key)
 
 
+class Hidden(str):
+    """What is sent but not shown: tracebacks with values, such as IPython's, print the `repr`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+    return {"Authorization": Hidden(f"Bearer {token}")}
 
 
 def differ(refused: Mapping[str, str], headers: Mapping[str, str]) -> bool:

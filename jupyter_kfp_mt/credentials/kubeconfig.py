@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from functools import cached_property
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 from requests.utils import should_bypass_proxies
 
 from ..errors import Forbidden, KfpError, Misconfigured, Unauthenticated
 from ..sessions import is_own
-from .base import Claims, Credentials, Tls, differ, shown
+from .base import Claims, Tls, claims, shown
+from .command import SECONDS
+from .exec_plugin import ExecPlugin
+from .renewal import Renewed, Secret
 
 SERVICE_PROXY = "/api/v1/namespaces/kubeflow/services/http:ml-pipeline:8888/proxy"
 PORT_FORWARD = (
@@ -24,34 +27,43 @@ _LOST = (
     "The Kubernetes API takes the identity off every request that it passes on, so that KFP sees "
     "none; and this KFP serves several users."
 )
+# What is before the host in an address, however that is misspelt.
+_USERINFO = re.compile(r"(\w+:/*)?[^/]*@")
 
 
-class Kubeconfig(Credentials):
+class Kubeconfig(Renewed):
     """Sends the kubeconfig's own identity, to the Kubernetes API alone.
 
-    `file` and `context` choose; without them it is what kubectl would use.
+    `file` and `context` choose; without them it is what kubectl would use. A plugin that it names
+    may take `seconds`.
     """
 
     identifies: ClassVar[bool] = False
+    # The file is read again now and then, and its plugin run.
+    unknown_life: ClassVar[timedelta | None] = timedelta(minutes=5)
 
-    def __init__(self, file: str = "", context: str = "") -> None:
-        self._file = str(Path(file).expanduser()) if file else None
+    def __init__(self, file: str = "", context: str = "", seconds: float = SECONDS) -> None:
+        self._file = str(Path(file).expanduser()) if file else ""
         self._context = context
-        self._lock = threading.Lock()
-        which = f" {shown(Path(file).expanduser())}" if file else ""
-        self.source = f"kubeconfig{which}" + (f", context {context}" if context else "")
+        self._seconds = seconds
+        self._configuration: Any = None
+        which = f" {shown(Path(self._file))}" if file else ""
+        super().__init__(f"kubeconfig{which}" + (f", context {context}" if context else ""))
 
-    def __repr__(self) -> str:
-        return f"Kubeconfig({self.source})"
+    @property
+    def configuration(self) -> Any:
+        """What it says, as the official client has it. It holds secrets."""
+        self.headers()
+        return self._configuration
 
     @property
     def endpoint(self) -> str:
         """KFP behind the service proxy of the Kubernetes API."""
-        return str(self._configuration.host).rstrip("/") + SERVICE_PROXY
+        return str(self.configuration.host).rstrip("/") + SERVICE_PROXY
 
     @property
     def tls(self) -> Tls | None:
-        found = self._configuration
+        found = self.configuration
         return Tls(
             found.ssl_ca_cert or "",
             found.cert_file or "",
@@ -60,18 +72,64 @@ class Kubeconfig(Credentials):
             found.verify_ssl,
         )
 
-    def headers(self) -> dict[str, str]:
-        with self._lock:  # a plugin may be run for it
-            try:
-                value = self._configuration.get_api_key_with_prefix("authorization")
-            except Exception as error:  # the client and its plugins raise anything
-                raise _unusable(self.source, error) from None
-        return {"Authorization": value} if value else {}
+    def renew(self) -> Secret:
+        try:
+            self._configuration, expires_at = self._read()
+        except KfpError:
+            raise
+        except Exception as error:  # the client raises anything
+            raise _unusable(self.source, error) from None
+        value = self._configuration.get_api_key_with_prefix("authorization")
+        if not value:
+            return Secret.lasting({}, expires_at)
+        expires_at = expires_at or claims(value.removeprefix("Bearer ")).expires_at
+        return Secret.lasting({"Authorization": value}, expires_at)
 
-    def renewed(self, refused: Mapping[str, str]) -> bool:
-        with self._lock:
-            self.__dict__.pop("_configuration", None)
-        return differ(refused, self.headers())
+    def _read(self) -> tuple[Any, datetime | None]:
+        """The configuration, and when what it says of the user ends, if that is known."""
+        from kubernetes.client import Configuration
+        from kubernetes.config.kube_config import (
+            KUBE_CONFIG_DEFAULT_LOCATION,
+            ConfigException,
+            KubeConfigLoader,
+            KubeConfigMerger,
+        )
+
+        config = KubeConfigMerger(self._file or KUBE_CONFIG_DEFAULT_LOCATION).config
+        if config is None:
+            raise ConfigException("Invalid kube-config file. No configuration found.")
+        context = self._context or config["current-context"]
+        expires_at = self._ask_plugin(config, context)
+        loader = KubeConfigLoader(config, context, config_base_path=None)
+        configuration = Configuration()
+        loader.load_and_set(configuration)
+        configuration.refresh_api_key_hook = None  # it is renewed here
+        if _USERINFO.match(configuration.host):
+            raise Misconfigured(
+                f"The {self.source} has a user name or a password in the address of its server.",
+                cure="Leave them out there: a token or a certificate says who you are.",
+            )
+        return configuration, expires_at or getattr(loader, "expiry", None)
+
+    def _ask_plugin(self, config: Any, context: str) -> datetime | None:
+        """Put what the user's plugin gives in its place: the client would wait for it for ever."""
+        name = config["contexts"].get_with_name(context)["context"].safe_get("user")
+        entry = name and config.safe_get("users") and config["users"].get_with_name(name, safe=True)
+        user = entry and entry.value.get("user")
+        if not user or "exec" not in user:
+            return None
+        described = user.pop("exec")
+        if {"auth-provider", "token", "tokenFile"} & set(user):
+            return None  # these come first
+        try:
+            plugin = msgspec.convert(described, ExecPlugin)
+        except msgspec.ValidationError as error:
+            raise Misconfigured(
+                f"The plugin of the {self.source} is not described as it has to be: {error}."
+            ) from None
+        found = plugin.credential(self.source, Path(entry.path).absolute().parent, self._seconds)
+        user.update(found.as_user())
+        return found.expiration_timestamp
 
     def claims(self) -> Claims:
         """Nothing that KFP would see."""
@@ -86,18 +144,6 @@ class Kubeconfig(Credentials):
                 server_text=error.server_text,
             )
         return anonymous(error.message.partition(":")[0], error.server_text) if refused else error
-
-    @cached_property
-    def _configuration(self) -> Any:
-        from kubernetes.client import Configuration
-        from kubernetes.config import load_kube_config
-
-        configuration = Configuration()
-        try:
-            load_kube_config(self._file, self._context or None, configuration, persist_config=False)
-        except Exception as error:  # the client and its plugins raise anything
-            raise _unusable(self.source, error) from None
-        return configuration
 
 
 def anonymous(asked: str, server_text: str = "") -> Unauthenticated:
@@ -126,10 +172,12 @@ def _bypassed(configuration: Any) -> bool:
 def _unusable(source: str, error: Exception) -> Misconfigured:
     from kubernetes.config.config_exception import ConfigException
 
-    # Only this one's words are known to hold no secret.
-    why = str(error).partition("\n")[0][:300] if isinstance(error, ConfigException) else ""
+    why = "it cannot be read"
+    if isinstance(error, ConfigException):
+        # Where it names an entry, it shows all that is in it.
+        why = re.split(r"/?\{|\n", str(error))[0][:300].rstrip(".")
     return Misconfigured(
-        f"The {source} cannot be used: {why or type(error).__name__}.",
-        cure="Does kubectl get namespaces work with it? c.Kfp.kubeconfig and c.Kfp.kube_context "
-        "choose another one.",
+        f"The {source} cannot be used: {why}.",
+        cure="`kubectl config get-contexts` lists the contexts that there are; c.Kfp.kubeconfig "
+        "and c.Kfp.kube_context choose another one.",
     )

@@ -6,6 +6,7 @@ Of it all only the session's cookie is kept.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from html.parser import HTMLParser
@@ -19,7 +20,7 @@ from requests.cookies import get_cookie_header
 
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from ..sessions import is_own, new_session
-from .base import Claims, reason, shown
+from .base import Claims, Hidden, reason, shown
 from .renewal import Renewed, Secret
 from .session_cookie import is_login_page
 
@@ -225,7 +226,8 @@ class _Browser:
         own = _host(parts) == _host(self._endpoint)
         if not own and not self._hosts & {_host(parts), parts.hostname}:
             raise Misconfigured(
-                f"The login at {self._endpoint.netloc} leads to another host, {parts.netloc}.",
+                f"The login at {self._endpoint.netloc} leads to another host, "
+                f"{parts.netloc.rpartition('@')[2]}.",
                 cure="If that is the one which asks for the password, add it to "
                 "c.Kfp.login_hosts (KFP_MT_LOGIN_HOSTS).",
             )
@@ -241,7 +243,7 @@ class _Browser:
         request = requests.Request("GET", self._start).prepare()
         cookies = get_cookie_header(self._session.cookies, request) or ""  # type: ignore[no-untyped-call]
         if filled_in and cookies and page is None and not is_login_page(answer.status_code, kind):
-            return Secret.lasting({"Cookie": cookies}, self._expires_at(cookies))
+            return Secret.lasting({"Cookie": Hidden(cookies)}, self._expires_at(cookies))
         if filled_in and answer.status_code in (401, 403):
             raise _WrongPassword
         raise self._no_session(answer, page, filled_in)
@@ -302,5 +304,5 @@ def _host(parts: SplitResult) -> str:
 
 
 def _plain(url: str) -> str:
-    """An address without its query, which may hold a code."""
-    return urldefrag(url).url.partition("?")[0]
+    """An address without its query, which may hold a code, and without a password."""
+    return re.sub("//[^/]*@", "//", urldefrag(url).url.partition("?")[0])

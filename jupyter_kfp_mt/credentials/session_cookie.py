@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import KfpError, Misconfigured, Unauthenticated
-from .base import Claims, Credentials, claims, differ, reason, shown
+from .base import Claims, Credentials, Hidden, claims, differ, reason, shown
 
 VARIABLE = "KFP_MT_COOKIE"
 _CURE = (
@@ -30,7 +30,7 @@ class SessionCookie(Credentials):
         self.source = f"session cookie in {where}"
 
     def headers(self) -> dict[str, str]:
-        return {"Cookie": cookie(self._name, self._text(), self.source)}
+        return {"Cookie": Hidden(cookie(self._name, self._text(), self.source))}
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
         return differ(refused, self.headers())

@@ -56,6 +56,7 @@ class Tenants:
         return await asyncio.to_thread(lambda: ask(known.contributors(namespace)))
 
     def close(self) -> None:
+        self._used.close()
         if self._known is not None:
             self._known.close()
 

@@ -38,6 +38,23 @@ export interface IRun {
   error: string;
 }
 
+/** A namespace that may be this identity's. */
+export interface INamespace {
+  name: string;
+  /** Whether its runs may be listed; null is not known yet. */
+  usable: boolean | null;
+  reason: string;
+  cure: string;
+}
+
+/** All that are known, and who of those asked did not tell. */
+export interface INamespaces {
+  namespaces: INamespace[];
+  silent: { source: string; problem: IProblem }[];
+  /** Why it is not known of some whether they may be used. */
+  unknown: string;
+}
+
 /** What happened in a namespace, as the server extension tells it (`jupyter_kfp_mt/events.py`). */
 export type KfpEvent =
   | { name: 'snapshot' | 'changed'; runs: IRun[]; total?: number }
@@ -82,6 +99,10 @@ export class KfpApi {
 
   async status(): Promise<IStatus> {
     return toStatus(await this._request('status'));
+  }
+
+  async namespaces(): Promise<INamespaces> {
+    return toNamespaces(await this._request('namespaces'));
   }
 
   /** One page of the runs of a namespace, newest first. */
@@ -131,7 +152,8 @@ export class KfpApi {
     if (response.ok && body) {
       return body;
     }
-    throw new KfpError(readProblem(response, body, this._trans));
+    const problem = readProblem(response, body, this._trans);
+    throw new KfpError(problem, response.status);
   }
 
   private async _fetch(path: string, init: RequestInit): Promise<Response> {
@@ -251,6 +273,29 @@ function toStatus(body: IJson): IStatus {
     multi_user: body.multi_user ?? true,
     ready: body.ready ?? true,
     error: body.error ? toProblem(body.error) : null
+  };
+}
+
+function toNamespaces(body: IJson): INamespaces {
+  const sources: IJson[] = body.sources ?? [];
+  return {
+    namespaces: (body.namespaces ?? []).map(toNamespace),
+    silent: sources
+      .filter(({ problem }) => problem)
+      .map(({ name, problem }) => ({
+        source: name,
+        problem: toProblem(problem)
+      })),
+    unknown: body.unknown ?? ''
+  };
+}
+
+function toNamespace(body: IJson): INamespace {
+  return {
+    name: body.name ?? '',
+    usable: body.usable ?? null,
+    reason: body.reason ?? '',
+    cure: body.cure ?? ''
   };
 }
 

@@ -7,6 +7,7 @@ import {
 } from '@jupyterlab/application';
 import { Clipboard, ICommandPalette } from '@jupyterlab/apputils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { KfpApi } from './api';
@@ -19,17 +20,25 @@ const plugin: JupyterFrontEndPlugin<void> = {
   description:
     'A sidebar with the runs of your namespace in Kubeflow Pipelines.',
   autoStart: true,
-  optional: [ITranslator, ILayoutRestorer, ISettingRegistry, ICommandPalette],
+  optional: [
+    ITranslator,
+    ILayoutRestorer,
+    ISettingRegistry,
+    ICommandPalette,
+    IStateDB
+  ],
   activate: (
     app: JupyterFrontEnd,
     translator: ITranslator | null,
     restorer: ILayoutRestorer | null,
     settings: ISettingRegistry | null,
-    palette: ICommandPalette | null
+    palette: ICommandPalette | null,
+    state: IStateDB | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('jupyter_kfp_mt');
     const { serverSettings } = app.serviceManager;
-    const model = new KfpModel({ api: new KfpApi({ serverSettings, trans }) });
+    const api = new KfpApi({ serverSettings, trans });
+    const model = new KfpModel({ api, memory: state ?? undefined });
     const copy = (text: string) => Clipboard.copyToSystem(text);
     const sidebar = new KfpSidebar({ model, copy, trans });
     app.shell.add(sidebar, 'left', { rank: 600, type: 'Kubeflow Pipelines' });

@@ -1,5 +1,6 @@
-/** What the panel shows: the connection, the runs of its namespace, and what went wrong last. */
+/** What the panel shows: the connection, the runs of a namespace, and what went wrong last. */
 
+import { StateDB } from '@jupyterlab/statedb';
 import { VDomModel } from '@jupyterlab/ui-components';
 import { IPoll, Poll } from '@lumino/polling';
 
@@ -14,6 +15,7 @@ import {
   KfpEvent,
   problemOf
 } from './api';
+import { IMemory, Namespaces } from './namespaces';
 
 const PAGE_SIZE = 50;
 const LARGEST_PAGE = 200;
@@ -31,6 +33,11 @@ export class KfpModel extends VDomModel {
   constructor(options: KfpModel.IOptions) {
     super();
     this._api = options.api;
+    this.namespaces = new Namespaces({
+      api: options.api,
+      memory: options.memory ?? new StateDB(),
+      changed: () => this.stateChanged.emit()
+    });
     this._intervals = options.intervals ?? { active: 2_000, idle: 5_000 };
     this._poll = new Poll({
       name: 'jupyter-kfp-mt:runs',
@@ -42,9 +49,27 @@ export class KfpModel extends VDomModel {
     document.addEventListener('visibilitychange', this._onVisibility);
   }
 
+  /** Those there are, and which one is chosen. */
+  readonly namespaces: Namespaces;
+
   /** The connection, once it is known. */
   get status(): IStatus | null {
     return this._status;
+  }
+
+  /** Whose runs are shown; empty where there is none. */
+  get namespace(): string {
+    const { multi_user = false, namespace = '' } = this._status ?? {};
+    return multi_user ? this.namespaces.chosen || namespace : '';
+  }
+
+  /** Whether there is another namespace to choose, as far as is known. */
+  get hasChoice(): boolean {
+    const { found, problem } = this.namespaces;
+    const others = found?.namespaces.some(
+      ({ name }) => name !== this.namespace
+    );
+    return this._hasNamespaces && (!this.namespace || (others ?? !!problem));
   }
 
   /** The runs loaded so far, newest first; null until they are known. */
@@ -78,7 +103,7 @@ export class KfpModel extends VDomModel {
   /** Whether runs may be listed: KFP wants a namespace wherever there are many. */
   get isListable(): boolean {
     const status = this._status;
-    return !!status?.ready && (!!status.namespace || !status.multi_user);
+    return !!status?.ready && (!!this.namespace || !status.multi_user);
   }
 
   get isWatching(): boolean {
@@ -105,21 +130,34 @@ export class KfpModel extends VDomModel {
     this.stateChanged.emit();
   }
 
-  /** Look now; what comes of it is in the state. */
+  /** Look at everything now; what comes of it is in the state. */
   async refresh(): Promise<void> {
-    if (!this._watching || this.isDisposed) {
-      return;
+    if (this._watching && this._hasNamespaces) {
+      void this.namespaces.look();
     }
-    await this._poll.refresh();
-    await this._poll.tick.catch(() => undefined);
+    await this._lookNow();
+  }
+
+  /** Show the runs of another namespace, here and in later sessions. */
+  choose(namespace: string): void {
+    const isOwn = namespace === this._status?.namespace;
+    this.namespaces.choose(isOwn ? '' : namespace);
+    this._problem = null;
+    this._turnTo();
+    this.stateChanged.emit();
+    void this._lookNow();
   }
 
   async loadMore(): Promise<void> {
     await this._inTurn(async () => {
+      const view = this._view;
       try {
-        this._append(await this._page(PAGE_SIZE, this._next));
+        const page = await this._page(PAGE_SIZE, this._next);
+        if (view === this._view) {
+          this._append(page);
+        }
       } catch (reason) {
-        this._problem = problemOf(reason);
+        this._problem = view === this._view ? problemOf(reason) : this._problem;
       }
       this.stateChanged.emit();
     });
@@ -128,7 +166,7 @@ export class KfpModel extends VDomModel {
   /** Stop a run. Rejects with a KfpError if it may not or cannot be stopped. */
   async terminate(run_id: string): Promise<void> {
     await this._api.terminate(run_id);
-    await this.refresh();
+    await this._lookNow();
   }
 
   dispose(): void {
@@ -141,14 +179,23 @@ export class KfpModel extends VDomModel {
     super.dispose();
   }
 
+  private async _lookNow(): Promise<void> {
+    if (!this._watching || this.isDisposed) {
+      return;
+    }
+    await this._poll.refresh();
+    await this._poll.tick.catch(() => undefined);
+  }
+
   private async _look(): Promise<void> {
     try {
-      this._adopt(await this._api.status());
-      if (this.isListable) {
-        this._replace(await this._loadedPages());
-      }
+      await this._adopt(await this._api.status());
+      await this._list();
       this._problem = null;
       void this._listen();
+      if (this._hasNamespaces) {
+        this.namespaces.lookOnce();
+      }
     } catch (reason) {
       this._problem = problemOf(reason);
       throw reason; // so that the poll backs off
@@ -158,14 +205,56 @@ export class KfpModel extends VDomModel {
     }
   }
 
-  private _adopt(status: IStatus): void {
-    if (this._status && whose(status) !== whose(this._status)) {
-      this._forget();
+  private async _adopt(status: IStatus): Promise<void> {
+    if (!this._place || isElsewhere(status, this._place)) {
+      this._place = status;
+      const { endpoint, identity } = status;
+      await this.namespaces.enter(`${endpoint} ${identity.subject}`);
     }
     this._status = status;
+    this._turnTo();
     if (status.error) {
       throw new KfpError(status.error);
     }
+  }
+
+  /** Nothing of what was seen before is to stay where something else is to be seen. */
+  private _turnTo(): void {
+    const { endpoint, identity } = this._place ?? {};
+    const view = JSON.stringify([endpoint, identity?.subject, this.namespace]);
+    if (view !== this._view) {
+      this._view = view;
+      this._forget();
+    }
+  }
+
+  /** List the runs; those of another namespace, if one is chosen before the answer is here. */
+  private async _list(): Promise<void> {
+    for (let view = ''; this.isListable && view !== this._view;) {
+      view = this._view;
+      try {
+        const page = await this._loadedPages();
+        if (view === this._view) {
+          this._replace(page);
+          this.namespaces.accept();
+        }
+      } catch (reason) {
+        if (view === this._view && !this._fallBack(reason)) {
+          throw reason;
+        }
+      }
+    }
+  }
+
+  /** Go back to the connection's own namespace, if the one of an earlier session is refused. */
+  private _fallBack(reason: unknown): boolean {
+    const refused = reason instanceof KfpError && reason.status === 403;
+    const isOwn = this.namespace === this._status?.namespace;
+    if (!refused || isOwn || !this.namespaces.giveUp(reason.problem)) {
+      return false;
+    }
+    this._turnTo();
+    return true;
   }
 
   /** Be told what changes. Where that does not work, the poll goes on asking, and tries again. */
@@ -178,7 +267,7 @@ export class KfpModel extends VDomModel {
     const listening = (this._listening = new AbortController());
     try {
       await this._api.listen(
-        this._status?.namespace ?? '',
+        this.namespace,
         event => void this._inTurn(async () => this._hear(event, listening)),
         listening.signal
       );
@@ -266,7 +355,7 @@ export class KfpModel extends VDomModel {
     if (document.hidden) {
       this._stopListening();
     } else {
-      void this.refresh();
+      void this._lookNow();
     }
   };
 
@@ -293,7 +382,7 @@ export class KfpModel extends VDomModel {
   }
 
   private _page(page_size: number, page_token?: string): Promise<IRunPage> {
-    const namespace = this._status?.namespace ?? '';
+    const { namespace } = this;
     return this._api.runs({ namespace, page_size, page_token });
   }
 
@@ -334,6 +423,11 @@ export class KfpModel extends VDomModel {
     return frequency(interval * this._requests);
   }
 
+  private get _hasNamespaces(): boolean {
+    const status = this._status;
+    return !!status?.ready && !status.error && status.multi_user;
+  }
+
   private _isBusy(): boolean {
     const runs = this._runs ?? [];
     return !!this._problem || !this._status?.ready || !runs.every(isFinished);
@@ -345,6 +439,7 @@ export class KfpModel extends VDomModel {
   }
 
   private readonly _api: KfpApi;
+  private _place: IStatus | null = null;
   private readonly _poll: Poll;
   private _changes: readonly IRun[] = [];
   private _deaf = false; // an older server half does not tell
@@ -360,6 +455,7 @@ export class KfpModel extends VDomModel {
   private _total = 0;
   private _turn: Promise<void> = Promise.resolve();
   private _updatedAt = 0;
+  private _view = '';
   private _watching = false;
 }
 
@@ -367,6 +463,7 @@ export namespace KfpModel {
   export interface IOptions {
     api: KfpApi;
     intervals?: IIntervals;
+    memory?: IMemory;
     standby?: Poll.Standby;
   }
 }
@@ -379,9 +476,13 @@ function created(run: IRun | undefined): number {
   return run ? Date.parse(run.created_at) : 0;
 }
 
-/** Where and as whom: runs of another place or person are not to stay on the screen. */
-function whose({ endpoint, identity, namespace }: IStatus): string {
-  return JSON.stringify([endpoint, identity.subject, namespace]);
+/** Whether it is another KFP or another person; what does not work may not say who we are. */
+function isElsewhere(status: IStatus, place: IStatus): boolean {
+  const works = status.ready && !status.error;
+  return [
+    [status.endpoint, place.endpoint],
+    [status.identity.subject, place.identity.subject]
+  ].some(([now, before]) => now !== before && (now || works));
 }
 
 /** The run as known if nothing about it is new, so that its row is not drawn again. */

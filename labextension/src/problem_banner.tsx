@@ -32,7 +32,7 @@ export function ProblemBanner(props: {
 }
 
 /** A sentence, and below it what is to be pasted: a command, or lines of a file. */
-function Cure(props: {
+export function Cure(props: {
   text: string;
   copy: (text: string) => void;
   trans: TranslationBundle;

@@ -1,7 +1,11 @@
-/** The sidebar: who and where we are, and the runs of the namespace. */
+/** The sidebar: who and where we are, and the runs of a namespace. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { refreshIcon, VDomRenderer } from '@jupyterlab/ui-components';
+import {
+  closeIcon,
+  refreshIcon,
+  VDomRenderer
+} from '@jupyterlab/ui-components';
 import { Message } from '@lumino/messaging';
 import * as React from 'react';
 
@@ -17,6 +21,7 @@ import {
 } from './format';
 import { pipelinesIcon } from './icons';
 import { KfpModel } from './model';
+import { NamespaceChooser } from './namespace_chooser';
 import { ProblemBanner } from './problem_banner';
 import { IRunActions } from './run_details';
 import { RunList } from './run_list';
@@ -98,19 +103,32 @@ interface IPanelProps {
 }
 
 function Panel({ model, actions, trans }: IPanelProps): JSX.Element {
-  const { changes, problem, runs, status } = model;
+  const { changes, problem, runs } = model;
+  const [isChoosing, setChoosing] = React.useState(false);
   useTick(model.isWatching ? tickOf(runs) : 0);
   return (
     <>
       <header className="jp-KfpMt-header">
         <Title model={model} trans={trans} />
-        {status && <Connection status={status} trans={trans} />}
+        <Connection
+          model={model}
+          actions={actions}
+          isChoosing={isChoosing}
+          setChoosing={setChoosing}
+          trans={trans}
+        />
       </header>
       <div className="jp-KfpMt-body">
+        <Lost model={model} trans={trans} />
         {problem && (
           <ProblemBanner problem={problem} copy={actions.copy} trans={trans} />
         )}
-        <Body model={model} actions={actions} trans={trans} />
+        <Body
+          model={model}
+          actions={actions}
+          setChoosing={setChoosing}
+          trans={trans}
+        />
       </div>
       <div className="jp-KfpMt-hidden" aria-live="polite">
         {changes.map(run => stateChange(run, trans)).join('. ')}
@@ -165,27 +183,48 @@ function Title(props: {
   );
 }
 
-function Connection(props: {
-  status: IStatus;
-  trans: TranslationBundle;
-}): JSX.Element {
-  const { status, trans } = props;
-  const { identity, namespace } = status;
+function Connection(
+  props: IPanelProps & {
+    isChoosing: boolean;
+    setChoosing: (isChoosing: boolean) => void;
+  }
+): JSX.Element | null {
+  const { model, actions, isChoosing, setChoosing, trans } = props;
+  const { namespace, status } = model;
+  if (!status) {
+    return null;
+  }
+  const { identity } = status;
   return (
-    <dl className="jp-KfpMt-connection">
-      <dt>{trans.__('Server')}</dt>
-      <dd className="jp-KfpMt-server" title={status.endpoint}>
-        {connectionName(status, trans)}
-      </dd>
-      <dt>{trans.__('Identity')}</dt>
-      <dd className="jp-KfpMt-identity" title={identityTitle(status, trans)}>
-        {shortIdentity(identity.subject, trans)}
-      </dd>
-      <dt>{trans.__('Namespace')}</dt>
-      <dd className="jp-KfpMt-namespace" title={namespace}>
-        {namespace || '–'}
-      </dd>
-    </dl>
+    <>
+      <dl className="jp-KfpMt-connection">
+        <dt>{trans.__('Server')}</dt>
+        <dd className="jp-KfpMt-server" title={status.endpoint}>
+          {connectionName(status, trans)}
+        </dd>
+        <dt>{trans.__('Identity')}</dt>
+        <dd className="jp-KfpMt-identity" title={identityTitle(status, trans)}>
+          {shortIdentity(identity.subject, trans)}
+        </dd>
+        {status.multi_user && (
+          <>
+            <dt>{trans.__('Namespace')}</dt>
+            <dd className="jp-KfpMt-namespace" title={namespace}>
+              <NamespaceChooser
+                model={model}
+                isOpen={isChoosing}
+                setOpen={setChoosing}
+                copy={actions.copy}
+                trans={trans}
+              />
+            </dd>
+          </>
+        )}
+      </dl>
+      {!status.multi_user && (
+        <p className="jp-KfpMt-singleUser">{singleUser(trans)}</p>
+      )}
+    </>
   );
 }
 
@@ -202,8 +241,55 @@ function identityTitle(
   return lines.filter(Boolean).join('\n');
 }
 
+/** In the words of `jupyter_kfp_mt/extension/tenants.py`. */
+function singleUser(trans: TranslationBundle): string {
+  return trans.__(
+    'This KFP serves a single user: it keeps no namespaces apart.'
+  );
+}
+
+/** The namespace of an earlier session cannot be shown: which, why, and what is shown instead. */
+function Lost(props: {
+  model: KfpModel;
+  trans: TranslationBundle;
+}): JSX.Element | null {
+  const { model, trans } = props;
+  const { lost } = model.namespaces;
+  if (!lost) {
+    return null;
+  }
+  return (
+    <div className="jp-KfpMt-lost" role="status">
+      <div>
+        <p>
+          {model.namespace
+            ? trans.__(
+                '%1, chosen here before, is refused. These are the runs of %2.',
+                lost.name,
+                model.namespace
+              )
+            : trans.__('%1, chosen here before, is refused.', lost.name)}
+        </p>
+        <p>{lost.problem.message}</p>
+      </div>
+      <button
+        type="button"
+        className="jp-KfpMt-iconButton"
+        title={trans.__('Dismiss')}
+        aria-label={trans.__('Dismiss')}
+        onClick={() => model.namespaces.dismiss()}
+      >
+        <closeIcon.react tag="span" />
+      </button>
+    </div>
+  );
+}
+
 /** The runs, or why there are none to be seen. */
-function Body({ model, actions, trans }: IPanelProps): JSX.Element | null {
+function Body(
+  props: IPanelProps & { setChoosing: (isChoosing: boolean) => void }
+): JSX.Element | null {
+  const { model, actions, setChoosing, trans } = props;
   const { problem, runs, status } = model;
   if (runs?.length) {
     return <Runs model={model} actions={actions} trans={trans} />;
@@ -218,10 +304,16 @@ function Body({ model, actions, trans }: IPanelProps): JSX.Element | null {
     return <Starting trans={trans} />;
   }
   if (!model.isListable) {
-    return <NoNamespace actions={actions} trans={trans} />;
+    return (
+      <NoNamespace
+        choose={() => setChoosing(true)}
+        actions={actions}
+        trans={trans}
+      />
+    );
   }
   return runs ? (
-    <NoRuns namespace={status.namespace} actions={actions} trans={trans} />
+    <NoRuns model={model} actions={actions} trans={trans} />
   ) : (
     <Skeleton trans={trans} />
   );
@@ -303,14 +395,22 @@ function Starting({ trans }: { trans: TranslationBundle }): JSX.Element {
 }
 
 function NoNamespace(props: {
+  choose: () => void;
   actions: IRunActions;
   trans: TranslationBundle;
 }): JSX.Element {
-  const { actions, trans } = props;
+  const { choose, actions, trans } = props;
   return (
     <div className="jp-KfpMt-notice jp-KfpMt-noNamespace">
       <p>{trans.__('No namespace is chosen')}</p>
-      <p>{trans.__('Choose one in the configuration of Jupyter:')}</p>
+      <button
+        type="button"
+        className="jp-KfpMt-button jp-KfpMt-choose"
+        onClick={choose}
+      >
+        {trans.__('Choose a namespace')}
+      </button>
+      <p>{trans.__('Or for all of Jupyter, in its configuration:')}</p>
       <Command
         text="c.Kfp.namespace = 'NAME'"
         copy={actions.copy}
@@ -320,12 +420,11 @@ function NoNamespace(props: {
   );
 }
 
-function NoRuns(props: {
-  namespace: string;
-  actions: IRunActions;
-  trans: TranslationBundle;
-}): JSX.Element {
-  const { namespace, actions, trans } = props;
+const START = '%load_ext jupyter_kfp_mt\n%kfp run FILE';
+
+function NoRuns({ model, actions, trans }: IPanelProps): JSX.Element {
+  const { namespace } = model;
+  const isOther = !!model.namespaces.chosen; // a cell would use the connection's own
   return (
     <div className="jp-KfpMt-notice jp-KfpMt-empty">
       <p>
@@ -335,7 +434,7 @@ function NoRuns(props: {
       </p>
       <p>{trans.__('Start one in a notebook:')}</p>
       <Command
-        text={'%load_ext jupyter_kfp_mt\n%kfp run FILE'}
+        text={START + (isOther ? ` -n ${namespace}` : '')}
         copy={actions.copy}
         trans={trans}
       />

@@ -20,6 +20,7 @@
 | an empty identity crashes the server | 401 | |
 | a refusal names what it is about | only to those who may read that | tenants |
 | task logs under v1alpha1: open to anyone | needs `get` on runs | tenants |
+| a task log: all of it | from a byte on, if `Range` asks for that | to follow it |
 | reading an artifact: 403 for everyone | needs `readArtifact` on runs | meant so |
 | a retried run is RUNNING | PENDING until its turn has come | few run at once |
 | a pipeline's URL that is not fetched: refused without a reason | with the reason | help |

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import os
+import re
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 LONGEST_HEADER = 8000
 # How much of a file is in memory at a time; a multiple of three, for base64.
 CHUNK = 3 << 16
+# Of the ranges that a request may ask for, the one that is answered.
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
 _FALSE = ("false", "False", "FALSE", "f", "F", "0")
 
@@ -201,15 +205,30 @@ class ArtifactHandler(FileHandler):
 
 
 class TaskLogHandler(Handler):
-    """A task's output so far. The API server serves this to anyone who asks."""
+    """A task's output so far, or that from a byte on (`Range: bytes=4096-`) where there is such a
+    byte. The API server serves this to anyone who asks.
+    """
 
     async def get(self, run_id: str, task_id: str) -> None:
         path = self.operations.runs.log_file(self.caller, run_id, task_id)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
+            left = self._sought(file)
+            while chunk := file.read(min(left, CHUNK)):
+                left -= len(chunk)
                 self.write(chunk)
                 await self.flush()
+
+    def _sought(self, file: IO[bytes]) -> int:
+        """How many bytes there are from where it is to be read."""
+        size = os.fstat(file.fileno()).st_size
+        asked = _RANGE.fullmatch(self.request.headers.get("Range", ""))
+        if not asked or (start := int(asked[1])) >= size:
+            return size
+        self.set_status(206)
+        self.set_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        file.seek(start)
+        return size - start
 
 
 class UploadHandler(FileHandler):

@@ -141,6 +141,11 @@ class RunTable:
 
     def delete(self, run_id: str) -> None:
         with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO deleted_runs "
+                "SELECT run_id, namespace FROM runs WHERE run_id = ?",
+                (run_id,),
+            )
             for table in ("run_metrics", "artifacts", "tasks", "runs"):
                 self._db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
 
@@ -157,6 +162,15 @@ class RunTable:
             "SELECT run_id, state FROM runs WHERE finished_at = 0 ORDER BY created_at, run_id"
         )
         return [(row["run_id"], row["state"]) for row in rows]
+
+    def deleted_runs(self) -> list[tuple[str, str]]:
+        """Run id and namespace of each whose folder is still to be removed."""
+        rows = self._db.execute("SELECT run_id, namespace FROM deleted_runs")
+        return [(row["run_id"], row["namespace"]) for row in rows]
+
+    def folder_removed(self, run_id: str) -> None:
+        with self._db:
+            self._db.execute("DELETE FROM deleted_runs WHERE run_id = ?", (run_id,))
 
     def namespace(self, run_id: str) -> str:
         namespace, _ = self.place(run_id) or ("", "")

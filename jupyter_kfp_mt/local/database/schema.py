@@ -212,6 +212,13 @@ MIGRATIONS = [
     UPDATE recurring_runs SET pipeline_name = name FROM pipeline_versions
         WHERE pipeline_versions.pipeline_version_id = recurring_runs.pipeline_version_id;
     """,
+    """
+    -- Those whose folders are still to be removed.
+    CREATE TABLE deleted_runs (
+        run_id TEXT PRIMARY KEY,
+        namespace TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 ]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ class RunStore(Protocol):
 
     def unfinished_runs(self) -> list[tuple[str, str]]:
         """Run id and state of each, oldest first."""
+
+    def deleted_runs(self) -> list[tuple[str, str]]:
+        """Run id and namespace of each whose folder is still to be removed."""
+
+    def folder_removed(self, run_id: str) -> None: ...
 
     def namespace(self, run_id: str) -> str: ...
 
@@ -90,7 +96,11 @@ class Executor:
         self._forgotten: dict[str, Path] = {}
 
     def recover(self) -> None:
-        """Takes up what the last server left: queues what was waiting, ends what was executing."""
+        """Takes up what the last server left: queues what was waiting, ends what was executing,
+        removes what was being deleted.
+        """
+        for run_id, namespace in self._store.deleted_runs():
+            self.forget(namespace, run_id)
         for run_id, state in self._store.unfinished_runs():
             if state == "PENDING":
                 self._enqueue(run_id)
@@ -140,16 +150,24 @@ class Executor:
         if worker := self._workers.get(run_id):
             worker.stop(DELETED)  # its execution removes the rest when it has ended
         else:
-            self._keep(asyncio.to_thread(self._remove, run_id))
+            self._keep(self._remove(run_id))
 
     def is_forgetting(self, run_id: str) -> bool:
         """Whether something of a run that has been deleted is still there."""
         return run_id in self._forgotten
 
-    def _remove(self, run_id: str) -> None:
+    async def _remove(self, run_id: str) -> None:
         folder = self._forgotten[run_id]
-        self._stop_containers(run_id, folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        await asyncio.to_thread(self._stop_containers, run_id, folder)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            if folder.exists():
+                logger.warning("run %s has left files, which the next start removes", run_id)
+                return
+            self._store.folder_removed(run_id)
+        except (OSError, sqlite3.Error) as error:
+            logger.warning("run %s: the next start looks whether it is removed: %s", run_id, error)
+            return
         del self._forgotten[run_id]
 
     async def close(self) -> None:
@@ -208,7 +226,7 @@ class Executor:
             del self._workers[run_id]
             self._start_waiting()
             if run_id in self._forgotten:
-                await asyncio.to_thread(self._remove, run_id)
+                await self._remove(run_id)
 
     async def _outcome(self, run_id: str, folder: Path) -> Report:
         worker = self._workers[run_id]
@@ -231,8 +249,11 @@ class Executor:
     def _stop_containers(self, run_id: str, folder: Path) -> None:
         try:
             stop_left(self._engines, run_id, folder)
-        except (KfpError, OSError) as error:
-            logger.warning("run %s may have left containers: %s", run_id, error)
+        except Exception as error:  # Whatever it was: no run may stay RUNNING.
+            unexpected = None if isinstance(error, (KfpError, OSError)) else error
+            logger.warning(
+                "run %s may have left containers: %s", run_id, error, exc_info=unexpected
+            )
 
     def _assignment(self, job: Job) -> Assignment:
         token_file = self._token_file(job.namespace, job.service_account or "default-editor")
@@ -257,13 +278,23 @@ class Executor:
             self._store.set_run_state(run_id, report.state)
 
     def _finish(self, run_id: str, end: Report) -> None:
+        try:
+            self._settle(run_id, end)
+        except Exception as error:  # Whatever it was: no run may stay RUNNING.
+            if why(error):
+                raise
+            logger.error("run %s: its end cannot be written down", run_id, exc_info=error)
+            reason = f"how the run ended could not be written down: {type(error).__name__}"
+            self._store.set_run_state(run_id, "FAILED", reason)
+        self._ended(run_id)
+
+    def _settle(self, run_id: str, end: Report) -> None:
         for task in self._store.tasks(run_id):
             if task.state == "RUNNING":
                 self._store.put_task(moved(task, "FAILED", end.error))
             elif not task.finished:
                 self._store.put_task(moved(task, "SKIPPED"))
         self._store.set_run_state(run_id, end.state, end.error)
-        self._ended(run_id)
 
     def _run_folder(self, namespace: str, run_id: str) -> Path:
         if run_id in ("", ".", "..") or "/" in run_id or "\0" in run_id:

@@ -35,9 +35,13 @@ class Ledger:
         return bool(self._reports)
 
     def put(self, run_id: str, report: Report) -> None:
-        self._reports.append((run_id, report))
-        if not self._retry:
-            self._write_down()
+        """Raises whatever keeps it from being written, unless it is the disk."""
+        if self._retry:
+            self._reports.append((run_id, report))
+        elif reason := self._why_not_now(run_id, report):
+            logger.error("What runs report cannot be written down: %s. It is tried again", reason)
+            self._reports.append((run_id, report))
+            self._wait()
 
     def catch_up(self) -> None:
         """Tries now to write what is kept."""
@@ -59,21 +63,24 @@ class Ledger:
 
     def _write_down(self) -> None:
         while self._reports:
-            run_id, report = self._reports.popleft()
+            run_id, report = self._reports[0]
             try:
-                self._write(run_id, report)
-            except Exception as error:
-                if not (reason := why(error)):
-                    if self._reports:
-                        self._wait()
-                    raise
-                self._reports.appendleft((run_id, report))
-                if not self._failures:
-                    logger.error(
-                        "What runs report cannot be written down: %s. It is tried again", reason
-                    )
-                self._wait()
-                return
+                if self._why_not_now(run_id, report):
+                    self._wait()
+                    return
+            except Exception as error:  # Whoever put it is gone, and the others wait behind it.
+                logger.error("run %s: a report cannot be written down", run_id, exc_info=error)
+            self._reports.popleft()
+
+    def _why_not_now(self, run_id: str, report: Report) -> str:
+        """Writes it, or tells what is wrong with the disk."""
+        try:
+            self._write(run_id, report)
+        except Exception as error:
+            if reason := why(error):
+                return reason
+            raise
+        return ""
 
     def _wait(self) -> None:
         seconds = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]

@@ -44,6 +44,24 @@ it('what KFP leaves out is empty, not undefined', async () => {
   });
 });
 
+it('namespaces come with what is not known yet, and with who did not tell', async () => {
+  const server = new Server();
+  const refused = { message: 'No answer in 2.5 s.' };
+  server.answers['namespaces'] = () =>
+    json({
+      namespaces: [{ name: 'bob', sources: ['pod'], usable: null }],
+      sources: [{ name: 'pod' }, { name: 'kfam', problem: refused }],
+      unknown: 'There is no Kubernetes API to ask from here.'
+    });
+  const { namespaces, silent, unknown } = await server.api.namespaces();
+  expect(namespaces).toEqual([
+    { name: 'bob', usable: null, reason: '', cure: '' }
+  ]);
+  expect(silent.map(({ source }) => source)).toEqual(['kfam']);
+  expect(silent[0].problem.message).toBe('No answer in 2.5 s.');
+  expect(unknown).toContain('no Kubernetes API');
+});
+
 it('a run is terminated by a POST, whatever its id holds', async () => {
   const server = new Server();
   await server.api.terminate('7f3/../x');

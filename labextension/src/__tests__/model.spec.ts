@@ -1,17 +1,31 @@
 /** What the model knows, when it asks, and what it never forgets or keeps. */
 
+import { StateDB } from '@jupyterlab/statedb';
+
 import { KfpModel } from '../model';
-import { json, run, RUNS, Server, STATUS, Stream, until } from './server';
+import {
+  json,
+  namespace,
+  run,
+  RUNS,
+  Server,
+  STATUS,
+  Stream,
+  until
+} from './server';
 
 let server: Server;
 let model: KfpModel;
+let memory: StateDB;
 
 function newModel(intervals = { active: 5, idle: 5 }): KfpModel {
-  return new KfpModel({ api: server.api, intervals, standby: 'never' });
+  const { api } = server;
+  return new KfpModel({ api, memory, intervals, standby: 'never' });
 }
 
 beforeEach(() => {
   server = new Server();
+  memory = new StateDB();
   model = newModel();
 });
 
@@ -160,6 +174,163 @@ it.each([
   expect(model.total).toBe(0);
 });
 
+it('a KFP that does not say who we are keeps what is shown', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  model.watch();
+  await until(() => model.runs !== null);
+  const identity = { subject: '', expires_at: null, source: 'token file' };
+  server.status = { ...STATUS, identity, error: { message: 'no answer' } };
+  await until(() => model.problem !== null);
+  expect(ids()).toEqual(['train']);
+});
+
+describe('another namespace', () => {
+  const refused = () => json({ message: 'not bob', cause: 'role' }, 403);
+
+  function refuse(name: string): void {
+    server.answers[RUNS] = url =>
+      url.searchParams.get('namespace') === name
+        ? refused()
+        : json({ runs: [run('train', 'RUNNING')] });
+  }
+
+  beforeEach(async () => {
+    server.namespaces = [namespace('alice', true), namespace('bob', true)];
+    server.runsOf = { alice: [run('train', 'RUNNING')] };
+    server.runsOf.bob = [run('tune', 'RUNNING')];
+    model.watch();
+    await until(() => model.runs !== null);
+  });
+
+  /** What a page that is loaded again shows at first. */
+  async function reload(): Promise<void> {
+    model.dispose();
+    model = newModel({ active: 60_000, idle: 60_000 });
+    model.watch();
+    await until(() => !!model.runs || !!model.problem || isNowhere());
+  }
+
+  function isNowhere(): boolean {
+    return model.status !== null && !model.isListable;
+  }
+
+  it('is shown at once, in this page and in the next', async () => {
+    model.choose('bob');
+    expect(model.runs).toBeNull();
+    await until(() => model.runs !== null);
+    expect(ids()).toEqual(['tune']);
+    await reload();
+    expect([model.namespace, ...ids()]).toEqual(['bob', 'tune']);
+  });
+
+  it.each([
+    ['identity', { identity: { subject: 'bob@example.com' } }],
+    ['endpoint', { endpoint: 'http://elsewhere' }]
+  ])('is not chosen for another %s', async (_, part) => {
+    model.choose('bob');
+    server.status = { ...STATUS, ...part };
+    await until(() => ids()[0] === 'train');
+    expect(model.namespace).toBe('alice');
+    server.status = STATUS;
+    await until(() => ids()[0] === 'tune');
+  });
+
+  it('stays chosen when the connection has another', async () => {
+    model.choose('bob');
+    server.status = { ...STATUS, namespace: 'carol' };
+    await until(() => model.status?.namespace === 'carol');
+    expect(model.namespace).toBe('bob');
+  });
+
+  it('of the connection follows it, also if it was chosen', async () => {
+    model.choose('bob');
+    model.choose('alice');
+    server.status = { ...STATUS, namespace: 'bob' };
+    await until(() => model.namespace === 'bob' && ids()[0] === 'tune');
+  });
+
+  it('refused says so, and is not left', async () => {
+    refuse('bob');
+    model.choose('bob');
+    await until(() => model.problem !== null);
+    expect(model.problem?.message).toBe('not bob');
+    expect([model.namespace, model.runs]).toEqual(['bob', null]);
+  });
+
+  it('refused is not left where there is no other either', async () => {
+    server.status = { ...STATUS, namespace: '' };
+    refuse('bob');
+    await reload();
+    model.choose('bob');
+    await until(() => model.problem !== null);
+    expect([model.namespace, model.namespaces.lost]).toEqual(['bob', null]);
+  });
+
+  it('of an earlier session is left if it is refused, and forgotten', async () => {
+    model.choose('bob');
+    refuse('bob');
+    await reload();
+    expect([model.namespace, ...ids()]).toEqual(['alice', 'train']);
+    const { lost } = model.namespaces;
+    expect([lost?.name, lost?.problem.message]).toEqual(['bob', 'not bob']);
+    await reload();
+    expect(model.namespaces.lost).toBeNull();
+  });
+
+  it('of an earlier session is kept while KFP does not answer', async () => {
+    model.choose('bob');
+    server.answers[RUNS] = () => json({ message: 'down', cause: '' }, 502);
+    await reload();
+    expect([model.namespace, model.problem?.message]).toEqual(['bob', 'down']);
+    delete server.answers[RUNS];
+    await model.refresh();
+    expect(ids()).toEqual(['tune']);
+  });
+
+  it('does not show the late answer of the first', async () => {
+    let answer: ((response: Response) => void) | null = null;
+    server.answers[RUNS] = () => new Promise(resolve => (answer = resolve));
+    await until(() => answer !== null);
+    server.answers[RUNS] = () => json({ message: 'down', cause: '' }, 502);
+    model.choose('bob');
+    answer!(json({ runs: [run('late', 'RUNNING')] }));
+    await until(() => model.problem !== null);
+    expect(model.runs).toBeNull();
+  });
+});
+
+function namespacesAsked(): number {
+  return server.asked.filter(line => line === 'GET namespaces').length;
+}
+
+it('namespaces are asked for once, and when somebody asks, but not each time', async () => {
+  model.watch();
+  await until(() => listsAsked().length > 5);
+  expect(namespacesAsked()).toBe(1);
+  expect(model.hasChoice).toBe(false);
+  server.namespaces = [namespace('alice', true), namespace('bob', false)];
+  await model.namespaces.look();
+  expect([namespacesAsked(), model.hasChoice]).toEqual([2, true]);
+});
+
+it('namespaces that cannot be asked for are no problem of the runs', async () => {
+  server.answers['namespaces'] = () => json({ message: 'no', cause: '' }, 502);
+  model.watch();
+  await until(() => model.namespaces.problem !== null);
+  await until(() => listsAsked().length > 3);
+  expect([model.problem, namespacesAsked()]).toEqual([null, 1]);
+  expect(model.hasChoice).toBe(true);
+});
+
+it('a KFP for one user is not asked for namespaces, nor sent one', async () => {
+  server.status = { ...STATUS, multi_user: false };
+  model.watch();
+  await until(() => listsAsked().length > 2);
+  await model.refresh();
+  expect([model.namespace, namespacesAsked()]).toEqual(['', 0]);
+  expect(listsAsked()[0]).not.toContain('namespace=');
+});
+
 it('terminating asks KFP and looks again at once', async () => {
   model.dispose();
   model = newModel({ active: 60_000, idle: 60_000 });
@@ -244,6 +415,15 @@ describe('a server that tells', () => {
     stream.end();
     await until(() => model.runs?.[0].state === 'FAILED');
     await until(() => stream.listeners === 1);
+  });
+
+  it('is listened to for the namespace that is chosen', async () => {
+    server.runsOf.bob = [];
+    model.choose('bob');
+    await until(() => server.asked.includes('GET events?namespace=bob'));
+    stream.tell('snapshot', { runs: [run('tune', 'RUNNING')], total_runs: 1 });
+    await until(() => model.total === 1);
+    expect(ids()).toEqual(['tune']);
   });
 
   it('has no listener while paused', async () => {

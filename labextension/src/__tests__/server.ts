@@ -43,6 +43,14 @@ export function run(run_id: string, state: string, more: Json = {}): Json {
   };
 }
 
+/** A namespace, as one that may not be used where `usable` is false. */
+export function namespace(name: string, usable: boolean | null): Json {
+  const refused = usable === false;
+  const reason = refused ? `You may not list runs in ${name}.` : '';
+  const cure = refused ? 'Its owner can allow it:\nkubectl bind' : '';
+  return { name, sources: ['profiles'], usable, reason, cure };
+}
+
 /** What is told to whoever listens; without one the server knows no events. */
 export class Stream {
   /** How many listen now. */
@@ -87,10 +95,13 @@ export class Stream {
   private _sent: string[] = [];
 }
 
-/** Answers `status` and pages of `runs`, and writes down what it was asked. */
+/** Answers `status`, `namespaces` and pages of `runs`, and writes down what it was asked. */
 export class Server {
   status: Json = STATUS;
   runs: Json[] = [];
+  /** Those of namespaces that have runs of their own. */
+  runsOf: Record<string, Json[]> = {};
+  namespaces: Json[] = [namespace('alice', true)];
   answers: Record<string, Answer> = {};
   stream: Stream | null = null;
   readonly asked: string[] = [];
@@ -114,16 +125,21 @@ export class Server {
     if (path === 'events') {
       return this.stream ? this.stream.response() : json({}, 404);
     }
+    if (path === 'namespaces') {
+      return json({ namespaces: this.namespaces, sources: [] });
+    }
     return path === 'status' ? json(this.status) : json(this._page(url));
   }
 
   private _page(url: URL): Json {
     const from = Number(url.searchParams.get('page_token') ?? 0);
     const to = from + Number(url.searchParams.get('page_size'));
+    const runs =
+      this.runsOf[url.searchParams.get('namespace') ?? ''] ?? this.runs;
     return {
-      runs: this.runs.slice(from, to),
-      total_size: this.runs.length,
-      ...(to < this.runs.length && { next_page_token: `${to}` })
+      runs: runs.slice(from, to),
+      total_size: runs.length,
+      ...(to < runs.length && { next_page_token: `${to}` })
     };
   }
 }

@@ -1,20 +1,33 @@
 /** The panel as a person uses it: by eye, by keyboard and by ear. */
 
+import { StateDB } from '@jupyterlab/statedb';
 import { Widget } from '@lumino/widgets';
 
 import { KfpModel } from '../model';
 import { KfpSidebar } from '../sidebar';
-import { json, run, RUNS, Server, STATUS, trans, until } from './server';
+import {
+  json,
+  namespace,
+  run,
+  RUNS,
+  Server,
+  STATUS,
+  trans,
+  until
+} from './server';
 
 let server: Server;
 let sidebar: KfpSidebar;
+let memory: StateDB;
 let copied: string[];
 
 beforeEach(() => {
   server = new Server();
   copied = [];
+  memory = new StateDB();
+  const { api } = server;
   const intervals = { active: 5, idle: 5 };
-  const model = new KfpModel({ api: server.api, intervals, standby: 'never' });
+  const model = new KfpModel({ api, memory, intervals, standby: 'never' });
   const copy = (text: string) => copied.push(text);
   sidebar = new KfpSidebar({ model, copy, trans });
 });
@@ -108,6 +121,186 @@ it('without a namespace it says how to choose one', async () => {
   expect(one('.jp-KfpMt-command code').textContent).toBe(
     "c.Kfp.namespace = 'NAME'"
   );
+});
+
+describe('the chooser of namespaces', () => {
+  beforeEach(() => {
+    server.namespaces = [
+      namespace('team-b', true),
+      namespace('alice', true),
+      namespace('maybe', null),
+      namespace('bob', false)
+    ];
+    server.runsOf = { 'team-b': [run('tune', 'RUNNING')] };
+    Element.prototype.scrollIntoView = () => undefined; // jsdom lays nothing out
+  });
+
+  function chooser(): HTMLElement {
+    return one('.jp-KfpMt-namespace button');
+  }
+
+  function options(): HTMLElement[] {
+    return [...sidebar.node.querySelectorAll<HTMLElement>('[role="option"]')];
+  }
+
+  function names(): (string | null)[] {
+    return [...sidebar.node.querySelectorAll('.jp-KfpMt-optionName')].map(
+      ({ textContent }) => textContent
+    );
+  }
+
+  function active(): string {
+    const id = one('input').getAttribute('aria-activedescendant') ?? '';
+    return document.getElementById(id)?.textContent ?? '';
+  }
+
+  /** Wait for the chooser and open it, until it lists what there is. */
+  async function open(words = '4 namespaces'): Promise<void> {
+    await show('Local KFP');
+    await until(() => sidebar.model.hasChoice);
+    await until(() => !!sidebar.node.querySelector('.jp-KfpMt-chooser'));
+    chooser().click();
+    await show(words);
+  }
+
+  function isOpen(): boolean {
+    return !!sidebar.node.querySelector('[role="dialog"]');
+  }
+
+  function type(text: string): void {
+    const input = one('input') as HTMLInputElement;
+    const { set } = Object.getOwnPropertyDescriptor(
+      HTMLInputElement.prototype,
+      'value'
+    )!;
+    set?.call(input, text);
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+  }
+
+  it('lists the usable ones first, and says why others are not', async () => {
+    await open();
+    expect(names()).toEqual(['alice', 'team-b', 'maybe', 'bob']);
+    const [alice, , , bob] = options();
+    expect(alice.getAttribute('aria-selected')).toBe('true');
+    expect(bob.getAttribute('aria-disabled')).toBe('true');
+    expect(bob.title).toBe('You may not list runs in bob.');
+    expect(bob.textContent).toContain('You may not list runs in bob.');
+  });
+
+  it('shows the runs of the one that arrows and Enter choose', async () => {
+    await open();
+    expect(document.activeElement).toBe(one('input'));
+    expect(active()).toBe('alice');
+    press('ArrowDown');
+    await until(() => active() === 'team-b');
+    press('Enter');
+    await show('tune');
+    expect(document.activeElement).toBe(chooser());
+    expect(chooser().textContent).toBe('team-b');
+    expect(isOpen()).toBe(false);
+  });
+
+  it('finds one among 500 by what is typed', async () => {
+    server.namespaces = Array.from({ length: 500 }, (_, i) =>
+      namespace(`team-${i}`, null)
+    );
+    await open('500 namespaces');
+    type('M-42');
+    await show('11 of 500 namespaces');
+    expect(names().slice(0, 2)).toEqual(['team-42', 'team-420']);
+    type('x');
+    await show('None of 500 has “x” in its name');
+    press('Enter');
+    expect(sidebar.model.namespace).toBe('alice');
+  });
+
+  it('keeps one that may not be used from being chosen, and tells the cure', async () => {
+    await open();
+    options()[3].click();
+    await show('Its owner can allow it:');
+    press('Enter');
+    expect(sidebar.model.namespace).toBe('alice');
+    button('Copy').click();
+    expect(copied).toEqual(['kubectl bind']);
+  });
+
+  it('closes on Escape, and when the focus goes elsewhere', async () => {
+    await open();
+    press('Escape');
+    await until(() => !isOpen());
+    expect(document.activeElement).toBe(chooser());
+    chooser().click();
+    await until(isOpen);
+    button('Refresh').focus();
+    await until(() => !isOpen());
+  });
+
+  it('says that it looks, and what a source did not tell is a line below', async () => {
+    await open();
+    press('Escape');
+    await until(() => !isOpen());
+    let answer: (response: Response) => void = () => undefined;
+    server.answers['namespaces'] = () => new Promise(tell => (answer = tell));
+    chooser().click();
+    await show('Looking…');
+    expect(names().length).toBe(4);
+    const problem = { message: 'kfam does not answer.' };
+    const sources = [{ name: 'kfam', problem }];
+    answer(json({ namespaces: server.namespaces, sources }));
+    await show('kfam: kfam does not answer.');
+    expect(sidebar.node.querySelector('[role="alert"]')).toBeNull();
+  });
+
+  it('says why there is nothing to choose from', async () => {
+    server.answers['namespaces'] = () =>
+      json({ message: 'KFP is away.', cause: '', cure: 'Wait.' }, 502);
+    await open('KFP is away.');
+    expect(one('[role="dialog"]').textContent).toContain('Wait.');
+    expect(sidebar.node.querySelector('[role="alert"]')).toBeNull();
+  });
+
+  it('is plain text where there is but one', async () => {
+    server.namespaces = [namespace('alice', true)];
+    await show('No runs in alice yet');
+    await until(() => sidebar.model.namespaces.found !== null);
+    await show('alice');
+    expect(one('.jp-KfpMt-namespace').children.length).toBe(0);
+  });
+
+  it('is offered first where no namespace is chosen', async () => {
+    server.status = { ...STATUS, namespace: '' };
+    await show('No namespace is chosen');
+    button('Choose a namespace').click();
+    await show('4 namespaces');
+    expect(document.activeElement).toBe(one('input'));
+    options()[1].click();
+    await show('tune');
+    expect(document.activeElement).toBe(chooser());
+  });
+
+  it('a namespace of earlier that is refused is named, until that is dismissed', async () => {
+    const { endpoint, identity } = STATUS;
+    const place = `${endpoint} ${identity.subject}`;
+    await memory.save(`jupyter-kfp-mt:namespace:${place}`, 'gone');
+    server.answers[RUNS] = url =>
+      url.search.includes('gone')
+        ? json({ message: 'not gone', cause: 'role' }, 403)
+        : json({});
+    await show(
+      'gone, chosen here before, is refused. These are the runs of alice.'
+    );
+    expect(one('.jp-KfpMt-lost').textContent).toContain('not gone');
+    button('Dismiss').click();
+    await until(() => !text().includes('chosen here before'));
+  });
+});
+
+it('where nobody is kept apart it says so, and offers no choice', async () => {
+  server.namespaces.push(namespace('bob', true));
+  server.status = { ...STATUS, multi_user: false };
+  await show('This KFP serves a single user: it keeps no namespaces apart.');
+  await show('No runs yet');
+  expect(sidebar.node.querySelector('.jp-KfpMt-namespace')).toBeNull();
 });
 
 it('while the local KFP starts it says so', async () => {

@@ -45,6 +45,12 @@ class Runs:
     def unfinished_runs(self):
         return [(run_id, state) for run_id, state in self.states.items() if state not in FINISHED]
 
+    def deleted_runs(self):
+        return []
+
+    def folder_removed(self, run_id):
+        pass
+
     def namespace(self, run_id):
         return self.jobs[run_id].namespace
 

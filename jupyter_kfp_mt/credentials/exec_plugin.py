@@ -1,0 +1,92 @@
+"""The program that a kubeconfig names to get a credential (client.authentication.k8s.io)."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from ..errors import Misconfigured
+from .base import one_token
+from .command import printed
+
+_CURE = (
+    "`kubectl get namespaces` in a terminal runs it too, and shows what it says. Here it has no "
+    "terminal: where it asks for a login, log in there first."
+)
+
+
+class _Variable(msgspec.Struct, frozen=True):
+    name: str
+    value: str
+
+
+class ExecPlugin(msgspec.Struct, frozen=True, rename="camel"):
+    """What a kubeconfig says of it."""
+
+    command: str
+    api_version: str
+    args: list[str] | None = None
+    env: list[_Variable] | None = None
+    interactive_mode: str = ""
+
+    def __repr__(self) -> str:
+        return f"ExecPlugin({self.command})"
+
+    def credential(self, source: str, folder: Path, seconds: float) -> Credential:
+        """What it gives now. Raises `Misconfigured`, which shows nothing that it wrote."""
+        what = f"The plugin {self.command} of the {source}"
+        if self.interactive_mode == "Always":
+            raise Misconfigured(f"{what} wants a terminal, and there is none here.", cure=_CURE)
+        asked = {"apiVersion": self.api_version, "kind": "ExecCredential"}
+        info = msgspec.json.encode({**asked, "spec": {"interactive": False}}).decode()
+        variables = {each.name: each.value for each in self.env or []}
+        variables["KUBERNETES_EXEC_INFO"] = info
+        words = [self.command, *(self.args or [])]
+        text = printed(words, what, _CURE, seconds, variables, folder)
+        try:
+            found = msgspec.json.decode(text, type=_Printed)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            found = None
+        if found is None or found.api_version != self.api_version:
+            raise Misconfigured(
+                f"{what} prints no ExecCredential of {self.api_version}.", cure=_CURE
+            )
+        if found.status.token:
+            one_token(found.status.token, f"The token of the plugin {self.command}", _CURE)
+        elif not (found.status.client_certificate_data and found.status.client_key_data):
+            raise Misconfigured(f"{what} prints neither a token nor a certificate.", cure=_CURE)
+        return found.status
+
+
+class Credential(msgspec.Struct, frozen=True, rename="camel"):
+    """A token, or a certificate with its key, and when it ends if that is told."""
+
+    token: str = ""
+    client_certificate_data: str = ""
+    client_key_data: str = ""
+    expiration_timestamp: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+    def __repr__(self) -> str:
+        return f"Credential(expiration_timestamp={self.expiration_timestamp})"
+
+    def as_user(self) -> dict[str, Any]:
+        """The same, as a kubeconfig has it."""
+        if self.token:
+            return {"token": self.token}
+        return {
+            "client-certificate-data": _encoded(self.client_certificate_data),
+            "client-key-data": _encoded(self.client_key_data),
+        }
+
+
+class _Printed(msgspec.Struct, frozen=True, rename="camel"):
+    api_version: str
+    status: Credential
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
