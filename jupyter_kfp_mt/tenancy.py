@@ -49,7 +49,10 @@ class Tenants(Protocol):
 
 
 class Tenancy:
-    """What this process finds out for one identity at one KFP. May be asked from any thread."""
+    """What this process finds out for one identity at one KFP. May be asked from any thread.
+
+    Whoever closes it closes `used` with it.
+    """
 
     def __init__(
         self, settings: Kfp, status: Status, used: UsedNamespaces, try_list: TryList

@@ -206,7 +206,7 @@ def namespaces(session: Session, arguments: Namespace) -> Known | Looked:
 
 
 def contributors(session: Session, arguments: Namespace) -> Sharing:
-    """List who shares the namespace; add somebody, or remove them."""
+    """List who shares the namespace; add or remove somebody, or say who can."""
     namespace = arguments.namespace or session.client.namespace
     if arguments.role and not arguments.add:
         raise BadRequest("--role goes with --add: it is the role that somebody gets.")
