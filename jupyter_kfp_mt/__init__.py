@@ -66,26 +66,9 @@ def kfp_client(client: Client | None = None) -> kfp.Client:
     Unlike `kfp.Client()` it neither waits for an endpoint that does not answer nor writes a file.
     Raises `KfpError`.
     """
-    import warnings
+    from .sdk import sdk_client
 
-    import kfp
-
-    client = client or connect()
-    client.health()
-    headers, tls = client.credentials.headers(), client.credentials.tls
-    if tls and tls.certificate:
-        from .credentials.kubeconfig import no_certificate
-
-        raise no_certificate()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # it is said of servers before 2.0
-        return kfp.Client(
-            host=client.endpoint,
-            namespace=client.namespace or "kubeflow",
-            credentials=client.credentials if "Authorization" in headers else None,
-            cookies=headers.get("Cookie"),
-            ssl_ca_cert=tls.authorities if tls else None,
-        )
+    return sdk_client(client or connect())
 
 
 def _decided(identity: str, settings: dict[str, str]) -> Connection:

@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from .errors import KfpError
+
 if TYPE_CHECKING:
     from .settings import Kfp
 
@@ -24,7 +26,11 @@ def main(argv: list[str] | None = None) -> int:
     if rest and arguments.command != "local":
         parser.error(f"what is {' '.join(rest)}?")
     arguments.rest = rest
-    status: int = arguments.run(arguments)
+    try:
+        status: int = arguments.run(arguments)
+    except KfpError as error:
+        print(error, file=sys.stderr)
+        return 2
     return status
 
 
@@ -79,16 +85,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _manifests(arguments: argparse.Namespace) -> int:
     from . import contributors, manifests
-    from .errors import KfpError
 
     namespace = arguments.namespace
     user = arguments.user or f"system:serviceaccount:{namespace}:default-editor"
-    try:
-        contributors.check_namespace(namespace)
-        contributors.check_user(user)
-    except KfpError as error:
-        print(error, file=sys.stderr)
-        return 2
+    contributors.check_namespace(namespace)
+    contributors.check_user(user)
     print(manifests.to_yaml(*manifests.wanted(user, namespace, arguments.role)), end="")
     return 0
 

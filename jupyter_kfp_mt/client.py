@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -16,8 +17,9 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
+import urllib3
 
-from . import explain, models, pipeline_files
+from . import certificates, explain, models, pipeline_files
 from .credentials import Credentials
 from .errors import (
     BadRequest,
@@ -28,7 +30,7 @@ from .errors import (
     RunFailed,
     Unreachable,
 )
-from .lines import Lines
+from .lines import CHUNK, Lines
 from .models import (
     FINISHED,
     STATES,
@@ -51,8 +53,10 @@ T = TypeVar("T", bound=Value)
 
 API = "/apis/v2beta1/"
 CONNECT_SECONDS = 2.5
-READ_SECONDS = 30.0
-HEALTH_SECONDS = 1.4  # to connect, and again to answer: three seconds in all
+READ_SECONDS = 30.0  # without a byte, and for a whole answer
+HEALTH_SECONDS = 5.0
+# The door waits as long for KFP, maybe twice, and is to say itself what came of it.
+DOOR_SECONDS = 2 * READ_SECONDS + 10
 LONGEST_PAGE = 200  # the API server's own limit
 UNFINISHED = [state for state in STATES if state not in FINISHED]
 LOG_LINES = 50
@@ -87,8 +91,9 @@ class Client:
         self.read_only = read_only
         self._cluster = cache(cluster)
         self._logs = logs
+        self._read_seconds = DOOR_SECONDS if logs else READ_SECONDS
         self._health = health
-        self._session = session or new_session(
+        self.session = session or new_session(
             trust_environment=not is_own(self.endpoint), tls=self.credentials.tls
         )
 
@@ -97,14 +102,15 @@ class Client:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._session.close()
+        self.session.close()
 
     # --- the server -------------------------------------------------------------------------
 
     def health(self) -> Health:
-        """What `healthz` says, asked once: it answers without identity, in 3 seconds or not."""
+        """What `healthz` says, asked once: it answers without identity, in 5 seconds or not."""
         if self._health is None:
-            answer = self._request("GET", "healthz", f"reach {self.endpoint}", read=HEALTH_SECONDS)
+            read = DOOR_SECONDS if self._logs else HEALTH_SECONDS
+            answer = self._request("GET", "healthz", "reach KFP", read)
             self._health = _decode(answer, Health, self.endpoint)
         return self._health
 
@@ -426,6 +432,9 @@ class Client:
 
     # --- recurring runs ---------------------------------------------------------------------
 
+    def recurring_run(self, recurring_run_id: str) -> RecurringRun:
+        return self._get("recurringruns", recurring_run_id, RecurringRun)
+
     def recurring_run_page(
         self, namespace: str = "", page_size: int = 20, page_token: str = ""
     ) -> Page[RecurringRun]:
@@ -508,14 +517,14 @@ class Client:
         created: T = _decode(answer, kind, self.endpoint)
         return created
 
-    def _request(
-        self, method: str, path: str, asked: str, read: float = READ_SECONDS, **kwargs: Any
-    ) -> bytes:
+    def _request(self, method: str, path: str, asked: str, read: float = 0, **kwargs: Any) -> bytes:
         """The one door to the network: every failure leaves it as a `KfpError`."""
         if self.read_only and method != "GET":
             raise explain.read_only(asked)
-        response = self._send(method, self.endpoint + API + path, asked, read, kwargs)
-        return response.content
+        seconds = read or self._read_seconds
+        arguments = {**kwargs, "stream": True}
+        response = self._send(method, self.endpoint + API + path, asked, seconds, arguments)
+        return self._body(response, asked, seconds)
 
     def _stream(
         self,
@@ -528,7 +537,7 @@ class Client:
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         arguments = {"params": query, "headers": headers, "stream": True}
         # Nothing may be written for hours.
-        response = self._send("GET", url, asked, None if follow else READ_SECONDS, arguments)
+        response = self._send("GET", url, asked, None if follow else self._read_seconds, arguments)
         return Lines(response.raw, lambda error: no_answer(self.endpoint, asked, error))
 
     def _is_refused(self, response: requests.Response) -> bool:
@@ -540,19 +549,30 @@ class Client:
     ) -> requests.Response:
         """The answer, if it is none that refuses."""
         response = self._send_once(method, url, asked, read, kwargs)
-        if self._is_refused(response) and self.credentials.renewed(response.request.headers):
+        if self._is_refused(response) and self._renewed(response):
             response.close()
             response = self._send_once(method, url, asked, read, kwargs)
         if response.status_code >= 300:
             local = self._health is not None and self._health.local
-            error = explain.refusal(response.status_code, self._body(response, asked), asked, local)
+            body = self._body(response, asked, read or self._read_seconds)
+            error = explain.refusal(response.status_code, body, asked, local)
             raise self.credentials.explained(error, self._is_refused(response))
         return response
 
-    def _body(self, response: requests.Response, asked: str) -> bytes:
+    def _renewed(self, response: requests.Response) -> bool:
+        """Whether it can be asked again; where that is not found out, the answer is given up."""
         try:
-            return response.content
-        except requests.RequestException as error:
+            return self.credentials.renewed(response.request.headers)
+        except BaseException:
+            response.close()
+            raise
+
+    def _body(self, response: requests.Response, asked: str, seconds: float) -> bytes:
+        """All of an answer; one that does not end in so many seconds is none."""
+        try:
+            with closing(response):
+                return b"".join(_pieces(response, seconds))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise no_answer(self.endpoint, asked, error) from None
 
     def _send_once(
@@ -560,7 +580,7 @@ class Client:
     ) -> requests.Response:
         connect = min(CONNECT_SECONDS, read or CONNECT_SECONDS)
         try:
-            return self._session.request(
+            return self.session.request(
                 method,
                 url,
                 auth=self.credentials,
@@ -569,7 +589,8 @@ class Client:
                 **kwargs,
             )
         except OSError as error:  # of requests, or for a file of certificates that is not there
-            raise no_answer(self.endpoint, asked, error) from None
+            found = no_answer(self.endpoint, asked, error)
+            raise self.credentials.explained(found, False) from None
 
 
 class PipelineSource(msgspec.Struct, frozen=True):
@@ -606,6 +627,17 @@ class PipelineSource(msgspec.Struct, frozen=True):
         pipeline_files.check_parameters(values, self.accepted, self.name)
 
 
+def _pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:
+    """An answer as it comes. Raises `requests.Timeout` where it goes on for longer."""
+    deadline = time.monotonic() + seconds
+    # urllib3 before 2.1 waits until a piece has its full length.
+    read = getattr(response.raw, "read1", response.raw.read)
+    while piece := read(CHUNK, decode_content=True):
+        yield piece
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout(f"timeout={seconds}")
+
+
 def checked_endpoint(endpoint: str) -> str:
     """An endpoint without its trailing slash. Raises `Misconfigured` for no http address."""
     try:
@@ -636,10 +668,12 @@ def no_namespace() -> Misconfigured:
 
 def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Unreachable:
     """Why there was no answer, in one sentence."""
-    if isinstance(error, requests.exceptions.SSLError):
-        reason = "its certificate is not trusted"
-    elif isinstance(error, requests.Timeout):
-        reason = "it did not answer in time"
+    if wrong := certificates.fault(error):
+        reason, cure = wrong.reason, cure or wrong.cure
+    elif isinstance(error, requests.exceptions.ProxyError):
+        reason, cure = f"a proxy does not lead there: {_innermost(error)}", explain.OTHER_PROXY
+    elif isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+        reason = _late(error)
     elif type(error) is OSError:
         reason = str(error)
         cure = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it: correct it, or unset it."
@@ -656,8 +690,15 @@ def unreachable(endpoint: str, asked: str, reason: str, cure: str = "") -> Unrea
     )
 
 
+def _late(error: Exception) -> str:
+    limit = re.search(r"timeout=([\d.]+)", str(error))
+    return f"it did not answer in {float(limit[1]):g} s" if limit else "it did not answer in time"
+
+
 def _innermost(error: Exception) -> str:
     text = str(error)
+    if answered := re.search(r"Tunnel connection failed: (\d+)", text):
+        return f"HTTP {answered[1]}"
     for sign, reason in (
         ("Connection refused", "connection refused"),
         ("Name or service not known", "no such host"),
@@ -665,6 +706,7 @@ def _innermost(error: Exception) -> str:
         ("Connection reset", "connection reset"),
         ("Connection aborted", "connection closed"),
         ("unreachable", "network unreachable"),
+        ("IncompleteRead", "its answer broke off"),
     ):
         if sign in text:
             return reason

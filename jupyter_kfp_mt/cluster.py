@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from . import pod
+from . import certificates, pod
 from .credentials import Kubeconfig, claims, shown
 from .errors import (
     BadRequest,
@@ -367,10 +367,10 @@ def _read_token(configuration: Any, path: Path) -> None:
 
 def _no_answer(asked: str, server: str, error: Exception) -> Unreachable:
     reason = getattr(error, "reason", None) or error
-    if "CERTIFICATE_VERIFY_FAILED" in str(reason):
+    if wrong := certificates.fault(reason):
         return Unreachable(
-            f"Cannot {asked}: the certificate of {server} is not one of this cluster's.",
-            cause="Another server answers at that address, or the cluster has a new authority.",
+            f"Cannot {asked}: no answer from Kubernetes at {server} ({wrong.reason}).",
+            cure=certificates.in_cluster(wrong.cure),
         )
     return Unreachable(
         f"Cannot {asked}: no answer from Kubernetes at {server}.",

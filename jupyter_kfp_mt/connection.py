@@ -20,6 +20,7 @@ from .credentials import (
     Credentials,
     Key,
     Kubeconfig,
+    Tls,
     TokenFile,
     shown,
     warnings,
@@ -53,6 +54,7 @@ class Connection(msgspec.Struct, frozen=True):
     door: Door | None = None  # the one it leads through, if it does
     health: Health | None = None  # where that is known already
     read_only: bool = False
+    tls: Tls | None = None  # what the credentials said of it: they may come to say something else
     cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
 
     def client(self) -> Client:
@@ -66,11 +68,14 @@ class Connection(msgspec.Struct, frozen=True):
 
     def is_same(self, other: Connection) -> bool:
         """Whether it leads to the same place as the same identity, in the same namespace."""
-        own = (self.endpoint, self.credentials.source, self.namespace, self.trace)
-        return own == (other.endpoint, other.credentials.source, other.namespace, other.trace)
+        return self._what_counts == other._what_counts
+
+    @property
+    def _what_counts(self) -> tuple[object, ...]:
+        return self.endpoint, self.tls, self.credentials.source, self.namespace, self.trace
 
     def status(self) -> Status:
-        """Look at it: one request, which takes three seconds at most."""
+        """Look at it: one request, which takes a few seconds at most."""
         if self.door:
             status = self.door.status()
             return msgspec.structs.replace(status, namespace=self.namespace, trace=self.trace)
@@ -167,6 +172,7 @@ def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: Asked) -> Connection
     trace.add("endpoint", "the kubeconfig's service proxy", endpoint, chosen=True)
     return Connection(
         *(endpoint, credentials, namespace, trace.steps),
+        tls=credentials.tls,
         cluster=partial(cluster_of, settings),
     )
 

@@ -217,7 +217,7 @@ def _token_cure(patient: Patient) -> str:
     namespace = patient.namespace or "NAMESPACE"
     health = patient.known_health
     if health and health.local:
-        return "Start the local KFP anew: it writes new tokens.\njupyter kfp-mt local"
+        return explain.LOCAL_TOKEN
     if pod.is_here():
         return (
             "Tick 'Allow access to Kubeflow Pipelines' for this notebook and restart it; where "

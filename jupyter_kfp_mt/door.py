@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 
 from . import explain
+from .certificates import fingerprint
 from .client import no_answer
-from .sessions import new_session
+from .sessions import Pinned, new_session
 from .status import Status
 
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY", "KFP_MT_DOOR_CERTIFICATE")
@@ -53,11 +53,14 @@ class Door(msgspec.Struct, frozen=True):
                 del os.environ[name]
 
     def session(self) -> requests.Session:
-        """For requests to it: through no proxy, and trusting its own certificate."""
+        """For requests to it: through no proxy, and believing its own certificate alone.
+
+        Raises `Misconfigured` where that cannot be read.
+        """
         session = new_session(trust_environment=False)
         if self.certificate:
-            session.verify = self.certificate
-            session.mount("https://", _NameUnchecked())
+            session.verify = False
+            session.mount("https://", Pinned(fingerprint(self.certificate)))
         return session
 
     def get(self, session: requests.Session, path: str, **options: Any) -> requests.Response:
@@ -90,7 +93,7 @@ class Door(msgspec.Struct, frozen=True):
         """What it says of its connection, once that is made. Raises `Unreachable`."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            status = self.ask("ask the Jupyter server", Status, "status", seconds=10)
+            status = self.ask("ask the Jupyter server", Status, "status", seconds=15)
             if status.ready or time.monotonic() > deadline:
                 return status
 
@@ -100,10 +103,3 @@ class Door(msgspec.Struct, frozen=True):
         headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
         url = f"{self.address}/{path}"
         return session.request(method, url, headers=headers, allow_redirects=False, **options)
-
-
-class _NameUnchecked(HTTPAdapter):
-    """The certificate is the one we were given; its name need not be that of the loopback."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, assert_hostname=False, **options)

@@ -27,16 +27,26 @@ _DENIED = re.compile(
     r"Namespace:(?P<namespace>[^,]*),Verb:(?P<verb>[^,]*),Group:[^,]*,Version:[^,]*,"
     r"Resource:(?P<resource>[^,]*),"
 )
+# How the door begins, which knows only the request.
+_REQUESTED = re.compile(r"^Cannot (GET|POST|PATCH|DELETE) /\S*:")
 _VIEW_VERBS = {"get", "list", "readArtifact"}
 _READING = {"list", "find", "read", "reach", "GET"}
 
 # What KFP's own error bodies are made of, in all its versions.
 _KFP_FIELDS = ("code", "error", "message", "details", "error_message", "error_details")
 
+OTHER_PROXY = (
+    "HTTPS_PROXY or HTTP_PROXY names the proxy, a kubeconfig its own (proxy-url): correct it, or "
+    "name the endpoint's host in NO_PROXY."
+)
 GET_TOKEN = (
     "In a Kubeflow notebook: tick 'Allow access to Kubeflow Pipelines' (PodDefault "
     "access-ml-pipeline) for this notebook and restart it; elsewhere set "
     "KF_PIPELINES_SA_TOKEN_PATH to a token file for audience pipelines.kubeflow.org."
+)
+LOCAL_TOKEN = (
+    "The local KFP keeps the tokens that it accepts in its data folder, such as "
+    "tokens/NAMESPACE/default-editor/token: point c.Kfp.token_file there, or leave it out."
 )
 
 
@@ -50,9 +60,10 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
         return _kubernetes(status, str(fields.get("message", "")), asked)
     if "kind" not in fields:
         return _refusal(status, body, asked, local)
-    # A Jupyter server's door has explained it already.
+    # A Jupyter server's door has explained it already, for the request that it saw.
     if "code" not in fields:
-        return from_dict(fields)
+        said = _REQUESTED.sub(lambda _: f"Cannot {asked}:", str(fields.get("message", "")))
+        return from_dict({**fields, "message": said})
     error = _refusal(status, body, asked, local)
     error.cause, error.cure = str(fields.get("cause", "")), str(fields.get("cure", ""))
     return error
@@ -60,6 +71,14 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
 
 def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
     text = server_text(body)
+    if status == 407:
+        return Unreachable(
+            f"Cannot {asked}: a proxy asks for a user name and a password (HTTP 407).",
+            cure=OTHER_PROXY,
+            server_text=text,
+        )
+    if status in (502, 503, 504) and not _fields(body):
+        return nobody_behind(status, asked, text)
     if 300 <= status < 400 or is_html(body):
         return not_kfp(status, asked, text)
     denied = _DENIED.search(text)
@@ -68,9 +87,7 @@ def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
     if "RBAC: access denied" in text:
         return _istio(asked, text)
     if status == 401:
-        return _unauthenticated(body, asked, text)
-    if status in (502, 503, 504) and not _fields(body):
-        return _nobody_behind(status, asked, text)
+        return _unauthenticated(body, asked, text, LOCAL_TOKEN if local else GET_TOKEN)
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
     return classes.get(status, Refused)(
         f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text
@@ -105,7 +122,9 @@ def not_kfp(status: int, asked: str, text: str = "") -> Unreachable:
     return Unreachable(
         f"Cannot {asked}: what answered is not KFP (HTTP {status}, a web page or a redirect).",
         cause="Usually a login page stands before the endpoint.",
-        cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+        cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888. "
+        "Or sign in: c.Kfp.login_file is for a user name and password, c.Kfp.cookie_file for the "
+        "session of a browser.",
         server_text=text,
     )
 
@@ -197,7 +216,8 @@ def _istio(asked: str, text: str) -> Forbidden:
     )
 
 
-def _nobody_behind(status: int, asked: str, text: str) -> Unreachable:
+def nobody_behind(status: int, asked: str, text: str) -> Unreachable:
+    """For an answer of what stands before KFP, where KFP is away."""
     return Unreachable(
         f"Cannot {asked}: a gateway answered in KFP's place (HTTP {status}).",
         cause="It found no KFP behind it that answers: KFP starts, has stopped, or is overloaded.",
@@ -234,7 +254,7 @@ def _kubernetes(status: int, text: str, asked: str) -> KfpError:
     return Refused(f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text)
 
 
-def _unauthenticated(body: bytes, asked: str, text: str) -> Unauthenticated:
+def _unauthenticated(body: bytes, asked: str, text: str, cure: str) -> Unauthenticated:
     whole = body.decode("utf-8", "replace")
     if "audience" in whole:
         cause = "The token is for another audience."
@@ -247,7 +267,7 @@ def _unauthenticated(body: bytes, asked: str, text: str) -> Unauthenticated:
     return Unauthenticated(
         f"Cannot {asked}: KFP does not know who is asking.",
         cause=cause,
-        cure=GET_TOKEN,
+        cure=cure,
         server_text=text,
     )
 

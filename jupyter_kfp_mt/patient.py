@@ -17,7 +17,7 @@ from .client import API, no_answer
 from .cluster import Cluster
 from .connection import Connection
 from .credentials import Claims
-from .errors import KfpError, Unreachable
+from .errors import KfpError
 from .findings import within
 from .models import Health
 from .permissions import Permissions, Permitted
@@ -227,7 +227,8 @@ class Patient:
             ) as response:
                 body = _beginning(response)
         except OSError as error:  # of requests, or for a file of certificates that is not there
-            raise self._no_answer(path, error) from None
+            found = no_answer(self.connection.endpoint, f"ask for {path}", error)
+            raise self.connection.credentials.explained(found, False) from None
         now = datetime.now(timezone.utc)
         return Answer(response.status_code, response.headers, body, now, time.monotonic() - begin)
 
@@ -237,13 +238,6 @@ class Patient:
         credentials = self.connection.credentials
         kind = answer.headers.get("Content-Type", "")
         return credentials.explained(error, credentials.refused_by(answer.status, kind))
-
-    def _no_answer(self, path: str, error: Exception) -> Unreachable:
-        cure = ""
-        if isinstance(error, requests.exceptions.SSLError):
-            cure = "Name the file of its authority where the Jupyter server starts:\n"
-            cure += "export REQUESTS_CA_BUNDLE=/path/to/ca.crt"
-        return no_answer(self.connection.endpoint, f"ask for {path}", error, cure)
 
     @cached_property
     def _session(self) -> requests.Session:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import ipaddress
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 
+from .certificates import authorities
+
 if TYPE_CHECKING:
     from .credentials.base import Tls
 
 
 def new_session(*, trust_environment: bool, tls: Tls | None = None) -> requests.Session:
-    """Kept-alive connections, no cookies; proxies and the like from the environment if trusted."""
+    """Kept-alive connections, no cookies; proxies and the like from the environment if trusted.
+
+    Authorities are the environment's in any case, unless others are named.
+    """
     session = requests.Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # Certificates that were named must not give way to REQUESTS_CA_BUNDLE.
     session.trust_env = trust_environment and tls is None
+    session.verify = authorities() or True
     adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
@@ -29,6 +35,19 @@ def new_session(*, trust_environment: bool, tls: Tls | None = None) -> requests.
         session.cert = (tls.certificate, tls.key) if tls.certificate else None
         session.proxies = {"https": tls.proxy, "http": tls.proxy} if tls.proxy else {}
     return session
+
+
+class Pinned(HTTPAdapter):
+    """Believes one certificate, whoever signed it, under whatever address; its sessions verify
+    nothing else. `pin` is how urllib3 is told.
+    """
+
+    def __init__(self, fingerprint: str) -> None:
+        self.pin: dict[str, Any] = {"cert_reqs": "CERT_NONE", "assert_fingerprint": fingerprint}
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options | self.pin)
 
 
 def proxy_to(endpoint: str, tls: Tls | None = None) -> str:

@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -39,13 +40,20 @@ profiles:
 """
 
 
+def pytest_configure():
+    secrecy.watch()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
     """A test that shows a token has failed, whatever else it is about."""
     report = yield
-    if secrecy.tells_token("".join([text for _, text in report.sections] + [report.longreprtext])):
+    said = "".join([text for _, text in report.sections] + [report.longreprtext])
+    where = [*secrecy.SHOWN, *(["its log or output"] if secrecy.tells_token(said) else [])]
+    secrecy.SHOWN.clear()
+    if where:
         report.outcome = "failed"
-        report.longrepr = "A token is in what this test shows: in a log, an output or an error."
+        report.longrepr = f"A token is in what this test shows: {', '.join(where)}."
         report.sections = []
     return report
 
@@ -352,6 +360,7 @@ def door(jp_serverapp, jp_asyncio_loop, http_server):
     extensions = jp_serverapp.extension_manager
     jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
     door = Door.of_this_process()
+    secrecy.SECRETS.add(door.key)
     return door.address, door.key
 
 
@@ -372,6 +381,33 @@ def server_config(**settings):
         "terminals_enabled": False,
     }
     return {"ServerApp": server, "Kfp": settings}
+
+
+@contextlib.contextmanager
+def jupyter_server(folder, endpoint, token_file, *options):
+    """One in a process of its own, whose token is `test`: the process and the port."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
+    command += [f"--port={port}", "--IdentityProvider.token=test", *options]
+    command += ["--ServerApp.jpserver_extensions={'jupyter_kfp_mt': True}"]
+    command += [f"--Kfp.endpoint={endpoint}", f"--Kfp.token_file={token_file}"]
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    secrecy.LOGS.add(folder / "log")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+
+    def listens():
+        with socket.socket() as knocking:
+            return knocking.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(listens, what="a Jupyter server")
+        yield process, port
+    finally:
+        process.terminate()
+        process.wait()
 
 
 async def call(method, url, **kwargs):

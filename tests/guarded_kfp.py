@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import kubernetes_api
 import pytest
 import requests
+import secrecy
 
 
 class Answer(Exception):
@@ -241,6 +242,7 @@ class OAuth2Proxy(GuardedKfp):
             return page(403, "Unable to find a valid CSRF token. Please try again.")
         session = secrets.token_hex(16)
         self.sessions.add(session)
+        secrecy.SECRETS.add(session)
         cookies = [
             f"{self.COOKIE}_csrf=; Path=/; Max-Age=0",
             f"{self.COOKIE}={session}; Path=/; HttpOnly{self.lifetime}",

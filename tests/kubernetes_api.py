@@ -163,19 +163,19 @@ class Certificates:
         self.authority = folder / "ca.crt"
         self.authority.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def server(self):
-        names = [x509.DNSName(name) for name in ("localhost", "kubernetes.default.svc")]
-        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-        return self._signed("server", x509.SubjectAlternativeName(names))
+    def server(self, hosts=("localhost", "kubernetes.default.svc", "127.0.0.1"), days=(-1, 1)):
+        """The files of a certificate and a key for these hosts, good between these days."""
+        names = [_general_name(host) for host in hosts]
+        return self._signed("server", x509.SubjectAlternativeName(names), days)
 
     def client(self, user):
         """The files of a certificate and a key with which a client is `user`."""
         return self._signed(user, x509.SubjectAlternativeName([x509.DNSName("client")]))
 
-    def _signed(self, common_name, alternative_names):
+    def _signed(self, common_name, alternative_names, days=(-1, 1)):
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        builder = self._builder(name, key).add_extension(alternative_names, critical=False)
+        builder = self._builder(name, key, days).add_extension(alternative_names, critical=False)
         signed = builder.sign(self._key, hashes.SHA256())
         stem = self.folder / re.sub(r"\W+", "-", common_name)
         files = stem.with_suffix(".crt"), stem.with_suffix(".key")
@@ -184,7 +184,7 @@ class Certificates:
         files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, *private))
         return files
 
-    def _builder(self, name, key):
+    def _builder(self, name, key, days=(-1, 1)):
         now = datetime.now(timezone.utc)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
@@ -193,11 +193,18 @@ class Certificates:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now + timedelta(days=days[0]))
+            .not_valid_after(now + timedelta(days=days[1]))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
             .add_extension(issuer, critical=False)
         )
+
+
+def _general_name(host):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 class Log:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import socket
 import threading
 from typing import NamedTuple
@@ -18,14 +19,18 @@ class OddKfp:
     """`answer(connection, asked)` writes what it wants; the connection is kept unless it closes it.
 
     healthz is always answered; `seen` holds the others, `left` those whose connection ended early.
+    With `tls`, a context, it speaks HTTPS.
     """
 
-    def __init__(self):
+    def __init__(self, tls=None, multi_user=True):
         self.answer = lambda connection, asked: connection.sendall(ok(b"{}"))
         self.seen = []
         self.left = 0
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.port = self._listening.getsockname()[1]
+        self.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._tls = tls
+        self._health = ok(json.dumps({"multi_user": multi_user}).encode())
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
@@ -41,20 +46,27 @@ class OddKfp:
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
     def _serve(self, connection):
-        with connection, connection.makefile("rb") as read, contextlib.suppress(OSError):
-            while line := read.readline():
-                method, path, _ = line.decode().split(" ")
-                headers = dict(_headers(read))
-                size = _body(read, headers)
-                asked = Asked(method, path, headers, size)
-                if path.endswith("/healthz"):
-                    connection.sendall(ok(b'{"multi_user": true}'))
-                    continue
-                if size is None:
-                    self.left += 1
-                    return
-                self.seen.append(asked)
-                self.answer(connection, asked)
+        with contextlib.suppress(OSError):
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            with connection, connection.makefile("rb") as read:
+                while line := read.readline():
+                    if not self._answered(connection, read, line):
+                        return
+
+    def _answered(self, connection, read, line):
+        method, path, _ = line.decode().split(" ")
+        headers = dict(_headers(read))
+        asked = Asked(method, path, headers, _body(read, headers))
+        if path.endswith("/healthz"):
+            connection.sendall(self._health)
+            return True
+        if asked.size is None:
+            self.left += 1
+            return False
+        self.seen.append(asked)
+        self.answer(connection, asked)
+        return True
 
 
 def _headers(read):
@@ -80,6 +92,13 @@ def _chunk(read):
     size = int(read.readline(), 16)
     read.read(size + 2)
     return size
+
+
+def trickling(connection, asked):
+    """Blanks without end, for as long as somebody takes them."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+    while not select.select([connection], [], [], 0.1)[0]:
+        connection.sendall(b" ")
 
 
 def ok(body, kind="application/json", *headers):

@@ -329,8 +329,9 @@ def test_another_authoritys_server_is_not_believed(in_pod, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (files / "ca.crt").write_bytes(Certificates(other).authority.read_bytes())
-    with pytest.raises(errors.Unreachable, match="is not one of this cluster's"):
+    with pytest.raises(errors.Unreachable, match="its certificate is not trusted") as caught:
         Cluster.of_pod(files).who()
+    assert "the cluster has a new authority" in caught.value.cure
 
 
 def test_many_threads_share_one_cluster(cluster):

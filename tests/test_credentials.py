@@ -26,9 +26,12 @@ from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import (
     GoogleIap,
+    Kubeconfig,
+    Login,
     SessionCookie,
     TokenCommand,
     TokenFile,
+    google_iap,
     renewal,
 )
 from jupyter_kfp_mt.credentials.renewal import Renewed, Secret
@@ -276,6 +279,8 @@ def test_a_command_is_run_again_before_its_token_expires(command, tmp_path):
         pytest.param("input()", "ended with status 1", id="asks"),
         pytest.param("open('/dev/tty').read()", "ended with status 1", id="asks a terminal"),
         pytest.param("import time; time.sleep(60)", "did not end within 1 s", id="hangs"),
+        pytest.param("while True: print('s3cret')", "prints more than 64 kB", id="goes on"),
+        pytest.param("print('s3cret' * 3000)", "does not hold one token", id="no token so long"),
     ],
 )
 def test_a_command_that_gives_no_token_is_named_without_what_it_prints(command, code, sentence):
@@ -456,6 +461,16 @@ def test_an_identity_token_for_the_iap_is_asked_of_google_once(google, ask):
     assert len(google.asked) == 1
 
 
+def test_a_google_that_hangs_is_given_up(google, monkeypatch):
+    done = threading.Event()
+    google.answer = lambda request: done.wait(30) and Answer(200)
+    monkeypatch.setattr(google_iap, "SECONDS", 0.2)
+    with pytest.raises(errors.Unauthenticated, match="gives no identity token") as error:
+        GoogleIap("client").headers()
+    assert "timed out" in error.value.cause
+    done.set()
+
+
 def test_googles_refusal_is_told(google):
     google.refusing = True
     with pytest.raises(errors.Unauthenticated, match="gives no identity token") as error:
@@ -550,3 +565,14 @@ def test_no_secret_is_in_a_repr(tmp_path, command, monkeypatch):
         assert "s3cret" not in repr(credentials) + credentials.source
     assert "s3cret" not in repr(kinds[1]._secret)
     assert os.environ["KFP_MT_COOKIE"] not in repr(kinds[2])
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [SessionCookie("cookie"), Login("http://kfp:80", "account"), Kubeconfig("config")],
+    ids=repr,
+)
+def test_what_was_asked_is_told_whole_where_it_names_an_address(credentials):
+    refused = errors.Unauthenticated("Cannot reach http://kfp:80: it refused.")
+    said = credentials.explained(refused, refused=True).message
+    assert said.startswith("Cannot reach http://kfp:80: ")

@@ -106,6 +106,20 @@ def test_a_token_that_kfp_refused_is_asked_for_anew(in_pod):
     assert credentials.headers() != first
 
 
+def test_a_service_account_that_is_gone_is_told_with_its_cure(in_pod, kubernetes_api, guarded_kfp):
+    credentials = TokenRequest(Cluster.of_pod(in_pod()), "alice", "default-editor")
+    client = Client(guarded_kfp.endpoint, credentials, "alice")
+    client.run_page()
+    kubernetes_api.remove("serviceaccounts", "default-editor", "alice")
+    client.run_page()  # its token is good until it ends, or is refused
+    guarded_kfp.lets_in = lambda request: False
+    for kind in (errors.Misconfigured, errors.Unauthenticated):  # the second asks for no other
+        with pytest.raises(kind, match="no service account default-editor in namesp") as error:
+            client.run_page()
+        assert error.value.cure.endswith("\nkubectl get serviceaccounts -n alice")
+    client.close()
+
+
 def test_a_valid_token_is_used_while_kubernetes_is_away(in_pod, kubernetes_api, monkeypatch):
     monkeypatch.setattr(renewal, "LIFE_USED", 0)  # it is to be renewed at once
     monkeypatch.setattr(renewal, "LEAST", timedelta())

@@ -1,5 +1,6 @@
 """Signing in at Dex and oauth2-proxy, as a browser would."""
 
+import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +11,11 @@ from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import Login, renewal
 from jupyter_kfp_mt.credentials.login import _Browser
+from jupyter_kfp_mt.extension.sender import Request
+from jupyter_kfp_mt.extension.upstream import Upstream
+from jupyter_kfp_mt.settings import Kfp
+
+RUNS = "/apis/v2beta1/runs"
 
 
 @pytest.fixture
@@ -56,6 +62,22 @@ def test_a_session_that_has_ended_is_begun_anew(client, proxy, dex):
     proxy.sessions.clear()
     assert client.run_page().items == []
     assert dex.count("/dex/auth") == 2
+
+
+async def test_through_the_door_too(proxy, dex, account, monkeypatch):
+    monkeypatch.setattr(renewal, "PATIENCE", 0)
+    settings = Kfp(endpoint=proxy.endpoint, login_file=str(account), login_hosts=dex.host)
+    upstream = Upstream(settings)
+    for request in (Request("GET", RUNS), Request("POST", RUNS, body=b"{}")):
+        proxy.sessions.clear()
+        with contextlib.closing(await upstream.forward(request)) as answer:
+            assert answer.status == 200
+    assert dex.count("/dex/auth") == 2
+    proxy.sessions.clear()
+    dex.passwords.clear()
+    with pytest.raises(errors.Unauthenticated, match="user name or password is wrong"):
+        await upstream.forward(Request("GET", RUNS))
+    await upstream.close()
 
 
 def test_a_session_may_last_beyond_the_years_that_there_are(client, proxy):

@@ -19,7 +19,7 @@ import yaml
 from conftest import ROOT, denied
 from guarded_kfp import Answer, GuardedKfp, page, redirect, refusal
 from IPython.core.interactiveshell import InteractiveShell
-from kubernetes_api import ALICE, VIEW
+from kubernetes_api import ALICE, VIEW, Certificates
 from odd_kfp import OddKfp
 
 from jupyter_kfp_mt import doctor, errors, patient, pod
@@ -219,7 +219,7 @@ def test_when_everything_hangs_it_takes_a_few_seconds(
     report = doctor.examine(settings(silent))
     assert time.monotonic() - begin < doctor.SECONDS
     told = found(report)["healthz"]
-    assert told.result == FAILED and "it did not answer in time" in told.found
+    assert told.result == FAILED and "it did not answer in 3 s" in told.found
     assert [each.check for each in report.failed] == ["healthz"]
     assert "'healthz' has not passed" in found(report)["KFP's answer"].found
 
@@ -277,6 +277,21 @@ def test_a_certificate_that_is_not_trusted_is_told(kubernetes_api, settings):
     told = found(doctor.examine(settings(kubernetes_api.endpoint)))["healthz"]
     assert "its certificate is not trusted" in told.found
     assert pasted(told) == "export REQUESTS_CA_BUNDLE=/path/to/ca.crt"
+
+
+def test_a_kubeconfig_of_another_cluster_is_told(kubernetes_api, tmp_path):
+    file = kubernetes_api.kubeconfig(ALICE)
+    (tmp_path / "other").mkdir()
+    stranger = Certificates(tmp_path / "other").authority
+    written = yaml.safe_load(file.read_text())
+    written["clusters"][0]["cluster"] = {
+        "server": kubernetes_api.endpoint,
+        "certificate-authority": str(stranger),
+    }
+    file.write_text(yaml.safe_dump(written))
+    told = found(doctor.examine(Kfp(auth="kubeconfig", kubeconfig=str(file), namespace="alice")))
+    assert "its certificate is not trusted" in told["healthz"].found
+    assert "ask for a new kubeconfig" in told["healthz"].cure
 
 
 def test_an_anonymous_request_is_anonymous_whatever_a_netrc_says(
@@ -465,9 +480,9 @@ def test_at_the_local_kfp_a_line_of_its_profiles_is_the_cure(local_kfp):
     assert "contributors: {" in told.cure
 
 
-def test_a_token_that_the_local_kfp_refuses_is_cured_by_new_ones(local_kfp, settings):
+def test_where_the_local_kfp_refuses_a_token_those_that_it_accepts_are_named(local_kfp, settings):
     told = found(doctor.examine(settings(local_kfp.endpoint)))["KFP's answer"]
-    assert told.result == FAILED and pasted(told) == "jupyter kfp-mt local"
+    assert told.result == FAILED and "tokens/NAMESPACE/default-editor/token" in told.cure
 
 
 def test_a_role_that_may_not_even_look_is_told(notebook, kubernetes_api):
@@ -642,6 +657,32 @@ def test_the_command_reads_the_jupyter_servers_configuration(tmp_path, as_alice)
     told = cli("doctor", **as_alice, JUPYTER_CONFIG_DIR=str(tmp_path))
     assert "(given, or c.Kfp.endpoint)" in " ".join(told.stdout.split())
     assert told.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "options, status, last",
+    [
+        pytest.param([], 0, "Nothing that was tried was open.", id="closed"),
+        pytest.param(
+            ["--trust-userid-header"], 1, "This deployment does not keep its tenants", id="open"
+        ),
+    ],
+)
+def test_the_command_ends_with_whether_tenants_are_kept_apart(
+    start_local_kfp, options, status, last
+):
+    server = start_local_kfp(*options)
+    editor = str(server.token_file("alice/default-editor"))
+    as_alice = {"KFP_MT_ENDPOINT": server.endpoint, "KFP_MT_TOKEN_FILE": editor}
+    told = cli("doctor", "--isolation", **as_alice, KFP_MT_NAMESPACE="alice")
+    assert told.stdout.rpartition("\n\n")[2].startswith(last)
+    assert (told.returncode, told.stderr) == (status, "")
+
+
+def test_the_command_says_what_is_no_namespace_of_others(as_alice):
+    told = cli("doctor", "--namespace-of-others", "x; touch evil", **as_alice)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "'x; touch evil' is not the name of a namespace.\n"
 
 
 def test_the_command_says_what_it_does_not_understand():

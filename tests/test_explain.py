@@ -57,7 +57,8 @@ def test_the_local_kfp_is_told_in_its_profiles_file():
     [
         pytest.param(403, b"RBAC: access denied", errors.Forbidden, "Istio", id="Istio"),
         pytest.param(302, b"", errors.Unreachable, "login page", id="a redirect to a login page"),
-        pytest.param(502, b"<!DOCTYPE html>", errors.Unreachable, "web page", id="HTML"),
+        pytest.param(500, b"<!DOCTYPE html>", errors.Unreachable, "web page", id="HTML"),
+        pytest.param(502, b"<html>", errors.Unreachable, "a gateway", id="HTML of a gateway"),
         pytest.param(404, answer("Run x not found", 5), errors.NotFound, "Run x", id="404"),
         pytest.param(409, answer("exists", 6), errors.Conflict, "exists", id="409"),
         pytest.param(400, answer("bad", 3), errors.BadRequest, "bad", id="400"),
@@ -95,3 +96,11 @@ def test_what_the_door_explained_keeps_its_cause_and_cure_and_gets_the_callers_w
     error = refusal(403, json.dumps(at_the_door).encode(), "list runs in team-a")
     assert error.message.startswith("Cannot list runs in team-a: bob may not list runs")
     assert "profiles file" in error.cure
+
+
+def test_what_the_door_could_not_ask_is_told_in_the_callers_words():
+    at_the_door = errors.Unreachable(
+        "Cannot GET /apis/v2beta1/runs: no answer from http://kfp."
+    ).to_dict()
+    error = refusal(502, json.dumps(at_the_door).encode(), r"find run \1")
+    assert str(error) == r"Cannot find run \1: no answer from http://kfp."

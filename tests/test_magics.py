@@ -11,7 +11,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 import jupyter_kfp_mt
-from jupyter_kfp_mt.models import Run
+from jupyter_kfp_mt.models import Page, Run
 from jupyter_kfp_mt.notebook import render
 
 
@@ -271,6 +271,14 @@ def test_what_people_typed_is_escaped_in_html():
     run = Run(display_name="<script>alert(1)</script>", state="RUNNING")
     assert "<script>" not in render.html(run)
     assert "&lt;script&gt;" in render.html(run)
+
+
+def test_nothing_that_people_typed_reaches_the_terminal_or_turns_the_line():
+    run = Run(display_name="\x1b[31mred\x1b[0m\x00 \u202egnp\r" + "x" * 10_000)
+    page = Page(kind=Run, items=[run], total_size=1, next_page_token="")
+    for view in (render.text(page), render.html(page)):
+        assert "red\ufffd \ufffdgnp" in view and "x…" in view
+        assert not set("\x1b\x00\r\u202e") & set(view) and len(view) < 3000
 
 
 def test_an_empty_list_says_so(shell, kfp):

@@ -439,6 +439,16 @@ async def test_a_change_leaves_a_line_that_says_who_did_what_for_whom(jp_fetch, 
     assert [text for text in caplog.messages if line in text]
 
 
+async def test_for_reading_only_no_contributor_is_changed(jp_fetch, kfam, monkeypatch):
+    monkeypatch.setenv("KFP_MT_READ_ONLY", "1")
+    for method in ("POST", "DELETE"):
+        code, body = await refused(changed(jp_fetch, method, "alice@example.com", "edit"))
+        assert (code, body["kind"]) == (403, "Forbidden")
+        assert "for reading only" in body["message"]
+    assert await contributors(jp_fetch) == [("alice@example.com", "owner")]
+    assert {asked.method for asked in kfam.asked} == {"GET"}
+
+
 async def test_the_owner_adds_and_removes_contributors(jp_fetch):
     owner = ("alice@example.com", "owner")
     assert await contributors(jp_fetch) == [owner]

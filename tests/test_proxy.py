@@ -6,11 +6,8 @@ import gc
 import itertools
 import json
 import logging
-import os
 import shlex
 import socket
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,12 +15,13 @@ import odd_kfp
 import psutil
 import pytest
 import requests
-from conftest import ROOT, call, server_config, wait_until
-from odd_kfp import OddKfp, ok, refusal, reply
+from conftest import call, jupyter_server, server_config, wait_until
+from odd_kfp import OddKfp, ok, refusal, reply, trickling
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
-from jupyter_kfp_mt.credentials import Credentials
+from jupyter_kfp_mt.credentials import Credentials, TokenFile
+from jupyter_kfp_mt.extension import answer as answer_module
 from jupyter_kfp_mt.extension import body as body_module
 from jupyter_kfp_mt.extension import sender, upstream
 from jupyter_kfp_mt.extension.answer import Answer
@@ -89,7 +87,8 @@ LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "
         pytest.param(saying(CUT), 502, "Unreachable", "broke off", id="drops in mid-answer"),
         pytest.param(saying(CHUNK), 502, "Unreachable", "broke off", id="drops between chunks"),
         pytest.param(saying(b"SSH-2.0\r\n\r\n"), 502, "Unreachable", "not HTTP", id="no HTTP"),
-        pytest.param(silent, 502, "Unreachable", "in time", id="hangs"),
+        pytest.param(silent, 502, "Unreachable", "did not answer in", id="hangs"),
+        pytest.param(trickling, 502, "Unreachable", "did not answer in", id="trickles"),
         pytest.param(
             saying(ok(HTML, "text/html")), 502, "Unreachable", "login page", id="a page with 200"
         ),
@@ -97,12 +96,15 @@ LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "
             saying(ok(HTML)), 502, "Unreachable", "login page", id="a page that claims to be JSON"
         ),
         pytest.param(
-            saying(reply("502 Bad Gateway", HTML)), 502, "Unreachable", "web page", id="502, HTML"
+            saying(reply("502 Bad Gateway", HTML)), 502, "Unreachable", "gateway", id="502, HTML"
         ),
         pytest.param(
             saying(reply("503 Service Unavailable", b"no healthy upstream")),
             *(503, "Unreachable", "gateway"),
             id="503 of a gateway",
+        ),
+        pytest.param(
+            saying(reply("407 Who?", HTML)), 502, "Unreachable", "a proxy asks", id="a proxy's 407"
         ),
         pytest.param(saying(LOGIN), 502, "Unreachable", "login page", id="a login redirect"),
         pytest.param(saying(reply("500 Oh")), 500, "Refused", "HTTP 500", id="an empty 500"),
@@ -116,6 +118,7 @@ async def test_whatever_is_behind_the_door_the_answer_is_our_one_shape(
     ask, behind, answer, status, kind, said, monkeypatch
 ):
     monkeypatch.setattr(sender, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(answer_module, "READ_SECONDS", 0.5)
     behind.answer = answer
     answered = await ask("GET", RUNS)
     error = answered.json()
@@ -171,7 +174,7 @@ async def test_kept_connections_that_are_closed_cost_no_failed_call(ask, behind)
 async def test_a_change_is_never_sent_twice(ask, behind, method):
     behind.answer = saying(b"")
     assert (await ask(method, "/apis/v2beta1/runs/x")).status_code == 502
-    assert [asked.method for asked in behind.seen] == [method]
+    assert [asked.method for asked in behind.seen if asked.method != "GET"] == [method]
 
 
 async def test_a_read_is_sent_once_more(ask, behind):
@@ -207,6 +210,31 @@ async def test_a_token_that_changes_all_the_time_costs_no_failed_call(ask, behin
     assert len({asked.headers["Authorization"] for asked in behind.seen}) > 3
 
 
+@pytest.fixture
+def never_content(behind, token_file):
+    """A KFP that refuses every token, and by then there is a new one; what it was sent."""
+
+    def answer(connection, asked):
+        token_file.write_text(f"token-{len(behind.seen)}")
+        connection.sendall(reply("401 Unauthorized", refusal(16, "no")))
+
+    behind.answer = answer
+    return lambda: [asked.headers["Authorization"] for asked in behind.seen]
+
+
+async def test_after_a_refusal_a_token_is_read_again_once(ask, never_content):
+    assert (await ask("GET", RUNS, timeout=5)).status_code == 401
+    assert never_content() == ["Bearer first", "Bearer token-1"]
+
+
+def test_directly_it_is_read_again_once_too(behind, never_content, token_file):
+    client = Client(behind.endpoint, TokenFile(token_file), "alice")
+    with pytest.raises(errors.Unauthenticated):
+        client.run_page()
+    assert never_content() == ["Bearer first", "Bearer token-1"]
+    client.close()
+
+
 async def test_an_upload_that_cannot_be_sent_again_says_so(ask, behind, token_file):
     behind.answer = saying(reply("401 Unauthorized", refusal(16, "expired")))
     error = (await ask("POST", UPLOAD, data=b"x" * 2_000_000)).json()
@@ -228,7 +256,7 @@ class TestBeforeADeafKfp:
         monkeypatch.setattr(body_module, "READ_SECONDS", 0.5)
         answered = await ask("POST", UPLOAD, data=b"x" * LONG)
         assert answered.status_code == 502
-        assert "in time" in answered.json()["message"]
+        assert "did not answer in" in answered.json()["message"]
 
 
 # --- what crosses the door, and what does not ---
@@ -430,6 +458,25 @@ async def test_a_caller_that_goes_away_is_not_waited_for_by_kfp(door, behind, me
     assert await asyncio.to_thread(left.wait, 10)
 
 
+async def test_a_caller_that_goes_away_in_mid_answer_gets_no_more_of_it(door, behind):
+    left = threading.Event()
+
+    def endless(connection, _):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(b"x" * 100_000)
+        finally:
+            left.set()
+
+    behind.answer = endless
+    raw = _leave(door, "GET")
+    assert await asyncio.to_thread(raw.recv, 1000)
+    assert not left.is_set()
+    raw.close()
+    assert await asyncio.to_thread(left.wait, 10)
+
+
 async def test_an_upload_that_stops_is_stopped_at_kfp_too(door, behind):
     raw = await asyncio.to_thread(_leave, door, "POST", b"x" * 3_000_000, LONG)
     raw.close()
@@ -485,6 +532,29 @@ async def test_a_change_leaves_one_line(ask, caplog, jp_serverapp, method, path,
     assert "s3cret" not in caplog.text and "first" not in caplog.text
 
 
+async def test_where_what_is_changed_by_its_id_belongs_is_asked_once(
+    ask, behind, caplog, jp_serverapp
+):
+    found = {"/apis/v2beta1/runs/x": {"experiment_id": "e"}}
+    behind.answer = lambda connection, asked: connection.sendall(
+        ok(json.dumps(found.get(asked.path, {"namespace": "alice"})).encode())
+    )
+    jp_serverapp.log.propagate = True
+    with caplog.at_level(logging.INFO):
+        await ask("POST", "/apis/v2beta1/runs/x:terminate")
+        await ask("DELETE", "/apis/v2beta1/runs/x")
+        await ask("POST", "/apis/v2beta1/runs", json={"experiment_id": "e"})
+        await ask("POST", "/apis/v2beta1/pipelines/upload_version?pipelineid=p")
+        await ask("DELETE", "/apis/v1beta1/jobs/j")
+    lines = [text for text in caplog.messages if text.startswith("kfp-mt: kernel")]
+    assert [line.split(" ")[4:6] for line in lines] == [["in", "alice:"]] * 5
+    looked = [asked.path.removeprefix("/apis/v2beta1/") for asked in behind.seen]
+    looked = [
+        path for path, asked in zip(looked, behind.seen, strict=True) if asked.method == "GET"
+    ]
+    assert looked == ["runs/x", "experiments/e", "pipelines/p", "recurringruns/j"]
+
+
 class TestForReadingOnly:
     @pytest.fixture(params=["trait", "variable"])
     def jp_server_config(self, jp_server_config, request, monkeypatch):
@@ -511,26 +581,10 @@ class TestForReadingOnly:
 @pytest.fixture
 def jupyter(behind, token_file, tmp_path):
     """A Jupyter server in a process of its own: the process, and its door's address."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
-    command += [f"--port={port}", "--IdentityProvider.token=test"]
-    command += ["--ServerApp.jpserver_extensions={'jupyter_kfp_mt': True}"]
-    command += [f"--Kfp.endpoint={behind.endpoint}", f"--Kfp.token_file={token_file}"]
-    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}/kfp-mt/api"
-
-    def answers():
-        with contextlib.suppress(requests.ConnectionError):
-            return _through(address, "GET", RUNS).ok
-
-    wait_until(answers, what="a Jupyter server")
-    yield psutil.Process(process.pid), address
-    process.terminate()
-    process.wait()
+    with jupyter_server(tmp_path, behind.endpoint, token_file) as (process, port):
+        address = f"http://127.0.0.1:{port}/kfp-mt/api"
+        wait_until(lambda: _through(address, "GET", RUNS).ok)
+        yield psutil.Process(process.pid), address
 
 
 def _through(address, method, path, **kwargs):

@@ -19,6 +19,7 @@ from requests.auth import AuthBase
 from ..errors import KfpError, Misconfigured
 
 AUDIENCE = "pipelines.kubeflow.org"
+LONGEST = 1 << 14  # of a token; servers take no longer headers
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -151,7 +152,7 @@ def one_token(text: str, source: str, cure: str = "") -> str:
     token = text.strip()
     if not token:
         raise Misconfigured(f"{source} is empty.", cure=cure)
-    if not token.isascii() or not token.isprintable() or " " in token:
+    if not token.isascii() or not token.isprintable() or " " in token or len(token) > LONGEST:
         raise Misconfigured(f"{source} does not hold one token.", cure=cure)
     return token
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import Misconfigured
 
 SECONDS = 30.0
+LONGEST = 1 << 16  # bytes
 
 
 def printed(
@@ -40,14 +43,34 @@ def printed(
         raise Misconfigured(f"{what} cannot be run: {why}.", cure=cure) from None
     with process:
         try:
-            text, _ = process.communicate(timeout=seconds)
+            text = _output(process, time.monotonic() + seconds)
         except BaseException as error:
             _kill(process.pid)
-            if not isinstance(error, subprocess.TimeoutExpired):
+            if not isinstance(error, (TimeoutError, subprocess.TimeoutExpired)):
                 raise
             raise Misconfigured(f"{what} did not end within {seconds:g} s.", cure=cure) from None
+        if len(text) > LONGEST:
+            _kill(process.pid)
+            raise Misconfigured(f"{what} prints more than {LONGEST >> 10} kB.", cure=cure)
     if process.returncode:
         raise Misconfigured(f"{what} ended with status {process.returncode}.", cure=cure)
+    return text
+
+
+def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """All that it prints until it ends; of more than is `LONGEST` only that it is more."""
+    assert process.stdout
+    text = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(text) <= LONGEST:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise TimeoutError
+            piece = os.read(process.stdout.fileno(), LONGEST)
+            if not piece:
+                process.wait(max(0.0, deadline - time.monotonic()))
+                break
+            text += piece
     return text
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..errors import KfpError, Misconfigured, Unauthenticated
 from .base import one_token
 from .renewal import Renewed, Secret
 
+SECONDS = 10.0
 _CURE = (
     "Give this machine application default credentials of a service account "
     "(GOOGLE_APPLICATION_CREDENTIALS), and that account the role IAP-secured Web App User."
@@ -30,7 +33,9 @@ class GoogleIap(Renewed):
                 cure="pip install 'jupyter-kfp-mt[iap]'",
             ) from None
         try:
-            token = id_token.fetch_id_token(Request(), self.audience)
+            # Its own patience is two minutes.
+            request = partial(Request(), timeout=SECONDS)
+            token = id_token.fetch_id_token(request, self.audience)
         except exceptions.GoogleAuthError as error:
             raise _failure(error) from None
         return Secret.token(one_token(token, f"The {self.source}"))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 from requests.utils import should_bypass_proxies
 
+from ..certificates import in_cluster
 from ..errors import Forbidden, KfpError, Misconfigured, Unauthenticated
 from ..sessions import is_own
 from .base import Claims, Tls, claims, shown
@@ -143,7 +144,10 @@ class Kubeconfig(Renewed):
                 cure=PORT_FORWARD,
                 server_text=error.server_text,
             )
-        return anonymous(error.message.partition(":")[0], error.server_text) if refused else error
+        if refused:
+            return anonymous(error.message.partition(": ")[0], error.server_text)
+        error.cure = in_cluster(error.cure)
+        return error
 
 
 def anonymous(asked: str, server_text: str = "") -> Unauthenticated:

@@ -18,6 +18,8 @@ import msgspec
 import requests
 from requests.cookies import get_cookie_header
 
+from .. import explain
+from ..certificates import Fault, fault
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from ..sessions import is_own, new_session
 from .base import Claims, Hidden, reason, shown
@@ -64,15 +66,17 @@ class Login(Renewed):
                 self._wrong = account
                 raise self._wrong_password() from None
             except (OSError, ValueError) as error:  # of requests, or an address that is none
+                wrong = fault(error) or Fault(type(error).__name__, "")
                 raise Unreachable(
-                    f"Cannot sign in at {self._endpoint}: no answer ({type(error).__name__})."
+                    f"Cannot sign in at {self._endpoint}: no answer ({wrong.reason}).",
+                    cure=wrong.cure,
                 ) from None
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
         if not refused:
             return error
         return Unauthenticated(
-            f"{error.message.partition(':')[0]}: the session of a new login is not accepted.",
+            f"{error.message.partition(': ')[0]}: the session of a new login is not accepted.",
             cause="The login went well, and the login page answers all the same.",
             cure="Is c.Kfp.endpoint the address at which a browser reaches KFP, such as "
             "https://kubeflow.example.com/pipeline?",
@@ -263,6 +267,8 @@ class _Browser:
                 f"{where}: no login page stands before KFP there.",
                 cure="Leave out c.Kfp.auth = 'login'; another kind of credentials may fit.",
             )
+        if answer.status_code in (502, 503, 504):
+            return explain.nobody_behind(answer.status_code, where.removeprefix("Cannot "), "")
         others = ", ".join(_plain(urljoin(answer.url, link)) for link in page.links) if page else ""
         return Unauthenticated(
             f"{where}: {_plain(answer.url)} (HTTP {answer.status_code}) asks for no password.",

@@ -91,10 +91,12 @@ class Renewed(Credentials):
     def explained(self, error: KfpError, refused: bool) -> KfpError:
         if not refused:
             return error
+        cause = error.cause
         cure = f"The token came from the {self.source}: it has to be one for {self.audience}."
-        return type(error)(
-            error.message, cause=error.cause, cure=cure, server_text=error.server_text
-        )
+        if self._failure:
+            why = self._failure[1]
+            cause, cure = f"{cause} There is no other: {why.message}", why.cure or cure
+        return type(error)(error.message, cause=cause, cure=cure, server_text=error.server_text)
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
         with self._lock:

@@ -46,7 +46,7 @@ class SessionCookie(Credentials):
         if not refused:
             return error
         return Unauthenticated(
-            f"{error.message.partition(':')[0]}: the {self.source} is not accepted.",
+            f"{error.message.partition(': ')[0]}: the {self.source} is not accepted.",
             cause="The session has ended, and a login page answers.",
             cure=_CURE,
             server_text=error.server_text,

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import Misconfigured
 from .base import Credentials, bearer, differ, one_token, reason, shown
 
+_WANTED = "It is to hold one token and nothing else: neither 'Bearer' nor quotes."
 _CURE = "Point c.Kfp.token_file or KF_PIPELINES_SA_TOKEN_PATH at a readable one."
 
 
@@ -42,7 +43,7 @@ class TokenFile(Credentials):
                     if not text and seen:
                         return seen[1]  # it is being written anew
                     # With an older state than its text's it would only be read once more.
-                    seen = (state, one_token(text, what))
+                    seen = (state, one_token(text, what, _WANTED))
                     self._seen = seen
         except (OSError, UnicodeDecodeError) as error:
             raise Misconfigured(f"{what} cannot be read: {reason(error)}.", cure=_CURE) from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
+from ..errors import Misconfigured, NotFound
 from .base import AUDIENCE
 from .renewal import Renewed, Secret
 
@@ -22,4 +24,14 @@ class TokenRequest(Renewed):
         self._account = (namespace, name)
 
     def renew(self) -> Secret:
-        return Secret.token(*self._cluster.request_token(*self._account, AUDIENCE, SECONDS))
+        namespace, name = self._account
+        try:
+            return Secret.token(*self._cluster.request_token(namespace, name, AUDIENCE, SECONDS))
+        except NotFound as error:
+            raise Misconfigured(
+                f"There is no service account {name} in namespace {namespace} to be.",
+                cause=f"Kubernetes says: {error.server_text}",
+                cure="Name another in c.Kfp.service_account (KFP_MT_SERVICE_ACCOUNT); this lists "
+                f"them:\nkubectl get serviceaccounts -n {shlex.quote(namespace)}",
+                server_text=error.server_text,
+            ) from None

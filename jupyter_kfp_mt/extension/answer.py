@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
-from ..client import unreachable
+from .. import certificates
+from ..client import CONNECT_SECONDS, READ_SECONDS, unreachable
 from ..errors import KfpError, Unreachable
+from ..explain import OTHER_PROXY
 
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
 LONGEST_WHOLE = 1 << 20
@@ -39,9 +41,20 @@ class Answer:
         self._length = None if packed else response.content_length
         self._endpoint = endpoint
         self._asked = asked
+        self._late = False
 
     async def start(self) -> tuple[bytes, bool]:
-        """All of a short one, or what a long one begins with; and whether there is more."""
+        """All of a short one, or what a long one begins with; and whether there is more.
+
+        Raises `Unreachable` where neither comes in time, be it byte after byte.
+        """
+        late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
+        try:
+            return await self._start()
+        finally:
+            late.cancel()
+
+    async def _start(self) -> tuple[bytes, bool]:
         if self._length is not None:
             return (b"", True) if self._length > LONGEST_WHOLE else (await self._whole(), False)
         start = bytearray()
@@ -55,7 +68,7 @@ class Answer:
         try:
             return await self._response.read()
         except FAULTS as error:
-            raise no_answer(self._endpoint, self._asked, error) from None
+            raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
         """What comes from here on. Raises `Unreachable` where it breaks off."""
@@ -63,7 +76,7 @@ class Answer:
             async for piece in self._response.content.iter_chunked(CHUNK):
                 yield piece
         except FAULTS as error:
-            raise no_answer(self._endpoint, self._asked, error) from None
+            raise self._no_answer(error) from None
 
     def headers(self) -> dict[str, str]:
         """The few that are passed on; the type is what a browser may take the body for."""
@@ -82,16 +95,32 @@ class Answer:
     def close(self) -> None:
         self._response.close()
 
+    def _give_up(self) -> None:
+        self._late = True
+        self.close()
+
+    def _no_answer(self, error: Exception) -> Unreachable:
+        error = aiohttp.SocketTimeoutError() if self._late else error
+        return no_answer(self._endpoint, self._asked, error)
+
 
 def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
     """Why there was no answer, or no whole one."""
+    if wrong := certificates.fault(error):
+        return unreachable(endpoint, asked, *wrong)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        refused = f"a proxy does not lead there: HTTP {error.status}"
+        return unreachable(endpoint, asked, refused, OTHER_PROXY)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        reason = f"a proxy does not lead there: {_reason(error)}"
+        return unreachable(endpoint, asked, reason, OTHER_PROXY)
     return unreachable(endpoint, asked, _reason(error))
 
 
 def _reason(error: Exception) -> str:
     reasons = (
-        (aiohttp.ClientSSLError, "its certificate is not trusted"),
-        ((TimeoutError, asyncio.TimeoutError), "it did not answer in time"),
+        (aiohttp.ConnectionTimeoutError, f"no connection in {CONNECT_SECONDS:g} s"),
+        ((TimeoutError, asyncio.TimeoutError), f"it did not answer in {READ_SECONDS:g} s"),
         (aiohttp.ClientConnectorDNSError, "no such host"),
         (aiohttp.ClientPayloadError, "its answer broke off"),
         (aiohttp.ClientResponseError, "its answer is not HTTP"),
@@ -101,4 +130,6 @@ def _reason(error: Exception) -> str:
         if isinstance(error, kind):
             return reason
     code = getattr(error, "errno", None)
-    return os.strerror(code).lower() if code else type(error).__name__
+    if code:
+        return os.strerror(code).lower()
+    return "connection closed" if isinstance(error, OSError) else type(error).__name__

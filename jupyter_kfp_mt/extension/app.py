@@ -14,6 +14,7 @@ from .logs import Logs
 from .routes import routes
 from .tenants import Tenants
 from .upstream import Upstream
+from .whereabouts import Whereabouts
 
 # How to reach a server from its own machine, where its address is no address to reach.
 _FROM_HERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -33,6 +34,7 @@ class KfpExtension(Kfp, ExtensionApp):
         self.logs = Logs(self.upstream)
         self.settings["kfp_mt_logs"] = self.logs
         self.settings["kfp_mt_events"] = self.events
+        self.settings["kfp_mt_whereabouts"] = Whereabouts(self.upstream.ask)
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(routes)

@@ -55,10 +55,10 @@ class Body:
         while not self._pieces.empty():
             self._pieces.get_nowait()
 
-    def namespace(self) -> str:
-        """The namespace that it names, where it is kept and one is plain to see."""
+    def named(self, kind: str) -> str:
+        """The NAMESPACE or the EXPERIMENT that it names, where it is kept and one is to be seen."""
         try:
-            return msgspec.json.decode(b"".join(self._kept), type=_Naming).name()
+            return msgspec.json.decode(b"".join(self._kept), type=_Naming).name(kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return ""
 
@@ -77,13 +77,15 @@ class _Reference(msgspec.Struct):
 
 
 class _Naming(msgspec.Struct):
-    """Where the messages of both versions of the API have a namespace."""
+    """Where the messages of both versions of the API have a namespace, or an experiment."""
 
     namespace: str = ""
+    experiment_id: str = ""
     pipeline: _Naming | None = None
     resource_references: list[_Reference] = []
 
-    def name(self) -> str:
+    def name(self, kind: str) -> str:
         keys = (reference.key for reference in self.resource_references)
-        named = next((key.id for key in keys if key.type == "NAMESPACE"), "")
-        return self.namespace or named or (self.pipeline.name() if self.pipeline else "")
+        named = next((key.id for key in keys if key.type == kind), "")
+        own = self.namespace if kind == "NAMESPACE" else self.experiment_id
+        return own or named or (self.pipeline.name(kind) if self.pipeline else "")

@@ -22,6 +22,7 @@ from .answer import Answer, no_answer
 from .body import Body
 from .handlers import KfpHandler
 from .sender import Query, Request
+from .whereabouts import Whereabouts, named
 
 # What a browser says to the Jupyter server in the query, and is not for KFP.
 _JUPYTERS = {"token", "_xsrf", "no_track_activity"}
@@ -79,6 +80,7 @@ class ProxyHandler(KfpHandler):
     @web.authenticated
     async def post(self, *_: str) -> None:
         """Whatever changes something: who did what leaves a line in the log."""
+        where = await self._where()
         status = 499  # as nginx calls it: who asked went away before there was an answer
         try:
             await self._forward()
@@ -87,7 +89,7 @@ class ProxyHandler(KfpHandler):
             status = error.status
             raise
         finally:
-            self._note(status)
+            self._note(where, status)
             self.settings["kfp_mt_events"].wake()
 
     patch = delete = post
@@ -161,7 +163,7 @@ class ProxyHandler(KfpHandler):
         error = answer.explained(explain.refusal(answer.status, body, self._asked, local))
         if isinstance(error, Unauthenticated) and self._body and self._body.streamed:
             error.cause += " So long a body is not kept, and was not sent again with a new token."
-        if answer.status < 400:
+        if answer.status < 400 or answer.status == 407:  # a browser would ask its own proxy
             raise error
         self.set_status(answer.status)
         self.finish(explain.explained(body, error))
@@ -184,10 +186,21 @@ class ProxyHandler(KfpHandler):
             return False
         return True
 
-    def _note(self, status: int) -> None:
+    async def _where(self) -> str:
+        """In which namespace something is to be changed, as far as that can be told."""
         assert self._body
-        named = [value for name, value in self._query if name == "namespace"]
-        namespace = (named or [self._body.namespace()])[0]
+        query = dict(self._query)
+        if namespace := query.get("namespace") or self._body.named("NAMESPACE"):
+            return namespace
+        known: Whereabouts = self.settings["kfp_mt_whereabouts"]
+        if experiment_id := self._body.named("EXPERIMENT"):
+            return await known.of("experiments", experiment_id)
+        if pipeline_id := query.get("pipelineid"):
+            return await known.of("pipelines", pipeline_id)
+        found = named(self._path)
+        return await known.of(*found) if found else ""
+
+    def _note(self, namespace: str, status: int) -> None:
         where = f" in {namespace}" if _NAMESPACE.fullmatch(namespace) else ""
         who = "".join(filter(str.isprintable, self.current_user.username))
         took = (time.monotonic() - self._started) * 1000

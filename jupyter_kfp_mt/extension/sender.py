@@ -17,10 +17,11 @@ import certifi
 import msgspec
 from yarl import URL
 
+from ..certificates import authorities
 from ..client import CONNECT_SECONDS, READ_SECONDS
 from ..credentials.base import Credentials, Tls
 from ..errors import KfpError, Misconfigured
-from ..sessions import is_own, proxy_to
+from ..sessions import proxy_to
 from .answer import FAULTS, Answer, no_answer
 
 # A token is looked for again after this time, in a thread: a hop for each request costs too much.
@@ -213,9 +214,7 @@ def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
     """Whom to believe to be KFP: the same as `requests` would."""
     if not endpoint.startswith("https:"):
         return True
-    variables = () if tls or is_own(endpoint) else ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-    named = [tls.authorities] if tls else [os.environ.get(name, "") for name in variables]
-    path = next(filter(None, named), certifi.where())
+    path = (tls.authorities if tls else authorities()) or certifi.where()
     folder = os.path.isdir(path)
     try:
         context = ssl.create_default_context(

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 THREADS = 32
 STATUS_SECONDS = 2.5
-LOOK_SECONDS = 4.0  # longer than KFP is given to answer; a token may take longer
+LOOK_SECONDS = 8.0  # longer than KFP is given to answer; a token may take longer
 CLOSE_SECONDS = 5.0
 
 

@@ -131,7 +131,9 @@ class KfpMagics(Kfp, Magics):
         """What an error says. A cure of many lines is shown beside it, to be taken from there."""
         if not hasattr(self._shell, "kernel") or error.cure.count("\n") < LONG_CURE:
             return str(error)
-        display({"text/html": _html(error), "text/plain": str(error)}, raw=True)
+        from .render import html, text
+
+        display({"text/html": html(error), "text/plain": text(error)}, raw=True)
         return error.message
 
     def skip_what_is_shown(self, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from functools import cache, singledispatch
 from typing import Any
@@ -38,6 +39,11 @@ _COLOURS = {
 _FAINT = "var(--jp-ui-font-color2, #616161)"
 # Of so many namespaces it is told at once why they may not be used.
 MOST_TOLD = 10
+LONGEST_NAME = 100
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 SINGLE_USER = "not used: this KFP is for a single user, and everybody here shares everything"
 
@@ -291,9 +297,9 @@ def _known(known: Known) -> View:
 
 
 def _namespace_row(found: Namespace, in_use: str) -> list[Any]:
-    name = f"{found.name} (in use)" if found.name == in_use else found.name
+    name = f"{_cut(found.name)} (in use)" if found.name == in_use else _cut(found.name)
     learned = ", ".join(found.sources) or "no source"
-    return [name, Allowed(found.usable), role(found.permissions), found.owner, learned]
+    return [name, Allowed(found.usable), role(found.permissions), _cut(found.owner), learned]
 
 
 def _known_note(known: Known, refused: int) -> str:
@@ -379,13 +385,13 @@ def _report(report: Report) -> View:
 
 def _run_row(run: Run) -> list[Any]:
     duration = lasting(run.duration) if run.state != "PENDING" else ""
-    return [State(run.state), run.display_name, ago(run.created_at), duration]
+    return [State(run.state), _cut(run.display_name), ago(run.created_at), duration]
 
 
 def _experiment_row(experiment: Experiment) -> list[Any]:
     return [
-        experiment.display_name,
-        experiment.description,
+        _cut(experiment.display_name),
+        _cut(experiment.description),
         ago(experiment.created_at),
         ago(experiment.last_run_created_at),
     ]
@@ -393,8 +399,8 @@ def _experiment_row(experiment: Experiment) -> list[Any]:
 
 def _pipeline_row(pipeline: Pipeline) -> list[Any]:
     return [
-        pipeline.display_name or pipeline.name,
-        pipeline.description,
+        _cut(pipeline.display_name or pipeline.name),
+        _cut(pipeline.description),
         ago(pipeline.created_at),
     ]
 
@@ -443,13 +449,15 @@ def _parts(seconds: int) -> list[tuple[int, str]]:
 
 def html(value: Any) -> str:
     """A value as HTML, everything in it escaped."""
-    return _template().render(view=view(value))
+    return printable(_template().render(view=view(value)))
 
 
 def text(value: Any) -> str:
     """A value as plain text, its tables aligned."""
-    if isinstance(value, Report):
-        return str(value)
+    return printable(str(value) if isinstance(value, Report) else _text(value))
+
+
+def _text(value: Any) -> str:
     shown = view(value)
     state = f"  {shown.state}" if shown.state else ""
     blocks = [f"{shown.title}{state}".strip(), _aligned([list(fact) for fact in shown.facts])]
@@ -459,6 +467,17 @@ def text(value: Any) -> str:
     blocks += [f"\n{remedy}" for remedy in shown.remedies]
     blocks += [f"\n{shown.note}" if shown.remedies else shown.note]
     return "\n".join(block for block in blocks if block.strip())
+
+
+def printable(text: str) -> str:
+    """A text without what would move or colour a terminal, or turn the direction of writing."""
+    text = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _cut(text: str) -> str:
+    """As much of a name as fits into a row."""
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
 
 
 def _aligned(rows: list[list[Any]]) -> str:

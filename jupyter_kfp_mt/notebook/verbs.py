@@ -272,7 +272,7 @@ def _watched(session: Session, started: Run, namespace: str) -> Run:
         session.say(_goes_on(run))
         return run
     except KfpError:
-        session.say(_goes_on(run))
+        session.say("How the run goes on is not known. %kfp runs shows it once KFP answers again.")
         raise
     client.raise_for_failure(run)
     return run

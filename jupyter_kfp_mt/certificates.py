@@ -1,0 +1,82 @@
+"""Whom to believe to be KFP: the authorities, what is wrong with a certificate, what mends it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import Misconfigured
+
+_NAME_AUTHORITY = (
+    "Name the file of its authority where the Jupyter server starts:\n"
+    "export REQUESTS_CA_BUNDLE=/path/to/ca.crt"
+)
+_NEW_AUTHORITY = (
+    "Another server answers there, or the cluster has a new authority: ask for a new kubeconfig; "
+    "in a pod, restart it."
+)
+_RENEW = (
+    "Whoever administers that server has to renew it; or is this machine's clock wrong?\ndate -u"
+)
+_ADDRESS = "Use an address that is in it, in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT."
+_CLOCK = "Is this machine's clock right?\ndate -u"
+_SHOW_ONE = (
+    "A kubeconfig can name one (client-certificate, client-key); at another endpoint than the "
+    "Kubernetes API none is shown."
+)
+_PLAIN = "Does the address begin with http:// and not with https://?"
+
+
+class Fault(NamedTuple):
+    """What is wrong, as the reason in a sentence, and what mends it."""
+
+    reason: str
+    cure: str
+
+
+# OpenSSL's own words, which requests, aiohttp and the Kubernetes client all pass on.
+_FAULTS = {
+    "Hostname mismatch": Fault("its certificate is for another name", _ADDRESS),
+    "IP address mismatch": Fault("its certificate is for another name", _ADDRESS),
+    "certificate has expired": Fault("its certificate has expired", _RENEW),
+    "certificate is not yet valid": Fault("its certificate is not valid yet", _CLOCK),
+    "CERTIFICATE_VERIFY_FAILED": Fault("its certificate is not trusted", _NAME_AUTHORITY),
+    "CERTIFICATE_REQUIRED": Fault("it asks for a certificate of ours", _SHOW_ONE),
+    "HANDSHAKE_FAILURE": Fault("it agrees to no way of TLS, or wants a certificate", _SHOW_ONE),
+    "WRONG_VERSION_NUMBER": Fault("it does not speak TLS", _PLAIN),
+    "RECORD_LAYER_FAILURE": Fault("it does not speak TLS", _PLAIN),
+    "Fingerprints did not match": Fault("its certificate is another one now", ""),
+    "[SSL": Fault("the TLS connection failed", _PLAIN),
+}
+
+
+def fault(error: Exception) -> Fault | None:
+    """What is wrong with TLS, if that is why there is no answer."""
+    text = str(error)
+    return next((found for sign, found in _FAULTS.items() if sign in text), None)
+
+
+def in_cluster(cure: str) -> str:
+    """The same cure, where it is a cluster's own authority that is trusted, and no other."""
+    return _NEW_AUTHORITY if cure == _NAME_AUTHORITY else cure
+
+
+def authorities() -> str:
+    """The file or folder that the environment names, where `requests` looks; empty for none."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
+
+
+def fingerprint(file: str) -> str:
+    """Of the certificate in a file, the first of those in it. Raises `Misconfigured`."""
+    try:
+        text = Path(file).read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise Misconfigured(f"The certificate {file} cannot be read: {error.strerror}.") from None
+    found = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
+    if not found:
+        raise Misconfigured(f"There is no certificate in {file}.")
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest()
