@@ -450,10 +450,7 @@ class Client:
             return ""
         namespace = namespace or self.namespace
         if not namespace:
-            raise Misconfigured(
-                "No namespace is chosen.",
-                cure="Choose one with %kfp ns NAME, c.Kfp.namespace or KFP_MT_NAMESPACE.",
-            )
+            raise no_namespace()
         return namespace
 
     def _version_page(
@@ -660,6 +657,13 @@ def checked_endpoint(endpoint: str) -> str:
             cure="Give it with its scheme, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
         )
     return endpoint.rstrip("/")
+
+
+def no_namespace() -> Misconfigured:
+    return Misconfigured(
+        "No namespace is chosen.",
+        cure="Choose one with %kfp ns NAME, c.Kfp.namespace or KFP_MT_NAMESPACE.",
+    )
 
 
 def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Unreachable:

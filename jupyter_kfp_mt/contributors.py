@@ -17,7 +17,7 @@ import msgspec
 
 from . import manifests
 from .cluster import Cluster
-from .errors import BadRequest, Forbidden, KfpError, Refused, Unreachable
+from .errors import BadRequest, Forbidden, KfpError, NotFound, Refused, Unreachable
 from .kfam import Binding, Kfam
 from .kubernetes_objects import RoleBinding
 
@@ -50,56 +50,66 @@ class Contributors:
             return self._bound(error)
         return sorted((_contributor(binding.user, binding.role) for binding in found), key=_order)
 
-    def add(self, user: str, role: str, sender: str) -> None:
+    def add(self, user: str, role: str, sender: str = "") -> None:
         """Give `user` a role, in the name of `sender`, whom the gateway has signed in.
 
-        Raises `Forbidden` with the manifests that do the same.
+        Raises `Forbidden` with the command that does the same.
         """
-        self._check(user, role)
-        self._change(f"add {user} to {self.namespace}", user, role, sender, self._kfam.add)
+        _check(user, role)
+        objects = manifests.contributor(user, self.namespace, role)
 
-    def remove(self, user: str, role: str, sender: str) -> None:
-        self._check(user, role)
+        def add() -> None:
+            self._kfam.add(Binding.of(user, self.namespace, role), sender)
+
+        asked = f"add {user} to {self.namespace}"
+        self._change(asked, add, sender, manifests.applied(*objects))
+
+    def remove(self, user: str, role: str = "", sender: str = "") -> None:
+        """Take a role from `user`; without one, every role but the owner's."""
+        if role:
+            _check(user, role)
+        check_user(user)
+        roles = [role] if role else list(manifests.ROLES)
+        names = [shlex.quote(manifests.binding_name(user, each)) for each in roles]
+        kinds = "rolebinding,authorizationpolicies.security.istio.io"
+        command = ["kubectl delete", kinds, *names, "-n", self.namespace, "--ignore-not-found"]
         asked = f"remove {user} from {self.namespace}"
-        self._change(asked, user, role, sender, self._kfam.remove)
 
-    def _change(
-        self,
-        asked: str,
-        user: str,
-        role: str,
-        sender: str,
-        change: Callable[[Binding, str], None],
-    ) -> None:
+        def remove() -> None:
+            for each in [role] if role else self._roles(user, asked):
+                self._kfam.remove(Binding.of(user, self.namespace, each), sender)
+
+        self._change(asked, remove, sender, " ".join(command))
+
+    def _roles(self, user: str, asked: str) -> list[str]:
+        """Those that can be taken from somebody. Raises `NotFound` for none."""
+        found = [binding.role for binding in self._kfam.bindings(self.namespace, user)]
+        roles = [role for role in found if role in manifests.ROLES]
+        if not roles:
+            raise NotFound(f"Cannot {asked}: {user} does not contribute to it.")
+        return roles
+
+    def _change(self, asked: str, change: Callable[[], None], sender: str, command: str) -> None:
+        """Change them; `command` does it where that cannot be done from here."""
+        cure = (
+            "The owner can do it in the Kubeflow dashboard, under Manage Contributors; or an "
+            f"administrator with:\n{command}"
+        )
         if not sender:
             raise Forbidden(
                 f"Cannot {asked}: no person is signed in here, and a notebook speaks for none.",
                 cause="Kubeflow lets a namespace's owner change its contributors. Who sits at this "
                 "notebook would be known from the header that Kubeflow's gateway adds.",
-                cure=self._by_hand(asked, user, role),
+                cure=cure,
             )
         try:
-            change(Binding.of(user, self.namespace, role), sender)
+            change()
+        except NotFound:
+            raise
         except (Unreachable, Refused) as error:
-            cure = self._by_hand(asked, user, role)
             raise type(error)(
                 error.message, cause=error.cause, cure=cure, server_text=error.server_text
             ) from None
-
-    def _by_hand(self, asked: str, user: str, role: str) -> str:
-        dashboard = "The owner can do it in the Kubeflow dashboard, under Manage Contributors"
-        if asked.startswith("remove"):
-            name = shlex.quote(manifests.binding_name(user, role))
-            kinds = "rolebinding,authorizationpolicies.security.istio.io"
-            command = f"kubectl delete {kinds} {name} -n {self.namespace} --ignore-not-found"
-            return f"{dashboard}; or an administrator with:\n{command}"
-        objects = manifests.contributor(user, self.namespace, role)
-        return f"{dashboard}; or an administrator applies:\n{manifests.to_yaml(*objects)}"
-
-    def _check(self, user: str, role: str) -> None:
-        if role not in manifests.ROLES:
-            raise BadRequest(f"A contributor's role is edit or view, not {role!r}.")
-        check_user(user)
 
     def _bound(self, error: KfpError) -> list[Contributor]:
         """Those of the role bindings that kfam makes. Raises its error where none can be read."""
@@ -122,6 +132,12 @@ def check_namespace(namespace: str) -> None:
     """Raises `BadRequest` for what is no name of one."""
     if not _NAMESPACE.fullmatch(namespace):
         raise BadRequest(f"{namespace!r} is not the name of a namespace.")
+
+
+def _check(user: str, role: str) -> None:
+    if role not in manifests.ROLES:
+        raise BadRequest(f"A contributor's role is edit or view, not {role!r}.")
+    check_user(user)
 
 
 def check_user(user: str) -> None:

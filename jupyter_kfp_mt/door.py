@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import msgspec
 import requests
@@ -20,6 +21,9 @@ from .status import Status
 
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY", "KFP_MT_DOOR_CERTIFICATE")
 READY_SECONDS = 30.0
+CONNECT_SECONDS = 2.5
+
+T = TypeVar("T")
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -61,26 +65,41 @@ class Door(msgspec.Struct, frozen=True):
 
     def get(self, session: requests.Session, path: str, **options: Any) -> requests.Response:
         """Its answer to whoever shows the key; it sends nobody elsewhere with it."""
-        headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
-        url = f"{self.address}/{path}"
-        return session.get(url, headers=headers, allow_redirects=False, **options)
+        return self._send(session, "GET", path, **options)
+
+    def ask(
+        self,
+        asked: str,
+        kind: type[T],
+        path: str,
+        query: Mapping[str, str] | None = None,
+        method: str = "GET",
+        seconds: float = 30.0,
+    ) -> T:
+        """Its answer, as it is `asked` for in the words of an error. Raises a `KfpError`."""
+        sent = {name: text for name, text in (query or {}).items() if text}
+        try:
+            with self.session() as session:
+                timeout = (CONNECT_SECONDS, seconds)
+                answer = self._send(session, method, path, params=sent, timeout=timeout)
+            if answer.status_code == 200:
+                return msgspec.json.decode(answer.content, type=kind)
+        except (requests.RequestException, msgspec.DecodeError, UnicodeDecodeError) as error:
+            cure = "Has it stopped, or been started anew? Then restart this kernel."
+            raise no_answer(self.address, asked, error, cure) from None
+        raise explain.refusal(answer.status_code, answer.content, asked)
 
     def status(self) -> Status:
         """What it says of its connection, once that is made. Raises `Unreachable`."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            status = self._status()
+            status = self.ask("ask the Jupyter server", Status, "status", seconds=15)
             if status.ready or time.monotonic() > deadline:
                 return status
 
-    def _status(self) -> Status:
-        asked = "ask the Jupyter server"
-        try:
-            with self.session() as session:
-                answer = self.get(session, "status", timeout=(2.5, 15))
-            if answer.status_code == 200:
-                return msgspec.json.decode(answer.content, type=Status)
-        except (requests.RequestException, msgspec.DecodeError, UnicodeDecodeError) as error:
-            cure = "Has it stopped, or been started anew? Then restart this kernel."
-            raise no_answer(self.address, asked, error, cure) from None
-        raise explain.refusal(answer.status_code, answer.content, asked)
+    def _send(
+        self, session: requests.Session, method: str, path: str, **options: Any
+    ) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
+        url = f"{self.address}/{path}"
+        return session.request(method, url, headers=headers, allow_redirects=False, **options)

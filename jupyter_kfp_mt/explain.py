@@ -184,7 +184,7 @@ def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbid
     return Forbidden(
         f"Cannot {asked}: {user} may not {verb} {resource} in namespace {namespace}.",
         cause=f"It has no role there that allows it; it takes {role}.",
-        cure=_grant_locally(user, namespace, role)
+        cure=grant_locally(user, namespace, role)
         if local
         else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
         server_text=text,
@@ -198,7 +198,7 @@ def grant_role(user: str, namespace: str, role: str) -> str:
     return shlex.join(words)
 
 
-def _grant_locally(user: str, namespace: str, role: str) -> str:
+def grant_locally(user: str, namespace: str, role: str) -> str:
     return (
         f"Whoever runs this local KFP can allow it, with a line in its profiles file:\n"
         f"- namespace: {namespace}\n"

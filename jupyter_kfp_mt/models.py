@@ -1,6 +1,6 @@
 """The values of the Kubeflow Pipelines API, v2beta1, as frozen structs.
 
-Field names are the wire's own. `Page`, a list's answer, can be turned into rows and a DataFrame.
+Field names are the wire's own. `Rows`, such as the `Page` of a list, become a DataFrame.
 """
 
 from __future__ import annotations
@@ -267,17 +267,13 @@ class RecurringRun(Value, frozen=True):
         return self.status == "ENABLED"
 
 
-T = TypeVar("T", bound=Value)
+T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One page of a list: its items, how many there are in all, and the token of the next page."""
+class Rows(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """Values that can be looked through, and become plain dicts or a DataFrame."""
 
-    kind: type[T]
     items: list[T] = []
-    total_size: int = 0
-    next_page_token: str = ""
-    namespace: str = ""
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.items)
@@ -306,6 +302,15 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
             raise Misconfigured("to_pandas() needs pandas.", cure="%pip install pandas") from None
 
         return pandas.DataFrame(self.to_dicts())
+
+
+class Page(Rows[T], Generic[T], frozen=True, kw_only=True):
+    """One page of a list: its items, how many there are in all, and the token of the next page."""
+
+    kind: type[T]
+    total_size: int = 0
+    next_page_token: str = ""
+    namespace: str = ""
 
 
 def _span(start: datetime, end: datetime) -> timedelta:

@@ -15,6 +15,7 @@ from .kfam import Kfam
 from .permissions import Permissions, Table
 from .status import Problem
 
+SINGLE_USER = "This KFP serves a single user: it keeps no namespaces apart."
 PATIENCE = 2.5  # seconds, for each source, and again for the permissions
 
 # What a source is called, and what it knows: namespaces, each with its owner where that is told.
@@ -64,11 +65,16 @@ class Namespaces:
     def close(self) -> None:
         self._asked.close()
 
-    def found(self, subject: str = "", local: bool = False) -> Found:
-        """All of them. `subject` is who is to be told apart from those who may use one."""
+    def found(self, subject: str = "", local: bool = False, wanted: str = "") -> Found:
+        """All of them, and the one `wanted` even if no source names it.
+
+        `subject` is who is to be told apart from those who may use one.
+        """
         answers = self._asked.to(self._sources, self._patience)
         known = {name: _result(answer) for name, answer in answers.items()}
-        names = list(dict.fromkeys(name for found in known.values() for name in found))
+        every = [name for found in known.values() for name in found]
+        # Of the first of many more is asked.
+        names = list(dict.fromkeys([*([wanted] if wanted else []), *every]))
         permitted = self._permissions.of(names, self._patience)
         namespaces = [
             _namespace(name, known, permitted.tables[name], subject, local) for name in names
@@ -110,10 +116,15 @@ def _namespace(
     reason = cure = ""
     if usable is False:
         reason = f"{subject or 'This identity'} may not list runs in {name}; that takes role view."
-    if usable is False and subject and not local:
-        who = f"{owner}, its owner, or an administrator" if owner else f"An administrator of {name}"
-        cure = f"{who} can allow it:\n{explain.grant_role(subject, name, 'view')}"
+        cure = _cure(name, owner, subject, local) if subject else ""
     return Namespace(name, sources, owner, usable, reason, cure, table)
+
+
+def _cure(name: str, owner: str, subject: str, local: bool) -> str:
+    if local:
+        return explain.grant_locally(subject, name, "view")
+    who = f"{owner}, its owner, or an administrator" if owner else f"An administrator of {name}"
+    return f"{who} can allow it:\n{explain.grant_role(subject, name, 'view')}"
 
 
 def of_profiles(cluster: Cluster) -> dict[str, str]:

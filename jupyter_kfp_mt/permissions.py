@@ -161,6 +161,23 @@ class Permissions:
         return {key: _told(answer) for key, answer in answers.to(keys, patience).items()}
 
 
+def role(table: Table) -> str:
+    """What is allowed, as Kubeflow's roles are called: edit, view, "some" of that, or none."""
+    view = [table[resource][verb] for resource, verbs in VIEW.items() for verb in verbs]
+    adds = [table[resource][verb] for resource, verbs in EDIT_ADDS.items() for verb in verbs]
+    known = {answer for answer in view + adds if answer is not None}
+    if not known:
+        return "not known yet"
+    name = "some"
+    if True not in known:
+        name = "none"
+    elif False not in known:
+        name = "edit" if True in adds else "view"
+    elif False not in view and True not in adds:
+        name = "view"
+    return f"{name}, as far as is known" if None in view + adds else name
+
+
 def told(
     method: str, path: str, query: Mapping[str, str], status: int, body: bytes
 ) -> tuple[str, str, str, bool] | None:

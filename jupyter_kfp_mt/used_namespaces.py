@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from .settings import Kfp
+
 LONGEST = 20
 
 
@@ -23,6 +25,10 @@ class UsedNamespaces:
         self._path = path
         self._added: set[tuple[str, str]] = set()
         self._thread = ThreadPoolExecutor(1, "kfp-mt-used-namespaces")
+
+    @classmethod
+    def of_settings(cls, settings: Kfp) -> UsedNamespaces:
+        return cls(settings.data_folder() / "used-namespaces.json")
 
     def of(self, endpoint: str) -> list[str]:
         """The newest first, with all that were added before."""

@@ -10,7 +10,9 @@ from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import kubernetes_api
 import pytest
+import requests
 import secrecy
 
 
@@ -77,7 +79,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_POST = do_GET
+            do_POST = do_DELETE = do_GET
 
             def log_message(self, *_):
                 pass
@@ -265,3 +267,36 @@ def serve():
 @pytest.fixture
 def guarded_kfp(serve):
     return serve(GuardedKfp)
+
+
+class ClusterKfp(BaseHTTPRequestHandler):
+    """The local KFP as one that does not say it is local."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        sent = {"Authorization": self.headers.get("Authorization", "")}
+        answer = requests.get(self.server.api + self.path, headers=sent, timeout=30)
+        body = answer.json()
+        if self.path.endswith("/healthz"):
+            body |= {"tag_name": "2.17.0", "multi_user": not self.server.single_user}
+        written = json.dumps(body).encode()
+        self.send_response(answer.status_code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(written)))
+        self.end_headers()
+        self.wfile.write(written)
+
+
+@pytest.fixture
+def cluster_kfp(local_kfp):
+    with kubernetes_api.Server(ClusterKfp, local_kfp.endpoint) as server:
+        server.asked, server.single_user = [], False
+        server.endpoint = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        yield server
+        server.shutdown()

@@ -1,6 +1,5 @@
 """The namespaces one may use, and who shares them: a real server before KFP, Kubernetes, kfam."""
 
-import http.server
 import json
 import logging
 import os
@@ -12,7 +11,7 @@ import requests
 import yaml
 from conftest import ROOT, server_config
 from guarded_kfp import Answer, GuardedKfp
-from kubernetes_api import ALICE, VIEW, Server
+from kubernetes_api import ALICE, VIEW
 from tornado.httpclient import HTTPClientError
 
 from jupyter_kfp_mt import errors, manifests
@@ -25,42 +24,11 @@ from jupyter_kfp_mt.extension.tenants import Tenants
 from jupyter_kfp_mt.extension.upstream import Upstream
 from jupyter_kfp_mt.kfam import Kfam
 from jupyter_kfp_mt.namespaces import Namespaces, named, of_kfam, of_profiles, of_role_bindings
-from jupyter_kfp_mt.permissions import Permissions, told
+from jupyter_kfp_mt.permissions import ASKED_WHOLE, Permissions, told
 from jupyter_kfp_mt.settings import Kfp
+from jupyter_kfp_mt.status import Status
+from jupyter_kfp_mt.tenancy import Tenancy
 from jupyter_kfp_mt.used_namespaces import LONGEST, UsedNamespaces
-
-
-class ClusterKfp(http.server.BaseHTTPRequestHandler):
-    """The local KFP as one that does not say it is local."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        sent = {"Authorization": self.headers.get("Authorization", "")}
-        answer = requests.get(self.server.api + self.path, headers=sent, timeout=30)
-        body = answer.json()
-        if self.path.endswith("/healthz"):
-            body |= {"tag_name": "2.17.0", "multi_user": not self.server.single_user}
-        written = json.dumps(body).encode()
-        self.send_response(answer.status_code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(written)))
-        self.end_headers()
-        self.wfile.write(written)
-
-
-@pytest.fixture
-def cluster_kfp(local_kfp):
-    with Server(ClusterKfp, local_kfp.endpoint) as server:
-        server.asked, server.single_user = [], False
-        server.endpoint = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
-        yield server
-        server.shutdown()
 
 
 @pytest.fixture
@@ -176,6 +144,30 @@ async def test_what_kfp_answered_is_remembered_and_its_namespace_too(
     assert found["team"]["permissions"]["runs"]["list"] is True
 
 
+async def test_a_namespace_that_is_asked_for_is_told_of_though_no_source_names_it(
+    jp_fetch, kubernetes_api
+):
+    kubernetes_api.allow_role(ALICE, VIEW, "team")
+    found = await jp_fetch("kfp-mt", "namespaces", params={"namespace": "team"})
+    told = {each["name"]: each for each in json.loads(found.body)["namespaces"]}
+    assert (told["team"]["usable"], told["team"]["sources"]) == (True, [])
+    assert told["team"]["permissions"]["runs"]["create"] is False
+    code, body = await refused(jp_fetch("kfp-mt", "namespaces", params={"namespace": "No_Name"}))
+    assert (code, body["message"]) == (400, "'No_Name' is not the name of a namespace.")
+
+
+def test_of_many_namespaces_the_one_that_is_asked_for_is_looked_at_whole(in_pod, kubernetes_api):
+    cluster = Cluster.of_pod(in_pod())
+    permissions = Permissions(lambda: cluster, lambda: ALICE)
+    many = [f"team-{number:02}" for number in range(ASKED_WHOLE + 5)]
+    namespaces = Namespaces({"some": lambda: named(many)}, permissions)
+    whole = {each.name: each for each in namespaces.found(ALICE, wanted=many[-1]).namespaces}
+    assert whole[many[-1]].permissions["runs"]["create"] is False
+    assert whole[many[-2]].permissions["runs"]["create"] is None
+    namespaces.close()
+    permissions.close()
+
+
 async def test_a_kfp_for_a_single_user_has_no_namespaces(namespaces_of, cluster_kfp):
     cluster_kfp.single_user = True
     found, _, answer = await namespaces_of()
@@ -225,7 +217,10 @@ async def test_the_local_kfps_own_profiles_are_known_and_tried(local_kfp, monkey
         "kubeflow": False,
     }
     assert found["alice"].sources == ["configuration", "local KFP"]
-    assert found["bob"].cure == ""
+    assert found["bob"].cure.splitlines()[1:] == [
+        "- namespace: bob",
+        f'  contributors: {{"{ALICE}": view}}',
+    ]
     with pytest.raises(errors.BadRequest, match="are lines in its profiles file"):
         await tenants.contributors("alice", Contributors.all)
     tenants.close()
@@ -367,7 +362,7 @@ def test_a_server_that_stops_keeps_what_was_used_last(tmp_path):
     os.mkfifo(path)
     settings = Kfp(data=str(tmp_path))
     tenants = Tenants(settings, Upstream(settings))
-    tenants._permissions = Permissions(lambda: None, lambda: "")
+    tenants._known = Tenancy(settings, Status(""), tenants._used, lambda namespace, resource: None)
     tenants.heard("GET", "/apis/v2beta1/runs", [("namespace", "alice")], 200, b"{}")
     closing = threading.Thread(target=tenants.close)
     closing.start()
@@ -480,7 +475,9 @@ async def test_nobody_else_changes_them_and_the_manifests_are_given(jp_fetch, kf
     code, body = await refused(changed(jp_fetch, "POST", "carol@example.com", headers=headers))
     assert (code, kfam.bindings) == (403, before)
     assert cause in body["cause"]
-    written = list(yaml.safe_load_all(body["cure"].partition("applies:\n")[2]))
+    command, written = body["cure"].splitlines()[1], body["cure"].partition("'END'\n")[2]
+    assert command == "kubectl apply -f - <<'END'"
+    written = list(yaml.safe_load_all(written.removesuffix("END")))
     assert [each["kind"] for each in written] == ["RoleBinding", "AuthorizationPolicy"]
     assert {each["metadata"]["name"] for each in written} == {
         "user-carol-example-com-clusterrole-edit"
@@ -537,6 +534,17 @@ async def test_what_is_no_namespace_is_said(jp_fetch, name):
     assert "is not the name of a namespace" in body["message"]
 
 
+async def test_who_is_removed_without_a_role_loses_every_one_but_the_owners(jp_fetch, kfam):
+    for role in manifests.ROLES:
+        await changed(jp_fetch, "POST", "carol@example.com", role)
+    params = {"namespace": "alice", "user": "carol@example.com"}
+    await jp_fetch("kfp-mt", "contributors", method="DELETE", headers=dict(OWNER), params=params)
+    assert await contributors(jp_fetch) == [("alice@example.com", "owner")]
+    for nobody in ("carol@example.com", "alice@example.com"):
+        code, body = await refused(changed(jp_fetch, "DELETE", nobody, role=""))
+        assert (code, "does not contribute to it" in body["message"]) == (404, True)
+
+
 async def test_what_kfam_says_of_a_change_is_told(jp_fetch):
     await changed(jp_fetch, "POST", "carol@example.com")
     code, body = await refused(changed(jp_fetch, "POST", "carol@example.com"))
@@ -573,6 +581,10 @@ def test_where_kfam_refuses_the_owner_gets_the_commands(out_of_reach):
         "kubectl delete rolebinding,authorizationpolicies.security.istio.io "
         "user-carol-example-com-clusterrole-view -n alice --ignore-not-found"
     )
+    with pytest.raises(errors.Forbidden) as caught:
+        out_of_reach().remove("carol@example.com")
+    both = "user-carol-example-com-clusterrole-edit user-carol-example-com-clusterrole-view"
+    assert f" {both} -n alice " in caught.value.cure
 
 
 class Garbled(GuardedKfp):

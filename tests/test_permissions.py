@@ -7,7 +7,8 @@ from kubernetes_api import ALICE, BOB, EDIT, VIEW
 
 from jupyter_kfp_mt import permissions as permissions_module
 from jupyter_kfp_mt.cluster import Cluster
-from jupyter_kfp_mt.permissions import VERBS, Permissions
+from jupyter_kfp_mt.permissions import EDIT_ADDS, VERBS, Permissions, role
+from jupyter_kfp_mt.permissions import VIEW as VIEWED
 
 
 class Clock:
@@ -212,3 +213,38 @@ def test_a_mistake_is_no_permission_and_spoils_nothing(make, monkeypatch, caplog
 def test_a_list_that_cannot_be_tried_by_a_mistake_is_not_known(make):
     permissions = make(cluster=False, try_list=lambda: True)
     assert permissions.of(["alice"]).tables["alice"]["runs"]["list"] is None
+
+
+def answers(view, adds, **learned):
+    """A table with the same answer to each verb of a role, but for those of runs that are known."""
+    table = {
+        kind: dict.fromkeys(VIEWED[kind], view) | dict.fromkeys(EDIT_ADDS[kind], adds)
+        for kind in VERBS
+    }
+    return {**table, "runs": table["runs"] | learned}
+
+
+@pytest.mark.parametrize(
+    "table, name",
+    [
+        pytest.param(answers(True, True), "edit", id="everything"),
+        pytest.param(answers(True, False), "view", id="reading"),
+        pytest.param(answers(True, False, create=True), "some", id="reading and a little more"),
+        pytest.param(answers(True, True, readArtifact=False), "some", id="not quite everything"),
+        pytest.param(answers(False, False), "none", id="nothing"),
+        pytest.param(answers(None, None), "not known yet", id="not known"),
+        pytest.param(
+            answers(None, None, list=True), "view, as far as is known", id="a list was answered"
+        ),
+        pytest.param(
+            answers(None, None, list=True, create=True),
+            "edit, as far as is known",
+            id="and something created",
+        ),
+        pytest.param(
+            answers(None, None, list=False), "none, as far as is known", id="a list was refused"
+        ),
+    ],
+)
+def test_what_is_allowed_has_the_name_of_a_role(table, name):
+    assert role(table) == name

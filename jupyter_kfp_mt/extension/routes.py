@@ -43,11 +43,15 @@ class DoctorHandler(KfpHandler):
 
 
 class NamespacesHandler(KfpHandler):
-    """Every namespace that this identity may use, where it was learned, and what is allowed."""
+    """Every namespace that this identity may use, where it was learned, and what is allowed.
+
+    `?namespace=`: one that is told of in any case.
+    """
 
     @web.authenticated
     async def get(self) -> None:
-        self.finish(msgspec.json.encode(await self.tenants.found()))
+        wanted = self.get_query_argument("namespace", "")
+        self.finish(msgspec.json.encode(await self.tenants.found(wanted)))
 
 
 class ContributorsHandler(KfpHandler):
@@ -76,7 +80,8 @@ class ContributorsHandler(KfpHandler):
             return those.namespace
 
         where = await self.tenants.contributors(self._namespace, ask)
-        self.log.info("kfp-mt: %r: %s, %s as %s in %s", sender, asked, user, role, where)
+        given = f"{user} as {role or 'any role'}"
+        self.log.info("kfp-mt: %r: %s, %s in %s", sender, asked, given, where)
         self.finish({})
 
     @property
@@ -88,7 +93,9 @@ class ContributorsHandler(KfpHandler):
         """The user, the role, and the person whom Kubeflow's gateway names: a kernel is none."""
         named = self.request.headers.get(USER_HEADER, "")
         sender = "" if self.current_user is KERNEL else named
-        role = self.get_query_argument("role", "edit")
+        # Without one a contributor is added as Kubeflow's dashboard does, and removed altogether.
+        unsaid = "edit" if self.request.method == "POST" else ""
+        role = self.get_query_argument("role", unsaid)
         return self.get_query_argument("user", ""), role, sender
 
 

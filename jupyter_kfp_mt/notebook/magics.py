@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_silenced
+from IPython.display import display
 from traitlets import observe
 
 from ..settings import CREDENTIALS, Kfp
@@ -18,15 +19,19 @@ from ..settings import CREDENTIALS, Kfp
 if TYPE_CHECKING:
     from ..client import Client
     from ..connection import Connection
+    from ..errors import KfpError
     from ..findings import Report
     from ..models import Run
+    from ..tenancy import Tenants
     from .live import LiveRun
+
+LONG_CURE = 5  # lines
 
 # Where the values of this package are defined, by name: registering a view imports none of them.
 _VALUES = {
     "jupyter_kfp_mt.models": ("Page", "Run", "Experiment", "Pipeline", "PipelineVersion"),
     "jupyter_kfp_mt.findings": ("Report",),
-    "jupyter_kfp_mt.notebook.verbs": ("Overview", "Chosen", "Log"),
+    "jupyter_kfp_mt.notebook.verbs": ("Overview", "Chosen", "Log", "Known", "Looked", "Sharing"),
     "jupyter_kfp_mt.notebook.live": ("Shown",),
 }
 
@@ -89,6 +94,14 @@ class KfpMagics(Kfp, Magics):
             return doctor.examine(self, namespace, isolation, others)
         return doctor.look(lambda: found, self, namespace, isolation, others)
 
+    def tenants(self) -> Tenants:
+        from .. import tenancy
+
+        door = self.connection.door
+        if door:
+            return tenancy.BehindDoor(door)
+        return tenancy.of_client(self, self.connection.status(), self.client)
+
     def show(self, run: Run) -> None:
         from .live import LiveRun
 
@@ -110,9 +123,18 @@ class KfpMagics(Kfp, Magics):
             arguments = parse(_words(line))
             return arguments.verb.call(self, arguments)
         except KfpError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(self._told(error)) from None
         except HelpShown:
             return None
+
+    def _told(self, error: KfpError) -> str:
+        """What an error says. A cure of many lines is shown beside it, to be taken from there."""
+        if not hasattr(self._shell, "kernel") or error.cure.count("\n") < LONG_CURE:
+            return str(error)
+        from .render import html, text
+
+        display({"text/html": html(error), "text/plain": text(error)}, raw=True)
+        return error.message
 
     def skip_what_is_shown(self, run: Run) -> None:
         """Show nothing for a run that its cell has watched: it is there already."""

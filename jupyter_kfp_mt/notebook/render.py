@@ -10,10 +10,13 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, Template
 
+from ..errors import KfpError
 from ..findings import FAILED, PASSED, Finding, Report
 from ..models import EPOCH, Experiment, Page, Pipeline, PipelineVersion, Run, Task
+from ..namespaces import Namespace
+from ..permissions import role
 from .live import Shown
-from .verbs import Chosen, Log, Overview
+from .verbs import Chosen, Known, Log, Looked, Overview, Sharing
 
 # A sign and a word: a state is never told by its colour alone.
 _SIGNS = {
@@ -33,6 +36,9 @@ _COLOURS = {
 }
 
 
+_FAINT = "var(--jp-ui-font-color2, #616161)"
+# Of so many namespaces it is told at once why they may not be used.
+MOST_TOLD = 10
 LONGEST_NAME = 100
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _UNPRINTABLE = re.compile(
@@ -68,6 +74,19 @@ class Mark(msgspec.Struct, frozen=True):
         return _COLOURS["SUCCEEDED" if self.works else "FAILED"]
 
 
+class Allowed(msgspec.Struct, frozen=True):
+    """Whether something is allowed, or not known to be. That it is not is no fault."""
+
+    answer: bool | None
+
+    def __str__(self) -> str:
+        return {True: "✓ yes", False: "✗ no", None: "? not known yet"}[self.answer]
+
+    @property
+    def colour(self) -> str:
+        return _COLOURS["SUCCEEDED"] if self.answer else _FAINT
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """What a check came to, as a sign, a word and a colour."""
 
@@ -93,11 +112,33 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Rows under headings, with a summary for when they are folded away."""
+    """Rows under headings, with a summary for when they are folded away.
+
+    `faint`: how many of the last rows matter less.
+    """
 
     headings: list[str]
     rows: list[list[Any]]
     folded: str = ""
+    faint: int = 0
+
+
+class Remedy(msgspec.Struct, frozen=True):
+    """What is wrong, and its cure: a sentence, and on the lines below it what is to be pasted."""
+
+    wrong: str
+    cure: str
+
+    @property
+    def sentence(self) -> str:
+        return self.cure.partition("\n")[0]
+
+    @property
+    def paste(self) -> str:
+        return self.cure.partition("\n")[2].rstrip()
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, [self.wrong, self.cure.rstrip()]))
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +150,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     tables: list[Table] = []
     texts: list[tuple[str, str]] = []
+    remedies: list[Remedy] = []
+    folded: str = ""  # what the remedies are, where they are folded away
     note: str = ""
 
 
@@ -234,6 +277,90 @@ def _chosen(chosen: Chosen) -> View:
 
 
 @view.register
+def _known(known: Known) -> View:
+    refused = [each for each in known if each.usable is False]
+    silent = [(source.name, source.problem) for source in known.sources if source.problem]
+    rows = [_namespace_row(each, known.in_use) for each in known]
+    reasons = [[name, f"{problem.message} {problem.cause}"] for name, problem in silent]
+    tables = [
+        Table(["Namespace", "Usable", "Role", "Owner", "Learned from"], rows, faint=len(refused)),
+        Table(["No answer from", "Because"], reasons),
+    ]
+    mended = [Remedy(each.reason, each.cure) for each in refused[:MOST_TOLD]]
+    mended += [Remedy(problem.message, problem.cure) for _, problem in silent if problem.cure]
+    return View(
+        tables=[table for table in tables if table.rows],
+        remedies=mended,
+        folded="Why, and what mends it",
+        note=_known_note(known, len(refused)),
+    )
+
+
+def _namespace_row(found: Namespace, in_use: str) -> list[Any]:
+    name = f"{_cut(found.name)} (in use)" if found.name == in_use else _cut(found.name)
+    learned = ", ".join(found.sources) or "no source"
+    return [name, Allowed(found.usable), role(found.permissions), _cut(found.owner), learned]
+
+
+def _known_note(known: Known, refused: int) -> str:
+    if not known.items:
+        return known.unknown or "No source names a namespace."
+    count = f"{len(known):,} {_plural('namespace', len(known))}"
+    more = refused - MOST_TOLD
+    why = f"%kfp namespaces NAME says why of each of the other {more:,}." if more > 0 else ""
+    texts = [f"{count}, {refused:,} of them not usable." if refused else f"{count}.", why]
+    return " ".join(filter(None, [*texts, _unknown(known.unknown)]))
+
+
+def _unknown(reason: str) -> str:
+    return f"Not everything that is allowed is known: {reason}" if reason else ""
+
+
+@view.register
+def _looked(looked: Looked) -> View:
+    found = looked.namespace
+    name, usable, held, owner, learned = _namespace_row(found, found.name * looked.in_use)
+    facts = [("Namespace", name), ("Usable", usable), ("Role", held), ("Owner", owner)]
+    table = found.permissions
+    verbs = dict.fromkeys(verb for answers in table.values() for verb in answers)
+    rows = [
+        [verb, *(Allowed(table[each][verb]) if verb in table[each] else "" for each in table)]
+        for verb in verbs
+    ]
+    return View(
+        facts=[(label, value) for label, value in facts if value] + [("Learned from", learned)],
+        tables=[Table(["May", *(_RESOURCES[each] for each in table)], rows)],
+        remedies=[Remedy(found.reason, found.cure)] if found.reason else [],
+        note=_unknown(looked.unknown),
+    )
+
+
+_RESOURCES = {
+    "experiments": "Experiments",
+    "runs": "Runs",
+    "jobs": "Recurring runs (jobs)",
+    "pipelines": "Pipelines",
+}
+
+
+@view.register
+def _sharing(sharing: Sharing) -> View:
+    rows = [[each.user, each.role] for each in sharing]
+    if not rows:
+        return View(note=f"Nobody is known to share namespace {sharing.namespace}.")
+    return View(
+        tables=[Table(["Who", "Role"], rows)],
+        note=f"{len(rows):,} in namespace {sharing.namespace}",
+    )
+
+
+@view.register
+def _error(error: KfpError) -> View:
+    problem = "\n".join(filter(None, [error.message, error.cause]))
+    return View(problem=problem, remedies=[Remedy("", error.cure)])
+
+
+@view.register
 def _log(log: Log) -> View:
     texts = [(f"{State(task.state)}  {task.display_name}", text) for task, text in log.tasks]
     return View(
@@ -337,7 +464,9 @@ def _text(value: Any) -> str:
     blocks += [shown.problem]
     blocks += [_aligned([table.headings, *table.rows]) for table in shown.tables]
     blocks += [f"{title}\n{content.rstrip()}" for title, content in shown.texts]
-    return "\n".join(block for block in [*blocks, shown.note] if block)
+    blocks += [f"\n{remedy}" for remedy in shown.remedies]
+    blocks += [f"\n{shown.note}" if shown.remedies else shown.note]
+    return "\n".join(block for block in blocks if block.strip())
 
 
 def printable(text: str) -> str:
@@ -411,19 +540,31 @@ _HTML = """\
 <table style="margin: 4px 0 4px 0; border-collapse: collapse">
 <thead><tr>
 {% for heading in table.headings %}
-<th style="text-align: left; padding: 2px 16px 2px 0">{{ heading }}</th>
+<th style="text-align: left; white-space: nowrap; padding: 2px 16px 2px 0">{{ heading }}</th>
 {% endfor %}
 </tr></thead>
 <tbody>
 {% for row in table.rows %}
-<tr>
+{% set style = "color: var(--jp-ui-font-color2, #616161)" %}
+<tr{% if loop.revindex <= table.faint %} style="{{ style }}"{% endif %}>
 {% for value in row %}
-<td style="text-align: left; padding: 2px 16px 2px 0">{{ cell(value) }}</td>
+<td style="text-align: left; vertical-align: top; padding: 2px 16px 2px 0">{{ cell(value) }}</td>
 {% endfor %}
 </tr>
 {% endfor %}
 </tbody>
 </table>
+{% endmacro %}
+{% macro remedies(found) %}
+{% for remedy in found %}
+<p style="margin: 8px 0 2px 0">{{ remedy.wrong }}
+{% if remedy.wrong and remedy.sentence %}<br>{% endif %}{{ remedy.sentence }}</p>
+{% if remedy.paste %}
+<pre title="A click selects it" style="margin: 0; padding: 4px 8px; max-height: 30em;
+ overflow: auto; user-select: all; font-family: var(--jp-code-font-family, monospace);
+ background: var(--jp-layout-color2, #f5f5f5)">{{ remedy.paste }}</pre>
+{% endif %}
+{% endfor %}
 {% endmacro %}
 <div class="jp-KfpMt-value">
 {% if view.title %}
@@ -442,6 +583,7 @@ _HTML = """\
 {% endif %}
 {% if view.problem %}
 <pre role="alert" style="margin: 4px 0; padding: 4px 8px; white-space: pre-wrap;
+ word-break: normal; overflow-wrap: anywhere;
  border-left: 3px solid var(--jp-error-color1, #c62828)">{{ view.problem }}</pre>
 {% endif %}
 {% for table in view.tables %}
@@ -456,6 +598,11 @@ _HTML = """\
 <pre style="margin: 0; padding: 4px 8px; max-height: 30em; overflow: auto;
  background: var(--jp-layout-color2, #f5f5f5)">{{ content }}</pre>
 {% endfor %}
+{% if view.remedies and view.folded %}
+<details><summary>{{ view.folded }}</summary>{{ remedies(view.remedies) }}</details>
+{% else %}
+{{ remedies(view.remedies) }}
+{% endif %}
 {% if view.note %}
 <p style="margin: 4px 0; color: var(--jp-ui-font-color2, #616161)">{{ view.note }}</p>
 {% endif %}

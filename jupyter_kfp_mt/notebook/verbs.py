@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from ..errors import BadRequest, KfpError, NotFound, Refused
-from ..models import STATES, Experiment, Page, Pipeline, PipelineVersion, Run, Task
+from ..models import STATES, Experiment, Page, Pipeline, PipelineVersion, Rows, Run, Task
 from ..status import Status, Step
 
 if TYPE_CHECKING:
+    from .. import namespaces as there
     from ..client import Client
     from ..connection import Connection
+    from ..contributors import Contributor
     from ..findings import Report
+    from ..tenancy import Tenants
 
 
 class Session(Protocol):
@@ -36,6 +40,9 @@ class Session(Protocol):
 
     def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
         """Look for what is wrong with the connection, also where there is none."""
+
+    def tenants(self) -> Tenants:
+        """Who knows of namespaces and contributors: to be closed."""
 
     def show(self, run: Run) -> None:
         """Show a run as it is now, in the place where it was shown before."""
@@ -85,6 +92,30 @@ class Chosen(msgspec.Struct, frozen=True):
 
     namespace: str
     reason: str
+
+
+class Known(Rows[Any], frozen=True, kw_only=True):
+    """Every namespace there is to show, the one in use, and what is not known, and why."""
+
+    items: list[there.Namespace]
+    in_use: str
+    sources: list[there.Source]
+    unknown: str
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What is known of one namespace."""
+
+    namespace: there.Namespace
+    in_use: bool
+    unknown: str
+
+
+class Sharing(Rows[Any], frozen=True, kw_only=True):
+    """Who shares a namespace."""
+
+    items: list[Contributor]
+    namespace: str
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -157,6 +188,35 @@ def namespace(session: Session, arguments: Namespace) -> Chosen:
         ) from None
     client.namespace = arguments.name
     return Chosen(arguments.name, "%kfp ns")
+
+
+def namespaces(session: Session, arguments: Namespace) -> Known | Looked:
+    """List every namespace there is to see, and what you may do there; or all of one of them."""
+    name, in_use = arguments.name, session.client.namespace
+    with closing(session.tenants()) as tenants:
+        found = tenants.found(name or in_use)
+    if not name:
+        return Known(
+            items=found.namespaces, in_use=in_use, sources=found.sources, unknown=found.unknown
+        )
+    if not found.namespaces:
+        raise BadRequest(found.unknown)
+    (one,) = [each for each in found.namespaces if each.name == name]
+    return Looked(one, name == in_use, found.unknown)
+
+
+def contributors(session: Session, arguments: Namespace) -> Sharing:
+    """List who shares the namespace; add or remove somebody, or say who can."""
+    namespace = arguments.namespace or session.client.namespace
+    if arguments.role and not arguments.add:
+        raise BadRequest("--role goes with --add: it is the role that somebody gets.")
+    with closing(session.tenants()) as tenants:
+        those = tenants.contributors(namespace)
+        if arguments.add is not None:
+            those.add(arguments.add, arguments.role or "edit")
+        if arguments.remove is not None:
+            those.remove(arguments.remove)
+        return Sharing(items=those.all(), namespace=namespace)
 
 
 def connect(session: Session, arguments: Namespace) -> Overview:
@@ -348,6 +408,26 @@ VERBS = (
         namespace,
         (_option("name", nargs="?", default="", metavar="NAME", help="the namespace to use"),),
         aliases=("namespace",),
+    ),
+    Verb(
+        "namespaces",
+        namespaces,
+        (_option("name", nargs="?", default="", metavar="NAME", help="only this one, whole"),),
+    ),
+    Verb(
+        "contributors",
+        contributors,
+        (
+            _option("--add", metavar="USER", help="an e-mail address, or a service account"),
+            _option(
+                "--role", default="", metavar="edit|view", help="of whom is added (default: edit)"
+            ),
+            _option(
+                "--remove", metavar="USER", help="take every role but the owner's from somebody"
+            ),
+            _NAMESPACE,
+        ),
+        aliases=("contributor",),
     ),
     Verb(
         "connect",

@@ -1,0 +1,206 @@
+"""Who knows the namespaces of a KFP and their contributors: this process, or a door's server."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from . import cluster, explain, namespaces, pod
+from .client import Client, no_namespace
+from .cluster import Cluster
+from .contributors import Contributor, Contributors, check_namespace
+from .door import Door
+from .errors import BadRequest, Forbidden, KfpError
+from .kfam import IN_CLUSTER_ENDPOINT, Kfam
+from .local_kfp import LocalKfp
+from .namespaces import Found, Namespaces, Sources, named
+from .permissions import Permissions
+from .settings import Kfp
+from .status import Status
+from .used_namespaces import UsedNamespaces
+
+# Whether KFP lists the first of these in a namespace; None where that does not tell.
+TryList = Callable[[str, str], bool | None]
+
+
+class Shared(Protocol):
+    """The contributors of a namespace."""
+
+    def all(self) -> list[Contributor]: ...
+
+    def add(self, user: str, role: str) -> None: ...
+
+    def remove(self, user: str, role: str = "") -> None: ...
+
+
+class Tenants(Protocol):
+    """Whoever knows. Every method blocks, and raises the `KfpError` that stands in the way."""
+
+    def found(self, wanted: str = "") -> Found:
+        """Every namespace there is to show, with the one `wanted` whoever knows of it."""
+
+    def contributors(self, namespace: str = "") -> Shared:
+        """Those of a namespace; without a name, of the configured one."""
+
+    def close(self) -> None: ...
+
+
+class Tenancy:
+    """What this process finds out for one identity at one KFP. May be asked from any thread.
+
+    Whoever closes it closes `used` with it.
+    """
+
+    def __init__(
+        self, settings: Kfp, status: Status, used: UsedNamespaces, try_list: TryList
+    ) -> None:
+        self.status = status
+        self._settings = settings
+        self._used = used
+        self._cluster: Cluster | None = None
+        subject = status.identity.subject
+        self.permissions = Permissions(self._found_cluster, lambda: subject, try_list)
+        self._namespaces = Namespaces(self._sources(), self.permissions)
+
+    def found(self, wanted: str = "") -> Found:
+        status = self.status
+        if not status.multi_user:
+            return Found([], [], namespaces.SINGLE_USER)
+        if wanted:
+            check_namespace(wanted)
+        if not status.local and cluster.is_reached(self._settings):
+            # It takes a second the first time, which is no source's fault.
+            importlib.import_module("kubernetes.client")
+        return self._namespaces.found(status.identity.subject, status.local, wanted)
+
+    def contributors(self, namespace: str = "") -> Contributors:
+        status = self.status
+        if not status.multi_user:
+            raise BadRequest(namespaces.SINGLE_USER)
+        if status.local:
+            raise BadRequest(
+                "The contributors of the local KFP are lines in its profiles file.",
+                cure="Whoever runs it writes them there, such as\n"
+                "  contributors: {bob@example.com: view}",
+            )
+        namespace = namespace or status.namespace
+        if not namespace:
+            raise no_namespace()
+        kfam = Kfam(self._kfam_endpoint() or IN_CLUSTER_ENDPOINT)
+        return Contributors(namespace, kfam, self._found_cluster)
+
+    def close(self) -> None:
+        for each in (self._used, self._namespaces, self.permissions, self._cluster):
+            if each is not None:
+                each.close()
+
+    def _sources(self) -> Sources:
+        settings, status = self._settings, self.status
+        subject, found_cluster = status.identity.subject, self._found_cluster
+        found: dict[str, Callable[[], dict[str, str]]] = {
+            "configuration": lambda: named([settings.value("namespace"), self.status.namespace])
+        }
+        if status.local:
+            if not status.tokens:  # somebody else's
+                return found
+            local = LocalKfp(status.endpoint, status.tokens)
+            return {**found, "local KFP": lambda: named(local.namespaces)}
+        if pod.is_here():
+            found["pod"] = lambda: named([pod.namespace()])
+        if cluster.is_reached(settings):
+            found["profiles"] = lambda: _asked(found_cluster(), namespaces.of_profiles)
+            found["role bindings"] = lambda: _asked(
+                found_cluster(), lambda known: namespaces.of_role_bindings(known, subject)
+            )
+        if endpoint := self._kfam_endpoint():
+            found["kfam"] = lambda: namespaces.of_kfam(
+                Kfam(endpoint), pod.namespace() or self.status.namespace, subject
+            )
+        return {**found, "used before": lambda: named(self._used.of(status.endpoint))}
+
+    def _kfam_endpoint(self) -> str:
+        default = IN_CLUSTER_ENDPOINT if pod.is_here() else ""
+        return self._settings.value("kfam_endpoint") or default
+
+    def _found_cluster(self) -> Cluster | None:
+        if self.status.local:
+            return None
+        if self._cluster is None:
+            self._cluster = cluster.of_settings(self._settings)
+        return self._cluster
+
+
+class BehindDoor:
+    """What the Jupyter server behind a door knows: one request for each question."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def found(self, wanted: str = "") -> Found:
+        return self._door.ask("list namespaces", Found, "namespaces", {"namespace": wanted})
+
+    def contributors(self, namespace: str = "") -> Shared:
+        return SharedBehindDoor(self._door, namespace)
+
+    def close(self) -> None:
+        pass
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    contributors: list[Contributor] = []
+
+
+class SharedBehindDoor:
+    """The contributors of a namespace, as a door's server tells and changes them."""
+
+    def __init__(self, door: Door, namespace: str) -> None:
+        self._door = door
+        self._namespace = namespace
+
+    def all(self) -> list[Contributor]:
+        return self._ask("list the contributors").contributors
+
+    def add(self, user: str, role: str) -> None:
+        self._ask(f"add {user}", "POST", user, role)
+
+    def remove(self, user: str, role: str = "") -> None:
+        self._ask(f"remove {user}", "DELETE", user, role)
+
+    def _ask(self, asked: str, method: str = "GET", user: str = "", role: str = "") -> _Answer:
+        query = {"namespace": self._namespace, "user": user, "role": role}
+        return self._door.ask(asked, _Answer, "contributors", query, method)
+
+
+def of_client(settings: Kfp, status: Status, client: Client) -> Tenancy:
+    """What this process finds out as a client's identity. Raises what keeps that from KFP."""
+    if status.error:
+        raise status.error.to_error()
+    pages: dict[str, Callable[..., object]] = {
+        "experiments": client.experiment_page,
+        "runs": client.run_page,
+        "jobs": client.recurring_run_page,
+        "pipelines": client.pipeline_page,
+    }
+    used = UsedNamespaces.of_settings(settings)
+
+    def try_list(namespace: str, resource: str) -> bool | None:
+        return _allowed(lambda: pages[resource](namespace, page_size=1))
+
+    return Tenancy(settings, status, used, try_list)
+
+
+def _allowed(listing: Callable[[], object]) -> bool | None:
+    try:
+        listing()
+    except Forbidden as error:
+        return False if explain.denial(error.server_text.encode()) else None
+    except KfpError:
+        return None
+    return True
+
+
+def _asked(known: Cluster | None, question: Callable[[Cluster], dict[str, str]]) -> dict[str, str]:
+    return question(known) if known else {}
