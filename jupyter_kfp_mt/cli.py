@@ -84,11 +84,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _manifests(arguments: argparse.Namespace) -> int:
-    from . import contributors, manifests
+    from . import contributors, manifests, subjects
 
     namespace = arguments.namespace
     user = arguments.user or f"system:serviceaccount:{namespace}:default-editor"
-    contributors.check_namespace(namespace)
+    subjects.check_namespace(namespace)
     contributors.check_user(user)
     print(manifests.to_yaml(*manifests.wanted(user, namespace, arguments.role)), end="")
     return 0

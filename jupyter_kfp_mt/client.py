@@ -44,6 +44,7 @@ from .models import (
     Value,
 )
 from .sessions import is_own, new_session
+from .subjects import check_namespace
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -451,6 +452,7 @@ class Client:
         namespace = namespace or self.namespace
         if not namespace:
             raise no_namespace()
+        check_namespace(namespace)
         return namespace
 
     def _version_page(

@@ -20,10 +20,10 @@ from .cluster import Cluster
 from .errors import BadRequest, Forbidden, KfpError, NotFound, Refused, Unreachable
 from .kfam import Binding, Kfam
 from .kubernetes_objects import RoleBinding
+from .subjects import check_namespace
 
 # An address, or a service account.
 _USER = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~:@-]{1,253}")
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class Contributor(msgspec.Struct, frozen=True):
@@ -126,12 +126,6 @@ class Contributors:
         if bindings is None:
             raise error
         return sorted(filter(None, map(_of_role_binding, bindings)), key=_order)
-
-
-def check_namespace(namespace: str) -> None:
-    """Raises `BadRequest` for what is no name of one."""
-    if not _NAMESPACE.fullmatch(namespace):
-        raise BadRequest(f"{namespace!r} is not the name of a namespace.")
 
 
 def _check(user: str, role: str) -> None:

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import msgspec
 
 from . import explain, manifests
-from .contributors import check_namespace
 from .errors import BadRequest, Unreachable
 from .findings import FAILED, PASSED, Check, Finding, Report, failed, not_known, passed
 from .patient import Answer, Patient
+from .subjects import check_namespace
 
 # No namespace can be called so: a dot is none of the signs that its name may have.
 IMPOSSIBLE = "no.such.namespace"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+from .errors import BadRequest
+
+# As Kubernetes has it: a label of DNS (RFC 1123).
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PREFIX = "system:serviceaccount:"
 _SERVICE_ACCOUNT = re.compile(rf"{_PREFIX}([^:]+):([^:]+)")
 
@@ -28,3 +32,17 @@ def kubectl_option(user: str) -> str:
 def as_name(user: str) -> str:
     """As a part of the name of an object."""
     return re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-")
+
+
+def is_namespace(text: str) -> bool:
+    """Whether a namespace may be called so."""
+    return _NAMESPACE.fullmatch(text) is not None
+
+
+def check_namespace(namespace: str) -> None:
+    """Raises `BadRequest` for what is no name of one."""
+    if not is_namespace(namespace):
+        raise BadRequest(
+            f"{namespace[:100]!r} is not the name of a namespace.",
+            cure="It is of small letters, digits and hyphens, 63 at most.",
+        )

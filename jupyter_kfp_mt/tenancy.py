@@ -11,7 +11,7 @@ import msgspec
 from . import cluster, explain, namespaces, pod
 from .client import Client, no_namespace
 from .cluster import Cluster
-from .contributors import Contributor, Contributors, check_namespace
+from .contributors import Contributor, Contributors
 from .door import Door
 from .errors import BadRequest, Forbidden, KfpError
 from .kfam import IN_CLUSTER_ENDPOINT, Kfam
@@ -20,6 +20,7 @@ from .namespaces import Found, Namespaces, Sources, named
 from .permissions import Permissions
 from .settings import Kfp
 from .status import Status
+from .subjects import check_namespace
 from .used_namespaces import UsedNamespaces
 
 # Whether KFP lists the first of these in a namespace; None where that does not tell.

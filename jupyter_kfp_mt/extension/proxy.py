@@ -17,6 +17,7 @@ from tornado.iostream import StreamClosedError
 from .. import explain
 from ..client import READ_SECONDS
 from ..errors import BadRequest, KfpError, Unauthenticated, Unreachable
+from ..subjects import is_namespace
 from .allowed import checked, is_log
 from .answer import Answer, no_answer
 from .body import Body
@@ -28,7 +29,6 @@ from .whereabouts import Whereabouts, named
 _JUPYTERS = {"token", "_xsrf", "no_track_activity"}
 _CHANGES = {"POST", "PATCH", "DELETE"}
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w-]+=(\"[^\"\\]*\"|[^\s\";]+))*", re.ASCII)
-_NAMESPACE = re.compile(r"[a-z0-9-]{1,63}")
 # Whatever KFP answers with, a browser must not run it as a page of the Jupyter server.
 HARMLESS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -201,7 +201,7 @@ class ProxyHandler(KfpHandler):
         return await known.of(*found) if found else ""
 
     def _note(self, namespace: str, status: int) -> None:
-        where = f" in {namespace}" if _NAMESPACE.fullmatch(namespace) else ""
+        where = f" in {namespace}" if is_namespace(namespace) else ""
         who = "".join(filter(str.isprintable, self.current_user.username))
         took = (time.monotonic() - self._started) * 1000
         self.log.info("kfp-mt: %s: %s%s: %d, %.0f ms", who, self._asked, where, status, took)
