@@ -295,6 +295,22 @@ def test_an_entry_of_a_kubeconfig_that_lacks_something_is_not_shown(kubernetes_a
     assert "s3cret" not in str(error.value)
 
 
+def test_a_kubeconfigs_token_may_end_with_a_newline_and_is_not_shown(
+    behind, kubernetes_api, guarded_kfp
+):
+    guarded_kfp.multi_user = False
+    found = resolve(behind(token=kubernetes_api.token(ALICE) + "\n"))
+    assert found.status().error is None
+    assert repr(found.credentials.headers()) == "{'Authorization': '***'}"
+
+
+def test_a_kubeconfig_that_holds_no_one_token_is_named(kubernetes_api):
+    credentials = Kubeconfig(str(kubernetes_api.kubeconfig(ALICE, token="s3cret\n2")))
+    with pytest.raises(errors.Misconfigured, match="does not hold one token") as error:
+        credentials.headers()
+    assert "s3cret" not in repr(error.value.to_dict())
+
+
 def test_where_kfp_has_several_users_the_other_way_is_told(behind):
     found = resolve(behind())
     error = found.status().error
