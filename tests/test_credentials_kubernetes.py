@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+from contextlib import closing
 from datetime import timedelta
 
 import jwt
@@ -17,6 +18,9 @@ from jupyter_kfp_mt.cluster import Cluster
 from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.credentials import Kubeconfig, TokenRequest, renewal
 from jupyter_kfp_mt.settings import CREDENTIALS, Kfp, variable
+from jupyter_kfp_mt.status import Status
+from jupyter_kfp_mt.tenancy import Tenancy
+from jupyter_kfp_mt.used_namespaces import UsedNamespaces
 
 PROXY = "/api/v1/namespaces/kubeflow/services/http:ml-pipeline:8888/proxy"
 
@@ -285,6 +289,21 @@ def test_a_plugin_whose_token_is_refused_is_run_once_for_many_refusals(plugin, b
     refused = credentials.headers()
     assert [credentials.renewed(refused) for _ in range(5)] == [False] * 5
     assert (tmp_path / "ran").read_text() == "xx"
+
+
+def test_a_plugin_is_run_once_for_all_who_ask_the_cluster_of_namespaces(
+    plugin, kubernetes_api, tmp_path
+):
+    with open(plugin["command"], "a") as script:
+        script.write(f"open({str(tmp_path / 'ran')!r}, 'a').write('x')\n")
+    file = kubernetes_api.kubeconfig(ALICE, exec=plugin)
+    settings = Kfp(kubeconfig=str(file), data=str(tmp_path / "data"))
+    status = Status("", endpoint="http://kfp", multi_user=True)
+    used = UsedNamespaces.of_settings(settings)
+    with closing(Tenancy(settings, status, used, lambda namespace, resource: None)) as known:
+        sources = {source.name: source.problem for source in known.found("alice").sources}
+    assert {"profiles", "role bindings"} <= set(sources)
+    assert (tmp_path / "ran").read_text() == "x"
 
 
 def test_an_entry_of_a_kubeconfig_that_lacks_something_is_not_shown(kubernetes_api):
