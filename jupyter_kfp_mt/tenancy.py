@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -62,6 +63,7 @@ class Tenancy:
         self._settings = settings
         self._used = used
         self._cluster: Cluster | None = None
+        self._lock = threading.Lock()
         subject = status.identity.subject
         self.permissions = Permissions(self._found_cluster, lambda: subject, try_list)
         self._namespaces = Namespaces(self._sources(), self.permissions)
@@ -129,9 +131,10 @@ class Tenancy:
     def _found_cluster(self) -> Cluster | None:
         if self.status.local:
             return None
-        if self._cluster is None:
-            self._cluster = cluster.of_settings(self._settings)
-        return self._cluster
+        with self._lock:  # several ask at once, and to find it may run a program
+            if self._cluster is None:
+                self._cluster = cluster.of_settings(self._settings)
+            return self._cluster
 
 
 class BehindDoor:

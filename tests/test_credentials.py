@@ -407,6 +407,13 @@ def test_a_cookie_file_that_cannot_work_is_named(tmp_path, content, sentence):
     assert "s3cret" not in repr(error.value.to_dict())
 
 
+def test_a_cookie_that_was_copied_cut_is_named(monkeypatch):
+    monkeypatch.setenv("KFP_MT_COOKIE", "session=s3cret\N{HORIZONTAL ELLIPSIS}")
+    with pytest.raises(errors.Misconfigured, match="does not hold one cookie") as error:
+        SessionCookie().headers()
+    assert "s3cret" not in repr(error.value.to_dict())
+
+
 # --- Google's IAP ---------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+from contextlib import closing
 from datetime import timedelta
 
 import jwt
@@ -17,6 +18,9 @@ from jupyter_kfp_mt.cluster import Cluster
 from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.credentials import Kubeconfig, TokenRequest, renewal
 from jupyter_kfp_mt.settings import CREDENTIALS, Kfp, variable
+from jupyter_kfp_mt.status import Status
+from jupyter_kfp_mt.tenancy import Tenancy
+from jupyter_kfp_mt.used_namespaces import UsedNamespaces
 
 PROXY = "/api/v1/namespaces/kubeflow/services/http:ml-pipeline:8888/proxy"
 
@@ -287,12 +291,43 @@ def test_a_plugin_whose_token_is_refused_is_run_once_for_many_refusals(plugin, b
     assert (tmp_path / "ran").read_text() == "xx"
 
 
+def test_a_plugin_is_run_once_for_all_who_ask_the_cluster_of_namespaces(
+    plugin, kubernetes_api, tmp_path
+):
+    with open(plugin["command"], "a") as script:
+        script.write(f"open({str(tmp_path / 'ran')!r}, 'a').write('x')\n")
+    file = kubernetes_api.kubeconfig(ALICE, exec=plugin)
+    settings = Kfp(kubeconfig=str(file), data=str(tmp_path / "data"))
+    status = Status("", endpoint="http://kfp", multi_user=True)
+    used = UsedNamespaces.of_settings(settings)
+    with closing(Tenancy(settings, status, used, lambda namespace, resource: None)) as known:
+        sources = {source.name: source.problem for source in known.found("alice").sources}
+    assert {"profiles", "role bindings"} <= set(sources)
+    assert (tmp_path / "ran").read_text() == "x"
+
+
 def test_an_entry_of_a_kubeconfig_that_lacks_something_is_not_shown(kubernetes_api):
     provider = {"name": "oidc", "config": {"client-secret": "s3cret"}}
     file = kubernetes_api.kubeconfig(ALICE, **{"auth-provider": provider})
     with pytest.raises(errors.Misconfigured, match="Expected key id-token") as error:
         Kubeconfig(str(file)).headers()
     assert "s3cret" not in str(error.value)
+
+
+def test_a_kubeconfigs_token_may_end_with_a_newline_and_is_not_shown(
+    behind, kubernetes_api, guarded_kfp
+):
+    guarded_kfp.multi_user = False
+    found = resolve(behind(token=kubernetes_api.token(ALICE) + "\n"))
+    assert found.status().error is None
+    assert repr(found.credentials.headers()) == "{'Authorization': '***'}"
+
+
+def test_a_kubeconfig_that_holds_no_one_token_is_named(kubernetes_api):
+    credentials = Kubeconfig(str(kubernetes_api.kubeconfig(ALICE, token="s3cret\n2")))
+    with pytest.raises(errors.Misconfigured, match="does not hold one token") as error:
+        credentials.headers()
+    assert "s3cret" not in repr(error.value.to_dict())
 
 
 def test_where_kfp_has_several_users_the_other_way_is_told(behind):

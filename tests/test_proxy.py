@@ -145,6 +145,11 @@ async def test_a_refusal_of_kubernetes_is_told_as_one(ask, behind):
     assert "kubectl port-forward" in error["cure"]
 
 
+async def test_an_answer_without_a_body_is_passed_on(ask, behind):
+    behind.answer = saying(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert (await ask("GET", RUNS)).status_code == 204
+
+
 async def test_a_long_answer_that_breaks_off_does_not_look_whole(ask, behind):
     begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1E8480\r\n" + b"x" * 2_000_000
     behind.answer = saying(begun)
@@ -432,11 +437,11 @@ async def test_who_is_signed_in_but_not_authorized_sends_nothing_to_kfp(
 # --- callers that go away ---
 
 
-def _leave(door, method, body=b"", length=0):
+def _leave(door, method, body=b"", length=0, path=RUNS):
     """Ask through the door, and hang up."""
-    host, _, path = door[0].removeprefix("http://").partition("/")
+    host, _, base = door[0].removeprefix("http://").partition("/")
     raw = socket.create_connection(host.split(":"), timeout=10)
-    head = f"{method} /{path}/api{RUNS} HTTP/1.1\r\nHost: {host}\r\n"
+    head = f"{method} /{base}/api{path} HTTP/1.1\r\nHost: {host}\r\n"
     head += f"Authorization: Bearer {door[1]}\r\nContent-Length: {length}\r\n\r\n"
     raw.sendall(head.encode() + body)
     return raw
@@ -553,6 +558,70 @@ async def test_where_what_is_changed_by_its_id_belongs_is_asked_once(
         path for path, asked in zip(looked, behind.seen, strict=True) if asked.method == "GET"
     ]
     assert looked == ["runs/x", "experiments/e", "pipelines/p", "recurringruns/j"]
+
+
+@pytest.mark.parametrize(
+    "method, path, body",
+    [
+        pytest.param("POST", "/apis/v2beta1/runs/x:terminate?namespace=bob", None, id="an id"),
+        pytest.param("POST", "/apis/v2beta1/runs?namespace=bob", {"experiment_id": "e"}, id="body"),
+        pytest.param(
+            "POST", "/apis/v2beta1/experiments?namespace=bob", {"namespace": "alice"}, id="own"
+        ),
+    ],
+)
+async def test_a_query_that_kfp_ignores_names_no_namespace_in_the_log(
+    ask, behind, caplog, jp_serverapp, method, path, body
+):
+    found = ok(b'{"experiment_id": "e", "namespace": "alice"}')
+    behind.answer = lambda connection, asked: connection.sendall(found)
+    jp_serverapp.log.propagate = True
+    with caplog.at_level(logging.INFO):
+        await ask(method, path, json=body)
+    assert " in alice: 200, " in caplog.text and " in bob" not in caplog.text
+
+
+async def test_where_a_run_belongs_is_asked_again_after_no_answer(
+    ask, behind, caplog, jp_serverapp
+):
+    answers = iter([reply("500 Oh"), ok(b'{"namespace": "alice"}')])
+
+    def answer(connection, asked):
+        looked = asked.method == "GET" and "/experiments/" in asked.path
+        connection.sendall(next(answers) if looked else ok(b'{"experiment_id": "e"}'))
+
+    behind.answer = answer
+    jp_serverapp.log.propagate = True
+    with caplog.at_level(logging.INFO):
+        await ask("POST", "/apis/v2beta1/runs/x:terminate")
+        await ask("POST", "/apis/v2beta1/runs/x:terminate")
+    lines = [text for text in caplog.messages if text.startswith("kfp-mt: kernel")]
+    assert [" in alice: " in line for line in lines] == [False, True]
+
+
+async def test_a_change_is_not_made_for_a_caller_who_left_before_it(door, behind, monkeypatch):
+    asked, left, ended = threading.Event(), threading.Event(), threading.Event()
+    leave, post = ProxyHandler.on_connection_close, ProxyHandler.delete
+
+    async def delete(handler, *arguments):
+        await post(handler, *arguments)
+        ended.set()
+
+    def waiting(connection, _):
+        asked.set()
+        left.wait(10)
+        connection.sendall(ok(b'{"namespace": "alice"}'))
+
+    monkeypatch.setattr(ProxyHandler, "delete", delete)
+    monkeypatch.setattr(
+        ProxyHandler, "on_connection_close", lambda handler: (leave(handler), left.set())
+    )
+    behind.answer = waiting
+    raw = _leave(door, "DELETE", path="/apis/v2beta1/experiments/e")
+    assert await asyncio.to_thread(asked.wait, 10)
+    raw.close()
+    assert await asyncio.to_thread(ended.wait, 10)
+    assert [each.method for each in behind.seen] == ["GET"]
 
 
 class TestForReadingOnly:

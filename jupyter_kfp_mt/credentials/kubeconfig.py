@@ -13,7 +13,7 @@ from requests.utils import should_bypass_proxies
 from ..certificates import in_cluster
 from ..errors import Forbidden, KfpError, Misconfigured, Unauthenticated
 from ..sessions import is_own
-from .base import Claims, Tls, claims, shown
+from .base import Claims, Hidden, Tls, claims, one_token, shown
 from .command import SECONDS
 from .exec_plugin import ExecPlugin
 from .renewal import Renewed, Secret
@@ -83,8 +83,10 @@ class Kubeconfig(Renewed):
         value = self._configuration.get_api_key_with_prefix("authorization")
         if not value:
             return Secret.lasting({}, expires_at)
-        expires_at = expires_at or claims(value.removeprefix("Bearer ")).expires_at
-        return Secret.lasting({"Authorization": value}, expires_at)
+        scheme, _, text = value.partition(" ")
+        token = one_token(text, f"The token of the {self.source}")
+        expires_at = expires_at or claims(token).expires_at
+        return Secret.lasting({"Authorization": Hidden(f"{scheme} {token}")}, expires_at)
 
     def _read(self) -> tuple[Any, datetime | None]:
         """The configuration, and when what it says of the user ends, if that is known."""

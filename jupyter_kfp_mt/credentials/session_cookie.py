@@ -81,6 +81,6 @@ def cookie(name: str, text: str, source: str) -> str:
             f"The {source} has no name: it is not of the form NAME=VALUE.",
             cure="Write it so, or name it with c.Kfp.cookie_name.",
         )
-    if not text.isprintable() or any(character in text for character in " ;,"):
+    if not (text.isascii() and text.isprintable()) or any(character in text for character in " ;,"):
         raise Misconfigured(f"The {source} does not hold one cookie.", cure=_CURE)
     return text

@@ -81,6 +81,8 @@ class ProxyHandler(KfpHandler):
     async def post(self, *_: str) -> None:
         """Whatever changes something: who did what leaves a line in the log."""
         where = await self._where()
+        if self._gone:
+            return  # nothing was asked of KFP, or it was stopped
         status = 499  # as nginx calls it: who asked went away before there was an answer
         try:
             await self._forward()
@@ -154,7 +156,7 @@ class ProxyHandler(KfpHandler):
         for name, value in (HARMLESS | headers).items():
             self.set_header(name, value)
         if not more:
-            self.finish(start, set_content_type=headers["Content-Type"])
+            self.finish(start or None, set_content_type=headers["Content-Type"])
         elif await self._stream(start, answer):
             self.finish(set_content_type=headers["Content-Type"])
 
@@ -187,18 +189,22 @@ class ProxyHandler(KfpHandler):
         return True
 
     async def _where(self) -> str:
-        """In which namespace something is to be changed, as far as that can be told."""
+        """In which namespace something is to be changed, as far as that can be told.
+
+        The query comes last: KFP ignores what it says where the path or the body names it.
+        """
         assert self._body
         query = dict(self._query)
-        if namespace := query.get("namespace") or self._body.named("NAMESPACE"):
-            return namespace
         known: Whereabouts = self.settings["kfp_mt_whereabouts"]
+        if found := named(self._path):
+            return await known.of(*found)
         if experiment_id := self._body.named("EXPERIMENT"):
             return await known.of("experiments", experiment_id)
+        if namespace := self._body.named("NAMESPACE"):
+            return namespace
         if pipeline_id := query.get("pipelineid"):
             return await known.of("pipelines", pipeline_id)
-        found = named(self._path)
-        return await known.of(*found) if found else ""
+        return query.get("namespace", "")
 
     def _note(self, namespace: str, status: int) -> None:
         where = f" in {namespace}" if is_namespace(namespace) else ""

@@ -29,12 +29,15 @@ class Whereabouts:
 
     async def of(self, noun: str, identifier: str) -> str:
         """Its namespace; empty where that cannot be told."""
+        try:
+            return await asyncio.wait_for(self._found(noun, identifier), LOOK_SECONDS)
+        except (KfpError, asyncio.TimeoutError):
+            return ""
+
+    async def _found(self, noun: str, identifier: str) -> str:
         what = noun, identifier
         if what not in self._known:
-            try:
-                found = await asyncio.wait_for(self._look(noun, identifier), LOOK_SECONDS)
-            except (KfpError, asyncio.TimeoutError):
-                return ""
+            found = await self._look(noun, identifier)
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[what] = found
@@ -44,7 +47,7 @@ class Whereabouts:
         found = await self._ask(lambda client: _LOOKS[noun](client, identifier))
         if noun != "runs":
             return str(found.namespace)
-        return await self.of("experiments", found.experiment_id) if found.experiment_id else ""
+        return await self._found("experiments", found.experiment_id) if found.experiment_id else ""
 
 
 def named(path: str) -> tuple[str, str] | None:

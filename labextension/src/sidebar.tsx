@@ -241,7 +241,7 @@ function identityTitle(
   return lines.filter(Boolean).join('\n');
 }
 
-/** In the words of `jupyter_kfp_mt/extension/tenants.py`. */
+/** In the words of `jupyter_kfp_mt/namespaces.py`. */
 function singleUser(trans: TranslationBundle): string {
   return trans.__(
     'This KFP serves a single user: it keeps no namespaces apart.'
