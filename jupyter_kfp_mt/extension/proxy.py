@@ -80,9 +80,9 @@ class ProxyHandler(KfpHandler):
     @web.authenticated
     async def post(self, *_: str) -> None:
         """Whatever changes something: who did what leaves a line in the log."""
-        where = await self._where()
-        if self._gone:
-            return  # nothing was asked of KFP, or it was stopped
+        where = "" if self.upstream.read_only else await self._where()
+        if self._gone and self._working is None:
+            return  # nothing was asked of KFP
         status = 499  # as nginx calls it: who asked went away before there was an answer
         try:
             await self._forward()
