@@ -16,7 +16,8 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from . import certificates, pod
-from .credentials import Kubeconfig, claims, shown
+from .credentials.base import claims, shown
+from .credentials.kubeconfig import Kubeconfig
 from .errors import (
     BadRequest,
     Conflict,

@@ -22,6 +22,7 @@ import pytest
 import requests
 import secrecy
 import yaml
+from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_kfp_mt.models import Experiment
 
@@ -370,6 +371,29 @@ def token_file(tmp_path):
     path = tmp_path / "token"
     path.write_text("first")
     return path
+
+
+@pytest.fixture
+def server_in_pod(local_kfp, cluster_kfp, kfam, in_pod, tmp_path, monkeypatch):
+    """The configuration of a Jupyter server in alice's pod."""
+    monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    in_pod()
+    return server_config(
+        endpoint=cluster_kfp.endpoint,
+        token_file=str(local_kfp.token_file("alice/default-editor")),
+        kfam_endpoint=kfam.endpoint,
+    )
+
+
+@pytest.fixture
+def shell():
+    """An IPython that has loaded `%kfp`."""
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "jupyter_kfp_mt")
+    yield shell
+    shell.run_line_magic("unload_ext", "jupyter_kfp_mt")
+    InteractiveShell.clear_instance()
 
 
 def server_config(**settings):

@@ -6,6 +6,8 @@ import re
 import socket
 import threading
 
+from listening import Listening
+
 
 class ConnectProxy:
     """`hosts` says on which port of this machine each host it knows is; it asks for `account`.
@@ -18,22 +20,12 @@ class ConnectProxy:
         self.hosts = {}
         self.asked = []
         self.answer = b""
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
+        self._listening = Listening(self._serve)
+        self.port = self._listening.port
         self.address = f"http://{account and account + '@'}127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
-        # An accept that waits does not notice that its socket is closed.
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
     def _serve(self, connection):
         with connection, contextlib.suppress(OSError):

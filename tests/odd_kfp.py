@@ -3,9 +3,9 @@
 import contextlib
 import json
 import select
-import socket
-import threading
 from typing import NamedTuple
+
+from listening import Listening
 
 
 class Asked(NamedTuple):
@@ -26,24 +26,14 @@ class OddKfp:
         self.answer = lambda connection, asked: connection.sendall(ok(b"{}"))
         self.seen = []
         self.left = 0
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self._listening.getsockname()[1]
+        self._listening = Listening(self._serve)
+        self.port = self._listening.port
         self.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._tls = tls
         self._health = ok(json.dumps({"multi_user": multi_user}).encode())
-        threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
-        # An accept that waits does not notice that its socket is closed.
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
     def _serve(self, connection):
         with contextlib.suppress(OSError):

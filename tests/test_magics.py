@@ -8,7 +8,6 @@ import pytest
 from conftest import wait_until
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt.models import Page, Run
@@ -16,16 +15,12 @@ from jupyter_kfp_mt.notebook import render
 
 
 @pytest.fixture
-def shell(local_kfp, monkeypatch):
+def shell(shell, local_kfp, monkeypatch):
     monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
     monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
     monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
     monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "jupyter_kfp_mt")
-    yield shell
-    shell.run_line_magic("unload_ext", "jupyter_kfp_mt")
-    InteractiveShell.clear_instance()
+    return shell
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 import pytest
 import requests
 import yaml
-from conftest import ROOT, server_config
+from conftest import ROOT
 from guarded_kfp import Answer, GuardedKfp
 from kubernetes_api import ALICE, VIEW
 from tornado.httpclient import HTTPClientError
@@ -32,15 +32,8 @@ from jupyter_kfp_mt.used_namespaces import LONGEST, UsedNamespaces
 
 
 @pytest.fixture
-def jp_server_config(local_kfp, cluster_kfp, kfam, in_pod, tmp_path, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    in_pod()
-    return server_config(
-        endpoint=cluster_kfp.endpoint,
-        token_file=str(local_kfp.token_file("alice/default-editor")),
-        kfam_endpoint=kfam.endpoint,
-    )
+def jp_server_config(server_in_pod):
+    return server_in_pod
 
 
 @pytest.fixture

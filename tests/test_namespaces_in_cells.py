@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 import yaml
-from conftest import ROOT, server_config
+from conftest import ROOT
 from guarded_kfp import Answer, GuardedKfp
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import start_new_async_kernel
 from kubernetes_api import ALICE
 
@@ -20,24 +19,8 @@ from jupyter_kfp_mt.status import Problem
 
 
 @pytest.fixture
-def jp_server_config(local_kfp, cluster_kfp, kfam, in_pod, tmp_path, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    in_pod()
-    return server_config(
-        endpoint=cluster_kfp.endpoint,
-        token_file=str(local_kfp.token_file("alice/default-editor")),
-        kfam_endpoint=kfam.endpoint,
-    )
-
-
-@pytest.fixture
-def shell():
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "jupyter_kfp_mt")
-    yield shell
-    shell.run_line_magic("unload_ext", "jupyter_kfp_mt")
-    InteractiveShell.clear_instance()
+def jp_server_config(server_in_pod):
+    return server_in_pod
 
 
 @pytest.fixture
