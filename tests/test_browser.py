@@ -137,12 +137,19 @@ def browser():
 
 
 @pytest.fixture
-def page(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+def page(browser, tmp_path):
+    """A page; whatever the Jupyter server has answered it is searched for tokens in the end."""
+    traffic = tmp_path / "traffic.har"
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800},
+        record_har_path=traffic,
+        record_har_url_filter="**/kfp-mt/**",
+    )
     page = context.new_page()
     page.set_default_timeout(60_000)
     yield page
     context.close()
+    assert not secrecy.tells_token(traffic.read_text())
 
 
 def outputs(notebook):
