@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from traitlets.log import get_logger
 
@@ -38,6 +38,7 @@ class Answers(Generic[K, T]):
         self._lock = threading.Lock()
         self._answers: dict[K, tuple[float, Future[T]]] = {}
         self._logged: set[str] = set()
+        self._closed = False
 
     def to(self, questions: Iterable[K], patience: float) -> dict[K, Future[T]]:
         """The answers, as far as they are there after `patience` seconds."""
@@ -47,7 +48,10 @@ class Answers(Generic[K, T]):
         return found
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Whatever is not being asked yet is answered with an error."""
+        with self._lock:
+            self._closed = True
+        self._threads.shutdown(wait=False)
 
     def _answer(self, question: K) -> Future[T]:
         asked_at, answer = self._answers.get(question, (0.0, None))
@@ -55,11 +59,15 @@ class Answers(Generic[K, T]):
             is_old = self._clock() - asked_at >= self._seconds
             if not answer.done() or not (is_old or answer.exception()):
                 return answer
+        if self._closed:
+            return _refused()
         answer = self._threads.submit(self._asked, question)
         self._answers[question] = self._clock(), answer
         return answer
 
     def _asked(self, question: K) -> T:
+        if self._closed:
+            raise _stopped()
         try:
             return self._ask(question)
         except KfpError:
@@ -75,3 +83,13 @@ class Answers(Generic[K, T]):
                 f"jupyter-kfp-mt itself has failed here ({kind}).",
                 cure="The Jupyter server's log says where: please report it with that.",
             ) from None
+
+
+def _stopped() -> KfpError:
+    return KfpError("Nobody asks any more: the server stops.")
+
+
+def _refused() -> Future[Any]:
+    answer: Future[Any] = Future()
+    answer.set_exception(_stopped())
+    return answer

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -308,6 +309,26 @@ def test_an_answer_that_is_old_or_an_error_is_asked_for_again():
     now[0] = 60.0
     assert answers.to(["?"], 10)["?"].result() == "two"
     answers.close()
+
+
+def test_questions_that_wait_when_all_is_closed_are_answered_with_an_error():
+    asked, go_on = threading.Event(), threading.Event()
+
+    def ask(question):
+        asked.set()
+        assert go_on.wait(30)
+        return question
+
+    answers = Answers(ask, threads=1)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(answers.to, ["first", "second"], 30)
+        assert asked.wait(30)
+        answers.close()
+        go_on.set()
+        found = waiting.result(20)
+    assert found["first"].result() == "first"
+    for late in (found["second"], answers.to(["third"], 30)["third"]):
+        assert isinstance(late.exception(), errors.KfpError)
 
 
 def test_role_bindings_count_where_this_identity_is_bound(in_pod, kubernetes_api):
