@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from . import explain, local_kfp, pod
+from . import explain, lease, pod
 from .client import Client, checked_endpoint
 from .cluster import Cluster
 from .cluster import of_settings as cluster_of
@@ -29,7 +29,7 @@ from .credentials.choice import Asked, Place, asked_for, choose
 from .credentials.kubeconfig import anonymous
 from .door import Door
 from .errors import KfpError, Misconfigured
-from .local_kfp import LocalKfp
+from .lease import LocalKfp
 from .models import Health
 from .settings import CREDENTIALS, LOCAL, Kfp
 from .status import Identity, Problem, Status, Step, Trace
@@ -224,7 +224,7 @@ def _decided(settings: Kfp, identity: str) -> Connection:
 def find_local(settings: Kfp) -> LocalKfp:
     """The local KFP that runs already. Raises `Misconfigured` for none."""
     folder = settings.data_folder()
-    found = local_kfp.running(folder)
+    found = lease.running(folder)
     if found is None:
         raise Misconfigured(
             f"No KFP is configured, and no local KFP runs in {shown(folder)}.",

@@ -21,30 +21,15 @@ if TYPE_CHECKING:
 
 def sdk_client(client: Client) -> kfp.Client:
     """One that neither waits for an endpoint that does not answer nor writes a file."""
-    import kfp
-
     client.health()
     headers, tls, session = client.credentials.headers(), client.credentials.tls, client.session
     if tls and tls.certificate:
         raise no_certificate()
     adapter: Any = session.get_adapter(client.endpoint)
     proxy = proxy_to(client.endpoint, tls) if session.trust_env or tls else ""
-
-    class Wired(kfp.Client):  # type: ignore[misc]
-        """With what it has no arguments for."""
-
-        def _load_config(self, *arguments: Any, **options: Any) -> Any:
-            config = super()._load_config(*arguments, **options)
-            config.proxy_headers = adapter.proxy_headers(proxy)
-            return config
-
-        def get_kfp_healthz(self, *arguments: Any, **options: Any) -> Any:
-            _pin(self, adapter)  # it may be asked before this is made
-            return super().get_kfp_healthz(*arguments, **options)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it is said of servers before 2.0
-        found = Wired(
+        found = _kind(adapter, proxy)(
             host=client.endpoint,
             namespace=client.namespace or "kubeflow",
             credentials=client.credentials if "Authorization" in headers else None,
@@ -56,6 +41,23 @@ def sdk_client(client: Client) -> kfp.Client:
     _pin(found, adapter)
     _watch(found, client)
     return found
+
+
+def _kind(adapter: Any, proxy: str) -> type[kfp.Client]:
+    """The SDK's client with what it has no arguments for."""
+    import kfp
+
+    class Wired(kfp.Client):  # type: ignore[misc]
+        def _load_config(self, *arguments: Any, **options: Any) -> Any:
+            config = super()._load_config(*arguments, **options)
+            config.proxy_headers = adapter.proxy_headers(proxy)
+            return config
+
+        def get_kfp_healthz(self, *arguments: Any, **options: Any) -> Any:
+            _pin(self, adapter)  # it may be asked before this is made
+            return super().get_kfp_healthz(*arguments, **options)
+
+    return Wired
 
 
 def _pin(found: kfp.Client, adapter: Any) -> None:

@@ -16,7 +16,7 @@ from .contributors import Contributor, Contributors
 from .door import Door
 from .errors import BadRequest, Forbidden, KfpError
 from .kfam import IN_CLUSTER_ENDPOINT, Kfam
-from .local_kfp import LocalKfp
+from .lease import LocalKfp
 from .namespaces import Found, Namespaces, Sources, named
 from .permissions import Permissions
 from .settings import Kfp

@@ -15,7 +15,7 @@ import secrecy
 from conftest import ROOT, wait_until
 from playwright.sync_api import expect, sync_playwright
 
-from jupyter_kfp_mt import local_kfp
+from jupyter_kfp_mt import lease
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 
@@ -111,7 +111,7 @@ class Lab:
             return False
 
     def client(self, identity):
-        found = wait_until(lambda: local_kfp.running(self.data))
+        found = wait_until(lambda: lease.running(self.data))
         return Client(found.endpoint, TokenFile(found.token_file(identity)), identity.split("/")[0])
 
     def stop(self):
@@ -125,7 +125,7 @@ def lab(tmp_path_factory):
     yield lab
     lab.stop()
     # Its local KFP was started for it, and goes with it.
-    wait_until(lambda: local_kfp.running(lab.data) is None, what="the end of the local KFP")
+    wait_until(lambda: lease.running(lab.data) is None, what="the end of the local KFP")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT, call, server_config
 from tornado.httpclient import HTTPClientError
 
-from jupyter_kfp_mt import errors, local_kfp
+from jupyter_kfp_mt import errors, lease
 from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.extension.allowed import checked
 from jupyter_kfp_mt.extension.sender import Request
@@ -282,21 +282,21 @@ class TestOnALocalKfpOfItsOwn:
 
     async def test_it_is_started_once_and_outlives_a_decision(self, door, jp_serverapp, tmp_path):
         upstream = jp_serverapp.web_app.settings["kfp_mt"]
-        first = local_kfp.running(tmp_path / "data")
+        first = lease.running(tmp_path / "data")
         await upstream._decision(anew=True)
         assert (await upstream.health()).local
-        assert local_kfp.running(tmp_path / "data") == first
+        assert lease.running(tmp_path / "data") == first
 
     async def test_one_that_died_is_started_again_before_anybody_notices(
         self, door, jp_serverapp, tmp_path
     ):
         upstream = jp_serverapp.web_app.settings["kfp_mt"]
-        first = local_kfp.running(tmp_path / "data")
+        first = lease.running(tmp_path / "data")
         os.kill(first.pid, signal.SIGKILL)
         asked = Request("GET", "/apis/v2beta1/runs", [("namespace", "alice")])
         with contextlib.closing(await upstream.forward(asked)) as listed:
             assert listed.status == 200
-        assert local_kfp.running(tmp_path / "data").pid != first.pid
+        assert lease.running(tmp_path / "data").pid != first.pid
 
     async def test_a_namespace_chosen_elsewhere_counts_from_the_next_look(
         self, door, jp_serverapp, tmp_path, monkeypatch

@@ -28,19 +28,7 @@ def printed(
     """What it prints. Raises `Misconfigured` where it fails, which says nothing of what it wrote:
     a secret may be in that.
     """
-    try:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={**os.environ, **(variables or {})},
-            start_new_session=True,  # so it has no terminal either
-        )
-    except (OSError, ValueError) as error:  # the latter for a word with a null character
-        why = getattr(error, "strerror", None) or "it is no command"
-        raise Misconfigured(f"{what} cannot be run: {why}.", cure=cure) from None
+    process = _started(words, what, cure, variables or {}, folder)
     with process:
         try:
             text = _output(process, time.monotonic() + seconds)
@@ -55,6 +43,24 @@ def printed(
     if process.returncode:
         raise Misconfigured(f"{what} ended with status {process.returncode}.", cure=cure)
     return text
+
+
+def _started(
+    words: Sequence[str], what: str, cure: str, variables: Mapping[str, str], folder: Path | None
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={**os.environ, **variables},
+            start_new_session=True,  # so it has no terminal either
+        )
+    except (OSError, ValueError) as error:  # the latter for a word with a null character
+        why = getattr(error, "strerror", None) or "it is no command"
+        raise Misconfigured(f"{what} cannot be run: {why}.", cure=cure) from None
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:

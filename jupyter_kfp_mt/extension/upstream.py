@@ -19,7 +19,7 @@ from ..connection import Connection, find_local, resolve
 from ..door import Door
 from ..errors import KfpError, Unreachable
 from ..findings import Report
-from ..local_kfp import Lease, LocalKfp, running
+from ..lease import Lease, LocalKfp, running
 from ..models import Health
 from ..settings import Kfp
 from ..status import Problem, Status

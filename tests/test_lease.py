@@ -8,7 +8,7 @@ import pytest
 from conftest import wait_until
 
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.local_kfp import Lease, running
+from jupyter_kfp_mt.lease import Lease, running
 
 
 def alive(pid):
