@@ -333,15 +333,15 @@ export class KfpModel extends VDomModel {
   /** Add what is new among the runs that are loaded; older ones come with their page. */
   private _merge(news: IRun[], total: number): void {
     const loaded = this._runs ?? [];
-    const oldest = this._next ? created(loaded[loaded.length - 1]) : 0;
+    const oldest = this._next ? loaded[loaded.length - 1] : undefined;
     const told = new Map(news.map(run => [run.run_id, run]));
     const known = loaded.map(run => told.get(run.run_id) ?? run);
     const ids = new Set(loaded.map(run => run.run_id));
     const fresh = news.filter(
-      run => !ids.has(run.run_id) && created(run) >= oldest
+      run => !ids.has(run.run_id) && !(oldest && byAge(run, oldest) > 0)
     );
     this._replace({
-      runs: [...fresh, ...known].sort((a, b) => created(b) - created(a)),
+      runs: [...fresh, ...known].sort(byAge),
       total_size: total,
       next_page_token: this._next
     });
@@ -472,8 +472,10 @@ function frequency(interval: number): IPoll.Frequency {
   return { interval, backoff: true, max: Math.max(interval, LONGEST_BACKOFF) };
 }
 
-function created(run: IRun | undefined): number {
-  return run ? Date.parse(run.created_at) : 0;
+/** Newest first, and those of one second in the order in which KFP lists them. */
+function byAge(a: IRun, b: IRun): number {
+  const between = Date.parse(b.created_at) - Date.parse(a.created_at);
+  return between || (a.run_id < b.run_id ? 1 : -1);
 }
 
 /** Whether it is another KFP or another person; what does not work may not say who we are. */

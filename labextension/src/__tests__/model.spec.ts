@@ -433,14 +433,22 @@ describe('a server that tells', () => {
     expect(model.runs?.[0].state).toBe('RUNNING');
   });
 
+  it('has runs of one second in the order of KFP, by their ids', async () => {
+    const news = [run('sweep', 'RUNNING'), run('tune', 'RUNNING')];
+    stream.tell('changed', { runs: news, total_runs: 3 });
+    await until(() => model.total === 3);
+    expect(ids()).toEqual(['tune', 'train', 'sweep']);
+  });
+
   it('does not show what is older than the pages loaded', async () => {
     server.runs = manyRuns(60);
     stream.end();
     await until(() => ids().length === 50 && stream.listeners === 1);
     stream.tell('snapshot', { runs: [], total_runs: 60 });
     const old = run('old', 'RUNNING', { created_at: '2020-01-01T00:00:00Z' });
-    stream.tell('changed', { runs: [old], total_runs: 61 });
-    await until(() => model.total === 61);
+    const ofTheSameSecond = run('a', 'RUNNING');
+    stream.tell('changed', { runs: [old, ofTheSameSecond], total_runs: 62 });
+    await until(() => model.total === 62);
     expect(ids().length).toBe(50);
   });
 });
