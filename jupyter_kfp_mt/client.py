@@ -19,7 +19,7 @@ import msgspec
 import requests
 import urllib3
 
-from . import certificates, explain, models, pipeline_files
+from . import certificates, explain, intervals, models, pipeline_files
 from .credentials import Credentials
 from .errors import (
     BadRequest,
@@ -29,7 +29,9 @@ from .errors import (
     NotFound,
     RunFailed,
     Unreachable,
+    may_pass,
 )
+from .intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
 from .lines import CHUNK, Lines
 from .models import (
     FINISHED,
@@ -53,15 +55,10 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Value)
 
 API = "/apis/v2beta1/"
-CONNECT_SECONDS = 2.5
-READ_SECONDS = 30.0  # without a byte, and for a whole answer
 HEALTH_SECONDS = 5.0
-# The door waits as long for KFP, maybe twice, and is to say itself what came of it.
-DOOR_SECONDS = 2 * READ_SECONDS + 10
 LONGEST_PAGE = 200  # the API server's own limit
 UNFINISHED = [state for state in STATES if state not in FINISHED]
 LOG_LINES = 50
-MISSES = 5
 _START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
 
@@ -347,16 +344,18 @@ class Client:
         """The run as it is now, again and again until it has finished.
 
         Asks twice a second at first, then less often while nothing changes, up to every 5 seconds.
-        A few requests in a row may stay without an answer; then it raises `Unreachable`.
+        Raises the `KfpError` that stands in the way; one that may pass once it has lasted for
+        `PATIENCE_SECONDS`.
         """
-        pause, before, misses = 0.5, Run(), 0
+        pause, before, failing_since = 0.5, Run(), 0.0
         while not before.finished:
             try:
-                run, misses = self.run(run_id), 0
+                run, failing_since = self.run(run_id), 0.0
                 yield run
-            except Unreachable:
-                run, misses = before, misses + 1
-                if misses > MISSES:
+            except KfpError as error:
+                run, failing_since = before, failing_since or time.monotonic()
+                lasting = time.monotonic() - failing_since > intervals.PATIENCE_SECONDS
+                if lasting or not may_pass(error):
                     raise
             pause = 0.5 if run != before else min(pause * 1.2, 5.0)
             before = run
@@ -708,6 +707,7 @@ def _innermost(error: Exception) -> str:
         ("Connection reset", "connection reset"),
         ("Connection aborted", "connection closed"),
         ("unreachable", "network unreachable"),
+        ("Read timed out", "nothing came from it any more"),
         ("IncompleteRead", "its answer broke off"),
     ):
         if sign in text:

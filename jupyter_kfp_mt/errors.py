@@ -94,6 +94,15 @@ class Conflict(Refused):
     status = 409
 
 
+def may_pass(error: KfpError) -> bool:
+    """Tell what may be over by itself in a while from what somebody has to mend.
+
+    Nobody answers while a server starts; a token may be replaced just now; and an error of 5xx or
+    429 is a trouble of the server's own.
+    """
+    return isinstance(error, (Unreachable, Unauthenticated)) or type(error) is Refused
+
+
 def from_dict(fields: Mapping[str, Any]) -> KfpError:
     """The error that was written so by `to_dict`, elsewhere."""
     texts = {name: str(fields.get(name, "")) for name in ("cause", "cure", "server_text")}

@@ -15,16 +15,14 @@ from typing import Any
 import msgspec
 import requests
 
-from . import explain
+from . import explain, intervals
 from .client import Client, no_answer
 from .door import Door
-from .errors import KfpError, NotFound, Unreachable
+from .errors import Forbidden, KfpError, NotFound, Unreachable, may_pass
 from .models import Experiment, RecurringRun, Run, RunDetails, Task, Value
 from .status import Problem
 
-KEEP_ALIVE_SECONDS = 15.0
-PATIENCE_SECONDS = 30.0
-LONGEST_PAUSE = 5.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
 class Changes(Value, frozen=True):
@@ -84,15 +82,20 @@ class Stream:
         self._last = ""
 
     def __iter__(self) -> Iterator[Event]:
-        """Events without end. Raises the `KfpError` of a door that stays shut."""
-        pause, since = 0.2, time.monotonic()
+        """Events without end: whatever ends a stream, the next one is asked for.
+
+        Raises the `Unreachable` of a door that gives no answer for `PATIENCE_SECONDS`, and at once
+        the `KfpError` of one that refuses.
+        """
+        pause, failing_since = SHORTEST_PAUSE, 0.0
         while True:
             try:
                 for event in self._once():
-                    pause, since = 0.2, time.monotonic()
+                    pause, failing_since = SHORTEST_PAUSE, 0.0
                     yield event
             except Unreachable:
-                if time.monotonic() - since > PATIENCE_SECONDS:
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since > intervals.PATIENCE_SECONDS:
                     raise
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -109,17 +112,29 @@ class Stream:
                     params=self._query,
                     headers=headers,
                     stream=True,
-                    timeout=(2.5, 2.5 * KEEP_ALIVE_SECONDS),
+                    timeout=(intervals.CONNECT_SECONDS, intervals.SILENCE_SECONDS),
                 )
                 with closing(answer):
                     if answer.status_code != 200:
-                        raise explain.refusal(answer.status_code, answer.content, asked)
+                        raise _refused(answer, asked)
                     for event in parsed(answer.iter_content(None)):
                         self._last = event.id or self._last
                         yield event
             except requests.RequestException as error:
                 cure = "Has it stopped, or been started anew? Then restart this kernel."
                 raise no_answer(self._door.address, asked, error, cure) from None
+
+
+def _refused(answer: requests.Response, asked: str) -> KfpError:
+    error = explain.refusal(answer.status_code, answer.content, asked)
+    if answer.status_code not in (401, 403) or error.cure:
+        return error
+    return Forbidden(
+        f"Cannot {asked}: it does not know the key that this kernel shows.",
+        cause="It has been started anew since this kernel was.",
+        cure="Restart this kernel.",
+        server_text=error.server_text,
+    )
 
 
 def follow(client: Client, door: Door | None, run: Run, namespace: str = "") -> Iterator[Run]:
@@ -136,7 +151,8 @@ def follow(client: Client, door: Door | None, run: Run, namespace: str = "") -> 
 def watch(door: Door, run: Run, namespace: str) -> Iterator[Run]:
     """A run that was just started, each time that something of it is new, until it has finished.
 
-    Raises the `KfpError` that stands in the way: `Unreachable` once that has lasted a while.
+    Raises the `KfpError` that stands in the way; one that may pass once it has lasted for
+    `PATIENCE_SECONDS`.
     """
     failed: KfpError | None = None
     since = 0.0
@@ -156,7 +172,7 @@ def watch(door: Door, run: Run, namespace: str) -> Iterator[Run]:
 
 
 def _may_pass(error: KfpError, since: float) -> bool:
-    return isinstance(error, Unreachable) and time.monotonic() - since < PATIENCE_SECONDS
+    return may_pass(error) and time.monotonic() - since < intervals.PATIENCE_SECONDS
 
 
 def _updated(run: Run, changes: Changes) -> Run:

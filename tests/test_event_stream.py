@@ -15,7 +15,7 @@ from guarded_kfp import Answer, GuardedKfp, refusal
 from odd_kfp import OddKfp, ok, reply
 from yarl import URL
 
-from jupyter_kfp_mt import events
+from jupyter_kfp_mt import events, intervals
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.door import Door
 from jupyter_kfp_mt.errors import Forbidden, NotFound, Unreachable
@@ -437,8 +437,13 @@ async def test_the_stream_ends_with_the_server(listen, behind, patient, jp_serve
         await listener.event()
 
 
-async def test_a_quiet_stream_shows_that_it_is_alive(listen, patient, monkeypatch):
-    monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.05)
+@pytest.mark.parametrize("seconds", [0.01, 60.0])
+async def test_a_quiet_stream_shows_that_it_is_alive_however_often_it_looks(
+    listen, monkeypatch, seconds
+):
+    for name in ("FAST", "SLOW", "SHORTEST"):
+        monkeypatch.setattr(event_stream, name, seconds)
+    monkeypatch.setattr(intervals, "KEEP_ALIVE_SECONDS", 0.05)
     listener = await listen()
     await listener.event("snapshot")
     for _ in range(3):
@@ -552,7 +557,7 @@ def test_a_kernel_goes_on_where_its_stream_broke_off(odd_door):
 
 
 def test_a_kernel_gives_up_a_door_that_stays_shut(odd_door, monkeypatch):
-    monkeypatch.setattr(events, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(intervals, "PATIENCE_SECONDS", 0.5)
     odd_door.close()
     with pytest.raises(Unreachable, match="listen to the Jupyter server"):
         next(iter(events.Stream(Door(odd_door.endpoint, "key"), "alice")))

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 
 from .. import certificates
-from ..client import CONNECT_SECONDS, READ_SECONDS, unreachable
+from ..client import unreachable
 from ..errors import KfpError, Unreachable
 from ..explain import OTHER_PROXY
+from ..intervals import CONNECT_SECONDS, READ_SECONDS
 
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
 LONGEST_WHOLE = 1 << 20

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
 
-from ..client import READ_SECONDS
+from ..intervals import READ_SECONDS
 
 # Up to this size a body is kept until KFP has answered, so that it can be sent again.
 LONGEST_KEPT = 1 << 20

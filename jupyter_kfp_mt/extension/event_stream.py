@@ -11,9 +11,10 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from .. import intervals
 from ..client import Client
 from ..errors import KfpError
-from ..events import KEEP_ALIVE_SECONDS, Changes, Failure, Removed
+from ..events import Changes, Failure, Removed
 from ..status import Problem
 from .namespace_state import State, look
 
@@ -76,6 +77,17 @@ class _Kept(msgspec.Struct, frozen=True):
     run_id: str = ""
 
 
+class _Listener(msgspec.Struct):
+    """The runs whose tasks it asked for, and what it was last told: an event, or why there is none.
+
+    `seen` is the number of that event; None until it has been told everything.
+    """
+
+    runs: Collection[str]
+    seen: int | None
+    problem: Problem | None = None
+
+
 class Watcher:
     """Looks at one namespace for all who listen to it, and keeps what it last told.
 
@@ -130,29 +142,39 @@ class Watcher:
         self._end()
 
     async def stream(self, runs: Collection[str], last_id: str) -> AsyncIterator[bytes]:
-        """What a listener is to be told, from when it came until the end."""
-        seen, told = self._number(last_id, runs), None
-        yield ALIVE
+        """What a listener is to be told, from when it came until the end.
+
+        It is told at least every `KEEP_ALIVE_SECONDS` that the door is there: looks that find
+        nothing new are no reason to be silent.
+        """
+        listener = _Listener(runs, self._number(last_id, runs))
+        piece = ALIVE
         while True:
+            if piece:
+                yield piece
+                alive_until = time.monotonic() + intervals.KEEP_ALIVE_SECONDS
             published = self._published
-            if seen is None and self._knows(runs):
-                seen = self._newest
-                yield self._snapshot(runs)
-            elif seen is None:
-                if self._problem and self._problem != told:
-                    told = self._problem
-                    yield _sent("error", _failure(told))
-            elif seen < self._newest - len(self._kept):
-                seen = None
-                continue
-            elif seen < self._newest:
-                before, seen = seen, self._newest
-                yield self._after(before, runs)
-            if self.ended:
+            piece = self._news(listener)
+            if not piece and self.ended:
                 yield self._farewell
                 return
-            if not await _set(published, KEEP_ALIVE_SECONDS):
-                yield ALIVE
+            if not piece and not await _set(published, alive_until - time.monotonic()):
+                piece = ALIVE
+
+    def _news(self, listener: _Listener) -> bytes:
+        """What it is to be told now, if there is something."""
+        runs, seen = listener.runs, listener.seen
+        if seen is not None and seen >= self._newest - len(self._kept):
+            listener.seen = self._newest
+            return self._after(seen, runs)
+        if self._knows(runs):
+            listener.seen = self._newest
+            return self._snapshot(runs)
+        listener.seen = None
+        if self._problem is None or self._problem == listener.problem:
+            return b""
+        listener.problem = self._problem
+        return _sent("error", _failure(self._problem))
 
     def _number(self, last_id: str, runs: Collection[str]) -> int | None:
         """The number of the last event that a listener was given; None if it needs a snapshot."""

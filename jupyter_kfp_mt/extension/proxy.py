@@ -15,8 +15,8 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from .. import explain
-from ..client import READ_SECONDS
 from ..errors import BadRequest, KfpError, Unauthenticated, Unreachable
+from ..intervals import READ_SECONDS
 from ..subjects import is_namespace
 from .allowed import checked, is_log
 from .answer import Answer, no_answer

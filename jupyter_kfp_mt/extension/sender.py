@@ -18,9 +18,9 @@ import msgspec
 from yarl import URL
 
 from ..certificates import authorities
-from ..client import CONNECT_SECONDS, READ_SECONDS
 from ..credentials.base import Credentials, Tls
 from ..errors import KfpError, Misconfigured
+from ..intervals import CONNECT_SECONDS, READ_SECONDS
 from ..sessions import proxy_to
 from .answer import FAULTS, Answer, no_answer
 

@@ -272,10 +272,17 @@ def _watched(session: Session, started: Run, namespace: str) -> Run:
         session.say(_goes_on(run))
         return run
     except KfpError:
-        session.say("How the run goes on is not known. %kfp runs shows it once KFP answers again.")
+        session.say(_is_not_known(run))
         raise
     client.raise_for_failure(run)
     return run
+
+
+def _is_not_known(run: Run) -> str:
+    return (
+        f"The wait has ended, and not the run: it was {run.state} when it was last seen, and needs "
+        "no kernel to go on. %kfp runs shows it once KFP answers again."
+    )
 
 
 def _goes_on(run: Run) -> str:
