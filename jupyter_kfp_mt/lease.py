@@ -3,6 +3,7 @@
 The local KFP is a process of its own, met through HTTP and four files of its data folder:
 `server.json` says where it listens, `in-use` is a FIFO that each user holds open for writing (the
 server stops after the last one), `tokens/` holds the identities, `server.log` what it logs.
+All of them are the server's own: nothing is written here, for the folder may be somebody else's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import selectors
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -28,7 +30,7 @@ from .subjects import short_name
 START_SECONDS = 30.0
 OCCUPIED_SECONDS = 5.0  # how long one that starts or stops may take, before the next try
 _CANNOT_START, _IN_USE = 2, 3  # exit statuses: it says why; the folder is served already
-_LOG_BYTES = 1_000_000
+_LAST_WORDS = 1000  # of those of a server that broke down, so many characters
 # What the server needs of our environment is all but what lets it speak for us.
 _OURS = ("KFP_MT_", "JUPYTER", "JPY_", "KF_PIPELINES_")
 _ITS_OWN = "KFP_MT_CONTAINER_ENGINE"
@@ -136,15 +138,14 @@ class Lease:
 
     def _start(self, profiles: str) -> str:
         """Start a server. What it says if the folder has one already, which is about to answer."""
-        command = [sys.executable, "-m", "jupyter_kfp_mt.local", "--while-used"]
+        command = [sys.executable, "-m", "jupyter_kfp_mt.local", "--while-used", "--log-file"]
         command += ["--data", str(self._folder)] + (["--profiles", profiles] if profiles else [])
-        with self._log() as log:
-            begin = log.tell()
+        with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=said,
                 start_new_session=True,
                 env={
                     name: value
@@ -152,41 +153,30 @@ class Lease:
                     if name == _ITS_OWN or not name.startswith(_OURS)
                 },
             )
-        # It may outlive us, for others; if it does not, it is buried.
-        threading.Thread(target=process.wait, daemon=True).start()
-        assert process.stdout is not None
-        with process.stdout as ready:
-            _wait_for_line(ready, self._deadline)
-        if running(self._folder):
-            return ""
-        return self._last_words(_exit_status(process), begin)
+            # It may outlive us, for others; if it does not, it is buried.
+            threading.Thread(target=process.wait, daemon=True).start()
+            assert process.stdout is not None
+            with process.stdout as ready:
+                _wait_for_line(ready, self._deadline)
+            if running(self._folder):
+                return ""
+            return self._last_words(_exit_status(process), _text(said))
 
-    def _last_words(self, status: int | None, begin: int) -> str:
-        said = (self._folder / "server.log").read_bytes()[begin:].decode("utf-8", "replace").strip()
+    def _last_words(self, status: int | None, said: str) -> str:
         if status == _CANNOT_START:
             raise Misconfigured(f"The local KFP cannot start: {said}")
         if status not in (None, 0, _IN_USE):
             raise Misconfigured(
                 f"The local KFP ended with status {status} when it was started.",
-                cure=f"{shown(self._folder / 'server.log')} holds what it said.",
+                cause=said[-_LAST_WORDS:],
+                cure=f"{shown(self._folder / 'server.log')} may hold more of what it said.",
             )
         return said if status == _IN_USE else ""
 
-    def _log(self) -> IO[bytes]:
-        path = self._folder / "server.log"
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if path.exists() and path.stat().st_size > _LOG_BYTES:
-                path.replace(path.with_suffix(".log.1"))
-            log = path.open("ab")
-            log.seek(0, os.SEEK_END)
-            return log
-        except OSError as error:
-            raise Misconfigured(
-                f"The data folder of the local KFP, {shown(self._folder)}, cannot be written: "
-                f"{error.strerror}.",
-                cure="Choose another with c.Kfp.data or KFP_MT_DATA.",
-            ) from None
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace").strip()
 
 
 def _wait_for_line(stream: IO[bytes], deadline: float) -> None:

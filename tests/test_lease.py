@@ -1,10 +1,12 @@
 """Finding, starting and sharing the local KFP of a data folder."""
 
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+import requests
 from conftest import wait_until
 
 from jupyter_kfp_mt import errors
@@ -77,9 +79,22 @@ def test_a_server_that_cannot_start_says_why_in_its_own_words(folder, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(errors.Misconfigured, match="file/data, cannot be written") as error:
+    with pytest.raises(errors.Misconfigured, match="file/data cannot be used") as error:
         Lease(tmp_path / "file" / "data")
-    assert "KFP_MT_DATA" in error.value.cure
+    assert "KFP_MT_DATA" in str(error.value)
+
+
+def test_a_server_that_was_leased_keeps_its_log_in_its_folder(folder, profiles):
+    lease = Lease(folder, str(profiles))
+    answer = requests.post(f"{lease.kfp.endpoint}/apis/v2beta1/experiments", json={}, timeout=30)
+    assert answer.status_code == 400
+    log = folder / "server.log"
+    wait_until(lambda: "POST /apis/v2beta1/experiments 400" in log.read_text(), what="the line")
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    stderr = f"/proc/{lease.kfp.pid}/fd/2"
+    wait_until(lambda: os.readlink(stderr) == str(log), what="what else it says going there")
+    lease.close()
+    wait_until(lambda: running(folder) is None)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"endpoint": "http://127.0.0.1:1"}'])

@@ -178,15 +178,6 @@ def test_the_token_of_someone_who_is_gone_is_removed_and_refused(tmp_path):
         BearerToken(key, profiles)(HTTPHeaders({"Authorization": f"Bearer {old}"}))
 
 
-def test_a_file_where_the_folder_of_a_token_belongs_gives_way(start_local_kfp, tmp_path):
-    """Tokens were once kept there."""
-    old = tmp_path / "data" / "tokens" / "alice" / "default-editor"
-    old.parent.mkdir(parents=True)
-    old.write_text("old")
-    server = start_local_kfp()
-    assert ask(server, server.token("alice/default-editor")).status_code == 200
-
-
 def test_neither_tokens_nor_bodies_are_logged(local_kfp, signed):
     token = signed(exp=1)
     ask(local_kfp, token)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, LocalKfp, wait_until
 
+from jupyter_kfp_mt.local.data_folder_mark import MARK
 from jupyter_kfp_mt.local.database.schema import opened
 
 API = "/apis/v2beta1"
@@ -153,8 +154,7 @@ def damaged(path):
 def test_a_database_that_cannot_be_used_is_named_and_left_as_it_is(
     fails_to_start, tmp_path, make, why
 ):
-    (tmp_path / "data").mkdir()
-    path = tmp_path / "data" / "kfp.db"
+    path = marked(tmp_path / "data") / "kfp.db"
     make(path)
     before = files_of_database(path)
     code, error = fails_to_start()
@@ -162,6 +162,13 @@ def test_a_database_that_cannot_be_used_is_named_and_left_as_it_is(
     assert f"The database {path}" in error and why in error
     assert "--data" in error
     assert files_of_database(path) == before
+
+
+def marked(folder):
+    """A data folder that the local KFP knows for its own."""
+    folder.mkdir()
+    (folder / MARK).touch()
+    return folder
 
 
 def files_of_database(path):
@@ -377,8 +384,8 @@ def test_a_user_who_comes_in_time_keeps_the_server_running(tmp_path):
 
 @pytest.mark.parametrize("text", ["not a key", "", "00" * 16, "\xff"])
 def test_a_damaged_key_is_named_and_left_as_it_is(fails_to_start, tmp_path, text):
-    key = tmp_path / "data" / "keys" / "signing-key"
-    key.parent.mkdir(parents=True)
+    key = marked(tmp_path / "data") / "keys" / "signing-key"
+    key.parent.mkdir()
     key.write_text(text, encoding="latin-1")
     code, error = fails_to_start()
     assert code == 2
@@ -387,7 +394,7 @@ def test_a_damaged_key_is_named_and_left_as_it_is(fails_to_start, tmp_path, text
 
 
 def test_a_key_that_cannot_be_read_is_named(fails_to_start, tmp_path):
-    key = tmp_path / "data" / "keys" / "signing-key"
+    key = marked(tmp_path / "data") / "keys" / "signing-key"
     key.mkdir(parents=True)
     code, error = fails_to_start()
     assert code == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import sqlite3
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Misconfigured
+from .logs import LogFile, log_to_stderr, open_standard_streams, say
 
 if TYPE_CHECKING:
     from .data_folder import DataFolder
@@ -25,6 +25,7 @@ ALREADY_SERVED = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    open_standard_streams()
     options = _options(argv)
     try:
         _check_installed()
@@ -46,6 +47,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--port", type=_port, default=0, help="the port to listen on (default: 0, a free one)")
     add("--profiles", type=Path, metavar="FILE", help="the namespaces, as YAML")
     add("--while-used", action="store_true", help="stop when nobody holds DIR/in-use open")
+    add("--log-file", action="store_true", help="log to DIR/server.log, which is kept short")
     add("--max-runs", type=_count, metavar="N", help="runs at once (default: processors)")
     add(
         "--trust-userid-header",
@@ -95,9 +97,7 @@ def _run(options: argparse.Namespace) -> int:
     from .disk import fault
     from .profiles import read_profiles, single_profile
 
-    logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
-    # Tornado quotes malformed requests below this level, and they may hold a token.
-    logging.getLogger("tornado").setLevel(logging.ERROR)
+    log_to_stderr()
     os.umask(0o077)  # what is kept here is nobody else's
     # Before anything is done in the folder: what is wrong with them is no fault of the folder's.
     given = read_profiles(options.profiles) if options.profiles else None
@@ -130,11 +130,14 @@ def _default_data() -> Path:
 async def _serve(options: argparse.Namespace, folder: DataFolder, profiles: Profiles) -> None:
     from .server import Server, Stop
 
+    log = LogFile(folder.log) if options.log_file else None
     stop = Stop(folder.open_in_use(), while_used=options.while_used)
     async with Server(options, folder, profiles) as server:
         ready = {"endpoint": server.endpoint, "tokens": str(folder.tokens)}
         folder.announce(ready)
-        print(json.dumps(ready), flush=True)
+        say(json.dumps(ready))
+        if log:
+            log.take_stderr()
         await stop.wait()
         folder.withdraw()  # before the runs are stopped, which takes a while
 

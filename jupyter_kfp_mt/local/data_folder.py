@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-import stat
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +13,16 @@ from typing import Any
 import msgspec
 
 from ..errors import Misconfigured
+from .data_folder_mark import claim
 
 _KEY_BYTES = 32
+# What a file is called until it is whole.
+UNFINISHED = ".new-"
+LOG = "server.log"
+_OURS = (
+    *("lock", "in-use", "server.json", "profiles.yaml", "kfp.db", "kfp.db-wal", "kfp.db-shm"),
+    *("keys", "tokens", "namespaces", LOG, f"{LOG}.1"),
+)
 
 
 class Occupied(Misconfigured):
@@ -39,10 +46,15 @@ class DataFolder:
         try:
             self._occupy()
         except OSError as error:
+            self._release()
             raise Misconfigured(
-                f"The data folder {self.path} cannot be used: {error.strerror or error}.",
-                cure="Choose another with --data.",
+                f"The data folder {self.path} cannot be used: {error.strerror or error}"
+                f"{_about(error, self.path)}.",
+                cure="Choose another with --data (c.Kfp.data, KFP_MT_DATA).",
             ) from error
+        except Misconfigured:
+            self._release()
+            raise
         return self
 
     def __exit__(
@@ -52,10 +64,19 @@ class DataFolder:
         traceback: TracebackType | None,
     ) -> None:
         self.withdraw()
-        os.close(self._lock)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _occupy(self) -> None:
-        private_folder(self.path)
+        if not self.path.exists():
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        claim(self.path)
+        for path in [*(self.path / name for name in _OURS), *_entries(self.namespaces)]:
+            check_no_link(path)
         lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,6 +95,11 @@ class DataFolder:
         except (OSError, msgspec.DecodeError, KeyError):
             who = "it is just starting or stopping"
         return f"Another local KFP already serves the data folder {self.path} ({who})."
+
+    @property
+    def log(self) -> Path:
+        """The file of a server that keeps its own log."""
+        return self.path / LOG
 
     def announce(self, ready: dict[str, str]) -> None:
         """Say where the server is, for those who come to this folder."""
@@ -112,20 +138,54 @@ class DataFolder:
     def open_in_use(self) -> int:
         """The reading end of the pipe that everyone who uses this server holds open for writing."""
         path = self.path / "in-use"
-        if path.exists() and not stat.S_ISFIFO(path.stat().st_mode):
-            path.unlink()
         if not path.exists():
             os.mkfifo(path, 0o600)
+        elif not path.is_fifo():
+            raise Misconfigured(
+                f"The data folder {self.path} cannot be used: its {path.name} is not what a local "
+                "KFP makes, a named pipe.",
+                cure="Move it away; the next start makes a new one.",
+            )
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
 
 def private_folder(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a folder inside the data folder, if it is not there, that is nobody else's.
+
+    Raises `Misconfigured` for a link or a file in its place: neither is followed nor removed.
+    """
+    check_no_link(path)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        raise Misconfigured(
+            f"The data folder of the local KFP has a file where a folder belongs: {path}.",
+            cure="Move it away; the next start makes the folder.",
+        ) from None
+
+
+def check_no_link(path: Path) -> None:
+    """Raises `Misconfigured` for a link, which would lead out of the data folder."""
+    if path.is_symlink():
+        raise Misconfigured(
+            f"The data folder of the local KFP has a link in it, {path}, and none is followed.",
+            cure="Put what it leads to in its place; or link, or mount, the whole data folder.",
+        )
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def _about(error: OSError, folder: Path) -> str:
+    """Which of the files in the folder an error is about, if it is about one."""
+    name = Path(os.fsdecode(error.filename)).name if error.filename else ""
+    return f" ({name})" if name not in ("", folder.name) else ""
 
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file in one step; nobody else may read it."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +13,7 @@ import jwt
 from tornado.httputil import HTTPHeaders
 
 from .api_errors import UNAUTHENTICATED, ApiError, bad_request, unauthenticated, wrapped
-from .data_folder import private_folder, write_private
+from .data_folder import UNFINISHED, private_folder, write_private
 from .profiles import Profiles, subject_of
 
 AUDIENCE = "pipelines.kubeflow.org"
@@ -153,18 +153,20 @@ class Tokens:
         if now < self._renew_at:
             return
         for path, subject in self._files.items():
+            private_folder(path.parent.parent)
             private_folder(path.parent)
             write_private(path, self._token(subject, now))
         self._renew_at = now + 0.8 * self._lifetime
 
     def remove_strangers(self) -> None:
-        """Remove the files of those who are in no profile any more."""
-        known = {file.parent for file in self._files}
-        for path in self._folder.glob("*/*"):
-            if not path.is_dir():
-                path.unlink()
-            elif path not in known:
-                shutil.rmtree(path)
+        """Remove the tokens of those who are in no profile any more, and nothing beside them."""
+        for pattern in ("token", f"{UNFINISHED}*"):
+            for path in self._folder.glob(f"*/*/{pattern}"):
+                folders = (path.parent, path.parent.parent)
+                linked = any(each.is_symlink() for each in (path, *folders))
+                if path not in self._files and path.is_file() and not linked:
+                    path.unlink()
+                    _remove_empty(folders)
 
     def _token(self, subject: str, now: float) -> str:
         claims = {
@@ -176,3 +178,9 @@ class Tokens:
             "jti": secrets.token_hex(8),
         }
         return jwt.encode(claims, self._key, "HS256")
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    with contextlib.suppress(OSError):  # there is something in it
+        for folder in folders:
+            folder.rmdir()

@@ -118,7 +118,7 @@ class Stop:
         self._in_use = in_use
         self._event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _signals():
             self._loop.add_signal_handler(number, self._event.set)
         if while_used:
             self._loop.add_reader(in_use, self._check_use)
@@ -138,6 +138,12 @@ class Stop:
         log.info("Stopping, for nobody uses this server any more")
         self._event.set()
         self._loop.remove_reader(self._in_use)
+
+
+def _signals() -> list[signal.Signals]:
+    """Those that ask to stop; a closed terminal does, unless it was said that it should not."""
+    hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # as under nohup
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangup else [])]
 
 
 def _bound(host: str, port: int) -> list[socket.socket]:

@@ -326,7 +326,9 @@ def _printable(text: str) -> str:
 
 
 def log_request(handler: web.RequestHandler) -> None:
-    """One line for each request: what was asked, how it ended, and by whom."""
+    """One line for each change and each refusal: what was asked, how it ended, and by whom."""
+    if handler.request.method in ("GET", "HEAD") and handler.get_status() < 400:
+        return
     who = handler.caller.name if isinstance(handler, Handler) else ""
     log.info(
         "%s %s %d %s",

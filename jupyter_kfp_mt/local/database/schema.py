@@ -242,12 +242,24 @@ def opened(path: Path) -> sqlite3.Connection:
     return db
 
 
+def is_database(path: Path) -> bool:
+    """Whether a file is a database of the local KFP, be it of a newer version. Only looks at it."""
+    if not path.is_file():
+        return False
+    try:
+        with closing(_seen(path)) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            (known,) = db.execute(
+                "SELECT count(*) FROM sqlite_master WHERE name = 'experiments'"
+            ).fetchone()
+        return bool(version and known)
+    except sqlite3.Error:
+        return False
+
+
 def _check(path: Path) -> None:
     """Whether it is ours, and not newer than we are. Nothing is written, not even beside it."""
-    # To look only at the main file is less than the whole where the last server was killed.
-    log = path.with_name(f"{path.name}-wal")
-    mode = "mode=ro" if log.exists() else "immutable=1"
-    with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as db:
+    with closing(_seen(path)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and not version:
@@ -262,6 +274,14 @@ def _check(path: Path) -> None:
             cure="Install the newer release of jupyter-kfp-mt that wrote it, or choose another "
             "folder with --data.",
         )
+
+
+def _seen(path: Path) -> sqlite3.Connection:
+    """Opened to be looked at."""
+    # To look only at the main file is less than the whole where the last server was killed.
+    log = path.with_name(f"{path.name}-wal")
+    mode = "mode=ro" if log.exists() else "immutable=1"
+    return sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -1,0 +1,44 @@
+"""Lines of a log that hold what they say they hold, whoever has written a part of it."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+
+# Of one message; what follows is left out.
+LONGEST = 4000
+_INDENT = "    "
+
+
+def one_line(text: str) -> str:
+    """A text as it may stand in a log: what cannot be printed is escaped as Python does it.
+
+    Such are line breaks of any kind, control characters, and what turns the direction of writing.
+    """
+    short = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return short if short.isprintable() else "".join(map(_printable, short))
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+
+
+class LineFormatter(logging.Formatter):
+    """One line for each message; the lines of a traceback are indented, and so are none of ours."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
+
+    def formatException(
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
+    ) -> str:
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:
+        return _indented(stack_info)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(_INDENT + one_line(line) for line in text.split("\n"))
