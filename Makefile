@@ -27,10 +27,14 @@ setup: .venv/installed .venv/front-end
 	@.ci/setup clients
 	@touch $@
 
+.venv/proxy: .ci/proxy/package-lock.json | .venv/installed
+	@.ci/setup proxy
+	@touch $@
+
 demo: setup
 	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
-test: setup .venv/clients chromium
+test: setup .venv/clients .venv/proxy chromium
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -10,7 +10,8 @@ KfpError
     ├── Unauthenticated
     ├── Forbidden
     ├── NotFound
-    └── Conflict
+    ├── Conflict
+    └── TooLong
 """
 
 from __future__ import annotations
@@ -92,6 +93,10 @@ class NotFound(Refused):
 
 class Conflict(Refused):
     status = 409
+
+
+class TooLong(Refused):
+    status = 413
 
 
 def may_pass(error: KfpError) -> bool:

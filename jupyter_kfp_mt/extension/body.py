@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
 
+from ..errors import TooLong
 from ..intervals import READ_SECONDS
 
 # Up to this size a body is kept until KFP has answered, so that it can be sent again.
@@ -22,15 +23,24 @@ class Body:
     def __init__(self, headers: Mapping[str, str]) -> None:
         length = headers.get("Content-Length", "")
         known = length.isdecimal() and "Transfer-Encoding" not in headers
-        self.streamed = (
-            int(length) > LONGEST_KEPT if known else bool(length or "Transfer-Encoding" in headers)
-        )
+        self.comes = bool(length or "Transfer-Encoding" in headers)
+        self.known_length = int(length) if known else None
+        self.streamed = int(length) > LONGEST_KEPT if known else self.comes
         self.length = length if known and self.streamed else ""
         self.stuck = False
         self.given_up: Callable[[], object] = lambda: None
         self._kept: list[bytes] = []
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
         self._stopped = False
+
+    def check(self, longest: int) -> None:
+        """Raises `TooLong` for one that is known to be longer than the server takes."""
+        if (self.known_length or 0) > longest:
+            raise TooLong(
+                f"A body of {self.known_length} bytes is too long: this Jupyter server takes "
+                f"{longest} at most.",
+                cure="Whoever runs it can allow more with c.ServerApp.max_body_size.",
+            )
 
     def content(self) -> bytes | AsyncIterator[bytes]:
         return self._as_it_comes() if self.streamed else b"".join(self._kept)

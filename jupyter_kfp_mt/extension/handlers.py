@@ -7,6 +7,7 @@ import hmac
 import logging
 from typing import Any
 
+import msgspec
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth import User
 from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
@@ -85,7 +86,7 @@ class KfpHandler(APIHandler):
         error = kwargs.get("exc_info", (None, None))[1]
         if isinstance(error, KfpError):
             self.set_status(error.status)
-            self.finish(error.to_dict())
+            self.finish(msgspec.json.encode(error.to_dict()))
         else:
             super().write_error(status_code, **kwargs)
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tornado import web
+from tornado.escape import utf8
 from tornado.iostream import StreamClosedError
 
 from .. import explain
@@ -23,6 +24,7 @@ from .answer import Answer, no_answer
 from .body import Body
 from .handlers import KfpHandler
 from .sender import Query, Request
+from .unread import closed
 from .whereabouts import Whereabouts, named
 
 # What a browser says to the Jupyter server in the query, and is not for KFP.
@@ -49,16 +51,41 @@ class ProxyHandler(KfpHandler):
     _body: Body | None = None
     _working: asyncio.Task[Any] | None = None
     _gone = False
+    _admitted = False
 
     async def prepare(self) -> None:  # type: ignore[override]
         self._started = time.monotonic()
         await super().prepare()
+        body = Body(self.request.headers)
+        assert self.serverapp
+        body.check(self.serverapp.max_body_size)
+        self._admitted = True
         if self.request.method in _CHANGES:
-            self._body = body = Body(self.request.headers)
+            self._body = body
             if body.streamed:
                 self._working = asyncio.ensure_future(self._ask())
                 self._working.add_done_callback(lambda _: body.stop())
                 body.given_up = self._working.cancel
+
+    def finish(self, *chunk: Any, **options: Any) -> asyncio.Future[Any]:
+        """Answer. Who is not admitted is answered before the body is read, and told to hang up.
+
+        Whoever keeps connections, as proxies do, would send somebody else's request on this one.
+        """
+        if self._admitted:
+            return super().finish(*chunk, **options)
+        self.set_header("Connection", "close")
+        unread = Body(self.request.headers)
+        if not unread.comes:
+            return super().finish(*chunk, **options)
+        said = b"".join(map(utf8, chunk))
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Length", len(said))
+        self.write(said)
+        sent = self.flush()
+        self._log()
+        asyncio.ensure_future(closed(self.detach(), unread.known_length))
+        return sent
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return self._body.add(chunk) if self._body else None

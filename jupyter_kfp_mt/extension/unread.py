@@ -1,0 +1,31 @@
+"""The end of a connection whose request is answered before its body has been read."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tornado.iostream import IOStream, StreamClosedError
+
+CHUNK = 1 << 16
+MOST_BYTES, MOST_SECONDS = 1 << 26, 30.0
+
+
+async def closed(stream: IOStream, length: int | None) -> None:
+    """Close it when the other side has, or when all of a body of `length` bytes has come.
+
+    With something unread the kernel would reset the connection instead, and an answer that is not
+    read yet would be lost; nginx's `lingering_close` is the same. A body that goes on for more than
+    `MOST_BYTES` or `MOST_SECONDS` is cut off.
+    """
+    try:
+        await asyncio.wait_for(_dropped(stream, length), MOST_SECONDS)
+    except (StreamClosedError, asyncio.TimeoutError):
+        pass
+    finally:
+        stream.close()
+
+
+async def _dropped(stream: IOStream, length: int | None) -> None:
+    left = MOST_BYTES if length is None else min(length, MOST_BYTES)
+    while left > 0:
+        left -= len(await stream.read_bytes(min(CHUNK, left), partial=True))
