@@ -201,11 +201,21 @@ def _loaded(text: str) -> Iterator[Any]:
 def _check_depth(text: str) -> None:
     """Refuse what is nested so deeply that building it would overflow the stack."""
     depth = 0
-    for event in yaml.parse(text, yaml.CSafeLoader):
+    for event in _events(text):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise ValueError("it is nested too deeply")
+
+
+def _events(text: str) -> Iterator[Any]:
+    """What the parser meets. It looks ahead, and from PyYAML 6.0.4 on has a limit of its own."""
+    try:
+        yield from yaml.parse(text, yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        if "nesting depth" in str(error.problem):
+            raise ValueError("it is nested too deeply") from error
+        raise
 
 
 def _check_size(document: Any) -> None:
