@@ -129,10 +129,10 @@ def ending(how: str):
     ("how", "failure", "said"),
     [
         pytest.param("thread", "", "the thread, too\nat the very end\n", id="thread"),
-        pytest.param("words", "enough of it", "from C", id="exit with words"),
-        pytest.param("code", "from C", "from C", id="exit at once"),
+        pytest.param("words", "SystemExit: enough of it", "enough of it\n", id="exit with words"),
+        pytest.param("code", "exit code 4", "from C", id="exit at once"),
         pytest.param("error", "KeyError: 'rate'", "from C", id="error"),
-        pytest.param("streams", "from C", "from C", id="other streams"),
+        pytest.param("streams", "exit code 5", "from C", id="other streams"),
         pytest.param("descriptors", "", "from C", id="no descriptors"),
         pytest.param("signal", "killed by SIGABRT", "from C", id="signal"),
     ],

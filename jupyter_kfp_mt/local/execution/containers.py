@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from ...errors import KfpError
+from .compiled_commands import runs_python
 from .secret_volumes import SecretVolume, misplaced, write
 
 # Names the engine: a command, a path, or `none`.
@@ -36,9 +37,8 @@ STOP_SECONDS = 30.0
 LABEL = "jupyter-kfp-mt"
 # In a run's folder: that it has started containers, which may outlive its processes.
 MARK = "containers"
-# How Python components run; if a command begins so, the code is in the image.
-_PYTHON_EXECUTOR = "kfp.dsl.executor_main"
-_CODE_IN_IMAGE = ["python3", "-m", _PYTHON_EXECUTOR]
+# If a Python component's command begins so, its code is in the image.
+_CODE_IN_IMAGE = ["python3", "-m"]
 
 # What the engine's own command reads from its environment. Everything else there is the task's.
 _CLIENTS_OWN = re.compile(
@@ -123,9 +123,9 @@ def why_needed(executor: Mapping[str, Any]) -> str:
     if (container := executor.get("container")) is None:
         return ""
     command = [*container.get("command", []), *container.get("args", [])]
-    if not any(_PYTHON_EXECUTOR in part for part in command):
+    if not any(runs_python(part) for part in command):
         return "it is a container component"
-    if command[:3] == _CODE_IN_IMAGE:
+    if command[:2] == _CODE_IN_IMAGE and runs_python(command[2]):
         return f"its code is in the image {container.get('image', '')}"
     return ""
 

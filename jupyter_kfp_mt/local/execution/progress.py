@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from types import FrameType
 
 from ...models import Task, TaskValues
+from .failures import shortened
 from .job import Report, moved
 
 MAX_REASON_CHARACTERS = 2000
@@ -90,4 +91,4 @@ def _told(task: Task) -> str:
 
 def _sendable(text: str) -> str:
     """Not too long, and without the half characters that the names of files can have."""
-    return text[:MAX_REASON_CHARACTERS].encode("utf-8", "replace").decode()
+    return shortened(text, MAX_REASON_CHARACTERS).encode("utf-8", "replace").decode()

@@ -5,10 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-import re
-import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,34 +13,29 @@ import threading
 import venv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO
 
-from packaging.requirements import InvalidRequirement, Requirement
-
-from . import containers, secret_volumes
+from . import containers, failures, secret_volumes, task_interpreter
 from .containers import Container, Engine
+from .package_installs import as_run_here
 from .secret_volumes import SecretVolume
 from .strays import clear_away, kill_with_descendants
-from .task_server import TaskServer, forkable, site_packages, too_long
+from .task_server import TaskServer, forkable, too_long
 
 LOG_NAME = "task.log"
+# The folder of the task's own Python environment.
+ENVIRONMENT = "venv"
 # The beginning of the output is kept up to here, and then only its end.
 MAX_LOG_BYTES = 10 * 2**20
-TAIL_BYTES = 2**16
-MAX_LINE_CHARACTERS = 500
 # How long to wait for the rest of the output when the task has ended, but one of its children
 # still holds the pipe.
 DRAIN_SECONDS = 1.0
 
 # What concerns the worker's own interpreter and must not reach the task's.
 _WORKERS_OWN = ("PYTHONPATH", "PYTHONUSERBASE")
-# What kfp itself writes at the start of each task: lines, and the inputs as JSON.
-_KFPS_OWN_LINES = re.compile(r"^\[KFP Executor .*\n(?:\{\n(?s:.*?)^\}\n)?", re.MULTILINE)
-_INSTALL = re.compile(r"pip install (.*?)&&", re.DOTALL)
 
 
 def run_command(
@@ -59,9 +51,9 @@ def run_command(
     With a server it is forked where that comes to the same. The environment is what the task gets
     besides what every task has.
     """
-    command = without_needless_install(command)
+    command = as_run_here(command)
     component = forkable(command, environment) if server else None
-    prefix = folder / "venv"
+    prefix = folder / ENVIRONMENT
     _make_venv(prefix)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         own = {**_own_environment(prefix / "bin"), "PWD": str(folder), "TMPDIR": scratch}
@@ -75,8 +67,9 @@ def run_command(
                     end = _run(command, environment, folder, output, descriptors, timeout)
         if isinstance(end, str):
             clear_away(Path(scratch))  # and with it what has left the command's descendants
+    failure = _failure(end, log, failures.noted_in(prefix))
     shutil.rmtree(prefix, ignore_errors=True)
-    return _failure(end, log)
+    return failure
 
 
 def run_container(
@@ -88,7 +81,7 @@ def run_container(
         with _logging_to(path) as (log, output):
             end = _run(command, environment, folder, output, timeout=timeout)
     refusal = containers.failure(end, container.image, path) if isinstance(end, int) else ""
-    return refusal or _failure(end, log)
+    return refusal or _failure(end, log, failures.noted_in(folder / ENVIRONMENT))
 
 
 @contextmanager
@@ -137,38 +130,8 @@ def _run(
         return too_long(timeout)
 
 
-def _failure(end: int | str, log: TaskLog) -> str:
-    if isinstance(end, str):
-        return end
-    if end == 0:
-        return ""
-    return ended(end) if _signal_name(end) else log.last_line() or ended(end)
-
-
-def ended(exit_code: int) -> str:
-    """How a process ended, in words."""
-    name = _signal_name(exit_code)
-    memory = " (out of memory?)" if name == "SIGKILL" else ""
-    return f"killed by {name}{memory}" if name else f"exit code {exit_code}"
-
-
-def _signal_name(exit_code: int) -> str:
-    """A shell says 128 + n where its child got signal n."""
-    try:
-        return signal.Signals(-exit_code if exit_code < 0 else exit_code - 128).name
-    except ValueError:
-        return ""
-
-
-def last_line(log: Path, unwritten: bytes = b"") -> str:
-    """The last line that has a word in it, which for a Python program is the exception."""
-    end = b""
-    with suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        end = file.read()
-    text = _KFPS_OWN_LINES.sub("", (end + unwritten).decode("utf-8", "replace"))
-    lines = [line.strip() for line in text.splitlines() if re.search(r"\w", line)]
-    return lines[-1][:MAX_LINE_CHARACTERS] if lines else ""
+def _failure(end: int | str, log: TaskLog, noted: Path) -> str:
+    return end if isinstance(end, str) else failures.of_process(end, noted, log.end())
 
 
 class TaskLog:
@@ -191,9 +154,9 @@ class TaskLog:
             self._tail = self._put(self._note + self._tail)
             self._file.close()
 
-    def last_line(self) -> str:
-        """Once it is closed."""
-        return last_line(self._path, self._tail)
+    def end(self) -> str:
+        """The end of it, once it is closed."""
+        return failures.end_of(self._path, self._tail)
 
     def copy(self, output: IO[bytes]) -> None:
         """Writes what comes, until nothing more can or this log is closed."""
@@ -211,7 +174,7 @@ class TaskLog:
             if self._room > 0:
                 self._write_head(data)
             else:
-                self._tail = (self._tail + data)[-TAIL_BYTES:]
+                self._tail = (self._tail + data)[-failures.TAIL_BYTES :]
             return True
 
     def _write_head(self, data: bytes) -> None:
@@ -244,8 +207,10 @@ class _BareEnvironment(venv.EnvBuilder):
 def _make_venv(prefix: Path) -> None:
     """An environment that sees the worker's packages and keeps what is installed to itself."""
     _BareEnvironment(symlinks=True, with_pip=False, clear=True).create(prefix)
-    lines = [f"import site; site.addsitedir({path!r})\n" for path in sys.path if path]
-    (site_packages(prefix) / "worker.pth").write_text("".join(lines))
+    packages = Path(task_interpreter.site_packages(str(prefix)))
+    (packages / f"{task_interpreter.NAME}.py").symlink_to(task_interpreter.__file__)
+    lines = task_interpreter.add_site(path for path in sys.path if path)
+    (packages / "worker.pth").write_text(f"{lines}import {task_interpreter.NAME}\n")
     if find_spec("pip"):
         _make_pip(prefix / "bin" / "pip")
 
@@ -260,29 +225,3 @@ def _own_environment(bin_folder: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in _WORKERS_OWN}
     path = os.pathsep.join([str(bin_folder), os.environ.get("PATH", os.defpath)])
     return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1"}
-
-
-def without_needless_install(command: list[str]) -> list[str]:
-    """Leaves out the compiler's `pip install` step if all it asks for is there: it takes 0.6 s."""
-    if command[:2] == ["sh", "-c"] and len(command) > 3:
-        steps = _INSTALL.findall(command[2])
-        if steps and all(_satisfied(step) for step in steps):
-            return command[3:]
-    return command
-
-
-def _satisfied(step: str) -> bool:
-    wanted = [word for word in shlex.split(step) if not word.startswith("-")]
-    return all(_installed(word) for word in wanted)
-
-
-def _installed(text: str) -> bool:
-    try:
-        wanted = Requirement(text)
-        if wanted.marker and not wanted.marker.evaluate():
-            return True
-        if wanted.url or wanted.extras:
-            return False
-        return wanted.specifier.contains(version(wanted.name), prereleases=True)
-    except (InvalidRequirement, PackageNotFoundError):
-        return False

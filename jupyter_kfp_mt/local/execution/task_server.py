@@ -23,40 +23,25 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import NamedTuple
 
 from . import forking
+from .compiled_commands import EXECUTOR, Component, component
 from .private_mounts import Folders, mount_or_exit
 from .strays import kill_with_descendants
+from .task_interpreter import begin, note, site_packages
 
 LOST = "the process that starts the tasks of this run has ended; start the run again"
 
-_MODULE = "kfp.dsl.executor_main"
-_SCRIPT = re.compile(
-    r"\s*program_path=\$\(mktemp -d\)\s*\n"
-    r'printf "%s" "\$0" > "\$program_path/ephemeral_component\.py"\n'
-    rf"_KFP_RUNTIME=true python3 -m {re.escape(_MODULE)} +"
-    r'--component_module_path +"\$program_path/ephemeral_component\.py" +"\$@"\s*'
-)
 _STANDARD_LIBRARY = re.compile(r"/(python3\.?\d+(\.zip)?|lib-dynload)$")
 # What an interpreter or the system's libraries read only when they start.
 _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
-
-
-class Component(NamedTuple):
-    """A Python component's own source, and the arguments for kfp's executor."""
-
-    source: str
-    arguments: list[str]
 
 
 def forkable(command: list[str], environment: dict[str, str]) -> Component | None:
     """What the command runs, if a forked process can do the same in this environment."""
     if not forking.AVAILABLE or any(name.startswith(_READ_AT_START) for name in environment):
         return None
-    if command[:2] == ["sh", "-ec"] and len(command) > 3 and _SCRIPT.fullmatch(command[2]):
-        return Component(command[3], command[4:])
-    return None
+    return component(command)
 
 
 class TaskServer:
@@ -126,14 +111,21 @@ def main() -> None:
         mount_or_exit(secrets)
     _adopt({**environment, "_KFP_RUNTIME": "true"})
     _enter(Path(prefix))
-    _run(Component(*task))
+    begin(prefix, executor=False)
+    pid = os.getpid()
+    try:
+        _run(Component(*task))
+    except BaseException as error:
+        if os.getpid() == pid:  # Not in a child, for that is not the task's end.
+            note(error, prefix)
+        raise
 
 
 def _preload() -> None:
     import kfp.dsl.executor_main  # noqa: F401
 
     # It is imported again, as the program; what it imports stays.
-    del sys.modules[_MODULE]
+    del sys.modules[EXECUTOR]
     gc.collect()
     gc.freeze()
 
@@ -157,19 +149,10 @@ def _enter(prefix: Path) -> None:
     sys.executable = str(prefix / "bin" / "python3")
     standard = [path for path in sys.path if _STANDARD_LIBRARY.search(path)]
     other = [path for path in sys.path if path not in standard]
-    sys.path[:] = [os.getcwd(), *standard, str(site_packages(prefix)), *other]
+    sys.path[:] = [os.getcwd(), *standard, site_packages(str(prefix)), *other]
     site.PREFIXES[:] = [sys.prefix]
     site.ENABLE_USER_SITE = False
     site.USER_BASE = site.USER_SITE = None
-
-
-def site_packages(prefix: Path) -> Path:
-    return (
-        prefix
-        / "lib"
-        / f"python{sys.version_info.major}.{sys.version_info.minor}"
-        / "site-packages"
-    )
 
 
 def _run(task: Component) -> None:
@@ -177,10 +160,10 @@ def _run(task: Component) -> None:
     file = Path(tempfile.mkdtemp()) / "ephemeral_component.py"
     file.write_text(task.source)
     sys.argv[:] = ["-m", "--component_module_path", str(file), *task.arguments]
-    sys.orig_argv[:] = [sys.executable, "-m", _MODULE, *sys.argv[1:]]
+    sys.orig_argv[:] = [sys.executable, "-m", EXECUTOR, *sys.argv[1:]]
     sys.modules["__main__"] = ModuleType("__main__")
     sys.excepthook = _show_without_our_frames
-    runpy._run_module_as_main(_MODULE)  # type: ignore[attr-defined]
+    runpy._run_module_as_main(EXECUTOR)  # type: ignore[attr-defined]
 
 
 def _show_without_our_frames(

@@ -14,12 +14,12 @@ from typing import IO
 
 import msgspec
 
+from .failures import end_of, ended, raised
 from .fork_server import ForkServer, Lost, Process
 from .job import SCRATCH_PREFIX, Assignment, Report
 from .pipes import reader
 from .strays import clear_away
 from .surroundings import inherited
-from .task_process import ended, last_line
 
 # How long a run's processes may take to end by themselves when they are asked to.
 GRACE_SECONDS = 5.0
@@ -139,5 +139,5 @@ def _assign(assignment: Assignment, lifeline: IO[bytes]) -> None:
 def _death(exit_code: int, log: Path) -> str:
     """Why a worker ended without a report, as far as can be known."""
     reason = f"the run's process ended before the run did: {ended(exit_code)}"
-    said = last_line(log) if exit_code > 0 else ""
+    said = raised(end_of(log)) if exit_code > 0 else ""
     return f"{reason}: {said}" if said else reason
