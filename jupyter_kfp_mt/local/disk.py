@@ -28,7 +28,12 @@ READ_ONLY = Fault("the disk is read-only", "Make it writable")
 FAILING = Fault(
     "the disk reports an error, or has become read-only", "Mend it (the system's log tells more)"
 )
+CROWDED = Fault(
+    "too many files and connections are open", "Close some, or raise the limit (ulimit -n)"
+)
 _ERRORS_OF_FILES = {
+    errno.EMFILE: CROWDED,
+    errno.ENFILE: CROWDED,
     errno.ENOSPC: FULL,
     errno.EDQUOT: Fault("the quota on the disk is used up", "Make room on it"),
     errno.EROFS: READ_ONLY,

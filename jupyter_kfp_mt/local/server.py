@@ -20,6 +20,7 @@ from tornado.netutil import bind_sockets
 from ..errors import Misconfigured
 from .api.app import application
 from .api.http_server import LONGEST_HEADERS, HttpServer
+from .api.listener import Listener
 from .data_folder import DataFolder
 from .database import Database
 from .disk import Complaints, fault
@@ -75,7 +76,7 @@ class Server:
         self._renewal.start()
         self._executor.recover()
         self._controller.start()
-        self._http.add_sockets(self._sockets)
+        self._listener = Listener(self._sockets, self._http.handle_stream)
         return self
 
     async def __aexit__(
@@ -84,7 +85,7 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._http.stop()
+        self._listener.close()
         self._renewal.stop()
         self._controller.close()
         await self._http.close_all_connections()
