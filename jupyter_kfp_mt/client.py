@@ -36,28 +36,35 @@ from .lines import CHUNK, Lines
 from .models import (
     FINISHED,
     STATES,
+    UNSPECIFIED,
     Experiment,
     Health,
     Page,
     Pipeline,
     PipelineVersion,
+    PipelineVersionReference,
     RecurringRun,
     Run,
+    RunDetails,
     Value,
 )
 from .sessions import is_own, new_session
+from .specifications import Specifications
 from .subjects import check_namespace
+from .written_tasks import stated, written
 
 if TYPE_CHECKING:
     from .cluster import Cluster
-    from .task_logs import TaskLog
+    from .task_logs import Seen, TaskLog
 
 T = TypeVar("T", bound=Value)
 
 API = "/apis/v2beta1/"
 HEALTH_SECONDS = 5.0
 LONGEST_PAGE = 200  # the API server's own limit
-UNFINISHED = [state for state in STATES if state not in FINISHED]
+# A run that has not started may have no state yet, which KFP keeps under a name of its own.
+WAITING = ["PENDING", UNSPECIFIED]
+UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 LOG_LINES = 50
 _START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
@@ -91,6 +98,8 @@ class Client:
         self._logs = logs
         self._read_seconds = DOOR_SECONDS if logs else READ_SECONDS
         self._health = health
+        self.seen_runs: dict[str, Seen] = {}  # by ids, for those who read many logs of one
+        self._specifications = Specifications(self._version)
         self.session = session or new_session(
             trust_environment=not is_own(self.endpoint), tls=self.credentials.tls
         )
@@ -201,6 +210,10 @@ class Client:
         """All versions of a pipeline, newest first."""
         return self._all(lambda token: self._version_page(pipeline_id, LONGEST_PAGE, token))
 
+    def _version(self, reference: PipelineVersionReference) -> PipelineVersion:
+        path = f"{_part(reference.pipeline_id)}/versions"
+        return self._get(f"pipelines/{path}", reference.pipeline_version_id, PipelineVersion)
+
     def latest_version(self, pipeline_id: str) -> PipelineVersion:
         """The newest version of a pipeline. Raises `NotFound` where it has none."""
         page = self._version_page(pipeline_id, 1, "")
@@ -230,7 +243,22 @@ class Client:
     # --- runs -------------------------------------------------------------------------------
 
     def run(self, run_id: str, asked: str = "") -> Run:
-        return self._get("runs", run_id, Run, asked)
+        """A run, with the tasks that a person wrote."""
+        return self.as_written(self.run_as_told(run_id, asked))
+
+    def run_as_told(self, run_id: str, asked: str = "") -> Run:
+        """A run with the tasks that KFP tells of: on a cluster every part of Argo's workflow."""
+        return stated(self._get("runs", run_id, Run, asked))
+
+    def as_written(self, run: Run) -> Run:
+        """The run with the tasks that a person wrote, which it may have already.
+
+        The version of a pipeline that it names is asked for, once.
+        """
+        if not run.run_details:
+            return run
+        tasks = written(run, self._specifications.of, lambda: self.health().local)
+        return msgspec.structs.replace(run, run_details=RunDetails(task_details=tasks))
 
     def runs(self, namespace: str = "", experiment_id: str = "", state: str = "") -> Iterator[Run]:
         """All runs of a namespace, or of one experiment, newest first."""
@@ -247,7 +275,8 @@ class Client:
         page_token: str = "",
     ) -> Page[Run]:
         """One page of runs, newest first: one request."""
-        query = _list_query(page_size, page_token, filter=_equals("state", state) if state else "")
+        wanted = _one_of("state", WAITING) if state == "PENDING" else _equals("state", state)
+        query = _list_query(page_size, page_token, filter=wanted if state else "")
         if experiment_id:
             query["experiment_id"] = experiment_id
         return self._page("runs", Run, namespace, query)
@@ -372,21 +401,20 @@ class Client:
         """Raises `RunFailed` for a run that failed: which task, why, and its last 50 log lines."""
         if run.state not in ("FAILED", "CANCELED"):
             return
-        reason = run.error.message if run.error else "KFP gives no reason."
-        failed = next((task for task in self.tasks(run) if task.state == "FAILED"), None)
+        failed = [task for task in self.tasks(run) if task.state == "FAILED"]
+        first = min(failed, key=lambda task: task.end_time, default=None)
         raise RunFailed(
-            f"Run {run.display_name} ({run.run_id}) {run.state.lower()}: {reason}",
-            cause=self._log_tail(failed) if failed else "",
+            f"Run {run.display_name} ({run.run_id}) {run.state.lower()}: {_reason(run, first)}",
+            cause=self._log_tail(run, first) if first else "",
         )
 
     def tasks(self, run: Run) -> list[models.Task]:
         """The tasks of a run as its pipeline has them."""
-        local = self.health().local
-        return [task for task in run.tasks if local or not task.auxiliary]
+        return self.as_written(run).tasks
 
-    def log(self, run_id: str, task_id: str, tail: int | None = None) -> str:
-        """What a task has written so far, or its last lines."""
-        log = self.task_log(run_id, task_id, tail=tail)
+    def log(self, run_id: str, task_id: str, tail: int | None = None, recent: bool = False) -> str:
+        """What a task has written so far, or its last lines. See `task_log`."""
+        log = self.task_log(run_id, task_id, tail=tail, recent=recent)
         return b"".join(log.pieces()).decode("utf-8", "replace")
 
     def task_log(
@@ -396,14 +424,17 @@ class Client:
         follow: bool = False,
         tail: int | None = None,
         container: str = "",
+        recent: bool = False,
     ) -> TaskLog:
         """What a task writes: so far, or its last lines; with `follow` what is to come as well.
+
+        `recent`: what was found out of the run in the last seconds will do.
 
         Raises a `KfpError` with the reason where there is no log.
         """
         from . import task_logs  # it stands on this file
 
-        wanted = task_logs.Wanted(follow, tail, container)
+        wanted = task_logs.Wanted(follow, tail, container, recent)
         asked = f"read the log of task {task_id}"
         if self._logs:
             url = f"{self._logs}/{_part(run_id)}/{_part(task_id)}"
@@ -423,9 +454,9 @@ class Client:
         path = f"runs/{_part(run_id)}/nodes/{_part(node_id)}/artifacts/main-logs:read"
         return self._stream(self.endpoint + API + path, f"read the archived log of {node_id}")
 
-    def _log_tail(self, task: models.Task) -> str:
+    def _log_tail(self, run: Run, task: models.Task) -> str:
         try:
-            lines = self.log(task.run_id, task.task_id, LOG_LINES).rstrip().splitlines()
+            lines = self.log(run.run_id, task.task_id, LOG_LINES).rstrip().splitlines()
         except KfpError as error:
             return f"The log of task {task.display_name} cannot be read: {error.message}"
         return "\n".join([f"The last lines of task {task.display_name}:", *lines]) if lines else ""
@@ -492,7 +523,8 @@ class Client:
         where = self._namespace(namespace)
         asked = asked or f"list {noun}{_in(where)}"
         page = self._list(noun, kind, {**query, "namespace": where} if where else query, asked)
-        return msgspec.structs.replace(page, namespace=where)
+        items: list[Any] = [stated(item) if isinstance(item, Run) else item for item in page]
+        return msgspec.structs.replace(page, namespace=where, items=items)
 
     def _list(self, path: str, kind: type[T], query: dict[str, str], asked: str) -> Page[T]:
         answer = self._request("GET", path, asked, params=query)
@@ -745,6 +777,15 @@ def _one_of(key: str, values: list[str]) -> str:
 def _filter(predicate: dict[str, Any]) -> str:
     # The server unescapes the filter once more than HTTP does (list_request_util.go).
     return quote(msgspec.json.encode({"predicates": [predicate]}))
+
+
+def _reason(run: Run, failed: models.Task | None) -> str:
+    """Why it did not succeed, as far as is known: a cluster's KFP tells only of its tasks."""
+    if run.error:
+        return run.error.message
+    if any(change.state == "CANCELING" for change in run.state_history):
+        return "it was terminated."
+    return f"task {failed.display_name} failed." if failed else "KFP gives no reason."
 
 
 def _in(namespace: str, word: str = "in") -> str:

@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 FINISHED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 STATES = ("PENDING", "RUNNING", "SUCCEEDED", "SKIPPED", "FAILED", "CANCELING", "CANCELED", "PAUSED")
 
+# What the API server knows no state of, and hence leaves it out.
+UNSPECIFIED = "RUNTIME_STATE_UNSPECIFIED"
+
 # The API server writes this moment where an unfinished run has no end yet.
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
+
+
+def never(moment: datetime) -> bool:
+    """Whether a time stands for none; as the end of a task that goes on it is in the year 1."""
+    return moment <= EPOCH
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -104,7 +112,7 @@ class StateChange(Value, frozen=True):
     """One entry of a state history."""
 
     update_time: datetime = EPOCH
-    state: str = "RUNTIME_STATE_UNSPECIFIED"
+    state: str = UNSPECIFIED
     error: Status | None = None
 
 
@@ -147,7 +155,7 @@ class Task(Value, frozen=True):
     create_time: datetime = EPOCH
     start_time: datetime = EPOCH
     end_time: datetime = EPOCH
-    state: str = "RUNTIME_STATE_UNSPECIFIED"
+    state: str = UNSPECIFIED
     error: Status | None = None
     inputs: dict[str, ArtifactList] = {}
     outputs: dict[str, ArtifactList] = {}
@@ -194,7 +202,7 @@ class Run(Value, frozen=True):
     scheduled_at: datetime = EPOCH
     # None is left out; the API server writes the epoch for a run that has not finished.
     finished_at: datetime | None = None
-    state: str = "RUNTIME_STATE_UNSPECIFIED"
+    state: str = UNSPECIFIED
     error: Status | None = None
     run_details: RunDetails | None = None
     recurring_run_id: str = ""
@@ -314,8 +322,8 @@ class Page(Rows[T], Generic[T], frozen=True, kw_only=True):
 
 
 def _span(start: datetime, end: datetime) -> timedelta:
-    if start == EPOCH:
+    if never(start):
         return timedelta()
-    if end == EPOCH:
+    if never(end):
         end = datetime.now(timezone.utc)
     return max(end - start, timedelta())

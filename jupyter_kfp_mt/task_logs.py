@@ -11,7 +11,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -33,17 +33,26 @@ LONGEST_ARCHIVED = 64 << 20
 SINGLE_USER_NAMESPACE = "kubeflow"
 
 
+# How old what is known of a run may be where the logs of many of its tasks are read.
+RECENT_SECONDS = 5.0
+
+
 class Wanted(msgspec.Struct, frozen=True):
-    """Which lines: all or the last `tail`, with `follow` those to come; of which container."""
+    """Which lines: all or the last `tail`, with `follow` those to come; of which container.
+
+    `recent`: what was found out of the run a moment ago will do, for another task of it.
+    """
 
     follow: bool = False
     tail: int | None = None
     container: str = ""
+    recent: bool = False
 
     @property
     def query(self) -> dict[str, str]:
         tail = "" if self.tail is None else str(self.tail)
         given = {"follow": "1" if self.follow else "", "tail": tail, "container": self.container}
+        given["recent"] = "1" if self.recent else ""
         return {name: text for name, text in given.items() if text}
 
 
@@ -94,16 +103,40 @@ def opened(
     if wanted.tail is not None and wanted.tail < 1:
         raise BadRequest(f"Cannot show the last {wanted.tail} lines: it takes a number from 1.")
     local = client.health().local
-    run = client.run(run_id, f"read the log of task {task_id}")
-    task = _task(run, task_id)
+    seen = _recent(client, run_id) if wanted.recent and not wanted.follow else None
+    run = seen.run if seen else client.run_as_told(run_id, f"read the log of task {task_id}")
+    task = _task(client, run, task_id)
     if local:
         return LocalLog(client, task, wanted)
+    pods = seen.pods if seen else _pods(client, cluster(), run, task, wanted)
+    if wanted.recent:
+        client.seen_runs[run_id] = seen or Seen(time.monotonic(), run, pods)
+    return PodLog(client, pods, run, task, wanted)
+
+
+class Seen(NamedTuple):
+    """A run as it was at a time on the monotonic clock, and its pods."""
+
+    time: float
+    run: Run
+    pods: TaskPods
+
+
+def _recent(client: Client, run_id: str) -> Seen | None:
+    since = time.monotonic() - RECENT_SECONDS
+    for known in [known for known, seen in client.seen_runs.items() if seen.time < since]:
+        client.seen_runs.pop(known, None)
+    return client.seen_runs.get(run_id)
+
+
+def _pods(
+    client: Client, cluster: Cluster | None, run: Run, task: Task, wanted: Wanted
+) -> TaskPods:
     namespace = client.experiment(run.experiment_id).namespace
-    found = cluster()
-    if found is None:
+    if cluster is None:
         raise _no_cluster(task, namespace)
     namespace = namespace or client.namespace or SINGLE_USER_NAMESPACE
-    return PodLog(client, TaskPods(found, namespace, run.run_id), run, task, wanted)
+    return TaskPods(cluster, namespace, run.run_id, keeps=wanted.recent)
 
 
 class DoorLog(TaskLog):
@@ -188,7 +221,7 @@ class PodLog(TaskLog):
         self._client, self._pods, self._wanted = client, pods, wanted
         self._run, self._task = run, task
         self._tail = wanted.tail
-        self._pod = pods.find(task)
+        self._pod = self._find()
         self._ended_at = 0.0
         self._so_far = iter(()) if wanted.follow else self._read()
 
@@ -239,7 +272,11 @@ class PodLog(TaskLog):
     def _look_again(self) -> None:
         if not self._closed.is_set():
             self._run, self._task = _now(self._client, self._task)
-            self._pod = self._pods.find(self._task)
+            self._pod = self._find()
+
+    def _find(self) -> Pod | None:
+        names = [task.display_name for task in self._run.tasks]
+        return self._pods.find(self._task, names.count(self._task.display_name))
 
     def _is_over(self, pod: Pod | None, read: str) -> bool:
         """Whether nothing more is to come: no other attempt either."""
@@ -343,16 +380,21 @@ def _archive_refused(error: KfpError) -> str:
     return error.message
 
 
-def _task(run: Run, task_id: str) -> Task:
-    found = next((task for task in run.tasks if task.task_id == task_id), None)
+def _task(client: Client, run: Run, task_id: str) -> Task:
+    """The task of that id: one that was written, else the part of a workflow that KFP tells of."""
+    written = client.as_written(run).tasks
+    found = next((task for task in [*written, *run.tasks] if task.task_id == task_id), None)
     if found is None:
         raise NotFound(f"Cannot read the log of task {task_id}: run {run.run_id} has none of it.")
+    parts = {child.pod_name for child in found.child_tasks}
+    if not found.display_name.endswith("-driver"):
+        found = next((task for task in written if task.pod_name in parts), found)
     return msgspec.structs.replace(found, run_id=run.run_id)
 
 
 def _now(client: Client, task: Task) -> tuple[Run, Task]:
-    run = client.run(task.run_id, f"follow the log of task {task.display_name}")
-    return run, _task(run, task.task_id)
+    run = client.run_as_told(task.run_id, f"follow the log of task {task.display_name}")
+    return run, _task(client, run, task.task_id)
 
 
 def _why_none(task: Task) -> str:

@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
+from .argo_nodes import fnv, number_of
 from .cluster import Cluster
 from .errors import BadRequest, Forbidden, KfpError, NotFound
 from .kubernetes_objects import ContainerStatus, Pod
@@ -28,33 +29,46 @@ _USUAL = {"", "ContainerCreating", "PodInitializing"}
 
 
 class TaskPods:
-    """The pods of one run, in the run's own namespace, as this process's identity."""
+    """The pods of one run, in the run's own namespace, as this process's identity.
 
-    def __init__(self, cluster: Cluster, namespace: str, run_id: str) -> None:
+    With `keeps` they are listed once.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, run_id: str, keeps: bool = False) -> None:
         if not _RUN_ID.fullmatch(run_id):  # it is part of a selector
             raise BadRequest(f"{run_id!r} is not the id of a run.")
         self.namespace = namespace
         self._cluster = cluster
         self._run_id = run_id
+        self._keeps = keeps
+        self._kept: list[Pod] | None = None
 
-    def find(self, task: Task) -> Pod | None:
+    def find(self, task: Task, alike: int = 1) -> Pod | None:
         """The pod that executes a task now, or did so last; its executor, not its driver.
 
-        Raises `NotFound` for a task that is made of others, and `BadRequest` where it is not
-        known which of several pods is meant.
+        `alike`: how many tasks of the run have its name. Raises `NotFound` for a task that is made
+        of others, and `BadRequest` where it is not known which of several pods is meant.
         """
         pods = self._all()
-        own = [pod for pod in pods if pod.name == task.pod_name or _part(pod) == task.display_name]
-        if len(own) == 1:
+        if task.pod_name:  # it is known which part of the workflow it is
+            exact = [pod for pod in pods if number_of(task.pod_name) in _numbers(pod)]
+            return max(exact, key=_attempt, default=None)
+        own = [pod for pod in pods if _part(pod) == task.display_name]
+        wanted = {number_of(child.pod_name) for child in task.child_tasks} - {-1}
+        if task.display_name.endswith("-driver"):
+            # What comes after a driver is what it drives: other pods are none of its own.
+            own, below = [pod for pod in own if not wanted or _driven(pod) in wanted], []
+        else:
+            below = [] if own and task.auxiliary else [p for p in pods if wanted & _numbers(p)]
+        if len(own) == 1 and (wanted or alike == 1):
             return own[0]
-        wanted = {_hash(child.pod_name) for child in task.child_tasks if child.pod_name}
-        below = [] if own and task.auxiliary else [pod for pod in pods if wanted & _hashes(pod)]
         executors = [pod for pod in below if not _is_driver(pod)]
         if executors:
             return max(executors, key=_attempt)
         if own:
             raise BadRequest(
-                f"KFP does not tell which of {len(own)} pods is task {task.display_name}.",
+                f"KFP does not tell which of {max(len(own), alike)} pods is task "
+                f"{task.display_name}.",
                 cure="Name the task that it is a part of, or read one of them:\n"
                 + "\n".join(self._command(pod) for pod in own[:10]),
             )
@@ -100,10 +114,14 @@ class TaskPods:
         )
 
     def _all(self) -> list[Pod]:
+        if self._kept is not None:
+            return self._kept
         try:
-            return self._cluster.pods(self.namespace, f"{_RUN}={self._run_id}")
+            pods = self._cluster.pods(self.namespace, f"{_RUN}={self._run_id}")
         except Forbidden as error:
             raise self._curable(error) from None
+        self._kept = pods if self._keeps else None
+        return pods
 
     def _events(self, pod: Pod) -> Iterator[str]:
         """What warned of it last; they need not be allowed to be read."""
@@ -190,20 +208,14 @@ def _attempt(pod: Pod) -> int:
     return int(found[1]) if found else 0
 
 
-def _hash(node_id: str) -> str:
-    return node_id.rpartition("-")[2]
+def _driven(pod: Pod) -> int:
+    """The number of the part that the pod of a driver is for."""
+    return fnv(_node_name(pod).removesuffix("-driver"))
 
 
-def _hashes(pod: Pod) -> set[str]:
+def _numbers(pod: Pod) -> set[int]:
     """Those of its own name and of all that it is a part of."""
     name = _node_name(pod)
     ends = [match.start() for match in re.finditer(r"[.(]", name)]
-    return {_hash(pod.name), *(str(_fnv(name[:end])) for end in [*ends, len(name)] if end)}
-
-
-def _fnv(text: str) -> int:
-    """FNV-1a in 32 bits, with which Argo numbers the parts of a workflow."""
-    number = 0x811C9DC5
-    for byte in text.encode():
-        number = ((number ^ byte) * 0x01000193) & 0xFFFFFFFF
-    return number
+    parts = {fnv(name[:end]) for end in [*ends, len(name)] if end}
+    return (parts | {number_of(pod.name)}) - {-1}

@@ -40,7 +40,12 @@ class ArgoKfp(Server):
         whole = [f"{here}.{name}.executor{part}" for part in parts]
         self.names[f"{here}.{name}.executor"] = (state, whole)
         self.names |= {part: (state, []) for part in whole}
-        self.names[here] = (self.state, [n for n in self.names if n.endswith("-driver")])
+        drivers = [
+            part for part in self.names if part.startswith(here) and part.endswith("-driver")
+        ]
+        self.names[here] = (self.state, [part for part in drivers if part != f"{here}-driver"])
+        self.names[f"{here}-driver"] = ("SUCCEEDED", [here])
+        self.names[WORKFLOW] = (self.state, [f"{here}-driver"])
 
     def end(self, name, state):
         for part in [part for part in self.names if f".{name}" in part]:

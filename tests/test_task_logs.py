@@ -521,6 +521,7 @@ def test_a_failed_run_is_told_with_the_last_lines_of_its_task(client, argo_kfp, 
     add_pod(kubernetes_api, "train.executor")[1].write("ValueError: no more")
     with pytest.raises(errors.RunFailed) as caught:
         client.wait(RUN_ID)
+    assert caught.value.message == f"Run training ({RUN_ID}) failed: task train failed."
     assert caught.value.cause == "The last lines of task train:\nValueError: no more"
 
 
@@ -551,7 +552,55 @@ def test_a_cell_shows_the_tasks_of_the_pipeline_and_not_their_parts(kfp, argo_kf
     }
     with pytest.raises(UsageError, match="Cannot follow 2 tasks") as caught:
         kfp(f"logs {RUN_ID} --follow")
-    assert argo_kfp.task_id("evaluate") in str(caught.value)
+    assert node_id(f"{WORKFLOW}.root.evaluate") in str(caught.value)
+
+
+def test_the_logs_of_many_tasks_take_one_look_at_the_run_and_its_pods(
+    kfp, argo_kfp, kubernetes_api
+):
+    for name in ("prep", "train", "evaluate"):
+        argo_kfp.add_component(name)
+        add_pod(kubernetes_api, f"{name}.executor")[1].write(f"{name} writes")
+    argo_kfp.asked.clear()
+    assert [text for _, text in kfp(f"logs {RUN_ID}").tasks] == [
+        "evaluate writes",
+        "prep writes",
+        "train writes",
+    ]
+    assert argo_kfp.count(f"runs/{RUN_ID}") == 2  # the run, and that of the logs
+    assert argo_kfp.count("experiments/e1") == 1
+    assert sum(asked.path.endswith("/pods") for asked in kubernetes_api.asked) == 1
+
+
+def test_the_log_of_a_failed_run_is_that_of_the_task_whose_executor_failed(
+    kfp, argo_kfp, kubernetes_api
+):
+    argo_kfp.state = "FAILED"
+    argo_kfp.add_component("prep", state="SUCCEEDED")
+    argo_kfp.add_component("train", state="FAILED")
+    for name in ("prep", "train"):
+        add_pod(kubernetes_api, f"{name}.executor")[1].write(f"{name} writes")
+    log = kfp(f"logs {RUN_ID}")
+    assert [(task.display_name, text) for task, text in log.tasks] == [("train", "train writes")]
+
+
+def test_a_driver_whose_pod_is_gone_is_not_answered_with_another(client, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train", state="FAILED")
+    add_pod(kubernetes_api, "train.executor")[1].write("training")
+    add_pod(kubernetes_api, "inner.train-driver")[1].write("another driver")
+    with pytest.raises(errors.NotFound, match="Task train-driver has no log"):
+        client.log(RUN_ID, argo_kfp.task_id("train-driver"))
+
+
+def test_the_log_of_a_task_whose_driver_failed_is_the_drivers(client, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train", state="")
+    argo_kfp.names[f"{WORKFLOW}.root.train-driver"] = ("FAILED", [f"{WORKFLOW}.root.train"])
+    argo_kfp.names[f"{WORKFLOW}.root.train"] = ("", [])
+    del argo_kfp.names[f"{WORKFLOW}.root.train.executor"]
+    add_pod(kubernetes_api, "train-driver")[1].write("cannot resolve the inputs")
+    (task,) = client.run(RUN_ID).tasks
+    assert (task.display_name, task.state) == ("train", "FAILED")
+    assert client.log(RUN_ID, task.task_id) == "cannot resolve the inputs\n"
 
 
 # --- through the door -----------------------------------------------------------------------------

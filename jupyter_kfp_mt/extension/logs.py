@@ -82,9 +82,12 @@ class LogsHandler(KfpHandler):
 
     @web.authenticated
     async def get(self, run_id: str, task_id: str) -> None:
-        follow, tail = self._follow(), self._tail()
+        follow, tail = self._yes("follow"), self._tail()
+        recent = self._yes("recent")
         container = self.get_query_argument("container", "")
-        log = self._reading = await self.logs.open(run_id, task_id, follow, tail, container)
+        log = self._reading = await self.logs.open(
+            *(run_id, task_id, follow, tail, container, recent)
+        )
         try:
             await self._stream(log)
         except StreamClosedError:
@@ -115,10 +118,10 @@ class LogsHandler(KfpHandler):
     def _ended(self, error: KfpError) -> bytes:
         return f"[The log ends here. {error.message} {error.cause}".rstrip().encode() + b"]\n"
 
-    def _follow(self) -> bool:
-        said = self.get_query_argument("follow", "").lower()
+    def _yes(self, name: str) -> bool:
+        said = self.get_query_argument(name, "").lower()
         if said not in _YES | _NO:
-            raise BadRequest(f"follow={said} is neither 1 nor 0.")
+            raise BadRequest(f"{name}={said} is neither 1 nor 0.")
         return said in _YES
 
     def _tail(self) -> int | None:

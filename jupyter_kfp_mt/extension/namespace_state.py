@@ -94,7 +94,7 @@ def look(
         recurring_runs=before.recurring_runs,
         experiments=before.experiments,
         watched={
-            run_id: _light(runs[run_id])
+            run_id: _light(client.as_written(runs[run_id]))
             if run_id in runs
             else _watched(client, run_id, before, thorough)
             for run_id in watched

@@ -12,9 +12,10 @@ from jinja2 import Environment, Template
 
 from ..errors import KfpError
 from ..findings import FAILED, PASSED, Finding, Report
-from ..models import EPOCH, Experiment, Page, Pipeline, PipelineVersion, Run, Task
+from ..models import Experiment, Page, Pipeline, PipelineVersion, Run, Task, never
 from ..namespaces import Namespace
 from ..permissions import role
+from ..written_tasks import written
 from .live import Shown
 from .verbs import Chosen, Known, Log, Looked, Overview, Sharing
 
@@ -182,7 +183,8 @@ def _run(run: Run) -> View:
     facts = [("Run ID", Code(run.run_id)), ("Started", ago(run.created_at))]
     facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
     facts += [("Parameters", _values(parameters))] if parameters else []
-    tasks = [[State(task.state), task.display_name, _lasted(task)] for task in run.tasks]
+    found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
+    tasks = [[State(task.state), task.display_name, _lasted(task)] for task in found]
     return View(
         title=run.display_name,
         state=State(run.state),
@@ -418,7 +420,7 @@ _LISTS: dict[type, tuple[str, list[str], Any]] = {
 
 def ago(moment: datetime) -> str:
     """How long ago, in the largest unit that fits; empty for a moment that never was."""
-    if moment == EPOCH:
+    if never(moment):
         return ""
     passed = datetime.now(timezone.utc) - moment
     return "just now" if passed < timedelta(seconds=5) else f"{_largest(passed)} ago"
@@ -493,7 +495,7 @@ def _aligned(rows: list[list[Any]]) -> str:
 
 
 def _lasted(task: Task) -> str:
-    return "" if task.start_time == EPOCH else lasting(task.duration)
+    return "" if never(task.start_time) else lasting(task.duration)
 
 
 def _values(parameters: dict[str, Any]) -> str:

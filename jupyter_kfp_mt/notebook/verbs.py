@@ -309,7 +309,8 @@ def logs(session: Session, arguments: Namespace) -> Log | Run:
     if arguments.follow:
         return _followed(session, run, _one_of(run, tasks), arguments.tail)
     if not arguments.task:
-        tasks = [task for task in tasks if task.state == "FAILED"] or tasks
+        failed = [task for task in tasks if task.state == "FAILED"]
+        tasks = sorted(failed, key=lambda task: task.end_time) or tasks
     started = [task for task in tasks if task.state not in ("PENDING", "SKIPPED")]
     if arguments.task and tasks and not started:
         raise BadRequest(_no_log(tasks[0]))
@@ -321,18 +322,26 @@ def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
     """Those of that name, or all."""
     if not wanted:
         return client.tasks(run)
-    found = [task for task in run.tasks if wanted in (task.display_name, task.task_id)]
+    found = [task for task in client.tasks(run) if wanted in _names(task)]
+    if not found:  # it may be a part of the workflow that executes them, such as a driver
+        parts = client.run_as_told(run.run_id).tasks
+        found = [task for task in parts if wanted in (task.display_name, task.task_id)]
     if not found:
         names = ", ".join(task.display_name for task in client.tasks(run)) or "none yet"
         raise BadRequest(f"Run {run.display_name} has no task {wanted}.", cure=f"It has {names}.")
     return [msgspec.structs.replace(task, run_id=run.run_id) for task in found]
 
 
+def _names(task: Task) -> tuple[str, ...]:
+    """What a person may call it: its name, with or without the iteration, or its id."""
+    return task.display_name, task.display_name.partition("[")[0], task.task_id
+
+
 def _text(client: Client, task: Task, count: int, alone: bool) -> str:
     """Its last lines. Where it is one of several, why there are none is told in their place."""
     asked = None if count == TAIL else count  # how many there are is told
     try:
-        return _tail(client.log(task.run_id, task.task_id, asked), count)
+        return _tail(client.log(task.run_id, task.task_id, asked, recent=not alone), count)
     except NotFound as error:
         if alone:
             raise
