@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
@@ -9,8 +10,10 @@ from types import FrameType
 
 from ...models import Task, TaskValues
 from .job import Report, moved
+from .scopes import COMPILERS_GROUP
 
 MAX_REASON_CHARACTERS = 2000
+_ITERATION = re.compile(r"(.+)-iteration-(\d+)")
 # The names of a task and of the groups that it is in, outermost first.
 TaskPath = tuple[str, ...]
 
@@ -34,16 +37,18 @@ class Progress:
         """The tasks get the same signal; wait for them, and start no more."""
         self.stopping = True
 
-    def plan(self, path: TaskPath, name: str) -> Task:
+    def plan(self, path: TaskPath) -> Task:
         """Makes the task known, once."""
         if path not in self._tasks:
-            task_id = str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((self._run_id, *path))))
-            if task_id in self._earlier:
-                self._tasks[path] = self._earlier[task_id]
+            own_id = task_id(self._run_id, path)
+            if own_id in self._earlier:
+                self._tasks[path] = self._earlier[own_id]
             else:
-                now = datetime.now(timezone.utc)
                 task = Task(
-                    run_id=self._run_id, task_id=task_id, display_name=name, create_time=now
+                    run_id=self._run_id,
+                    task_id=own_id,
+                    display_name=display_name(path),
+                    create_time=datetime.now(timezone.utc),
                 )
                 self._put(path, moved(task, "PENDING"))
         return self._tasks[path]
@@ -65,16 +70,6 @@ class Progress:
         """The run will fail; the first reason is the one that it gets."""
         self.failure = self.failure or _sendable(reason)
 
-    def failure_in(self, group: TaskPath) -> str:
-        """Why a group of tasks has failed: because of the first in it that did."""
-        failed = [
-            task
-            for path, task in list(self._tasks.items())
-            if path[: len(group)] == group and task.state == "FAILED"
-        ]
-        first = min(failed, key=lambda task: task.end_time, default=None)
-        return _told(first) if first else self.failure
-
     def end(self, failure: str) -> None:
         state = "FAILED" if failure else "SUCCEEDED"
         self._send(Report(state=state, error=_sendable(failure)))
@@ -84,10 +79,40 @@ class Progress:
         self._send(Report(task=task, outputs=outputs))
 
 
+def task_id(run_id: str, path: TaskPath) -> str:
+    """Return the id that a run's task has, whenever the run is tried again."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((run_id, *path))))
+
+
+def display_name(path: TaskPath) -> str:
+    """Return what a person calls the task.
+
+    `train`, `train[0]` in a loop, `inner/train` in a pipeline.
+    """
+    *scope, name = path
+    iterations = ""
+    pipelines = ""
+    for group in scope:
+        if iteration := _ITERATION.fullmatch(group):
+            group, number = iteration.groups()
+            iterations += f"[{number}]"
+        if not COMPILERS_GROUP.fullmatch(group):
+            pipelines += f"{group}/"
+    return f"{pipelines}{name}{iterations}"
+
+
 def _told(task: Task) -> str:
     return f"Task '{task.display_name}' failed: {task.error.message if task.error else ''}"
 
 
 def _sendable(text: str) -> str:
     """Not too long, and without the half characters that the names of files can have."""
-    return text[:MAX_REASON_CHARACTERS].encode("utf-8", "replace").decode()
+    if len(text) > MAX_REASON_CHARACTERS:
+        text = f"{_whole_words(text[:MAX_REASON_CHARACTERS])} ..."
+    return text.encode("utf-8", "replace").decode()
+
+
+def _whole_words(text: str) -> str:
+    """Without the part of a word at the end, unless it is a very long one."""
+    words = text.rpartition(" ")[0]
+    return words if len(words) > len(text) // 2 else text
