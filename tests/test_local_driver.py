@@ -86,7 +86,7 @@ def test_an_item_of_an_untyped_list_is_a_text_to_a_condition(kfp):
 def over_people(people: List[Dict]):  # noqa: UP006
     with dsl.ParallelFor(people) as person:
         with dsl.If(person.age == 30):
-            say(text=person.name)
+            say(text=person.who)
 
 
 @dsl.pipeline
@@ -127,7 +127,7 @@ def between_kinds(whole: int, share: float):
 CONDITIONS = [
     pytest.param(
         over_people,
-        {"people": [{"name": "a", "age": 30}, {"name": "b", "age": "30"}, {"name": "c", "age": 3}]},
+        {"people": [{"who": "a", "age": 30}, {"who": "b", "age": "30"}, {"who": "c", "age": 3}]},
         {"say[0]": "a", "say[1]": "b"},
         id="field",
     ),
@@ -304,6 +304,9 @@ def without_dependent_tasks(edited):
 # dsl.OneOf and dsl.Collected.
 
 
+SIZES = ["small", "medium", "large"]
+
+
 @dsl.pipeline
 def one_of(size: str) -> dsl.Dataset:
     with dsl.If(size == "small"):
@@ -318,17 +321,26 @@ def one_of(size: str) -> dsl.Dataset:
 @dsl.pipeline
 def choosing(size: str):
     read(data=one_of(size=size).output)
+
+
+@dsl.pipeline
+def choosing_here(size: str):
     with dsl.If(size == "small"):
-        a = make(text="if")
+        a = make(text="small")
     with dsl.Else():
-        b = make(text="else")
+        b = make(text="large")
     read(data=dsl.OneOf(a.outputs["data"], b.outputs["data"]))
 
 
-@pytest.mark.parametrize(("size", "here"), [("small", "if"), ("medium", "else"), ("large", "else")])
-def test_the_artifact_of_the_branch_that_ran_is_passed_on(kfp, size, here):
-    found = returned(kfp, kfp.finish(choosing, size=size))
-    assert (found["read"], found["read-2"]) == (size, here)
+CHOICES = [
+    *(pytest.param(choosing, size, id=f"of a pipeline, {size}") for size in SIZES),
+    *(pytest.param(choosing_here, size, id=size) for size in ("small", "large")),
+]
+
+
+@pytest.mark.parametrize(("pipeline", "size"), CHOICES)
+def test_the_artifact_of_the_branch_that_ran_is_passed_on(kfp, pipeline, size):
+    assert returned(kfp, kfp.finish(pipeline, size=size)) == {"read": size}
 
 
 @component

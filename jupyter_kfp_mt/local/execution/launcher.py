@@ -27,7 +27,7 @@ from .progress import Progress, TaskPath
 from .reuse import Reuse
 from .scopes import CACHED, COMPLETE, FAILED, Outcome, RuntimeArtifact, Scope, Values
 from .task_inputs import python_value, task_inputs, with_defaults
-from .task_outputs import collect, in_their_places, left_behind
+from .task_outputs import OutputRefused, collect, in_their_places, left_behind
 from .task_process import LOG_NAME, run_command, run_container
 from .task_server import TaskServer
 
@@ -51,6 +51,7 @@ class _Execution:
         self.given = Values()
         self.executor_input: dict[str, Any] = {}
         self.secrets = Secrets()
+        self.put_out: Values | None = None
 
     @property
     def outputs(self) -> Path:
@@ -206,8 +207,16 @@ class Launcher:
             raise _Failed("stopped")
         self._note_what_is_elsewhere(execution)
         prepare(execution.outputs)
+        execution.put_out = None
         if failure := self._execute(execution, words):
             raise _Failed(failure)
+        return execution.put_out or self._collected(execution)
+
+    def _collect(self, execution: _Execution) -> None:
+        with contextlib.suppress(OutputRefused, OSError):  # It is raised when all is tidied up.
+            execution.put_out = self._collected(execution)
+
+    def _collected(self, execution: _Execution) -> Values:
         put_out = collect(execution.executor_input, execution.component)
         return in_their_places(
             put_out, execution.executor_input, lambda path: self._may_read(execution, path)
@@ -249,6 +258,7 @@ class Launcher:
             self._task_server,
             execution.secrets.volumes,
             timeout,
+            lambda: self._collect(execution),
         )
 
     def _container(

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -53,11 +53,13 @@ def run_command(
     server: TaskServer | None = None,
     volumes: Sequence[SecretVolume] = (),
     timeout: float | None = None,
+    collect: Callable[[], None] = lambda: None,
 ) -> str:
     """Runs a task's command in its folder. Returns why it failed, or nothing.
 
     With a server it is forked where that comes to the same. The environment is what the task gets
-    besides what every task has.
+    besides what every task has. If it ends well, its outputs are collected before its temporary
+    files go.
     """
     command = without_needless_install(command)
     component = forkable(command, environment) if server else None
@@ -73,6 +75,8 @@ def run_command(
             else:
                 with secret_volumes.launch(command, volumes) as (command, descriptors):
                     end = _run(command, environment, folder, output, descriptors, timeout)
+        if end == 0:
+            collect()
         if isinstance(end, str):
             clear_away(Path(scratch))  # and with it what has left the command's descendants
     shutil.rmtree(prefix, ignore_errors=True)
