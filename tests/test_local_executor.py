@@ -292,7 +292,7 @@ def test_each_iteration_of_a_loop_keeps_its_own_artifact(whole):
 
 
 def test_an_exit_handler_learns_how_it_went(whole):
-    assert whole.said(whole.run_id, "conclude") == "SUCCEEDED"
+    assert whole.said(whole.run_id, "conclude") == "COMPLETE"
 
 
 def test_a_retried_task_logs_each_attempt(whole):

@@ -7,7 +7,7 @@ from kfp import dsl
 from own_executor import Kfp, component
 
 from jupyter_kfp_mt.local.execution.conditions import ConditionFailed, holds
-from jupyter_kfp_mt.local.execution.task_hooks import tasks_at_once
+from jupyter_kfp_mt.local.execution.pipeline_run import tasks_at_once
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,9 @@ def main() -> None:
 def _preload() -> None:
     warnings.simplefilter("ignore")
     with contextlib.suppress(Exception):  # What is wrong with kfp, each run tells.
-        from . import run_process, task_hooks  # noqa: F401
+        from . import run_process
+
+        run_process.import_kfp()
     gc.collect()
     gc.freeze()
 

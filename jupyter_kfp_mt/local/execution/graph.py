@@ -7,25 +7,24 @@ other needs no locks.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-from kfp.local import graph_utils, io
-from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
-from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ...errors import KfpError
 from ..disk import why
 from .conditions import holds
+from .dependencies import dependencies, shortened
+from .iterations import iterations
 from .progress import TaskPath
+from .scopes import CANCELED, COMPLETE, DONE, FAILED, Outcome, Scope, Values, is_of_compiler
+from .task_inputs import checked, pipeline_inputs, runs_anyway, task_inputs
 
-_EVEN_AFTER_FAILURE = pipeline_spec_pb2.PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
-
-Outputs = dict[str, Any]
-# Runs a task that is no group. Returns its outputs, or None if it failed.
-RunTask = Callable[[TaskPath, Any, io.IOStore], Outputs | None]
+# Executes a task that is no group: its path, PipelineTaskSpec, ComponentSpec, scope and the final
+# status of what it waits for.
+RunTask = Callable[[TaskPath, Any, Any, Scope, Mapping[str, Any]], Outcome]
+# What placeholders in the constants of a group stand for.
+Words = Callable[[TaskPath], Mapping[str, str]]
 
 
 class GroupFailed(KfpError):
@@ -35,150 +34,121 @@ class GroupFailed(KfpError):
 class Graph:
     """One walk through a pipeline, with at most so many tasks at once."""
 
-    def __init__(self, spec: Any, run_task: RunTask, at_once: int, give_up: Callable[[str], None]):
+    def __init__(
+        self,
+        spec: Any,
+        run_task: RunTask,
+        words: Words,
+        run_name: str,
+        at_once: int,
+        give_up: Callable[[str], None],
+    ):
         self._components = spec.components
         self._root = spec.root
         self._run_task = run_task
+        self._words = words
+        self._run_name = run_name
         self._threads = ThreadPoolExecutor(at_once)
         # Hears why what is no task has failed.
         self._give_up = give_up
 
-    def walk(self, arguments: dict[str, Any]) -> bool:
-        """Whether all went well."""
+    def walk(self, arguments: Mapping[str, Any]) -> bool:
+        """Walk through all of it, and return whether all went well."""
+        inputs = pipeline_inputs(arguments, self._root)
+        scope = Scope("", inputs, self._root.dag.outputs, None)
         with self._threads:
-            return asyncio.run(self._group(self._root, arguments, (), None)) is not None
+            return asyncio.run(self._group(self._root, scope, ()))
 
-    async def _group(
-        self, component: Any, arguments: dict[str, Any], scope: TaskPath, parent: io.IOStore | None
-    ) -> Outputs | None:
-        """The outputs of the pipeline, loop's iteration or condition; None if something failed."""
-        store = io.IOStore(parent)
-        values = OrchestratorUtils.join_user_inputs_and_defaults(
-            arguments, component.input_definitions
-        )
-        for name, value in values.items():
-            store.put_parent_input(name, value)
-        states: dict[str, asyncio.Task[str]] = {}
-        for name in reversed(graph_utils.topological_sort_tasks(component.dag.tasks)):
+    async def _group(self, component: Any, scope: Scope, path: TaskPath) -> bool:
+        """Whether all went well in a pipeline, loop's iteration or condition."""
+        ending: dict[str, asyncio.Task[Outcome]] = {}
+        for name, before in dependencies(component.dag).items():
+            waited_for = [ending[one] for one in before]
             task = component.dag.tasks[name]
-            states[name] = asyncio.create_task(self._state((*scope, name), task, store, states))
-        if "FAILED" in await asyncio.gather(*states.values()):
-            return None
-        outputs: Outputs = OrchestratorUtils.get_dag_outputs(component.dag.outputs, store)
-        return outputs
+            ending[name] = asyncio.create_task(
+                self._outcome((*path, name), task, scope, waited_for)
+            )
+        outcomes = await asyncio.gather(*ending.values())
+        return not any(outcome.state == FAILED for outcome in outcomes)
 
-    async def _state(
-        self, path: TaskPath, task: Any, store: io.IOStore, states: dict[str, asyncio.Task[str]]
-    ) -> str:
-        """The state that the task ends in, when its turn has come and it has ended."""
-        before = {name: await states[name] for name in task.dependent_tasks if name in states}
-        failed = {name for name, state in before.items() if state == "FAILED"}
-        state = "FAILED"
-        if not failed or task.trigger_policy.strategy == _EVEN_AFTER_FAILURE:
+    async def _outcome(
+        self, path: TaskPath, task: Any, scope: Scope, before: list[asyncio.Task[Outcome]]
+    ) -> Outcome:
+        """How the task ends, when its turn has come and it has ended."""
+        states = [(await one).state for one in before]
+        if all(state in DONE for state in states) or runs_anyway(task):
             try:
-                state = await self._run(path, _without_outputs_of(failed, task), store)
-            except Exception as error:  # kfp's have no common base; the rest may go on.
-                self._give_up(f"'{path[-1]}' could not be run: {why(error) or error}")
-        store.put_task_status(path[-1], state)
-        return state
-
-    async def _run(self, path: TaskPath, task: Any, store: io.IOStore) -> str:
-        component = self._components[task.component_ref.name]
-        outputs: Outputs | None
-        if condition := task.trigger_policy.condition:
-            if not holds(condition, _inputs(task, store)):
-                return "SKIPPED"
-        if task.WhichOneof("iterator"):
-            outputs = await self._loop(path, task, component, store)
-        elif component.WhichOneof("implementation") == "dag":
-            outputs = await self._group(component, _inputs(task, store), path, store)
+                outcome = await self._run(path, task, scope)
+            except Exception as error:  # Anything may be wrong with it; the rest may go on.
+                self._give_up(f"'{shortened(path[-1])}' could not be run: {why(error) or error}")
+                outcome = Outcome(FAILED)
         else:
-            loop = asyncio.get_running_loop()
-            outputs = await loop.run_in_executor(self._threads, self._run_task, path, task, store)
-        if outputs is None:
-            return "FAILED"
-        for key, value in outputs.items():
-            store.put_task_output(path[-1], key, value)
-        return "SUCCEEDED"
+            outcome = Outcome(FAILED if FAILED in states else CANCELED)
+        scope.outcomes[path[-1]] = outcome
+        return outcome
+
+    async def _run(self, path: TaskPath, task: Any, scope: Scope) -> Outcome:
+        component = self._components[task.component_ref.name]
+        is_group = component.WhichOneof("implementation") == "dag"
+        status = self._final_status(task, scope)
+        if not is_group and not task.trigger_policy.condition:
+            if task.WhichOneof("iterator"):
+                raise GroupFailed("a loop needs a group of tasks to repeat")
+            return await self._in_a_thread(path, task, component, scope, status)
+        inputs = task_inputs(task, component, scope, self._words(path), status)
+        condition = task.trigger_policy.condition
+        if condition and not holds(condition, inputs.parameters):
+            return Outcome(CANCELED)
+        if task.WhichOneof("iterator"):
+            return await self._loop(path, task, component, inputs, scope)
+        if not is_group:
+            return await self._in_a_thread(path, task, component, scope, status)
+        group = _scope_within(scope, path[-1], inputs, component)
+        state = COMPLETE if await self._group(component, group, path) else FAILED
+        return Outcome(state, group=group)
+
+    async def _in_a_thread(self, *task: Any) -> Outcome:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._run_task, *task)
 
     async def _loop(
-        self, path: TaskPath, task: Any, component: Any, store: io.IOStore
-    ) -> Outputs | None:
-        """Lists of what the iterations have put out."""
-        if component.WhichOneof("implementation") != "dag":
-            raise GroupFailed("a loop needs a group of tasks to repeat")
-        arguments = _inputs(task, store)
-        items, item_input = _items(task, arguments)
-        at_once = asyncio.Semaphore(task.iterator_policy.parallelism_limit or len(items) or 1)
+        self, path: TaskPath, task: Any, component: Any, inputs: Values, scope: Scope
+    ) -> Outcome:
+        each = iterations(task, inputs)
+        at_once = asyncio.Semaphore(task.iterator_policy.parallelism_limit or len(each) or 1)
+        scopes = []
+        for number, values in enumerate(each):
+            name = f"{path[-1]}-iteration-{number}"
+            values = Values(checked(values.parameters, component), values.artifacts)
+            scopes.append(_scope_within(scope, name, values, component))
 
-        async def iterate(number: int, item: Any) -> Outputs | None:
-            scope = (*path[:-1], f"{path[-1]}-iteration-{number}")
+        async def iterate(number: int, within: Scope) -> bool:
+            place = (*path[:-1], f"{path[-1]}-iteration-{number}")
             async with at_once:
-                return await self._group(component, {**arguments, item_input: item}, scope, store)
+                return await self._group(component, within, place)
 
-        iterations = await asyncio.gather(*map(iterate, range(len(items)), items))
-        outputs = [each for each in iterations if each is not None]
-        if len(outputs) < len(items):
-            return None
-        definitions = component.output_definitions
+        went_well = await asyncio.gather(*map(iterate, range(len(scopes)), scopes))
+        return Outcome(COMPLETE if all(went_well) else FAILED, iterations=scopes)
+
+    def _final_status(self, task: Any, scope: Scope) -> dict[str, Any]:
+        """What a task is told of the end of what it waits for, by the names of its inputs.
+
+        Rule: `resolveInputParameter` in KFP's backend/src/v2/driver/resolve.go, which leaves the
+        error empty.
+        """
         return {
-            **{key: [each[key] for each in outputs] for key in definitions.parameters},
-            **{key: [*_flat(each[key] for each in outputs)] for key in definitions.artifacts},
+            name: {
+                "state": scope.state(source.task_final_status.producer_task),
+                "pipelineJobResourceName": self._run_name,
+                "pipelineTaskName": source.task_final_status.producer_task,
+                "error": {},
+            }
+            for name, source in task.inputs.parameters.items()
+            if source.HasField("task_final_status")
         }
 
 
-def _inputs(task: Any, store: io.IOStore) -> dict[str, Any]:
-    """The arguments of a group, as far as they are there."""
-    values: dict[str, Any] = {}
-    for kind in ("parameters", "artifacts"):
-        for name, source in getattr(task.inputs, kind).items():
-            one = pipeline_spec_pb2.TaskInputsSpec(**{kind: {name: source}})
-            try:
-                values |= OrchestratorUtils.make_task_arguments(one, store)
-            except ValueError:
-                # The compiler also lists what only a loop within the group will have.
-                if not str(source.WhichOneof("kind")).startswith("component_input"):
-                    raise
-    return values
-
-
-def _items(task: Any, arguments: dict[str, Any]) -> tuple[list[Any], str]:
-    """What a loop goes over, and the input that gets each item."""
-    kind = task.WhichOneof("iterator")
-    iterator = getattr(task, kind)
-    source = iterator.items
-    if kind == "artifact_iterator":
-        items = arguments[source.input_artifact]
-    elif source.WhichOneof("kind") == "raw":
-        items = json.loads(source.raw)
-    else:
-        items = arguments[source.input_parameter]
-    if isinstance(items, str):
-        items = json.loads(items)
-    if not isinstance(items, list):
-        raise GroupFailed(f"a loop needs a list to go over, not {items!r}")
-    return items, iterator.item_input
-
-
-def _flat(values: Iterator[Any]) -> Iterator[Any]:
-    """A loop in a loop gives lists of artifacts, of which a component takes one."""
-    for value in values:
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
-
-
-def _without_outputs_of(failed: set[str], task: Any) -> Any:
-    """What a failed task did not put out falls back to the default."""
-    if not failed:
-        return task
-    left = pipeline_spec_pb2.PipelineTaskSpec()
-    left.CopyFrom(task)
-    for name, source in task.inputs.parameters.items():
-        if source.task_output_parameter.producer_task in failed:
-            del left.inputs.parameters[name]
-    for name, source in task.inputs.artifacts.items():
-        if source.task_output_artifact.producer_task in failed:
-            del left.inputs.artifacts[name]
-    return left
+def _scope_within(scope: Scope, name: str, inputs: Values, component: Any) -> Scope:
+    """The scope of a group, which sees what is around it only if it is of the same pipeline."""
+    around = scope if is_of_compiler(name, component) else None
+    return Scope(name, inputs, component.dag.outputs, around)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...errors import KfpError
+from .scopes import RuntimeArtifact
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_NO_FILE = re.compile(r"FileNotFoundError|No such file")
 
 
 class ImportRefused(KfpError):
@@ -18,7 +19,7 @@ class ImportRefused(KfpError):
 
 
 def importable(uri: str) -> str:
-    """What the artifact's URI is here: the path of a file or folder that is there, if it is one."""
+    """Return the artifact's URI here: a file's or a folder's path, if it is one that is there."""
     if _SCHEME.match(uri) and not uri.startswith("file:"):
         return uri
     path = _path(uri) if uri.startswith("file:") else uri
@@ -35,12 +36,23 @@ def importable(uri: str) -> str:
     return path
 
 
-def elsewhere(executor_input: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names and URIs of the input artifacts that are not on this machine."""
-    for name, listed in executor_input.get("inputs", {}).get("artifacts", {}).items():
-        for artifact in listed.get("artifacts", []):
-            if _SCHEME.match(uri := artifact.get("uri", "")):
-                yield name, uri
+def elsewhere(artifacts: Mapping[str, list[RuntimeArtifact]]) -> Iterator[tuple[str, str]]:
+    """Yield names and URIs of the input artifacts that are not on this machine."""
+    for name, listed in artifacts.items():
+        for artifact in listed:
+            if _SCHEME.match(artifact.uri):
+                yield name, artifact.uri
+
+
+def told_of(artifacts: Mapping[str, list[RuntimeArtifact]], failure: str) -> str:
+    """Return why a task failed: because of what is elsewhere, if it missed a file."""
+    name, uri = next(elsewhere(artifacts), ("", ""))
+    if not uri or not _NO_FILE.search(failure):
+        return failure
+    return (
+        f"its input '{name}' is {uri}, and nothing is downloaded here: put a copy on the machine "
+        f"of the local KFP and import that, or have the task fetch {name}.uri itself ({failure})"
+    )
 
 
 def _path(uri: str) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 from google.protobuf import json_format  # type: ignore[import-untyped]
-from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ...errors import KfpError
+from . import task_inputs
 from .job import Assignment, deadline, kubernetes_part
 from .secret_volumes import SecretVolume, absent, mount_path, wanted
 
@@ -112,6 +112,5 @@ def _secret_name(entry: dict[str, Any], inputs: Any) -> str | None:
     parameter = json_format.ParseDict(
         entry["secretNameParameter"], pipeline_spec_pb2.TaskInputsSpec.InputParameterSpec()
     )
-    named = pipeline_spec_pb2.TaskInputsSpec(parameters={"name": parameter})
-    name = OrchestratorUtils.make_task_arguments(named, inputs)["name"]
+    name = task_inputs.parameter(parameter, inputs, {})
     return None if name is None else str(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
@@ -10,8 +11,10 @@ from types import FrameType
 from ...models import Task, TaskValues
 from .failures import shortened
 from .job import Report, moved
+from .scopes import COMPILERS_GROUP
 
 MAX_REASON_CHARACTERS = 2000
+_ITERATION = re.compile(r"(.+)-iteration-(\d+)")
 # The names of a task and of the groups that it is in, outermost first.
 TaskPath = tuple[str, ...]
 
@@ -35,16 +38,18 @@ class Progress:
         """The tasks get the same signal; wait for them, and start no more."""
         self.stopping = True
 
-    def plan(self, path: TaskPath, name: str) -> Task:
+    def plan(self, path: TaskPath) -> Task:
         """Makes the task known, once."""
         if path not in self._tasks:
-            task_id = str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((self._run_id, *path))))
-            if task_id in self._earlier:
-                self._tasks[path] = self._earlier[task_id]
+            own_id = task_id(self._run_id, path)
+            if own_id in self._earlier:
+                self._tasks[path] = self._earlier[own_id]
             else:
-                now = datetime.now(timezone.utc)
                 task = Task(
-                    run_id=self._run_id, task_id=task_id, display_name=name, create_time=now
+                    run_id=self._run_id,
+                    task_id=own_id,
+                    display_name=display_name(path),
+                    create_time=datetime.now(timezone.utc),
                 )
                 self._put(path, moved(task, "PENDING"))
         return self._tasks[path]
@@ -66,16 +71,6 @@ class Progress:
         """The run will fail; the first reason is the one that it gets."""
         self.failure = self.failure or _sendable(reason)
 
-    def failure_in(self, group: TaskPath) -> str:
-        """Why a group of tasks has failed: because of the first in it that did."""
-        failed = [
-            task
-            for path, task in list(self._tasks.items())
-            if path[: len(group)] == group and task.state == "FAILED"
-        ]
-        first = min(failed, key=lambda task: task.end_time, default=None)
-        return _told(first) if first else self.failure
-
     def end(self, failure: str) -> None:
         state = "FAILED" if failure else "SUCCEEDED"
         self._send(Report(state=state, error=_sendable(failure)))
@@ -83,6 +78,28 @@ class Progress:
     def _put(self, path: TaskPath, task: Task, outputs: TaskValues | None = None) -> None:
         self._tasks[path] = task
         self._send(Report(task=task, outputs=outputs))
+
+
+def task_id(run_id: str, path: TaskPath) -> str:
+    """Return the id that a run's task has, whenever the run is tried again."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((run_id, *path))))
+
+
+def display_name(path: TaskPath) -> str:
+    """Return what a person calls the task.
+
+    `train`, `train[0]` in a loop, `inner/train` in a pipeline.
+    """
+    *scope, name = path
+    iterations = ""
+    pipelines = ""
+    for group in scope:
+        if iteration := _ITERATION.fullmatch(group):
+            group, number = iteration.groups()
+            iterations += f"[{number}]"
+        if not COMPILERS_GROUP.fullmatch(group):
+            pipelines += f"{group}/"
+    return f"{pipelines}{name}{iterations}"
 
 
 def _told(task: Task) -> str:

@@ -2,85 +2,111 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kfp import dsl
-from kfp.local import cache
+import msgspec
 
-# The name, in an entry of the cache, under which it says which run has made it.
-_RUN = "\0run"
+from .scopes import RuntimeArtifact, Values
+
 # What is different in each run, wherever it stands in a task's command or arguments.
 _OF_THIS_RUN = ("{{$.pipeline_", "{{$.workspace_path}}", "/kfp-workspace")
 
 
-class Reuse(cache.LocalCache):  # type: ignore[misc]
-    """kfp.local's cache, but of one namespace, and what is found becomes the new run's own.
+class _Entry(msgspec.Struct, frozen=True):
+    """What a task has put out, and in which run."""
 
-    The files are copied into its folder: they stay when the run that made them is deleted, and a
-    task that changes what it is given changes nobody else's.
+    run_id: str
+    values: Values
+
+
+class Reuse:
+    """The cache of one namespace, as one run uses it.
+
+    What is found becomes the run's own: files are copied into its folder. They stay when the run
+    that made them is deleted, and a task that changes what it is given changes nobody else's.
     """
 
-    def __init__(self, folder: Path, runs: Path, run_id: str) -> None:
-        super().__init__(str(folder))
+    def __init__(self, folder: Path, runs: Path, run_id: str, pipeline_name: str) -> None:
+        self._folder = folder
         self._runs = runs
         self._run_id = run_id
+        self._pipeline_name = pipeline_name
         # By the uri that a reused artifact has now, the one with which it was made.
         self._origins: dict[str, str] = {}
 
-    def key(self, platform: dict[str, Any], arguments: dict[str, Any], **task: Any) -> str:
-        """What two tasks have in common if one may have the outputs of the other."""
-        everything = {"arguments": self._identity(arguments), "platform": platform}
-        text = json.dumps([everything, task], default=str)
-        if any(mark in text for mark in _OF_THIS_RUN):
-            everything["run"] = self._run_id
-        return str(self.compute_key(arguments=everything, **task))
+    def custom_key(self, component_name: str, cache_key: str) -> str:
+        """Return the key of a task that names one itself, whatever it is given.
 
-    def put(self, key: str, outputs: dict[str, Any]) -> None:
-        with suppress(OSError):  # Then the next such task is executed.
-            super().put(key, {**outputs, _RUN: self._run_id})
+        Rule: `getFingerPrint` in KFP's backend/src/v2/driver/cache.go, but that the copies of a
+        component, which the compiler numbers, are the same component.
+        """
+        component = re.sub(r"-\d+$", "", component_name)
+        return _hashed(["custom", self._pipeline_name, component, cache_key])
 
-    def found(self, key: str, folder: Path) -> tuple[dict[str, Any] | None, str]:
-        """The outputs of a task with this key, moved into this folder, and from which run."""
-        outputs = self.get(key)
-        if outputs is None:
-            return None, ""
-        run_id = outputs.pop(_RUN, "")
+    def key(self, component_name: str, container: Any, given: Values, platform: Any) -> str:
+        """Return what two tasks have in common if one may have the outputs of the other.
+
+        The container is that of the executor, as JSON.
+        """
+        everything: list[Any] = [
+            *("task", self._pipeline_name, component_name, container, platform),
+            *(given.parameters, self._identities(given.artifacts)),
+        ]
+        if any(mark in json.dumps([container, given.parameters]) for mark in _OF_THIS_RUN):
+            everything.append(self._run_id)
+        return _hashed(everything)
+
+    def put(self, key: str, values: Values) -> None:
+        """Keep what a task has put out. A full disk only means that the next one is executed."""
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+                file.write(msgspec.json.encode(_Entry(self._run_id, values)))
+            os.replace(file.name, self._path(key))
+
+    def found(self, key: str, folder: Path, component: Any) -> tuple[Values | None, str]:
+        """Return the outputs of a task with this key, moved into this folder, and their run."""
         try:
-            for value in outputs.values():
-                for one in value if isinstance(value, list) else [value]:
-                    if isinstance(one, dsl.Artifact):
-                        self._take_over(one, folder)
-        except OSError:  # They are just being deleted.
+            entry = msgspec.json.decode(self._path(key).read_bytes(), type=_Entry)
+            if not _is_whole(entry.values, component):
+                return None, ""
+            artifacts = {
+                name: [self._taken_over(one, folder) for one in listed]
+                for name, listed in entry.values.artifacts.items()
+            }
+        except (OSError, msgspec.MsgspecError):  # They are just being deleted.
             return None, ""
-        return outputs, run_id
+        return Values(entry.values.parameters, artifacts), entry.run_id
 
-    def _take_over(self, artifact: dsl.Artifact, folder: Path) -> None:
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+    def _taken_over(self, artifact: RuntimeArtifact, folder: Path) -> RuntimeArtifact:
         made = Path(artifact.uri)
         if not made.is_relative_to(self._runs):
-            return
+            return artifact
         place = Path(tempfile.mkdtemp(prefix="reused-", dir=folder)) / made.name
         if made.is_dir():
             shutil.copytree(made, place, symlinks=True)
         else:
             shutil.copy2(made, place)
         self._origins[str(place)] = artifact.uri
-        artifact.uri = str(place)
+        return msgspec.structs.replace(artifact, uri=str(place))
 
-    def _identity(self, value: Any) -> Any:
-        """As kfp, but an artifact is what was once made, wherever it is now."""
-        if isinstance(value, dsl.Artifact):
-            return [value.schema_title, value.name, value.metadata, self._content(value.uri)]
-        if isinstance(value, list):
-            return [self._identity(one) for one in value]
-        if isinstance(value, dict):
-            return {name: self._identity(one) for name, one in value.items()}
-        return value
+    def _identities(self, artifacts: dict[str, list[RuntimeArtifact]]) -> Any:
+        """An artifact is what was once made, wherever it is now."""
+        return {
+            name: [[one.type, one.name, one.metadata, self._content(one.uri)] for one in listed]
+            for name, listed in artifacts.items()
+        }
 
     def _content(self, uri: str) -> str:
         """What changes if the content does. Nothing else writes where a run keeps its artifacts."""
@@ -90,25 +116,21 @@ class Reuse(cache.LocalCache):  # type: ignore[misc]
         return f"{uri} {status.st_mtime_ns} {status.st_size}"
 
 
-class TaskCache:
-    """The cache as kfp sees it while it executes one task."""
+def _is_whole(values: Values, component: Any) -> bool:
+    """Whether it is all that the component puts out, and still there."""
+    declared = component.output_definitions
+    return (
+        values.parameters.keys() == set(declared.parameters)
+        and values.artifacts.keys() == set(declared.artifacts)
+        and all(is_there(one.uri) for listed in values.artifacts.values() for one in listed)
+    )
 
-    def __init__(self, reuse: Reuse, folder: Path, log: Path, platform: dict[str, Any]) -> None:
-        self._reuse = reuse
-        self._folder = folder
-        self._log = log
-        self._platform = platform
-        self.put = reuse.put
 
-    def compute_key(self, **task: Any) -> str:
-        return self._reuse.key(self._platform, **task)
+def is_there(uri: str) -> bool:
+    """Return whether what the URI says is on this machine, or somewhere else anyway."""
+    return "://" in uri or Path(uri).exists()
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        outputs, run_id = self._reuse.found(key, self._folder)
-        if outputs is not None:
-            with suppress(OSError), self._log.open("a", encoding="utf-8") as log:
-                log.write(
-                    f"[Not executed: run {run_id} did the same, and its outputs are reused. "
-                    "With task.set_caching_options(False) it is executed each time.]\n"
-                )
-        return outputs
+
+def _hashed(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""What a run's worker process does: the pipeline, through kfp.local, and reports on it."""
+"""What a run's worker process does: the pipeline, and reports on it."""
 
 from __future__ import annotations
 
@@ -108,26 +108,39 @@ def _failure_of(assignment: Assignment, progress: Progress) -> str:
         _run_pipeline(assignment, progress)
     except KfpError as error:
         return str(error)
-    except Exception as error:  # What kfp raises has no common base; the run's error tells it.
+    except Exception as error:  # Anything may be wrong; the run's error tells it.
         traceback.print_exc()
         reason = why(error) or f"{type(error).__name__}: {error}"
-        return progress.failure or f"kfp could not run the pipeline: {reason}"
+        return progress.failure or f"the pipeline could not be run: {reason}"
     return STOPPED if progress.stopping else progress.failure
 
 
 def _run_pipeline(assignment: Assignment, progress: Progress) -> None:
     warnings.simplefilter("ignore")
     try:
-        from .task_hooks import PipelineRun
-
-        pipeline = PipelineRun(assignment, Path.cwd(), progress)
+        import_kfp()
     except ImportError as error:
         raise Misconfigured(
             f"the local KFP needs kfp 2.17, but found {_kfp_version()}",
             cause=str(error),
             cure="pip install 'jupyter-kfp-mt[local]'",
         ) from error
-    pipeline.run()
+    from .pipeline_run import PipelineRun
+
+    PipelineRun(assignment, Path.cwd(), progress).run()
+
+
+def import_kfp() -> None:
+    """Import what there is of KFP's messages, as tasks do: without the compiler and the client."""
+    before = os.environ.get("_KFP_RUNTIME")
+    os.environ["_KFP_RUNTIME"] = "true"
+    try:
+        from . import pipeline_run  # noqa: F401
+    finally:
+        if before is None:
+            del os.environ["_KFP_RUNTIME"]
+        else:
+            os.environ["_KFP_RUNTIME"] = before
 
 
 def _kfp_version() -> str:

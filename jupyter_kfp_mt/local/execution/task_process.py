@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,11 +45,13 @@ def run_command(
     server: TaskServer | None = None,
     volumes: Sequence[SecretVolume] = (),
     timeout: float | None = None,
+    collect: Callable[[], None] = lambda: None,
 ) -> str:
     """Runs a task's command in its folder. Returns why it failed, or nothing.
 
     With a server it is forked where that comes to the same. The environment is what the task gets
-    besides what every task has.
+    besides what every task has. If it ends well, its outputs are collected before its temporary
+    files go.
     """
     command = as_run_here(command)
     component = forkable(command, environment) if server else None
@@ -65,6 +67,8 @@ def run_command(
             else:
                 with secret_volumes.launch(command, volumes) as (command, descriptors):
                     end = _run(command, environment, folder, output, descriptors, timeout)
+        if end == 0:
+            collect()
         if isinstance(end, str):
             clear_away(Path(scratch))  # and with it what has left the command's descendants
     failure = _failure(end, log, failures.noted_in(prefix))
