@@ -34,7 +34,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ...models import TaskValues
 from ..disk import why
-from . import values
+from . import persistent_volumes, values
 from .containers import MARK, Container, Engines, why_needed
 from .graph import Graph, Outputs
 from .imports import elsewhere, importable
@@ -43,9 +43,9 @@ from .job import INTERNAL, Assignment
 from .platform_spec import PlatformSpec, Secrets, TaskRefused
 from .progress import Progress, TaskPath
 from .reuse import Reuse, TaskCache
-from .secret_volumes import misplaced, why_not
 from .task_process import LOG_NAME, run_command, run_container
 from .task_server import TaskServer
+from .volumes import misplaced, why_not
 
 # The groups that the compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on. Their names say
 # nothing to the person who wrote that.
@@ -217,7 +217,7 @@ class PipelineRun:
         try:
             self._note_inputs(attempt, spec, store)
             label = attempt.component.executor_label
-            attempt.secrets = self._platform_spec.secrets(label, store)
+            attempt.secrets = self._platform_spec.secrets(label, store, attempt.folder.name)
             outputs, status = task_executor.execute_single_task(
                 task_name=attempt.path[-1],
                 task_spec=spec,
@@ -281,7 +281,15 @@ class PipelineRun:
         if any(source.HasField("task_final_status") for source in attempt.sources.values()):
             return None  # The end that it is told of was another one.
         platform = self._platform_spec.asked(attempt.component.executor_label)
-        return TaskCache(self._reuse, attempt.folder, attempt.folder / LOG_NAME, platform)
+        kind = TaskCache if self._is_reusable(attempt) else _Unread
+        return kind(self._reuse, attempt.folder, attempt.folder / LOG_NAME, platform)
+
+    def _is_reusable(self, attempt: _Attempt) -> bool:
+        """Whether what an earlier task has put out can still be there; a claim can be deleted."""
+        image, parameters = self._image(attempt), attempt.inputs["inputs"].get("parameterValues")
+        return not persistent_volumes.changes_claims(image) or persistent_volumes.is_reusable(
+            image, self._platform_spec.claims, parameters or {}
+        )
 
     def _with_placeholders(self, resolve: Replacement) -> Replacement:
         """What a cluster fills in of the run and of this thread's task."""
@@ -352,6 +360,9 @@ class PipelineRun:
 
     def _execute(self, attempt: _Attempt, handler: Any) -> str:
         """Why the command failed, or nothing."""
+        image = self._image(attempt)
+        if persistent_volumes.changes_claims(image):
+            return self._change_claims(image, attempt)
         secrets = attempt.secrets
         environment = {**self._assignment.environment, **handler.env_vars, **secrets.variables}
         label = attempt.component.executor_label
@@ -371,6 +382,22 @@ class PipelineRun:
         container = self._container(attempt, handler, environment)
         return run_container(self._engines.engine(), container, attempt.folder, timeout)
 
+    def _image(self, attempt: _Attempt) -> str:
+        return str(self._executors[attempt.component.executor_label].container.image)
+
+    def _change_claims(self, image: str, attempt: _Attempt) -> str:
+        """Creates or deletes a claim. Why that failed, or nothing."""
+        outputs = attempt.inputs["outputs"].get("parameters", {})
+        done = persistent_volumes.execute(
+            image,
+            self._platform_spec.claims,
+            attempt.inputs["inputs"].get("parameterValues", {}),
+            outputs.get("name", {}).get("outputFile", ""),
+        )
+        with (attempt.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(f"{done}\n")
+        return ""
+
     def _container(self, attempt: _Attempt, handler: Any, environment: dict[str, str]) -> Container:
         has_command = bool(self._executors[attempt.component.executor_label].container.command)
         folders = [attempt.folder, self._folder / "workspace"]
@@ -385,8 +412,15 @@ class PipelineRun:
             environment=environment,
             folders=[str(folder) for folder in folders if folder.is_dir()],
             read_only=[path for path in read_only if os.path.exists(path)],
-            secret_volumes=attempt.secrets.volumes,
+            volumes=attempt.secrets.volumes,
         )
+
+
+class _Unread(TaskCache):
+    """Takes what the task puts out, but gives nothing."""
+
+    def get(self, key: str) -> None:
+        pass
 
 
 def tasks_at_once() -> int:

@@ -65,11 +65,11 @@ class TaskServer:
         folder: Path,
         prefix: Path,
         output: int,
-        secrets: Folders,
+        mounts: Folders,
         timeout: float | None = None,
     ) -> int | str:
         """The component's exit code, or why it is not known."""
-        request = json.dumps([task, environment, str(folder), str(prefix), secrets]).encode()
+        request = json.dumps([task, environment, str(folder), str(prefix), mounts]).encode()
         told, telling = os.pipe()
         try:
             with self._asking:
@@ -104,11 +104,11 @@ def main() -> None:
     told, output = forking.serve(control)
     # Only what has been forked gets here, and it is left to the interpreter how it ends.
     with os.fdopen(told) as request:
-        task, environment, folder, prefix, secrets = json.load(request)
+        task, environment, folder, prefix, mounts = json.load(request)
     _redirect(output)
     os.chdir(folder)
-    if secrets:
-        mount_or_exit(secrets)
+    if mounts:
+        mount_or_exit(mounts)
     _adopt({**environment, "_KFP_RUNTIME": "true"})
     _enter(Path(prefix))
     begin(prefix, executor=False)
