@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -27,7 +28,7 @@ from types import ModuleType, TracebackType
 from . import forking
 from .compiled_commands import EXECUTOR, Component, component
 from .private_mounts import Folders, mount_or_exit
-from .strays import kill_with_descendants
+from .strays import kill_orphans, kill_with_descendants
 from .task_interpreter import begin, note, site_packages
 
 LOST = "the process that starts the tasks of this run has ended; start the run again"
@@ -101,7 +102,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     sys.path.pop(0)  # the folder that this was started in
     _preload()
-    told, output = forking.serve(control)
+    told, output = forking.serve(control, _end_orphans)
     # Only what has been forked gets here, and it is left to the interpreter how it ends.
     with os.fdopen(told) as request:
         task, environment, folder, prefix, mounts = json.load(request)
@@ -119,6 +120,12 @@ def main() -> None:
         if os.getpid() == pid:  # Not in a child, for that is not the task's end.
             note(error, prefix)
         raise
+
+
+def _end_orphans(running: Collection[int]) -> None:
+    """While another task is running it is not known whose they are."""
+    if not running:
+        kill_orphans(running)
 
 
 def _preload() -> None:
