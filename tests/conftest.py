@@ -34,6 +34,7 @@ profiles:
   owner: alice@example.com
   contributors: {bob@example.com: view, "system:serviceaccount:bob:default-editor": view}
   secrets: {warehouse: {password: s3cret}}
+  configMaps: {settings: {mode: fast}}
 - namespace: bob
   owner: bob@example.com
 - namespace: kubeflow

@@ -21,6 +21,7 @@ from jupyter_kfp_mt.models import FINISHED
 component = partial(dsl.component, base_image="python:3.11")
 
 SECRETS = {"alice": {"warehouse": {"password": "alices-own"}}, "bob": {"warehouse": {}}}
+CONFIG_MAPS = {"alice": {"settings": {"mode": "fast"}}, "bob": {"settings": {}}}
 SECONDS = 40
 SCHEDULED_AT = datetime(2030, 1, 1, 9, tzinfo=timezone(timedelta(hours=1)))
 CREATED_AT = SCHEDULED_AT + timedelta(seconds=2)
@@ -112,6 +113,7 @@ class Kfp:
             token_file=lambda namespace, name: self.folder / "tokens" / namespace / name / "token",
             endpoint="http://127.0.0.1:8888",
             limit=self.limit,
+            config_maps=CONFIG_MAPS.__getitem__,
         )
 
     def close(self):

@@ -19,7 +19,7 @@ from running import Runs
 from jupyter_kfp_mt.local.execution import containers
 from jupyter_kfp_mt.local.execution.containers import Container, ContainerRefused, Engines, NoEngine
 from jupyter_kfp_mt.local.execution.input_folders import input_folders
-from jupyter_kfp_mt.local.execution.secret_volumes import SecretVolume, why_not
+from jupyter_kfp_mt.local.execution.volumes import Volume, why_not
 
 STAND_IN = Path(__file__).parent / "docker"
 IMAGE = os.environ.get("KFP_MT_TEST_IMAGE", "docker.io/library/busybox")
@@ -197,8 +197,8 @@ def test_its_environment_changes_nothing_for_the_engines_command(engine, contain
 
 def test_no_secret_is_among_the_arguments(engine, container):
     secrets = {"TOKEN": "s3cret", "HTTP_PROXY": "http://me:s3cret@proxy"}
-    volumes = [SecretVolume("/secrets/warehouse", {"password": "s3cret"})]
-    what = container("true", environment=secrets, secret_volumes=volumes)
+    volumes = [Volume("/secrets/warehouse", {"password": "s3cret"})]
+    what = container("true", environment=secrets, volumes=volumes)
     with containers.launch(engine, what) as (command, _):
         assert not [word for word in command if "s3cret" in word]
 
@@ -217,8 +217,8 @@ def test_a_secret_is_a_file_in_it_and_nowhere_afterwards(engine, container, monk
     if why_not(["/secrets/warehouse"], []) and engine.environment.get("DOCKER_CONFIG"):
         pytest.skip("the stand-in needs mounts of its own for that")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    volumes = [SecretVolume("/secrets/warehouse", {"password": "s3cret"})]
-    what = container("cat", "/secrets/warehouse/password", secret_volumes=volumes)
+    volumes = [Volume("/secrets/warehouse", {"password": "s3cret"})]
+    what = container("cat", "/secrets/warehouse/password", volumes=volumes)
     assert ended(engine, what) == (0, "s3cret")
     assert not [file for file in tmp_path.rglob("*") if file.name == "password"]
 
@@ -294,9 +294,7 @@ REFUSED = [
     pytest.param({"image": ""}, "not the name of an image", id="no image"),
     pytest.param({"folders": ["/data/a,b"]}, "cannot be mounted", id="a comma in a path"),
     pytest.param({"environment": {"PATH": "a\nb"}}, "several lines", id="lines in the PATH"),
-    pytest.param(
-        {"secret_volumes": [SecretVolume("/proc/x", {})]}, "/proc has to stay", id="in /proc"
-    ),
+    pytest.param({"volumes": [Volume("/proc/x", {})]}, "/proc has to stay", id="in /proc"),
 ]
 
 

@@ -228,21 +228,6 @@ def with_code_in_image():
     in_image()
 
 
-@dsl.pipeline
-def with_empty_volume():
-    kubernetes.empty_dir_mount(double(number=1), volume_name="scratch", mount_path="/scratch")
-
-
-@dsl.pipeline
-def with_config_map():
-    kubernetes.use_config_map_as_volume(double(number=1), "settings", mount_path="/settings")
-
-
-@dsl.pipeline
-def with_claim():
-    kubernetes.mount_pvc(double(number=1), pvc_name="data", mount_path="/data")
-
-
 # What they show.
 
 
@@ -372,24 +357,6 @@ REFUSED = [
         f"'in-image' cannot run here: its code is in the image ghcr.io/team/trained:1, "
         f"and {NO_ENGINE}",
         id="target image",
-    ),
-    pytest.param(
-        with_empty_volume,
-        "'double' failed: it asks for an empty volume, which needs a cluster: run the pipeline "
-        "there, or write to the folder that tempfile.mkdtemp() gives",
-        id="empty volume",
-    ),
-    pytest.param(
-        with_config_map,
-        "'double' failed: it asks for a config map as a volume, which needs a cluster: run the "
-        "pipeline there, or put its values in a secret of the profile, which works here",
-        id="config map",
-    ),
-    pytest.param(
-        with_claim,
-        "'double' failed: it asks for a persistent volume, which needs a cluster: run the pipeline "
-        "there, or pass files on as artifacts, or in the workspace of the pipeline",
-        id="persistent volume",
     ),
 ]
 

@@ -220,6 +220,11 @@ def files_of_database(path):
             "write it in quotes, password: '...'",
             id="secret",
         ),
+        pytest.param(
+            "profiles: [{namespace: a, owner: o, configMaps: {c: {rate: 0.5}}}]",
+            "profile 1 ('a'): config map 'c': the value of 'rate' is no text but a number",
+            id="config map",
+        ),
     ],
 )
 def test_a_bad_profiles_file_is_refused_with_the_place(fails_to_start, tmp_path, text, message):

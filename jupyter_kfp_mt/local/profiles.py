@@ -23,12 +23,14 @@ _SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One namespace: its owner, its contributors with their roles, and its secrets."""
+    """One namespace: its owner, its contributors with their roles, what its tasks can ask for."""
 
     namespace: str
     owner: str
     contributors: dict[str, str] = {}
     secrets: dict[str, dict[str, str]] = {}
+    # As Kubernetes spells it.
+    config_maps: dict[str, dict[str, str]] = msgspec.field(default_factory=dict, name="configMaps")
 
     def __repr__(self) -> str:
         return f"Profile({self.namespace!r})"
@@ -49,6 +51,10 @@ class Profiles:
     def secrets(self, namespace: str) -> dict[str, dict[str, str]]:
         profile = self._profiles.get(namespace)
         return profile.secrets if profile else {}
+
+    def config_maps(self, namespace: str) -> dict[str, dict[str, str]]:
+        profile = self._profiles.get(namespace)
+        return profile.config_maps if profile else {}
 
     def service_accounts(self) -> Iterator[tuple[str, str]]:
         """Each (namespace, name) there is."""
@@ -116,13 +122,13 @@ def _unusable(path: Path, reason: str) -> Misconfigured:
         f"The profiles file {path} cannot be used: {reason}.",
         cure="It holds `profiles:` and a list of entries like "
         "`- {namespace: alice, owner: alice@example.com}`, "
-        "which may also have `contributors:` and `secrets:`.",
+        "which may also have `contributors:`, `secrets:` and `configMaps:`.",
     )
 
 
 def _check_quotes(document: Any) -> None:
     """YAML takes `3` and `yes` for something else than text. The value is not repeated."""
-    for place, key, value in _secret_values(document):
+    for place, key, value in _values(document):
         if isinstance(value, int | float | date) or value is None:
             raise ValueError(
                 f"{place}: the value of {key!r} is no text but a {_kind(value)}; "
@@ -136,14 +142,15 @@ def _kind(value: Any) -> str:
     )
 
 
-def _secret_values(document: Any) -> Iterator[tuple[str, Any, Any]]:
+def _values(document: Any) -> Iterator[tuple[str, Any, Any]]:
     """The place, the key and the value of each, as far as it is a profiles file at all."""
     listed = _mapping(document).get("profiles")
     for number, profile in enumerate(listed if isinstance(listed, list) else [], start=1):
-        for name, secret in _mapping(_mapping(profile).get("secrets")).items():
-            for key, value in _mapping(secret).items():
-                namespace = _mapping(profile).get("namespace")
-                yield f"profile {number} ({namespace!r}): secret {name!r}", key, value
+        place = f"profile {number} ({_mapping(profile).get('namespace')!r})"
+        for field, what in (("secrets", "secret"), ("configMaps", "config map")):
+            for name, values in _mapping(_mapping(profile).get(field)).items():
+                for key, value in _mapping(values).items():
+                    yield f"{place}: {what} {name!r}", key, value
 
 
 def _mapping(value: Any) -> dict[Any, Any]:

@@ -52,6 +52,7 @@ class Server:
             self.endpoint,
             options.max_runs or os.cpu_count() or 1,
             self._run_ended,
+            profiles.config_maps,
         )
         self._controller = RecurringRunController(
             self._database.recurring_runs, self._fire, time_zone(options.time_zone)

@@ -24,7 +24,8 @@ import msgspec
 
 from ...errors import KfpError
 from .compiled_commands import runs_python
-from .secret_volumes import SecretVolume, misplaced, write
+from .persistent_volumes import is_claim_executor
+from .volumes import Volume, misplaced, on_this_machine, write
 
 # Names the engine: a command, a path, or `none`.
 CHOICE = "KFP_MT_CONTAINER_ENGINE"
@@ -99,7 +100,7 @@ class Container(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
     folders: list[str] = []
     read_only: list[str] = []
-    secret_volumes: list[SecretVolume] = []
+    volumes: list[Volume] = []
 
     @property
     def name(self) -> str:
@@ -120,7 +121,7 @@ def client_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def why_needed(executor: Mapping[str, Any]) -> str:
     """Why a pipeline's task with this executor cannot be a process, or nothing."""
-    if (container := executor.get("container")) is None:
+    if (container := executor.get("container")) is None or is_claim_executor(executor):
         return ""
     command = [*container.get("command", []), *container.get("args", [])]
     if not any(runs_python(part) for part in command):
@@ -323,7 +324,7 @@ def _client(engine: Engine, *arguments: str, checked: bool = True) -> str:
 
 def _refuse_what_cannot_be_mounted(container: Container) -> None:
     folders = [*container.folders, *container.read_only]
-    paths = [volume.mount_path for volume in container.secret_volumes]
+    paths = [volume.mount_path for volume in container.volumes]
     if reason := misplaced(paths, folders):
         raise ContainerRefused(reason)
     for path in (*folders, *paths):
@@ -355,8 +356,11 @@ def _mounts(container: Container, scratch: Path) -> Iterator[str]:
         yield from ("--mount", f"type=bind,source={path},target={path}")
     for path in sorted({*container.read_only} - writable):
         yield from ("--mount", f"type=bind,source={path},target={path},readonly")
-    for number, volume in enumerate(container.secret_volumes):
-        files = scratch / f"secret-{number}"
+    for number, volume in enumerate(container.volumes):
+        if folder := on_this_machine(volume, scratch):
+            yield from ("--mount", f"type=bind,source={folder},target={volume.mount_path}")
+            continue
+        files = scratch / f"files-{number}"
         write(volume, files)
         yield from ("--mount", f"type=bind,source={files},target={volume.mount_path},readonly")
 

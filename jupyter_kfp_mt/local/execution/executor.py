@@ -77,10 +77,12 @@ class Executor:
         endpoint: str,
         limit: int,
         ended: Callable[[str], None] = lambda run_id: None,
+        config_maps: Callable[[str], dict[str, dict[str, str]]] = lambda namespace: {},
     ) -> None:
         self._store = store
         self._folder = folder
         self._secrets = secrets
+        self._config_maps = config_maps
         self._token_file = token_file
         self._endpoint = endpoint
         self._limit = limit
@@ -267,6 +269,7 @@ class Executor:
             self._engines.environment,
             self._store.tasks(job.run_id),
             self._store.succeeded(job.run_id),
+            config_maps=self._config_maps(job.namespace),
         )
 
     def _write(self, run_id: str, report: Report) -> None:

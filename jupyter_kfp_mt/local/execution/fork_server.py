@@ -16,6 +16,7 @@ from typing import Protocol
 
 from . import forking
 from .pipes import reader
+from .strays import kill_orphans
 from .surroundings import inherited
 
 IDLE_SECONDS = 60.0
@@ -144,7 +145,8 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     sys.path.pop(0)  # the folder that this was started in
     _preload()
-    assignment, reports = forking.serve(control)
+    # A run's process adopts what its tasks leave; so this one does only when that has been killed.
+    assignment, reports = forking.serve(control, kill_orphans)
     # Only what has been forked gets here: it is a run's process from now on.
     os.setsid()
     os.dup2(assignment, 0)

@@ -12,6 +12,9 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Callable, Collection
+
+from .strays import adopt_orphans
 
 # Elsewhere a forked process may not use what the system's own libraries do in threads.
 AVAILABLE = sys.platform == "linux"
@@ -32,11 +35,15 @@ def ask(control: socket.socket, descriptors: list[int]) -> int:
     return fate
 
 
-def serve(control: socket.socket) -> list[int]:
+def serve(control: socket.socket, orphans_end: Callable[[Collection[int]], None]) -> list[int]:
     """Forks whenever it is asked to. Returns in each new process, with the descriptors sent.
+
+    What a process has started becomes this one's child when that has ended. Whenever one ends, it
+    is called to kill such orphans, with the processes that are left.
 
     The process that serves never gets out of here: it ends when the other end is closed.
     """
+    adopt_orphans()
     fates: dict[int, int] = {}
     woken = _wake_when_a_child_ends()
     # Not select, which takes no descriptor above 1023; who has many passes on such a number.
@@ -47,7 +54,7 @@ def serve(control: socket.socket) -> list[int]:
         ready = {descriptor for descriptor, _ in awaited.poll()}
         if woken in ready:
             os.read(woken, 512)
-            _tell_fates(fates)
+            _tell_fates(fates, orphans_end)
         if control.fileno() in ready:
             _, descriptors, _, _ = socket.recv_fds(control, 1, _MOST_DESCRIPTORS)
             if not descriptors:
@@ -89,13 +96,16 @@ def _parent_after_fork(pid: int, fate: int, given: list[int], fates: dict[int, i
         os.close(fate)
 
 
-def _tell_fates(fates: dict[int, int]) -> None:
-    while fates:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+def _tell_fates(fates: dict[int, int], orphans_end: Callable[[Collection[int]], None]) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
         if not pid:
             return
-        fate = fates.pop(pid, None)
-        if fate is not None:
+        if (fate := fates.pop(pid, None)) is not None:
+            orphans_end(fates)
             _tell(fate, os.waitstatus_to_exitcode(status))
             os.close(fate)
 

@@ -69,6 +69,7 @@ class Assignment(msgspec.Struct, frozen=True):
     # Where the process works, and its whole environment.
     folder: str = ""
     surroundings: dict[str, str] = {}
+    config_maps: dict[str, dict[str, str]] = {}
 
     def __repr__(self) -> str:
         return f"Assignment({self.job.run_id})"

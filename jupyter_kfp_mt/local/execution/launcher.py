@@ -15,6 +15,7 @@ from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from ...models import TaskValues
 from ..disk import why
+from . import persistent_volumes
 from . import values as api
 from .containers import MARK, Container, Engines, why_needed
 from .executor_input import executor_input, prepare
@@ -136,11 +137,14 @@ class Launcher:
         parameters = execution.executor_input["inputs"]["parameterValues"]
         inputs = api.given(execution.given, parameters, component)
         self._progress.note_inputs(execution.path, inputs)
-        execution.secrets = self.platform_spec.secrets(execution.label, scope)
+        execution.secrets = self.platform_spec.secrets(
+            execution.label, scope, execution.folder.name
+        )
         if self._executors[execution.label].WhichOneof("spec") == "importer":
             return Outcome(COMPLETE, self._imported(execution, words))
         key = self._cache_key(execution) if not status else ""
-        if key and (found := self._reused(execution, key)) is not None:
+        reusable = key and self._is_reusable(execution)
+        if reusable and (found := self._reused(execution, key)) is not None:
             return Outcome(CACHED, found)
         put_out = self._tried(execution, words)
         if key:
@@ -167,6 +171,16 @@ class Launcher:
             return self._reuse.custom_key(name, custom)
         platform = self.platform_spec.asked(label)
         return self._reuse.key(name, self._containers[label], execution.given, platform)
+
+    def _is_reusable(self, execution: _Execution) -> bool:
+        """Whether what an earlier task has put out can still be there; a claim can be deleted."""
+        image = self._image(execution)
+        return not persistent_volumes.changes_claims(image) or persistent_volumes.is_reusable(
+            image, self.platform_spec.claims, execution.given.parameters
+        )
+
+    def _image(self, execution: _Execution) -> str:
+        return str(self._executors[execution.label].container.image)
 
     def _reused(self, execution: _Execution, key: str) -> Values | None:
         found, run_id = self._reuse.found(key, execution.folder, execution.component)
@@ -234,6 +248,9 @@ class Launcher:
     def _execute(self, execution: _Execution, words: Mapping[str, str]) -> str:
         """Why the command failed, or nothing."""
         container = self._executors[execution.label].container
+        if persistent_volumes.changes_claims(container.image):
+            self._change_claims(execution)
+            return ""
         environment = {
             **self._assignment.environment,
             **{variable.name: variable.value for variable in container.env},
@@ -261,6 +278,17 @@ class Launcher:
             lambda: self._collect(execution),
         )
 
+    def _change_claims(self, execution: _Execution) -> None:
+        """Creates or deletes a claim. Raises `ClaimRefused`."""
+        outputs = execution.executor_input["outputs"].get("parameters", {})
+        done = persistent_volumes.execute(
+            self._image(execution),
+            self.platform_spec.claims,
+            execution.executor_input["inputs"]["parameterValues"],
+            outputs.get("name", {}).get("outputFile", ""),
+        )
+        _log(execution, done)
+
     def _container(
         self,
         execution: _Execution,
@@ -284,7 +312,7 @@ class Launcher:
             environment=environment,
             folders=[str(folder) for folder in folders if folder.is_dir()],
             read_only=[path for path in read_only if os.path.exists(path)],
-            secret_volumes=execution.secrets.volumes,
+            volumes=execution.secrets.volumes,
         )
 
     def _imported(self, execution: _Execution, words: Mapping[str, str]) -> Values:

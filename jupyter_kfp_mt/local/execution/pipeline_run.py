@@ -18,7 +18,7 @@ from .job import Assignment
 from .launcher import Launcher
 from .platform_spec import TaskRefused
 from .progress import Progress, TaskPath, display_name, task_id
-from .secret_volumes import misplaced, why_not
+from .volumes import misplaced, why_not
 
 # Tasks also wait, for files and for other machines.
 TASKS_PER_PROCESSOR = 2

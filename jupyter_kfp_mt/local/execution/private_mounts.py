@@ -1,4 +1,6 @@
-"""Folders in memory that only this process and its children can see, gone with them (Linux).
+"""Folders that only this process and its children can see at their paths (Linux).
+
+They are in memory and gone with the processes, or somewhere else on the machine.
 
 The file is also started by its path, in front of a task's command, by whatever Python is there:
 so it uses the standard library alone.
@@ -24,8 +26,8 @@ CAPABILITY_VERSION_3 = 0x20080522
 # A folder with more entries is not rebuilt to make room for one more.
 MAX_ENTRIES = 2000
 
-# The path of each folder, and the content of its files by name.
-Folders = Mapping[str, Mapping[str, str]]
+# The path of each folder, and the content of its files by name; or which folder is to be there.
+Folders = Mapping[str, Mapping[str, str] | str]
 
 
 class Unmountable(Exception):
@@ -39,9 +41,12 @@ def mount(folders: Folders) -> None:
     own_users = _leave_shared_mounts()
     for parent in parents:
         _rebuild(parent)
-    for path, files in folders.items():
+    for path, content in folders.items():
         os.makedirs(path, exist_ok=True)
-        _fill(path, files)
+        if isinstance(content, str):
+            _call("mount", os.fsencode(content), os.fsencode(path), None, MS_BIND | MS_REC, None)
+        else:
+            _fill(path, content)
     for parent in parents:
         _protect(parent)
     if own_users:

@@ -21,7 +21,7 @@ from ...errors import KfpError, Misconfigured
 from ..disk import why
 from .job import Assignment, Report
 from .progress import Progress
-from .strays import clear_away
+from .strays import adopt_orphans, clear_away, kill_descendants
 
 STOPPED = "the run's process was told to stop"
 
@@ -36,6 +36,7 @@ def main(reports: int) -> None:
         reason = why(error) or error.strerror
         progress.end(f"the run's process could not begin: {reason}: {error.filename}")
         os._exit(1)
+    adopt_orphans()
     signal.signal(signal.SIGTERM, progress.stop)
     exiting = threading.Lock()
     threading.Thread(target=_end_with_the_server, args=[exiting], daemon=True).start()
@@ -44,6 +45,7 @@ def main(reports: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     with exiting:
+        kill_descendants()
         # A thread that still waits for something must not hold up the end.
         os._exit(0)
 
@@ -86,6 +88,7 @@ def _end_with_the_server(exiting: threading.Lock) -> None:
         pass
     exiting.acquire()  # for good: nothing ends this process before it has cleaned up
     os.killpg(0, signal.SIGTERM)  # of which this process only takes note
+    kill_descendants()
     clear_away(Path(os.environ["TMPDIR"]))
     os.killpg(0, signal.SIGKILL)
 

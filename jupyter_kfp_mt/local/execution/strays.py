@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
+
+# From <linux/prctl.h>.
+PR_SET_CHILD_SUBREAPER = 36
+# What Podman leaves behind: it watches over containers, or keeps the user's namespaces.
+ENGINES_OWN = ("catatonit", "conmon", "pasta", "podman", "podman pause", "rootlessport")
 
 
 def clear_away(scratch: Path) -> None:
@@ -19,10 +25,40 @@ def clear_away(scratch: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
+def adopt_orphans() -> None:
+    """Makes this process the parent of every descendant whose own has ended (Linux).
+
+    So a daemon stays a descendant, whatever its group, its session and its environment are.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def kill_with_descendants(pid: int) -> None:
+    """Kills a process and all that it has started."""
+    _kill(lambda: {pid, *_descendants([pid])})
+
+
+def kill_descendants() -> None:
+    """Kills all that this process has started."""
+    _kill(lambda: _descendants([os.getpid()]))
+
+
+def kill_orphans(children: Collection[int]) -> None:
+    """Kills what this process has adopted, which is all but its own children, with descendants."""
+
+    def orphans() -> set[int]:
+        adopted = {pid for pid, parent, _ in _processes() if parent == os.getpid()}
+        adopted -= {*children}
+        return adopted | _descendants(adopted)
+
+    _kill(orphans)
+
+
+def _kill(those: Callable[[], set[int]]) -> None:
     """None of them can start another meanwhile: all are halted before the first is killed."""
     halted: set[int] = set()
-    while found := {pid, *_descendants(pid)} - halted:
+    while found := those() - halted:
         for one in found:
             _signal(one, signal.SIGSTOP)
         halted |= found
@@ -35,12 +71,14 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _descendants(pid: int) -> set[int]:
+def _descendants(pids: Collection[int]) -> set[int]:
+    """Without those of a container engine, which serve more than the one container."""
     children: dict[int, list[int]] = {}
-    for one, parent in _parents():
-        children.setdefault(parent, []).append(one)
+    for one, parent, name in _processes():
+        if name not in ENGINES_OWN:
+            children.setdefault(parent, []).append(one)
     found: set[int] = set()
-    left = [pid]
+    left = [*pids]
     while left:
         new = children.pop(left.pop(), [])
         found.update(new)
@@ -48,19 +86,20 @@ def _descendants(pid: int) -> set[int]:
     return found
 
 
-def _parents() -> Iterator[tuple[int, int]]:
-    """Each process with its parent."""
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Each process with its parent and its name."""
     if not os.path.exists("/proc/self/stat"):
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True)
+        listing = ["ps", "-A", "-o", "pid=,ppid=,comm="]
+        listed = subprocess.run(listing, capture_output=True, text=True, errors="replace")
         for line in listed.stdout.splitlines():
-            pid, parent = line.split()
-            yield int(pid), int(parent)
+            pid, parent, name = line.split(None, 2)
+            yield int(pid), int(parent), name
         return
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # It has ended.
-            # The name before that is in brackets, and may hold any character.
-            fields = path.read_text(errors="replace").rpartition(")")[2].split()
-            yield int(path.parent.name), int(fields[1])
+            # The name is in brackets, and may hold any character.
+            before, _, after = path.read_text(errors="replace").rpartition(")")
+            yield int(path.parent.name), int(after.split()[1]), before.partition("(")[2]
 
 
 def _started_with(variable: bytes) -> Iterator[int]:

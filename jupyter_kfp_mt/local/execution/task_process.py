@@ -18,12 +18,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO
 
-from . import containers, failures, secret_volumes, task_interpreter
+from . import containers, failures, task_interpreter
+from . import volumes as task_volumes
 from .containers import Container, Engine
 from .package_installs import as_run_here
-from .secret_volumes import SecretVolume
 from .strays import clear_away, kill_with_descendants
 from .task_server import TaskServer, forkable, too_long
+from .volumes import Volume
 
 LOG_NAME = "task.log"
 # The folder of the task's own Python environment.
@@ -43,7 +44,7 @@ def run_command(
     environment: dict[str, str],
     folder: Path,
     server: TaskServer | None = None,
-    volumes: Sequence[SecretVolume] = (),
+    volumes: Sequence[Volume] = (),
     timeout: float | None = None,
     collect: Callable[[], None] = lambda: None,
 ) -> str:
@@ -62,10 +63,10 @@ def run_command(
         environment = {**own, **environment}
         with _logging_to(folder / LOG_NAME) as (log, output):
             if server and component:
-                secrets = secret_volumes.folders(volumes)
-                end = server.run(component, environment, folder, prefix, output, secrets, timeout)
+                mounts = task_volumes.folders(volumes, Path(scratch))
+                end = server.run(component, environment, folder, prefix, output, mounts, timeout)
             else:
-                with secret_volumes.launch(command, volumes) as (command, descriptors):
+                with task_volumes.launch(command, volumes, Path(scratch)) as (command, descriptors):
                     end = _run(command, environment, folder, output, descriptors, timeout)
         if end == 0:
             collect()

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -27,7 +28,7 @@ from types import ModuleType, TracebackType
 from . import forking
 from .compiled_commands import EXECUTOR, Component, component
 from .private_mounts import Folders, mount_or_exit
-from .strays import kill_with_descendants
+from .strays import kill_orphans, kill_with_descendants
 from .task_interpreter import begin, note, site_packages
 
 LOST = "the process that starts the tasks of this run has ended; start the run again"
@@ -65,11 +66,11 @@ class TaskServer:
         folder: Path,
         prefix: Path,
         output: int,
-        secrets: Folders,
+        mounts: Folders,
         timeout: float | None = None,
     ) -> int | str:
         """The component's exit code, or why it is not known."""
-        request = json.dumps([task, environment, str(folder), str(prefix), secrets]).encode()
+        request = json.dumps([task, environment, str(folder), str(prefix), mounts]).encode()
         told, telling = os.pipe()
         try:
             with self._asking:
@@ -101,14 +102,14 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     sys.path.pop(0)  # the folder that this was started in
     _preload()
-    told, output = forking.serve(control)
+    told, output = forking.serve(control, _end_orphans)
     # Only what has been forked gets here, and it is left to the interpreter how it ends.
     with os.fdopen(told) as request:
-        task, environment, folder, prefix, secrets = json.load(request)
+        task, environment, folder, prefix, mounts = json.load(request)
     _redirect(output)
     os.chdir(folder)
-    if secrets:
-        mount_or_exit(secrets)
+    if mounts:
+        mount_or_exit(mounts)
     _adopt({**environment, "_KFP_RUNTIME": "true"})
     _enter(Path(prefix))
     begin(prefix, executor=False)
@@ -119,6 +120,12 @@ def main() -> None:
         if os.getpid() == pid:  # Not in a child, for that is not the task's end.
             note(error, prefix)
         raise
+
+
+def _end_orphans(running: Collection[int]) -> None:
+    """While another task is running it is not known whose they are."""
+    if not running:
+        kill_orphans(running)
 
 
 def _preload() -> None:

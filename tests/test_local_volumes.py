@@ -1,4 +1,4 @@
-"""Secrets as files for tasks that are plain processes: as this user, and as an ordinary one."""
+"""Volumes for tasks that are plain processes: as this user, and as an ordinary one."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ from own_executor import component
 from running import Runs
 
 from jupyter_kfp_mt.local.execution import private_mounts
-from jupyter_kfp_mt.local.execution.secret_volumes import (
-    SecretVolume,
+from jupyter_kfp_mt.local.execution.volumes import (
+    Volume,
     VolumeRefused,
     launch,
     misplaced,
-    wanted,
     why_not,
+    with_files,
 )
 
 NOBODY = 65534
@@ -65,7 +65,7 @@ def start(user):
 
     @contextmanager
     def start(script, *volumes):
-        with launch(["sh", "-c", script], volumes) as (command, descriptors):
+        with launch(["sh", "-c", script], volumes, Path("/tmp")) as (command, descriptors):
             streams = dict.fromkeys(["stdin", "stdout"], subprocess.PIPE)
             streams["stderr"] = subprocess.STDOUT
             with subprocess.Popen(
@@ -88,7 +88,7 @@ def said(start):
 
 
 def warehouse(path, password="s3cret"):
-    return SecretVolume(path, {"password": password})
+    return Volume(path, {"password": password})
 
 
 PATHS = [
@@ -139,7 +139,7 @@ def test_several_secrets_can_be_in_one_new_folder(said):
 @needs_mounts
 def test_an_optional_secret_that_is_not_there_is_an_empty_folder(said):
     path = "/kfp-mt-secrets/none"
-    assert said(f"ls -A {path} && echo empty", SecretVolume(path, {})) == "empty\n"
+    assert said(f"ls -A {path} && echo empty", Volume(path, {})) == "empty\n"
 
 
 @needs_mounts
@@ -155,6 +155,17 @@ def test_temporary_files_can_be_written_beside_a_secret(said):
         said("echo x > /tmp/kfp-mt-new && cat /tmp/kfp-mt-new", warehouse("/tmp/secrets")) == "x\n"
     )
     assert not os.path.exists("/tmp/kfp-mt-new")
+
+
+@needs_mounts
+def test_a_folder_of_the_machine_can_be_anywhere_for_the_task(said, folder):
+    (folder / "in").write_text("kept\n")
+    folder.chmod(0o777)
+    volumes = [Volume("/kfp-mt-data/a", folder=str(folder)), warehouse("/kfp-mt-data/b")]
+    script = "cat /kfp-mt-data/a/in /kfp-mt-data/b/password; echo new > /kfp-mt-data/a/out"
+    assert said(script, *volumes) == "kept\ns3cret"
+    assert (folder / "out").read_text() == "new\n"
+    assert not os.path.exists("/kfp-mt-data")
 
 
 @needs_mounts
@@ -184,7 +195,8 @@ def test_the_task_has_no_descriptor_with_its_secrets(said):
 
 @needs_mounts
 def test_a_command_that_is_not_there_is_named():
-    with launch(["/no/such"], [warehouse("/kfp-mt-secrets/a")]) as (command, descriptors):
+    volumes = [warehouse("/kfp-mt-secrets/a")]
+    with launch(["/no/such"], volumes, Path("/tmp")) as (command, descriptors):
         answer = subprocess.run(command, pass_fds=descriptors, capture_output=True, text=True)
     assert (answer.returncode, answer.stderr) == (1, "/no/such: No such file or directory\n")
 
@@ -246,10 +258,7 @@ def test_a_file_in_the_way_is_named(tmp_path):
 @needs_mounts
 @needs_user_namespaces
 def test_a_machine_without_mounts_for_users_is_told_and_what_works_instead():
-    ask = (
-        "from jupyter_kfp_mt.local.execution.secret_volumes import why_not\n"
-        "print(why_not(['/a'], []))"
-    )
+    ask = "from jupyter_kfp_mt.local.execution.volumes import why_not\nprint(why_not(['/a'], []))"
     without = 'echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all "$@"'
     answer = subprocess.run(
         ["unshare", "-Ur", "sh", "-c", without, "-", sys.executable, "-c", ask],
@@ -261,31 +270,10 @@ def test_a_machine_without_mounts_for_users_is_told_and_what_works_instead():
     assert "use kubernetes.use_secret_as_env" in answer.stdout
 
 
-def test_the_platform_spec_says_which_secrets_are_wanted_where():
-    entries = [
-        {"secretName": "warehouse", "mountPath": "/secrets/w/"},
-        {"secretName": "none", "mountPath": "/secrets/n", "optional": True},
-        {"secretName": None, "mountPath": "/secrets/of-no-name"},
-    ]
-    secrets = {"warehouse": {"password": "s3cret"}, "other": {"password": "not asked for"}}
-    assert wanted(entries, lambda entry: entry["secretName"], secrets, "alice") == [
-        SecretVolume("/secrets/w", {"password": "s3cret"}),
-        SecretVolume("/secrets/n", {}),
-    ]
-
-
-NOT_THERE = [
-    pytest.param({}, "no secret 'warehouse' in namespace alice", id="no secret"),
-    pytest.param({"warehouse": {"../x": ""}}, "'../x' in 'warehouse' cannot be", id="a path"),
-    pytest.param({"warehouse": {".": ""}}, "'.' in 'warehouse' cannot be", id="a dot"),
-]
-
-
-@pytest.mark.parametrize("secrets, reason", NOT_THERE)
-def test_a_secret_that_cannot_be_had_is_refused(secrets, reason):
-    entries = [{"mountPath": "/secrets/w"}]
-    with pytest.raises(VolumeRefused, match=reason):
-        wanted(entries, lambda _: "warehouse", secrets, "alice")
+@pytest.mark.parametrize("key", ["../x", "."])
+def test_a_key_that_leads_elsewhere_is_no_file(key):
+    with pytest.raises(VolumeRefused, match=f"'{key}' in 'warehouse' cannot be"):
+        with_files("/secrets/w", {key: ""}, "warehouse")
 
 
 def test_a_secret_is_in_no_description_of_its_volume():
@@ -405,7 +393,7 @@ def test_a_run_is_told_which_secret_its_namespace_lacks_and_what_would_help(loca
 
 
 MISPLACED_IN_RUNS = [
-    pytest.param(reading_in_etc, "a secret mounted at /etc would hide /etc", id="the system's"),
+    pytest.param(reading_in_etc, "a volume mounted at /etc would hide /etc", id="the system's"),
     pytest.param(reading_twice, f"both at {PLACE} and at {PLACE}/inner", id="one in the other"),
 ]
 
