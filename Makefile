@@ -23,10 +23,10 @@ AT_ONCE := $(MAKE) --no-print-directory -j 2
 	ruff mypy eslint jest
 
 setup:
-	@$(AT_ONCE) $(VENV)/linked
+	@$(AT_ONCE) --silent $(VENV)/linked
 
 setup-checks:
-	@$(AT_ONCE) $(VENV)/linked $(VENV)/node-checks $(VENV)/tests $(VENV)/clients chromium
+	@$(AT_ONCE) --silent $(VENV)/linked $(VENV)/node-checks $(VENV)/tests $(VENV)/clients chromium
 
 $(VENV)/tools: | .ci/setup
 	@.ci/setup tools
