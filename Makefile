@@ -1,51 +1,105 @@
-# make demo   sets up, then opens JupyterLab with the demo on the local KFP
-# make test   sets up, then runs every check
-# make bench  sets up, then measures what must stay fast
+# make demo         sets up, then opens JupyterLab with the demo on the local KFP
+# make test         sets up, then runs every check
+# make test-newest  the same with the newest packages that pyproject.toml allows, in .venv-newest
+# make lock         renews the pinned versions that demo and test install
+# make bench        sets up, then measures what must stay fast
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := .venv
+LOCK := .ci/lock.txt
+BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHON VENV LOCK
+# Without it every process compiles again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 FRONT_END := $(shell find labextension/src labextension/style labextension/schema -type f) \
 	labextension/package.json labextension/yarn.lock labextension/tsconfig.json
 # Only root needs it, and only root may have it.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+AT_ONCE := $(MAKE) --no-print-directory -j 2
 
-.PHONY: demo test bench format setup chromium clean
+.PHONY: demo test test-newest lock bench format setup setup-checks checks chromium clean \
+	ruff mypy eslint jest
 
-setup: .venv/installed .venv/front-end
+setup:
+	@$(AT_ONCE) --silent $(VENV)/linked
 
-.venv/installed: pyproject.toml
-	@PYTHON="$(PYTHON)" .ci/setup python
+setup-checks:
+	@$(AT_ONCE) --silent $(VENV)/linked $(VENV)/node-checks $(VENV)/tests $(VENV)/clients \
+		$(VENV)/proxy/installed chromium
+
+$(VENV)/tools: | .ci/setup
+	@.ci/setup tools
 	@touch $@
 
-.venv/front-end: $(FRONT_END) | .venv/installed
+$(VENV)/python: pyproject.toml $(LOCK) | $(VENV)/tools
+	@.ci/setup python
+	@touch $@
+
+$(VENV)/node: labextension/package.json labextension/yarn.lock | $(VENV)/tools
+	@.ci/setup node
+	@touch $@
+
+$(VENV)/front-end: $(FRONT_END) | $(VENV)/python $(VENV)/node
 	@.ci/setup front-end
 	@touch $@
 
-.venv/clients: .ci/setup | .venv/installed
+# Installing the package anew replaces the link.
+$(VENV)/linked: $(VENV)/python | $(VENV)/front-end
+	@.ci/setup link
+	@touch $@
+
+$(VENV)/node-checks: labextension/package.json labextension/checks/package.json \
+		labextension/yarn.lock | $(VENV)/front-end
+	@.ci/setup node-checks
+	@touch $@
+
+$(VENV)/tests: pyproject.toml $(LOCK) | $(VENV)/python
+	@.ci/setup tests
+	@touch $@
+
+$(VENV)/clients: .ci/kfp1.txt | $(VENV)/python
 	@.ci/setup clients
 	@touch $@
 
-.venv/proxy: .ci/proxy/package-lock.json | .venv/installed
+$(VENV)/proxy/installed: .ci/proxy/package-lock.json | $(VENV)/tools
 	@.ci/setup proxy
 	@touch $@
 
 demo: setup
+	@echo "Starting JupyterLab and the local KFP ..."
 	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
-test: setup .venv/clients .venv/proxy chromium
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	cd labextension && jlpm check
-	cd labextension && jlpm test
-	$(BIN)/pytest
+test: setup-checks
+	@$(AT_ONCE) checks
+	$(BIN)/pytest -n auto
 
-bench: setup
+checks: ruff mypy eslint jest
+
+ruff:
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+mypy:
+	$(BIN)/mypy
+
+eslint:
+	cd labextension && jlpm check
+
+jest:
+	cd labextension && jlpm test
+
+test-newest:
+	@rm -f .venv-newest/python .venv-newest/tests
+	@$(MAKE) --no-print-directory VENV=.venv-newest LOCK= test
+
+lock: | $(VENV)/tools
+	@.ci/renew-lock
+
+bench: setup $(VENV)/tests
 	cd tests && ../$(BIN)/python -m bench
 
-format: setup
+format: setup $(VENV)/tests $(VENV)/node-checks
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	cd labextension && jlpm fix
@@ -54,4 +108,5 @@ chromium:
 	@.ci/setup chromium
 
 clean:
-	rm -rf .venv .demo jupyter_kfp_mt/labextension labextension/lib labextension/node_modules
+	rm -rf .venv .venv-newest .demo jupyter_kfp_mt/labextension labextension/lib \
+		labextension/node_modules labextension/.yarn

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from conftest import ROOT, wait_until
 
 PROGRAM = Path(
     os.environ.get("CONFIGURABLE_HTTP_PROXY")
-    or ROOT / ".venv/proxy/node_modules/.bin/configurable-http-proxy"
+    or Path(sys.prefix) / "proxy/node_modules/.bin/configurable-http-proxy"
 )
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
 
 SCRIPTS = Path(__file__).parent / "clients_v1"
-PYTHON = Path(os.environ.get("KFP1_PYTHON") or ROOT / ".venv" / "kfp1" / "bin" / "python")
+PYTHON = Path(os.environ.get("KFP1_PYTHON") or Path(sys.prefix) / "kfp1" / "bin" / "python")
 
 ARGO = (
     "This is not a compiled pipeline but an Argo Workflow, which KFP 1 compiled and which does not "
