@@ -346,7 +346,7 @@ def test_unreadable_json_is_a_bad_request(local_kfp, body):
 def test_a_body_over_the_limit_is_refused_with_a_sentence(local_kfp):
     answer = local_kfp.call("POST", f"{API}/runs", data=b" " * (34 << 20))
     assert answer.status_code == 400
-    assert "more than 33554432" in text(answer)
+    assert "more than 8388608" in text(answer)
 
 
 def test_requests_are_read_in_camel_case_too(local_kfp, unique):

@@ -1,5 +1,7 @@
 """Pipelines of the local KFP and their versions: made, fetched, tagged, changed and deleted."""
 
+import asyncio
+import contextlib
 import json
 import socket
 
@@ -7,7 +9,7 @@ import pytest
 from conftest import API, QuietHandler, serving, text
 
 from jupyter_kfp_mt.local.api_errors import ApiError
-from jupyter_kfp_mt.local.pipeline_urls import read_pipeline_url
+from jupyter_kfp_mt.local.pipeline_reader import PipelineReader
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -367,6 +369,12 @@ def test_a_version_of_a_pipeline_that_is_deleted_while_it_is_fetched_is_refused(
         answer = server.post(f"{path_of(pipeline)}/versions", version)
     said = f"Pipeline {pipeline['pipeline_id']} not found"
     assert (answer.status_code, said in text(answer)) == (404, True)
+
+
+def read_pipeline_url(url):
+    reader = PipelineReader()
+    with contextlib.closing(reader):
+        return asyncio.run(reader.read_url(url))
 
 
 def test_a_url_may_lead_to_another(web):

@@ -10,17 +10,29 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
 
 from .api_errors import ApiError, invalid_input
+from .go_numbers import protojson_value
 
 MAX_FILE_LENGTH = 32 << 20
 SCHEMA_VERSION = "2.1.0"
+# How much a pipeline may be once its aliases are unfolded. On a cluster it has to fit into an
+# object of Kubernetes, which etcd limits to a megabyte and a half.
+LONGEST_SPECIFICATION = 8 << 20
+MOST_NODES = 150_000
 DEEPEST = 200
 
+_TOO_DEEP = f"it is nested too deeply, in more than {DEEPEST} levels"
+MOVE_OUT = (
+    "Consider moving large embedded artifacts or notebooks or Python code into a container image "
+    "or object store."
+)
+
+_ZIP, _GZIP = b"PK", b"\x1f\x8b"
 _PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
@@ -79,6 +91,8 @@ class Specification(msgspec.Struct, frozen=True):
 
 def from_wire(spec: dict[str, Any]) -> Specification:
     """The specification in an API message, checked."""
+    check_values(spec)
+    spec = protojson_value(spec)
     if "pipeline_spec" not in spec:
         return _checked([spec])
     documents = [spec["pipeline_spec"], spec.get("platform_spec") or {}]
@@ -90,18 +104,21 @@ def read_pipeline_file(file_name: str, content: bytes) -> Specification:
     return _checked(_documents(_text(file_name, _unpacked(file_name, content))))
 
 
+def is_archive(content: bytes) -> bool:
+    return content[:2] in (_ZIP, _GZIP)
+
+
 def _unpacked(file_name: str, content: bytes) -> bytes:
     """The pipeline's YAML, taken out of the archive if the file is one."""
     if len(content) > MAX_FILE_LENGTH:
         raise invalid_input(
             f"File size too large ({len(content)} bytes). Maximum supported size: "
-            f"{MAX_FILE_LENGTH}. Consider moving large embedded artifacts or notebooks or Python "
-            "code into a container image or object store."
+            f"{MAX_FILE_LENGTH}. {MOVE_OUT}"
         )
     try:
-        if content[:2] == b"PK":
+        if content[:2] == _ZIP:
             return _from_zip(content)
-        if content[:2] == b"\x1f\x8b":
+        if content[:2] == _GZIP:
             return _from_tarball(content)
     except (
         EOFError,
@@ -180,9 +197,9 @@ def _documents(text: str) -> list[Any]:
         documents = [document for document in _loaded(text) if document is not None]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise invalid_input(
-            f"The file is not YAML: {error.problem} (line {line}). {_WANTED}"
-        ) from None
+        # Releases of libyaml differ in how deep they look ahead.
+        problem = _TOO_DEEP if "nesting depth" in str(error.problem) else error.problem
+        raise invalid_input(f"The file is not YAML: {problem} (line {line}). {_WANTED}") from None
     except (yaml.YAMLError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
         raise invalid_input(f"The file is not YAML: {error}. {_WANTED}") from error
     if not documents:
@@ -192,44 +209,86 @@ def _documents(text: str) -> list[Any]:
 
 def _loaded(text: str) -> Iterator[Any]:
     """The documents of a YAML text, each once through JSON, for that is what the API speaks."""
-    _check_depth(text)
+    _check_events(text)
     for document in yaml.load_all(text, yaml.CSafeLoader):
-        _check_size(document)
-        yield msgspec.json.decode(msgspec.json.encode(document))
+        encoded = msgspec.json.encode(document)
+        if len(encoded) > LONGEST_SPECIFICATION:
+            raise _too_long()
+        yield protojson_value(msgspec.json.decode(encoded))
 
 
-def _check_depth(text: str) -> None:
-    """Refuse what is nested so deeply that building it would overflow the stack."""
-    depth = 0
-    for event in _events(text):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise ValueError("it is nested too deeply")
+class _Extent(NamedTuple):
+    """How much there is of something: values and keys, and the bytes of their texts."""
+
+    nodes: int
+    length: int
+
+    def __add__(self, other: tuple[Any, ...]) -> _Extent:
+        return _Extent(self.nodes + other[0], self.length + other[1])
+
+    def __sub__(self, other: _Extent) -> _Extent:
+        return _Extent(self.nodes - other.nodes, self.length - other.length)
 
 
-def _events(text: str) -> Iterator[Any]:
-    """What the parser meets. It looks ahead, and from PyYAML 6.0.4 on has a limit of its own."""
-    try:
-        yield from yaml.parse(text, yaml.CSafeLoader)
-    except yaml.MarkedYAMLError as error:
-        if "nesting depth" in str(error.problem):
-            raise ValueError("it is nested too deeply") from error
-        raise
+def _check_events(text: str) -> None:
+    """Refuse, before anything is built, what is too deep or too much once its aliases unfold."""
+    anchored: dict[str, _Extent] = {}
+    around: list[tuple[str | None, _Extent]] = []
+    seen = _Extent(0, 0)
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = around.pop()
+            if anchor:
+                anchored[anchor] = seen - before
+            continue
+        if isinstance(event, yaml.CollectionStartEvent):
+            around.append((event.anchor, seen))
+            seen += _Extent(1, 2)
+        elif isinstance(event, yaml.ScalarEvent):
+            extent = _Extent(1, len(event.value.encode()))
+            seen += extent
+            if event.anchor:
+                anchored[event.anchor] = extent
+        elif isinstance(event, yaml.AliasEvent):
+            seen += anchored.get(str(event.anchor), _Extent(1, 0))
+        _check_extent(seen, len(around))
 
 
-def _check_size(document: Any) -> None:
-    """Refuse a document whose aliases make it much larger than it looks."""
-    nodes, pending = 0, [document]
+def _check_extent(extent: _Extent, depth: int) -> None:
+    if depth > DEEPEST:
+        raise ValueError(_TOO_DEEP)
+    if extent.nodes > MOST_NODES:
+        raise _too_many()
+    if extent.length > LONGEST_SPECIFICATION:
+        raise _too_long()
+
+
+def check_values(value: Any) -> None:
+    """Refuse what of a message is too deep or too much to be kept, read and listed again."""
+    nodes, pending = 0, [(value, 1)]
     while pending:
-        value = pending.pop()
+        each, depth = pending.pop()
         nodes += 1
-        if nodes > MAX_FILE_LENGTH // 4:
-            raise ValueError("its aliases unfold to too much")
-        if isinstance(value, dict):
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            pending.extend(value)
+        if depth > DEEPEST:
+            raise invalid_input(f"The request cannot be read: {_TOO_DEEP}")
+        if nodes > MOST_NODES:
+            raise _too_many()
+        if isinstance(each, dict | list):
+            inner = each.values() if isinstance(each, dict) else each
+            pending.extend((one, depth + 1) for one in inner)
+
+
+def _too_many() -> ApiError:
+    return invalid_input(
+        f"The pipeline unfolds to more than {MOST_NODES} values. Move large constants into a file "
+        "or an object store, and write loops and nested pipelines for what is repeated."
+    )
+
+
+def _too_long() -> ApiError:
+    return invalid_input(
+        f"The pipeline unfolds to more than {LONGEST_SPECIFICATION} bytes. {MOVE_OUT}"
+    )
 
 
 def _checked(documents: list[Any]) -> Specification:

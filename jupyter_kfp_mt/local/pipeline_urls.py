@@ -11,13 +11,15 @@ import fnmatch
 import ipaddress
 import os
 import socket
+import time
 from pathlib import PurePosixPath
+from typing import IO
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 
 from .api_errors import internal, invalid_input
-from .pipeline_files import MAX_FILE_LENGTH, Specification, read_pipeline_file
+from .pipeline_files import MAX_FILE_LENGTH
 
 _ALLOWED = ["storage.googleapis.com", "s3.amazonaws.com", "github.com", "raw.githubusercontent.com"]
 _PORTS = {"https": 443, "http": 80}
@@ -32,13 +34,11 @@ def file_name(url: str) -> str:
         return ""  # it is refused when it is to be fetched
 
 
-def read_pipeline_url(url: str) -> Specification:
-    """The specification behind a URL. Takes as long as the network takes: call it in a thread."""
-    return read_pipeline_file(file_name(url), _content(url))
-
-
-def _content(url: str) -> bytes:
-    place = url
+def fetch(url: str, file: IO[bytes]) -> None:
+    """Write what is behind a URL to a file. Takes as long as the network takes, up to the timeout:
+    call it in a thread.
+    """
+    place, deadline = url, time.monotonic() + _timeout()
     with requests.Session() as session:
         session.trust_env = False  # a proxy would connect to what is not allowed here
         for _ in range(_MOST_REDIRECTS):
@@ -48,7 +48,7 @@ def _content(url: str) -> bytes:
                     place, timeout=_timeout(), stream=True, allow_redirects=False
                 ) as response:
                     if not response.is_redirect:
-                        return _body(place, response)
+                        return _write_body(place, response, file, deadline)
                     place = urljoin(place, response.headers["Location"])
             except requests.RequestException as error:
                 raise internal(
@@ -57,18 +57,18 @@ def _content(url: str) -> bytes:
     raise invalid_input("too many redirects")
 
 
-def _body(url: str, response: requests.Response) -> bytes:
+def _write_body(url: str, response: requests.Response, file: IO[bytes], deadline: float) -> None:
     if response.status_code != requests.codes.ok:
         raise invalid_input(
             f"error fetching pipeline spec from {url} - request returned "
             f"{response.status_code} {response.reason}"
         )
-    content = bytearray()
     for chunk in response.iter_content(1 << 16):
-        content += chunk
-        if len(content) > MAX_FILE_LENGTH:
+        file.write(chunk)
+        if file.tell() > MAX_FILE_LENGTH:
             break  # and the reader says that it is too large
-    return bytes(content)
+        if time.monotonic() > deadline:
+            raise requests.Timeout(f"it takes longer than {_timeout():g} s to send it")
 
 
 def _parts(url: str) -> SplitResult:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
@@ -28,15 +29,31 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 M = TypeVar("M", bound=Message)
 
+# As many as a pipeline in a message may have.
+MOST_VALUES = 150_000
+# In JSON without escapes: texts, even one that does not end, and what comes once with each value.
+_STRUCTURE = re.compile(rb'"[^"]*"?|[\[{,]')
+
 
 def read(body: bytes | str, message: type[M]) -> M:
     """The message in a JSON text; a refusal says what is wrong with it."""
     try:
+        _check_extent(body if isinstance(body, bytes) else body.encode())
         return msgspec.convert(_named(msgspec.json.decode(body or b"{}"), message), message)
     except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
         raise invalid_input(f"The request is not a valid message: {error}") from error
     except RecursionError:
         raise invalid_input("The request is nested too deeply") from None
+
+
+def _check_extent(body: bytes) -> None:
+    """Refuse what takes much more memory than it looks, before it is built."""
+    if sum(map(body.count, (b",", b"[", b"{"))) <= MOST_VALUES:
+        return
+    body = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside_texts = (1 for found in _STRUCTURE.finditer(body) if body[found.start()] != ord('"'))
+    if sum(islice(outside_texts, MOST_VALUES + 1)) > MOST_VALUES:
+        raise ValueError(f"it has more than {MOST_VALUES} values")
 
 
 def _named(value: Any, kind: Any) -> Any:

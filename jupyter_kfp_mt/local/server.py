@@ -25,8 +25,9 @@ from .data_folder import DataFolder
 from .database import Database
 from .disk import Complaints, fault
 from .execution.executor import Executor
-from .identity import BearerToken, Tokens, TrustedHeader
+from .identity import Authenticator, BearerToken, Tokens, TrustedHeader
 from .operations import Operations
+from .pipeline_reader import PipelineReader
 from .profiles import Profiles
 from .recurring_runs import RecurringRunController
 from .roles import Roles
@@ -61,13 +62,16 @@ class Server:
         self._operations = Operations(self._database, roles, self._executor, self._controller)
         self._complaints = Complaints(folder.path)
         identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)
+        authenticators: list[Authenticator] = [identity, BearerToken(key, profiles)]
+        self._reader = PipelineReader()
         self._http = HttpServer(
-            application(self._operations, [identity, BearerToken(key, profiles)], self._complaints),
+            application(self._operations, authenticators, self._complaints, self._reader),
             max_header_size=LONGEST_HEADERS,
             max_body_size=sys.maxsize,
             idle_connection_timeout=options.request_timeout,
             body_timeout=options.request_timeout,
         )
+        self._http.authenticators = authenticators
         # The clock on the wall decides, so look often: a suspended laptop's other clock stands.
         self._renewal = PeriodicCallback(self._renew, min(60_000, 50 * options.token_lifetime))
 
@@ -89,6 +93,7 @@ class Server:
         self._listener.close()
         self._renewal.stop()
         self._controller.close()
+        self._reader.close()
         await self._http.close_all_connections()
         await self._executor.close()
         self._database.close()

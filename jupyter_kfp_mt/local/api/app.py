@@ -8,6 +8,8 @@
 | a refused change of a shared pipeline has no reason | who may, and what to do | help |
 | upload: the file is read before the caller is authorized | after | archives of strangers |
 | upload errors: one text for all mistakes, and a stack trace | what is wrong, no trace | help |
+| a pipeline of any size, up to 32 MB of file | 8 MB and 150,000 values, aliases unfolded | load |
+| a message of any length | 8 MB, 64 kB from those who are not known | load |
 | an unknown or missing pipeline of a run or recurring run: 500 | 404 or 400 | caller's mistake |
 | a name that is empty, or too long for an experiment: 500 | 400 | a mistake of the caller's |
 | POST of a version repeats the pipeline's id in its body, or 400 | need not | it is in the path |
@@ -49,12 +51,16 @@ from tornado import web
 from ..disk import Complaints
 from ..identity import Authenticator
 from ..operations import Operations
+from ..pipeline_reader import PipelineReader
 from . import v1beta1, v2beta1
 from .handlers import UnknownPath, log_request
 
 
 def application(
-    operations: Operations, authenticators: Sequence[Authenticator], complaints: Complaints
+    operations: Operations,
+    authenticators: Sequence[Authenticator],
+    complaints: Complaints,
+    reader: PipelineReader,
 ) -> web.Application:
     shared = {"operations": operations, "authenticators": authenticators}
     return web.Application(
@@ -63,6 +69,7 @@ def application(
         default_handler_args=shared,
         log_function=log_request,
         complaints=complaints,
+        pipeline_reader=reader,
         health={
             "commit_sha": "",
             "tag_name": f"jupyter-kfp-mt-{_version()}",

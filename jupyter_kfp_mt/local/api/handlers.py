@@ -7,13 +7,14 @@ import base64
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import IO, Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
-from tornado import httputil, web
+from tornado import web
 
 from ...models import Pipeline, PipelineVersion, RecurringRun, RuntimeConfig
 from ..api_errors import (
@@ -32,10 +33,11 @@ from ..disk import Complaints, Fault, fault
 from ..identity import Authenticator, Caller
 from ..listing import ListOptions, Noun, list_options
 from ..operations import Operations, Upload
-from ..pipeline_files import MAX_FILE_LENGTH, read_pipeline_file
+from ..pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH, MOVE_OUT, Specification
+from ..pipeline_reader import SMALL, PipelineReader
 from ..protojson import Message, read
 from ..records import Origin
-from .http_server import LONGEST_BODY
+from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,11 @@ _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
 _FALSE = ("false", "False", "FALSE", "f", "F", "0")
 
+# To read what is no longer takes no longer than to start a thread for it.
+_AT_ONCE = 64 << 10
+
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 Act = Callable[[Operations], Callable[[Caller, str], None]]
 
 
@@ -58,10 +64,14 @@ class Handler(web.RequestHandler):
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
         self.operations = operations
         self.caller = Caller(self.request.headers, authenticators)
+        self.reader: PipelineReader = self.settings["pipeline_reader"]
 
     def prepare(self) -> None:
-        if len(self.request.body) > LONGEST_BODY:
-            raise invalid_input(f"The request has more than {MAX_FILE_LENGTH} bytes")
+        if len(self.request.body) > LONGEST_OF_STRANGERS:
+            self.caller.identity()
+        if len(self.request.body) > LONGEST_MESSAGE:
+            longest = LONGEST_SPECIFICATION
+            raise invalid_input(f"The request has more than {longest} bytes. {MOVE_OUT}")
 
     def parameter(self, name: str) -> str:
         """A query parameter as it came: names may hold any character."""
@@ -102,8 +112,14 @@ class Handler(web.RequestHandler):
         log.warning("%s: %s", what, meaning)
         self.add_header("Warning", f'299 - "{_printable(meaning)[:LONGEST_HEADER]}"')
 
-    def body(self, message: type[M]) -> M:
-        return read(self.request.body, message)
+    async def body(self, message: type[M]) -> M:
+        return await self.aside(read, self.request.body, message)
+
+    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls it in a thread if the request is so large that it may take a while."""
+        if len(self.request.body) <= _AT_ONCE:
+            return function(*arguments)
+        return await asyncio.to_thread(function, *arguments)
 
     def list_options(self, noun: Noun) -> ListOptions:
         return list_options(noun, self.parameter)
@@ -231,37 +247,37 @@ class TaskLogHandler(Handler):
         return size - start
 
 
+@web.stream_request_body
 class UploadHandler(FileHandler):
-    """A pipeline, or a version of one, from a file in a form."""
+    """A pipeline, or a version of one, from a file in a form. Nothing of the form is in memory
+    that is long, and nothing of it is read before it is known who sends it.
+    """
 
-    async def uploaded_pipeline(self) -> tuple[Pipeline, PipelineVersion]:
-        namespace = self.parameter("namespace")
-        with wrapped("Failed to create a pipeline"):
-            self.operations.pipelines.authorize_upload(self.caller, namespace)
-        file = self.uploaded_file()
-        with wrapped("Failed to read a pipeline spec file"):
-            # YAML of some size takes seconds to read.
-            specification = await asyncio.to_thread(
-                read_pipeline_file, file["filename"], file["body"]
-            )
-        with wrapped("Failed to create a pipeline and a pipeline version"):
-            upload = self.upload(file["filename"])
-            return self.operations.pipelines.create_with_version(
-                namespace, upload, specification, version_tags=upload.tags
-            )
+    def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
+        super().initialize(operations, authenticators)
+        self._form = tempfile.SpooledTemporaryFile(SMALL)
 
-    async def uploaded_version(self) -> PipelineVersion:
-        with wrapped("Failed to create a pipeline version"):
-            pipeline = self.operations.pipelines.authorize_version_upload(
-                self.caller, self.parameter("pipelineid")
-            )
-            file = self.uploaded_file()
-            specification = await asyncio.to_thread(
-                read_pipeline_file, file["filename"], file["body"]
-            )
-            return self.operations.pipelines.create_version(
-                pipeline, self.upload(file["filename"]), specification
-            )
+    def prepare(self) -> None:
+        super().prepare()
+        if self.request.method == "POST":
+            self.authorize()
+
+    def authorize(self) -> None:
+        """Refuses those who may not upload this."""
+        raise NotImplementedError
+
+    def data_received(self, chunk: bytes) -> None:
+        self._form.write(chunk)
+
+    def on_finish(self) -> None:
+        self._form.close()
+
+    async def uploaded(self) -> tuple[str, Specification]:
+        """The name of the file, and what is in it."""
+        if self._form.tell() > LONGEST_UPLOAD:
+            raise invalid_input(f"The request has more than {MAX_FILE_LENGTH} bytes")
+        content_type = self.request.headers.get("Content-Type", "")
+        return await self.reader.read_form(content_type, self._form)
 
     def upload(self, file_name: str) -> Upload:
         """What the parameters say about the file."""
@@ -285,12 +301,39 @@ class UploadHandler(FileHandler):
             ) from None
         return tags or {}
 
-    def uploaded_file(self) -> httputil.HTTPFile:
-        files = self.request.files.get("uploadfile")
-        if not files:
-            text = "Failed to read pipeline from file"
-            raise ApiError(INVALID_ARGUMENT, f"{text}: the form has no file `uploadfile`", text)
-        return files[0]
+
+class PipelineUploadHandler(UploadHandler):
+    """A pipeline with its first version."""
+
+    def authorize(self) -> None:
+        with wrapped("Failed to create a pipeline"):
+            self.operations.pipelines.authorize_upload(self.caller, self.parameter("namespace"))
+
+    async def uploaded_pipeline(self) -> tuple[Pipeline, PipelineVersion]:
+        with wrapped("Failed to read a pipeline spec file"):
+            file_name, specification = await self.uploaded()
+        with wrapped("Failed to create a pipeline and a pipeline version"):
+            upload = self.upload(file_name)
+            return self.operations.pipelines.create_with_version(
+                self.parameter("namespace"), upload, specification, version_tags=upload.tags
+            )
+
+
+class VersionUploadHandler(UploadHandler):
+    """Another version of a pipeline."""
+
+    def authorize(self) -> None:
+        with wrapped("Failed to create a pipeline version"):
+            self.pipeline = self.operations.pipelines.authorize_version_upload(
+                self.caller, self.parameter("pipelineid")
+            )
+
+    async def uploaded_version(self) -> PipelineVersion:
+        with wrapped("Failed to create a pipeline version"):
+            file_name, specification = await self.uploaded()
+            return self.operations.pipelines.create_version(
+                self.pipeline, self.upload(file_name), specification
+            )
 
 
 class UnknownPath(Handler):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,11 +18,17 @@ from ..listing import (
     RUNS,
 )
 from ..operations import Upload
-from ..pipeline_files import Specification, read_pipeline_file
-from ..pipeline_urls import file_name, read_pipeline_url
+from ..pipeline_files import Specification
+from ..pipeline_urls import file_name
 from ..protojson import enum
 from . import v1beta1_messages as messages
-from .handlers import ArtifactHandler, Handler, UploadHandler, action
+from .handlers import (
+    ArtifactHandler,
+    Handler,
+    PipelineUploadHandler,
+    VersionUploadHandler,
+    action,
+)
 from .v1beta1_messages import (
     RESOURCE_TYPES,
     ExperimentMessage,
@@ -70,9 +75,7 @@ class V1Handler(Handler):
         if not spec.manifest:
             return None
         with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
-            # YAML of some size takes seconds to read.
-            text = spec.manifest.encode()
-            return await asyncio.to_thread(read_pipeline_file, "the manifest", text)
+            return await self.reader.read("the manifest", spec.manifest.encode())
 
 
 class Healthz(Handler):
@@ -116,8 +119,8 @@ class Experiments(V1Handler):
         items = [messages.experiment_message(each) for each in listed.items]
         self.answer_list("experiments", replace(listed, items=items))
 
-    def post(self) -> None:
-        new = self.body(ExperimentMessage)
+    async def post(self) -> None:
+        new = await self.body(ExperimentMessage)
         with wrapped("Failed to create a v1beta1 experiment"):
             experiment = self.operations.experiments.create(
                 self.caller,
@@ -157,7 +160,7 @@ class Runs(V1Handler):
         self.answer_list("runs", replace(listed, items=items))
 
     async def post(self) -> None:
-        message = self.body(RunMessage)
+        message = await self.body(RunMessage)
         with wrapped("Failed to create a new v1beta1 run"):
             new = messages.new_run(message)
             self.operations.runs.authorize_creation(self.caller, new)
@@ -183,8 +186,8 @@ class Run(V1Handler):
 
 
 class RunMetrics(Handler):
-    def post(self, run_id: str) -> None:
-        new = self.body(MetricsMessage).metrics
+    async def post(self, run_id: str) -> None:
+        new = (await self.body(MetricsMessage)).metrics
         with wrapped("Failed to report v1beta1 run metrics"):
             outcomes = self.operations.runs.report_metrics(
                 self.caller, run_id, [messages.metric(each) for each in new]
@@ -211,7 +214,7 @@ class Jobs(V1Handler):
         self.answer_list("jobs", replace(listed, items=items))
 
     async def post(self) -> None:
-        message = self.body(JobMessage)
+        message = await self.body(JobMessage)
         operations = self.operations.recurring_runs
         with wrapped("Failed to create a recurring run due to conversion error"):
             new = messages.new_recurring_run(message)
@@ -268,14 +271,14 @@ class Pipelines(V1Handler):
         self.answer_list("pipelines", replace(listed, items=items))
 
     async def post(self) -> None:
-        new = self.body(PipelineMessage)
+        new = await self.body(PipelineMessage)
         namespace = referred(new.resource_references, "NAMESPACE")
         url = new.url.pipeline_url if new.url else ""
         pipelines = self.operations.pipelines
         with wrapped("Failed to create a pipeline (v1beta1)"):
             upload = Upload(name=new.name or file_name(url), description=new.description)
             pipelines.authorize_creation(self.caller, namespace, upload.name)
-            specification = await asyncio.to_thread(read_pipeline_url, url)
+            specification = await self.reader.read_url(url)
             created = pipelines.create_with_version(
                 namespace, upload, specification, version_tags={}
             )
@@ -360,7 +363,7 @@ class PipelineVersions(V1Handler):
         self.answer_list("versions", replace(listed, items=items))
 
     async def post(self) -> None:
-        new = self.body(VersionMessage)
+        new = await self.body(VersionMessage)
         url = new.package_url.pipeline_url if new.package_url else ""
         if not url:
             raise invalid_input(
@@ -369,7 +372,7 @@ class PipelineVersions(V1Handler):
             )
         with wrapped("Failed to create a pipeline version (v1beta1) due to internal server error"):
             pipeline = self._pipeline_of(new)
-            specification = await asyncio.to_thread(read_pipeline_url, url)
+            specification = await self.reader.read_url(url)
             upload = Upload(
                 name=new.name, description=new.description, code_source_url=new.code_source_url
             )
@@ -413,12 +416,12 @@ class VersionTemplate(Handler):
         self.answer({"template": messages.manifest(version.pipeline_spec)})
 
 
-class PipelineUpload(UploadHandler):
+class PipelineUpload(PipelineUploadHandler):
     async def post(self) -> None:
         self.answer(messages.pipeline_message(*await self.uploaded_pipeline()))
 
 
-class PipelineVersionUpload(UploadHandler):
+class PipelineVersionUpload(VersionUploadHandler):
     async def post(self) -> None:
         self.answer(messages.version_message(await self.uploaded_version()))
 

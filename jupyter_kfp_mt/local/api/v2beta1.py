@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,9 +17,16 @@ from ..listing import (
     check_tag_filter,
 )
 from ..operations import Listed, Upload
-from ..pipeline_urls import file_name, read_pipeline_url
+from ..pipeline_urls import file_name
 from ..records import PlacedRun
-from .handlers import ArtifactHandler, Handler, TaskLogHandler, UploadHandler, action
+from .handlers import (
+    ArtifactHandler,
+    Handler,
+    PipelineUploadHandler,
+    TaskLogHandler,
+    VersionUploadHandler,
+    action,
+)
 from .v2beta1_messages import (
     ExperimentMessage,
     PipelineAndVersionMessage,
@@ -46,8 +52,8 @@ class Experiments(Handler):
             )
         self.answer_list("experiments", listed)
 
-    def post(self) -> None:
-        new = self.body(ExperimentMessage)
+    async def post(self) -> None:
+        new = await self.body(ExperimentMessage)
         with wrapped("Failed to create a experiment"):
             experiment = self.operations.experiments.create(
                 self.caller,
@@ -80,8 +86,8 @@ class Pipelines(Handler):
             listed = self.operations.pipelines.list(self.caller, namespace, options)
         self.answer_list("pipelines", listed)
 
-    def post(self) -> None:
-        new = self.body(PipelineMessage)
+    async def post(self) -> None:
+        new = await self.body(PipelineMessage)
         with wrapped("Failed to create a pipeline due to server error"):
             pipeline = self.operations.pipelines.create(
                 self.caller, new.namespace, _upload_of(new, "")
@@ -91,13 +97,13 @@ class Pipelines(Handler):
 
 class PipelineWithVersion(Handler):
     async def post(self) -> None:
-        new = self.body(PipelineAndVersionMessage)
+        new = await self.body(PipelineAndVersionMessage)
         with wrapped("Failed to create a pipeline"):
             url = _url(new.pipeline_version)
             upload = _upload_of(new.pipeline, file_name(url))
             operations = self.operations.pipelines
             operations.authorize_creation(self.caller, new.pipeline.namespace, upload.name)
-            specification = await asyncio.to_thread(read_pipeline_url, url)
+            specification = await self.reader.read_url(url)
             pipeline, _version = operations.create_with_version(
                 new.pipeline.namespace,
                 upload,
@@ -112,8 +118,8 @@ class Pipeline(Handler):
         with wrapped(f"Failed to get a pipeline {pipeline_id}. Check error stack"):
             self.answer(self.operations.pipelines.get(self.caller, pipeline_id))
 
-    def patch(self, pipeline_id: str) -> None:
-        change = self.body(PipelineMessage)
+    async def patch(self, pipeline_id: str) -> None:
+        change = await self.body(PipelineMessage)
         self.answer(
             self.operations.pipelines.update(
                 self.caller, pipeline_id, display_name=change.display_name, tags=change.tags
@@ -150,7 +156,7 @@ class PipelineVersions(Handler):
         self.answer_list("pipeline_versions", listed)
 
     async def post(self, pipeline_id: str) -> None:
-        new = self.body(PipelineVersionMessage)
+        new = await self.body(PipelineVersionMessage)
         url, upload = _url(new), _upload_of(new, "")
         if not url:
             raise invalid_input("Failed to create a pipeline version. Package URL is empty")
@@ -159,7 +165,7 @@ class PipelineVersions(Handler):
                 raise invalid_input("name is required")
             operations = self.operations.pipelines
             pipeline = operations.authorize_version_creation(self.caller, pipeline_id, upload.name)
-            specification = await asyncio.to_thread(read_pipeline_url, url)
+            specification = await self.reader.read_url(url)
             self.answer(operations.create_version(pipeline, upload, specification))
 
 
@@ -168,8 +174,8 @@ class PipelineVersion(Handler):
         with wrapped(f"Failed to get a pipeline version {version_id}"):
             self.answer(self.operations.pipelines.version(self.caller, version_id))
 
-    def patch(self, pipeline_id: str, version_id: str) -> None:
-        change = self.body(PipelineVersionMessage)
+    async def patch(self, pipeline_id: str, version_id: str) -> None:
+        change = await self.body(PipelineVersionMessage)
         self.answer(
             self.operations.pipelines.update_version(
                 self.caller, version_id, display_name=change.display_name, tags=change.tags
@@ -185,13 +191,13 @@ class PipelineVersion(Handler):
         self.answer({})
 
 
-class PipelineUpload(UploadHandler):
+class PipelineUpload(PipelineUploadHandler):
     async def post(self) -> None:
         pipeline, _version = await self.uploaded_pipeline()
         self.answer(pipeline)
 
 
-class PipelineVersionUpload(UploadHandler):
+class PipelineVersionUpload(VersionUploadHandler):
     async def post(self) -> None:
         self.answer(await self.uploaded_version())
 
@@ -209,13 +215,13 @@ class Runs(Handler):
             )
         self.answer_list("runs", _without_places(listed))
 
-    def post(self) -> None:
-        message = self.body(RunMessage)
+    async def post(self) -> None:
+        message = await self.body(RunMessage)
         new = message.new()
         with wrapped("Failed to create a new run"):
             self.operations.runs.authorize_creation(self.caller, new)
             with wrapped("Failed to create a run due to error fetching manifest"):
-                new = replace(new, specification=message.specification())
+                new = replace(new, specification=await self.aside(message.specification))
             run = self.operations.runs.create(self.caller, new).run
         origin = self.operations.runs.origin(run.run_id)
         self.warn_of_root(f"run {run.run_id}", run.runtime_config, origin)
@@ -253,8 +259,8 @@ class RecurringRuns(Handler):
             )
         self.answer_list("recurringRuns", listed)
 
-    def post(self) -> None:
-        message = self.body(RecurringRunMessage)
+    async def post(self) -> None:
+        message = await self.body(RecurringRunMessage)
         operations = self.operations.recurring_runs
         with wrapped("Failed to create a recurring run due to conversion error"):
             new = message.new()
@@ -262,7 +268,7 @@ class RecurringRuns(Handler):
         with wrapped("Failed to create a recurring run"):
             operations.authorize_creation(self.caller, new)
             with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
-                new = replace(new, specification=message.specification())
+                new = replace(new, specification=await self.aside(message.specification))
             recurring = operations.create(self.caller, new)
         self.warn_of_cron(recurring)
         origin = operations.origin(recurring.recurring_run_id)
