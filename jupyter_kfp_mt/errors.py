@@ -66,9 +66,10 @@ class RunFailed(KfpError):
 
 
 class Unreachable(KfpError):
-    """No answer, or none that KFP would give."""
+    """No answer, or none that KFP would give. `sent`: whether the request may have arrived."""
 
     status = 502
+    sent = True
 
 
 class Refused(KfpError):

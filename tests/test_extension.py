@@ -13,6 +13,7 @@ import sys
 import threading
 
 import guarded_kfp
+import psutil
 import pytest
 from conftest import ROOT, call, server_config
 from tornado.httpclient import HTTPClientError
@@ -274,7 +275,7 @@ class TestOnALocalKfpOfItsOwn:
     def jp_server_config(self, jp_server_config, tmp_path, profiles):
         jp_server_config["Kfp"] = {
             "endpoint": "local",
-            "data": str(tmp_path / "data"),
+            "data": str(tmp_path / "kfp"),
             "profiles": str(profiles),
             "namespace": "alice",
         }
@@ -282,21 +283,63 @@ class TestOnALocalKfpOfItsOwn:
 
     async def test_it_is_started_once_and_outlives_a_decision(self, door, jp_serverapp, tmp_path):
         upstream = jp_serverapp.web_app.settings["kfp_mt"]
-        first = lease.running(tmp_path / "data")
+        first = await started(upstream, tmp_path / "kfp")
         await upstream._decision(anew=True)
         assert (await upstream.health()).local
-        assert lease.running(tmp_path / "data") == first
+        assert lease.running(tmp_path / "kfp") == first
 
     async def test_one_that_died_is_started_again_before_anybody_notices(
         self, door, jp_serverapp, tmp_path
     ):
         upstream = jp_serverapp.web_app.settings["kfp_mt"]
-        first = lease.running(tmp_path / "data")
+        first = await started(upstream, tmp_path / "kfp")
         os.kill(first.pid, signal.SIGKILL)
         asked = Request("GET", "/apis/v2beta1/runs", [("namespace", "alice")])
         with contextlib.closing(await upstream.forward(asked)) as listed:
             assert listed.status == 200
-        assert lease.running(tmp_path / "data").pid != first.pid
+        assert lease.running(tmp_path / "kfp").pid != first.pid
+
+    async def test_a_change_that_found_it_dead_waits_for_its_restart_and_goes_through(
+        self, door, jp_serverapp, tmp_path
+    ):
+        address, key = door
+        first = await started(jp_serverapp.web_app.settings["kfp_mt"], tmp_path / "kfp")
+        os.kill(first.pid, signal.SIGKILL)
+        done = await call(
+            *("POST", f"{address}/api/apis/v2beta1/experiments"),
+            headers={"Authorization": f"Bearer {key}"},
+            json={"display_name": "e", "namespace": "alice"},
+            timeout=60,
+        )
+        assert (done.status_code, done.json()["display_name"]) == (200, "e")
+        assert lease.running(tmp_path / "kfp").pid != first.pid
+
+    async def test_a_change_that_it_may_have_received_is_not_sent_again(
+        self, door, jp_serverapp, tmp_path
+    ):
+        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        first = await started(upstream, tmp_path / "kfp")
+        sent, send = [], upstream._sender.send
+
+        async def die_with_it(to, request):
+            sent.append(request)
+            before = connections(first)
+            os.kill(first.pid, signal.SIGSTOP)
+            waiting = asyncio.ensure_future(send(to, request))
+            while not connections(first) - before:
+                await asyncio.sleep(0.01)
+            os.kill(first.pid, signal.SIGKILL)
+            return await waiting
+
+        upstream._sender.send = die_with_it
+        body = json.dumps({"display_name": "e", "namespace": "alice"}).encode()
+        asked = Request("POST", "/apis/v2beta1/experiments", [], body, "application/json")
+        with pytest.raises(errors.Unreachable, match="Cannot POST") as error:
+            await upstream.forward(asked)
+        assert len(sent) == 1
+        assert "has been started again" in error.value.cause
+        assert "See whether it was done" in error.value.cure
+        assert "endpoint" not in error.value.cure
 
     async def test_a_namespace_chosen_elsewhere_counts_from_the_next_look(
         self, door, jp_serverapp, tmp_path, monkeypatch
@@ -309,6 +352,20 @@ class TestOnALocalKfpOfItsOwn:
         status = await upstream.status()
         assert status.namespace == "bob"
         assert status.identity.subject == "system:serviceaccount:bob:default-editor"
+
+
+async def started(upstream, folder):
+    """The local KFP, however long its start takes."""
+    await upstream.health()
+    return lease.running(folder)
+
+
+def connections(local):
+    """Those of this process to it, by their own ports."""
+    port = int(local.endpoint.rpartition(":")[2])
+    mine = psutil.Process().net_connections("tcp")
+    to_it = [each for each in mine if each.raddr and each.raddr.port == port]
+    return {each.laddr.port for each in to_it if each.status == "ESTABLISHED"}
 
 
 class TestWithoutAToken:

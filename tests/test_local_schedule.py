@@ -782,3 +782,34 @@ def test_a_run_is_called_as_kfp_calls_it(display_name, expected):
 def test_the_name_of_a_run_ends_in_the_hash_that_kfp_writes():
     # FNV-1a of "a1-1", 32 bits.
     assert run_name("a", "1", 1) == "a1-1-3373607581"
+
+
+def test_a_clock_that_was_far_ahead_keeps_nothing_waiting(world):
+    world.add("each minute", by_period(60), max_concurrency=1000)
+    world.add("daily", by_cron("0 30 1 * * *"))
+    world.wait(7200)
+    before = len(world.fired)
+    world.wait(-7200, loop_seconds=MOST_SECONDS_ASLEEP)
+    assert len(world.fired) == before
+    world.wait(60)
+    assert len(world.fired) == before + 1
+    world.wait(3000)  # to where the last moment of the daily one is not far ahead any more
+    world.wait(3600)
+    assert [name for name, _ in world.fired[before:]].count("daily") == 1
+
+
+def test_a_clock_that_is_put_right_by_minutes_fires_no_moment_twice(world):
+    world.add("a", by_cron("0 * * * * *"), max_concurrency=1000)
+    world.wait(600)
+    world.wait(-600, loop_seconds=60)
+    for _ in range(12):
+        world.wait(60)
+    assert len(world.times) == len(set(world.times)) > 10
+
+
+def test_what_failed_is_tried_again_though_the_clock_was_set_back(world):
+    world.broken = True
+    world.add("a", Trigger())
+    world.broken = False
+    world.wait(-5 * 24 * 3600, loop_seconds=MOST_SECONDS_ASLEEP)
+    assert [name for name, _ in world.fired] == ["a"]

@@ -18,6 +18,8 @@ from .base import Claims, Credentials, bearer, claims, differ
 LIFE_USED = 0.8
 # One that has run out already may be good by the server's clock: it is not asked for each time.
 LEAST = timedelta(seconds=1)
+# By how much the clock must have gone back to have been set.
+STEP = timedelta(minutes=1)
 # How long a failed renewal, or a new secret that was refused as well, is left alone.
 PATIENCE = 5.0
 
@@ -28,6 +30,9 @@ class Secret(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     expires_at: datetime | None = None
     renew_at: datetime | None = None
+    # When it was made, by the clock on the wall and by the one that is never set.
+    made_at: datetime = msgspec.field(default_factory=lambda: _now())
+    made: float = msgspec.field(default_factory=time.monotonic)
 
     def __repr__(self) -> str:
         return f"Secret(expires_at={self.expires_at})"
@@ -51,7 +56,12 @@ class Secret(msgspec.Struct, frozen=True):
 
     @property
     def fresh(self) -> bool:
-        return self.renew_at is None or _now() < self.renew_at
+        """By both clocks: the one may be set, the other stands while the machine sleeps."""
+        if self.renew_at is None:
+            return True
+        life = (self.renew_at - self.made_at).total_seconds()
+        in_time = self.made_at - STEP < _now() < self.renew_at
+        return in_time and time.monotonic() - self.made < life
 
 
 class Renewed(Credentials):

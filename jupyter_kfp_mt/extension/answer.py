@@ -115,7 +115,9 @@ def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         reason = f"a proxy does not lead there: {_reason(error)}"
         return unreachable(endpoint, asked, reason, OTHER_PROXY)
-    return unreachable(endpoint, asked, _reason(error))
+    found = unreachable(endpoint, asked, _reason(error))
+    found.sent = not isinstance(error, aiohttp.ClientConnectorError)
+    return found
 
 
 def _reason(error: Exception) -> str:

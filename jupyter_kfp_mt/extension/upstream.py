@@ -113,6 +113,7 @@ class Upstream:
         return await self._ask(
             lambda found: self._sender.send(found.destination, request),
             again=request.method == "GET",
+            repeatable=request.repeatable,
         )
 
     async def ask(self, question: Callable[[Client], T]) -> T:
@@ -131,16 +132,26 @@ class Upstream:
         await self._sender.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self, question: Callable[[_Decision], Awaitable[T]], again: bool) -> T:
-        """Ask KFP; a local one that died is started, and asked `again` if that is safe."""
+    async def _ask(
+        self,
+        question: Callable[[_Decision], Awaitable[T]],
+        again: bool,
+        repeatable: bool = True,
+    ) -> T:
+        """Ask KFP; a local one that died is started, and asked once more where that is safe.
+
+        It is `again`, for what changes nothing, and for anything that has surely not arrived.
+        """
         before = await self._decision()
         try:
             return await question(before)
-        except Unreachable:
+        except Unreachable as error:
             after = await self._decision(anew=True)
-            if after is before or not (again and before.connection.local):
+            if after is before or not before.connection.local:
                 raise
-            return await question(after)
+            if repeatable and (again or not error.sent):
+                return await question(after)
+            raise _ended_meanwhile(error) from None
 
     async def _decision(self, anew: bool = False) -> _Decision:
         # Shielded: whoever waits for it may go away, and the others wait on.
@@ -177,3 +188,16 @@ class Upstream:
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _ended_meanwhile(error: Unreachable) -> Unreachable:
+    """For a change that the local KFP did not answer before it died."""
+    found = Unreachable(
+        error.message,
+        cause="The local KFP had ended, and has been started again.",
+        cure="See whether it was done, and try again if it was not."
+        if error.sent
+        else "Nothing was done: try again.",
+    )
+    found.sent = error.sent
+    return found

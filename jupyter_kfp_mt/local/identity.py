@@ -19,6 +19,8 @@ from .profiles import Profiles, subject_of
 AUDIENCE = "pipelines.kubeflow.org"
 ISSUER = "jupyter-kfp-mt"
 LIFETIME = 3600.0
+# How long a token that was replaced too late is still taken.
+LATE_SECONDS = 60.0
 
 # Finds the caller's name in a request's headers, or raises the reason why not.
 Authenticator = Callable[[HTTPHeaders], str]
@@ -70,10 +72,21 @@ def _missing() -> NoReturn:
 
 
 class BearerToken:
-    """Recognises the tokens of this server, and speaks of them as a token review does."""
+    """Recognises the tokens of this server, and speaks of them as a token review does.
 
-    def __init__(self, key: bytes, profiles: Profiles):
+    `replaced_late` says of one that has run out whether its holder could not have had another.
+    """
+
+    def __init__(
+        self,
+        key: bytes,
+        profiles: Profiles,
+        replaced_late: Callable[[str], bool] = lambda token: False,
+        clock: Callable[[], float] = time.time,
+    ):
         self._key = key
+        self._replaced_late = replaced_late
+        self._clock = clock
         self._subjects = profiles.subjects()
 
     def __call__(self, headers: HTTPHeaders) -> str:
@@ -96,13 +109,17 @@ class BearerToken:
         options: jwt.types.Options = {
             "require": ["aud", "exp", "iat", "sub"],
             "verify_aud": False,  # judged above, with a text of its own
+            "verify_exp": False,  # judged below
+            "verify_iat": False,  # we made it, if perhaps before the clock was set back
         }
         try:
-            return jwt.decode(token, self._key, ["HS256"], options=options, issuer=ISSUER)
-        except jwt.ExpiredSignatureError:
-            raise _not_authenticated("invalid bearer token, the token has expired") from None
-        except (jwt.PyJWTError, RecursionError, ValueError):
+            claims = jwt.decode(token, self._key, ["HS256"], options=options, issuer=ISSUER)
+            expired = int(claims["exp"]) <= self._clock()
+        except (jwt.PyJWTError, RecursionError, ValueError, TypeError):
             raise _not_authenticated("invalid bearer token") from None
+        if expired and not self._replaced_late(token):
+            raise _not_authenticated("invalid bearer token, the token has expired")
+        return claims
 
 
 def _single(headers: HTTPHeaders, name: str, *, prefix: str) -> str:
@@ -135,11 +152,24 @@ class Tokens:
     stays the old one when it is replaced.
     """
 
-    def __init__(self, folder: Path, key: bytes, profiles: Profiles, lifetime: float = LIFETIME):
+    def __init__(
+        self,
+        folder: Path,
+        key: bytes,
+        profiles: Profiles,
+        lifetime: float = LIFETIME,
+        clock: Callable[[], float] = time.time,
+    ):
         self._folder = folder
         self._key = key
         self._lifetime = lifetime
-        self._renew_at = 0.0
+        self._clock = clock
+        self._made_at = float("-inf")
+        self._made: set[str] = set()
+        # Those that ran out before they were replaced, and when they were, by the clock that is
+        # never set.
+        self._late: set[str] = set()
+        self._late_at = 0.0
         self._files = {folder / "users" / user / "token": user for user in profiles.users()}
         for namespace, name in profiles.service_accounts():
             self._files[self.file(namespace, name)] = subject_of(namespace, name)
@@ -148,15 +178,26 @@ class Tokens:
         return self._folder / namespace / service_account / "token"
 
     def renew(self) -> None:
-        """Replace all tokens once four fifths of their life have passed."""
-        now = time.time()
-        if now < self._renew_at:
+        """Replace all tokens once four fifths of their life have passed, or the clock went back."""
+        now = self._clock()
+        if self._made_at <= now < self._made_at + 0.8 * self._lifetime:
             return
-        for path, subject in self._files.items():
+        made = {path: self._token(subject, now) for path, subject in self._files.items()}
+        for path, token in made.items():
             private_folder(path.parent.parent)
             private_folder(path.parent)
-            write_private(path, self._token(subject, now))
-        self._renew_at = now + 0.8 * self._lifetime
+            write_private(path, token)
+        if now >= self._made_at + self._lifetime:
+            self._late, self._late_at = self._made, time.monotonic()
+        self._made_at, self._made = now, set(made.values())
+
+    def replaced_late(self, token: str) -> bool:
+        """Whether a token had run out already when it was replaced just now.
+
+        So it is when the machine has slept or its clock was set: whoever read the token a moment
+        ago did nothing wrong, and is not refused.
+        """
+        return token in self._late and time.monotonic() - self._late_at < LATE_SECONDS
 
     def remove_strangers(self) -> None:
         """Remove the tokens of those who are in no profile any more, and nothing beside them."""

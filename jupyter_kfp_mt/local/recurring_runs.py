@@ -24,6 +24,9 @@ __all__ = ["RecurringRunController", "RecurringRunStore", "Schedule", "run_name"
 ATTENDED_PER_TURN = 4
 # A timer does not notice that the computer slept or that its clock was set; the next look does.
 MOST_SECONDS_ASLEEP = 30.0
+# What is less is no step of the clock, but how it is kept right.
+STEP_SECONDS = 1.0
+FAR_AHEAD_SECONDS = 3600.0
 # After how long the same moment is tried again, when no run could be created. The last one stays.
 RETRY_SECONDS = (10, 20, 40, 80, 160, 320, 360)
 
@@ -78,6 +81,10 @@ class RecurringRunController:
         self._fire = fire
         self._zone = zone
         self._clock = clock
+        # When it was looked at last; and since when it has not been set back.
+        self._looked_at = self._right_since = clock()
+        # Those that fired last by a clock that was far ahead.
+        self._ahead: set[str] = set()
         self._running = False
         self._timer: asyncio.TimerHandle | None = None
         # When to attend to which recurring run: by its id, and in the order of time.
@@ -120,12 +127,22 @@ class RecurringRunController:
 
     def _look(self) -> None:
         try:
+            self._notice_clock()
             for _ in range(ATTENDED_PER_TURN):
                 if not self._order or self._order[0][0] > self._clock():
                     break
                 self._attend(self._order[0][1])
         finally:
             self._set_timer()
+
+    def _notice_clock(self) -> None:
+        """If it was set back, what is planned by it lies too far ahead: each is looked at anew."""
+        now = self._clock()
+        if now < self._looked_at - STEP_SECONDS:
+            for recurring_run_id in list(self._planned):
+                self._put(recurring_run_id, now)
+            self._right_since = now
+        self._looked_at = now
 
     def _attend(self, recurring_run_id: str) -> None:
         try:
@@ -134,6 +151,7 @@ class RecurringRunController:
             if moment and moment.timestamp() <= self._clock():
                 # It stays in its place: its next moment may have passed as well.
                 self._fire(recurring_run_id, moment)
+                self._ahead.discard(recurring_run_id)
             else:
                 self._put(recurring_run_id, moment.timestamp() if moment else None)
             self._failures.pop(recurring_run_id, None)
@@ -151,14 +169,28 @@ class RecurringRunController:
         """None as well while one of its runs must end first: then it is looked at again."""
         if schedule.full:
             return None
+        last = schedule.last_triggered
+        origin = self._passed(schedule.recurring_run_id, last or schedule.created_at)
         return next_moment(
             schedule.trigger,
-            schedule.created_at,
-            schedule.last_triggered,
+            schedule.created_at if last else origin,
+            origin if last else None,
             schedule.no_catchup,
             datetime.fromtimestamp(self._clock(), timezone.utc),
             self._zone,
         )
+
+    def _passed(self, recurring_run_id: str, moment: datetime) -> datetime:
+        """When something was; of what was far ahead of now, before the clock was set back.
+
+        The real controller is silent until the clock has caught up. So is this one for a short
+        while, lest it fire a moment twice.
+        """
+        if moment.timestamp() > self._clock() + FAR_AHEAD_SECONDS:
+            self._ahead.add(recurring_run_id)
+        if recurring_run_id not in self._ahead:
+            return moment
+        return datetime.fromtimestamp(self._right_since, timezone.utc)
 
     def _postpone(self, recurring_run_id: str) -> None:
         failures = self._failures.get(recurring_run_id, 0)

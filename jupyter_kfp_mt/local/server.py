@@ -10,11 +10,12 @@ import os
 import signal
 import socket
 import sys
+import time
 from argparse import Namespace
+from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 
-from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 
 from ..errors import Misconfigured
@@ -39,11 +40,17 @@ log = logging.getLogger(__name__)
 class Server:
     """Listens once it has been entered, and leaves no process behind when it is left."""
 
-    def __init__(self, options: Namespace, folder: DataFolder, profiles: Profiles):
+    def __init__(
+        self,
+        options: Namespace,
+        folder: DataFolder,
+        profiles: Profiles,
+        clock: Callable[[], float] = time.time,
+    ):
         self._sockets = _bound(options.host, options.port)
         self.endpoint = _endpoint(options.host, self._sockets)
         key = folder.signing_key()
-        self._tokens = Tokens(folder.tokens, key, profiles, options.token_lifetime)
+        self._tokens = Tokens(folder.tokens, key, profiles, options.token_lifetime, clock)
         self._database = Database(folder.database)
         self._executor = Executor(
             self._database.runs,
@@ -56,13 +63,14 @@ class Server:
             profiles.config_maps,
         )
         self._controller = RecurringRunController(
-            self._database.recurring_runs, self._fire, time_zone(options.time_zone)
+            self._database.recurring_runs, self._fire, time_zone(options.time_zone), clock
         )
         roles = Roles(profiles.bindings())
         self._operations = Operations(self._database, roles, self._executor, self._controller)
         self._complaints = Complaints(folder.path)
         identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)
-        authenticators: list[Authenticator] = [identity, BearerToken(key, profiles)]
+        token = BearerToken(key, profiles, self._replaced_late, clock)
+        authenticators: list[Authenticator] = [identity, token]
         self._reader = PipelineReader()
         self._http = HttpServer(
             application(self._operations, authenticators, self._complaints, self._reader),
@@ -73,12 +81,13 @@ class Server:
         )
         self._http.authenticators = authenticators
         # The clock on the wall decides, so look often: a suspended laptop's other clock stands.
-        self._renewal = PeriodicCallback(self._renew, min(60_000, 50 * options.token_lifetime))
+        self._renewal_seconds = min(60.0, options.token_lifetime / 20)
+        self._renewal: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Server:
         self._tokens.remove_strangers()
         self._tokens.renew()
-        self._renewal.start()
+        self._renewal = asyncio.create_task(self._keep_renewing())
         self._executor.recover()
         self._controller.start()
         self._listener = Listener(self._sockets, self._http.handle_stream)
@@ -91,12 +100,26 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         self._listener.close()
-        self._renewal.stop()
+        if self._renewal:
+            self._renewal.cancel()
         self._controller.close()
         self._reader.close()
         await self._http.close_all_connections()
         await self._executor.close()
         self._database.close()
+
+    async def _keep_renewing(self) -> None:
+        # Not Tornado's PeriodicCallback: after the clock was set back it is silent for as long.
+        while True:
+            await asyncio.sleep(self._renewal_seconds)
+            try:
+                self._renew()
+            except Exception as error:  # Whatever it was: the next look may find it mended.
+                log.error("The tokens cannot be renewed: %s", error)
+
+    def _replaced_late(self, token: str) -> bool:
+        self._renew()
+        return self._tokens.replaced_late(token)
 
     def _renew(self) -> None:
         try:
