@@ -19,7 +19,7 @@ import msgspec
 import requests
 import urllib3
 
-from . import certificates, explain, intervals, models, pipeline_files
+from . import bodies, certificates, explain, intervals, models, pipeline_files
 from .credentials import Credentials
 from .errors import (
     BadRequest,
@@ -32,7 +32,7 @@ from .errors import (
     may_pass,
 )
 from .intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
-from .lines import CHUNK, Lines
+from .lines import Lines
 from .models import (
     FINISHED,
     STATES,
@@ -413,9 +413,17 @@ class Client:
         return self.as_written(run).tasks
 
     def log(self, run_id: str, task_id: str, tail: int | None = None, recent: bool = False) -> str:
-        """What a task has written so far, or its last lines. See `task_log`."""
+        """What a task has written so far, or its last lines; of a very long one only the end.
+
+        See `task_log`.
+        """
+        from .task_logs import ending  # it stands on this file
+
         log = self.task_log(run_id, task_id, tail=tail, recent=recent)
-        return b"".join(log.pieces()).decode("utf-8", "replace")
+        try:
+            return ending(log.pieces()).decode("utf-8", "replace")
+        finally:
+            log.close()
 
     def task_log(
         self,
@@ -516,6 +524,8 @@ class Client:
             token = page.next_page_token
             if not token:
                 return
+            if not len(page):
+                raise Unreachable(f"{self.endpoint} promises more than it lists: a page is empty.")
 
     def _page(
         self, noun: str, kind: type[T], namespace: str, query: dict[str, str], asked: str = ""
@@ -557,7 +567,7 @@ class Client:
         seconds = read or self._read_seconds
         arguments = {**kwargs, "stream": True}
         response = self._send(method, self.endpoint + API + path, asked, seconds, arguments)
-        return self._body(response, asked, seconds)
+        return self._body(response, asked, seconds, bodies.whole)
 
     def _stream(
         self,
@@ -587,7 +597,7 @@ class Client:
             response = self._send_once(method, url, asked, read, kwargs)
         if response.status_code >= 300:
             local = self._health is not None and self._health.local
-            body = self._body(response, asked, read or self._read_seconds)
+            body = self._body(response, asked, read or self._read_seconds, bodies.beginning)
             error = explain.refusal(response.status_code, body, asked, local)
             raise self.credentials.explained(error, self._is_refused(response))
         return response
@@ -600,11 +610,16 @@ class Client:
             response.close()
             raise
 
-    def _body(self, response: requests.Response, asked: str, seconds: float) -> bytes:
-        """All of an answer; one that does not end in so many seconds is none."""
+    def _body(
+        self,
+        response: requests.Response,
+        asked: str,
+        seconds: float,
+        read: Callable[[Any, float], bytes],
+    ) -> bytes:
         try:
             with closing(response):
-                return b"".join(_pieces(response, seconds))
+                return read(response.raw, seconds)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise no_answer(self.endpoint, asked, error) from None
 
@@ -660,17 +675,6 @@ class PipelineSource(msgspec.Struct, frozen=True):
         pipeline_files.check_parameters(values, self.accepted, self.name)
 
 
-def _pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:
-    """An answer as it comes. Raises `requests.Timeout` where it goes on for longer."""
-    deadline = time.monotonic() + seconds
-    # urllib3 before 2.1 waits until a piece has its full length.
-    read = getattr(response.raw, "read1", response.raw.read)
-    while piece := read(CHUNK, decode_content=True):
-        yield piece
-        if time.monotonic() > deadline:
-            raise requests.ReadTimeout(f"timeout={seconds}")
-
-
 def checked_endpoint(endpoint: str) -> str:
     """An endpoint without its trailing slash. Raises `Misconfigured` for no http address."""
     try:
@@ -701,6 +705,8 @@ def no_namespace() -> Misconfigured:
 
 def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Unreachable:
     """Why there was no answer, in one sentence."""
+    if isinstance(error, bodies.TooLong):
+        return too_long(endpoint, asked, error)
     if wrong := certificates.fault(error):
         reason, cure = wrong.reason, cure or wrong.cure
     elif isinstance(error, requests.exceptions.ProxyError):
@@ -713,6 +719,14 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
     else:
         reason = _innermost(error)
     return unreachable(endpoint, asked, reason, cure)
+
+
+def too_long(endpoint: str, asked: str, error: Exception) -> Unreachable:
+    return Unreachable(
+        f"Cannot {asked}: {endpoint} answers too much ({error}).",
+        cause="KFP has no answer of that length, unless very long pipelines are listed.",
+        cure="Is it KFP's own address? Ask for fewer at a time where it is.",
+    )
 
 
 def unreachable(endpoint: str, asked: str, reason: str, cure: str = "") -> Unreachable:

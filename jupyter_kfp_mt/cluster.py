@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import socket
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -16,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from . import certificates, pod
+from .bodies import beginning, whole
 from .credentials.base import claims, shown
 from .credentials.kubeconfig import Kubeconfig
 from .errors import (
@@ -51,6 +53,7 @@ T = TypeVar("T")
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 LONGEST_PAGE = 500
+MOST_OBJECTS = 100_000
 _CONNECTIONS = 32  # enough for one burst of access reviews
 _FORBIDDEN = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
@@ -74,6 +77,8 @@ class Cluster:
         self.source = source
         self._configuration = configuration  # it holds the token: never shown
         self._api = ApiClient(configuration)
+        connections = self._api.rest_client.pool_manager
+        connections.request = _cut_refusals(connections.request)
 
     def __repr__(self) -> str:
         return f"Cluster({self.server!r}, {self.source})"
@@ -228,6 +233,8 @@ class Cluster:
             following = answer.metadata.get("continue") or ""
             if not following:
                 return found
+            if len(found) > MOST_OBJECTS or not answer.items:
+                raise Unreachable(f"Cannot {access}: the list that {self.server} gives has no end.")
 
     def _ask(self, access: Access, kind: type[T], body: Any = None) -> T:
         return self._decoded(access, self._request(access, body), kind)
@@ -236,10 +243,10 @@ class Cluster:
         from urllib3.exceptions import HTTPError
 
         try:
-            return msgspec.json.decode(answer.data, type=kind)
+            return msgspec.json.decode(whole(answer, READ_SECONDS), type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._not_kubernetes(access) from None
-        except HTTPError as error:
+        except (HTTPError, OSError) as error:
             raise _no_answer(str(access), self.server, error) from None
 
     def _converted(self, access: Access, item: Any, kind: type[T]) -> T:
@@ -275,7 +282,7 @@ class Cluster:
             )
         except ApiException as error:
             self._refuse(access, error)
-        except HTTPError as error:
+        except (HTTPError, OSError) as error:
             raise _no_answer(str(access), self.server, error) from None
         except (ConfigException, ValueError):  # in whose words the token may be
             raise Misconfigured(
@@ -353,6 +360,20 @@ def grant(user: str, access: Access) -> str:
     return "\n".join(map(shlex.join, commands))
 
 
+def _cut_refusals(request: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, where the client would read all of an answer that refuses, however long."""
+    from urllib3 import HTTPResponse
+
+    def cut(*arguments: Any, **options: Any) -> Any:
+        answer = request(*arguments, **options)
+        if answer.status < 300:
+            return answer
+        body = beginning(answer, READ_SECONDS)
+        return HTTPResponse(body, status=answer.status, reason=answer.reason)
+
+    return cut
+
+
 def _review(kind: str, access: Access, spec: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"apiVersion": f"{access.group}/v1", "kind": kind, **({"spec": spec} if spec else {})}
 
@@ -383,6 +404,8 @@ def _no_answer(asked: str, server: str, error: Exception) -> Unreachable:
 def _cause(error: Exception) -> str:
     kinds = {
         "ConnectTimeoutError": f"It did not accept a connection in {CONNECT_SECONDS:g} s.",
+        "TooLong": f"It answered, but {error}.",
+        "ReadTimeout": f"It did not answer in {READ_SECONDS:g} s.",
         "ReadTimeoutError": f"It did not answer in {READ_SECONDS:g} s.",
         "NameResolutionError": "Its name is not known here.",
         "NewConnectionError": "Nothing listens there, or the connection was refused.",

@@ -16,9 +16,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
-import requests
+from urllib3.exceptions import HTTPError
 
 from . import cluster, connection, explain, isolation, manifests, pod
+from .bodies import whole
 from .client import no_answer
 from .connection import CONTEXT_FILE, Connection
 from .credentials.kubeconfig import anonymous
@@ -443,14 +444,16 @@ def _ask(door: Door, query: list[tuple[str, str]]) -> Report:
                 *(session, "doctor"),
                 params=[(name, value) for name, value in query if value],
                 timeout=(CONNECT_SECONDS, SECONDS + DECIDE_SECONDS),
+                stream=True,
             )
-    except requests.RequestException as error:
+            body = whole(answer.raw, SECONDS + DECIDE_SECONDS)
+    except (OSError, HTTPError) as error:
         said = no_answer(door.address, "ask the Jupyter server", error).message
         raise _DoorIsShut(said, "It has stopped, or was started anew at another port.") from None
     if answer.status_code == 200:
-        return msgspec.json.decode(answer.content, type=Report)
+        return msgspec.json.decode(body, type=Report)
     if answer.status_code == 400:
-        raise explain.refusal(400, answer.content, "look at the connection")
+        raise explain.refusal(400, body, "look at the connection")
     if answer.status_code in (401, 403):
         said = "The Jupyter server does not take this kernel's key."
         raise _DoorIsShut(said, "It was started anew after this kernel, with another key.")

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 import msgspec
 import requests
+from urllib3.exceptions import HTTPError
 
 from . import explain
+from .bodies import whole
 from .certificates import fingerprint
 from .client import no_answer
 from .sessions import Pinned, new_session
@@ -81,13 +83,16 @@ class Door(msgspec.Struct, frozen=True):
         try:
             with self.session() as session:
                 timeout = (CONNECT_SECONDS, seconds)
-                answer = self._send(session, method, path, params=sent, timeout=timeout)
+                answer = self._send(
+                    session, method, path, params=sent, timeout=timeout, stream=True
+                )
+                body = whole(answer.raw, seconds)
             if answer.status_code == 200:
-                return msgspec.json.decode(answer.content, type=kind)
-        except (requests.RequestException, msgspec.DecodeError, UnicodeDecodeError) as error:
+                return msgspec.json.decode(body, type=kind)
+        except (OSError, HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
             cure = "Has it stopped, or been started anew? Then restart this kernel."
             raise no_answer(self.address, asked, error, cure) from None
-        raise explain.refusal(answer.status_code, answer.content, asked)
+        raise explain.refusal(answer.status_code, body, asked)
 
     def status(self) -> Status:
         """What it says of its connection, once that is made. Raises `Unreachable`."""

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 import requests
+from urllib3.exceptions import HTTPError
 
-from . import explain, intervals
+from . import bodies, explain, intervals
 from .client import Client, no_answer
 from .door import Door
 from .errors import Forbidden, KfpError, NotFound, Unreachable, may_pass
@@ -117,16 +118,17 @@ class Stream:
                 with closing(answer):
                     if answer.status_code != 200:
                         raise _refused(answer, asked)
-                    for event in parsed(answer.iter_content(None)):
+                    for event in parsed(bodies.pieces(answer.raw)):
                         self._last = event.id or self._last
                         yield event
-            except requests.RequestException as error:
+            except (OSError, HTTPError) as error:
                 cure = "Has it stopped, or been started anew? Then restart this kernel."
                 raise no_answer(self._door.address, asked, error, cure) from None
 
 
 def _refused(answer: requests.Response, asked: str) -> KfpError:
-    error = explain.refusal(answer.status_code, answer.content, asked)
+    body = bodies.beginning(answer.raw, intervals.READ_SECONDS)
+    error = explain.refusal(answer.status_code, body, asked)
     if answer.status_code not in (401, 403) or error.cure:
         return error
     return Forbidden(
@@ -189,10 +191,15 @@ def _updated(run: Run, changes: Changes) -> Run:
 
 
 def parsed(pieces: Iterable[bytes]) -> Iterator[Event]:
-    """The events in a `text/event-stream`, however it is cut."""
+    """The events in a `text/event-stream`, however it is cut.
+
+    Raises `TooLong` for one that has no end.
+    """
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n\n")
+        if len(rest) > bodies.LONGEST_ANSWER:
+            raise bodies.TooLong(bodies.LONGEST_ANSWER)
         for block in whole:
             yield _event(block)
 

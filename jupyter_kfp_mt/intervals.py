@@ -6,6 +6,9 @@ They only work together, as `tests/test_intervals.py` holds them; the browser's 
 
 from __future__ import annotations
 
+import random
+import time
+
 # --- a request to KFP ---------------------------------------------------------------------------
 
 CONNECT_SECONDS = 2.5
@@ -23,3 +26,13 @@ KEEP_ALIVE_SECONDS = 15.0
 SILENCE_SECONDS = 2.5 * KEEP_ALIVE_SECONDS
 # How long a listener goes on asking while it gets no answer at all.
 PATIENCE_SECONDS = 120.0
+# A stream ends after so long, at most twice as long, so that not all end at once. It is taken up
+# again by whoever still may: a right that was taken away ends with it.
+LIFE_SECONDS = 300.0
+# How long the door goes on looking when nobody listens: whoever comes back missed nothing.
+LINGER_SECONDS = 10.0
+
+
+def end_of_life() -> float:
+    """The time (`time.monotonic`) at which a stream that begins now is to end."""
+    return time.monotonic() + random.uniform(LIFE_SECONDS, 2 * LIFE_SECONDS)

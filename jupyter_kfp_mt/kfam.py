@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 import requests
+from urllib3.exceptions import HTTPError
 
+from .bodies import TooLong, whole
 from .errors import Forbidden, Misconfigured, Refused, Unreachable
 from .manifests import USER_HEADER
 
@@ -104,10 +106,10 @@ class Kfam:
         try:
             with requests.Session() as session:
                 session.trust_env = False
-                answer = session.request(
-                    method, url, headers=headers, timeout=SECONDS, allow_redirects=False, **options
-                )
-        except requests.RequestException as error:
+                options |= {"timeout": SECONDS, "allow_redirects": False, "stream": True}
+                answer = session.request(method, url, headers=headers, **options)
+                body = whole(answer.raw, SECONDS)
+        except (OSError, HTTPError) as error:
             raise Unreachable(
                 f"Cannot {asked}: no answer from Kubeflow's access management at {self.endpoint} "
                 f"({_cause(error)}).",
@@ -115,23 +117,25 @@ class Kfam:
                 cure="The Kubeflow dashboard shows and changes them, under Manage Contributors.",
             ) from None
         if answer.status_code != 200:
-            raise _refusal(answer, asked, sender)
-        return answer.content
+            raise _refusal(answer.status_code, body, asked, sender)
+        return body
 
 
-def _refusal(answer: requests.Response, asked: str, sender: str) -> Refused:
-    said = answer.text[:1000].strip()
+def _refusal(status: int, body: bytes, asked: str, sender: str) -> Refused:
+    said = body.decode("utf-8", "replace")[:1000].strip()
     if "RBAC: access denied" in said:
         cause = "Istio lets only the Kubeflow dashboard reach Kubeflow's access management."
     elif said:
         cause = f"Kubeflow's access management says: {said}"
     else:
         cause = f"{sender or 'Nobody'} is not the owner of that namespace."
-    kind = Forbidden if answer.status_code in (401, 403) else Refused
+    kind = Forbidden if status in (401, 403) else Refused
     return kind(f"Cannot {asked}: it was refused.", cause=cause, server_text=said)
 
 
-def _cause(error: requests.RequestException) -> str:
+def _cause(error: Exception) -> str:
+    if isinstance(error, TooLong):
+        return str(error)
     if isinstance(error, requests.Timeout):
         return f"none in {SECONDS:g} s"
     return "it cannot be reached" if isinstance(error, requests.ConnectionError) else "no HTTP"

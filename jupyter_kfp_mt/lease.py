@@ -21,7 +21,9 @@ from typing import IO
 
 import msgspec
 import requests
+from urllib3.exceptions import HTTPError
 
+from .bodies import whole
 from .credentials import shown
 from .errors import Misconfigured, NotFound, Unreachable
 from .models import Health
@@ -77,9 +79,10 @@ def running(folder: Path) -> LocalKfp | None:
             return None  # its server is dead, and whoever has its port now is somebody else
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.get(f"{found.endpoint}/apis/v2beta1/healthz", timeout=2)
-        return found if msgspec.json.decode(answer.content, type=Health).local else None
-    except (OSError, msgspec.DecodeError, requests.RequestException):
+            answer = session.get(f"{found.endpoint}/apis/v2beta1/healthz", timeout=2, stream=True)
+            body = whole(answer.raw, 2)
+        return found if msgspec.json.decode(body, type=Health).local else None
+    except (OSError, HTTPError, msgspec.DecodeError):
         return None
 
 

@@ -11,8 +11,10 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import requests
+from urllib3.exceptions import HTTPError
 
 from . import explain
+from .bodies import beginning
 from .client import API, no_answer
 from .cluster import Cluster
 from .connection import Connection
@@ -225,8 +227,11 @@ class Patient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = _beginning(response)
-        except OSError as error:  # of requests, or for a file of certificates that is not there
+                body = beginning(response.raw, ANSWER_SECONDS, LONGEST_ANSWER)
+        except (
+            OSError,
+            HTTPError,
+        ) as error:  # of requests, or for a file of certificates that is not there
             found = no_answer(self.connection.endpoint, f"ask for {path}", error)
             raise self.connection.credentials.explained(found, False) from None
         now = datetime.now(timezone.utc)
@@ -243,15 +248,6 @@ class Patient:
     def _session(self) -> requests.Session:
         endpoint, tls = self.connection.endpoint, self.connection.credentials.tls
         return new_session(trust_environment=not is_own(endpoint), tls=tls)
-
-
-def _beginning(response: requests.Response) -> bytes:
-    found = b""
-    for part in response.iter_content(LONGEST_ANSWER):
-        found += part
-        if len(found) > LONGEST_ANSWER:
-            break
-    return found
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -29,6 +29,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 # The end of a container is known a little later than the end of its log.
 SETTLE_SECONDS = 15.0
 LONGEST_ARCHIVED = 64 << 20
+# Of a log that is read whole or from its end: a longer one is read line by line.
+LONGEST_KEPT = 64 << 20
 # Where the pods of a KFP for a single user run, unless a namespace is configured.
 SINGLE_USER_NAMESPACE = "kubeflow"
 
@@ -339,8 +341,30 @@ def last(pieces: Iterable[bytes], count: int | None) -> Iterator[bytes]:
     """The last lines of some; all of them without a number."""
     if count is None:
         yield from pieces
-    else:
-        yield b"".join(deque((line for piece in pieces for line in split(piece)), count))
+        return
+    lines: deque[bytes] = deque()
+    length = 0
+    for line in (line for piece in pieces for line in split(piece)):
+        lines.append(line)
+        length += len(line)
+        while len(lines) > count or length > LONGEST_KEPT:
+            length -= len(lines.popleft())
+    yield b"".join(lines)
+
+
+def ending(pieces: Iterable[bytes]) -> bytes:
+    """All of some; of more than `LONGEST_KEPT` bytes the end, after a line that says so."""
+    kept: deque[bytes] = deque()
+    length = dropped = 0
+    for piece in pieces:
+        kept.append(piece)
+        length += len(piece)
+        while length > LONGEST_KEPT:
+            dropped += len(kept[0])
+            length -= len(kept.popleft())
+    if dropped:
+        kept.appendleft(f"[{dropped:,} bytes before these are left out.]\n".encode())
+    return b"".join(kept)
 
 
 def _unpacked(answer: bytes) -> bytes:

@@ -113,7 +113,7 @@ class Listener:
         """The next event, or the next of these names."""
         while True:
             block = await asyncio.wait_for(self.response.content.readuntil(b"\n\n"), 10)
-            if not block:
+            if not block:  # it has ended as a stream should, and has not broken off
                 raise EOFError
             (event,) = events.parsed([block])
             if event.name in names or (event.name and not names):
@@ -239,16 +239,44 @@ async def test_fifty_listeners_cost_what_one_costs(listen, behind, patient):
     assert behind.costs() == {"runs": 1, "recurringruns": 1, "experiments": 1}
 
 
-async def test_nobody_is_asked_once_nobody_listens(listen, behind, quick):
+async def test_nobody_is_asked_once_nobody_listens(listen, behind, quick, monkeypatch):
     listeners = [await listen(), await listen()]
     for listener in listeners:
         await listener.event("snapshot")
+    monkeypatch.setattr(intervals, "LINGER_SECONDS", 0.05)
     assert watchers() == 1
     listeners[0].leave()
     behind.add(1)
     await listeners[1].event("changed")
     listeners[1].leave()
     await until(lambda: watchers() == 0)
+
+
+async def test_a_stream_ends_after_some_time_and_who_comes_back_has_missed_nothing(
+    listen, behind, quick, monkeypatch
+):
+    listener = await listen()
+    monkeypatch.setattr(intervals, "LIFE_SECONDS", 0.2)
+    last, seen = (await listener.event("snapshot")).id, []
+    for number in range(3):
+        listener = await listen(last_id=last)
+        with pytest.raises(EOFError):
+            while True:
+                event = await listener.event()
+                last, seen = event.id, [*seen, (event.name, [*states(event)])]
+        behind.add(number)  # while nobody listens
+    assert seen == [("changed", [behind.add(0)]), ("changed", [behind.add(1)])]
+    assert watchers() == 1
+
+
+async def test_who_may_no_more_hears_no_more(kernel, jp_serverapp, behind, quick, monkeypatch):
+    monkeypatch.setattr(intervals, "LIFE_SECONDS", 0.1)
+    stream = iter(events.Stream(kernel, "alice"))
+    while (await asyncio.to_thread(next, stream)).name != "snapshot":
+        pass
+    jp_serverapp.web_app.settings["kfp_mt"].key = "another"
+    with pytest.raises(Forbidden):
+        await asyncio.to_thread(lambda: [*stream])
 
 
 async def test_each_namespace_has_a_watcher_of_its_own(listen, behind, patient):

@@ -1,9 +1,15 @@
 """The intervals of door, streams, kernels and proxies: that they fit each other."""
 
+import time
+
+from jupyter_kfp_mt import intervals
+from jupyter_kfp_mt.events import SHORTEST_PAUSE
 from jupyter_kfp_mt.intervals import (
     CONNECT_SECONDS,
     DOOR_SECONDS,
     KEEP_ALIVE_SECONDS,
+    LIFE_SECONDS,
+    LINGER_SECONDS,
     PATIENCE_SECONDS,
     PROXY_SECONDS,
     READ_SECONDS,
@@ -25,3 +31,17 @@ def test_a_stream_that_fell_silent_is_tried_again_more_than_once():
 
 def test_the_door_answers_itself_when_kfp_does_not_before_its_asker_gives_up():
     assert DOOR_SECONDS > 2 * (CONNECT_SECONDS + READ_SECONDS)
+
+
+def test_a_stream_lives_longer_than_it_takes_to_find_out_that_it_is_dead():
+    assert LIFE_SECONDS > PATIENCE_SECONDS
+
+
+def test_who_comes_back_at_the_end_of_a_stream_finds_what_it_missed():
+    assert LINGER_SECONDS > 2 * SHORTEST_PAUSE + 2 * CONNECT_SECONDS
+
+
+def test_streams_that_began_together_end_apart():
+    ends = {round(intervals.end_of_life() - time.monotonic()) for _ in range(50)}
+    assert len(ends) > 10
+    assert min(ends) >= LIFE_SECONDS and max(ends) <= 2 * LIFE_SECONDS

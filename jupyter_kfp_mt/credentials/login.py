@@ -5,6 +5,7 @@ Of it all only the session's cookie is kept.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterable
@@ -17,8 +18,10 @@ from urllib.parse import SplitResult, urldefrag, urljoin, urlsplit
 import msgspec
 import requests
 from requests.cookies import get_cookie_header
+from urllib3.exceptions import HTTPError
 
 from .. import explain
+from ..bodies import beginning
 from ..certificates import Fault, fault
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from ..sessions import is_own, new_session
@@ -65,7 +68,11 @@ class Login(Renewed):
             except _WrongPassword:
                 self._wrong = account
                 raise self._wrong_password() from None
-            except (OSError, ValueError) as error:  # of requests, or an address that is none
+            except (
+                OSError,
+                HTTPError,
+                ValueError,
+            ) as error:  # of requests, or an address that is none
                 wrong = fault(error) or Fault(type(error).__name__, "")
                 raise Unreachable(
                     f"Cannot sign in at {self._endpoint}: no answer ({wrong.reason}).",
@@ -213,7 +220,7 @@ class _Browser:
         params: dict[str, str] | None = None,
     ) -> requests.Response:
         self._check(url)
-        return self._session.request(
+        answer = self._session.request(
             method,
             url,
             data=data,
@@ -221,7 +228,10 @@ class _Browser:
             auth=lambda request: request,  # none, not even from ~/.netrc
             timeout=TIMEOUT,
             allow_redirects=False,
+            stream=True,
         )
+        answer.raw = io.BytesIO(beginning(answer.raw, TIMEOUT[1]))  # all that is looked for a form
+        return answer
 
     def _check(self, url: str) -> None:
         """The password goes to hosts that were named, and never from https to http."""

@@ -55,7 +55,16 @@ class Events:
             async for piece in watcher.stream(runs, last_id):
                 yield piece
         finally:
-            if not watcher.leave(runs) and self._watchers.get(namespace) is watcher:
+            watcher.leave(runs)
+            asyncio.get_running_loop().call_later(
+                intervals.LINGER_SECONDS, self._drop, namespace, watcher
+            )
+
+    def _drop(self, namespace: str, watcher: Watcher) -> None:
+        """Stop it, if nobody has come back meanwhile."""
+        if not watcher.listeners:
+            watcher.stop()
+            if self._watchers.get(namespace) is watcher:
                 del self._watchers[namespace]
 
     def wake(self) -> None:
@@ -103,7 +112,7 @@ class Watcher:
         self._problem: Problem | None = None
         self._whose: tuple[str, ...] = ()
         self._farewell = b""
-        self._listeners = 0
+        self.listeners = 0
         self._runs: Counter[str] = Counter()
         self._kept: deque[_Kept] = deque()
         self._bytes = 0
@@ -116,20 +125,16 @@ class Watcher:
     # --- its listeners ------------------------------------------------------------------------
 
     def join(self, runs: Collection[str]) -> None:
-        self._listeners += 1
+        self.listeners += 1
         self._runs.update(runs)
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
         elif runs and not self._knows(runs):
             self.wake()
 
-    def leave(self, runs: Collection[str]) -> int:
-        """How many listeners are left."""
-        self._listeners -= 1
+    def leave(self, runs: Collection[str]) -> None:
+        self.listeners -= 1
         self._runs -= Counter(runs)
-        if not self._listeners:
-            self.stop()
-        return self._listeners
 
     def wake(self, thorough: bool = False) -> None:
         if thorough:
@@ -142,14 +147,14 @@ class Watcher:
         self._end()
 
     async def stream(self, runs: Collection[str], last_id: str) -> AsyncIterator[bytes]:
-        """What a listener is to be told, from when it came until the end.
+        """What a listener is to be told, from when it came until its stream has lived long enough.
 
         It is told at least every `KEEP_ALIVE_SECONDS` that the door is there: looks that find
         nothing new are no reason to be silent.
         """
         listener = _Listener(runs, self._number(last_id, runs))
-        piece = ALIVE
-        while True:
+        piece, life = ALIVE, intervals.end_of_life()
+        while time.monotonic() < life:
             if piece:
                 yield piece
                 alive_until = time.monotonic() + intervals.KEEP_ALIVE_SECONDS
@@ -158,7 +163,8 @@ class Watcher:
             if not piece and self.ended:
                 yield self._farewell
                 return
-            if not piece and not await _set(published, alive_until - time.monotonic()):
+            left = min(alive_until, life) - time.monotonic()
+            if not piece and not await _set(published, left):
                 piece = ALIVE
 
     def _news(self, listener: _Listener) -> bytes:

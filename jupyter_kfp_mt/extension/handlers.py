@@ -17,6 +17,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from ..errors import KfpError
+from . import fetch_metadata
 from .tenants import Tenants
 from .upstream import Upstream
 
@@ -45,6 +46,7 @@ class KfpHandler(APIHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Refuse who may not ask, before anything of a body is read."""
+        fetch_metadata.check(self.request.headers)
         if not self._has_key():
             await super().prepare()
         elif not self.check_host():

@@ -8,6 +8,7 @@ the end of a page and yet not on it, was deleted.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from ..models import Experiment, Page, RecurringRun, Run
 from ..status import Problem
 
 NEWEST = 50
+MOST_UNFINISHED = 5000
 
 Item = TypeVar("Item", Run, RecurringRun, Experiment)
 Items = dict[str, Item]
@@ -124,7 +126,9 @@ def _runs(
     left = {run_id for run_id, run in before.items() if run_id not in found and not run.finished}
     older = left.difference(gone)
     if page.next_page_token and (older or thorough):
-        found |= {run.run_id: run for run in client.unfinished_runs(namespace)}
+        found |= {
+            run.run_id: run for run in islice(client.unfinished_runs(namespace), MOST_UNFINISHED)
+        }
     for run_id in older.difference(found):
         try:
             found[run_id] = client.run(run_id)  # it has finished, or is deleted
