@@ -396,6 +396,7 @@ def server_in_pod(local_kfp, cluster_kfp, kfam, in_pod, tmp_path, monkeypatch):
         endpoint=cluster_kfp.endpoint,
         token_file=str(local_kfp.token_file("alice/default-editor")),
         kfam_endpoint=kfam.endpoint,
+        behind_kubeflow_gateway=True,
     )
 
 

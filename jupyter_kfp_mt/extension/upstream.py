@@ -81,6 +81,11 @@ class Upstream:
         """Whether whatever would change something is refused."""
         return self._settings.is_read_only()
 
+    @property
+    def believes_userid(self) -> bool:
+        """Whether a request's header `kubeflow-userid` says who is signed in."""
+        return self._settings.believes_userid()
+
     async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> Report:
         """What the doctor finds when it looks from here."""
         loop = asyncio.get_running_loop()
