@@ -819,3 +819,19 @@ def test_a_proxy_without_a_scheme_is_one_as_well(settings, monkeypatch):
     monkeypatch.setenv("no_proxy", "")
     looked_at = patient.Patient(lambda: resolve(settings("http://kfp.invalid")), lambda: None)
     assert looked_at.proxy == "proxy.invalid"
+
+
+@pytest.mark.parametrize(
+    "told, hub, result, said",
+    [
+        pytest.param("", "", PASSED, "Not believed: contributors are changed", id="by default"),
+        pytest.param("1", "", PASSED, "Believed: by c.Kfp.behind_kubeflow_gateway", id="told to"),
+        pytest.param("1", "http://hub", FAILED, "Not believed under JupyterHub", id="under a hub"),
+    ],
+)
+def test_whether_a_header_says_who_is_signed_in_is_told(monkeypatch, told, hub, result, said):
+    monkeypatch.setenv("KFP_MT_BEHIND_KUBEFLOW_GATEWAY", told)
+    monkeypatch.setenv("JUPYTERHUB_API_URL", hub)
+    shown = found(doctor.examine(Kfp()))["kubeflow-userid"]
+    assert shown.result == result and shown.found.startswith(said)
+    assert ("Leave out" in shown.cure) == (result == FAILED)
