@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-import ssl
-from pathlib import Path
 from typing import NamedTuple
-
-from .errors import Misconfigured
 
 _NAME_AUTHORITY = (
     "Name the file of its authority where the Jupyter server starts:\n"
@@ -49,7 +43,6 @@ _FAULTS = {
     "HANDSHAKE_FAILURE": Fault("it agrees to no way of TLS, or wants a certificate", _SHOW_ONE),
     "WRONG_VERSION_NUMBER": Fault("it does not speak TLS", _PLAIN),
     "RECORD_LAYER_FAILURE": Fault("it does not speak TLS", _PLAIN),
-    "Fingerprints did not match": Fault("its certificate is another one now", ""),
     "[SSL": Fault("the TLS connection failed", _PLAIN),
 }
 
@@ -68,15 +61,3 @@ def in_cluster(cure: str) -> str:
 def authorities() -> str:
     """The file or folder that the environment names, where `requests` looks; empty for none."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
-
-
-def fingerprint(file: str) -> str:
-    """Of the certificate in a file, the first of those in it. Raises `Misconfigured`."""
-    try:
-        text = Path(file).read_text(encoding="ascii", errors="replace")
-    except OSError as error:
-        raise Misconfigured(f"The certificate {file} cannot be read: {error.strerror}.") from None
-    found = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
-    if not found:
-        raise Misconfigured(f"There is no certificate in {file}.")
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest()

@@ -313,7 +313,7 @@ def _through_door(settings: Kfp, door: Door) -> Connection:
     known = not status.error and status.ready
     return Connection(
         f"{door.address}/api",
-        Key(door.key, "the Jupyter server's key for its kernels"),
+        Key(lambda: door.key, "the Jupyter server's key for its kernels"),
         own or status.namespace,
         trace,
         door=door,

@@ -98,8 +98,9 @@ class Contributors:
         if not sender:
             raise Forbidden(
                 f"Cannot {asked}: no person is signed in here, and a notebook speaks for none.",
-                cause="Kubeflow lets a namespace's owner change its contributors. Who sits at this "
-                "notebook would be known from the header that Kubeflow's gateway adds.",
+                cause="Kubeflow lets a namespace's owner change its contributors. Who sits in this "
+                "browser would be known from the header that Kubeflow's gateway adds, and that is "
+                "believed with c.Kfp.behind_kubeflow_gateway alone.",
                 cure=cure,
             )
         try:

@@ -358,6 +358,17 @@ def _versions(server: str = "") -> Finding:
     return passed(words)
 
 
+def userid(settings: Kfp) -> Finding:
+    """Whether a request's header says who is signed in, in whose name contributors are changed."""
+    told = "c.Kfp.behind_kubeflow_gateway or KFP_MT_BEHIND_KUBEFLOW_GATEWAY"
+    if settings.believes_userid():
+        return passed(f"Believed: by {told} Kubeflow's gateway sets it in every request")
+    if settings.is_behind_gateway():
+        cause = "JupyterHub's proxy passes on whatever a browser sends."
+        return failed("Not believed under JupyterHub", cause, f"Leave out {told}.")
+    return passed("Not believed: contributors are changed elsewhere, in Kubeflow's dashboard")
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
@@ -409,7 +420,8 @@ def look(
     patient = Patient(decide, lambda: cluster.of_settings(settings), namespace)
     if apart:
         return isolation.report(examined(isolation.checks(others), patient, SECONDS))
-    return _report(examined(CHECKS, patient, SECONDS))
+    believed = _named("kubeflow-userid", userid(settings))
+    return _report([*examined(CHECKS, patient, SECONDS), believed])
 
 
 def examine(

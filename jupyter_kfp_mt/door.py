@@ -1,6 +1,7 @@
 """The Jupyter server's door to KFP, as one of its kernels finds it.
 
-A kernel is a child of the server: it finds the address, and the key to it, in its environment.
+A kernel is a child of the server: it finds in its environment the address, which is on this
+machine's loopback, and the file with the key to it, which the server renews.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,12 +18,14 @@ from urllib3.exceptions import HTTPError
 
 from . import explain
 from .bodies import whole
-from .certificates import fingerprint
 from .client import no_answer
-from .sessions import Pinned, new_session
+from .credentials.base import reason
+from .errors import Unreachable
+from .sessions import new_session
 from .status import Status
 
-_VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY", "KFP_MT_DOOR_CERTIFICATE")
+_VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY_FILE")
+_GONE = "Has it stopped, or been started anew? Then restart this kernel."
 READY_SECONDS = 30.0
 CONNECT_SECONDS = 2.5
 
@@ -29,14 +33,22 @@ T = TypeVar("T")
 
 
 class Door(msgspec.Struct, frozen=True):
-    """Where it is, the key to it, and the file of the certificate that it shows, if any."""
+    """Where it is, and the file with the key to it."""
 
     address: str
-    key: str
-    certificate: str = ""
+    key_file: str
 
-    def __repr__(self) -> str:
-        return f"Door({self.address!r})"
+    @property
+    def key(self) -> str:
+        """The key as it is now. Raises `Unreachable` where it is not there any more."""
+        try:
+            return Path(self.key_file).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unreachable(
+                f"The Jupyter server's key for this kernel cannot be read: {reason(error)}.",
+                cause=f"It is in {self.key_file} while the server runs.",
+                cure=_GONE,
+            ) from None
 
     @classmethod
     def of_this_process(cls) -> Door | None:
@@ -50,20 +62,13 @@ class Door(msgspec.Struct, frozen=True):
 
     def shut(self) -> None:
         """Take it back."""
-        if os.environ.get(_VARIABLES[1]) == self.key:
+        if os.environ.get(_VARIABLES[1]) == self.key_file:
             for name in _VARIABLES:
                 del os.environ[name]
 
     def session(self) -> requests.Session:
-        """For requests to it: through no proxy, and believing its own certificate alone.
-
-        Raises `Misconfigured` where that cannot be read.
-        """
-        session = new_session(trust_environment=False)
-        if self.certificate:
-            session.verify = False
-            session.mount("https://", Pinned(fingerprint(self.certificate)))
-        return session
+        """For requests to it, which go through no proxy."""
+        return new_session(trust_environment=False)
 
     def get(self, session: requests.Session, path: str, **options: Any) -> requests.Response:
         """Its answer to whoever shows the key; it sends nobody elsewhere with it."""
@@ -90,8 +95,7 @@ class Door(msgspec.Struct, frozen=True):
             if answer.status_code == 200:
                 return msgspec.json.decode(body, type=kind)
         except (OSError, HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            cure = "Has it stopped, or been started anew? Then restart this kernel."
-            raise no_answer(self.address, asked, error, cure) from None
+            raise no_answer(self.address, asked, error, _GONE) from None
         raise explain.refusal(answer.status_code, body, asked)
 
     def status(self) -> Status:

@@ -11,7 +11,7 @@ import urllib3
 from . import explain
 from .client import no_answer
 from .credentials.kubeconfig import no_certificate
-from .sessions import Pinned, proxy_to
+from .sessions import proxy_to
 
 if TYPE_CHECKING:
     import kfp
@@ -38,7 +38,6 @@ def sdk_client(client: Client) -> kfp.Client:
             verify_ssl=bool(session.verify),
             proxy=proxy or None,
         )
-    _pin(found, adapter)
     _watch(found, client)
     return found
 
@@ -53,17 +52,7 @@ def _kind(adapter: Any, proxy: str) -> type[kfp.Client]:
             config.proxy_headers = adapter.proxy_headers(proxy)
             return config
 
-        def get_kfp_healthz(self, *arguments: Any, **options: Any) -> Any:
-            _pin(self, adapter)  # it may be asked before this is made
-            return super().get_kfp_healthz(*arguments, **options)
-
     return Wired
-
-
-def _pin(found: kfp.Client, adapter: Any) -> None:
-    """Have it believe the one certificate that we believe, if that is so."""
-    pools = _api(found).rest_client.pool_manager
-    pools.connection_pool_kw.update(adapter.pin if isinstance(adapter, Pinned) else {})
 
 
 def _api(found: kfp.Client) -> Any:

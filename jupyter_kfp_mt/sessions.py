@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
@@ -35,19 +35,6 @@ def new_session(*, trust_environment: bool, tls: Tls | None = None) -> requests.
         session.cert = (tls.certificate, tls.key) if tls.certificate else None
         session.proxies = {"https": tls.proxy, "http": tls.proxy} if tls.proxy else {}
     return session
-
-
-class Pinned(HTTPAdapter):
-    """Believes one certificate, whoever signed it, under whatever address; its sessions verify
-    nothing else. `pin` is how urllib3 is told.
-    """
-
-    def __init__(self, fingerprint: str) -> None:
-        self.pin: dict[str, Any] = {"cert_reqs": "CERT_NONE", "assert_fingerprint": fingerprint}
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options | self.pin)
 
 
 def proxy_to(endpoint: str, tls: Tls | None = None) -> str:

@@ -121,6 +121,14 @@ class Kfp(Configurable):
         KFP_MT_READ_ONLY=1 is the same as True.""",
     ).tag(config=True)
 
+    behind_kubeflow_gateway = Bool(
+        help="""Whether every request to this Jupyter server comes through Kubeflow's gateway, which
+        replaces header kubeflow-userid with who is signed in. Contributors are changed in the name
+        of whoever that header says, and anybody can write it where no gateway does: it is believed
+        only with this setting, and never under JupyterHub.
+        KFP_MT_BEHIND_KUBEFLOW_GATEWAY=1 is the same as True.""",
+    ).tag(config=True)
+
     def value(self, name: str) -> str:
         """A setting as configured, else from its variable."""
         return getattr(self, name) or os.environ.get(variable(name), "")
@@ -138,12 +146,31 @@ class Kfp(Configurable):
         return str(Path(chosen).expanduser().absolute()) if chosen else ""
 
     def is_read_only(self) -> bool:
-        said = os.environ.get("KFP_MT_READ_ONLY", "").lower()
-        return self.read_only or said not in ("", "0", "false", "no")
+        return self.read_only or _is_on("read_only")
+
+    def believes_userid(self) -> bool:
+        """Whether a request's header `kubeflow-userid` says who is signed in.
+
+        JupyterHub's proxy passes on whatever a browser sends; a single-user server knows its hub
+        by the address of its API, which JupyterHub sets in its environment.
+        """
+        return self.is_behind_gateway() and not is_under_jupyterhub()
+
+    def is_behind_gateway(self) -> bool:
+        return self.behind_kubeflow_gateway or _is_on("behind_kubeflow_gateway")
 
     def may_start_local(self) -> bool:
         said = os.environ.get("KFP_MT_START_LOCAL", "").lower()
         return self.start_local and said not in ("0", "false", "no")
+
+
+def is_under_jupyterhub() -> bool:
+    return bool(os.environ.get("JUPYTERHUB_API_URL") or os.environ.get("JUPYTERHUB_SERVICE_URL"))
+
+
+def _is_on(setting: str) -> bool:
+    said = os.environ.get(variable(setting), "").lower()
+    return said not in ("", "0", "false", "no")
 
 
 def chosen(settings: dict[str, str]) -> Kfp:

@@ -356,14 +356,27 @@ def serving(folder, kind=QuietHandler):
 
 @pytest.fixture
 def door(jp_serverapp, jp_asyncio_loop, http_server):
-    """The server with its extensions started: its address and the kernels' key."""
+    """The server with its extensions started: its kernels' door, and their key."""
     from jupyter_kfp_mt.door import Door
 
     extensions = jp_serverapp.extension_manager
     jp_asyncio_loop.run_until_complete(extensions.start_all_extensions())
     door = Door.of_this_process()
-    secrecy.SECRETS.add(door.key)
     return door.address, door.key
+
+
+@pytest.fixture
+def home(door, jp_serverapp, jp_base_url):
+    """The address of the same server for browsers."""
+    return f"http://127.0.0.1:{jp_serverapp.port}{jp_base_url.rstrip('/')}"
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    """With the key to a door."""
+    path = tmp_path / "door.key"
+    path.write_text("the-key")
+    return str(path)
 
 
 @pytest.fixture
@@ -384,6 +397,7 @@ def server_in_pod(local_kfp, cluster_kfp, kfam, in_pod, tmp_path, monkeypatch):
         endpoint=cluster_kfp.endpoint,
         token_file=str(local_kfp.token_file("alice/default-editor")),
         kfam_endpoint=kfam.endpoint,
+        behind_kubeflow_gateway=True,
     )
 
 

@@ -8,6 +8,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from tornado.http1connection import HTTP1Connection
 
 from jupyter_kfp_mt.errors import KfpError
+from jupyter_kfp_mt.extension.kernels import Keys
 
 # A JSON Web Token with its signature.
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}")
@@ -37,6 +38,7 @@ def watch():
         _look_at(HTTP1Connection, name, _answered)
     _look_at(InteractiveShell, "run_line_magic", _displayed)
     _look_at(subprocess, "run", lambda _, done: f"{done.stdout} {done.stderr}")
+    _look_at(Keys, "renew", _remembered)
 
 
 def _look_at(owner, name, words):
@@ -61,6 +63,12 @@ def _answered(connection, _, *parts):
     return " ".join(
         each.decode("latin1") if isinstance(each, bytes) else str(each) for each in pieces
     )
+
+
+def _remembered(keys, _):
+    """A new key of a Jupyter server of this process is secret, too."""
+    SECRETS.add(keys.file.read_text())
+    return ""
 
 
 def _displayed(shell, result, *_):

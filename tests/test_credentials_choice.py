@@ -178,7 +178,9 @@ def test_credentials_are_never_the_key_to_a_jupyter_servers_door(monkeypatch, tm
     class Magics:
         """A loaded %kfp that goes through the door."""
 
-        connection = Connection("http://door/api", Key("the-key", "the door"), "", [], door=door)
+        connection = Connection(
+            "http://door/api", Key(lambda: "the-key", "the door"), "", [], door=door
+        )
 
     for magics in (None, Magics):
         monkeypatch.setattr(jupyter_kfp_mt, "_magics", lambda magics=magics: magics)

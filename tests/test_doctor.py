@@ -36,7 +36,7 @@ def bare(monkeypatch, tmp_path):
     """Neither a pod nor a door, nor anything configured."""
     names = [variable(name) for name in ("endpoint", "namespace", *CREDENTIALS)]
     names += ["KF_PIPELINES_ENDPOINT", "KF_PIPELINES_SA_TOKEN_PATH", "KUBERNETES_SERVICE_HOST"]
-    for name in [*names, "KFP_MT_DOOR", "KFP_MT_DOOR_KEY", "KFP_MT_DOOR_CERTIFICATE"]:
+    for name in [*names, "KFP_MT_DOOR", "KFP_MT_DOOR_KEY_FILE"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KFP_MT_DATA", str(tmp_path / "no-local-kfp"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -104,7 +104,7 @@ def test_at_the_local_kfp_nothing_fails(local_kfp):
         "access reviews",
         *("experiments", "runs", "recurring runs", "pipelines"),
     ]
-    assert report.conclusion == "Nothing failed: 16 passed, 5 not known."
+    assert report.conclusion == "Nothing failed: 17 passed, 5 not known."
 
 
 @pytest.fixture
@@ -767,8 +767,8 @@ async def test_what_the_jupyter_server_cannot_look_at_is_said(door):
         await asyncio.to_thread(doctor.examine, Kfp(), "", True, ("x; touch evil",))
 
 
-async def test_a_kernel_with_an_old_key_is_told(door, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DOOR_KEY", "old")
+async def test_a_kernel_with_an_old_key_is_told(door, key_file, monkeypatch):
+    monkeypatch.setenv("KFP_MT_DOOR_KEY_FILE", key_file)
     report = await asyncio.to_thread(doctor.examine, Kfp())
     told = found(report)["kernel key"]
     assert told.found == "The Jupyter server does not take this kernel's key."
@@ -776,20 +776,20 @@ async def test_a_kernel_with_an_old_key_is_told(door, monkeypatch):
     assert set(results(report).values()) == {FAILED, UNKNOWN}
 
 
-def test_a_jupyter_server_that_is_gone_is_told(monkeypatch):
+def test_a_jupyter_server_that_is_gone_is_told(key_file, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv("KFP_MT_DOOR", f"http://127.0.0.1:{port}/kfp-mt")
-    monkeypatch.setenv("KFP_MT_DOOR_KEY", "k")
+    monkeypatch.setenv("KFP_MT_DOOR_KEY_FILE", key_file)
     report = doctor.examine(Kfp())
     assert "connection refused" in found(report)["kernel key"].found
     assert [each.check for each in report.failed] == ["kernel key"]
 
 
-def test_an_older_jupyter_server_is_told(serve, monkeypatch):
+def test_an_older_jupyter_server_is_told(serve, key_file, monkeypatch):
     server = serve(Odd, lambda request: Answer(404, b""))
     monkeypatch.setenv("KFP_MT_DOOR", f"{server.endpoint}/kfp-mt")
-    monkeypatch.setenv("KFP_MT_DOOR_KEY", "k")
+    monkeypatch.setenv("KFP_MT_DOOR_KEY_FILE", key_file)
     told = found(doctor.examine(Kfp()))["kernel key"]
     assert "cannot look (HTTP 404)" in told.found and "another version" in told.cause
 
@@ -820,3 +820,19 @@ def test_a_proxy_without_a_scheme_is_one_as_well(settings, monkeypatch):
     monkeypatch.setenv("no_proxy", "")
     looked_at = patient.Patient(lambda: resolve(settings("http://kfp.invalid")), lambda: None)
     assert looked_at.proxy == "proxy.invalid"
+
+
+@pytest.mark.parametrize(
+    "told, hub, result, said",
+    [
+        pytest.param("", "", PASSED, "Not believed: contributors are changed", id="by default"),
+        pytest.param("1", "", PASSED, "Believed: by c.Kfp.behind_kubeflow_gateway", id="told to"),
+        pytest.param("1", "http://hub", FAILED, "Not believed under JupyterHub", id="under a hub"),
+    ],
+)
+def test_whether_a_header_says_who_is_signed_in_is_told(monkeypatch, told, hub, result, said):
+    monkeypatch.setenv("KFP_MT_BEHIND_KUBEFLOW_GATEWAY", told)
+    monkeypatch.setenv("JUPYTERHUB_API_URL", hub)
+    shown = found(doctor.examine(Kfp()))["kubeflow-userid"]
+    assert shown.result == result and shown.found.startswith(said)
+    assert ("Leave out" in shown.cure) == (result == FAILED)

@@ -524,7 +524,7 @@ async def test_a_kfp_for_a_single_user_needs_no_namespace(listen, behind, patien
 @pytest.fixture
 def kernel(door):
     """What is heard through the door, in a thread as a kernel would."""
-    return Door(*door)
+    return Door.of_this_process()
 
 
 async def test_a_kernel_follows_a_run_to_its_end_with_its_tasks(kernel, behind, quick):
@@ -570,28 +570,28 @@ def odd_door():
     odd.close()
 
 
-def test_a_kernel_goes_on_where_its_stream_broke_off(odd_door):
+def test_a_kernel_goes_on_where_its_stream_broke_off(odd_door, key_file):
     def answer(connection, asked):
         number = len(odd_door.seen)
         connection.sendall(BEGUN + b"id: x-%d\nevent: changed\ndata: {}\n\nid: x-9\nev" % number)
         connection.shutdown(socket.SHUT_RDWR)
 
     odd_door.answer = answer
-    stream = iter(events.Stream(Door(odd_door.endpoint, "key"), "alice", ["r"]))
+    stream = iter(events.Stream(Door(odd_door.endpoint, key_file), "alice", ["r"]))
     told = (event for event in stream if event.name)
     assert [next(told).id for _ in range(3)] == ["x-1", "x-2", "x-3"]
     assert [asked.headers.get("Last-Event-ID") for asked in odd_door.seen] == [None, "x-1", "x-2"]
     assert {asked.path for asked in odd_door.seen} == {"/events?namespace=alice&run=r"}
 
 
-def test_a_kernel_gives_up_a_door_that_stays_shut(odd_door, monkeypatch):
+def test_a_kernel_gives_up_a_door_that_stays_shut(odd_door, key_file, monkeypatch):
     monkeypatch.setattr(intervals, "PATIENCE_SECONDS", 0.5)
     odd_door.close()
     with pytest.raises(Unreachable, match="listen to the Jupyter server"):
-        next(iter(events.Stream(Door(odd_door.endpoint, "key"), "alice")))
+        next(iter(events.Stream(Door(odd_door.endpoint, key_file), "alice")))
 
 
-def test_a_kernel_asks_where_the_server_is_too_old_to_tell(odd_door):
+def test_a_kernel_asks_where_the_server_is_too_old_to_tell(odd_door, key_file):
     def answer(connection, asked):
         run = b'{"run_id": "r", "state": "SUCCEEDED"}'
         told = reply("404 Not Found") if asked.path.startswith("/events") else ok(run)
@@ -599,7 +599,7 @@ def test_a_kernel_asks_where_the_server_is_too_old_to_tell(odd_door):
 
     odd_door.answer = answer
     with closing(Client(odd_door.endpoint, namespace="alice")) as client:
-        (run,) = events.follow(client, Door(odd_door.endpoint, "key"), Run(run_id="r"))
+        (run,) = events.follow(client, Door(odd_door.endpoint, key_file), Run(run_id="r"))
     assert run.state == "SUCCEEDED"
 
 

@@ -96,19 +96,20 @@ async def test_a_kernel_comes_in_with_its_key(door):
     assert made.json()["display_name"] == "a kernel's"
 
 
-async def test_the_kernels_key_opens_nothing_else(door):
+async def test_the_kernels_key_opens_nothing_else(door, home):
     address, key = door
+    headers = {"Authorization": f"Bearer {key}"}
     other = address.removesuffix("kfp-mt") + "api/contents"
-    answered = await call("GET", other, headers={"Authorization": f"Bearer {key}"})
-    assert answered.status_code == 403
+    assert (await call("GET", other, headers=headers)).status_code == 404
+    for path in ("api/contents", "kfp-mt/status"):
+        assert (await call("GET", f"{home}/{path}", headers=headers)).status_code == 403
 
 
-async def test_a_change_from_a_browser_takes_an_xsrf_token(door, jp_serverapp):
-    address, _ = door
+async def test_a_change_from_a_browser_takes_an_xsrf_token(home, jp_serverapp):
     # What another site could make a signed-in browser send: its cookie, but no XSRF token.
-    home = address.removesuffix("kfp-mt") + f"tree?token={jp_serverapp.identity_provider.token}"
-    cookies = (await call("GET", home)).cookies
-    url = f"{address}/api/apis/v2beta1/experiments"
+    page = f"{home}/tree?token={jp_serverapp.identity_provider.token}"
+    cookies = (await call("GET", page)).cookies
+    url = f"{home}/kfp-mt/api/apis/v2beta1/experiments"
     body = {"display_name": "from a browser", "namespace": "alice"}
     refused = await call("POST", url, cookies=cookies, json=body)
     assert refused.status_code == 403 and "_xsrf" in refused.text
@@ -228,11 +229,9 @@ def test_what_is_asked_of_kfp_is_what_was_checked():
 async def test_a_way_out_is_refused_over_http_too(door):
     address, key = door
     with socket.create_connection(tuple(address.split("/")[2].split(":"))) as raw:
-        target = address.partition("//")[2].partition("/")[2]
+        host, _, target = address.partition("//")[2].partition("/")
         raw.settimeout(10)
-        request = (
-            f"GET /{target}/api/apis/v2beta1/..%2f..%2fmetrics HTTP/1.1\r\nHost: localhost\r\n"
-        )
+        request = f"GET /{target}/api/apis/v2beta1/..%2f..%2fmetrics HTTP/1.1\r\nHost: {host}\r\n"
         raw.sendall(f"{request}Authorization: Bearer {key}\r\nConnection: close\r\n\r\n".encode())
         first = await asyncio.to_thread(raw.recv, 4096)
     assert first.startswith(b"HTTP/1.1 404")
@@ -440,8 +439,8 @@ class TestBeforeANosyKfp:
             "Authorization": f"Bearer {key}",
             "Cookie": "session=1",
             "kubeflow-userid": "bob@example.com",
-            "X-Forwarded-For": "6.6.6.6",
-            "Origin": address.removesuffix("/a%40b/kfp-mt"),
+            "X-Goog-Authenticated-User-Email": "bob@example.com",
+            "Origin": address.removesuffix("/kfp-mt"),
         }
         query = "namespace=a%20b&token=jupyters&_xsrf=jupyters"
         came = await call("GET", f"{address}/api/apis/v2beta1/runs?{query}", headers=headers)

@@ -14,6 +14,7 @@ from conftest import ROOT
 from guarded_kfp import Answer, GuardedKfp
 from kubernetes_api import ALICE, VIEW
 from tornado.httpclient import HTTPClientError
+from tornado.httputil import HTTPHeaders
 
 from jupyter_kfp_mt import errors, manifests
 from jupyter_kfp_mt import kfam as kfam_module
@@ -437,7 +438,7 @@ OWNER = {manifests.USER_HEADER: "alice@example.com"}
 
 async def changed(jp_fetch, method, user, role="edit", headers=OWNER, namespace="alice"):
     params = {"namespace": namespace, "user": user, "role": role}
-    options = {"allow_nonstandard_methods": True, "headers": dict(headers), "params": params}
+    options = {"allow_nonstandard_methods": True, "headers": HTTPHeaders(headers), "params": params}
     return await jp_fetch("kfp-mt", "contributors", method=method, **options)
 
 
@@ -496,6 +497,40 @@ async def test_nobody_else_changes_them_and_the_manifests_are_given(jp_fetch, kf
     assert {each["metadata"]["name"] for each in written} == {
         "user-carol-example-com-clusterrole-edit"
     }
+
+
+class TestElsewhereThanBehindKubeflowsGateway:
+    """Whoever is signed in can write the header."""
+
+    @pytest.fixture(params=["by default", "JUPYTERHUB_API_URL", "JUPYTERHUB_SERVICE_URL"])
+    def jp_server_config(self, server_in_pod, request, monkeypatch):
+        if request.param == "by default":
+            del server_in_pod["Kfp"]["behind_kubeflow_gateway"]
+        else:
+            monkeypatch.setenv(request.param, "http://127.0.0.1:8081/hub/api")
+        monkeypatch.setenv("NB_PREFIX", "/notebook/alice/mine")
+        return server_in_pod
+
+    async def test_a_header_makes_nobody_an_owner(self, jp_fetch, kfam):
+        before = dict(kfam.bindings)
+        code, body = await refused(changed(jp_fetch, "POST", "carol@example.com"))
+        assert (code, kfam.bindings) == (403, before)
+        assert "no person is signed in here" in body["message"]
+        assert not any(manifests.USER_HEADER in map(str.lower, each.headers) for each in kfam.asked)
+
+
+async def test_who_is_named_twice_is_nobody(jp_fetch, kfam):
+    headers = HTTPHeaders(OWNER)
+    headers.add(manifests.USER_HEADER, "bob@example.com")
+    code, body = await refused(changed(jp_fetch, "POST", "carol@example.com", headers=headers))
+    assert code == 403 and "no person is signed in here" in body["message"]
+
+
+def test_a_variable_says_that_kubeflows_gateway_stands_before_the_server(monkeypatch):
+    monkeypatch.delenv("JUPYTERHUB_API_URL", raising=False)
+    assert not Kfp().believes_userid()
+    monkeypatch.setenv("KFP_MT_BEHIND_KUBEFLOW_GATEWAY", "1")
+    assert Kfp().believes_userid()
 
 
 async def test_a_kernel_speaks_for_no_person(jp_serverapp, jp_asyncio_loop, kfam, jp_fetch):

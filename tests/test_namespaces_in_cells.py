@@ -174,10 +174,10 @@ class OtherDoor(GuardedKfp):
 
 
 @pytest.fixture
-def other_door(serve, monkeypatch):
+def other_door(serve, key_file, monkeypatch):
     server = serve(OtherDoor)
     monkeypatch.setenv("KFP_MT_DOOR", server.endpoint)
-    monkeypatch.setenv("KFP_MT_DOOR_KEY", "k")
+    monkeypatch.setenv("KFP_MT_DOOR_KEY_FILE", key_file)
     return server
 
 
@@ -201,13 +201,13 @@ async def test_what_the_door_changed_is_listed(other_door, kfp):
     ]
 
 
-async def test_a_door_that_knows_no_namespaces_is_told(serve, kfp, monkeypatch):
+async def test_a_door_that_knows_no_namespaces_is_told(serve, kfp, key_file, monkeypatch):
     class Older(OtherDoor):
         def answer(self, request):
             return super().answer(request) if request.path == "/status" else Answer(404, b"{}")
 
     monkeypatch.setenv("KFP_MT_DOOR", serve(Older).endpoint)
-    monkeypatch.setenv("KFP_MT_DOOR_KEY", "k")
+    monkeypatch.setenv("KFP_MT_DOOR_KEY_FILE", key_file)
     assert "Cannot list namespaces" in await refused(kfp("namespaces"))
 
 

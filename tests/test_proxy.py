@@ -59,6 +59,18 @@ def ask(door):
     return ask
 
 
+@pytest.fixture
+def browse(home, jp_serverapp):
+    """A signed-in browser's request."""
+    token = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
+
+    async def browse(method, path, headers=None, **kwargs):
+        headers = {**token, **(headers or {})}
+        return await call(method, f"{home}/kfp-mt/api{path}", headers=headers, **kwargs)
+
+    return browse
+
+
 def saying(answer):
     """Write these bytes and go."""
 
@@ -267,7 +279,7 @@ class TestBeforeADeafKfp:
 # --- what crosses the door, and what does not ---
 
 
-async def test_nothing_of_the_callers_headers_goes_out_but_the_type_of_the_body(ask, behind):
+async def test_nothing_of_the_callers_headers_goes_out_but_the_type_of_the_body(browse, behind):
     hostile = {
         "Cookie": "session=1",
         "Kubeflow-Userid": "",
@@ -279,7 +291,7 @@ async def test_nothing_of_the_callers_headers_goes_out_but_the_type_of_the_body(
         "Impersonate-User": "admin",
         "Content-Type": "application/json",
     }
-    assert (await ask("POST", RUNS, data=b"{}", headers=hostile)).ok
+    assert (await browse("POST", RUNS, data=b"{}", headers=hostile)).ok
     sent = behind.seen[-1].headers
     host = behind.endpoint.removeprefix("http://")
     assert sent.pop("User-Agent").startswith("jupyter-kfp-mt/")
@@ -398,23 +410,23 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("key", ["", "Bearer wrong", "Bearer ", "token wrong", "Basic a2V5"])
-async def test_no_route_answers_a_stranger(door, behind, method, path, key):
+async def test_no_route_answers_a_stranger(door, home, behind, method, path, key):
     headers = {"Authorization": key} if key else {}
-    answered = await call(method, door[0] + path, headers=headers, data=b"x" * 2_000_000)
-    assert answered.status_code in (403, 405)
+    for address in (door[0], f"{home}/kfp-mt"):
+        answered = await call(method, address + path, headers=headers, data=b"x" * 2_000_000)
+        assert answered.status_code in (403, 405)
     assert not behind.seen and not behind.left
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 async def test_no_route_changes_anything_for_a_browser_without_an_xsrf_token(
-    door, behind, jp_serverapp, method, path
+    home, behind, jp_serverapp, method, path
 ):
-    home = door[0].removesuffix("kfp-mt")
     cookies = (
-        await call("GET", f"{home}tree?token={jp_serverapp.identity_provider.token}")
+        await call("GET", f"{home}/tree?token={jp_serverapp.identity_provider.token}")
     ).cookies
-    refused = await call(method, door[0] + path, cookies=cookies, data=b"x" * 2_000_000)
+    refused = await call(method, f"{home}/kfp-mt{path}", cookies=cookies, data=b"x" * 2_000_000)
     assert refused.status_code in (403, 405)
     assert not behind.seen and not behind.left
 
@@ -828,14 +840,13 @@ async def test_an_early_answer_to_a_caller_that_went_away_is_given_up(door, behi
     assert await asyncio.to_thread(gone.wait, 5)
 
 
-async def test_a_request_goes_without_the_garbage_collector(ask, behind, jp_serverapp):
+async def test_a_request_goes_without_the_garbage_collector(browse, behind):
     behind.answer = lambda connection, _: connection.sendall(ok(b"{}"))
-    browser = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         for _ in range(250):  # so many that the event loop has let go of timers of the first ones
-            assert (await ask("GET", RUNS, headers=browser)).status_code == 200
+            assert (await browse("GET", RUNS)).status_code == 200
         gc.collect()
         assert not any(isinstance(one, ProxyHandler) for one in gc.garbage)
     finally:

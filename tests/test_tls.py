@@ -6,12 +6,9 @@ import contextlib
 import ssl
 
 import pytest
-import requests
 import yaml
-from conftest import call, jupyter_server, server_config, serving
+from conftest import call, server_config, serving
 from connect_proxy import ConnectProxy
-from jupyter_client import BlockingKernelClient
-from jupyter_core.paths import jupyter_runtime_dir
 from kubernetes_api import ALICE, Certificates
 from odd_kfp import OddKfp
 
@@ -254,7 +251,7 @@ class TestThroughTheKubernetesApi:
 
     async def test_live_events_come_too(self, door, behind):
         def first():
-            with contextlib.closing(iter(Stream(Door(*door), ""))) as events:
+            with contextlib.closing(iter(Stream(Door.of_this_process(), ""))) as events:
                 return next(event.name for event in events if event.name)
 
         assert await asyncio.to_thread(first) == "snapshot"
@@ -300,69 +297,3 @@ def test_the_sdk_goes_through_the_same_proxy(kfp_with, trusted, proxy, token_fil
     proxy.hosts["kfp.invalid"] = kfp.port
     assert sdk("https://kfp.invalid", token_file) is None
     assert len(kfp.seen) == 1
-
-
-# --- a Jupyter server with a certificate of its own -----------------------------------------------
-
-
-@pytest.fixture
-def kernel(authority, token_file, tmp_path):
-    """Runs code in a kernel of a Jupyter server whose certificate is for another name: its output.
-
-    `JUPYTER_RUNTIME_DIR` is where the server leaves how to reach the kernel.
-    """
-    kfp = OddKfp()
-    certificate, key = authority("jupyter").server(["jupyter.example.com"])
-    options = [f"--certfile={certificate}", f"--keyfile={key}"]
-    with jupyter_server(tmp_path, kfp.endpoint, token_file, *options) as (_, port):
-        started = requests.post(
-            f"https://127.0.0.1:{port}/api/kernels",
-            headers={"Authorization": "token test"},
-            verify=False,
-            timeout=30,
-        )
-        runtime = jupyter_runtime_dir()
-        client = BlockingKernelClient(
-            connection_file=f"{runtime}/kernel-{started.json()['id']}.json"
-        )
-        client.load_connection_file()
-        client.start_channels()
-        client.wait_for_ready(30)
-
-        def run(code):
-            said = []
-            client.execute_interactive(code, timeout=60, output_hook=said.append)
-            return "".join(each["content"].get("text", str(each["content"])) for each in said)
-
-        yield run
-        client.stop_channels()
-    kfp.close()
-
-
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_a_kernel_believes_the_certificate_of_its_own_server(kernel):
-    said = kernel(
-        "import jupyter_kfp_mt\n"
-        "client = jupyter_kfp_mt.connect(namespace='alice')\n"
-        "print(client.run_page().items, jupyter_kfp_mt.kfp_client(client).list_runs().runs)\n"
-    )
-    assert "[] None\n" in said
-    assert "Warning" not in said
-
-
-def test_a_kernel_shows_its_key_to_no_server_with_another_certificate(kfp_with, authority):
-    own, _ = authority("jupyter").server()
-    impostor = kfp_with(authority("impostor").server())
-    door = Door(impostor.endpoint, "the-key", str(own))
-    with pytest.raises(errors.Unreachable, match="its certificate is another one now"):
-        door.status()
-    assert not impostor.seen
-
-
-@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "something else"])
-def test_a_certificate_of_the_jupyter_server_that_cannot_be_read_is_named(tmp_path, content):
-    file = tmp_path / "jupyter.crt"
-    if content:
-        file.write_text(content)
-    with pytest.raises(errors.Misconfigured, match="jupyter.crt"):
-        Door("https://127.0.0.1:9", "the-key", str(file)).status()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
@@ -119,14 +119,14 @@ class Credentials(AuthBase):
 
 
 class Key(Credentials):
-    """A key that does not change, such as the one a Jupyter server gives its kernels."""
+    """A key that is looked up each time, such as the one a Jupyter server gives its kernels."""
 
-    def __init__(self, key: str, source: str) -> None:
+    def __init__(self, key: Callable[[], str], source: str) -> None:
         self._key = key
         self.source = source
 
     def headers(self) -> dict[str, str]:
-        return bearer(self._key)
+        return bearer(self._key())
 
 
 class Hidden(str):

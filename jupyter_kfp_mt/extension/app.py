@@ -5,25 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
-from jupyter_server.utils import url_path_join
 
-from ..door import Door
 from ..settings import Kfp
 from .event_stream import Events
+from .kernels import KernelDoor
 from .logs import Logs
 from .routes import routes
 from .tenants import Tenants
 from .upstream import Upstream
 from .whereabouts import Whereabouts
 
-# How to reach a server from its own machine, where its address is no address to reach.
-_FROM_HERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-
 
 class KfpExtension(Kfp, ExtensionApp):
     """The one authenticated door to KFP for kernels and browser."""
 
     name = "kfp_mt"
+    kernels: KernelDoor | None = None
 
     def initialize_settings(self) -> None:
         self.upstream = Upstream(self)
@@ -40,29 +37,21 @@ class KfpExtension(Kfp, ExtensionApp):
         self.handlers.extend(routes)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        if serverapp.sock:
-            self.log.warning("kfp-mt: a server on a UNIX socket has no door for its kernels.")
-        else:
-            self.upstream.door = _door(serverapp, self.upstream.key)
-            self.upstream.door.open()
+        self.kernels = KernelDoor(serverapp, routes)
+        try:
+            self.kernels.open()
+        except OSError as error:
+            self.log.warning(
+                "kfp-mt: kernels cannot ask this server, and have to find KFP themselves: %s", error
+            )
         status = await self.upstream.status()
         if status.error:
             self.log.warning("kfp-mt: %s", status.error.message)
 
     async def stop_extension(self) -> None:
-        if self.upstream.door:
-            self.upstream.door.shut()
         self.logs.close()
         self.tenants.close()
         self.events.close()
+        if self.kernels:
+            await self.kernels.close()
         await self.upstream.close()
-
-
-def _door(serverapp: Any, key: str) -> Door:
-    host = _FROM_HERE.get(serverapp.ip, serverapp.ip)
-    host = f"[{host}]" if ":" in host else host
-    scheme = "https" if serverapp.certfile else "http"
-    address = f"{scheme}://{host}:{serverapp.port}"
-    return Door(
-        address + url_path_join(serverapp.base_url, "kfp-mt"), key, serverapp.certfile or ""
-    )

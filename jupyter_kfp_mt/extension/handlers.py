@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from typing import Any
 
@@ -18,21 +17,25 @@ from tornado.iostream import StreamClosedError
 
 from ..errors import KfpError
 from . import fetch_metadata
+from .kernels import KernelDoor
 from .tenants import Tenants
 from .upstream import Upstream
 
-# Who a request with the kernels' key comes from.
+# Who a request through the kernels' door comes from.
 KERNEL = User(username="kernel", name="A kernel of this server")
 
 
 class KfpHandler(APIHandler):
-    """A route for signed-in browsers, and for kernels that send this server's key."""
+    """A route for whoever is signed in, and at `kernels`, their own door, for kernels."""
 
     auth_resource = "kfp_mt"
     # A panel that looks now and then is nobody at work: it must not keep an idle server alive.
     _track_activity = False
     # A reader that takes nothing for so many seconds is gone.
     patience = 60.0
+
+    def initialize(self, kernels: KernelDoor | None = None) -> None:
+        self._kernels = kernels
 
     @property
     def upstream(self) -> Upstream:
@@ -47,12 +50,11 @@ class KfpHandler(APIHandler):
     async def prepare(self) -> None:  # type: ignore[override]
         """Refuse who may not ask, before anything of a body is read."""
         fetch_metadata.check(self.request.headers)
-        if not self._has_key():
+        if self._kernels is None:
             await super().prepare()
-        elif not self.check_host():
-            raise web.HTTPError(403)
         else:
             # A key in a header is not something that another site can make a browser send.
+            self._kernels.admit(self.request)
             self.current_user = self._jupyter_current_user = KERNEL
         action = HTTP_METHOD_TO_AUTH_ACTION[str(self.request.method)]
         if self.request.method != "OPTIONS" and not await self._may(action):
@@ -109,8 +111,3 @@ class KfpHandler(APIHandler):
         # Its logger takes everything: what is shown is the application's to say.
         level: int = getattr(self.serverapp, "log_level", logging.INFO)
         return level <= logging.DEBUG
-
-    def _has_key(self) -> bool:
-        scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")
-        sent = key.encode("utf-8", "replace")
-        return scheme.lower() == "bearer" and hmac.compare_digest(sent, self.upstream.key.encode())

@@ -91,8 +91,9 @@ class ContributorsHandler(KfpHandler):
     @property
     def _whom(self) -> tuple[str, str, str]:
         """The user, the role, and the person whom Kubeflow's gateway names: a kernel is none."""
-        named = self.request.headers.get(USER_HEADER, "")
-        sender = "" if self.current_user is KERNEL else named
+        named = self.request.headers.get_list(USER_HEADER)
+        believed = self.upstream.believes_userid and self.current_user is not KERNEL
+        sender = named[0] if believed and len(named) == 1 else ""
         # Without one a contributor is added as Kubeflow's dashboard does, and removed altogether.
         unsaid = "edit" if self.request.method == "POST" else ""
         role = self.get_query_argument("role", unsaid)

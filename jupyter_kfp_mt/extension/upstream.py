@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ import msgspec
 from .. import doctor
 from ..client import Client
 from ..connection import Connection, find_local, resolve
-from ..door import Door
 from ..errors import KfpError, Unreachable
 from ..findings import Report
 from ..lease import Lease, LocalKfp, running
@@ -43,15 +41,13 @@ class _Decision(msgspec.Struct, frozen=True):
 
 
 class Upstream:
-    """One connection for everybody who uses this server; `key` is what its kernels show.
+    """One connection for everybody who uses this server.
 
     What is somebody's request is sent from the event loop; our own questions, which are few, are
     asked with the blocking client in threads of its own.
     """
 
     def __init__(self, settings: Kfp) -> None:
-        self.key = secrets.token_urlsafe(32)
-        self.door: Door | None = None
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
         self._sender = Sender()
@@ -84,6 +80,11 @@ class Upstream:
     def read_only(self) -> bool:
         """Whether whatever would change something is refused."""
         return self._settings.is_read_only()
+
+    @property
+    def believes_userid(self) -> bool:
+        """Whether a request's header `kubeflow-userid` says who is signed in."""
+        return self._settings.believes_userid()
 
     async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> Report:
         """What the doctor finds when it looks from here."""
