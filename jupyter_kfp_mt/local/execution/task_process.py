@@ -166,13 +166,25 @@ def _signal_name(exit_code: int) -> str:
 
 def last_line(log: Path, unwritten: bytes = b"") -> str:
     """The last line that has a word in it, which for a Python program is the exception."""
-    end = b""
+    end, begins_within = b"", False
     with suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        begins_within = file.seek(max(0, log.stat().st_size - TAIL_BYTES)) > 0
         end = file.read()
     text = _KFPS_OWN_LINES.sub("", (end + unwritten).decode("utf-8", "replace"))
     lines = [line.strip() for line in text.splitlines() if re.search(r"\w", line)]
-    return lines[-1][:MAX_LINE_CHARACTERS] if lines else ""
+    if not lines:
+        return ""
+    return _well_cut(lines[-1], begins_within and len(lines) == 1)
+
+
+def _well_cut(line: str, begins_within: bool) -> str:
+    """The line, not too long, with no part of a word at an end where something is left out."""
+    if begins_within:
+        line = f"... {line.partition(' ')[2] or line}"
+    if len(line) <= MAX_LINE_CHARACTERS:
+        return line
+    cut = line[: MAX_LINE_CHARACTERS - len(" ...")]
+    return f"{cut.rpartition(' ')[0] if ' ' in cut[len(cut) // 2 :] else cut} ..."
 
 
 class TaskLog:
