@@ -116,19 +116,28 @@ class Graph:
     ) -> Outcome:
         each = iterations(task, inputs)
         at_once = asyncio.Semaphore(task.iterator_policy.parallelism_limit or len(each) or 1)
-        scopes = []
-        for number, values in enumerate(each):
-            name = f"{path[-1]}-iteration-{number}"
-            values = Values(checked(values.parameters, component), values.artifacts)
-            scopes.append(_scope_within(scope, name, values, component))
 
-        async def iterate(number: int, within: Scope) -> bool:
+        async def iterate(number: int, values: Values) -> Scope | None:
             place = (*path[:-1], f"{path[-1]}-iteration-{number}")
             async with at_once:
-                return await self._group(component, within, place)
+                return await self._iteration(place, component, values, scope)
 
-        went_well = await asyncio.gather(*map(iterate, range(len(scopes)), scopes))
-        return Outcome(COMPLETE if all(went_well) else FAILED, iterations=scopes)
+        scopes = await asyncio.gather(*map(iterate, range(len(each)), each))
+        whole = [one for one in scopes if one]
+        return Outcome(COMPLETE if len(whole) == len(each) else FAILED, iterations=whole)
+
+    async def _iteration(
+        self, path: TaskPath, component: Any, values: Values, around: Scope
+    ) -> Scope | None:
+        """The scope of an iteration in which all went well."""
+        try:
+            parameters = checked(values.parameters, component)
+        except KfpError as error:
+            self._give_up(f"'{path[-1]}' could not be run: {error}")
+            return None
+        inputs = Values(parameters, values.artifacts)
+        scope = _scope_within(around, path[-1], inputs, component)
+        return scope if await self._group(component, scope, path) else None
 
     def _final_status(self, task: Any, scope: Scope) -> dict[str, Any]:
         """What a task is told of the end of what it waits for, by the names of its inputs.

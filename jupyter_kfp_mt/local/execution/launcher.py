@@ -334,7 +334,7 @@ class Launcher:
             type=importer.type_schema.schema_title or "system.Artifact",
             uri=uri,
             metadata=metadata,
-            path=self._in_workspace(uri) if importer.download_to_workspace else "",
+            path=self._in_workspace(uri) if _to_workspace(importer) else "",
         )
         return Values(artifacts={name: [artifact]})
 
@@ -364,6 +364,10 @@ class Launcher:
                 f"[The input '{name}' is {uri}. Nothing is downloaded here: there is no file "
                 f"at {name}.path, but the task can fetch {name}.uri itself.]",
             )
+
+
+def _to_workspace(importer: Any) -> bool:
+    return bool(getattr(importer, "download_to_workspace", False))
 
 
 def _log(execution: _Execution, line: str) -> None:

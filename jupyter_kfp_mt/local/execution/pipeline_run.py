@@ -54,7 +54,10 @@ class PipelineRun:
 
     def run(self) -> None:
         """Run it to the end. What failed is in the progress, or raised if it is no task's."""
-        leaves = list(self._leaves(self._spec.root.dag, into_loops=True))
+        try:
+            leaves = list(self._leaves(self._spec.root.dag, into_loops=True))
+        except RecursionError:
+            raise PipelineRefused("its pipelines are nested too deeply") from None
         for path, _ in self._leaves(self._spec.root.dag, into_loops=False):
             self._progress.plan(path)
         for path, component in leaves:

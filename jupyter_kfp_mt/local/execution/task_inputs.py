@@ -123,7 +123,7 @@ class _Reading:
         except Undeclared:
             return _ABSENT  # The compiler also lists what only a loop within the group will have.
         except NotThere as reason:
-            if self._may_lack(name, source):
+            if self._may_lack(name, source.HasField("component_input_parameter")):
                 return _ABSENT
             raise InputRefused(f"its input '{_readable(name)}' has no value: {reason}") from None
         if source.HasField("task_final_status"):
@@ -132,10 +132,15 @@ class _Reading:
             return _ABSENT
         return value
 
-    def _may_lack(self, name: str, source: Any) -> bool:
-        """Groups may lack what nobody in them asks for, others what has a value of its own."""
-        if self._is_group:
-            return bool(source.HasField("component_input_parameter")) or runs_anyway(self._task)
+    def _may_lack(self, name: str, is_input: bool) -> bool:
+        """Whether it may be absent, which is an input of the pipeline around or else an output.
+
+        Groups may lack what nobody in them asks for, others what has a value of its own.
+        """
+        if not is_input and not runs_anyway(self._task):
+            return False
+        if self._is_group or name in self._declared.artifacts:
+            return self._is_group or bool(self._declared.artifacts[name].is_optional)
         declared = self._declared.parameters.get(name)
         return declared is not None and (declared.is_optional or _has_default(declared))
 
@@ -186,20 +191,21 @@ class _Reading:
         found = {}
         for name, source in self._task.inputs.artifacts.items():
             try:
-                if source.HasField("component_input_artifact"):
-                    found[name] = self._scope.artifacts(source.component_input_artifact)
-                else:
-                    of = source.task_output_artifact
-                    found[name] = self._scope.output_artifacts(
-                        of.producer_task, of.output_artifact_key
-                    )
+                found[name] = self._artifacts(source)
             except NotThere as reason:
-                declared = self._declared.artifacts
-                if not self._is_group and not (name in declared and declared[name].is_optional):
+                of_group = self._is_group and isinstance(reason, Undeclared)
+                is_input = source.HasField("component_input_artifact")
+                if not of_group and not self._may_lack(name, is_input):
                     raise InputRefused(
                         f"its input '{_readable(name)}' has no artifact: {reason}"
                     ) from None
         return found
+
+    def _artifacts(self, source: Any) -> list[RuntimeArtifact]:
+        if source.HasField("component_input_artifact"):
+            return self._scope.artifacts(source.component_input_artifact)
+        of = source.task_output_artifact
+        return self._scope.output_artifacts(of.producer_task, of.output_artifact_key)
 
 
 def runs_anyway(task: Any) -> bool:

@@ -35,6 +35,7 @@ def collect(executor_input: Mapping[str, Any], component: Any) -> Values:
     """Return what a task has put out. Raises OutputRefused."""
     outputs = executor_input["outputs"]
     told = _told(Path(outputs["outputFile"]))
+    _refuse_what_is_unfit_in(told)
     return Values(
         {
             name: _parameter(name, place, told, component)
@@ -53,7 +54,7 @@ def left_behind(executor_input: Mapping[str, Any], component: Any) -> Values:
     try:
         told = _told(Path(outputs["outputFile"]))
     except OutputRefused:
-        told = {}
+        told = _Told()
     parameters = {}
     for name, place in outputs["parameters"].items():
         try:
@@ -109,22 +110,42 @@ def _copy(made: Path, place: Path) -> None:
         shutil.copy2(made, place)
 
 
-def _told(path: Path) -> dict[str, Any]:
-    """What a program that knows of executor inputs says of its outputs."""
+class _Said(msgspec.Struct, frozen=True):
+    """An artifact, as a program tells of it."""
+
+    name: str | None = None
+    uri: str | None = None
+    metadata: dict[str, Any] | None = None
+    custom_path: str | None = None
+    customPath: str | None = None
+
+
+class _SaidList(msgspec.Struct, frozen=True):
+    artifacts: list[_Said] | None = None
+
+
+class _Told(msgspec.Struct, frozen=True, rename="camel"):
+    """What a program that knows of executor inputs says of its outputs (ExecutorOutput)."""
+
+    parameter_values: dict[str, Any] | None = None
+    artifacts: dict[str, _SaidList | None] | None = None
+
+
+def _told(path: Path) -> _Told:
     try:
         told = json.loads(path.read_bytes().decode())
+        return msgspec.convert(told, _Told)
     except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError, OSError) as error:
-        reason = "is no JSON" if isinstance(error, ValueError) else "cannot be read"
-        raise OutputRefused(f"what it says of its outputs {reason}: {error}") from None
-    if not isinstance(told, dict):
-        raise OutputRefused(f"what it says of its outputs is no dictionary: {shown(told)}")
-    for name, value in (told.get("parameterValues") or {}).items():
+        return _Told()
+    except (ValueError, RecursionError, OSError, msgspec.ValidationError) as error:
+        raise OutputRefused(f"what it says of its outputs cannot be read: {error}") from None
+
+
+def _refuse_what_is_unfit_in(told: _Told) -> None:
+    for name, value in (told.parameter_values or {}).items():
         _refuse_unfit(value, f"its output '{name}'")
-    for name, value in (told.get("artifacts") or {}).items():
-        _refuse_unfit(value, f"what it says of the artifact '{name}'")
-    return told
+    for name, listed in (told.artifacts or {}).items():
+        _refuse_unfit(msgspec.to_builtins(listed), f"what it says of the artifact '{name}'")
 
 
 def _refuse_unfit(value: Any, what: str) -> None:
@@ -164,9 +185,9 @@ def _visible(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _parameter(name: str, place: Mapping[str, Any], told: Mapping[str, Any], component: Any) -> Any:
-    if name in (told.get("parameterValues") or {}):
-        return protojson_value(told["parameterValues"][name])
+def _parameter(name: str, place: Mapping[str, Any], told: _Told, component: Any) -> Any:
+    if name in (told.parameter_values or {}):
+        return protojson_value((told.parameter_values or {})[name])
     kind = kind_of(component.output_definitions.parameters[name])
     text = _text(name, Path(place["outputFile"]))
     try:
@@ -204,13 +225,13 @@ def _as_written(text: str) -> str:
         return shown(text)
 
 
-def _artifact(name: str, expected: Mapping[str, Any], told: Mapping[str, Any]) -> RuntimeArtifact:
-    listed = ((told.get("artifacts") or {}).get(name) or {}).get("artifacts") or [{}]
-    said = listed[0]
+def _artifact(name: str, expected: Mapping[str, Any], told: _Told) -> RuntimeArtifact:
+    listed = (told.artifacts or {}).get(name)
+    said = listed.artifacts[0] if listed and listed.artifacts else _Said()
     return RuntimeArtifact(
-        name=said.get("name") or name,
+        name=said.name or name,
         type=expected["type"]["schemaTitle"],
-        uri=said.get("uri") or expected["uri"],
-        metadata=protojson_value({**expected["metadata"], **(said.get("metadata") or {})}),
-        path=said.get("custom_path") or said.get("customPath") or "",
+        uri=said.uri or expected["uri"],
+        metadata=protojson_value({**expected["metadata"], **(said.metadata or {})}),
+        path=said.custom_path or said.customPath or "",
     )
