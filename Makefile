@@ -1,6 +1,8 @@
 # make demo   sets up, then opens JupyterLab with the demo on the local KFP
 # make test   sets up, then runs every check
 # make bench  sets up, then measures what must stay fast
+# make conformance PIPELINES=FOLDER  sets up, then runs the compiled pipelines of a folder, such as
+#             test_data/sdk_compiled_pipelines/valid of kubeflow/pipelines, on a local KFP
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +13,7 @@ FRONT_END := $(shell find labextension/src labextension/style labextension/schem
 # Only root needs it, and only root may have it.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test bench format setup chromium clean
+.PHONY: demo test bench conformance format setup chromium clean
 
 setup: .venv/installed .venv/front-end
 
@@ -40,6 +42,10 @@ test: setup .venv/clients chromium
 
 bench: setup
 	cd tests && ../$(BIN)/python -m bench
+
+conformance: setup
+	@test -n "$(PIPELINES)" || { echo "Name the folder: make conformance PIPELINES=/path/to/it" >&2; exit 2; }
+	cd tests && ../$(BIN)/python -m conformance "$(abspath $(PIPELINES))"
 
 format: setup
 	$(BIN)/ruff format .
