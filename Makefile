@@ -3,6 +3,8 @@
 # make test-newest  the same with the newest packages that pyproject.toml allows, in .venv-newest
 # make lock         renews the pinned versions that demo and test install
 # make bench        sets up, then measures what must stay fast
+# make conformance PIPELINES=FOLDER  sets up, then runs the compiled pipelines of a folder, such as
+#                   test_data/sdk_compiled_pipelines/valid of kubeflow/pipelines, on a local KFP
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,8 +21,8 @@ FRONT_END := $(shell find labextension/src labextension/style labextension/schem
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 AT_ONCE := $(MAKE) --no-print-directory -j 2
 
-.PHONY: demo test test-newest lock bench format setup setup-checks checks chromium clean \
-	ruff mypy eslint jest
+.PHONY: demo test test-newest lock bench conformance format setup setup-checks checks chromium \
+	clean ruff mypy eslint jest
 
 setup:
 	@$(AT_ONCE) --silent $(VENV)/linked
@@ -98,6 +100,10 @@ lock: | $(VENV)/tools
 
 bench: setup $(VENV)/tests
 	cd tests && ../$(BIN)/python -m bench
+
+conformance: setup $(VENV)/tests
+	@test -n "$(PIPELINES)" || { echo "Name the folder: make conformance PIPELINES=/path/to/it" >&2; exit 2; }
+	cd tests && ../$(BIN)/python -m conformance "$(abspath $(PIPELINES))"
 
 format: setup $(VENV)/tests $(VENV)/node-checks
 	$(BIN)/ruff format .

@@ -108,17 +108,20 @@ def test_an_answer_of_the_longest_length_is_read(monkeypatch):
 @pytest.mark.parametrize(
     "ask",
     [
-        pytest.param(lambda at: Door(at, "key").ask("ask", Status, "status"), id="the door"),
-        pytest.param(lambda at: Kfam(at).bindings("alice"), id="kfam"),
         pytest.param(
-            lambda at: next(iter(events.Stream(Door(at, "key"), "alice")._once())), id="events"
+            lambda at, key_file: Door(at, key_file).ask("ask", Status, "status"), id="the door"
+        ),
+        pytest.param(lambda at, key_file: Kfam(at).bindings("alice"), id="kfam"),
+        pytest.param(
+            lambda at, key_file: next(iter(events.Stream(Door(at, key_file), "alice")._once())),
+            id="events",
         ),
     ],
 )
-def test_whoever_answers_without_end_is_named(endless, ask):
+def test_whoever_answers_without_end_is_named(endless, ask, key_file):
     endpoint = endless().endpoint
     with pytest.raises(Unreachable, match="longer than 262144 bytes") as error:
-        ask(endpoint)
+        ask(endpoint, key_file)
     assert endpoint in error.value.message
 
 

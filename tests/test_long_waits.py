@@ -56,7 +56,8 @@ def jp_server_config(behind, token_file):
 @pytest.fixture
 def kernel(door):
     """The door, as a kernel finds it."""
-    return Door(*door)
+    assert door
+    return Door.of_this_process()
 
 
 async def test_a_task_that_says_nothing_for_three_minutes_is_waited_for(kernel, behind, hurried):
@@ -131,8 +132,8 @@ def test_who_waits_in_vain_is_told_that_the_run_goes_on(waiting, behind, hurried
     assert "%kfp runs shows it once KFP answers again." in said
 
 
-async def test_a_server_that_was_started_anew_is_told_as_such(kernel, behind):
-    listening = iter(events.Stream(Door(kernel.address, "the key of before"), "alice"))
+async def test_a_server_that_was_started_anew_is_told_as_such(kernel, behind, key_file):
+    listening = iter(events.Stream(Door(kernel.address, key_file), "alice"))
     with pytest.raises(Forbidden) as error:
         await asyncio.to_thread(next, listening)
     assert error.value.cause == "It has been started anew since this kernel was."

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from . import pipelines
-from .runs import LocalKfp, Row
+from .runs import WRONG, LocalKfp, Row
 
 COLUMNS = "{:<9} {:>5} s  {:<10} {:<10} {}"
 
@@ -28,7 +28,7 @@ def main() -> int:
         print(f"There is no compiled pipeline in {options.folder}.", file=sys.stderr)
         return 2
     rows = []
-    print(COLUMNS.format("verdict", "", "meant", "ended", "pipeline (what it needs)"))
+    print(COLUMNS.format("verdict", "", "meant", "ended", "pipeline (what it needs)"), flush=True)
     started = time.monotonic()
     with TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as data:
         with LocalKfp(Path(data), options.at_once) as kfp:
@@ -39,7 +39,7 @@ def main() -> int:
     counts = Counter(row.verdict for row in rows)
     told = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
     print(f"{len(rows)} pipelines in {time.monotonic() - started:.0f} s: {told}")
-    return int(counts["WRONG"] > 0)
+    return int(counts[WRONG] > 0)
 
 
 def _show(row: Row, folder: Path) -> None:
@@ -49,7 +49,7 @@ def _show(row: Row, folder: Path) -> None:
         COLUMNS.format(row.verdict, round(row.seconds), row.meant, row.ended, f"{name}{needs}"),
         flush=True,
     )
-    if row.verdict == "WRONG" or (row.reason and row.verdict != "as meant"):
+    if row.verdict == WRONG:
         print(f"{'':>19}{row.reason or 'It gives no reason.'}", flush=True)
 
 

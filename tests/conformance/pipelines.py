@@ -102,3 +102,9 @@ def parameters(pipeline: Pipeline) -> dict[str, Any]:
         for name, parameter in declared.items()
         if "defaultValue" not in parameter and not parameter.get("isOptional")
     }
+
+
+def takes_artifacts(pipeline: Pipeline) -> bool:
+    """Whether it has to be given artifacts, as a component alone can: a run can give none."""
+    artifacts = pipeline.spec.get("root", {}).get("inputDefinitions", {}).get("artifacts", {})
+    return any(not artifact.get("isOptional") for artifact in artifacts.values())
