@@ -105,19 +105,19 @@ def test_an_answer_of_the_longest_length_is_read(monkeypatch):
     kfp.close()
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        pytest.param(
-            lambda at, key_file: Door(at, key_file).ask("ask", Status, "status"), id="the door"
-        ),
-        pytest.param(lambda at, key_file: Kfam(at).bindings("alice"), id="kfam"),
-        pytest.param(
-            lambda at, key_file: next(iter(events.Stream(Door(at, key_file), "alice")._once())),
-            id="events",
-        ),
-    ],
-)
+def asks_the_door(endpoint, key_file):
+    Door(endpoint, key_file).ask("ask", Status, "status")
+
+
+def asks_kfam(endpoint, key_file):
+    Kfam(endpoint).bindings("alice")
+
+
+def listens_to_events(endpoint, key_file):
+    next(iter(events.Stream(Door(endpoint, key_file), "alice")._once()))
+
+
+@pytest.mark.parametrize("ask", [asks_the_door, asks_kfam, listens_to_events])
 def test_whoever_answers_without_end_is_named(endless, ask, key_file):
     endpoint = endless().endpoint
     with pytest.raises(Unreachable, match="longer than 262144 bytes") as error:
