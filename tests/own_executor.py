@@ -21,7 +21,7 @@ from jupyter_kfp_mt.models import FINISHED
 component = partial(dsl.component, base_image="python:3.11")
 
 SECRETS = {"alice": {"warehouse": {"password": "alices-own"}}, "bob": {"warehouse": {}}}
-SECONDS = 40
+SECONDS = 160
 SCHEDULED_AT = datetime(2030, 1, 1, 9, tzinfo=timezone(timedelta(hours=1)))
 CREATED_AT = SCHEDULED_AT + timedelta(seconds=2)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
 
 SCRIPTS = Path(__file__).parent / "clients_v1"
 PYTHON = Path(os.environ.get("KFP1_PYTHON") or Path(sys.prefix) / "kfp1" / "bin" / "python")

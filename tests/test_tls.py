@@ -8,10 +8,9 @@ import ssl
 import pytest
 import requests
 import yaml
-from conftest import call, jupyter_server, server_config, serving
+from conftest import PATIENCE, call, jupyter_server, server_config, serving
 from connect_proxy import ConnectProxy
 from jupyter_client import BlockingKernelClient
-from jupyter_core.paths import jupyter_runtime_dir
 from kubernetes_api import ALICE, Certificates
 from odd_kfp import OddKfp
 
@@ -307,10 +306,7 @@ def test_the_sdk_goes_through_the_same_proxy(kfp_with, trusted, proxy, token_fil
 
 @pytest.fixture
 def kernel(authority, token_file, tmp_path):
-    """Runs code in a kernel of a Jupyter server whose certificate is for another name: its output.
-
-    `JUPYTER_RUNTIME_DIR` is where the server leaves how to reach the kernel.
-    """
+    """The output of code in a kernel of a Jupyter server whose certificate names another host."""
     kfp = OddKfp()
     certificate, key = authority("jupyter").server(["jupyter.example.com"])
     options = [f"--certfile={certificate}", f"--keyfile={key}"]
@@ -319,19 +315,17 @@ def kernel(authority, token_file, tmp_path):
             f"https://127.0.0.1:{port}/api/kernels",
             headers={"Authorization": "token test"},
             verify=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
-        runtime = jupyter_runtime_dir()
-        client = BlockingKernelClient(
-            connection_file=f"{runtime}/kernel-{started.json()['id']}.json"
-        )
+        file = tmp_path / "runtime" / f"kernel-{started.json()['id']}.json"
+        client = BlockingKernelClient(connection_file=str(file))
         client.load_connection_file()
         client.start_channels()
-        client.wait_for_ready(30)
+        client.wait_for_ready(PATIENCE)
 
         def run(code):
             said = []
-            client.execute_interactive(code, timeout=60, output_hook=said.append)
+            client.execute_interactive(code, timeout=PATIENCE, output_hook=said.append)
             return "".join(each["content"].get("text", str(each["content"])) for each in said)
 
         yield run
