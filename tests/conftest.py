@@ -46,6 +46,11 @@ def pytest_configure():
     secrecy.watch()
 
 
+def pytest_xdist_auto_num_workers():
+    """Two for each processor: a test waits for half of its time."""
+    return 2 * os.cpu_count()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
     """A test that shows a token has failed, whatever else it is about."""
@@ -67,6 +72,8 @@ def no_log_tells_a_token():
 
 
 ROOT = Path(__file__).parent.parent
+# How many seconds a test waits for what is about to happen, on a machine that has much else to do.
+PATIENCE = 120
 API = "/apis/v2beta1"
 
 
@@ -105,7 +112,7 @@ class LocalKfp:
             headers = {"Authorization": f"Bearer {self.token(who)}"}
         headers |= kwargs.pop("headers", {})
         url = self.endpoint + path
-        return requests.request(method, url, headers=headers, timeout=30, **kwargs)
+        return requests.request(method, url, headers=headers, timeout=PATIENCE, **kwargs)
 
     def get(self, path, who="alice/default-editor", **params):
         return self.call("GET", path, who, params=params)
@@ -128,7 +135,7 @@ class LocalKfp:
         """The exit code, after being asked to stop."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, signal.SIGTERM)
-        code = self.process.wait(timeout=20)
+        code = self.process.wait(timeout=PATIENCE)
         self.process.stdout.close()
         return code
 
@@ -166,7 +173,7 @@ def start_local_kfp(tmp_path, profiles):
         server.process.stdout.close()
 
 
-def wait_until(condition, seconds=30, what="it"):
+def wait_until(condition, seconds=PATIENCE, what="it"):
     """The first true value of `condition()`, or a failure when time is up."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -425,25 +432,26 @@ def server_config(**settings):
 @contextlib.contextmanager
 def jupyter_server(folder, endpoint, token_file, *options):
     """One in a process of its own, whose token is `test`: the process and the port."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
     command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
-    command += [f"--port={port}", "--IdentityProvider.token=test", *options]
+    command += ["--port=0", "--IdentityProvider.token=test", *options]
     command += ["--ServerApp.jpserver_extensions={'jupyter_kfp_mt': True}"]
     command += [f"--Kfp.endpoint={endpoint}", f"--Kfp.token_file={token_file}"]
+    runtime = folder / "runtime"
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    environment["JUPYTER_RUNTIME_DIR"] = str(runtime)
     secrecy.LOGS.add(folder / "log")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
-    def listens():
-        with socket.socket() as knocking:
-            return knocking.connect_ex(("127.0.0.1", port)) == 0
+    def port():
+        """Where it listens, as its file says: that may not be there yet, or not all of it."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((runtime / f"jpserver-{process.pid}.json").read_text())["port"]
+            with socket.create_connection(("127.0.0.1", found)):
+                return found
 
     try:
-        wait_until(listens, what="a Jupyter server")
-        yield process, port
+        yield process, wait_until(port, what="a Jupyter server")
     finally:
         process.terminate()
         process.wait()
@@ -451,7 +459,7 @@ def jupyter_server(folder, endpoint, token_file, *options):
 
 async def call(method, url, **kwargs):
     """A request from outside, while the server answers on this loop."""
-    kwargs = {"timeout": 10, "allow_redirects": False, **kwargs}
+    kwargs = {"timeout": PATIENCE, "allow_redirects": False, **kwargs}
     answer = await asyncio.to_thread(requests.request, method, url, **kwargs)
     assert kwargs.get("stream") or not secrecy.tells_token(answer.text + str(answer.headers))
     return answer

@@ -22,7 +22,7 @@ component = partial(dsl.component, base_image="python:3.11")
 
 SECRETS = {"alice": {"warehouse": {"password": "alices-own"}}, "bob": {"warehouse": {}}}
 CONFIG_MAPS = {"alice": {"settings": {"mode": "fast"}}, "bob": {"settings": {}}}
-SECONDS = 40
+SECONDS = 160
 SCHEDULED_AT = datetime(2030, 1, 1, 9, tzinfo=timezone(timedelta(hours=1)))
 CREATED_AT = SCHEDULED_AT + timedelta(seconds=2)
 
