@@ -348,6 +348,11 @@ def total(numbers: List[int]) -> int:  # noqa: UP006
     return sum(numbers)
 
 
+@component
+def total_of_lists(lists: List[List[int]]) -> List[int]:  # noqa: UP006
+    return [sum(each) for each in lists]
+
+
 @dsl.pipeline
 def collected_if(numbers: List[int]):  # noqa: UP006
     with dsl.ParallelFor(numbers) as number:
@@ -361,7 +366,7 @@ def collected_twice():
     with dsl.ParallelFor([1, 2]) as one:
         with dsl.ParallelFor([10, 20]) as two:
             added = add(a=one, b=two)
-    total(numbers=dsl.Collected(added.output))
+    total_of_lists(lists=dsl.Collected(added.output))
 
 
 def test_what_tasks_under_a_condition_put_out_is_collected_if_all_of_them_ran(kfp):
@@ -377,8 +382,20 @@ def test_what_collects_from_a_task_that_did_not_run_fails_and_says_so(kfp):
     )
 
 
-def test_a_loop_in_a_loop_collects_into_one_list(kfp):
-    assert returned(kfp, kfp.finish(collected_twice))["total"] == 66
+def test_a_loop_in_a_loop_collects_into_lists_of_lists(kfp):
+    assert returned(kfp, kfp.finish(collected_twice))["total-of-lists"] == [32, 34]
+
+
+@dsl.pipeline
+def over_the_same(names: List[str]):  # noqa: UP006
+    with dsl.ParallelFor(names) as one:
+        with dsl.ParallelFor(names) as two:
+            say(text=f"{one}{two}")
+
+
+def test_a_loop_in_a_loop_may_go_over_the_same_list(kfp):
+    found = returned(kfp, kfp.finish(over_the_same, names=["a", "b"]))
+    assert set(found.values()) == {"aa", "bb"}
 
 
 # Numbers, lists and dictionaries as texts.

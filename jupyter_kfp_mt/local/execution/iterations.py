@@ -17,16 +17,14 @@ class LoopFailed(KfpError):
 def iterations(task: Any, inputs: Values) -> list[Values]:
     """Return the inputs of each iteration of a task with an iterator.
 
-    Rule: `DAG` in KFP's backend/src/v2/driver/dag.go, `getItems` in util.go.
-    Raises LoopFailed.
+    Rule: `DAG` in KFP's backend/src/v2/driver/dag.go, `getItems` in util.go; but that a loop within
+    may go over the same list. Raises LoopFailed.
     """
     if task.WhichOneof("iterator") == "artifact_iterator":
         return _over_artifacts(task.artifact_iterator, inputs)
     iterator = task.parameter_iterator
-    source = iterator.items.input_parameter
-    shared = {name: value for name, value in inputs.parameters.items() if name != source}
     return [
-        Values({**shared, iterator.item_input: item}, inputs.artifacts)
+        Values({**inputs.parameters, iterator.item_input: item}, inputs.artifacts)
         for item in _items(iterator, inputs)
     ]
 
@@ -48,8 +46,7 @@ def _items(iterator: Any, inputs: Values) -> list[Any]:
 def _over_artifacts(iterator: Any, inputs: Values) -> list[Values]:
     source = iterator.items.input_artifact
     listed: list[RuntimeArtifact] = inputs.artifacts.get(source, [])
-    shared = {name: value for name, value in inputs.artifacts.items() if name != source}
     return [
-        Values(inputs.parameters, {**shared, iterator.item_input: [artifact]})
+        Values(inputs.parameters, {**inputs.artifacts, iterator.item_input: [artifact]})
         for artifact in listed
     ]

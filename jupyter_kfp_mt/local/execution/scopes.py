@@ -2,6 +2,8 @@
 
 Rule: `resolveUpstreamParameters`, `resolveUpstreamArtifacts`, `CollectInputs` and `GetProducerTask`
 in KFP's backend/src/v2/driver/resolve.go. What a group puts out is looked up in it by whoever asks.
+Unlike there, a loop in a loop gives a list of lists of parameters, which pipelines count on that
+were compiled from `dsl.Collected`.
 """
 
 from __future__ import annotations
@@ -103,35 +105,33 @@ class Scope:
 
     def output_parameter(self, task: str, key: str) -> Any:
         """Return what a task has put out, or the list of what its iterations have."""
-        found, collected = self._found("parameters", task, key)
-        return found if collected else found[0]
+        return self._found("parameters", task, key)
 
     def output_artifacts(self, task: str, key: str) -> list[RuntimeArtifact]:
         """Return the artifacts that a task has put out, those of all its iterations in a list."""
-        found, _ = self._found("artifacts", task, key)
-        return [artifact for listed in found for artifact in listed]
+        found: list[RuntimeArtifact] = self._found("artifacts", task, key)
+        return found
 
     def state(self, task: str) -> str:
         """Return how a task has ended; what never ran has failed."""
         return self.outcomes[task].state if task in self.outcomes else FAILED
 
-    def _found(self, kind: Kind, task: str, key: str) -> tuple[list[Any], bool]:
-        """The values, and whether a loop is on the way to them."""
+    def _found(self, kind: Kind, task: str, key: str) -> Any:
         outcome = self.outcomes.get(task)
         if outcome is None or outcome.state not in DONE:
             within = f" in '{self._name}'" if self._name else ""
             raise NotThere(f"'{task}'{within} did not run to its end")
         if outcome.iterations is not None:
-            each = [scope._selected(kind, key)[0] for scope in outcome.iterations]
-            return [value for values in each for value in values], True
+            each = [scope._selected(kind, key) for scope in outcome.iterations]
+            return each if kind == "parameters" else [one for listed in each for one in listed]
         if outcome.group is not None:
             return outcome.group._selected(kind, key)
         values = getattr(outcome.values, kind)
         if key not in values:
             raise Undeclared(f"'{task}' puts out no '{key}'")
-        return [values[key]], False
+        return values[key]
 
-    def _selected(self, kind: Kind, key: str) -> tuple[list[Any], bool]:
+    def _selected(self, kind: Kind, key: str) -> Any:
         """What this scope puts out under the key."""
         if key not in getattr(self._outputs, kind):
             raise Undeclared(f"'{self._name}' puts out no '{key}'")
