@@ -57,11 +57,11 @@ def raised(log: str) -> str:
     return shortened(line)
 
 
-def end_of(log: Path, unwritten: bytes = b"") -> str:
-    """The end of a log, and what the disk did not take of it."""
+def end_of(log: Path, unwritten: bytes = b"", begin: int = 0) -> str:
+    """The end of a log, of which this begins at a byte, and what the disk did not take of it."""
     end = b""
     with suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        file.seek(max(begin, log.stat().st_size - TAIL_BYTES))
         end = file.read()
     return (end + unwritten).decode("utf-8", "replace")
 
