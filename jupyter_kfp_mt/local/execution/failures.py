@@ -1,4 +1,4 @@
-"""Why a task has failed, in words: the exception that ended it, its exit code, or its signal."""
+"""The reason why a task has failed: the exception that ended it, its exit code, or its signal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TRACEBACK = re.compile(
 
 
 def of_process(exit_code: int, noted: Path, log_end: str) -> str:
-    """Why a process failed that ended so: what it has left word of counts, else its log."""
+    """Say why a process failed that ended so: what it has left word of counts, else its log."""
     if exit_code == 0:
         return ""
     if _signal_name(exit_code):
@@ -67,7 +67,7 @@ def end_of(log: Path, unwritten: bytes = b"", begin: int = 0) -> str:
 
 
 def ended(exit_code: int) -> str:
-    """How a process ended, in words."""
+    """Say how a process ended."""
     name = _signal_name(exit_code)
     memory = " (out of memory?)" if name == "SIGKILL" else ""
     return f"killed by {name}{memory}" if name else f"exit code {exit_code}"

@@ -46,7 +46,7 @@ def as_run_here(command: list[str]) -> list[str]:
 
 
 def failure(command: list[str], log: str) -> str:
-    """Why the packages could not be installed, if that is why the command failed; or nothing."""
+    """Say why packages could not be installed, if that is why the command failed, or nothing."""
     script = " ".join(command[2:3])
     if command[:2] != ["sh", "-c"] or not _INSTALL.search(script) or _COMPONENT_RUNS in log:
         return ""
@@ -74,7 +74,7 @@ def _requirements(words: list[str]) -> Iterator[str]:
 
 
 def _is_executor(text: str) -> bool:
-    """Whether it is the kfp with which the component was compiled, and the one here can run it."""
+    """Tell if this is the kfp that compiled the component, and the one here can take its place."""
     name, equal, wanted = text.partition("==")
     try:
         here = Version(version("kfp"))

@@ -285,7 +285,7 @@ class PipelineRun:
         return kind(self._reuse, attempt.folder, attempt.folder / LOG_NAME, platform)
 
     def _is_reusable(self, attempt: _Attempt) -> bool:
-        """Whether what an earlier task has put out can still be there; a claim can be deleted."""
+        """Tell if what an earlier task has put out can still be there; a claim can be deleted."""
         image, parameters = self._image(attempt), attempt.inputs["inputs"].get("parameterValues")
         return not persistent_volumes.changes_claims(image) or persistent_volumes.is_reusable(
             image, self._platform_spec.claims, parameters or {}
@@ -394,8 +394,9 @@ class PipelineRun:
             attempt.inputs["inputs"].get("parameterValues", {}),
             outputs.get("name", {}).get("outputFile", ""),
         )
-        with (attempt.folder / LOG_NAME).open("a", encoding="utf-8") as log:
-            log.write(f"{done}\n")
+        log = attempt.folder / LOG_NAME
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+            file.write(f"{done}\n")
         return ""
 
     def _container(self, attempt: _Attempt, handler: Any, environment: dict[str, str]) -> Container:
