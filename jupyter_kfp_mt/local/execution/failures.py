@@ -21,9 +21,9 @@ _UNCAUGHT = 1
 # and the exception. A group of exceptions has a margin; those in it have a wider one.
 _TRACEBACK = re.compile(
     r"^(?:Traceback \(most recent call last\):\n|  File \"[^\"\n]+\", line \d+\n)"
-    r"(?:[ \t].*\n)*([^\s:].*)$"
+    r"(?:[ \t].*\n)*([\w.<>]+(?::.*)?)$"
     r"|^  \+ Exception Group Traceback \(most recent call last\):\n(?:  \| [ \t].*\n)*"
-    r"  \| (\S.*)$",
+    r"  \| ([\w.<>]+(?::.*)?)$",
     re.MULTILINE,
 )
 
