@@ -186,7 +186,7 @@ def test_another_command_fails_with_its_exit_code_or_pythons_exception(tmp_path,
 def test_a_long_reason_is_cut_at_a_word_and_says_so():
     assert shortened("no such column", 14) == "no such column"
     assert shortened("no such column: age", 14) == "no such ..."
-    assert shortened("x" * 20, 14) == "x" * 11 + " ..."
+    assert shortened("an " + "x" * 20, 14) == "an " + "x" * 7 + " ..."
 
 
 def test_packages_that_cannot_be_installed_are_named(tmp_path):

@@ -82,9 +82,9 @@ def _signal_name(exit_code: int) -> str:
 
 
 def shortened(text: str, limit: int = MAX_CHARACTERS) -> str:
-    """The text, or as many of its words as fit in front of three dots."""
+    """The text, or as many of its words as fit, but for a very long one, and three dots."""
     if len(text) <= limit:
         return text
-    cut = text[: limit - 3]
+    cut = text[: limit - len(" ...")]
     words = cut.rpartition(" ")[0]
-    return f"{words or cut} ..."
+    return f"{words if len(words) > len(cut) // 2 else cut} ..."
