@@ -91,7 +91,7 @@ REASONS = [
     pytest.param("syntax", "SyntaxError: invalid syntax"),
     pytest.param("handled", "exit code 2"),
     pytest.param("class", "ephemeral_component.fail.<locals>.Refused"),
-    pytest.param("long", "ValueError: " + "word " * 97 + "..."),
+    pytest.param("long", "ValueError: " + "word " * 96 + "..."),
 ]
 
 
