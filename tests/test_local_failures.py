@@ -91,7 +91,7 @@ REASONS = [
     pytest.param("syntax", "SyntaxError: invalid syntax"),
     pytest.param("handled", "exit code 2"),
     pytest.param("class", "ephemeral_component.fail.<locals>.Refused"),
-    pytest.param("long", "ValueError: " + "word " * 97 + "..."),
+    pytest.param("long", "ValueError: " + "word " * 96 + "..."),
 ]
 
 
@@ -186,4 +186,16 @@ def test_another_command_fails_with_its_exit_code_or_pythons_exception(tmp_path,
 def test_a_long_reason_is_cut_at_a_word_and_says_so():
     assert shortened("no such column", 14) == "no such column"
     assert shortened("no such column: age", 14) == "no such ..."
-    assert shortened("x" * 20, 14) == "x" * 11 + " ..."
+    assert shortened("an " + "x" * 20, 14) == "an " + "x" * 7 + " ..."
+
+
+def test_packages_that_cannot_be_installed_are_named(tmp_path):
+    install = 'python3 -m pip install --no-index none==1 && "$0" "$@"'
+    assert run_command(["sh", "-c", install, "true"], {}, tmp_path) == (
+        "its packages could not be installed: No matching distribution found for none==1"
+    )
+
+
+def test_the_exception_of_an_earlier_attempt_is_not_this_ones(tmp_path):
+    assert run_command(["python3", "-c", "{}[1]"], {}, tmp_path) == "KeyError: 1"
+    assert run_command(["sh", "-c", "exit 1"], {}, tmp_path) == "exit code 1"

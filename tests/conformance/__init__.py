@@ -1,1 +1,1 @@
-"""Whether a folder's compiled pipelines end on the local KFP as they are meant to."""
+"""A folder's compiled pipelines on the local KFP, and which end as they are meant to."""

@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
         help="how many run at a time (default: twice the processors)",
     )
     parser.add_argument(
-        "--seconds", type=float, default=300, metavar="N", help="after which a run is stopped (300)"
+        "--seconds", type=float, default=900, metavar="N", help="after which a run is stopped (900)"
     )
     options = parser.parse_args()
     if not options.folder.is_dir():

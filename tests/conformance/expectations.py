@@ -1,4 +1,4 @@
-"""How each pipeline is meant to end, and with what: the table in expectations.yaml."""
+"""The table in expectations.yaml: how each pipeline is meant to end, and what it is given."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _text(path: Path) -> str:
 
 
 def needs(pipeline: Pipeline) -> list[str]:
-    """What it needs besides this machine, each with the reason."""
+    """All that it needs besides this machine, each with the reason."""
     return [*_engine(pipeline), *_cluster(pipeline), *_network(pipeline)]
 
 
@@ -105,6 +105,6 @@ def parameters(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def takes_artifacts(pipeline: Pipeline) -> bool:
-    """Whether it has to be given artifacts, as a component alone can: a run can give none."""
+    """Tell if it has to be given artifacts, as a component alone can: a run can give none."""
     artifacts = pipeline.spec.get("root", {}).get("inputDefinitions", {}).get("artifacts", {})
     return any(not artifact.get("isOptional") for artifact in artifacts.values())

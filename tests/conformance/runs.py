@@ -27,7 +27,7 @@ AS_MEANT, NOT_HERE, WRONG = "as meant", "not here", "WRONG"
 
 
 class Row(NamedTuple):
-    """What became of one pipeline."""
+    """The end of one pipeline, and the verdict on it."""
 
     file: Path
     needs: list[str]

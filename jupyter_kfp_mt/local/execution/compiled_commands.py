@@ -40,7 +40,7 @@ def component(command: list[str]) -> Component | None:
 
 
 def runs_python(part: str) -> bool:
-    """Whether this part of a command has kfp's executor run a Python component."""
+    """Tell if this part of a command has kfp's executor run a Python component."""
     return EXECUTOR in part or OLD_EXECUTOR in part
 
 

@@ -1,4 +1,4 @@
-"""Why a task has failed, in words: the exception that ended it, its exit code, or its signal."""
+"""The reason why a task has failed: the exception that ended it, its exit code, or its signal."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _UNCAUGHT = 1
 # and the exception. A group of exceptions has a margin; those in it have a wider one.
 _TRACEBACK = re.compile(
     r"^(?:Traceback \(most recent call last\):\n|  File \"[^\"\n]+\", line \d+\n)"
-    r"(?:[ \t].*\n)*([^\s:].*)$"
+    r"(?:[ \t].*\n)*([\w.<>]+(?::.*)?)$"
     r"|^  \+ Exception Group Traceback \(most recent call last\):\n(?:  \| [ \t].*\n)*"
-    r"  \| (\S.*)$",
+    r"  \| ([\w.<>]+(?::.*)?)$",
     re.MULTILINE,
 )
 
 
 def of_process(exit_code: int, noted: Path, log_end: str) -> str:
-    """Why a process failed that ended so: what it has left word of counts, else its log."""
+    """Say why a process failed that ended so: what it has left word of counts, else its log."""
     if exit_code == 0:
         return ""
     if _signal_name(exit_code):
@@ -57,17 +57,17 @@ def raised(log: str) -> str:
     return shortened(line)
 
 
-def end_of(log: Path, unwritten: bytes = b"") -> str:
-    """The end of a log, and what the disk did not take of it."""
+def end_of(log: Path, unwritten: bytes = b"", begin: int = 0) -> str:
+    """The end of a log, of which this begins at a byte, and what the disk did not take of it."""
     end = b""
     with suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        file.seek(max(begin, log.stat().st_size - TAIL_BYTES))
         end = file.read()
     return (end + unwritten).decode("utf-8", "replace")
 
 
 def ended(exit_code: int) -> str:
-    """How a process ended, in words."""
+    """Say how a process ended."""
     name = _signal_name(exit_code)
     memory = " (out of memory?)" if name == "SIGKILL" else ""
     return f"killed by {name}{memory}" if name else f"exit code {exit_code}"
@@ -82,9 +82,9 @@ def _signal_name(exit_code: int) -> str:
 
 
 def shortened(text: str, limit: int = MAX_CHARACTERS) -> str:
-    """The text, or as many of its words as fit in front of three dots."""
+    """The text, or as many of its words as fit, but for a very long one, and three dots."""
     if len(text) <= limit:
         return text
-    cut = text[: limit - 3]
+    cut = text[: limit - len(" ...")]
     words = cut.rpartition(" ")[0]
-    return f"{words or cut} ..."
+    return f"{words if len(words) > len(cut) // 2 else cut} ..."

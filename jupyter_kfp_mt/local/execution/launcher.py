@@ -173,7 +173,7 @@ class Launcher:
         return self._reuse.key(name, self._containers[label], execution.given, platform)
 
     def _is_reusable(self, execution: _Execution) -> bool:
-        """Whether what an earlier task has put out can still be there; a claim can be deleted."""
+        """Tell if what an earlier task has put out can still be there; a claim can be deleted."""
         image = self._image(execution)
         return not persistent_volumes.changes_claims(image) or persistent_volumes.is_reusable(
             image, self.platform_spec.claims, execution.given.parameters

@@ -19,6 +19,9 @@ from .compiled_commands import OLD_EXECUTOR, with_todays_executor
 
 _INSTALL = re.compile(r"python3 -m pip install (.*?)(?=&&)", re.DOTALL)
 _OPTIONS_WITH_A_VALUE = ("--index-url", "--extra-index-url", "--trusted-host")
+_PIP_SAYS = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
+# Kfp's executor begins so, when pip is done.
+_COMPONENT_RUNS = "[KFP Executor "
 _BRINGS_KFP = re.compile(r"\bkfp\b|kubeflow/pipelines")
 # A script of which nothing else is left installs nothing.
 _AROUND = re.compile(
@@ -42,6 +45,15 @@ def as_run_here(command: list[str]) -> list[str]:
     return ["sh", "-c", script, *inner] if _AROUND.sub("", script) else inner
 
 
+def failure(command: list[str], log: str) -> str:
+    """Say why packages could not be installed, if that is why the command failed, or nothing."""
+    script = " ".join(command[2:3])
+    if command[:2] != ["sh", "-c"] or not _INSTALL.search(script) or _COMPONENT_RUNS in log:
+        return ""
+    said = _PIP_SAYS.findall(log)
+    return f"its packages could not be installed: {said[-1]}" if said else ""
+
+
 def _still_needed(step: re.Match[str], old: bool) -> str:
     """The step without what is here; in a script, `true` does nothing."""
     words = shlex.split(step[1])
@@ -62,7 +74,7 @@ def _requirements(words: list[str]) -> Iterator[str]:
 
 
 def _is_executor(text: str) -> bool:
-    """Whether it is the kfp with which the component was compiled, and the one here can run it."""
+    """Tell if this is the kfp that compiled the component, and the one here can take its place."""
     name, equal, wanted = text.partition("==")
     try:
         here = Version(version("kfp"))

@@ -35,7 +35,7 @@ def folder_of(namespace: Path) -> Path:
 
 
 def is_claim_executor(executor: Mapping[str, Any]) -> bool:
-    """Whether its tasks are not executed on a cluster, but create or delete a claim."""
+    """Tell if its tasks create or delete a claim, which a cluster does without a pod."""
     return changes_claims(executor.get("container", {}).get("image", ""))
 
 
@@ -55,7 +55,7 @@ def execute(image: str, claims: Path, parameters: Mapping[str, Any], name_file: 
 
 
 def is_reusable(image: str, claims: Path, parameters: Mapping[str, Any]) -> bool:
-    """Whether an earlier task with these parameters has left what this one would make."""
+    """Tell if what an earlier task with these parameters has made is still there."""
     name = str(parameters.get("pvc_name") or "")
     return image == CREATE and bool(name) and (claims / name).is_dir()
 
@@ -64,17 +64,16 @@ def create(claims: Path, parameters: Mapping[str, Any]) -> str:
     """Makes a claim for the inputs of `CreatePVC`. Returns its name."""
     name = _new_name(parameters)
     _check(name, parameters)
-    source = _source(claims, name, parameters.get("data_source"))
+    source = _source(claims, parameters.get("data_source"))
     claims.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        if source:
-            shutil.copytree(source, claims / name, symlinks=True)
-        else:
-            (claims / name).mkdir()
+        (claims / name).mkdir()
     except FileExistsError:
         raise ClaimRefused(
             f"the claim '{name}' exists already; give another pvc_name, or a pvc_name_suffix"
         ) from None
+    if source:
+        _copy(source, claims / name)
     return name
 
 
@@ -101,6 +100,14 @@ def mounted(claims: Path, name: str, sub_path: str = "") -> str:
             f"the sub_path '{sub_path}' cannot be a folder of the claim '{name}': {error.strerror}"
         ) from error
     return str(path)
+
+
+def _copy(source: Path, claim: Path) -> None:
+    try:
+        shutil.copytree(source, claim, symlinks=True, dirs_exist_ok=True)
+    except BaseException:  # The disk may be full; half a copy would look like a whole one.
+        shutil.rmtree(claim, ignore_errors=True)
+        raise
 
 
 def _path(claims: Path, name: str) -> Path:
@@ -133,7 +140,7 @@ def _check(name: str, parameters: Mapping[str, Any]) -> None:
         raise ClaimRefused(f"there is no persistent volume '{volume}' here; leave out volume_name")
 
 
-def _source(claims: Path, name: str, source: Mapping[str, Any] | None) -> Path | None:
+def _source(claims: Path, source: Mapping[str, Any] | None) -> Path | None:
     """The claim of which the new one is to be a copy, if any."""
     if not source:
         return None

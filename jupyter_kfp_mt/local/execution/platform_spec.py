@@ -1,4 +1,4 @@
-"""What tasks ask of Kubernetes: what they get here, too, and what needs a cluster."""
+"""The part of a pipeline that is for Kubernetes: what of it tasks get here, and what not."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TaskRefused(KfpError):
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """What a task gets of its namespace's secrets, config maps and volumes. It shows no values."""
+    """The variables and volumes that a task gets of its namespace. It does not show them."""
 
     variables: dict[str, str] = {}
     volumes: list[Volume] = []

@@ -1,4 +1,4 @@
-"""What each interpreter of a task does when it starts, before it runs anything.
+"""The beginning of each interpreter of a task, before it runs anything.
 
 A link to this file is in the task's own environment, without the rest of this package: so it uses
 the standard library alone, and imports little of that.
@@ -48,7 +48,7 @@ def described(error: BaseException) -> str:
 
 
 def first_line(text: str) -> str:
-    """What an exception says, up to the end of the first line; it tells if there are more."""
+    """Cut what an exception says after its first line, with dots if there are more."""
     first, *rest = [line.rstrip() for line in text.splitlines() if line.strip()] or [""]
     if first.endswith(":") and " " not in first and rest:  # The message begins with a line break.
         first = f"{first} {rest.pop(0).strip()}"

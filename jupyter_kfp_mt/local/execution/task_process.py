@@ -18,10 +18,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO
 
-from . import containers, failures, task_interpreter
+from . import containers, failures, package_installs, task_interpreter
 from . import volumes as task_volumes
 from .containers import Container, Engine
-from .package_installs import as_run_here
 from .strays import clear_away, kill_with_descendants
 from .task_server import TaskServer, forkable, too_long
 from .volumes import Volume
@@ -54,7 +53,7 @@ def run_command(
     besides what every task has. If it ends well, its outputs are collected before its temporary
     files go.
     """
-    command = as_run_here(command)
+    command = package_installs.as_run_here(command)
     component = forkable(command, environment) if server else None
     prefix = folder / ENVIRONMENT
     _make_venv(prefix)
@@ -73,6 +72,8 @@ def run_command(
         if isinstance(end, str):
             clear_away(Path(scratch))  # and with it what has left the command's descendants
     failure = _failure(end, log, failures.noted_in(prefix))
+    if failure == failures.ended(1):
+        failure = package_installs.failure(command, log.end()) or failure
     shutil.rmtree(prefix, ignore_errors=True)
     return failure
 
@@ -145,7 +146,9 @@ class TaskLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("ab", buffering=0)
-        self._room = MAX_LOG_BYTES - path.stat().st_size
+        # What other attempts at the task have written is before that.
+        self._begin = path.stat().st_size
+        self._room = MAX_LOG_BYTES - self._begin
         # The end of what has come since the file takes no more; what goes before it there.
         self._tail = b""
         self._note = b""
@@ -160,8 +163,8 @@ class TaskLog:
             self._file.close()
 
     def end(self) -> str:
-        """The end of it, once it is closed."""
-        return failures.end_of(self._path, self._tail)
+        """The end of what this attempt has written, once it is closed."""
+        return failures.end_of(self._path, self._tail, self._begin)
 
     def copy(self, output: IO[bytes]) -> None:
         """Writes what comes, until nothing more can or this log is closed."""

@@ -84,7 +84,7 @@ def misplaced(paths: Sequence[str], own_folders: Iterable[str]) -> str:
 
 
 def why_not(paths: Sequence[str], own_folders: Iterable[str]) -> str:
-    """Why a process on this machine cannot have volumes at these paths, and what can; or nothing.
+    """Say why a process on this machine cannot have volumes there, and what can, or nothing.
 
     Beyond what `misplaced` says, it tries: so the answer is also right where the system's rules
     about mounts and user namespaces are not known here.
@@ -125,7 +125,7 @@ def launch(
 
 
 def folders(volumes: Iterable[Volume], scratch: Path) -> dict[str, dict[str, str] | str]:
-    """What `private_mounts.mount` takes, in a child that was forked and has not started threads.
+    """Volumes as `private_mounts.mount` takes them, in a forked child without other threads.
 
     Empty folders are made in the scratch folder.
     """
