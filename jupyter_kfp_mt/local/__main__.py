@@ -65,9 +65,18 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help="in which cron schedules are meant (default: CRON_SCHEDULE_TIMEZONE, or UTC)",
     )
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name by which it may be called, as behind a proxy; may be repeated",
+    )
     add("--token-lifetime", type=float, default=3600.0, help=argparse.SUPPRESS)
     # Within which a request has to be sent, its headers and its body each.
     add("--request-timeout", type=float, default=300.0, help=argparse.SUPPRESS)
+    # Within which a client has to read an answer, and as long again for each few megabytes of it.
+    add("--write-timeout", type=float, default=60.0, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 

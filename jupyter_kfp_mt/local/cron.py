@@ -47,6 +47,10 @@ NANOSECONDS = {
 DURATION_PART = re.compile(r"([0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})([^0-9.]*)")
 
 
+# Every number of every field written out is shorter.
+LONGEST = 1000
+
+
 class NotACron(ValueError):
     """A text that is no cron expression; the message is the one of KFP's own parser."""
 
@@ -158,6 +162,8 @@ def parse(text: str) -> Cron | Every:
     """What the expression says; NotACron if KFP would refuse it."""
     if not text:
         raise NotACron("Empty spec string")
+    if len(text) > LONGEST:
+        raise NotACron(f"Expected at most {LONGEST} characters, found {len(text)}")
     if text.startswith("@every "):
         return Every(max(_nanoseconds(text) // 10**9, 1))
     if text.startswith("@") and text not in DESCRIPTORS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
@@ -18,8 +18,14 @@ from .protojson import Message, Moment, integer, read
 
 DEFAULT_PAGE_SIZE = 20
 LARGEST_PAGE_SIZE = 200
-# SQLite refuses longer patterns; nothing that is searched has a use for them.
-LONGEST_SUBSTRING = 10_000
+# How much a filter may ask for. Names have no use for a longer text to search, and to search one
+# in something takes as long as both of them multiplied.
+LONGEST_FILTER = 64 << 10
+MOST_PREDICATES = 50
+LONGEST_SUBSTRING = 256
+_LONGEST_SUBSTRING_OF_LONG = 80
+_LONGEST_TOKEN = 4 * LONGEST_FILTER
+_LONG = ("pipeline_spec", "description")
 
 # What can be asked for beside the columns: runs sorted by a metric, pipelines with a tag.
 METRIC = re.compile(r"metric:(?P<name>[a-z][a-z0-9_-]{0,127})")
@@ -171,6 +177,11 @@ class ListOptions(msgspec.Struct, frozen=True):
     predicates: list[Predicate]
     start: Position | None = None
 
+    @property
+    def may_be_long(self) -> bool:
+        """Whether to search so takes long in a single step, in which it cannot be interrupted."""
+        return any(each.operation == "IS_SUBSTRING" for each in self.predicates)
+
     def next_page_token(self, start: Position | None) -> str:
         if start is None:
             return ""
@@ -275,12 +286,13 @@ def _predicates(noun: Noun, text: str) -> list[Predicate]:
     except ApiError as error:
         raise invalid_input(f'failed to parse valid filter from "{text}": {error.text}') from error
     predicates = [_predicate(predicate) for predicate in filter_.predicates]
-    for predicate in predicates:
-        _check(noun, predicate)
+    _check_all(noun, predicates)
     return predicates
 
 
 def _read(text: str) -> _Filter:
+    if len(text) > LONGEST_FILTER:
+        raise invalid_input(f"it has more than {LONGEST_FILTER} characters")
     # The server unescapes this parameter once more, so a client escapes it twice.
     if re.search(r"%(?![0-9a-fA-F]{2})", text):
         raise invalid_input("invalid URL escape")
@@ -350,13 +362,23 @@ def _check_kind(operation: str, field: str, value: object) -> None:
         raise invalid_input(f"cannot use scalar operator {operation} on array type {kind}")
 
 
+def _check_all(noun: Noun, predicates: Sequence[Predicate]) -> None:
+    if len(predicates) > MOST_PREDICATES:
+        raise invalid_input(
+            f"the filter has {len(predicates)} predicates, and there may be {MOST_PREDICATES}"
+        )
+    for predicate in predicates:
+        _check(noun, predicate)
+
+
 def _check(noun: Noun, predicate: Predicate) -> None:
     if noun.tagged and TAG.fullmatch(predicate.key):
         return _check_tag(predicate)
     if not noun.column(predicate.key):
         raise invalid_input(f'no support for filtering on unrecognized field "{predicate.key}"')
-    if predicate.operation == "IS_SUBSTRING" and len(str(predicate.value)) > LONGEST_SUBSTRING:
-        raise invalid_input(f"cannot search for more than {LONGEST_SUBSTRING} characters")
+    longest = _LONGEST_SUBSTRING_OF_LONG if predicate.key in _LONG else LONGEST_SUBSTRING
+    if predicate.operation == "IS_SUBSTRING" and len(str(predicate.value)) > longest:
+        raise invalid_input(f"cannot search for more than {longest} characters")
 
 
 def _check_tag(predicate: Predicate) -> None:
@@ -372,14 +394,15 @@ def _check_tag(predicate: Predicate) -> None:
 def _token(noun: Noun, text: str) -> _Token:
     with wrapped("Invalid page token"):
         try:
+            if len(text) > _LONGEST_TOKEN:
+                raise ValueError("a token of ours is shorter")
             token = msgspec.json.decode(base64.b64decode(text, validate=True), type=_Token)
         except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise invalid_input("Invalid page token") from error
         usable = token.noun == noun.name and _sortable(noun, token.order.field)
         if not usable or not all(map(_consistent, token.predicates)):
             raise invalid_input("Invalid page token")
-        for predicate in token.predicates:
-            _check(noun, predicate)
+        _check_all(noun, token.predicates)
         return token
 
 

@@ -16,14 +16,13 @@ import msgspec
 import yaml
 
 from .api_errors import ApiError, invalid_input
-from .go_numbers import protojson_value
+from .protojson import MOST_VALUES, struct
 
 MAX_FILE_LENGTH = 32 << 20
 SCHEMA_VERSION = "2.1.0"
 # How much a pipeline may be once its aliases are unfolded. On a cluster it has to fit into an
 # object of Kubernetes, which etcd limits to a megabyte and a half.
 LONGEST_SPECIFICATION = 8 << 20
-MOST_NODES = 150_000
 DEEPEST = 200
 
 _TOO_DEEP = f"it is nested too deeply, in more than {DEEPEST} levels"
@@ -92,7 +91,7 @@ class Specification(msgspec.Struct, frozen=True):
 def from_wire(spec: dict[str, Any]) -> Specification:
     """The specification in an API message, checked."""
     check_values(spec)
-    spec = protojson_value(spec)
+    spec = struct(spec)
     if "pipeline_spec" not in spec:
         return _checked([spec])
     documents = [spec["pipeline_spec"], spec.get("platform_spec") or {}]
@@ -207,14 +206,25 @@ def _documents(text: str) -> list[Any]:
     return documents
 
 
+class _Loader(yaml.CSafeLoader):
+    """Reads `1e-07` as a number, as Go does and JSON means it; in YAML 1.1 it is a text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
 def _loaded(text: str) -> Iterator[Any]:
     """The documents of a YAML text, each once through JSON, for that is what the API speaks."""
     _check_events(text)
-    for document in yaml.load_all(text, yaml.CSafeLoader):
+    for document in yaml.load_all(text, _Loader):
         encoded = msgspec.json.encode(document)
         if len(encoded) > LONGEST_SPECIFICATION:
             raise _too_long()
-        yield protojson_value(msgspec.json.decode(encoded))
+        yield struct(msgspec.json.decode(encoded))
 
 
 class _Extent(NamedTuple):
@@ -257,7 +267,7 @@ def _check_events(text: str) -> None:
 def _check_extent(extent: _Extent, depth: int) -> None:
     if depth > DEEPEST:
         raise ValueError(_TOO_DEEP)
-    if extent.nodes > MOST_NODES:
+    if extent.nodes > MOST_VALUES:
         raise _too_many()
     if extent.length > LONGEST_SPECIFICATION:
         raise _too_long()
@@ -271,7 +281,7 @@ def check_values(value: Any) -> None:
         nodes += 1
         if depth > DEEPEST:
             raise invalid_input(f"The request cannot be read: {_TOO_DEEP}")
-        if nodes > MOST_NODES:
+        if nodes > MOST_VALUES:
             raise _too_many()
         if isinstance(each, dict | list):
             inner = each.values() if isinstance(each, dict) else each
@@ -280,7 +290,7 @@ def check_values(value: Any) -> None:
 
 def _too_many() -> ApiError:
     return invalid_input(
-        f"The pipeline unfolds to more than {MOST_NODES} values. Move large constants into a file "
+        f"The pipeline unfolds to more than {MOST_VALUES} values. Move large constants into a file "
         "or an object store, and write loops and nested pipelines for what is repeated."
     )
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import msgspec
 
 from .api_errors import invalid_input
+from .go_numbers import protojson_number
 
 
 class Message(
@@ -33,6 +34,9 @@ M = TypeVar("M", bound=Message)
 MOST_VALUES = 150_000
 # In JSON without escapes: texts, even one that does not end, and what comes once with each value.
 _STRUCTURE = re.compile(rb'"[^"]*"?|[\[{,]')
+
+# In JSON: texts, and minus zero as msgspec writes it.
+_MINUS_ZERO = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![0-9.])-0\.0(?![0-9])')
 
 
 def read(body: bytes | str, message: type[M]) -> M:
@@ -86,6 +90,27 @@ def _message_in(kind: Any) -> type[Message] | None:
         if isinstance(candidate, type) and issubclass(candidate, Message):
             return candidate
     return None
+
+
+def struct(value: Any) -> Any:
+    """The JSON value of a `google.protobuf.Value`, which a server in Go gives back: as
+    `go_numbers.protojson_value` has it, but minus zero is still one.
+    """
+    if isinstance(value, dict):
+        return {name: struct(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [struct(one) for one in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if str(value) == "-0.0" else protojson_number(value)
+    return value
+
+
+def written(value: object) -> bytes:
+    """The JSON of an answer, in which minus zero is a whole number as any other."""
+    encoded = msgspec.json.encode(value)
+    if b"-0.0" not in encoded:
+        return encoded
+    return _MINUS_ZERO.sub(lambda found: b"-0" if found[0] == b"-0.0" else found[0], encoded)
 
 
 def integer(value: int | float | str, bits: int) -> int:

@@ -20,6 +20,7 @@ from tornado.netutil import bind_sockets
 
 from ..errors import Misconfigured
 from .api.app import application
+from .api.hosts import Hosts
 from .api.http_server import LONGEST_HEADERS, HttpServer
 from .api.listener import Listener
 from .data_folder import DataFolder
@@ -73,7 +74,14 @@ class Server:
         authenticators: list[Authenticator] = [identity, token]
         self._reader = PipelineReader()
         self._http = HttpServer(
-            application(self._operations, authenticators, self._complaints, self._reader),
+            application(
+                self._operations,
+                authenticators,
+                self._complaints,
+                self._reader,
+                Hosts(options.host, options.allow_host),
+                options.write_timeout,
+            ),
             max_header_size=LONGEST_HEADERS,
             max_body_size=sys.maxsize,
             idle_connection_timeout=options.request_timeout,

@@ -9,6 +9,10 @@
 | upload: the file is read before the caller is authorized | after | archives of strangers |
 | upload errors: one text for all mistakes, and a stack trace | what is wrong, no trace | help |
 | a pipeline of any size, up to 32 MB of file | 8 MB and 150,000 values, aliases unfolded | load |
+| answers by whatever name it is called | by those of this machine | pages of the web |
+| a page of a list of any length | ends at 8 MB, and the next one goes on | load |
+| a filter, however long it takes | three seconds, and not too many conditions | load |
+| a description or display name that is too long: 500 | 400 | a mistake of the caller's |
 | a message of any length | 8 MB, 64 kB from those who are not known | load |
 | an unknown or missing pipeline of a run or recurring run: 500 | 404 or 400 | caller's mistake |
 | a name that is empty, or too long for an experiment: 500 | 400 | a mistake of the caller's |
@@ -54,6 +58,7 @@ from ..operations import Operations
 from ..pipeline_reader import PipelineReader
 from . import v1beta1, v2beta1
 from .handlers import UnknownPath, log_request
+from .hosts import Hosts
 
 
 def application(
@@ -61,6 +66,8 @@ def application(
     authenticators: Sequence[Authenticator],
     complaints: Complaints,
     reader: PipelineReader,
+    hosts: Hosts,
+    write_timeout: float,
 ) -> web.Application:
     shared = {"operations": operations, "authenticators": authenticators}
     return web.Application(
@@ -70,6 +77,8 @@ def application(
         log_function=log_request,
         complaints=complaints,
         pipeline_reader=reader,
+        hosts=hosts,
+        write_timeout=write_timeout,
         health={
             "commit_sha": "",
             "tag_name": f"jupyter-kfp-mt-{_version()}",

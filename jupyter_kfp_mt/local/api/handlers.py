@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import msgspec
 from tornado import web
+from tornado.iostream import IOStream, StreamClosedError
 
 from ...models import Pipeline, PipelineVersion, RecurringRun, RuntimeConfig
 from ..api_errors import (
@@ -35,8 +36,9 @@ from ..listing import ListOptions, Noun, list_options
 from ..operations import Operations, Upload
 from ..pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH, MOVE_OUT, Specification
 from ..pipeline_reader import SMALL, PipelineReader
-from ..protojson import Message, read
+from ..protojson import Message, read, written
 from ..records import Origin
+from .hosts import Hosts
 from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ log = logging.getLogger(__name__)
 LONGEST_HEADER = 8000
 # How much of a file is in memory at a time; a multiple of three, for base64.
 CHUNK = 3 << 16
+# A client that does not read so much in the time for an answer does not read it.
+_READ_WITHIN_A_TIMEOUT = 4 << 20
 # Of the ranges that a request may ask for, the one that is answered.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
@@ -67,11 +71,23 @@ class Handler(web.RequestHandler):
         self.reader: PipelineReader = self.settings["pipeline_reader"]
 
     def prepare(self) -> None:
+        self.check_host()
         if len(self.request.body) > LONGEST_OF_STRANGERS:
             self.caller.identity()
         if len(self.request.body) > LONGEST_MESSAGE:
             longest = LONGEST_SPECIFICATION
             raise invalid_input(f"The request has more than {longest} bytes. {MOVE_OUT}")
+
+    def stream(self) -> IOStream | None:
+        """The connection; None once it is closed."""
+        return getattr(self.request.connection, "stream", None)
+
+    def check_host(self) -> None:
+        """Refuses a request that was sent to another name than this server's."""
+        stream = self.stream()
+        address = stream.socket.getsockname()[0] if stream and stream.socket else ""
+        hosts: Hosts = self.settings["hosts"]
+        hosts.check(self.request.host, str(address))
 
     def parameter(self, name: str) -> str:
         """A query parameter as it came: names may hold any character."""
@@ -134,7 +150,26 @@ class Handler(web.RequestHandler):
 
     def answer(self, value: object) -> None:
         self.set_header("Content-Type", "application/json")
-        self.finish(msgspec.json.encode(value))
+        encoded = written(value)
+        stream = self.stream()
+        sent = self.finish(encoded)
+        if stream and len(encoded) > CHUNK:
+            self._close_unless(sent, stream, len(encoded))
+
+    def _close_unless(self, sent: asyncio.Future[None], stream: IOStream, length: int) -> None:
+        """Hangs up on a client that does not read: what waits for it is in memory."""
+        timeout = self.settings["write_timeout"] * (1 + length / _READ_WITHIN_A_TIMEOUT)
+        timer = asyncio.get_running_loop().call_later(timeout, stream.close)
+        sent.add_done_callback(lambda _: timer.cancel())
+
+    async def flushed(self) -> None:
+        """Sends what has been written so far, to a client that reads it."""
+        try:
+            await asyncio.wait_for(self.flush(), self.settings["write_timeout"])
+        except asyncio.TimeoutError:
+            if stream := self.stream():
+                stream.close()
+            raise StreamClosedError from None
 
     def answer_list(self, key: str, listed: Any) -> None:
         """A page of a list; like everything else, what is empty is left out."""
@@ -177,7 +212,7 @@ class Handler(web.RequestHandler):
         if found := fault(error):
             complaints: Complaints = self.settings["complaints"]
             complaints.say(found, f"{self.request.method} {self.request.path}: {error}")
-        elif not isinstance(error, ApiError | web.HTTPError):
+        elif not isinstance(error, ApiError | StreamClosedError | web.HTTPError):
             log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
 
 
@@ -216,7 +251,7 @@ class ArtifactHandler(FileHandler):
             self.write('{"data":"')
             while chunk := file.read(CHUNK):
                 self.write(base64.b64encode(chunk))
-                await self.flush()
+                await self.flushed()
             self.write('"}')
 
 
@@ -233,7 +268,7 @@ class TaskLogHandler(Handler):
             while chunk := file.read(min(left, CHUNK)):
                 left -= len(chunk)
                 self.write(chunk)
-                await self.flush()
+                await self.flushed()
 
     def _sought(self, file: IO[bytes]) -> int:
         """How many bytes there are from where it is to be read."""
@@ -340,6 +375,7 @@ class UnknownPath(Handler):
     """What is asked of a path that there is not."""
 
     def prepare(self) -> None:
+        self.check_host()
         if self.request.path.startswith("/apis/"):
             raise ApiError(NOT_FOUND, "Not Found", "Not Found")
         self.set_status(404)

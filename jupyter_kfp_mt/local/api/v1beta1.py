@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,7 +101,7 @@ class Auth(V1Handler):
 
 
 class Experiments(V1Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         with wrapped("Validating v1beta1 filter failed"):
             scope = self.scope()
         for kind, id in scope.items():
@@ -113,7 +114,7 @@ class Experiments(V1Handler):
         with wrapped("Failed to create list options"):
             options = self.list_options(EXPERIMENTS)
         with wrapped("List v1beta1 experiments failed"):
-            listed = self.operations.experiments.list(
+            listed = await self.operations.experiments.list(
                 self.caller, scope.get("NAMESPACE", ""), options
             )
         items = [messages.experiment_message(each) for each in listed.items]
@@ -144,40 +145,42 @@ class Experiment(Handler):
 
 
 class Runs(V1Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         with wrapped("Failed to list v1beta1 runs: validating filter failed"):
             scope = self.scope()
         with wrapped("Failed to create list options"):
             options = self.list_options(RUNS)
         with wrapped("Failed to list v1beta1 runs"):
-            listed = self.operations.runs.list(
-                self.caller, scope.get("NAMESPACE", ""), scope.get("EXPERIMENT", ""), options
+            listed = await self.operations.runs.list(
+                self.caller,
+                scope.get("NAMESPACE", ""),
+                scope.get("EXPERIMENT", ""),
+                options,
+                manifests=True,
             )
-        items = [
-            messages.run_message(each, self.operations.runs.origin(each.run.run_id))
-            for each in listed.items
-        ]
+        origins = [self.operations.runs.origin(each.run.run_id) for each in listed.items]
+        items = await asyncio.to_thread(lambda: [*map(messages.run_message, listed.items, origins)])
         self.answer_list("runs", replace(listed, items=items))
 
     async def post(self) -> None:
         message = await self.body(RunMessage)
         with wrapped("Failed to create a new v1beta1 run"):
-            new = messages.new_run(message)
+            new = await self.aside(messages.new_run, message)
             self.operations.runs.authorize_creation(self.caller, new)
             with wrapped("Failed to create a run due to error fetching manifest"):
                 new = replace(new, specification=await self.specification(message.pipeline_spec))
             placed = self.operations.runs.create(self.caller, new)
         origin = self.operations.runs.origin(placed.run.run_id)
         self.warn_of_root(f"run {placed.run.run_id}", placed.run.runtime_config, origin)
-        self.answer(messages.run_detail_message(placed, origin))
+        self.answer(await asyncio.to_thread(messages.run_detail_message, placed, origin))
 
 
 class Run(V1Handler):
-    def get(self, run_id: str) -> None:
+    async def get(self, run_id: str) -> None:
         with wrapped("Failed to get a v1beta1 run"):
             placed = self.operations.runs.get(self.caller, run_id)
         origin = self.operations.runs.origin(run_id)
-        self.answer(messages.run_detail_message(placed, origin))
+        self.answer(await asyncio.to_thread(messages.run_detail_message, placed, origin))
 
     def delete(self, run_id: str) -> None:
         with wrapped("Failed to delete a v1beta1 run"):
@@ -197,27 +200,30 @@ class RunMetrics(Handler):
 
 
 class Jobs(V1Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         # What the API server says here is indeed of runs.
         with wrapped("Failed to list v1beta1 runs: validating filter failed"):
             scope = self.scope()
         with wrapped("Failed to list jobs due to error parsing the listing options"):
             options = self.list_options(RECURRING_RUNS)
         with wrapped("Failed to list jobs"):
-            listed = self.operations.recurring_runs.list(
-                self.caller, scope.get("NAMESPACE", ""), scope.get("EXPERIMENT", ""), options
+            listed = await self.operations.recurring_runs.list(
+                self.caller,
+                scope.get("NAMESPACE", ""),
+                scope.get("EXPERIMENT", ""),
+                options,
+                manifests=True,
             )
-        items = [
-            messages.job_message(each, self.operations.recurring_runs.origin(each.recurring_run_id))
-            for each in listed.items
-        ]
+        operations = self.operations.recurring_runs
+        origins = [operations.origin(each.recurring_run_id) for each in listed.items]
+        items = await asyncio.to_thread(lambda: [*map(messages.job_message, listed.items, origins)])
         self.answer_list("jobs", replace(listed, items=items))
 
     async def post(self) -> None:
         message = await self.body(JobMessage)
         operations = self.operations.recurring_runs
         with wrapped("Failed to create a recurring run due to conversion error"):
-            new = messages.new_recurring_run(message)
+            new = await self.aside(messages.new_recurring_run, message)
             operations.check(new)
         with wrapped("Failed to create a recurring run"):
             operations.authorize_creation(self.caller, new)
@@ -228,15 +234,15 @@ class Jobs(V1Handler):
         origin = operations.origin(recurring.recurring_run_id)
         what = f"recurring run {recurring.recurring_run_id}"
         self.warn_of_root(what, recurring.runtime_config, origin)
-        self.answer(messages.job_message(recurring, origin))
+        self.answer(await asyncio.to_thread(messages.job_message, recurring, origin))
 
 
 class Job(V1Handler):
-    def get(self, job_id: str) -> None:
+    async def get(self, job_id: str) -> None:
         with wrapped("Failed to fetch a v1beta1 recurring run"):
             recurring = self.operations.recurring_runs.get(self.caller, job_id)
         origin = self.operations.recurring_runs.origin(job_id)
-        self.answer(messages.job_message(recurring, origin))
+        self.answer(await asyncio.to_thread(messages.job_message, recurring, origin))
 
     def delete(self, job_id: str) -> None:
         # As the API server says it.
@@ -246,7 +252,7 @@ class Job(V1Handler):
 
 
 class Pipelines(V1Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         with wrapped("Failed to list pipelines (v1beta1) due to filter validation error"):
             scope = self.scope()
         for kind, id in scope.items():
@@ -261,10 +267,10 @@ class Pipelines(V1Handler):
         with wrapped(
             f"Failed to list pipelines (v1beta1) in namespace {namespace}. Check error stack"
         ):
-            listed = self.operations.pipelines.list(self.caller, namespace, options)
+            listed = await self.operations.pipelines.list(self.caller, namespace, options)
         items = [
             messages.pipeline_message(
-                each, self.operations.pipelines.latest_version(each.pipeline_id)
+                each, self.operations.pipelines.latest_without_specification(each.pipeline_id)
             )
             for each in listed.items
         ]
@@ -315,7 +321,7 @@ class PipelineByName(Handler):
 
 
 class PipelineTemplate(V1Handler):
-    def get(self, pipeline_id: str) -> None:
+    async def get(self, pipeline_id: str) -> None:
         context = "Failed to get the default template (v1beta1)"
         with wrapped(
             f"{context} due to authorization error. "
@@ -327,7 +333,7 @@ class PipelineTemplate(V1Handler):
             "Failed to get the latest template for a pipeline"
         ):
             latest = self.latest_version(pipeline_id)
-        self.answer({"template": messages.manifest(latest.pipeline_spec)})
+        self.answer({"template": await asyncio.to_thread(messages.manifest, latest.pipeline_spec)})
 
 
 class DefaultVersion(Handler):
@@ -342,7 +348,7 @@ class DefaultVersion(Handler):
 
 
 class PipelineVersions(V1Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         pipeline_id = self.parameter("resource_key.id")
         if not (pipeline_id or self.parameter("resource_key.type")):
             raise invalid_input(
@@ -358,7 +364,7 @@ class PipelineVersions(V1Handler):
         ):
             if not pipeline_id:
                 raise invalid_input("Failed to list pipeline versions. Pipeline id cannot be empty")
-            listed = self.operations.pipelines.versions(self.caller, pipeline_id, options)
+            listed = await self.operations.pipelines.versions(self.caller, pipeline_id, options)
         items = [messages.version_message(each) for each in listed.items]
         self.answer_list("versions", replace(listed, items=items))
 
@@ -407,13 +413,13 @@ class Version(Handler):
 
 
 class VersionTemplate(Handler):
-    def get(self, version_id: str) -> None:
+    async def get(self, version_id: str) -> None:
         with wrapped(
             "Failed to get a pipeline template due to authorization error. "
             f"Verify that you have access to pipeline version {version_id}"
         ):
             version = self.operations.pipelines.version(self.caller, version_id)
-        self.answer({"template": messages.manifest(version.pipeline_spec)})
+        self.answer({"template": await asyncio.to_thread(messages.manifest, version.pipeline_spec)})
 
 
 class PipelineUpload(PipelineUploadHandler):

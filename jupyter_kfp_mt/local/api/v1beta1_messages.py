@@ -250,7 +250,7 @@ def _source(spec: PipelineSpecMessage, references: Sequence[ReferenceMessage]) -
     return {
         "pipeline_id": pipeline_id,
         "pipeline_version_id": version_id,
-        "parameters": config.parameters or {each.name: each.value for each in spec.parameters},
+        "parameters": config.values() or {each.name: each.value for each in spec.parameters},
         "texts": bool(spec.parameters),
         "pipeline_root": config.pipeline_root,
     }

@@ -43,11 +43,11 @@ class Healthz(Handler):
 
 
 class Experiments(Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         with wrapped("Failed to create list options"):
             options = self.list_options(EXPERIMENTS)
         with wrapped("List experiments failed"):
-            listed = self.operations.experiments.list(
+            listed = await self.operations.experiments.list(
                 self.caller, self.parameter("namespace"), options
             )
         self.answer_list("experiments", listed)
@@ -76,14 +76,14 @@ class Experiment(Handler):
 
 
 class Pipelines(Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         namespace = self.parameter("namespace")
         with wrapped("Failed to list pipelines due to invalid tag filter in filter spec"):
             check_tag_filter(self.parameter("filter"))
         with wrapped(f"Failed to list pipelines due invalid list options: {self.pagination()}"):
             options = self.list_options(PIPELINES)
         with wrapped(f"Failed to list pipelines in namespace {namespace}. Check error stack"):
-            listed = self.operations.pipelines.list(self.caller, namespace, options)
+            listed = await self.operations.pipelines.list(self.caller, namespace, options)
         self.answer_list("pipelines", listed)
 
     async def post(self) -> None:
@@ -144,7 +144,7 @@ class PipelineByName(Handler):
 
 
 class PipelineVersions(Handler):
-    def get(self, pipeline_id: str) -> None:
+    async def get(self, pipeline_id: str) -> None:
         with wrapped("Failed to list pipeline versions due to invalid tag filter in filter spec"):
             check_tag_filter(self.parameter("filter"))
         with wrapped(
@@ -152,7 +152,7 @@ class PipelineVersions(Handler):
         ):
             options = self.list_options(PIPELINE_VERSIONS)
         with wrapped(f"Failed to list pipeline versions for pipeline {pipeline_id}"):
-            listed = self.operations.pipelines.versions(self.caller, pipeline_id, options)
+            listed = await self.operations.pipelines.versions(self.caller, pipeline_id, options)
         self.answer_list("pipeline_versions", listed)
 
     async def post(self, pipeline_id: str) -> None:
@@ -203,11 +203,11 @@ class PipelineVersionUpload(VersionUploadHandler):
 
 
 class Runs(Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         with wrapped("Failed to create list options"):
             options = self.list_options(RUNS)
         with wrapped("Failed to list runs"):
-            listed = self.operations.runs.list(
+            listed = await self.operations.runs.list(
                 self.caller,
                 self.parameter("namespace"),
                 self.parameter("experiment_id"),
@@ -217,7 +217,7 @@ class Runs(Handler):
 
     async def post(self) -> None:
         message = await self.body(RunMessage)
-        new = message.new()
+        new = await self.aside(message.new)
         with wrapped("Failed to create a new run"):
             self.operations.runs.authorize_creation(self.caller, new)
             with wrapped("Failed to create a run due to error fetching manifest"):
@@ -247,11 +247,11 @@ class TaskValues(Handler):
 
 
 class RecurringRuns(Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         with wrapped("Failed to list recurring runs due to error parsing the listing options"):
             options = self.list_options(RECURRING_RUNS)
         with wrapped("Failed to list jobs"):
-            listed = self.operations.recurring_runs.list(
+            listed = await self.operations.recurring_runs.list(
                 self.caller,
                 self.parameter("namespace"),
                 self.parameter("experiment_id"),
@@ -263,7 +263,7 @@ class RecurringRuns(Handler):
         message = await self.body(RecurringRunMessage)
         operations = self.operations.recurring_runs
         with wrapped("Failed to create a recurring run due to conversion error"):
-            new = message.new()
+            new = await self.aside(message.new)
             operations.check(new)
         with wrapped("Failed to create a recurring run"):
             operations.authorize_creation(self.caller, new)

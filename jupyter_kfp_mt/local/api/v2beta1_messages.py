@@ -11,8 +11,8 @@ from ...models import CronSchedule, PeriodicSchedule, Trigger
 from ..api_errors import bad_request, invalid_input, wrapped
 from ..operations import NewRecurringRun, NewRun
 from ..operations.values import Source
-from ..pipeline_files import Specification, from_wire
-from ..protojson import Message, Moment, enum, integer
+from ..pipeline_files import Specification, check_values, from_wire
+from ..protojson import Message, Moment, enum, integer, struct
 
 _MODES = {0: "MODE_UNSPECIFIED", 1: "ENABLE", 2: "DISABLE"}
 
@@ -69,6 +69,11 @@ class ReferenceMessage(Message, frozen=True):
 class RuntimeConfigMessage(Message, frozen=True):
     parameters: dict[str, Any] = {}
     pipeline_root: str = ""
+
+    def values(self) -> dict[str, Any]:
+        """The parameters, as they are kept."""
+        check_values(self.parameters)
+        return dict(struct(self.parameters))
 
 
 class SourceMessage(Message, frozen=True):
@@ -131,7 +136,7 @@ class RunMessage(SourceMessage, frozen=True):
             recurring_run_id=self.recurring_run_id,
             pipeline_id=source.pipeline_id,
             pipeline_version_id=source.pipeline_version_id,
-            parameters=self.runtime_config.parameters,
+            parameters=self.runtime_config.values(),
             pipeline_root=self.runtime_config.pipeline_root,
             service_account=self.service_account,
         )
@@ -197,7 +202,7 @@ class RecurringRunMessage(SourceMessage, frozen=True):
             description=self.description,
             pipeline_id=source.pipeline_id,
             pipeline_version_id=source.pipeline_version_id,
-            parameters=self.runtime_config.parameters,
+            parameters=self.runtime_config.values(),
             pipeline_root=self.runtime_config.pipeline_root,
             service_account=self.service_account,
             max_concurrency=integer(self.max_concurrency, 64),

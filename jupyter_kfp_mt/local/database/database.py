@@ -6,19 +6,37 @@ import os
 import sqlite3
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ...errors import Misconfigured
 from ..disk import fault
+from ..listing import ListOptions, Position
 from .experiments import ExperimentTable
+from .pages import PageLimit
 from .pipelines import PipelineTable
 from .recurring_runs import RecurringRunTable
 from .runs import RunTable
 from .schema import opened
+from .searches import Searches
 from .specifications import Specifications
 
+T = TypeVar("T")
 
-class Database:
+
+class Tables:
+    """A part for each kind of thing in a database, on one connection to it, for one thread."""
+
+    def __init__(self, db: sqlite3.Connection):
+        specifications = Specifications(db)
+        self.experiments = ExperimentTable(db)
+        self.pipelines = PipelineTable(db, specifications)
+        self.runs = RunTable(db, specifications)
+        self.recurring_runs = RecurringRunTable(db, specifications, self.runs)
+
+
+class Database(Tables):
     """The experiments, pipelines and runs of all namespaces. For one thread."""
 
     def __init__(self, path: Path):
@@ -31,13 +49,19 @@ class Database:
                 f"The database {path} cannot be used: {found.why if found else error}.",
                 cure=f"{cure}, or choose another folder with --data.",
             ) from error
-        specifications = Specifications(self._db)
-        self.experiments = ExperimentTable(self._db)
-        self.pipelines = PipelineTable(self._db, specifications)
-        self.runs = RunTable(self._db, specifications)
-        self.recurring_runs = RecurringRunTable(self._db, specifications, self.runs)
+        super().__init__(self._db)
+        self._searches = Searches(self._db, path, Tables)
+
+    async def page(
+        self,
+        options: ListOptions,
+        find: Callable[[Tables, PageLimit], tuple[list[T], int, Position | None]],
+    ) -> tuple[list[T], int, Position | None]:
+        """A page of a list, by `find`. It keeps nobody waiting, however long it takes to find."""
+        return await self._searches.found(find, may_be_long=options.may_be_long)
 
     def close(self) -> None:
+        self._searches.close()
         self._db.close()
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from ...models import Experiment
 from ..listing import ListOptions, Position
 from .columns import from_seconds, to_seconds
-from .pages import page
+from .pages import PAGE_LIMIT, PageLimit, page
 
 
 class ExperimentTable:
@@ -38,9 +38,9 @@ class ExperimentTable:
         return _experiment(row) if row else None
 
     def page(
-        self, namespace: str, options: ListOptions
+        self, namespace: str, options: ListOptions, limit: PageLimit = PAGE_LIMIT
     ) -> tuple[list[Experiment], int, Position | None]:
-        found = page(self._db, {"namespace": namespace}, options)
+        found = page(self._db, {"namespace": namespace}, options, limit)
         return [_experiment(row) for row in found.rows], found.total_size, found.next
 
     def archive(self, experiment_id: str) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -57,8 +58,55 @@ class Page(msgspec.Struct, frozen=True):
     next: Position | None
 
 
-def page(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOptions) -> Page:
-    """The rows whose columns have the values in `scope`, as far as the options ask for them."""
+class PageTooLong(Exception):
+    """There is more on a page than was allowed."""
+
+
+class PageLimit(msgspec.Struct, frozen=True):
+    """How many bytes of text a page may have. There it ends, or PageTooLong is raised."""
+
+    most_bytes: int = 8 << 20
+    ends: bool = True
+
+    def fitting(self, lengths: Iterable[int]) -> int:
+        """How many of things that are so long fit, the first of which always does."""
+        left, count = self.most_bytes, 0
+        for length in lengths:
+            left -= length
+            if left < 0 and not self.ends:
+                raise PageTooLong
+            if left < 0 and count:
+                break
+            count += 1
+        return count
+
+
+PAGE_LIMIT = PageLimit()
+
+
+def shortened(found: Page, noun: Noun, limit: PageLimit, lengths: Iterable[int]) -> Page:
+    """The page as far as it fits with what belongs to its rows and is so long."""
+    fit = limit.fitting(lengths)
+    if fit >= len(found.rows):
+        return found
+    return msgspec.structs.replace(
+        found, rows=found.rows[:fit], next=_position(noun, found.rows[fit])
+    )
+
+
+def _position(noun: Noun, row: sqlite3.Row) -> Position:
+    return Position(row["sorted_by"], row[noun.key])
+
+
+def page(
+    db: sqlite3.Connection,
+    scope: Mapping[str, str],
+    options: ListOptions,
+    limit: PageLimit = PAGE_LIMIT,
+) -> Page:
+    """The rows whose columns have the values in `scope`, as far as the options ask for them and
+    the limit allows.
+    """
     noun = options.noun
     where, values = _where(scope, noun, options.predicates)
     sort, sort_values = _sort(options)
@@ -67,19 +115,34 @@ def page(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOptions)
     if options.start:
         after = f"AND ({sort}, {noun.key}) {comparison} (?, ?)"
         start = [*sort_values, options.start.value, options.start.key]
-    rows = db.execute(
+    cursor = db.execute(
         f"SELECT *, {sort} AS sorted_by FROM {_FROM[noun.name]} WHERE {where} {after} "
         f"ORDER BY {sort} {direction}, {noun.key} {direction} LIMIT ?",
         [*sort_values, *values, *start, *sort_values, options.page_size + 1],
-    ).fetchall()
-    following = rows[options.page_size :]
-    if not following and not options.start:
+    )
+    rows, following = _fitting(cursor, options.page_size, limit)
+    if following is None and not options.start:
         return Page(rows, len(rows), None)
     return Page(
-        rows[: options.page_size],
+        rows,
         _total(db, scope, options),
-        Position(following[0]["sorted_by"], following[0][noun.key]) if following else None,
+        _position(noun, following) if following is not None else None,
     )
+
+
+def _fitting(
+    cursor: Iterable[sqlite3.Row], most: int, limit: PageLimit
+) -> tuple[list[sqlite3.Row], sqlite3.Row | None]:
+    """As many rows as the limit allows, and the one after them; no more is read."""
+    rows: list[sqlite3.Row] = []
+
+    def lengths() -> Iterator[int]:
+        for row in islice(cursor, most):
+            rows.append(row)
+            yield sum(len(value) for value in row if isinstance(value, str))
+
+    fit = limit.fitting(lengths())
+    return rows[:fit], rows[fit] if fit < len(rows) else next(iter(cursor), None)
 
 
 def _total(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOptions) -> int:

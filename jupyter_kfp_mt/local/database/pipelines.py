@@ -9,7 +9,7 @@ from ...models import Pipeline, PipelineVersion
 from ..listing import ListOptions, Position
 from ..pipeline_files import Specification
 from .columns import from_json, from_seconds, to_json, to_seconds
-from .pages import page
+from .pages import PAGE_LIMIT, PageLimit, page
 from .specifications import Specifications, specification
 
 
@@ -44,9 +44,9 @@ class PipelineTable:
         return _pipeline(row) if row else None
 
     def page(
-        self, namespace: str, options: ListOptions
+        self, namespace: str, options: ListOptions, limit: PageLimit = PAGE_LIMIT
     ) -> tuple[list[Pipeline], int, Position | None]:
-        found = page(self._db, {"namespace": namespace}, options)
+        found = page(self._db, {"namespace": namespace}, options, limit)
         return [_pipeline(row) for row in found.rows], found.total_size, found.next
 
     def update(self, pipeline_id: str, display_name: str, tags: Mapping[str, str] | None) -> None:
@@ -83,10 +83,19 @@ class PipelineTable:
         ).fetchone()
         return _version(row) if row else None
 
+    def latest_without_specification(self, pipeline_id: str) -> PipelineVersion | None:
+        """What is to be told of many, and is not read for megabytes."""
+        row = self._db.execute(
+            "SELECT *, '{}' AS pipeline_spec, '{}' AS platform_spec FROM pipeline_versions "
+            "WHERE pipeline_id = ? ORDER BY created_at DESC, pipeline_version_id DESC LIMIT 1",
+            (pipeline_id,),
+        ).fetchone()
+        return _version(row) if row else None
+
     def versions(
-        self, pipeline_id: str, options: ListOptions
+        self, pipeline_id: str, options: ListOptions, limit: PageLimit = PAGE_LIMIT
     ) -> tuple[list[PipelineVersion], int, Position | None]:
-        found = page(self._db, {"pipeline_id": pipeline_id}, options)
+        found = page(self._db, {"pipeline_id": pipeline_id}, options, limit)
         return [_version(row) for row in found.rows], found.total_size, found.next
 
     def specification(self, version_id: str) -> Specification:

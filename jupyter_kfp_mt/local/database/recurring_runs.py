@@ -13,7 +13,7 @@ from ..pipeline_files import Specification
 from ..records import Origin, PlacedRun
 from ..recurring_runs import Schedule
 from .columns import from_json, from_seconds, to_json, to_seconds
-from .pages import page
+from .pages import PAGE_LIMIT, PageLimit, page, shortened
 from .runs import RunTable, reference
 from .specifications import Specifications
 
@@ -76,10 +76,22 @@ class RecurringRunTable:
         return self._specifications.origin(row) if row else Origin()
 
     def page(
-        self, scope: Mapping[str, str], options: ListOptions
+        self,
+        scope: Mapping[str, str],
+        options: ListOptions,
+        limit: PageLimit = PAGE_LIMIT,
+        *,
+        manifests: bool = False,
     ) -> tuple[list[RecurringRun], int, Position | None]:
-        """Those whose columns have the values in `scope`."""
-        found = page(self._db, scope, options)
+        """Those whose columns have the values in `scope`. `manifests`: each is written with that
+        of what it runs.
+        """
+        found = page(self._db, scope, options, limit)
+        digests = [
+            row["digest"] if manifests or not row["pipeline_id"] else None for row in found.rows
+        ]
+        lengths = self._specifications.lengths(digests, manifests=manifests)
+        found = shortened(found, options.noun, limit, lengths)
         return self._recurring_runs(found.rows), found.total_size, found.next
 
     def enable(self, recurring_run_id: str, enabled: bool) -> None:

@@ -25,7 +25,7 @@ from ..macros import expanded
 from ..pipeline_files import Specification
 from ..records import Metric, Origin, PlacedRun
 from .columns import from_json, from_seconds, to_json, to_seconds
-from .pages import page
+from .pages import PAGE_LIMIT, PageLimit, page, shortened
 from .specifications import Specifications, specification
 from .tasks import TaskTable
 
@@ -109,10 +109,24 @@ class RunTable:
         return self._placed([row])[0] if row else None
 
     def page(
-        self, scope: Mapping[str, str], options: ListOptions
+        self,
+        scope: Mapping[str, str],
+        options: ListOptions,
+        limit: PageLimit = PAGE_LIMIT,
+        *,
+        manifests: bool = False,
     ) -> tuple[list[PlacedRun], int, Position | None]:
-        """The runs whose columns have the values in `scope`."""
-        found = page(self._db, scope, options)
+        """The runs whose columns have the values in `scope`. `manifests`: each is written with
+        that of what it runs.
+        """
+        found = page(self._db, scope, options, limit)
+        digests = [
+            row["digest"] if manifests or not row["pipeline_version_id"] else None
+            for row in found.rows
+        ]
+        tasks = self._tasks.lengths(row["run_id"] for row in found.rows)
+        lengths = self._specifications.lengths(digests, manifests=manifests)
+        found = shortened(found, options.noun, limit, map(sum, zip(tasks, lengths, strict=True)))
         return self._placed(found.rows), found.total_size, found.next
 
     def set_storage_state(self, run_id: str, state: str) -> None:

@@ -257,6 +257,13 @@ def is_database(path: Path) -> bool:
         return False
 
 
+def opened_for_reading(path: Path) -> sqlite3.Connection:
+    """Another connection to a database that is open already, for a thread of its own."""
+    db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    return db
+
+
 def _check(path: Path) -> None:
     """Whether it is ours, and not newer than we are. Nothing is written, not even beside it."""
     with closing(_seen(path)) as db:

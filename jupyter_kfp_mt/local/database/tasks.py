@@ -49,6 +49,17 @@ class TaskTable:
             tasks.setdefault(row["run_id"], []).append(from_json(row["task"], Task))
         return tasks
 
+    def lengths(self, run_ids: Iterable[str]) -> list[int]:
+        """How many characters the tasks of each run have."""
+        ids = [*run_ids]
+        rows = self._db.execute(
+            "SELECT run_id, sum(length(task)) FROM tasks "
+            "WHERE run_id IN (SELECT value FROM json_each(?)) GROUP BY run_id",
+            (to_json(ids),),
+        )
+        lengths: dict[str, int] = dict(rows.fetchall())
+        return [lengths.get(run_id, 0) for run_id in ids]
+
     def values(self, run_id: str, task_id: str) -> tuple[TaskValues, TaskValues] | None:
         row = self._db.execute(
             "SELECT inputs, outputs FROM tasks WHERE run_id = ? AND task_id = ?", (run_id, task_id)

@@ -12,6 +12,9 @@ from ..profiles import SERVICE_ACCOUNTS
 DEFAULT_SERVICE_ACCOUNT = "default-editor"
 
 _LONGEST = {"Experiment": 128, "Pipeline": 128, "PipelineVersion": 127, "Namespace": 63}
+# Of names and descriptions in characters, where nothing else is said.
+LONGEST_TEXT = 255
+LONGEST_PIPELINE_DESCRIPTION = 100_000
 _MOST_TAGS = 20
 _LONGEST_TAG = 63
 
@@ -32,6 +35,12 @@ def check_length(kind: str, field: str, text: str) -> None:
     longest = _LONGEST["Namespace" if field == "Namespace" else kind]
     if len(text.encode()) > longest:
         raise invalid_input(f"{kind}.{field} length cannot exceed {longest}")
+
+
+def check_text(field: str, text: str, longest: int = LONGEST_TEXT) -> None:
+    """Refuses what the API server's database has no room for; its answer to that is a 500."""
+    if len(text) > longest:
+        raise invalid_input(f"{field} length cannot exceed {longest} characters")
 
 
 def check_service_account(name: str) -> None:

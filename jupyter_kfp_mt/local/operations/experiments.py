@@ -10,7 +10,7 @@ from ..database import Database, new_id
 from ..identity import Caller
 from ..listing import ListOptions
 from ..roles import Access, Roles
-from .checks import check_length, found, is_empty, now
+from .checks import check_length, check_text, found, is_empty, now
 from .runs import Controller
 from .values import Listed, listed
 
@@ -19,6 +19,7 @@ class Experiments:
     """Each in a namespace, which is that of everything in it."""
 
     def __init__(self, database: Database, roles: Roles, controller: Controller):
+        self._database = database
         self._table = database.experiments
         self._roles = roles
         self._controller = controller
@@ -31,6 +32,7 @@ class Experiments:
                 raise invalid_input("Experiment must have a non-empty name")
         check_length("Experiment", "Name", display_name)
         check_length("Experiment", "Namespace", namespace)
+        check_text("Experiment.Description", description)
         with wrapped("Failed to authorize the request"):
             self._authorize(caller, Access(namespace, "create", "experiments", display_name))
         experiment = Experiment(
@@ -53,10 +55,15 @@ class Experiments:
     def get(self, caller: Caller, experiment_id: str) -> Experiment:
         return self._authorized(caller, experiment_id, "get")
 
-    def list(self, caller: Caller, namespace: str, options: ListOptions) -> Listed[Experiment]:
+    async def list(
+        self, caller: Caller, namespace: str, options: ListOptions
+    ) -> Listed[Experiment]:
         with wrapped("Failed to authorize with API"):
             self._authorize(caller, Access(namespace, "list", "experiments"))
-        return listed(options, *self._table.page(namespace, options))
+        page = await self._database.page(
+            options, lambda tables, limit: tables.experiments.page(namespace, options, limit)
+        )
+        return listed(options, *page)
 
     def archive(self, caller: Caller, experiment_id: str) -> None:
         """With its runs, and its recurring runs disabled."""

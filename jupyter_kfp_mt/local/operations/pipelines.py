@@ -14,7 +14,15 @@ from ..identity import Caller
 from ..listing import ListOptions
 from ..pipeline_files import Specification
 from ..roles import Access, Roles
-from .checks import check_length, check_tags, found, is_empty, now
+from .checks import (
+    LONGEST_PIPELINE_DESCRIPTION,
+    check_length,
+    check_tags,
+    check_text,
+    found,
+    is_empty,
+    now,
+)
 from .values import Listed, Upload, listed
 
 # The namespace of the API server itself, where shared pipelines are authorized.
@@ -35,6 +43,7 @@ class Pipelines:
     """Shared, or of a namespace; and their versions, which are what runs."""
 
     def __init__(self, database: Database, roles: Roles):
+        self._database = database
         self._table = database.pipelines
         self._roles = roles
 
@@ -110,13 +119,16 @@ class Pipelines:
                 self._table.named(namespace, name), "Namespace/Pipeline", f"{namespace}/{name}"
             )
 
-    def list(self, caller: Caller, namespace: str, options: ListOptions) -> Listed[Pipeline]:
+    async def list(self, caller: Caller, namespace: str, options: ListOptions) -> Listed[Pipeline]:
         with wrapped(
             "Failed to list pipelines due to authorization error. "
             f"Check if you have read permission to namespace {namespace}"
         ):
             self._authorize(caller, "", Access(namespace, "list", "pipelines"))
-        return listed(options, *self._table.page(namespace, options))
+        page = await self._database.page(
+            options, lambda tables, limit: tables.pipelines.page(namespace, options, limit)
+        )
+        return listed(options, *page)
 
     def update(
         self,
@@ -131,6 +143,7 @@ class Pipelines:
             self._authorized(caller, pipeline_id, "update")
         with wrapped(f"Failed to update pipeline {pipeline_id}. Check error stack"):
             check_tags(tags or {})
+            check_text("Pipeline.DisplayName", display_name)
         self._table.update(pipeline_id, display_name, tags)
         return self.existing(pipeline_id)
 
@@ -202,7 +215,7 @@ class Pipelines:
         ):
             return self._authorized_version(caller, version_id, "get")
 
-    def versions(
+    async def versions(
         self, caller: Caller, pipeline_id: str, options: ListOptions
     ) -> Listed[PipelineVersion]:
         with wrapped(
@@ -215,7 +228,10 @@ class Pipelines:
             f"Check if you have read permission to namespace {pipeline.namespace}"
         ):
             self._authorize(caller, "", Access(pipeline.namespace, "list", "pipelines"))
-        return listed(options, *self._table.versions(pipeline_id, options))
+        page = await self._database.page(
+            options, lambda tables, limit: tables.pipelines.versions(pipeline_id, options, limit)
+        )
+        return listed(options, *page)
 
     def update_version(
         self,
@@ -230,6 +246,7 @@ class Pipelines:
             self._authorized_version(caller, version_id, "update")
         with wrapped(f"Failed to update pipeline version {version_id}. Check error stack"):
             check_tags(tags or {})
+            check_text("PipelineVersion.DisplayName", display_name)
         self._table.update_version(version_id, display_name, tags)
         return self.existing_version(version_id)
 
@@ -245,6 +262,10 @@ class Pipelines:
     def latest_version(self, pipeline_id: str) -> PipelineVersion | None:
         """For those who have been authorized to the pipeline."""
         return self._table.latest_version(pipeline_id)
+
+    def latest_without_specification(self, pipeline_id: str) -> PipelineVersion | None:
+        """The same where it does not matter what is run."""
+        return self._table.latest_without_specification(pipeline_id)
 
     def existing_version(self, version_id: str) -> PipelineVersion:
         """For those who have been authorized, or are to be authorized by what it says."""
@@ -319,6 +340,7 @@ def _pipeline(namespace: str, upload: Upload) -> Pipeline:
         raise invalid_input("pipeline's name cannot be empty")
     check_length("Pipeline", "Name", upload.name)
     check_length("Pipeline", "Namespace", namespace)
+    _check_texts("Pipeline", upload)
     check_tags(upload.tags)
     return Pipeline(
         pipeline_id=new_id(),
@@ -331,8 +353,15 @@ def _pipeline(namespace: str, upload: Upload) -> Pipeline:
     )
 
 
+def _check_texts(kind: str, upload: Upload) -> None:
+    check_text(f"{kind}.DisplayName", upload.display_name)
+    check_text(f"{kind}.Description", upload.description, LONGEST_PIPELINE_DESCRIPTION)
+    check_text(f"{kind}.CodeSourceUrl", upload.code_source_url)
+
+
 def _version(pipeline: Pipeline, upload: Upload) -> PipelineVersion:
     check_length("PipelineVersion", "Name", upload.name)
+    _check_texts("PipelineVersion", upload)
     check_tags(upload.tags)
     return PipelineVersion(
         pipeline_id=pipeline.pipeline_id,

@@ -16,7 +16,7 @@ from ..records import Origin
 from ..recurring_runs import run_name
 from ..roles import Access, Roles
 from ..schedule import check as check_trigger
-from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, found, is_empty, now
+from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, check_text, found, is_empty, now
 from .runs import Controller, Runs, origin_of, pending_run, reference_to
 from .values import Listed, NewRecurringRun, NewRun, listed
 
@@ -61,6 +61,8 @@ class RecurringRuns:
         self.check(new)
         namespace = self.authorize_creation(caller, new)
         check_service_account(new.service_account)
+        check_text("RecurringRun.DisplayName", new.display_name)
+        check_text("RecurringRun.Description", new.description)
         recurring, origin = self._with_origin(caller, new, namespace)
         self._table.add(recurring, origin)
         self._controller.changed(recurring.recurring_run_id)
@@ -73,8 +75,14 @@ class RecurringRuns:
         """For those who have been authorized to the recurring run."""
         return self._table.origin(recurring_run_id)
 
-    def list(
-        self, caller: Caller, namespace: str, experiment_id: str, options: ListOptions
+    async def list(
+        self,
+        caller: Caller,
+        namespace: str,
+        experiment_id: str,
+        options: ListOptions,
+        *,
+        manifests: bool = False,
     ) -> Listed[RecurringRun]:
         """Those of an experiment if one is named, whatever the namespace."""
         if experiment_id:
@@ -91,7 +99,13 @@ class RecurringRuns:
         ):
             self._authorize(caller, Access(namespace, "list", "jobs"))
         scope = {"experiment_id": experiment_id} if experiment_id else {"namespace": namespace}
-        return listed(options, *self._table.page(scope, options))
+        page = await self._database.page(
+            options,
+            lambda tables, limit: tables.recurring_runs.page(
+                scope, options, limit, manifests=manifests
+            ),
+        )
+        return listed(options, *page)
 
     def enable(self, caller: Caller, recurring_run_id: str) -> None:
         self._switch(caller, recurring_run_id, True)

@@ -36,13 +36,14 @@ from ..listing import ListOptions
 from ..pipeline_files import Specification, check_parameters
 from ..records import Metric, Origin, PlacedRun
 from ..roles import Access, Roles
-from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, found, is_empty, now
+from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, check_text, found, is_empty, now
 from .pipelines import Pipelines
 from .values import Listed, NewRecurringRun, NewRun, Source, listed
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _METRIC_NAME = "^[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?$"
 _LONGEST_NODE_ID = 128
+_MOST_METRICS = 1000
 
 
 class Runner(Protocol):
@@ -133,8 +134,14 @@ class Runs:
         self._authorized(caller, run_id, "get")
         return self._existing(run_id)
 
-    def list(
-        self, caller: Caller, namespace: str, experiment_id: str, options: ListOptions
+    async def list(
+        self,
+        caller: Caller,
+        namespace: str,
+        experiment_id: str,
+        options: ListOptions,
+        *,
+        manifests: bool = False,
     ) -> Listed[PlacedRun]:
         """Those of an experiment if one is named, whatever the namespace."""
         if experiment_id:
@@ -149,7 +156,11 @@ class Runs:
         ):
             self._authorize(caller, "", Access(namespace, "list", "runs"))
         scope = {"experiment_id": experiment_id} if experiment_id else {"namespace": namespace}
-        return listed(options, *self._table.page(scope, options))
+        page = await self._database.page(
+            options,
+            lambda tables, limit: tables.runs.page(scope, options, limit, manifests=manifests),
+        )
+        return listed(options, *page)
 
     def archive(self, caller: Caller, run_id: str) -> None:
         self._authorized(caller, run_id, "archive")
@@ -209,6 +220,10 @@ class Runs:
     ) -> Iterator[tuple[str, str]]:
         """What became of each: a status, as v1beta1 has them, and what is wrong with it."""
         self._authorized(caller, run_id, "reportMetrics")
+        if len(metrics) > _MOST_METRICS:
+            raise invalid_input(
+                f"Report at most {_MOST_METRICS} metrics at once. Received {len(metrics)}"
+            )
         valid = [metric for metric in metrics if not _problem_of(metric)]
         added = iter(self._table.add_metrics(run_id, valid))
         return (_outcome(metric, added) for metric in metrics)
@@ -330,6 +345,8 @@ def _check(new: NewRun) -> None:
     if new.run_id and not _UUID.fullmatch(new.run_id):
         raise invalid_input(f"The run id {new.run_id!r} is not a UUID")
     check_service_account(new.service_account)
+    check_text("Run.DisplayName", new.display_name)
+    check_text("Run.Description", new.description)
 
 
 def _problem_of(metric: Metric) -> str:

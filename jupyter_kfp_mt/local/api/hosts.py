@@ -1,0 +1,65 @@
+"""By which names this server may be called: not by those that a page of the web makes up.
+
+A browser believes whoever has a name about where that is: a page of `evil.example` whose name is
+suddenly at 127.0.0.1 could read from here what it likes (DNS rebinding). The name that the browser
+was told is in the header `Host`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from ..api_errors import PERMISSION_DENIED, ApiError
+
+# The last two are this machine for containers of Docker and of Podman.
+_LOOPBACK = ("localhost", "host.docker.internal", "host.containers.internal")
+_EVERY_ADDRESS = ("", "0.0.0.0", "::")
+
+
+class Hosts:
+    """The names of this machine for itself, where it was told to listen, and those allowed beside.
+
+    An address is always allowed that is the loopback or that a request has come in at: it is no
+    name, about which somebody could be told something else.
+    """
+
+    def __init__(self, listening: str, allowed: Sequence[str] = ()):
+        own = [socket.gethostname(), socket.getfqdn()] if listening in _EVERY_ADDRESS else []
+        self._names = {_bare(name) for name in (*_LOOPBACK, listening, *own, *allowed) if name}
+
+    def check(self, host: str, address: str) -> None:
+        """Refuse a `Host` header that is none of these; `address` is where the request came in."""
+        name = _bare(host)
+        if name in self._names or name.endswith(".localhost"):
+            return
+        if not _is_address(name) or not (_is_loopback(name) or name == _bare(address)):
+            text = (
+                f"This server is not called {name!r}. Call it by the address that it printed when "
+                f"it started, or start it with --allow-host {name or 'NAME'}."
+            )
+            raise ApiError(PERMISSION_DENIED, text, text)
+
+
+def _bare(host: str) -> str:
+    """Without a port, and as names are compared."""
+    address = host.strip("[]")
+    if _is_address(address):
+        return address.partition("%")[0].lower()
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback
