@@ -255,12 +255,12 @@ class Client:
             query["experiment_id"] = experiment_id
         return self._page("runs", Run, namespace, query)
 
-    def unfinished_runs(self, namespace: str = "") -> Iterator[Run]:
+    def unfinished_runs(self, namespace: str = "", page_size: int = LONGEST_PAGE) -> Iterator[Run]:
         """The runs of a namespace that may still change by themselves, newest first."""
         query = {"filter": _one_of("state", UNFINISHED)}
         return self._all(
             lambda token: self._page(
-                *("runs", Run, namespace), _list_query(LONGEST_PAGE, token, **query)
+                *("runs", Run, namespace), _list_query(page_size, token, **query)
             )
         )
 

@@ -9,6 +9,7 @@ from jupyter_server.utils import url_path_join
 
 from ..door import Door
 from ..settings import Kfp
+from .activity import Activity
 from .event_stream import Events
 from .logs import Logs
 from .routes import routes
@@ -24,6 +25,7 @@ class KfpExtension(Kfp, ExtensionApp):
     """The one authenticated door to KFP for kernels and browser."""
 
     name = "kfp_mt"
+    activity: Activity | None = None
 
     def initialize_settings(self) -> None:
         self.upstream = Upstream(self)
@@ -45,11 +47,18 @@ class KfpExtension(Kfp, ExtensionApp):
         else:
             self.upstream.door = _door(serverapp, self.upstream.key)
             self.upstream.door.open()
+        self.activity = Activity(serverapp.web_app.settings, self.upstream.is_executing)
         status = await self.upstream.status()
         if status.error:
             self.log.warning("kfp-mt: %s", status.error.message)
 
+    def current_activity(self) -> bool | None:
+        """Whether this server must not be stopped for being idle."""
+        return self.activity.current if self.activity else None
+
     async def stop_extension(self) -> None:
+        if self.activity:
+            self.activity.close()
         if self.upstream.door:
             self.upstream.door.shut()
         self.logs.close()

@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
@@ -16,6 +17,7 @@ import msgspec
 from .. import doctor
 from ..client import Client
 from ..connection import Connection, find_local, resolve
+from ..credentials import TokenFile
 from ..door import Door
 from ..errors import KfpError, Unreachable
 from ..findings import Report
@@ -122,6 +124,13 @@ class Upstream:
             lambda found: self._in_thread(lambda: question(found.client)), again=True
         )
 
+    async def is_executing(self) -> bool:
+        """Whether a local KFP that stops with this server has runs that have not ended."""
+        lease = self._lease
+        if lease is None or not lease.kfp.while_used:
+            return False
+        return await self._in_thread(lambda: _has_unfinished_runs(lease.kfp))
+
     async def close(self) -> None:
         """Give back the local KFP: it stops after its last user."""
         self._closed.set()
@@ -188,6 +197,19 @@ class Upstream:
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _has_unfinished_runs(kfp: LocalKfp) -> bool:
+    """Whether there are any in any namespace; none, if it cannot be asked."""
+    for namespace in kfp.namespaces:
+        try:
+            credentials = TokenFile(kfp.token_file(f"{namespace}/default-viewer"))
+            with closing(Client(kfp.endpoint, credentials, namespace)) as client:
+                if next(client.unfinished_runs(page_size=1), None):
+                    return True
+        except KfpError:
+            continue
+    return False
 
 
 def _ended_meanwhile(error: Unreachable) -> Unreachable:
