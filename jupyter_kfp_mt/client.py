@@ -43,6 +43,7 @@ from .models import (
     Run,
     Value,
 )
+from .scrubbing import Scrubber
 from .sessions import is_own, new_session
 from .subjects import check_namespace
 
@@ -557,6 +558,7 @@ class Client:
         if response.status_code >= 300:
             local = self._health is not None and self._health.local
             body = self._body(response, asked, read or self._read_seconds)
+            body = Scrubber.of(response.request.headers).body(body)
             error = explain.refusal(response.status_code, body, asked, local)
             raise self.credentials.explained(error, self._is_refused(response))
         return response

@@ -16,6 +16,7 @@ import requests
 from . import explain
 from .certificates import fingerprint
 from .client import no_answer
+from .scrubbing import body_of
 from .sessions import Pinned, new_session
 from .status import Status
 
@@ -87,7 +88,7 @@ class Door(msgspec.Struct, frozen=True):
         except (requests.RequestException, msgspec.DecodeError, UnicodeDecodeError) as error:
             cure = "Has it stopped, or been started anew? Then restart this kernel."
             raise no_answer(self.address, asked, error, cure) from None
-        raise explain.refusal(answer.status_code, answer.content, asked)
+        raise explain.refusal(answer.status_code, body_of(answer), asked)
 
     def status(self) -> Status:
         """What it says of its connection, once that is made. Raises `Unreachable`."""

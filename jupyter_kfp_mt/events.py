@@ -20,6 +20,7 @@ from .client import Client, no_answer
 from .door import Door
 from .errors import KfpError, NotFound, Unreachable
 from .models import Experiment, RecurringRun, Run, RunDetails, Task, Value
+from .scrubbing import body_of
 from .status import Problem
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -113,7 +114,7 @@ class Stream:
                 )
                 with closing(answer):
                     if answer.status_code != 200:
-                        raise explain.refusal(answer.status_code, answer.content, asked)
+                        raise explain.refusal(answer.status_code, body_of(answer), asked)
                     for event in parsed(answer.iter_content(None)):
                         self._last = event.id or self._last
                         yield event

@@ -21,6 +21,7 @@ from .errors import KfpError
 from .findings import within
 from .models import Health
 from .permissions import Permissions, Permitted
+from .scrubbing import Scrubber
 from .sessions import is_own, new_session, proxy_to
 from .status import Step
 
@@ -225,7 +226,7 @@ class Patient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = _beginning(response)
+                body = Scrubber.of(headers or {}).body(_beginning(response))
         except OSError as error:  # of requests, or for a file of certificates that is not there
             found = no_answer(self.connection.endpoint, f"ask for {path}", error)
             raise self.connection.credentials.explained(found, False) from None

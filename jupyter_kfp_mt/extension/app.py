@@ -8,6 +8,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
 from ..door import Door
+from ..log_lines import one_line
 from ..settings import Kfp
 from .activity import Activity
 from .event_stream import Events
@@ -50,7 +51,7 @@ class KfpExtension(Kfp, ExtensionApp):
         self.activity = Activity(serverapp.web_app.settings, self.upstream.is_executing)
         status = await self.upstream.status()
         if status.error:
-            self.log.warning("kfp-mt: %s", status.error.message)
+            self.log.warning("kfp-mt: %s", one_line(status.error.message))
 
     def current_activity(self) -> bool | None:
         """Whether this server must not be stopped for being idle."""

@@ -16,6 +16,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from ..errors import KfpError
+from ..log_lines import LineLogger
 from .tenants import Tenants
 from .upstream import Upstream
 
@@ -36,6 +37,11 @@ class KfpHandler(APIHandler):
     def upstream(self) -> Upstream:
         upstream: Upstream = self.settings["kfp_mt"]
         return upstream
+
+    @property
+    def log(self) -> LineLogger:  # type: ignore[override]
+        """Jupyter's log, in which nothing that a request carries can forge a line."""
+        return LineLogger(super().log, self.upstream.scrubber.text)
 
     @property
     def tenants(self) -> Tenants:

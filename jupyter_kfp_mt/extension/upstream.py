@@ -23,6 +23,7 @@ from ..errors import KfpError, Unreachable
 from ..findings import Report
 from ..lease import Lease, LocalKfp, running
 from ..models import Health
+from ..scrubbing import Scrubber
 from ..settings import Kfp
 from ..status import Problem, Status
 from .answer import Answer
@@ -53,6 +54,7 @@ class Upstream:
 
     def __init__(self, settings: Kfp) -> None:
         self.key = secrets.token_urlsafe(32)
+        self.scrubber = Scrubber([self.key])
         self.door: Door | None = None
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
