@@ -48,6 +48,7 @@ from .models import (
     RunDetails,
     Value,
 )
+from .scrubbing import scrubbed
 from .sessions import is_own, new_session
 from .specifications import Specifications
 from .subjects import check_namespace
@@ -281,12 +282,12 @@ class Client:
             query["experiment_id"] = experiment_id
         return self._page("runs", Run, namespace, query)
 
-    def unfinished_runs(self, namespace: str = "") -> Iterator[Run]:
+    def unfinished_runs(self, namespace: str = "", page_size: int = LONGEST_PAGE) -> Iterator[Run]:
         """The runs of a namespace that may still change by themselves, newest first."""
         query = {"filter": _one_of("state", UNFINISHED)}
         return self._all(
             lambda token: self._page(
-                *("runs", Run, namespace), _list_query(LONGEST_PAGE, token, **query)
+                *("runs", Run, namespace), _list_query(page_size, token, **query)
             )
         )
 
@@ -598,6 +599,7 @@ class Client:
         if response.status_code >= 300:
             local = self._health is not None and self._health.local
             body = self._body(response, asked, read or self._read_seconds, bodies.beginning)
+            body = scrubbed(response, body)
             error = explain.refusal(response.status_code, body, asked, local)
             raise self.credentials.explained(error, self._is_refused(response))
         return response

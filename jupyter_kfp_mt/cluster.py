@@ -44,6 +44,7 @@ from .kubernetes_objects import (
     TokenRequest,
 )
 from .lines import Lines
+from .scrubbing import Scrubber
 from .sessions import is_own
 from .settings import Kfp
 from .subjects import as_name, kubectl_option
@@ -296,6 +297,8 @@ class Cluster:
             said = msgspec.json.decode(error.body, type=Failure).message
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
             raise self._not_kubernetes(access, error.status) from None
+        sent = self._configuration.get_api_key_with_prefix("authorization") or ""
+        said = Scrubber.of({"Authorization": sent}).text(said)
         raise refusal(error.status, said, access, self.source) from None
 
     def _not_kubernetes(self, access: Access, status: int = 200) -> Unreachable:

@@ -38,6 +38,7 @@ from .findings import (
 )
 from .patient import CONNECT_SECONDS, DECIDE_SECONDS, Patient
 from .permissions import VERBS, VIEW
+from .scrubbing import scrubbed
 from .settings import Kfp
 
 SECONDS = 10.0  # for all checks
@@ -465,7 +466,7 @@ def _ask(door: Door, query: list[tuple[str, str]]) -> Report:
     if answer.status_code == 200:
         return msgspec.json.decode(body, type=Report)
     if answer.status_code == 400:
-        raise explain.refusal(400, body, "look at the connection")
+        raise explain.refusal(400, scrubbed(answer, body), "look at the connection")
     if answer.status_code in (401, 403):
         said = "The Jupyter server does not take this kernel's key."
         raise _DoorIsShut(said, "It was started anew after this kernel, with another key.")

@@ -21,6 +21,7 @@ from .bodies import whole
 from .client import no_answer
 from .credentials.base import reason
 from .errors import Unreachable
+from .scrubbing import scrubbed
 from .sessions import new_session
 from .status import Status
 
@@ -96,7 +97,7 @@ class Door(msgspec.Struct, frozen=True):
                 return msgspec.json.decode(body, type=kind)
         except (OSError, HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise no_answer(self.address, asked, error, _GONE) from None
-        raise explain.refusal(answer.status_code, body, asked)
+        raise explain.refusal(answer.status_code, scrubbed(answer, body), asked)
 
     def status(self) -> Status:
         """What it says of its connection, once that is made. Raises `Unreachable`."""

@@ -21,6 +21,7 @@ from .client import Client, no_answer
 from .door import Door
 from .errors import Forbidden, KfpError, NotFound, Unreachable, may_pass
 from .models import Experiment, RecurringRun, Run, RunDetails, Task, Value
+from .scrubbing import scrubbed
 from .status import Problem
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
@@ -128,7 +129,7 @@ class Stream:
 
 def _refused(answer: requests.Response, asked: str) -> KfpError:
     body = bodies.beginning(answer.raw, intervals.READ_SECONDS)
-    error = explain.refusal(answer.status_code, body, asked)
+    error = explain.refusal(answer.status_code, scrubbed(answer, body), asked)
     if answer.status_code not in (401, 403) or error.cure:
         return error
     return Forbidden(

@@ -39,11 +39,14 @@ _ITS_OWN = "KFP_MT_CONTAINER_ENGINE"
 
 
 class LocalKfp(msgspec.Struct, frozen=True):
-    """A running local KFP: where it listens, and the folder of its identities' tokens."""
+    """A running local KFP: where it listens, the folder of its identities' tokens, and whether it
+    stops after its last user.
+    """
 
     endpoint: str
     tokens: str
     pid: int = 0
+    while_used: bool = False
 
     @property
     def namespaces(self) -> list[str]:

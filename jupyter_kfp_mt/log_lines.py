@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, MutableMapping
 from types import TracebackType
+from typing import Any
 
 # Of one message; what follows is left out.
 LONGEST = 4000
@@ -38,6 +40,24 @@ class LineFormatter(logging.Formatter):
 
     def formatStack(self, stack_info: str) -> str:
         return _indented(stack_info)
+
+
+class LineLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger of somebody else's, whose messages become one line; `scrub` hides what is secret."""
+
+    def __init__(self, logger: logging.Logger, scrub: Callable[[str], str]) -> None:
+        super().__init__(logger, {})
+        self._scrub = scrub
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        if self.isEnabledFor(level):
+            text = str(msg) % args if args else str(msg)
+            self.logger.log(level, "%s", one_line(self._scrub(text)), **kwargs)
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, kwargs
 
 
 def _indented(text: str) -> str:

@@ -23,6 +23,7 @@ from .errors import KfpError
 from .findings import within
 from .models import Health
 from .permissions import Permissions, Permitted
+from .scrubbing import Scrubber
 from .sessions import is_own, new_session, proxy_to
 from .status import Step
 
@@ -228,10 +229,8 @@ class Patient:
                 stream=True,
             ) as response:
                 body = beginning(response.raw, ANSWER_SECONDS, LONGEST_ANSWER)
-        except (
-            OSError,
-            HTTPError,
-        ) as error:  # of requests, or for a file of certificates that is not there
+                body = Scrubber.of(headers or {}).body(body)
+        except (OSError, HTTPError) as error:  # also for a file of certificates that is not there
             found = no_answer(self.connection.endpoint, f"ask for {path}", error)
             raise self.connection.credentials.explained(found, False) from None
         now = datetime.now(timezone.utc)

@@ -50,6 +50,7 @@ def test_a_server_says_where_it_is_and_takes_it_back_at_the_end(start_local_kfp)
         "endpoint": server.endpoint,
         "tokens": str(server.data / "tokens"),
         "pid": server.process.pid,
+        "while_used": False,
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert server.stop() == 0

@@ -24,6 +24,7 @@ from .. import explain
 from ..bodies import beginning
 from ..certificates import Fault, fault
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
+from ..scrubbing import Scrubber
 from ..sessions import is_own, new_session
 from .base import Claims, Hidden, reason, shown
 from .renewal import Renewed, Secret
@@ -180,6 +181,13 @@ class _Browser:
 
     def sign_in(self, user: str, password: str) -> Secret:
         """The session's cookie. Raises `_WrongPassword` and `KfpError`."""
+        try:
+            return self._signed_in(user, password)
+        except KfpError as error:
+            cookies = [str(cookie.value) for cookie in self._session.cookies]
+            raise Scrubber([password, *cookies]).error(error) from None
+
+    def _signed_in(self, user: str, password: str) -> Secret:
         answer, filled_in = self._open("GET", self._start), False
         for _ in range(STEPS):
             if location := answer.headers.get("Location") if answer.is_redirect else "":

@@ -13,6 +13,7 @@ from ..client import unreachable
 from ..errors import KfpError, Unreachable
 from ..explain import OTHER_PROXY
 from ..intervals import CONNECT_SECONDS, READ_SECONDS
+from ..scrubbing import Scrubber
 
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
 LONGEST_WHOLE = 1 << 20
@@ -24,7 +25,8 @@ FAULTS = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
 class Answer:
     """It keeps its connection until it is read to its end or closed.
 
-    `asked` is what it answers, and `explained` what an error in it means to the credentials.
+    `asked` is what it answers, `explained` what an error in it means to the credentials, and
+    `scrubber` finds what was sent with the request.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Answer:
         endpoint: str,
         asked: str,
         explained: Callable[[KfpError], KfpError],
+        scrubber: Scrubber,
     ) -> None:
         self.status = response.status
         self.content_type = response.content_type
@@ -42,6 +45,7 @@ class Answer:
         self._length = None if packed else response.content_length
         self._endpoint = endpoint
         self._asked = asked
+        self._scrubber = scrubber
         self._late = False
 
     async def start(self) -> tuple[bytes, bool]:
@@ -51,9 +55,19 @@ class Answer:
         """
         late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
         try:
-            return await self._start()
+            start, more = await self._start()
         finally:
             late.cancel()
+        return self._scrubbed(start, more), more
+
+    def _scrubbed(self, body: bytes, more: bool) -> bytes:
+        """An error without what was sent; and any other answer, where it is in there plainly."""
+        if self.status < 300 and not self._scrubber.is_plainly_in(body):
+            return body
+        scrubbed = self._scrubber.body(body)
+        if self._length is not None:
+            self._length += len(scrubbed) - len(body)
+        return scrubbed
 
     async def _start(self) -> tuple[bytes, bool]:
         if self._length is not None:
@@ -82,7 +96,9 @@ class Answer:
     def headers(self) -> dict[str, str]:
         """The few that are passed on; the type is what a browser may take the body for."""
         headers = self._response.headers
-        warning = headers.get("Warning", "").encode("ascii", "replace").decode()
+        warning = (
+            self._scrubber.text(headers.get("Warning", "")).encode("ascii", "replace").decode()
+        )
         passed_on = {"Warning": warning} if warning else {}
         if self._length is not None:
             passed_on["Content-Length"] = str(self._length)

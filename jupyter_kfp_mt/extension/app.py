@@ -6,7 +6,9 @@ from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 
+from ..log_lines import one_line
 from ..settings import Kfp
+from .activity import Activity
 from .event_stream import Events
 from .kernels import KernelDoor
 from .logs import Logs
@@ -21,6 +23,7 @@ class KfpExtension(Kfp, ExtensionApp):
 
     name = "kfp_mt"
     kernels: KernelDoor | None = None
+    activity: Activity | None = None
 
     def initialize_settings(self) -> None:
         self.upstream = Upstream(self)
@@ -44,11 +47,18 @@ class KfpExtension(Kfp, ExtensionApp):
             self.log.warning(
                 "kfp-mt: kernels cannot ask this server, and have to find KFP themselves: %s", error
             )
+        self.activity = Activity(serverapp.web_app.settings, self.upstream.is_executing)
         status = await self.upstream.status()
         if status.error:
-            self.log.warning("kfp-mt: %s", status.error.message)
+            self.log.warning("kfp-mt: %s", one_line(status.error.message))
+
+    def current_activity(self) -> bool | None:
+        """Whether this server must not be stopped for being idle."""
+        return self.activity.current if self.activity else None
 
     async def stop_extension(self) -> None:
+        if self.activity:
+            self.activity.close()
         self.logs.close()
         self.tenants.close()
         self.events.close()

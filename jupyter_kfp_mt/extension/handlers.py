@@ -16,6 +16,8 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from ..errors import KfpError
+from ..log_lines import LineLogger
+from ..scrubbing import Scrubber
 from . import fetch_metadata
 from .kernels import KernelDoor
 from .tenants import Tenants
@@ -41,6 +43,15 @@ class KfpHandler(APIHandler):
     def upstream(self) -> Upstream:
         upstream: Upstream = self.settings["kfp_mt"]
         return upstream
+
+    @property
+    def log(self) -> LineLogger:  # type: ignore[override]
+        """Jupyter's log, in which nothing that a request carries can forge a line."""
+        return LineLogger(super().log, self._scrubbed)
+
+    def _scrubbed(self, text: str) -> str:
+        """A text without what this request was sent with to say who asks."""
+        return Scrubber.of(self.request.headers).text(text)
 
     @property
     def tenants(self) -> Tenants:

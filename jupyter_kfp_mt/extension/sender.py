@@ -21,6 +21,7 @@ from ..certificates import authorities
 from ..credentials.base import Credentials, Tls
 from ..errors import KfpError, Misconfigured
 from ..intervals import CONNECT_SECONDS, READ_SECONDS
+from ..scrubbing import Scrubber
 from ..sessions import proxy_to
 from .answer import FAULTS, Answer, no_answer
 
@@ -120,10 +121,13 @@ class Sender:
         response = await self._send_once(to, request, headers)
         if to.refuses(response) and await _renewed(to, headers, response) and request.repeatable:
             response.close()
-            response = await self._send_once(to, request, await to.headers(anew=True))
+            headers = await to.headers(anew=True)
+            response = await self._send_once(to, request, headers)
         refused = to.refuses(response)
         return Answer(
-            *(response, to.endpoint, str(request)), lambda error: to.explained(error, refused)
+            *(response, to.endpoint, str(request)),
+            lambda error: to.explained(error, refused),
+            Scrubber.of(headers),
         )
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
@@ -15,6 +16,7 @@ import msgspec
 from .. import doctor
 from ..client import Client
 from ..connection import Connection, find_local, resolve
+from ..credentials import TokenFile
 from ..errors import KfpError, Unreachable
 from ..findings import Report
 from ..lease import Lease, LocalKfp, running
@@ -123,6 +125,13 @@ class Upstream:
             lambda found: self._in_thread(lambda: question(found.client)), again=True
         )
 
+    async def is_executing(self) -> bool:
+        """Whether a local KFP that stops with this server has runs that have not ended."""
+        lease = self._lease
+        if lease is None or not lease.kfp.while_used:
+            return False
+        return await self._in_thread(lambda: _has_unfinished_runs(lease.kfp))
+
     async def close(self) -> None:
         """Give back the local KFP: it stops after its last user."""
         self._closed.set()
@@ -189,6 +198,19 @@ class Upstream:
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _has_unfinished_runs(kfp: LocalKfp) -> bool:
+    """Whether there are any in any namespace; none, if it cannot be asked."""
+    for namespace in kfp.namespaces:
+        try:
+            credentials = TokenFile(kfp.token_file(f"{namespace}/default-viewer"))
+            with closing(Client(kfp.endpoint, credentials, namespace)) as client:
+                if next(client.unfinished_runs(page_size=1), None):
+                    return True
+        except KfpError:
+            continue
+    return False
 
 
 def _ended_meanwhile(error: Unreachable) -> Unreachable:

@@ -143,11 +143,11 @@ async def _serve(options: argparse.Namespace, folder: DataFolder, profiles: Prof
     stop = Stop(folder.open_in_use(), while_used=options.while_used)
     async with Server(options, folder, profiles) as server:
         ready = {"endpoint": server.endpoint, "tokens": str(folder.tokens)}
-        folder.announce(ready)
+        folder.announce(ready, options.while_used)
         say(json.dumps(ready))
         if log:
             log.take_stderr()
-        await stop.wait()
+        server.stopped_because = await stop.wait()
         folder.withdraw()  # before the runs are stopped, which takes a while
 
 

@@ -101,9 +101,9 @@ class DataFolder:
         """The file of a server that keeps its own log."""
         return self.path / LOG
 
-    def announce(self, ready: dict[str, str]) -> None:
-        """Say where the server is, for those who come to this folder."""
-        announcement = {**ready, "pid": os.getpid()}
+    def announce(self, ready: dict[str, str], while_used: bool) -> None:
+        """Say where the server is, for those who come to this folder; and if it goes with them."""
+        announcement = {**ready, "pid": os.getpid(), "while_used": while_used}
         write_private(self._announcement, msgspec.json.encode(announcement).decode())
 
     def withdraw(self) -> None:

@@ -26,7 +26,7 @@ from .api.listener import Listener
 from .data_folder import DataFolder
 from .database import Database
 from .disk import Complaints, fault
-from .execution.executor import Executor
+from .execution.executor import STOPPED, Executor
 from .identity import Authenticator, BearerToken, Tokens, TrustedHeader
 from .operations import Operations
 from .pipeline_reader import PipelineReader
@@ -34,6 +34,10 @@ from .profiles import Profiles
 from .recurring_runs import RecurringRunController
 from .roles import Roles
 from .schedule import time_zone
+
+ABANDONED = (
+    "the Jupyter server that had started the local KFP was stopped while this run was executing"
+)
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ class Server:
         profiles: Profiles,
         clock: Callable[[], float] = time.time,
     ):
+        self.stopped_because = STOPPED
         self._sockets = _bound(options.host, options.port)
         self.endpoint = _endpoint(options.host, self._sockets)
         key = folder.signing_key()
@@ -113,7 +118,7 @@ class Server:
         self._controller.close()
         self._reader.close()
         await self._http.close_all_connections()
-        await self._executor.close()
+        await self._executor.close(self.stopped_because)
         self._database.close()
 
     async def _keep_renewing(self) -> None:
@@ -154,6 +159,7 @@ class Stop:
 
     def __init__(self, in_use: int, *, while_used: bool, first_user_within: float = 30.0):
         self._in_use = in_use
+        self._because = STOPPED
         self._event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         for number in _signals():
@@ -162,10 +168,12 @@ class Stop:
             self._loop.add_reader(in_use, self._check_use)
             self._loop.call_later(first_user_within, self._check_use)
 
-    async def wait(self) -> None:
+    async def wait(self) -> str:
+        """Why it came, as a run is told that was executing then."""
         await self._event.wait()
         self._loop.remove_reader(self._in_use)
         os.close(self._in_use)
+        return self._because
 
     def _check_use(self) -> None:
         try:
@@ -174,6 +182,7 @@ class Stop:
         except BlockingIOError:
             return  # someone has it open
         log.info("Stopping, for nobody uses this server any more")
+        self._because = ABANDONED
         self._event.set()
         self._loop.remove_reader(self._in_use)
 

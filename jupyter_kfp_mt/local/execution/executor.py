@@ -172,11 +172,11 @@ class Executor:
             return
         del self._forgotten[run_id]
 
-    async def close(self) -> None:
+    async def close(self, because: str = STOPPED) -> None:
         """Stops what is executing; what waits stays PENDING for the next start."""
         self._limit = 0  # Nor is anything started that is still submitted.
         for worker in self._workers.values():
-            worker.stop(STOPPED)
+            worker.stop(because)
         await asyncio.gather(*self._executions, return_exceptions=True)
         self._ledger.close()
         await self._fork_server.close()

@@ -1,0 +1,40 @@
+"""Runs of this server's own local KFP count as its activity: whoever culls idle servers leaves it.
+
+Terminals do the same, with a setting of the web application that ends so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from typing import Any
+
+LOOK_SECONDS = 20.0
+SETTING = "kfp_mt_last_activity"
+
+
+class Activity:
+    """Looks now and then, while it is open, whether something `is_executing`."""
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        is_executing: Callable[[], Awaitable[bool]],
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self.current = False
+        self._settings = settings
+        self._is_executing = is_executing
+        self._look_seconds = look_seconds
+        self._looking = asyncio.ensure_future(self._keep_looking())
+
+    def close(self) -> None:
+        self._looking.cancel()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            self.current = await self._is_executing()
+            if self.current:
+                self._settings[SETTING] = datetime.now(timezone.utc)
+            await asyncio.sleep(self._look_seconds)

@@ -1,0 +1,155 @@
+"""What was sent to say who we are is shown to nobody, whoever sends it back and however.
+
+Servers repeat the headers of a request in their errors: as they came, escaped for JSON, HTML or an
+address, in base64, broken into lines, or cut in the middle.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import requests
+
+from .errors import KfpError
+
+MASK = "***"
+# A shorter one cannot be told from any other word.
+SHORTEST = 6
+# So much in a row of a longer one is a part of it.
+FRAGMENT = 16
+_BLOCK = FRAGMENT // 2
+# How one character may be written, in an address, JSON, Python and HTML.
+_ESCAPED = (
+    r"%(?:25)*([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|\\+x([0-9A-Fa-f]{2})"
+    r"|&\#x([0-9A-Fa-f]{1,6});|&\#([0-9]{1,7});"
+)
+# What may be put between two characters: white space, quotes, commas, tags.
+_BETWEEN = r"\\+[nrtbf]|[\s\\\"',\u200b-\u200d\u2060\ufeff\xad]+|</?[A-Za-z]{1,10} ?/?>"
+_WRITTEN = re.compile(f"{_ESCAPED}|{_BETWEEN}")
+
+
+class Scrubber:
+    """Finds secrets, and parts of them, in what is about to be shown."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = {secret for secret in secrets if len(secret) >= SHORTEST}
+        self._forms = {form for secret in self._secrets for form in _forms(secret)}
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> Scrubber:
+        """For the secrets that are in the headers of a request."""
+        return cls(_secrets_in(headers))
+
+    def is_plainly_in(self, body: bytes) -> bool:
+        """Whether one is in a body as it was sent. Quick, for what is long and is no error."""
+        return any(secret.encode() in body for secret in self._secrets)
+
+    def text(self, text: str) -> str:
+        plain, places = _plain(text)
+        spans = sorted(span for form in self._forms for span in _found(plain, form))
+        pieces, end = [], 0
+        for begin, stop in spans:
+            first, last = places[begin][0], places[stop - 1][1]
+            if last > end:
+                pieces += [text[end : max(first, end)], MASK if first >= end else ""]
+                end = last
+        return "".join(pieces) + text[end:]
+
+    def body(self, body: bytes) -> bytes:
+        return self.text(body.decode("latin-1")).encode("latin-1") if self._forms else body
+
+    def error(self, error: KfpError) -> KfpError:
+        """The same error, without them."""
+        for name in ("message", "cause", "cure", "server_text"):
+            setattr(error, name, self.text(getattr(error, name)))
+        error.args = (error.message,)
+        return error
+
+
+def scrubbed(answer: requests.Response, body: bytes) -> bytes:
+    """The body of an answer without what was sent with its request."""
+    return Scrubber.of(answer.request.headers).body(body)
+
+
+def _secrets_in(headers: Mapping[str, str]) -> Iterator[str]:
+    for name, value in headers.items():
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        if name.lower() in ("authorization", "proxy-authorization"):
+            scheme, _, secret = text.partition(" ")
+            yield secret.strip() or scheme
+            if scheme.lower() == "basic":
+                yield _password(secret)
+        elif name.lower() == "cookie":
+            yield from (part.partition("=")[2].strip(' "') for part in text.split(";"))
+
+
+def _password(secret: str) -> str:
+    try:
+        return base64.b64decode(secret).decode("utf-8", "replace").partition(":")[2]
+    except binascii.Error:
+        return ""
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it is; in base64, wherever it begins in what is encoded; and in hexadecimal."""
+    plain, _ = _plain(secret)
+    yield plain
+    data = secret.encode()
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        whole = encoded[(0, 2, 3)[before] : len(encoded) - bool((before + len(data)) % 3)]
+        yield from {whole, whole.replace("+", "-").replace("/", "_")}
+    yield from {data.hex(), data.hex().upper()}
+
+
+def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """A text without escapes and what is put between; and where each character was in it."""
+    pieces: list[str] = []
+    places: list[tuple[int, int]] = []
+    end = 0
+    for found in _WRITTEN.finditer(text):
+        pieces.append(text[end : found.start()])
+        places.extend((at, at + 1) for at in range(end, found.start()))
+        if char := _char(found):
+            pieces.append(char)
+            places.append(found.span())
+        end = found.end()
+    places.extend((at, at + 1) for at in range(end, len(text)))
+    return "".join([*pieces, text[end:]]), places
+
+
+def _char(found: re.Match[str]) -> str:
+    """The character that is written so, if it is one that a secret may have."""
+    for group in range(1, 6):
+        if digits := found[group]:
+            code = int(digits, 10 if group == 5 else 16)
+            return chr(code) if 32 < code < 127 else ""
+    return ""
+
+
+def _found(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Where it is in a text: whole if it is short, else any part of it that is long enough."""
+    if len(form) < FRAGMENT:
+        yield from (found.span() for found in re.finditer(re.escape(form), text))
+        return
+    for at in range(0, len(form) - _BLOCK + 1, _BLOCK):
+        block, start = form[at : at + _BLOCK], 0
+        while (hit := text.find(block, start)) >= 0:
+            begin, end = _extended(text, form, hit, at)
+            if end - begin >= FRAGMENT:
+                yield begin, end
+            start = max(end, hit + 1)
+
+
+def _extended(text: str, form: str, hit: int, at: int) -> tuple[int, int]:
+    """How far the two agree on both sides of a block that is in both."""
+    begin, left = hit, at
+    while begin and left and text[begin - 1] == form[left - 1]:
+        begin, left = begin - 1, left - 1
+    end, right = hit + _BLOCK, at + _BLOCK
+    while end < len(text) and right < len(form) and text[end] == form[right]:
+        end, right = end + 1, right + 1
+    return begin, end
