@@ -57,9 +57,15 @@ def _read(answer: Any, seconds: float, most: int) -> bytes:
 def pieces(answer: Any, seconds: float = inf) -> Iterator[bytes]:
     """An answer as it comes. Raises `requests.ReadTimeout` for one that goes on for longer."""
     deadline = time.monotonic() + seconds
-    # urllib3 before 2.1 waits until a piece has its full length.
-    read = getattr(answer, "read1", answer.read)
-    while piece := read(CHUNK, decode_content=True):
+    for piece in _parts(answer):
         yield piece
         if time.monotonic() > deadline:
             raise requests.ReadTimeout(f"timeout={seconds}")
+
+
+def _parts(answer: Any) -> Iterator[bytes]:
+    if not hasattr(answer, "read1"):  # urllib3 before 2.1 has none
+        yield from answer.stream(CHUNK, decode_content=True)
+        return
+    while part := answer.read1(CHUNK, decode_content=True):
+        yield part

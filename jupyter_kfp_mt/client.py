@@ -434,20 +434,28 @@ class Client:
         tail: int | None = None,
         container: str = "",
         recent: bool = False,
+        after: str = "",
     ) -> TaskLog:
         """What a task writes: so far, or its last lines; with `follow` what is to come as well.
 
         `recent`: what was found out of the run in the last seconds will do.
+        `after` is a `TaskLog.cursor`: what was read before it is left out.
 
         Raises a `KfpError` with the reason where there is no log.
         """
         from . import task_logs  # it stands on this file
 
-        wanted = task_logs.Wanted(follow, tail, container, recent)
+        wanted = task_logs.Wanted(follow, tail, container, recent, after)
         asked = f"read the log of task {task_id}"
         if self._logs:
             url = f"{self._logs}/{_part(run_id)}/{_part(task_id)}"
-            return task_logs.DoorLog(self._stream(url, asked, wanted.query, follow))
+            kind = {"Accept": "text/event-stream" if follow else "text/plain"}
+
+            def opened(after: str) -> Lines:
+                query = {**wanted.query, **({"after": after} if after else {})}
+                return self._stream(url, asked, query, follow, kind)
+
+            return task_logs.DoorLog(opened)
         return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
 
     def local_log(self, run_id: str, task_id: str, start: int = 0) -> Lines:
@@ -580,8 +588,9 @@ class Client:
     ) -> Lines:
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         arguments = {"params": query, "headers": headers, "stream": True}
-        # Nothing may be written for hours.
-        response = self._send("GET", url, asked, None if follow else self._read_seconds, arguments)
+        # Nothing may be written for hours, but a door says that it is there.
+        read = intervals.SILENCE_SECONDS if follow else self._read_seconds
+        response = self._send("GET", url, asked, read, arguments)
         return Lines(response.raw, lambda error: no_answer(self.endpoint, asked, error))
 
     def _is_refused(self, response: requests.Response) -> bool:

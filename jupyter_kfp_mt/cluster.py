@@ -206,11 +206,16 @@ class Cluster:
         follow: bool = False,
         tail_lines: int | None = None,
         since: datetime | None = None,
+        timestamps: bool = False,
     ) -> Lines:
-        """The lines of a container's log; with `follow` those to come as well, until it ends."""
+        """The lines of a container's log; with `follow` those to come as well, until it ends; with
+        `timestamps` each after its time.
+        """
         query: dict[str, str] = {"container": container}
         if follow:
             query["follow"] = "true"
+        if timestamps:
+            query["timestamps"] = "true"
         if tail_lines is not None:
             query["tailLines"] = str(tail_lines)
         if since is not None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
+from . import bodies
 from .errors import KfpError
 
-CHUNK = 65536
 # A progress bar may write for hours without a line break.
 LONGEST_LINE = 1 << 20
 _LONGEST_CHARACTER = 4
@@ -30,13 +30,13 @@ class Lines:
         for piece in self.pieces():
             yield from split(piece)
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Generator[bytes, None, None]:
         """Whole lines, as many at a time as came together."""
         from urllib3.exceptions import HTTPError
 
         rest = b""
         try:
-            for part in self._answer.stream(CHUNK):
+            for part in bodies.pieces(self._answer):
                 whole, newline, rest = (rest + part).rpartition(b"\n")
                 if newline:
                     yield whole + newline
@@ -52,6 +52,11 @@ class Lines:
                 raise self._failure(error) from None
         finally:
             self._answer.close()
+
+    @property
+    def are_events(self) -> bool:
+        """Whether they are those of a stream of events."""
+        return str(self._answer.headers.get("Content-Type", "")).startswith("text/event-stream")
 
     @property
     def partial(self) -> bool:

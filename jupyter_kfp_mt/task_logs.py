@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import re
 import tarfile
 import threading
 import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from .errors import BadRequest, KfpError, Misconfigured, NotFound, Unreachable
+from . import intervals
+from .errors import BadRequest, KfpError, Misconfigured, NotFound, Unreachable, may_pass
 from .lines import LONGEST_LINE, Lines, split
 from .models import Run, Task
 from .task_pods import TaskPods, container_of, exit_code, has_begun
@@ -23,6 +27,7 @@ from .task_pods import TaskPods, container_of, exit_code, has_begun
 if TYPE_CHECKING:
     from .client import Client
     from .cluster import Cluster
+    from .events import Event
     from .kubernetes_objects import Pod
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
@@ -31,6 +36,10 @@ SETTLE_SECONDS = 15.0
 LONGEST_ARCHIVED = 64 << 20
 # Of a log that is read whole or from its end: a longer one is read line by line.
 LONGEST_KEPT = 64 << 20
+# The time before a line of a container's log (RFC 3339).
+_MOMENT = re.compile(
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII
+)
 # Where the pods of a KFP for a single user run, unless a namespace is configured.
 SINGLE_USER_NAMESPACE = "kubeflow"
 
@@ -43,31 +52,37 @@ class Wanted(msgspec.Struct, frozen=True):
     """Which lines: all or the last `tail`, with `follow` those to come; of which container.
 
     `recent`: what was found out of the run a moment ago will do, for another task of it.
+    `after` is the `TaskLog.cursor` of what was read before, which is left out.
     """
 
     follow: bool = False
     tail: int | None = None
     container: str = ""
     recent: bool = False
+    after: str = ""
 
     @property
     def query(self) -> dict[str, str]:
         tail = "" if self.tail is None else str(self.tail)
         given = {"follow": "1" if self.follow else "", "tail": tail, "container": self.container}
         given["recent"] = "1" if self.recent else ""
+        given["after"] = self.after
         return {name: text for name, text in given.items() if text}
 
 
 class TaskLog:
     """The lines of one task, which are read once. `source` says where they come from; `close()`
-    ends them, even while another thread waits for one.
+    ends them, even while another thread waits for one. `cursor` is where they go on after those
+    that were read, for `Wanted.after`.
     """
 
     def __init__(self, source: str) -> None:
         self.source = source
+        self.cursor = ""
         self._lines: Lines | None = None
         self._closed = threading.Event()
         self._seconds = FIRST_PAUSE
+        self._failing_since = 0.0
 
     def __iter__(self) -> Iterator[bytes]:
         """Its lines, each with its line break."""
@@ -88,6 +103,13 @@ class TaskLog:
         if self._closed.is_set():  # meanwhile, by another thread
             lines.close()
         return lines
+
+    def _bear(self, error: KfpError) -> None:
+        """Raise it, unless it may pass and has not lasted for `PATIENCE_SECONDS`."""
+        self._failing_since = self._failing_since or time.monotonic()
+        lasted = time.monotonic() - self._failing_since > intervals.PATIENCE_SECONDS
+        if not self._closed.is_set() and (lasted or not may_pass(error)):
+            raise error
 
     def _pause(self, again: bool) -> None:
         """Before looking again: the longer the less there was to see."""
@@ -142,15 +164,45 @@ def _pods(
 
 
 class DoorLog(TaskLog):
-    """The one that a Jupyter server's door reads."""
+    """The one that a Jupyter server's door reads; `open` asks for what comes after a cursor.
 
-    def __init__(self, lines: Lines) -> None:
+    One that is followed comes as events: with signs of life, and with cursors after which it is
+    taken up again when the stream ends or breaks off.
+    """
+
+    def __init__(self, open: Callable[[str], Lines]) -> None:
         super().__init__("the Jupyter server")
-        self._opened(lines)
+        self._open = open
+        self._begun = False
+        self._opened(open(""))
 
     def pieces(self) -> Iterator[bytes]:
         assert self._lines
-        return self._lines.pieces()
+        return self._followed() if self._lines.are_events else self._lines.pieces()
+
+    def _followed(self) -> Iterator[bytes]:
+        while not self._closed.is_set():
+            before = self.cursor
+            try:
+                for event in self._events():
+                    if event.name == "end":
+                        return
+                    if event.name == "lines":
+                        self.cursor = event.id
+                        yield base64.b64decode(event.data)
+            except KfpError as error:
+                self._bear(error)
+            self._pause(again=self.cursor == before)
+
+    def _events(self) -> Iterator[Event]:
+        from .events import parsed  # it stands on the client, and that on this file
+
+        lines = None if self._begun else self._lines
+        self._begun = True
+        with closing((lines or self._opened(self._open(self.cursor))).pieces()) as pieces:
+            for event in parsed(pieces):
+                self._failing_since = 0.0
+                yield event
 
 
 class LocalLog(TaskLog):
@@ -159,7 +211,7 @@ class LocalLog(TaskLog):
     def __init__(self, client: Client, task: Task, wanted: Wanted) -> None:
         super().__init__("the local KFP")
         self._client, self._task, self._wanted = client, task, wanted
-        self._seen = 0
+        self._seen = _number(wanted.after)
         if wanted.container:
             raise BadRequest("The local KFP has no containers: a task has one log.")
         if not wanted.follow:
@@ -172,15 +224,18 @@ class LocalLog(TaskLog):
         return self._followed()
 
     def _followed(self) -> Iterator[bytes]:
-        tail = self._wanted.tail
         while not self._closed.is_set():
-            # Known before the file is read: what the task wrote is in it then.
-            _, task = _now(self._client, self._task)
-            before = self._seen
-            yield from last(self._new(task), tail)
-            if task.finished:
-                return
-            tail = tail if not self._seen else None
+            before, tail = self._seen, None if self._seen else self._wanted.tail
+            try:
+                # Known before the file is read: what the task wrote is in it then.
+                _, task = _now(self._client, self._task)
+                yield from last(self._new(task), tail)
+                self._failing_since = 0.0
+                if task.finished:
+                    return
+            except KfpError as error:
+                self._seen = self._seen if tail is None else before
+                self._bear(error)
             self._pause(again=self._seen == before)
 
     def _new(self, task: Task) -> Iterator[bytes]:
@@ -201,6 +256,7 @@ class LocalLog(TaskLog):
             whole = piece.endswith(b"\n") or len(piece) > LONGEST_LINE
             if new and (task.finished or whole):
                 self._seen += len(new)
+                self.cursor = str(self._seen)
                 yield new
 
     def _open(self, task: Task, start: int = 0) -> Lines:
@@ -213,6 +269,46 @@ class LocalLog(TaskLog):
             ) from None
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """How far the log of a pod was read: the time of the last line, as Kubernetes writes it, and
+    how many lines of that time there were.
+    """
+
+    pod: str = ""
+    moment: bytes = b""
+    count: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.pod}/{self.moment.decode()}/{self.count}" if self.count else ""
+
+    @classmethod
+    def of(cls, cursor: str) -> Mark:
+        """Raises `BadRequest` for what is no cursor."""
+        pod, *rest = cursor.split("/")
+        moment = rest[0].encode() if len(rest) == 2 else b""
+        if not cursor:
+            return cls()
+        if not _MOMENT.fullmatch(moment):
+            raise BadRequest(f"after={cursor} is no place in this log.")
+        return cls(pod, moment, _number(rest[1]))
+
+    @property
+    def since(self) -> datetime | None:
+        """The second of it: Kubernetes knows no part of one here."""
+        return _time(self.moment)[0] if self.count else None
+
+    def after(self, moment: bytes) -> Mark:
+        """The mark one line later; a line that has no time is a part of the one before."""
+        if moment == self.moment:
+            return Mark(self.pod, moment, self.count + 1)
+        return Mark(self.pod, moment, 1) if _MOMENT.fullmatch(moment) else self
+
+    def is_new_after(self, old: Mark) -> bool:
+        if self.moment == old.moment:
+            return self.count > old.count
+        return bool(self.count) and _time(self.moment) > _time(old.moment)
+
+
 class PodLog(TaskLog):
     """The log of the pod that executes a task; with `follow` of each that does so in turn."""
 
@@ -222,9 +318,10 @@ class PodLog(TaskLog):
         super().__init__(f"the pods of the run in {pods.namespace}")
         self._client, self._pods, self._wanted = client, pods, wanted
         self._run, self._task = run, task
-        self._tail = wanted.tail
+        self._mark = Mark.of(wanted.after)
+        self._tail = None if self._mark.pod else wanted.tail
         self._pod = self._find()
-        self._ended_at = 0.0
+        self._quiet_since = 0.0
         self._so_far = iter(()) if wanted.follow else self._read()
 
     def pieces(self) -> Iterator[bytes]:
@@ -248,7 +345,8 @@ class PodLog(TaskLog):
 
     def _of(self, pod: Pod) -> Lines:
         wanted = self._wanted
-        lines = self._pods.log(pod, wanted.container, wanted.follow, self._tail)
+        since = self._mark.since if self._mark.pod == pod.name else None
+        lines = self._pods.log(pod, wanted.container, wanted.follow, self._tail, since)
         container = container_of(pod, wanted.container)
         self.source = f"container {container} of pod {pod.name} in {self._pods.namespace}"
         return self._opened(lines)
@@ -258,12 +356,14 @@ class PodLog(TaskLog):
         while not self._closed.is_set():
             pod, container = self._pod, self._wanted.container
             if pod and pod.name != read and has_begun(pod, container):
-                yield from self._of(pod).pieces()
-                read, self._tail, self._ended_at = pod.name, None, time.monotonic()
+                yield from self._once(pod)
+                read, self._quiet_since = pod.name, time.monotonic()
             elif self._is_over(pod, read):
-                if not read:
-                    yield from self._read()
+                yield from self._rest(pod, read)
                 return
+            elif pod and pod.name == read and exit_code(pod, container) is None:
+                self._pause(again=True)
+                yield from self._once(pod)
             elif pod and pod.name != read and (why := self._pods.waiting(pod)) != said:
                 said = why
                 yield f"[{pod.name} has not started yet. {why}]\n".encode()
@@ -271,10 +371,52 @@ class PodLog(TaskLog):
                 self._pause(again=True)
             self._look_again()
 
+    def _once(self, pod: Pod) -> Iterator[bytes]:
+        """What it writes until Kubernetes ends that, or breaks it off: it may be taken up again."""
+        began, before = time.monotonic(), self._mark
+        try:
+            yield from self._unread(pod, self._of(pod).pieces())
+        except KfpError as error:
+            self._bear(error)
+        now = time.monotonic()
+        if self._mark != before or now - began > SETTLE_SECONDS:
+            self._quiet_since = now
+
+    def _rest(self, pod: Pod | None, read: str) -> Iterator[bytes]:
+        """What is left of a log that has ended: whether it was read to its end is not known."""
+        if pod and read:
+            with suppress(NotFound):  # it is deleted already
+                yield from self._unread(pod, self._of(pod).pieces())
+        elif not read and not self._mark.pod:
+            yield from self._read()
+
+    def _unread(self, pod: Pod, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The lines without their times, and without those up to the mark, which follows them."""
+        old = self._mark if self._mark.pod == pod.name else None
+        mark = Mark(pod.name)
+        for piece in pieces:
+            new = []
+            for line in split(piece):
+                moment, _, text = line.partition(b" ")
+                mark = mark.after(moment)
+                if old and mark.is_new_after(old):
+                    old = None
+                if not old:
+                    new.append(text if mark.moment == moment else line)
+            if new:
+                self._tail = None  # it was for the beginning
+                self._mark, self.cursor = mark, str(mark)
+                yield b"".join(new)
+
     def _look_again(self) -> None:
-        if not self._closed.is_set():
+        if self._closed.is_set():
+            return
+        try:
             self._run, self._task = _now(self._client, self._task)
             self._pod = self._find()
+            self._failing_since = 0.0
+        except KfpError as error:
+            self._bear(error)
 
     def _find(self) -> Pod | None:
         names = [task.display_name for task in self._run.tasks]
@@ -285,7 +427,7 @@ class PodLog(TaskLog):
         if pod is None or pod.name != read:
             return self._task.finished or self._run.finished
         code = exit_code(pod, self._wanted.container)
-        if code is None and time.monotonic() > self._ended_at + SETTLE_SECONDS:
+        if code is None and time.monotonic() > self._quiet_since + SETTLE_SECONDS:
             raise Unreachable(
                 f"The log of pod {pod.name} in {self._pods.namespace} broke off.",
                 cause="Kubernetes ended it, and the container runs on.",
@@ -419,6 +561,19 @@ def _task(client: Client, run: Run, task_id: str) -> Task:
 def _now(client: Client, task: Task) -> tuple[Run, Task]:
     run = client.run_as_told(task.run_id, f"follow the log of task {task.display_name}")
     return run, _task(client, run, task.task_id)
+
+
+def _number(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise BadRequest(f"after={text} is no place in this log.")
+    return int(text or 0)
+
+
+def _time(moment: bytes) -> tuple[datetime, str]:
+    """The second, and the digits after it."""
+    second, fraction, zone = _MOMENT.fullmatch(moment).groups()  # type: ignore[union-attr]
+    written = f"{second.decode()}{zone.decode().replace('Z', '+00:00')}"
+    return datetime.fromisoformat(written), (fraction or b"").decode().ljust(9, "0")
 
 
 def _why_none(task: Task) -> str:

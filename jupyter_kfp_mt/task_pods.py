@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import datetime
 
 from .argo_nodes import fnv, number_of
 from .cluster import Cluster
@@ -79,11 +80,22 @@ class TaskPods:
             )
         return None
 
-    def log(self, pod: Pod, container: str, follow: bool = False, tail: int | None = None) -> Lines:
-        """The log of one of its containers, the task's own unless another is named."""
+    def log(
+        self,
+        pod: Pod,
+        container: str,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+    ) -> Lines:
+        """The log of one of its containers, the task's own unless another is named; one that is
+        followed has the time before each line.
+        """
         name = container_of(pod, container)
         try:
-            return self._cluster.pod_log(self.namespace, pod.name, name, follow, tail)
+            return self._cluster.pod_log(
+                *(self.namespace, pod.name, name, follow, tail, since), timestamps=follow
+            )
         except Forbidden as error:
             raise self._curable(error) from None
         except NotFound:

@@ -213,6 +213,7 @@ class Log:
     def __init__(self):
         self.lines = []
         self.ended = False
+        self.cuts = 0
         self._changed = threading.Condition()
 
     def write(self, *lines, at=None):
@@ -226,11 +227,18 @@ class Log:
             self.ended = True
             self._changed.notify_all()
 
+    def cut(self):
+        """End whoever follows it now, as what stands between does when nothing is written."""
+        with self._changed:
+            self.cuts += 1
+            self._changed.notify_all()
+
     def follow(self, seen):
         """The lines after those `seen`, until it ends."""
+        cuts = self.cuts
         while True:
             with self._changed:
-                while len(self.lines) == seen and not self.ended:
+                while len(self.lines) == seen and not self.ended and self.cuts == cuts:
                     self._changed.wait()
                 new, seen = self.lines[seen:], len(self.lines)
                 if not new:

@@ -1,9 +1,13 @@
 """The intervals of door, streams, kernels and proxies: that they fit each other."""
 
+import re
 import time
+
+from conftest import ROOT
 
 from jupyter_kfp_mt import intervals
 from jupyter_kfp_mt.events import SHORTEST_PAUSE
+from jupyter_kfp_mt.extension import upstream
 from jupyter_kfp_mt.intervals import (
     CONNECT_SECONDS,
     DOOR_SECONDS,
@@ -45,3 +49,19 @@ def test_streams_that_began_together_end_apart():
     ends = {round(intervals.end_of_life() - time.monotonic()) for _ in range(50)}
     assert len(ends) > 10
     assert min(ends) >= LIFE_SECONDS and max(ends) <= 2 * LIFE_SECONDS
+
+
+def browsers():
+    """What the sidebar waits for, in seconds."""
+    text = (ROOT / "labextension/src/intervals.ts").read_text()
+    found = re.findall(r"const (\w+) = ([\d_]+);", text)
+    return {name: int(milliseconds) / 1000 for name, milliseconds in found}
+
+
+def test_the_sidebar_takes_a_stream_for_dead_when_a_kernel_does():
+    assert browsers()["SILENCE"] == SILENCE_SECONDS
+
+
+def test_the_sidebar_waits_until_the_door_has_said_what_came_of_a_question_to_kfp():
+    assert browsers()["KFP_TIMEOUT"] > DOOR_SECONDS
+    assert browsers()["SERVER_TIMEOUT"] > upstream.STATUS_SECONDS + upstream.LOOK_SECONDS

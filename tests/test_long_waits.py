@@ -1,12 +1,15 @@
 """Waits in which nothing happens for minutes: real servers and streams, intervals shortened."""
 
 import asyncio
+import base64
 from contextlib import closing
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import server_config
 from guarded_kfp import Answer, GuardedKfp, refusal
 from IPython.core.error import UsageError
+from odd_kfp import OddKfp
 
 from jupyter_kfp_mt import events, intervals
 from jupyter_kfp_mt.client import Client
@@ -138,3 +141,24 @@ async def test_a_server_that_was_started_anew_is_told_as_such(kernel, behind, ke
         await asyncio.to_thread(next, listening)
     assert error.value.cause == "It has been started anew since this kernel was."
     assert error.value.cure == "Restart this kernel."
+
+
+def test_a_followed_log_whose_stream_fell_silent_is_taken_up_where_it_was(hurried):
+    door = OddKfp()
+
+    def answer(connection, asked):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:\n\n")
+        number = len(door.seen)
+        for word in [b"one\n", b"two\n"][number - 1 :]:
+            text = base64.b64encode(word)
+            connection.sendall(b"id: %d\nevent: lines\ndata: %s\n\n" % (number, text))
+            if number == 1:
+                return  # and never another byte
+        connection.sendall(b"event: end\ndata: {}\n\n")
+
+    door.answer = answer
+    with closing(Client(door.endpoint, logs=f"{door.endpoint}/logs")) as client:
+        assert [*client.task_log("r", "t", follow=True, tail=5)] == [b"one\n", b"two\n"]
+    queries = [parse_qs(urlsplit(asked.path).query) for asked in door.seen]
+    assert [query.get("after") for query in queries] == [None, ["1"]]
+    door.close()

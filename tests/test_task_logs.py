@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import threading
+from datetime import datetime, timezone
 
 import pytest
 import requests
@@ -17,7 +18,7 @@ from kubernetes_api import ALICE
 from tornado.httpclient import HTTPClientError
 from traitlets.config import Config
 
-from jupyter_kfp_mt import errors, task_logs
+from jupyter_kfp_mt import errors, intervals, task_logs
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.credentials import TokenFile
@@ -328,6 +329,65 @@ def test_a_log_that_breaks_off_is_not_taken_for_a_whole_one(
         lines_of(read(follow=True))
 
 
+def test_a_log_that_is_cut_while_it_is_quiet_is_read_on_and_no_line_twice(
+    read, argo_kfp, kubernetes_api, following
+):
+    argo_kfp.add_component("train")
+    pod, log = add_pod(kubernetes_api, "train.executor")
+    moment = datetime.now(timezone.utc)
+    log.write("one", "two", at=moment)
+    lines, over = following(read(follow=True))
+    for cut in range(3):
+        wait_until(lambda: lines[-1:] == log_texts(log)[-1:])
+        log.cut()
+        log.write(f"after cut {cut}", at=moment)
+    wait_until(lambda: lines[-1:] == ["after cut 2"])
+    ended(pod, 0)
+    log.end()
+    assert over.wait(10)
+    assert lines == log_texts(log)
+
+
+def log_texts(log):
+    return [line.decode().rstrip("\n") for _, line in log.lines]
+
+
+def test_what_was_written_between_a_cut_and_the_end_is_read(
+    read, argo_kfp, kubernetes_api, following
+):
+    argo_kfp.add_component("train")
+    pod, log = add_pod(kubernetes_api, "train.executor")
+    log.write("first")
+    lines, over = following(read(follow=True))
+    wait_until(lambda: lines == ["first"])
+    ended(pod, 0)
+    log.cut()
+    log.write("last")
+    log.end()
+    assert over.wait(10)
+    assert lines == ["first", "last"]
+
+
+def test_a_log_is_followed_on_where_kfp_is_away_for_a_while(
+    read, argo_kfp, kubernetes_api, following
+):
+    argo_kfp.add_component("train")
+    pod, log = add_pod(kubernetes_api, "train.executor")
+    log.write("first")
+    lines, over = following(read(follow=True))
+    wait_until(lambda: lines == ["first"])
+    answer = argo_kfp.answer
+    argo_kfp.answer = lambda request: Answer(503, {"code": 14, "message": "starting"})
+    asked = len(argo_kfp.asked)
+    log.cut()
+    wait_until(lambda: len(argo_kfp.asked) > asked)
+    argo_kfp.answer = answer
+    log.write("second")
+    ended(pod, 0)
+    log.end()
+    assert over.wait(10) and lines == ["first", "second"]
+
+
 UNSCHEDULABLE = {
     "conditions": [
         {
@@ -635,7 +695,9 @@ async def test_the_door_answers_with_text_that_is_no_page(jp_fetch, path, argo_k
     assert "container main of pod" in answer.headers["Kfp-Mt-Log-Source"]
 
 
-@pytest.mark.parametrize("query", ["tail=x", "tail=-1", "tail=0", "follow=maybe", "container=x"])
+@pytest.mark.parametrize(
+    "query", ["tail=x", "tail=-1", "tail=0", "follow=maybe", "container=x", "after=x"]
+)
 async def test_the_door_refuses_what_it_does_not_understand(
     jp_fetch, path, argo_kfp, kubernetes_api, query
 ):
@@ -743,6 +805,47 @@ async def test_a_kernel_reads_and_follows_through_the_door(
         client.close()
 
     await asyncio.to_thread(in_a_kernel)
+
+
+async def test_a_kernel_follows_a_quiet_log_through_one_stream_after_the_other(
+    door, argo_kfp, kubernetes_api, following, monkeypatch
+):
+    monkeypatch.setattr(intervals, "KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(intervals, "LIFE_SECONDS", 0.3)
+    argo_kfp.add_component("train")
+    pod, log = add_pod(kubernetes_api, "train.executor")
+    log.write("one", "two")
+
+    def streams():
+        return sum(asked.path.endswith("/log") for asked in kubernetes_api.asked)
+
+    def in_a_kernel():
+        client = decide(Kfp()).client()
+        task = argo_kfp.task_id("train")
+        lines, over = following(client.task_log(RUN_ID, task, follow=True, tail=1))
+        for cut in range(3):
+            before = streams()
+            wait_until(lambda before=before: streams() > before)
+            log.write(f"line {cut}")
+        wait_until(lambda: lines[-1:] == ["line 2"])
+        ended(pod, 0)
+        log.end()
+        assert over.wait(10)
+        assert lines == ["two", "line 0", "line 1", "line 2"]
+        client.close()
+
+    await asyncio.to_thread(in_a_kernel)
+
+
+async def test_a_reader_of_text_is_told_that_the_log_goes_on(
+    jp_fetch, path, argo_kfp, kubernetes_api, monkeypatch
+):
+    monkeypatch.setattr(intervals, "LIFE_SECONDS", 0.1)
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")[1].write("first")
+    answer = await jp_fetch("kfp-mt", path, params={"follow": "1"})
+    first, last = answer.body.decode().splitlines()
+    assert first == "first" and last.startswith("[The log goes on.")
 
 
 async def test_a_kernel_is_told_the_reason_through_the_door(door, argo_kfp):

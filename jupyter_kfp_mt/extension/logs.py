@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import base64
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from .. import intervals
 from ..errors import BadRequest, Conflict, KfpError
 from ..task_logs import TaskLog
 from .handlers import KfpHandler
@@ -63,8 +67,34 @@ class Logs:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+class _Text:
+    """A log as its lines, which cannot say more than what the task wrote."""
+
+    kind = "text/plain; charset=utf-8"
+    alive = end = b""
+    goes_on = b"[The log goes on. It is shown for some minutes at a time: ask for it again.]\n"
+
+    def lines(self, piece: bytes, cursor: str) -> bytes:
+        return piece
+
+
+class _Events(_Text):
+    """A log as events, which can be taken up again."""
+
+    kind = "text/event-stream"
+    alive, end, goes_on = b":\n\n", b"event: end\ndata: {}\n\n", b""
+
+    def lines(self, piece: bytes, cursor: str) -> bytes:
+        text = base64.b64encode(piece)
+        return b"id: %s\nevent: lines\ndata: %s\n\n" % (cursor.encode(), text)
+
+
 class LogsHandler(KfpHandler):
-    """`GET logs/RUN_ID/TASK_ID?follow=1&tail=500&container=main`: lines of text, as they come."""
+    """`GET logs/RUN_ID/TASK_ID?follow=1&tail=500&container=main`: lines of text, as they come.
+
+    Whoever accepts `text/event-stream` gets what is followed as events: `lines` in base64 with an
+    id to go on `after`, signs of life, and `end`.
+    """
 
     _reading: TaskLog | None = None
     _gone = False
@@ -85,35 +115,60 @@ class LogsHandler(KfpHandler):
         follow, tail = self._yes("follow"), self._tail()
         recent = self._yes("recent")
         container = self.get_query_argument("container", "")
-        log = self._reading = await self.logs.open(
-            *(run_id, task_id, follow, tail, container, recent)
-        )
+        after = self.get_query_argument("after", "")
+        asked = (run_id, task_id, follow, tail, container, recent, after)
+        log = self._reading = await self.logs.open(*asked)
+        as_events = follow and "text/event-stream" in self.request.headers.get("Accept", "")
         try:
-            await self._stream(log)
+            await self._stream(log, _Events() if as_events else _Text(), follow)
         except StreamClosedError:
             pass  # nobody is there any more
         finally:
             self.logs.done(log)
 
-    async def _stream(self, log: TaskLog) -> None:
+    async def _stream(self, log: TaskLog, form: _Text, follow: bool) -> None:
         for name, value in HARMLESS.items():
             self.set_header(name, value)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.set_header("Content-Type", form.kind)
+        self.set_header("X-Accel-Buffering", "no")
         self.set_header("Kfp-Mt-Log-Source", log.source)
         if not self._gone:
-            await self.pass_on(b"")
-        pieces = log.pieces()
-        while not self._gone and (piece := await self._next(pieces)):
-            await self.pass_on(piece)
+            await self.pass_on(form.alive)
+        life = intervals.end_of_life() if follow else math.inf
+        async for said in self._said(log, form, life):
+            if self._gone:
+                return
+            await self.pass_on(said)
         if not self._gone:
-            self.finish(set_content_type="text/plain; charset=utf-8")
+            self.finish(set_content_type=form.kind)
 
-    async def _next(self, pieces: Any) -> bytes:
+    async def _said(self, log: TaskLog, form: _Text, life: float) -> AsyncIterator[bytes]:
+        """What it writes, in this form, until it ends or its stream has lived long enough."""
+        pieces = log.pieces()
+        reading = asyncio.ensure_future(self._next(log, pieces))
+        while (left := life - time.monotonic()) > 0:
+            await asyncio.wait([reading], timeout=min(left, intervals.KEEP_ALIVE_SECONDS))
+            if not reading.done():
+                yield form.alive
+                continue
+            piece, cursor = reading.result()
+            yield form.lines(piece, cursor) if piece else form.end
+            if not piece:
+                return
+            reading = asyncio.ensure_future(self._next(log, pieces))
+        yield form.goes_on
+
+    async def _next(self, log: TaskLog, pieces: Iterator[bytes]) -> tuple[bytes, str]:
+        """The next lines, none at the end, and where the log goes on after them."""
+
+        def read() -> tuple[bytes, str]:
+            return next(filter(None, pieces), b""), log.cursor
+
         try:
-            return await self.logs.in_thread(lambda: next(filter(None, pieces), b""))
+            return await self.logs.in_thread(read)
         except KfpError as error:
             # What has begun can tell of it only so.
-            return self._ended(error)
+            return self._ended(error), ""
 
     def _ended(self, error: KfpError) -> bytes:
         return f"[The log ends here. {error.message} {error.cause}".rstrip().encode() + b"]\n"

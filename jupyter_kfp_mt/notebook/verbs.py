@@ -262,10 +262,10 @@ def run(session: Session, arguments: Namespace) -> Run:
 
 
 def _watched(session: Session, started: Run, namespace: str) -> Run:
-    from ..events import follow
-
     client, run = session.client, started
     try:
+        from ..events import follow  # it takes long enough to be interrupted
+
         for run in follow(client, session.connection.door, started, namespace):
             session.show(run)
     except KeyboardInterrupt:

@@ -4,6 +4,8 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { TranslationBundle } from '@jupyterlab/translation';
 
+import { KFP_TIMEOUT, SERVER_TIMEOUT, SILENCE } from './intervals';
+
 /** What went wrong, in the words of whoever knows: its cause, its cure, and what KFP itself wrote. */
 export interface IProblem {
   message: string;
@@ -60,7 +62,7 @@ export type KfpEvent =
   | { name: 'snapshot' | 'changed'; runs: IRun[]; total?: number }
   | { name: 'removed'; ids: string[] }
   | { name: 'error'; problem: IProblem }
-  | { name: 'back' | 'reset' };
+  | { name: 'back' | 'reset' | 'alive' };
 
 export interface IRunPage {
   runs: IRun[];
@@ -117,26 +119,32 @@ export class KfpApi {
   }
 
   /**
-   * Hear what happens in a namespace, until the stream ends or is aborted.
-   * Rejects with a KfpError where the server does not tell.
+   * Hear what happens in a namespace, until the stream ends or is aborted; after the event of the
+   * id `last`, where the server still knows that. `hear` is told the id of the event, too.
+   * Rejects with a KfpError where the server does not tell, or fell silent.
    */
   async listen(
     namespace: string,
-    hear: (event: KfpEvent) => void,
-    signal: AbortSignal
+    hear: (event: KfpEvent, id: string) => void,
+    signal: AbortSignal,
+    last = ''
   ): Promise<void> {
     const query = URLExt.objectToQueryString(namespace ? { namespace } : {});
-    const response = await this._fetch(`events${query}`, { signal });
+    const response = await this._fetch(`events${query}`, {
+      signal,
+      ...(last && { headers: { 'Last-Event-ID': last } })
+    });
     const type = response.headers.get('Content-Type') ?? '';
     if (!response.ok || !type.startsWith('text/event-stream')) {
       const body = await readJson(response);
       const problem = readProblem(response, body, this._trans);
       throw new KfpError(problem, response.status);
     }
-    for await (const block of blocks(response)) {
-      const event = toEvent(block);
+    const silent = () => new KfpError(fellSilent(this._trans));
+    for await (const block of blocks(response, silent)) {
+      const { event, id } = toEvent(block);
       if (event) {
-        hear(event);
+        hear(event, id);
       }
     }
   }
@@ -158,8 +166,10 @@ export class KfpApi {
 
   private async _fetch(path: string, init: RequestInit): Promise<Response> {
     const url = URLExt.join(this._settings.baseUrl, 'kfp-mt', path);
+    const timeout = path.startsWith('api/') ? KFP_TIMEOUT : SERVER_TIMEOUT;
     try {
       return await inTime(
+        timeout,
         ServerConnection.makeRequest(
           url,
           { cache: CACHE, ...init },
@@ -191,16 +201,19 @@ export namespace KfpApi {
 const RUNS = 'api/apis/v2beta1/runs';
 // Ask again each time, but without the number that JupyterLab adds to a URL for 'no-store'.
 const CACHE = 'no-cache';
-const TIMEOUT = 30_000;
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 type IJson = Record<string, any>;
 
-/** The answer, or a rejection once waiting longer makes no sense. */
-async function inTime(answer: Promise<Response>): Promise<Response> {
+/** What is waited for, or a rejection once waiting longer makes no sense. */
+async function inTime<T>(
+  timeout: number,
+  answer: Promise<T>,
+  late: () => Error = () => new Error()
+): Promise<T> {
   let timer = 0;
   const tooLate = new Promise<never>((_, reject) => {
-    timer = window.setTimeout(() => reject(new Error()), TIMEOUT);
+    timer = window.setTimeout(() => reject(late()), timeout);
   });
   try {
     return await Promise.race([answer, tooLate]);
@@ -209,36 +222,50 @@ async function inTime(answer: Promise<Response>): Promise<Response> {
   }
 }
 
-/** What stands between the blank lines of a stream, however it is cut. */
+/**
+ * What stands between the blank lines of a stream, however it is cut. Rejects with what `silent`
+ * gives once nothing has come for too long, as of a connection that is dead and does not know it.
+ */
 async function* blocks(
-  response: Response
+  response: Response,
+  silent: () => Error
 ): AsyncGenerator<string, void, undefined> {
   const reader = response.body!.getReader();
   const decoder = new TextDecoder();
   let rest = '';
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) {
-      return;
+  try {
+    for (;;) {
+      const { done, value } = await inTime(SILENCE, reader.read(), silent);
+      if (done) {
+        return;
+      }
+      const whole = (rest + decoder.decode(value, { stream: true })).split(
+        '\n\n'
+      );
+      rest = whole.pop() ?? '';
+      yield* whole;
     }
-    const whole = (rest + decoder.decode(value, { stream: true })).split(
-      '\n\n'
-    );
-    rest = whole.pop() ?? '';
-    yield* whole;
+  } finally {
+    void reader.cancel().catch(() => undefined);
   }
 }
 
-/** The event in a block; null for a comment, and for what is of no interest here. */
-function toEvent(block: string): KfpEvent | null {
+/** The event in a block, null for what is of no interest here, and its id. */
+function toEvent(block: string): { event: KfpEvent | null; id: string } {
   const lines = block.split('\n').map(line => line.split(/: (.*)/, 2));
   const fields = Object.fromEntries(lines);
   const data: IJson = JSON.parse(fields.data ?? '{}');
-  switch (fields.event) {
+  return { event: eventOf(fields.event, data), id: fields.id ?? '' };
+}
+
+function eventOf(name: string | undefined, data: IJson): KfpEvent | null {
+  switch (name) {
+    case undefined:
+      return { name: 'alive' };
     case 'snapshot':
     case 'changed':
       return {
-        name: fields.event,
+        name,
         runs: (data.runs ?? []).map(toRun),
         total: data.total_runs
       };
@@ -248,7 +275,7 @@ function toEvent(block: string): KfpEvent | null {
       return { name: 'error', problem: toProblem(data) };
     case 'back':
     case 'reset':
-      return { name: fields.event };
+      return { name };
     default:
       return null;
   }
@@ -368,6 +395,15 @@ function jupyterRefused(
       'Reload the page and log in again. If that does not help, restart the Jupyter server.'
     ),
     server_text: body?.message ?? ''
+  };
+}
+
+function fellSilent(trans: TranslationBundle): IProblem {
+  return {
+    message: trans.__('The Jupyter server has told nothing for a while.'),
+    cause: trans.__('The connection to it may be broken, or it hangs.'),
+    cure: trans.__('What is shown may be old. The panel asks again by itself.'),
+    server_text: ''
   };
 }
 

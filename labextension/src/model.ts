@@ -15,13 +15,11 @@ import {
   KfpEvent,
   problemOf
 } from './api';
+import { LONGEST_BACKOFF, TOLD } from './intervals';
 import { IMemory, Namespaces } from './namespaces';
 
 const PAGE_SIZE = 50;
 const LARGEST_PAGE = 200;
-const LONGEST_BACKOFF = 60_000;
-// While changes are told, to ask is only for what is not: the connection.
-const TOLD = 30_000;
 
 /** Milliseconds between two looks, while something is unfinished and while nothing is. */
 export interface IIntervals {
@@ -268,11 +266,17 @@ export class KfpModel extends VDomModel {
     try {
       await this._api.listen(
         this.namespace,
-        event => void this._inTurn(async () => this._hear(event, listening)),
-        listening.signal
+        (event, id) =>
+          void this._inTurn(async () => this._hear(event, id, listening)),
+        listening.signal,
+        this._lastId
       );
     } catch (reason) {
       this._deaf = reason instanceof KfpError && reason.status === 404;
+      if (this._told && this._listening === listening) {
+        this._problem = problemOf(reason); // until the next look, which is at once
+        this.stateChanged.emit();
+      }
     }
     if (this._listening === listening) {
       this._lose();
@@ -300,11 +304,18 @@ export class KfpModel extends VDomModel {
     }
   }
 
-  private _hear(event: KfpEvent, listening: AbortController): void {
+  private _hear(event: KfpEvent, id: string, listening: AbortController): void {
     if (this._listening !== listening || this.isDisposed) {
       return;
     }
+    const resumed = this._lastId !== '';
+    this._lastId = id || this._lastId;
     switch (event.name) {
+      case 'alive':
+        if (resumed) {
+          this._pauseAsking(); // whatever was missed is told now
+        }
+        return;
       case 'snapshot':
       case 'changed':
         this._merge(event.runs, event.total ?? this._total);
@@ -361,6 +372,7 @@ export class KfpModel extends VDomModel {
 
   private _forget(): void {
     this._stopListening();
+    this._lastId = '';
     this._runs = null;
     this._changes = [];
     this._total = 0;
@@ -444,6 +456,7 @@ export class KfpModel extends VDomModel {
   private _changes: readonly IRun[] = [];
   private _deaf = false; // an older server half does not tell
   private _intervals: IIntervals;
+  private _lastId = ''; // of the event told last
   private _listening: AbortController | null = null;
   private _listenAgainAt = 0;
   private _losses = 0;

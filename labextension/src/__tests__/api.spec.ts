@@ -1,7 +1,7 @@
 /** The server extension as the panel sees it: what is asked, and what becomes of each answer. */
 
 import { KfpError, problemOf } from '../api';
-import { json, page, RUNS, Server, STATUS } from './server';
+import { json, page, RUNS, Server, STATUS, Stream } from './server';
 
 const QUERY = { namespace: 'alice', page_size: 50 };
 
@@ -149,7 +149,7 @@ function streamed(text: string, size: number): Response {
     return { done: value.length === 0, value };
   };
   const headers = new Headers({ 'Content-Type': 'text/event-stream' });
-  const body = { getReader: () => ({ read }) };
+  const body = { getReader: () => ({ read, cancel: async () => undefined }) };
   return { ok: true, status: 200, headers, body } as unknown as Response;
 }
 
@@ -165,11 +165,46 @@ it.each([1, 2, 7, 1000])(
     await server.api.listen('alice', event => heard.push(event), signal);
     expect(server.asked).toEqual(['GET events?namespace=alice']);
     expect(heard).toEqual([
+      { name: 'alive' },
       { name: 'removed', ids: ['é: x'] },
       { name: 'back' }
     ]);
   }
 );
+
+describe('a stream', () => {
+  const server = new Server();
+  let stream: Stream;
+  let ended: unknown;
+
+  beforeEach(async () => {
+    jest.useFakeTimers();
+    stream = server.stream = new Stream();
+    ended = undefined;
+    const { signal } = new AbortController();
+    void server.api
+      .listen('alice', () => undefined, signal)
+      .catch(reason => (ended = reason));
+    await jest.advanceTimersByTimeAsync(0);
+  });
+
+  afterEach(() => jest.useRealTimers());
+
+  it('that says it is there is listened to for hours', async () => {
+    for (let minutes = 0; minutes < 120; minutes += 0.25) {
+      stream.keepAlive();
+      await jest.advanceTimersByTimeAsync(15_000);
+    }
+    expect(ended).toBeUndefined();
+  });
+
+  it('that is silent is dead after more than two signs of life', async () => {
+    await jest.advanceTimersByTimeAsync(2 * 15_000);
+    expect(ended).toBeUndefined();
+    await jest.advanceTimersByTimeAsync(10_000);
+    expect(problemOf(ended).message).toContain('told nothing for a while');
+  });
+});
 
 it('a page in place of events is a problem', async () => {
   const server = new Server();

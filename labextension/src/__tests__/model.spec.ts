@@ -417,6 +417,20 @@ describe('a server that tells', () => {
     await until(() => stream.listeners === 1);
   });
 
+  it('is taken up again after the last event, silently', async () => {
+    stream.tell('changed', { runs: [], total_runs: 8 }, 'x-1');
+    await until(() => model.total === 8);
+    const problems: unknown[] = [];
+    model.stateChanged.connect(() => problems.push(model.problem));
+    stream.end();
+    await until(() => server.resumed.length === 2);
+    stream.keepAlive();
+    stream.tell('changed', { runs: [], total_runs: 9 }, 'x-2');
+    await until(() => model.total === 9);
+    expect(server.resumed).toEqual(['', 'x-1']);
+    expect(problems.every(problem => problem === null)).toBe(true);
+  });
+
   it('is listened to for the namespace that is chosen', async () => {
     server.runsOf.bob = [];
     model.choose('bob');
@@ -484,6 +498,26 @@ describe('the clock', () => {
     await jest.advanceTimersByTimeAsync(1000 * seconds);
     return listsAsked().length;
   }
+
+  it('shows as old what is told by a stream that falls silent, and asks anew', async () => {
+    const stream = (server.stream = new Stream());
+    server.runs = [run('train', 'RUNNING')];
+    model.watch();
+    await looksIn(1);
+    stream.tell('snapshot', { runs: server.runs, total_runs: 1 }, 'x-1');
+    await looksIn(20);
+    expect(model.problem).toBeNull();
+    server.answers['status'] = () => new Promise(() => undefined);
+    await looksIn(20);
+    expect(model.problem?.message).toContain('told nothing for a while');
+    expect(ids()).toEqual(['train']);
+    delete server.answers['status'];
+    await looksIn(60);
+    expect(server.resumed.slice(0, 2)).toEqual(['', 'x-1']);
+    stream.keepAlive();
+    await looksIn(5);
+    expect(model.problem).toBeNull();
+  });
 
   it('looks every two seconds while a run is unfinished', async () => {
     server.runs = [run('train', 'RUNNING')];

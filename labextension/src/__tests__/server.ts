@@ -60,6 +60,7 @@ export class Stream {
     this.listeners += 1;
     const body = {
       getReader: () => ({
+        cancel: async () => undefined,
         read: () =>
           new Promise(resolve => {
             this._read = resolve;
@@ -71,15 +72,25 @@ export class Stream {
     return { ok: true, status: 200, headers, body } as unknown as Response;
   }
 
-  tell(name: string, data: Json): void {
-    this._sent.push(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
-    this._next();
+  tell(name: string, data: Json, id = ''): void {
+    const numbered = id && `id: ${id}\n`;
+    this._send(`${numbered}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  /** What the server sends when there is nothing to tell. */
+  keepAlive(): void {
+    this._send(':\n\n');
   }
 
   end(): void {
     this.listeners -= 1;
     this._read?.({ done: true });
     this._read = null;
+  }
+
+  private _send(text: string): void {
+    this._sent.push(text);
+    this._next();
   }
 
   private _next(): void {
@@ -105,6 +116,8 @@ export class Server {
   answers: Record<string, Answer> = {};
   stream: Stream | null = null;
   readonly asked: string[] = [];
+  /** The ids of the events after which streams were taken up. */
+  readonly resumed: string[] = [];
 
   readonly api = new KfpApi({
     serverSettings: ServerConnection.makeSettings({
@@ -118,6 +131,9 @@ export class Server {
     const url = new URL(request.url);
     const path = url.pathname.replace('/user/ann/kfp-mt/', '');
     this.asked.push(`${request.method} ${path}${url.search}`);
+    if (path === 'events') {
+      this.resumed.push(request.headers.get('Last-Event-ID') ?? '');
+    }
     const own = this.answers[path];
     if (own) {
       return own(url);
