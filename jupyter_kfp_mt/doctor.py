@@ -24,6 +24,7 @@ from .client import no_answer
 from .connection import CONTEXT_FILE, Connection
 from .credentials.kubeconfig import anonymous
 from .door import Door
+from .errors import Unreachable
 from .findings import (
     FAILED,
     PASSED,
@@ -46,6 +47,7 @@ SKEW = timedelta(seconds=60)
 PACKAGES = ("jupyter-kfp-mt", "kfp", "kfp-server-api", "jupyter-server", "kubernetes")
 _KFP_RUNS = "Is KFP there, and does it run? Whoever administers the cluster sees it with\n"
 _KFP_PODS = "kubectl get service,pods -n kubeflow -l app=ml-pipeline"
+_STOPPED = "It has stopped, or was started anew at another port."
 _NEW_KERNEL = "Restart this kernel; if that does not help, the Jupyter server."
 
 
@@ -460,9 +462,11 @@ def _ask(door: Door, query: list[tuple[str, str]]) -> Report:
                 stream=True,
             )
             body = whole(answer.raw, SECONDS + DECIDE_SECONDS)
+    except Unreachable as error:
+        raise _DoorIsShut(error.message, _STOPPED) from None
     except (OSError, HTTPError) as error:
         said = no_answer(door.address, "ask the Jupyter server", error).message
-        raise _DoorIsShut(said, "It has stopped, or was started anew at another port.") from None
+        raise _DoorIsShut(said, _STOPPED) from None
     if answer.status_code == 200:
         return msgspec.json.decode(body, type=Report)
     if answer.status_code == 400:

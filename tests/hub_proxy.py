@@ -52,7 +52,7 @@ def before(port):
     options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment()}
     process = subprocess.Popen(command, **options)
     try:
-        wait_until(lambda: listens(own), 60, "JupyterHub's proxy")
+        wait_until(lambda: listens(own), 300, "JupyterHub's proxy")
         yield f"http://127.0.0.1:{own}"
     finally:
         process.terminate()

@@ -28,7 +28,9 @@ def proxied(tmp_path_factory):
         jupyter_server(folder, kfp.endpoint, folder / "token") as (_, port),
         hub_proxy.before(port) as address,
     ):
-        wait_until(lambda: asked(address, "GET").ok)
+        wait_until(lambda: asked(address, "GET").ok, 300)
+        page = asked(address, "GET", "/tree?token=test", {}, allow_redirects=False)
+        SIGNED_IN.update(page.cookies.get_dict())
         yield address
     kfp.close()
 
@@ -37,11 +39,12 @@ def asked(address, method, path=RUNS, headers=OURS, **options):
     return requests.request(method, address + path, headers=headers, timeout=60, **options)
 
 
+SIGNED_IN: dict[str, str] = {}  # the cookies of a browser that is
 REFUSED = {
     "nobody": {"headers": {}, "data": b"{}"},
     "nobody, without a body": {"headers": {}},
     "a wrong key": {"headers": {"Authorization": "Bearer wrong"}, "data": b"{}"},
-    "another site": {"headers": {"Origin": "http://evil.example", "Cookie": "a=b"}, "data": b"{}"},
+    "another site, in a signed-in browser": {"headers": {}, "data": b"{}", "cookies": SIGNED_IN},
     "no way": {"path": "/kfp-mt/api/apis/v2beta1/workflows", "data": b"{}"},
     "another method": {"method": "PUT", "data": b"{}"},
     "an odd method": {"method": "PROPFIND", "data": b"{}"},

@@ -786,6 +786,14 @@ def test_a_jupyter_server_that_is_gone_is_told(key_file, monkeypatch):
     assert [each.check for each in report.failed] == ["kernel key"]
 
 
+def test_a_key_that_went_with_its_jupyter_server_is_told(key_file, monkeypatch):
+    monkeypatch.setenv("KFP_MT_DOOR", "http://127.0.0.1:9/kfp-mt")
+    monkeypatch.setenv("KFP_MT_DOOR_KEY_FILE", f"{key_file}.gone")
+    told = found(doctor.examine(Kfp()))["kernel key"]
+    assert told.found.endswith("cannot be read: No such file or directory.")
+    assert "Restart this kernel" in told.cure
+
+
 def test_an_older_jupyter_server_is_told(serve, key_file, monkeypatch):
     server = serve(Odd, lambda request: Answer(404, b""))
     monkeypatch.setenv("KFP_MT_DOOR", f"{server.endpoint}/kfp-mt")

@@ -53,7 +53,8 @@ class Keys:
     def forget(self) -> None:
         self._valid = []
         for path in (self.file, self.file.with_suffix(".new")):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 class KernelDoor:
