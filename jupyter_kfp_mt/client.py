@@ -19,7 +19,15 @@ import msgspec
 import requests
 import urllib3
 
-from . import bodies, certificates, explain, intervals, models, pipeline_files
+from . import (
+    bodies,
+    certificates,
+    explain,
+    intervals,
+    models,
+    pipeline_files,
+    refused_uploads,
+)
 from .credentials import Credentials
 from .errors import (
     BadRequest,
@@ -236,9 +244,9 @@ class Client:
         asked = f"upload {path.name}{_in(where, 'to')}"
         found = self._pipelines_named(name, where, asked)
         if found:
-            return self._upload_version(path, found[0], description)
+            return self._upload_version(path, found[0], where, description)
         query = {"name": name, "namespace": where, "description": description}
-        answer = self._upload("pipelines/upload", path, query, asked)
+        answer = self._upload("pipelines/upload", path, where, query, asked)
         return self.latest_version(_decode(answer, Pipeline, self.endpoint).pipeline_id)
 
     # --- runs -------------------------------------------------------------------------------
@@ -370,8 +378,8 @@ class Client:
         """Stop a run. It ends FAILED; KFP has no other word for it."""
         self._request("POST", f"runs/{_part(run_id)}:terminate", f"terminate run {run_id}")
 
-    def watch(self, run_id: str) -> Iterator[Run]:
-        """The run as it is now, again and again until it has finished.
+    def watch(self, run_id: str, known: Run | None = None) -> Iterator[Run]:
+        """The run as it is now, again and again until it has finished; `known`: as it was.
 
         Asks twice a second at first, then less often while nothing changes, up to every 5 seconds.
         Raises the `KfpError` that stands in the way; one that may pass once it has lasted for
@@ -382,6 +390,9 @@ class Client:
             try:
                 run, failing_since = self.run(run_id), 0.0
                 yield run
+            except NotFound as error:
+                seen = before if before.run_id else known
+                raise deleted(seen, error) if seen else error from None
             except KfpError as error:
                 run, failing_since = before, failing_since or time.monotonic()
                 lasting = time.monotonic() - failing_since > intervals.PATIENCE_SECONDS
@@ -508,22 +519,38 @@ class Client:
         path = f"pipelines/{_part(pipeline_id)}/versions"
         return self._list(path, PipelineVersion, _list_query(page_size, page_token), f"list {path}")
 
-    def _upload_version(self, path: Path, pipeline: Pipeline, description: str) -> PipelineVersion:
+    def _upload_version(
+        self, path: Path, pipeline: Pipeline, namespace: str, description: str
+    ) -> PipelineVersion:
         query = {
             "name": f"{pipeline.name} {datetime.now():%Y-%m-%d %H-%M-%S.%f}",
             "pipelineid": pipeline.pipeline_id,
             "description": description,
         }
         asked = f"upload {path.name} as a version of {pipeline.name}"
-        answer = self._upload("pipelines/upload_version", path, query, asked)
+        answer = self._upload("pipelines/upload_version", path, namespace, query, asked)
         version: PipelineVersion = _decode(answer, PipelineVersion, self.endpoint)
         return version
 
-    def _upload(self, path: str, file: Path, query: dict[str, str], asked: str) -> bytes:
+    def _upload(
+        self, path: str, file: Path, namespace: str, query: dict[str, str], asked: str
+    ) -> bytes:
         query = {key: value for key, value in query.items() if value}
         with file.open("rb") as content:
             files = {"uploadfile": (file.name, content.read())}
-        return self._request("POST", path, asked, params=query, files=files)
+        try:
+            return self._request("POST", path, asked, params=query, files=files)
+        except KfpError as error:
+            if not refused_uploads.is_silent(error) or self._logs:  # a door has looked itself
+                raise
+            refused = error
+        if not isinstance(refused, Conflict):  # KFP says to a list who it does not know, and why
+            self._page("pipelines", Pipeline, namespace, _list_query(1, ""), asked)
+        user = self.credentials.claims().sub
+        raise refused_uploads.told(
+            *(refused, asked, namespace, user),
+            lambda: refused_uploads.may_create(self._cluster(), user, namespace),
+        )
 
     def _all(self, page_of: Any) -> Iterator[Any]:
         token = ""
@@ -593,6 +620,11 @@ class Client:
         response = self._send("GET", url, asked, read, arguments)
         return Lines(response.raw, lambda error: no_answer(self.endpoint, asked, error))
 
+    def _may_be_refused(self, response: requests.Response) -> bool:
+        path, kind = str(response.url), response.headers.get("Content-Type", "")
+        silent = refused_uploads.may_be_of_identity(path, response.status_code, kind)
+        return silent or self._is_refused(response)
+
     def _is_refused(self, response: requests.Response) -> bool:
         content_type = response.headers.get("Content-Type", "")
         return self.credentials.refused_by(response.status_code, content_type)
@@ -602,7 +634,7 @@ class Client:
     ) -> requests.Response:
         """The answer, if it is none that refuses."""
         response = self._send_once(method, url, asked, read, kwargs)
-        if self._is_refused(response) and self._renewed(response):
+        if self._may_be_refused(response) and self._renewed(response):
             response.close()
             response = self._send_once(method, url, asked, read, kwargs)
         if response.status_code >= 300:
@@ -674,7 +706,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
             "pipeline_version_id": version.pipeline_version_id,
         }
         accepted = pipeline_files.definitions(version.pipeline_spec)
-        name = pipeline.name or pipeline.display_name
+        name = pipeline.name
         return cls(name, accepted, {"pipeline_version_reference": reference})
 
     def parse(self, texts: dict[str, str]) -> dict[str, Any]:
@@ -802,6 +834,15 @@ def _one_of(key: str, values: list[str]) -> str:
 def _filter(predicate: dict[str, Any]) -> str:
     # The server unescapes the filter once more than HTTP does (list_request_util.go).
     return quote(msgspec.json.encode({"predicates": [predicate]}))
+
+
+def deleted(run: Run, error: NotFound) -> NotFound:
+    """Why a run that was there is not found any more."""
+    return NotFound(
+        f"Run {run.display_name} ({run.run_id}) was deleted while it was waited for.",
+        cause="Whoever deletes a run also stops it.",
+        server_text=error.server_text,
+    )
 
 
 def _reason(run: Run, failed: models.Task | None) -> str:

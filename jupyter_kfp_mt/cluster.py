@@ -298,6 +298,12 @@ class Cluster:
     def _refuse(self, access: Access, error: Any) -> NoReturn:
         if not error.status:
             raise _no_answer(str(access), self.server, error) from None
+        if error.status == 404 and b"page not found" in (error.body or b""):
+            raise NotFound(
+                f"Cannot {access}: this cluster's API has no {access.resource} in group "
+                f"{access.group or 'core'}.",
+                cause="What would add them is not installed there, or it is of another version.",
+            ) from None
         try:
             said = msgspec.json.decode(error.body, type=Failure).message
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError):

@@ -26,7 +26,7 @@ from .credentials import (
     warnings,
 )
 from .credentials.choice import Asked, Place, asked_for, choose
-from .credentials.kubeconfig import anonymous
+from .credentials.kubeconfig import anonymous, namespace_of
 from .door import Door
 from .errors import KfpError, Misconfigured
 from .lease import LocalKfp
@@ -269,10 +269,14 @@ def _endpoints(settings: Kfp) -> list[Candidate]:
 
 
 def _namespaces(settings: Kfp, local: LocalKfp | None = None) -> list[Candidate]:
+    file, context = settings.value("kubeconfig"), settings.value("kube_context")
+    asks = bool(file or context) or settings.value("auth") == "kubeconfig"
+    kubeconfig = ("the kubeconfig's context", lambda: namespace_of(file, context))
     return [
         ("given, or c.Kfp.namespace", lambda: settings.namespace),
         _variable("KFP_MT_NAMESPACE"),
         (str(CONTEXT_FILE), lambda: _context_namespace(local)),
+        *([kubeconfig] if asks and local is None else []),
         ("the first of the profiles", lambda: next(iter(local.namespaces), ""))
         if local
         else (str(pod.namespace_file()), lambda: _text(pod.namespace_file())),

@@ -148,7 +148,7 @@ def follow(client: Client, door: Door | None, run: Run, namespace: str = "") -> 
             return
         except NotFound:
             pass  # the server is of an older version; or there is no such run, as KFP will say
-    yield from client.watch(run.run_id)
+    yield from client.watch(run.run_id, run)
 
 
 def watch(door: Door, run: Run, namespace: str) -> Iterator[Run]:

@@ -27,6 +27,9 @@ _DENIED = re.compile(
     r"Namespace:(?P<namespace>[^,]*),Verb:(?P<verb>[^,]*),Group:[^,]*,Version:[^,]*,"
     r"Resource:(?P<resource>[^,]*),"
 )
+# What it answers for a run that is not there to be stopped, or not any more.
+_NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
+_NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
 # How the door begins, which knows only the request.
 _REQUESTED = re.compile(r"^Cannot (GET|POST|PATCH|DELETE) /\S*:")
 _VIEW_VERBS = {"get", "list", "readArtifact"}
@@ -88,6 +91,16 @@ def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
         return _istio(asked, text)
     if status == 401:
         return _unauthenticated(body, asked, text, LOCAL_TOKEN if local else GET_TOKEN)
+    if _NOT_STOPPED.search(text):
+        return BadRequest(
+            f"Cannot {asked}: it has finished already, or is being terminated.", server_text=text
+        )
+    if status == 404 and _decoded(body) is None:
+        return NotFound(
+            f"Cannot {asked}: nothing answers at this path (HTTP 404).",
+            cause="This KFP may be too old to know it, or the endpoint may lead elsewhere.",
+            server_text=text,
+        )
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
     return classes.get(status, Refused)(
         f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text
@@ -114,6 +127,8 @@ def explained(body: bytes, error: KfpError) -> dict[str, Any]:
     fields = _fields(body)
     own = {} if fields.get("kind") == "Status" else fields
     said = {name: own[name] for name in _KFP_FIELDS if name in own}
+    if isinstance(trace := said.get("error_details"), str):  # of Go's functions, for nobody here
+        said["error_details"] = re.split(r"\n|\\n", trace, maxsplit=1)[0]
     return {**error.to_dict(), **said}
 
 
@@ -256,7 +271,9 @@ def _kubernetes(status: int, text: str, asked: str) -> KfpError:
 
 def _unauthenticated(body: bytes, asked: str, text: str, cure: str) -> Unauthenticated:
     whole = body.decode("utf-8", "replace")
-    if "audience" in whole:
+    if gone := _NO_ACCOUNT.search(whole):
+        cause = f"The service account {gone[1]} that the token is of was deleted."
+    elif "audience" in whole:
         cause = "The token is for another audience."
     elif "expired" in whole:
         cause = "The token has expired."

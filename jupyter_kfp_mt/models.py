@@ -72,6 +72,9 @@ class Pipeline(Value, frozen=True):
     namespace: str = ""
     tags: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        _name(self)
+
 
 class PipelineVersion(Value, frozen=True):
     """One uploaded specification of a pipeline."""
@@ -85,6 +88,9 @@ class PipelineVersion(Value, frozen=True):
     code_source_url: str = ""
     pipeline_spec: dict[str, Any] = {}
     tags: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        _name(self)
 
 
 class PipelineVersionReference(Value, frozen=True):
@@ -213,6 +219,10 @@ class Run(Value, frozen=True):
         return self.state in FINISHED
 
     @property
+    def archived(self) -> bool:
+        return self.storage_state == "ARCHIVED"
+
+    @property
     def duration(self) -> timedelta:
         """From its creation to its end, or until now if it goes on."""
         return _span(self.created_at, self.finished_at or EPOCH)
@@ -319,6 +329,12 @@ class Page(Rows[T], Generic[T], frozen=True, kw_only=True):
     total_size: int = 0
     next_page_token: str = ""
     namespace: str = ""
+
+
+def _name(value: Pipeline | PipelineVersion) -> None:
+    """Before KFP 2.14 the display name was the only one."""
+    if not value.name:
+        msgspec.structs.force_setattr(value, "name", value.display_name)
 
 
 def _span(start: datetime, end: datetime) -> timedelta:

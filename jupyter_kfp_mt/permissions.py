@@ -102,6 +102,11 @@ class Permissions:
         found = {} if reason else self._answered(self._reviews, keys, deadline)
         if not reason and any(found.get(key) is None for key in keys):
             reason = "Kubernetes did not answer every access review of this identity."
+        if not reason and len(asked) > ASKED_WHOLE:
+            reason = (
+                f"of {len(asked) - ASKED_WHOLE:,} of these namespaces it was only asked whether "
+                "their runs may be listed. %kfp namespaces NAME tells all of one."
+            )
         found |= self._known(asked)
         dark = [name for name in asked if found.get((name, "list", "runs")) is None]
         if self._try_list and dark:

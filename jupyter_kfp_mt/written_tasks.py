@@ -84,7 +84,7 @@ def written(
     spec = _Specification(specification(run))
     root = workflow.part("root")
     leaves = [*(spec.leaves(parts, root) if spec else parts.leaves(root, ()))]
-    found = _Told(tasks, leaves, run)
+    found = _Told(parts, leaves, run)
     shown = [(leaf, found.task(leaf, workflow.name)) for leaf in leaves]
     if spec:
         return [task for _, task in shown]
@@ -130,7 +130,10 @@ class _Parts:
     """Which parts the workflow has, by their whole names."""
 
     def __init__(self, workflow: Node, tasks: list[Task]) -> None:
-        self._numbers = {number_of(child.pod_name) for task in tasks for child in task.child_tasks}
+        self._before: dict[int, list[Task]] = defaultdict(list)
+        for task in tasks:
+            for child in task.child_tasks:
+                self._before[number_of(child.pod_name)].append(task)
         names = {task.display_name for task in tasks} - {workflow.name, "root"}
         # A task that has not started may only be known by its driver.
         names |= {name.removesuffix("-driver") for name in names}
@@ -141,15 +144,29 @@ class _Parts:
         self._skipped = _all_skipped(tasks)
 
     def has(self, node: Node) -> bool:
-        return node.number in self._numbers
+        return node.number in self._before
+
+    def is_executed(self, node: Node) -> bool:
+        """Whether an executor is in it, which is none that has a driver of its own."""
+        return self.has(node.part("executor")) and not self.has(node.part("executor-driver"))
+
+    def before(self, node: Node, name: str) -> Task | None:
+        """The part of that name which comes before another one."""
+        found = (task for task in self._before.get(node.number, ()) if task.display_name == name)
+        return next(found, None)
+
+    def driver(self, node: Node) -> Task | None:
+        return self.before(node, f"{node.name.rpartition('.')[2]}-driver")
 
     def is_task(self, leaf: _Leaf) -> bool:
         """Whether it is no group that has only begun: those have drivers, and no executor."""
-        return self.has(leaf.node.part("executor")) or not self.has(leaf.driver)
+        return self.is_executed(leaf.node) or not self.has(leaf.driver)
 
-    def is_skipped(self, key: str) -> bool:
-        """Whether every part of that last name was left out."""
-        return key in self._skipped
+    def is_skipped(self, node: Node) -> bool:
+        """Whether a group was left out: with its driver, or with all groups of its name."""
+        driver = self.driver(node)
+        with_driver = driver is not None and told(driver, False).state == "SKIPPED"
+        return with_driver or (self.has(node) and node.name.rpartition(".")[2] in self._skipped)
 
     def iterations(self, loop: Node) -> Iterator[tuple[int, Node]]:
         """Those of a loop that there are, each with the group that is repeated."""
@@ -164,7 +181,8 @@ class _Parts:
             leaf = _Leaf(
                 (*scope, _Step(name, name)), group.part(name), group.part(f"{name}-driver")
             )
-            if self.has(leaf.driver) or (self.has(leaf.node) and not self._is_driver(leaf)):
+            driven = self.has(leaf.driver) and not self.is_executed(leaf.driver)
+            if driven or (self.has(leaf.node) and not self._is_driver(leaf)):
                 yield from self._of(leaf)
         for hook in map(group.part, self._hooks):
             if self.has(hook):
@@ -172,12 +190,12 @@ class _Parts:
 
     def _is_driver(self, leaf: _Leaf) -> bool:
         """Whether it is what its name says: a task called so has an executor of its own."""
-        return leaf.key.endswith("-driver") and not self.has(leaf.node.part("executor"))
+        return leaf.key.endswith("-driver") and not self.is_executed(leaf.node)
 
     def _of(self, leaf: _Leaf) -> Iterator[_Leaf]:
         """The task itself, or those in it where it is a group."""
         key, node = leaf.key, leaf.node
-        if self.has(node.part("executor")):
+        if self.is_executed(node):
             yield leaf
         elif self.has(node.part("iteration-driver")):
             for number, item in self.iterations(node):
@@ -219,11 +237,12 @@ class _Specification:
             node = _place(parts, group, key, task)
             label = task.get("taskInfo", {}).get("name") or key
             inner = _dag(self._components.get(task.get("componentRef", {}).get("name")))
-            here = skipped or (parts.has(node) and parts.is_skipped(key))
+            here = skipped or parts.is_skipped(node)
             if inner and ("parameterIterator" in task or "artifactIterator" in task):
                 for number, item in parts.iterations(node):
                     path = (*scope, _Step(key, label, number))
-                    yield from self._group(parts, item, inner, path, here)
+                    left_out = here or parts.is_skipped(item)
+                    yield from self._group(parts, item, inner, path, left_out)
             elif inner:
                 path = (*scope, _Step(key, label))
                 yield from self._group(parts, node, inner, path, here)
@@ -263,22 +282,20 @@ def _place(parts: _Parts, group: Node, key: str, task: Mapping[str, Any]) -> Nod
 class _Told:
     """What KFP tells of each task that was written."""
 
-    def __init__(self, tasks: list[Task], leaves: list[_Leaf], run: Run) -> None:
-        self._run = run
-        self._before: dict[int, list[Task]] = defaultdict(list)
-        for task in tasks:
-            for child in task.child_tasks:
-                self._before[number_of(child.pod_name)].append(task)
-        self._tasks = {leaf: self._by_executor(leaf) for leaf in leaves}
-        self._guess(tasks)
+    def __init__(self, parts: _Parts, leaves: list[_Leaf], run: Run) -> None:
+        self._parts, self._run = parts, run
+        self._tasks = {leaf: parts.before(leaf.node.part("executor"), leaf.key) for leaf in leaves}
+        self._guess(run.tasks)
 
     def task(self, leaf: _Leaf, workflow: str) -> Task:
         """The task as one that was written, under the id of its part of the workflow."""
-        told_of, driver = self._tasks[leaf], self._before_it(leaf.node, f"{leaf.key}-driver")
+        told_of, driver = self._tasks[leaf], self._parts.driver(leaf.node)
         executor = leaf.node.part("executor")
-        part = executor if executor.number in self._before else leaf.node
+        part = executor if self._parts.has(executor) else leaf.node
         if driver and driver.state == "FAILED":
             told_of, part = driver, leaf.driver
+        elif driver and told(driver, False).state == "SKIPPED":
+            told_of = driver  # left out with what it drives
         return msgspec.structs.replace(
             told(told_of or Task(), self._run.finished or leaf.skipped),
             run_id=self._run.run_id,
@@ -288,13 +305,6 @@ class _Told:
             child_tasks=[],
         )
 
-    def _by_executor(self, leaf: _Leaf) -> Task | None:
-        return self._before_it(leaf.node.part("executor"), leaf.key)
-
-    def _before_it(self, node: Node, name: str) -> Task | None:
-        found = (task for task in self._before[node.number] if task.display_name == name)
-        return next(found, None)
-
     def _guess(self, tasks: list[Task]) -> None:
         """Give the parts that are left to the tasks of their names: a guess if they are several."""
         taken = {task.task_id for task in self._tasks.values() if task}
@@ -303,5 +313,5 @@ class _Told:
             if task.task_id not in taken:
                 free[task.display_name].append(task)
         for leaf, found in self._tasks.items():
-            if found is None and free[leaf.key] and leaf.node.number in self._before:
+            if found is None and free[leaf.key] and self._parts.has(leaf.node):
                 self._tasks[leaf] = free[leaf.key].pop(0)

@@ -152,6 +152,19 @@ class Kubeconfig(Renewed):
         return error
 
 
+def namespace_of(file: str = "", context: str = "") -> str:
+    """The namespace of a kubeconfig's context, such as `kubectl config set-context` sets it."""
+    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
+
+    path = str(Path(file).expanduser()) if file else KUBE_CONFIG_DEFAULT_LOCATION
+    try:
+        config = KubeConfigMerger(path).config
+        chosen = config["contexts"].get_with_name(context or config["current-context"])
+        return str(chosen["context"].safe_get("namespace") or "")
+    except Exception:  # the client raises anything; what is wrong is told where it is connected
+        return ""
+
+
 def anonymous(asked: str, server_text: str = "") -> Unauthenticated:
     """Why nobody arrives at KFP this way."""
     return Unauthenticated(

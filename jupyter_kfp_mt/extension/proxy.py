@@ -15,8 +15,8 @@ from tornado import web
 from tornado.escape import utf8
 from tornado.iostream import StreamClosedError
 
-from .. import explain
-from ..errors import BadRequest, KfpError, Unauthenticated, Unreachable
+from .. import explain, refused_uploads
+from ..errors import BadRequest, Conflict, KfpError, Unauthenticated, Unreachable
 from ..intervals import READ_SECONDS
 from ..subjects import is_namespace
 from .allowed import checked, is_log
@@ -190,12 +190,29 @@ class ProxyHandler(KfpHandler):
     async def _refuse(self, answer: Answer, body: bytes) -> None:
         local = await self._is_local()
         error = answer.explained(explain.refusal(answer.status, body, self._asked, local))
+        status = answer.status
+        if refused_uploads.is_silent(error):
+            error = await self._refused_upload(error)
+            status = error.status
         if isinstance(error, Unauthenticated) and self._body and self._body.streamed:
             error.cause += " So long a body is not kept, and was not sent again with a new token."
         if answer.status < 400 or answer.status == 407:  # a browser would ask its own proxy
             raise error
-        self.set_status(answer.status)
+        self.set_status(status)
         self.finish(explain.explained(body, error))
+
+    async def _refused_upload(self, error: KfpError) -> KfpError:
+        """The reason, which KFP does not tell of an upload: see `refused_uploads`."""
+        namespace = await self._where()
+        if not isinstance(error, Conflict):
+            query = [("namespace", namespace), ("page_size", "1")]
+            asked = Request("GET", "/apis/v2beta1/pipelines", query)
+            with contextlib.closing(await self.upstream.forward(asked)) as answer:
+                body, _ = await answer.start()
+            if answer.status >= 300:
+                return answer.explained(explain.refusal(answer.status, body, self._asked))
+        user, allowed = await self.tenants.may_create_pipelines(namespace)
+        return refused_uploads.told(error, self._asked, namespace, user, lambda: allowed)
 
     async def _is_local(self) -> bool:
         try:

@@ -17,6 +17,7 @@ import certifi
 import msgspec
 from yarl import URL
 
+from .. import refused_uploads
 from ..certificates import authorities
 from ..credentials.base import Credentials, Tls
 from ..errors import KfpError, Misconfigured
@@ -84,6 +85,12 @@ class Destination:
             self._headers = before = self._in_thread(self._credentials.headers)
         return await asyncio.shield(before)
 
+    def may_refuse(self, answer: aiohttp.ClientResponse) -> bool:
+        """Whether it may be that, of which KFP says nothing where something is uploaded."""
+        kind = answer.headers.get("Content-Type", "")
+        silent = refused_uploads.may_be_of_identity(answer.url.path, answer.status, kind)
+        return silent or self.refuses(answer)
+
     def refuses(self, answer: aiohttp.ClientResponse) -> bool:
         """Whether it does not accept what says who we are."""
         kind = answer.headers.get("Content-Type", "")
@@ -119,7 +126,7 @@ class Sender:
         """
         headers = await to.headers(anew=not request.repeatable)
         response = await self._send_once(to, request, headers)
-        if to.refuses(response) and await _renewed(to, headers, response) and request.repeatable:
+        if to.may_refuse(response) and await _renewed(to, headers, response) and request.repeatable:
             response.close()
             headers = await to.headers(anew=True)
             response = await self._send_once(to, request, headers)

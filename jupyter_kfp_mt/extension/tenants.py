@@ -50,6 +50,12 @@ class Tenants:
         if allowed and not where.local:
             self._used.add(where.endpoint, namespace)
 
+    async def may_create_pipelines(self, namespace: str) -> tuple[str, bool | None]:
+        """Who asks KFP here, and whether that is allowed; None where nobody tells."""
+        known = await self._current()
+        may = partial(known.permissions.may, namespace, "create", "pipelines")
+        return known.status.identity.subject, await asyncio.to_thread(may)
+
     async def contributors(self, namespace: str, ask: Callable[[Contributors], T]) -> T:
         """What `ask` says to the contributors of a namespace; without one of ours."""
         known = await self._current()

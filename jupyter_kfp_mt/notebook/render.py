@@ -181,6 +181,7 @@ def _page(page: Page) -> View:  # type: ignore[type-arg]
 def _run(run: Run) -> View:
     parameters = run.runtime_config.parameters if run.runtime_config else {}
     facts = [("Run ID", Code(run.run_id)), ("Started", ago(run.created_at))]
+    facts += [("Archived", "yes")] if run.archived else []
     facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
     facts += [("Parameters", _values(parameters))] if parameters else []
     found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
@@ -387,7 +388,8 @@ def _report(report: Report) -> View:
 
 def _run_row(run: Run) -> list[Any]:
     duration = lasting(run.duration) if run.state != "PENDING" else ""
-    return [State(run.state), _cut(run.display_name), ago(run.created_at), duration]
+    name = f"{_cut(run.display_name)} (archived)" if run.archived else _cut(run.display_name)
+    return [State(run.state), name, ago(run.created_at), duration]
 
 
 def _experiment_row(experiment: Experiment) -> list[Any]:

@@ -271,6 +271,8 @@ def _watched(session: Session, started: Run, namespace: str) -> Run:
     except KeyboardInterrupt:
         session.say(_goes_on(run))
         return run
+    except NotFound:  # it was deleted meanwhile
+        raise
     except KfpError:
         session.say(_is_not_known(run))
         raise
@@ -393,6 +395,8 @@ def terminate(session: Session, arguments: Namespace) -> Run:
     run = session.client.find_run(arguments.run, arguments.namespace)
     if run.finished:
         raise BadRequest(f"Run {run.display_name} has finished already: {run.state}.")
+    if run.state == "CANCELING":
+        raise BadRequest(f"Run {run.display_name} is being terminated already.")
     session.client.terminate(run.run_id)
     return session.client.run(run.run_id)
 

@@ -1,0 +1,233 @@
+"""A run as a cluster's API server tells of it: every part of the Argo workflow is a task.
+
+For `--argo-tasks`, so that whoever shows runs meets here what a cluster sends: drivers, executors,
+groups, iterations and the workflow itself; no state where Argo has none that KFP knows, no end but
+that of the year 1, and no reason why a run failed. The parts are those that KFP's compiler for Argo
+makes (`backend/src/v2/compiler/argocompiler/dag.go`).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from ...models import EPOCH, ChildTask, Run, RunDetails, Task
+
+_UNSPECIFIED = "RUNTIME_STATE_UNSPECIFIED"
+_YEAR_1 = datetime(1, 1, 1, tzinfo=timezone.utc)
+_AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
+
+_ITERATION = re.compile(r"\[(\d+)\]")
+
+_Dag = Mapping[str, Any]
+
+
+def as_on_a_cluster(run: Run, specification: Mapping[str, Any], workflow: str) -> Run:
+    """The run with the parts of a workflow of that name as its tasks."""
+    if not run.run_details:
+        return run
+    tasks = [*_Workflow(run, specification, workflow).parts()]
+    begun = run.finished or any(task.start_time > EPOCH for task in run.tasks)
+    return msgspec.structs.replace(
+        run,
+        run_details=RunDetails(task_details=tasks) if begun else None,
+        state=run.state if begun or run.state == "PENDING" else _UNSPECIFIED,
+        error=None,
+    )
+
+
+def local_task_id(run: Run, specification: Mapping[str, Any], workflow: str, node_id: str) -> str:
+    """The id here of the task that is a part of the workflow; the same where it is none."""
+    return _Workflow(run, specification, workflow).ids.get(node_id, node_id)
+
+
+def node_id(workflow: str, name: str) -> str:
+    """Argo's id of a part by its whole name: with FNV-1a in 32 bits."""
+    number = 0x811C9DC5
+    for byte in name.encode():
+        number = ((number ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return workflow if name == workflow else f"{workflow}-{number}"
+
+
+class _Part(msgspec.Struct):
+    """One while they are put together."""
+
+    name: str  # the whole one
+    shown: str
+    state: str
+    start: datetime = EPOCH
+    end: datetime = EPOCH
+    next: list[str] = []  # whole names
+
+
+class _Workflow:
+    """The parts of a run's workflow. `ids`: those of its tasks here, by the ids of their parts."""
+
+    def __init__(self, run: Run, specification: Mapping[str, Any], name: str) -> None:
+        self._run, self._name = run, name
+        self._root = _dag(specification.get("root"))
+        self._components = specification.get("components") or {}
+        self._known = {task.task_id: task for task in run.tasks}
+        numbers = [int(n) for task in run.tasks for n in _ITERATION.findall(task.display_name)]
+        self._most = max(numbers, default=-1) + 1  # iterations of any loop
+        self._parts: dict[str, _Part] = {}
+        self.ids: dict[str, str] = {}
+        root = f"{name}.root"
+        first, inside = self._group(root, self._root, ())
+        state, start, end = _whole(inside)
+        self._add(name, name, run.state, start, end, [f"{root}-driver"])
+        self._add(f"{root}-driver", "root-driver", "SUCCEEDED", start, start, [root])
+        self._add(root, "root", state, start, end, first)
+
+    def parts(self) -> Iterator[Task]:
+        """As tasks, in no order that tells anything."""
+        for part in sorted(self._parts.values(), key=lambda part: node_id("", part.name)):
+            yield Task(
+                run_id=self._run.run_id,
+                task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._run.run_id}/{part.name}")),
+                display_name=part.shown,
+                create_time=self._run.created_at,
+                start_time=part.start.replace(microsecond=0),
+                end_time=part.end.replace(microsecond=0) if part.end > EPOCH else _YEAR_1,
+                state=part.state,
+                child_tasks=[ChildTask(pod_name=node_id(self._name, name)) for name in part.next],
+            )
+
+    def _add(
+        self, name: str, shown: str, state: str, start: datetime, end: datetime, then: list[str]
+    ) -> None:
+        self._parts[name] = _Part(name, shown, state, start, end, then)
+
+    def _group(self, group: str, dag: _Dag, scope: tuple[str, ...]) -> tuple[list[str], list[Task]]:
+        """Add what is in a group: the names of what comes first in it, and all its tasks."""
+        entries: dict[str, str] = {}  # by key, the part with which a task begins
+        lasts: dict[str, str] = {}  # the part that is the task
+        inside: list[Task] = []
+        for key, task in _in_order(dag):
+            place = group
+            if hook := _hook(task, lasts):
+                place = f"{group}.{hook}.onExit"
+            entry, found = self._task(place, key, task, scope)
+            inside += found
+            if not entry:
+                continue
+            if hook:
+                state, start, end = _whole(found)
+                self._add(place, f"{hook}.onExit", state, start, end, [entry])
+                entry = place
+            entries[key], lasts[key] = entry, f"{place}.{key}"
+        first = []
+        for key, entry in entries.items():
+            before = [name for name in dag[key].get("dependentTasks") or [] if name in lasts]
+            for name in before:
+                self._parts[lasts[name]].next.append(entry)
+            first += [] if before else [entry]
+        return first, inside
+
+    def _task(
+        self, group: str, key: str, task: _Dag, scope: tuple[str, ...]
+    ) -> tuple[str, list[Task]]:
+        """Add a task or group: the part with which it begins, if there is one, and its tasks."""
+        name = f"{group}.{key}"
+        inner = _dag(self._components.get((task.get("componentRef") or {}).get("name")))
+        if inner and ("parameterIterator" in task or "artifactIterator" in task):
+            return self._loop(name, key, inner, scope)
+        if not inner:
+            return self._leaf(name, key, scope)
+        first, found = self._group(name, inner, (*scope, key))
+        return self._driven(name, key, found, first), found
+
+    def _leaf(self, name: str, key: str, scope: tuple[str, ...]) -> tuple[str, list[Task]]:
+        known = self._known.get(self._task_id((*scope, key)))
+        if known is None:
+            return "", []
+        self.ids[node_id(self._name, name)] = known.task_id
+        entry = self._driven(name, key, [known], [f"{name}.executor"])
+        if entry and known.state != "SKIPPED":
+            times = known.start_time, known.end_time
+            self._add(f"{name}.executor", "executor", known.state, *times, [])
+        return entry, [known]
+
+    def _driven(self, name: str, key: str, inside: list[Task], first: list[str]) -> str:
+        """Add what has a driver, once it has begun or was left out."""
+        state, start, end = _whole(inside)
+        if state == "PENDING":
+            return ""
+        if state == "SKIPPED":  # Argo omits it, for which KFP has no word
+            for part in [part for part in self._parts if part.startswith(f"{name}.")]:
+                del self._parts[part]
+            state, first = _UNSPECIFIED, []
+            start = end = self._run.finished_at or self._run.created_at
+        driver = state if state == _UNSPECIFIED else "SUCCEEDED"
+        self._add(f"{name}-driver", f"{key}-driver", driver, start, start, [name])
+        self._add(name, key, state, start, end, first)
+        return f"{name}-driver"
+
+    def _loop(
+        self, name: str, key: str, inner: _Dag, scope: tuple[str, ...]
+    ) -> tuple[str, list[Task]]:
+        inside: list[Task] = []
+        iterations = []
+        for number in range(self._most):
+            shown = f"iteration-iterations({number}:{number})"
+            item = f"{name}.{shown}.iteration-item"
+            first, found = self._group(item, inner, (*scope, f"{key}-iteration-{number}"))
+            if not found:
+                continue
+            inside += found
+            entry = self._driven(item, "iteration-item", found, first)
+            self._add(f"{name}.{shown}", shown, *_whole(found), [entry] if entry else [])
+            iterations.append(f"{name}.{shown}")
+        if not inside:
+            return "", []
+        state, start, end = _whole(inside)
+        each = f"{name}.iteration-iterations"
+        self._add(name, key, state, start, end, [f"{name}.iteration-driver"])
+        self._add(f"{name}.iteration-driver", "iteration-driver", "SUCCEEDED", start, start, [each])
+        self._add(each, "iteration-iterations", state, start, end, iterations)
+        return name, inside
+
+    def _task_id(self, path: tuple[str, ...]) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((self._run.run_id, *path))))
+
+
+def _whole(tasks: list[Task]) -> tuple[str, datetime, datetime]:
+    """The state of a group, when it began, and when it ended if it has."""
+    states = {task.state for task in tasks}
+    begun = [task.start_time for task in tasks if task.start_time > EPOCH]
+    start = min(begun, default=EPOCH)
+    end = max((task.end_time for task in tasks), default=EPOCH)
+    going = states & {"PENDING", "RUNNING", "CANCELING", "PAUSED"}
+    if going:
+        return ("PENDING" if states == {"PENDING"} else "RUNNING"), start, EPOCH
+    for state in ("FAILED", "CANCELED"):
+        if state in states:
+            return state, start, end
+    return ("SUCCEEDED" if "SUCCEEDED" in states else "SKIPPED"), start, end
+
+
+def _dag(component: Any) -> _Dag:
+    tasks = ((component or {}).get("dag") or {}).get("tasks")
+    return tasks if isinstance(tasks, Mapping) else {}
+
+
+def _in_order(dag: _Dag) -> Iterator[tuple[str, _Dag]]:
+    left = dict(dag)
+    while left:
+        ready = [
+            key for key in left if not left.keys() & {*(left[key].get("dependentTasks") or [])}
+        ]
+        for key in ready or [*left]:
+            yield key, left.pop(key)
+
+
+def _hook(task: _Dag, before: Mapping[str, str]) -> str:
+    """The task at which one hangs that follows whatever happens to it."""
+    if (task.get("triggerPolicy") or {}).get("strategy") != _AFTER_ALL:
+        return ""
+    return next((name for name in task.get("dependentTasks") or [] if name in before), "")
