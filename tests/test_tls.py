@@ -320,6 +320,7 @@ def kernel(authority, token_file, tmp_path):
         file = tmp_path / "runtime" / f"kernel-{started.json()['id']}.json"
         client = BlockingKernelClient(connection_file=str(file))
         client.load_connection_file()
+        client.hb_channel.time_to_dead = PATIENCE  # else a slow kernel counts as a dead one
         client.start_channels()
         client.wait_for_ready(PATIENCE)
 
