@@ -206,6 +206,13 @@ class Lifeline:
         """The process group of the child, once it holds the pipe."""
         return int(self.read())
 
+    def written(self):
+        """What the child has written by now."""
+        try:
+            return os.read(self.descriptor, 100)
+        except BlockingIOError:
+            return b""
+
     def released(self):
         return self.read() == b""
 
