@@ -115,7 +115,8 @@ def echo_in_text(asked, said):
 
 
 def echo_cut_by_us(asked, said):
-    return reply("500 Oh", ("x" * 900 + str(list(asked.headers.values()))).encode())
+    secret = asked.headers.get("Authorization") or asked.headers.get("Cookie", "")
+    return reply("500 Oh", ("x" * 900 + secret).encode())
 
 
 def echo_cut_by_them(asked, said):
