@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 LOCK := .ci/lock.txt
 BIN := $(VENV)/bin
+FRONT := labextension/.yarn
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHON VENV LOCK
 # Without it every process compiles again what it imports.
@@ -26,7 +27,7 @@ setup:
 	@$(AT_ONCE) --silent $(VENV)/linked
 
 setup-checks:
-	@$(AT_ONCE) --silent $(VENV)/linked $(VENV)/node-checks $(VENV)/tests $(VENV)/clients chromium
+	@$(AT_ONCE) --silent $(VENV)/linked $(FRONT)/checks $(VENV)/tests $(VENV)/clients chromium
 
 $(VENV)/tools: | .ci/setup
 	@.ci/setup tools
@@ -36,21 +37,21 @@ $(VENV)/python: pyproject.toml $(LOCK) | $(VENV)/tools
 	@.ci/setup python
 	@touch $@
 
-$(VENV)/node: labextension/package.json labextension/yarn.lock | $(VENV)/tools
+$(FRONT)/packages: labextension/package.json labextension/yarn.lock | $(VENV)/tools
 	@.ci/setup node
 	@touch $@
 
-$(VENV)/front-end: $(FRONT_END) | $(VENV)/python $(VENV)/node
+$(FRONT)/built: $(FRONT_END) | $(FRONT)/packages $(VENV)/python
 	@.ci/setup front-end
 	@touch $@
 
 # Installing the package anew replaces the link.
-$(VENV)/linked: $(VENV)/python | $(VENV)/front-end
+$(VENV)/linked: $(VENV)/python | $(FRONT)/built
 	@.ci/setup link
 	@touch $@
 
-$(VENV)/node-checks: labextension/package.json labextension/checks/package.json \
-		labextension/yarn.lock | $(VENV)/front-end
+$(FRONT)/checks: labextension/package.json labextension/checks/package.json \
+		labextension/yarn.lock | $(FRONT)/built
 	@.ci/setup node-checks
 	@touch $@
 
@@ -94,7 +95,7 @@ lock: | $(VENV)/tools
 bench: setup $(VENV)/tests
 	cd tests && ../$(BIN)/python -m bench
 
-format: setup $(VENV)/tests $(VENV)/node-checks
+format: setup $(VENV)/tests $(FRONT)/checks
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	cd labextension && jlpm fix
