@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 LOCK := .ci/lock.txt
 BIN := $(VENV)/bin
+FRONT := labextension/.yarn
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHON VENV LOCK
 # Without it every process compiles again what it imports.
@@ -28,7 +29,7 @@ setup:
 	@$(AT_ONCE) --silent $(VENV)/linked
 
 setup-checks:
-	@$(AT_ONCE) --silent $(VENV)/linked $(VENV)/node-checks $(VENV)/tests $(VENV)/clients \
+	@$(AT_ONCE) --silent $(VENV)/linked $(FRONT)/checks $(VENV)/tests $(VENV)/clients \
 		$(VENV)/proxy/installed chromium
 
 $(VENV)/tools: | .ci/setup
@@ -39,21 +40,21 @@ $(VENV)/python: pyproject.toml $(LOCK) | $(VENV)/tools
 	@.ci/setup python
 	@touch $@
 
-$(VENV)/node: labextension/package.json labextension/yarn.lock | $(VENV)/tools
+$(FRONT)/packages: labextension/package.json labextension/yarn.lock | $(VENV)/tools
 	@.ci/setup node
 	@touch $@
 
-$(VENV)/front-end: $(FRONT_END) | $(VENV)/python $(VENV)/node
+$(FRONT)/built: $(FRONT_END) | $(FRONT)/packages $(VENV)/python
 	@.ci/setup front-end
 	@touch $@
 
 # Installing the package anew replaces the link.
-$(VENV)/linked: $(VENV)/python | $(VENV)/front-end
+$(VENV)/linked: $(VENV)/python | $(FRONT)/built
 	@.ci/setup link
 	@touch $@
 
-$(VENV)/node-checks: labextension/package.json labextension/checks/package.json \
-		labextension/yarn.lock | $(VENV)/front-end
+$(FRONT)/checks: labextension/package.json labextension/checks/package.json \
+		labextension/yarn.lock | $(FRONT)/built
 	@.ci/setup node-checks
 	@touch $@
 
@@ -105,7 +106,7 @@ conformance: setup $(VENV)/tests
 	@test -n "$(PIPELINES)" || { echo "Name the folder: make conformance PIPELINES=/path/to/it" >&2; exit 2; }
 	cd tests && ../$(BIN)/python -m conformance "$(abspath $(PIPELINES))"
 
-format: setup $(VENV)/tests $(VENV)/node-checks
+format: setup $(VENV)/tests $(FRONT)/checks
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	cd labextension && jlpm fix
