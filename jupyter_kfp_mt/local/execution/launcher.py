@@ -13,6 +13,7 @@ from typing import Any
 
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
+from ...errors import KfpError
 from ...models import TaskValues
 from ..disk import why
 from . import values as api
@@ -35,8 +36,8 @@ from .task_server import TaskServer
 _GLANCE_SECONDS = 0.2
 
 
-class _Failed(Exception):
-    """Why an attempt at a task has failed, in words."""
+class _Failed(KfpError):
+    """An attempt at a task that has failed; the message says why."""
 
 
 class _Execution:
@@ -219,7 +220,7 @@ class Launcher:
     def _collected(self, execution: _Execution) -> Values:
         put_out = collect(execution.executor_input, execution.component)
         return in_their_places(
-            put_out, execution.executor_input, lambda path: self._may_read(execution, path)
+            put_out, execution.folder, lambda path: self._may_read(execution, path)
         )
 
     def _may_read(self, execution: _Execution, path: Path) -> bool:
