@@ -1,4 +1,4 @@
-"""What commands, texts and outputs become: by the rules of KFP's launcher, and as Go writes them."""
+"""Commands, texts and outputs as KFP's launcher makes them, and as Go writes them."""
 
 import json
 

@@ -28,7 +28,7 @@ _DECLARED_AS = {
 
 
 class OutputRefused(KfpError):
-    """What a task has put out, or has not; the message names the output."""
+    """An output that is missing, or not as it is declared; the message names it."""
 
 
 def collect(executor_input: Mapping[str, Any], component: Any) -> Values:
@@ -117,7 +117,7 @@ class _SaidList(msgspec.Struct, frozen=True):
 
 
 class _Told(msgspec.Struct, frozen=True, rename="camel"):
-    """What a program that knows of executor inputs says of its outputs (ExecutorOutput)."""
+    """An ExecutorOutput: outputs as told by a program that knows of executor inputs."""
 
     parameter_values: dict[str, Any] | None = None
     artifacts: dict[str, _SaidList | None] | None = None
