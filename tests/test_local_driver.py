@@ -591,6 +591,24 @@ def test_a_file_that_is_no_text_fails_the_task_in_a_sentence(kfp):
     assert error.endswith("its output 'written' is no Unicode text: pass it on as an artifact")
 
 
+@component
+def complain(words: int):
+    raise ValueError("problem " * words)
+
+
+@dsl.pipeline
+def complaining(words: int):
+    complain(words=words)
+
+
+@pytest.mark.parametrize("words", [100, 30_000])
+def test_a_reason_that_is_too_long_is_cut_between_words(kfp, words):
+    run_id = kfp.finish(complaining, words=words)
+    message = kfp.task(run_id, "complain").error.message
+    assert len(message) < 600 and "..." in message
+    assert set(message.split()) <= {"ValueError:", "problem", "..."}
+
+
 # Caching, paths, names.
 
 

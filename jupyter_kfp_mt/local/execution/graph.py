@@ -28,7 +28,7 @@ Words = Callable[[TaskPath], Mapping[str, str]]
 
 
 class GroupFailed(KfpError):
-    """Why a group cannot be walked: no fault of a task in it."""
+    """A group that cannot be walked, which is no fault of a task in it."""
 
 
 class Graph:
@@ -60,7 +60,7 @@ class Graph:
             return asyncio.run(self._group(self._root, scope, ()))
 
     async def _group(self, component: Any, scope: Scope, path: TaskPath) -> bool:
-        """Whether all went well in a pipeline, loop's iteration or condition."""
+        """Walk a pipeline, loop's iteration or condition, and return whether all went well."""
         ending: dict[str, asyncio.Task[Outcome]] = {}
         for name, before in dependencies(component.dag).items():
             waited_for = [ending[one] for one in before]
@@ -74,7 +74,7 @@ class Graph:
     async def _outcome(
         self, path: TaskPath, task: Any, scope: Scope, before: list[asyncio.Task[Outcome]]
     ) -> Outcome:
-        """How the task ends, when its turn has come and it has ended."""
+        """Wait for the task's turn, run it, and note its outcome in the scope."""
         states = [(await one).state for one in before]
         if all(state in DONE for state in states) or runs_anyway(task):
             try:
@@ -140,7 +140,7 @@ class Graph:
         return scope if await self._group(component, scope, path) else None
 
     def _final_status(self, task: Any, scope: Scope) -> dict[str, Any]:
-        """What a task is told of the end of what it waits for, by the names of its inputs.
+        """Return the final status of what a task waits for, by the names of its inputs.
 
         Rule: `resolveInputParameter` in KFP's backend/src/v2/driver/resolve.go, which leaves the
         error empty.

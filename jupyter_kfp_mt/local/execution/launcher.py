@@ -13,6 +13,7 @@ from typing import Any
 
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
+from ...errors import KfpError
 from ...models import TaskValues
 from ..disk import why
 from . import persistent_volumes
@@ -22,7 +23,14 @@ from .executor_input import executor_input, prepare
 from .imports import elsewhere, importable, told_of
 from .input_folders import input_folders
 from .job import Assignment
-from .placeholders import WORKSPACE_MOUNT, WORKSPACE_PATH, in_command, in_constant, with_parameters
+from .placeholders import (
+    WORKSPACE_MOUNT,
+    WORKSPACE_PATH,
+    NotFilledIn,
+    in_command,
+    in_constant,
+    with_parameters,
+)
 from .platform_spec import PlatformSpec, Secrets
 from .progress import Progress, TaskPath
 from .reuse import Reuse
@@ -36,8 +44,8 @@ from .task_server import TaskServer
 _GLANCE_SECONDS = 0.2
 
 
-class _Failed(Exception):
-    """Why an attempt at a task has failed, in words."""
+class _Failed(KfpError):
+    """An attempt at a task that has failed; the message says why."""
 
 
 class _Execution:
@@ -162,7 +170,7 @@ class Launcher:
         }
 
     def _cache_key(self, execution: _Execution) -> str:
-        """What the task has in common with those whose outputs it may have, or nothing."""
+        """A key that all tasks share whose outputs this one may have; or nothing."""
         task, label = execution.task, execution.label
         if not task.caching_options.enable_cache:
             return ""
@@ -193,7 +201,7 @@ class Launcher:
         return found
 
     def _tried(self, execution: _Execution, words: Mapping[str, str]) -> Values:
-        """What the task puts out at last. Raises what keeps it from that."""
+        """Try, as often as the task's retry policy says. Raises what keeps the last one from it."""
         policy = execution.task.retry_policy
         factor = policy.backoff_factor if policy.backoff_factor > 0 else 2.0
         seconds = policy.backoff_duration.seconds
@@ -233,7 +241,7 @@ class Launcher:
     def _collected(self, execution: _Execution) -> Values:
         put_out = collect(execution.executor_input, execution.component)
         return in_their_places(
-            put_out, execution.executor_input, lambda path: self._may_read(execution, path)
+            put_out, execution.folder, lambda path: self._may_read(execution, path)
         )
 
     def _may_read(self, execution: _Execution, path: Path) -> bool:
@@ -246,7 +254,7 @@ class Launcher:
         )
 
     def _execute(self, execution: _Execution, words: Mapping[str, str]) -> str:
-        """Why the command failed, or nothing."""
+        """Execute the command. Returns why it failed, or nothing."""
         container = self._executors[execution.label].container
         if persistent_volumes.changes_claims(container.image):
             self._change_claims(execution)
@@ -256,15 +264,11 @@ class Launcher:
             **{variable.name: variable.value for variable in container.env},
             **execution.secrets.variables,
         }
-
-        def filled(elements: Any) -> list[str]:
-            told = execution.executor_input
-            return in_command(list(elements), told, execution.given, words)
-
         timeout = self.platform_spec.timeout(execution.label)
-        command, args = filled(container.command), filled(container.args)
+        command = _filled_in(container.command, execution, words)
+        args = _filled_in(container.args, execution, words)
         if self.container_needed[execution.label]:
-            image = "".join(filled([container.image]))
+            image = "".join(_filled_in([container.image], execution, words))
             (self._folder / MARK).touch()
             described = self._container(execution, image, command, args, environment)
             return run_container(self.engines.engine(), described, execution.folder, timeout)
@@ -351,7 +355,7 @@ class Launcher:
         return str(place)
 
     def _left_behind(self, execution: _Execution) -> TaskValues:
-        """What a failed task has put out so far."""
+        """The outputs that a failed task has left."""
         try:
             return api.put_out(left_behind(execution.executor_input, execution.component))
         except Exception:  # It has failed, and this may be why.
@@ -364,6 +368,13 @@ class Launcher:
                 f"[The input '{name}' is {uri}. Nothing is downloaded here: there is no file "
                 f"at {name}.path, but the task can fetch {name}.uri itself.]",
             )
+
+
+def _filled_in(elements: Any, execution: _Execution, words: Mapping[str, str]) -> list[str]:
+    try:
+        return in_command(list(elements), execution.executor_input, execution.given, words)
+    except NotFilledIn as reason:
+        raise _Failed(f"its command is not complete: {reason}") from None
 
 
 def _to_workspace(importer: Any) -> bool:

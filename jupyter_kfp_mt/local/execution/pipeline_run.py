@@ -110,7 +110,7 @@ class PipelineRun:
         return found
 
     def _why_not(self, label: str) -> str:
-        """Why this machine cannot run the tasks of an executor, or nothing."""
+        """The reason for which this machine cannot run the tasks of an executor, or nothing."""
         if label not in self._executors:
             return f"there is no executor '{shortened(label)}' in the pipeline's deploymentSpec"
         if self._executors[label].WhichOneof("spec") not in ("container", "importer"):
@@ -124,7 +124,7 @@ class PipelineRun:
         return why_not(paths, own_folders) if paths else ""
 
     def _words(self) -> dict[str, str]:
-        """What placeholders for the run stand for."""
+        """The texts that placeholders for the run stand for."""
         job = self._assignment.job
         return {
             "{{$.pipeline_job_name}}": job.display_name,

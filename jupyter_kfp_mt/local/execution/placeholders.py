@@ -84,7 +84,7 @@ def _in_texts(value: Any, fill: Callable[[str], str]) -> Any:
 
 
 def _chosen(element: Any, present: set[str]) -> Any:
-    """What `IfPresent` and `Concat` leave: a text, a list of such, or None."""
+    """Decide `IfPresent` and `Concat`, which leave a text, a list of such, or None."""
     if isinstance(element, str):
         if not element.lstrip().startswith(('{"Concat":', '{"IfPresent":')):
             return element
@@ -136,7 +136,7 @@ _UNKNOWN = object()
 
 
 def _value(found: re.Match[str], executor_input: Mapping[str, Any]) -> Any:
-    """What a placeholder of the task's own input or output stands for."""
+    """The value of the task's own input or output that a placeholder names."""
     way, name = executor_input[f"{found['way']}puts"], found["name"]
     if found["kind"] == "parameters" and found["way"] == "in":
         return _parameter(name, way["parameterValues"])

@@ -21,7 +21,7 @@ _OF_THIS_RUN = ("{{$.pipeline_", "{{$.workspace_path}}", "/kfp-workspace")
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    """What a task has put out, and in which run."""
+    """The outputs of a task, and the run that made them."""
 
     run_id: str
     values: Values
@@ -109,7 +109,7 @@ class Reuse:
         }
 
     def _content(self, uri: str) -> str:
-        """What changes if the content does. Nothing else writes where a run keeps its artifacts."""
+        """A text that changes with the content. Only runs write where they keep artifacts."""
         if uri in self._origins or Path(uri).is_relative_to(self._runs) or not os.path.exists(uri):
             return self._origins.get(uri, uri)
         status = os.stat(uri)
@@ -117,7 +117,7 @@ class Reuse:
 
 
 def _is_whole(values: Values, component: Any) -> bool:
-    """Whether it is all that the component puts out, and still there."""
+    """Return whether these are all outputs of the component, and still there."""
     declared = component.output_definitions
     return (
         values.parameters.keys() == set(declared.parameters)

@@ -45,14 +45,14 @@ class RuntimeArtifact(msgspec.Struct, frozen=True):
 
 
 class Values(msgspec.Struct, frozen=True):
-    """What goes into a task or comes out of it, by the names of its inputs or outputs."""
+    """The inputs or the outputs of a task, by their names."""
 
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[RuntimeArtifact]] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a task has ended, and where to find what it put out.
+    """The end of a task, and where to find what it put out.
 
     A group's values are in its scope, a loop's in those of its iterations.
     """
@@ -132,7 +132,7 @@ class Scope:
         return values[key]
 
     def _selected(self, kind: Kind, key: str) -> Any:
-        """What this scope puts out under the key."""
+        """Return the output of this scope that has the key."""
         if key not in getattr(self._outputs, kind):
             raise Undeclared(f"'{self._name}' puts out no '{key}'")
         spec = getattr(self._outputs, kind)[key]

@@ -133,7 +133,7 @@ class _Reading:
         return value
 
     def _may_lack(self, name: str, is_input: bool) -> bool:
-        """Whether it may be absent, which is an input of the pipeline around or else an output.
+        """Return whether a source may be absent: an input of the pipeline around, or an output.
 
         Groups may lack what nobody in them asks for, others what has a value of its own.
         """

@@ -28,7 +28,7 @@ _DECLARED_AS = {
 
 
 class OutputRefused(KfpError):
-    """What a task has put out, or has not; the message names the output."""
+    """An output that is missing, or not as it is declared; the message names it."""
 
 
 def collect(executor_input: Mapping[str, Any], component: Any) -> Values:
@@ -69,45 +69,37 @@ def left_behind(executor_input: Mapping[str, Any], component: Any) -> Values:
     return Values(parameters, artifacts)
 
 
-def in_their_places(
-    values: Values, executor_input: Mapping[str, Any], may_read: Callable[[Path], bool]
-) -> Values:
+def in_their_places(values: Values, folder: Path, may_read: Callable[[Path], bool]) -> Values:
     """Return the values with their artifacts where their URIs say.
 
-    The program may have put them elsewhere and told so (`Artifact.set_path`). Raises OSError.
+    The program, which worked in the folder, may have put them elsewhere and told so
+    (`Artifact.set_path`). Raises OSError.
     """
-    return msgspec.structs.replace(
-        values,
-        artifacts={
-            name: [_in_its_place(one, executor_input, name, may_read) for one in listed]
+    for listed in values.artifacts.values():
+        for artifact in listed:
+            made, place = folder / artifact.path, Path(artifact.uri)
+            moved = artifact.path and made != place and place.is_relative_to(folder)
+            if moved and made.exists() and may_read(made):
+                _copy(made, place)
+    return Values(
+        values.parameters,
+        {
+            name: [msgspec.structs.replace(one, path="") for one in listed]
             for name, listed in values.artifacts.items()
         },
     )
 
 
-def _in_its_place(
-    artifact: RuntimeArtifact,
-    executor_input: Mapping[str, Any],
-    name: str,
-    may_read: Callable[[Path], bool],
-) -> RuntimeArtifact:
-    expected = executor_input["outputs"]["artifacts"][name]["artifacts"][0]["uri"]
-    made, place = Path(artifact.path), Path(artifact.uri)
-    if artifact.path and artifact.path != artifact.uri and artifact.uri == expected:
-        if made.exists() and may_read(made):
-            _copy(made, place)
-    return msgspec.structs.replace(artifact, path="")
-
-
 def _copy(made: Path, place: Path) -> None:
+    """Put a copy in a place, even if what it is made of is within what is there."""
+    beside = place.with_name(f"{place.name}.new")
+    if made.is_dir():
+        shutil.copytree(made, beside, symlinks=True)
+    else:
+        shutil.copy2(made, beside)
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
-    else:
-        place.unlink(missing_ok=True)
-    if made.is_dir():
-        shutil.copytree(made, place, symlinks=True)
-    else:
-        shutil.copy2(made, place)
+    beside.replace(place)
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -125,7 +117,7 @@ class _SaidList(msgspec.Struct, frozen=True):
 
 
 class _Told(msgspec.Struct, frozen=True, rename="camel"):
-    """What a program that knows of executor inputs says of its outputs (ExecutorOutput)."""
+    """An ExecutorOutput: outputs as told by a program that knows of executor inputs."""
 
     parameter_values: dict[str, Any] | None = None
     artifacts: dict[str, _SaidList | None] | None = None

@@ -1,4 +1,4 @@
-"""What goes into a task and comes out of it, as the API tells it, and back."""
+"""The inputs and outputs of tasks as the API tells them, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands and texts become of their placeholders, and values of texts: as Go has them."""
+"""Commands, texts and outputs as KFP's launcher makes them, and as Go writes them."""
 
 import json
 
@@ -17,7 +17,8 @@ from jupyter_kfp_mt.local.execution.placeholders import (
     in_constant,
     with_parameters,
 )
-from jupyter_kfp_mt.local.execution.scopes import Values
+from jupyter_kfp_mt.local.execution.scopes import RuntimeArtifact, Values
+from jupyter_kfp_mt.local.execution.task_outputs import in_their_places
 
 GIVEN = Values(
     {"rate": 1e-5, "share": 2.0, "items": ["<b>", 1.0], "text": "a 'b' {{$.inputs}}", "none": None}
@@ -149,3 +150,22 @@ NO_VALUES = [
 def test_a_text_that_is_no_value_of_its_type_is_refused(text, kind):
     with pytest.raises(NoSuchValue):
         value_of(text, kind)
+
+
+@pytest.mark.parametrize("path", ["made", "outputs/data/made", "{folder}/made"])
+def test_an_artifact_comes_to_its_place_from_wherever_it_was_made(tmp_path, path):
+    place = tmp_path / "outputs" / "data"
+    place.mkdir(parents=True)
+    made = tmp_path / path.format(folder=tmp_path)
+    made.write_text("made")
+    artifact = RuntimeArtifact(uri=str(place), path=path.format(folder=tmp_path))
+    found = in_their_places(Values({}, {"data": [artifact]}), tmp_path, lambda _: True)
+    assert found.artifacts == {"data": [RuntimeArtifact(uri=str(place))]}
+    assert place.read_text() == "made"
+
+
+def test_what_may_not_be_read_is_left_where_it_is(tmp_path):
+    (tmp_path / "secret").write_text("of another")
+    artifact = RuntimeArtifact(uri=str(tmp_path / "data"), path=str(tmp_path / "secret"))
+    in_their_places(Values({}, {"data": [artifact]}), tmp_path, lambda _: False)
+    assert not (tmp_path / "data").exists()
