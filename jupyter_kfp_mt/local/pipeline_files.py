@@ -10,7 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import yaml
@@ -227,49 +227,34 @@ def _loaded(text: str) -> Iterator[Any]:
         yield struct(msgspec.json.decode(encoded))
 
 
-class _Extent(NamedTuple):
-    """How much there is of something: values and keys, and the bytes of their texts."""
-
-    nodes: int
-    length: int
-
-    def __add__(self, other: tuple[Any, ...]) -> _Extent:
-        return _Extent(self.nodes + other[0], self.length + other[1])
-
-    def __sub__(self, other: _Extent) -> _Extent:
-        return _Extent(self.nodes - other.nodes, self.length - other.length)
-
-
 def _check_events(text: str) -> None:
     """Refuse, before anything is built, what is too deep or too much once its aliases unfold."""
-    anchored: dict[str, _Extent] = {}
-    around: list[tuple[str | None, _Extent]] = []
-    seen = _Extent(0, 0)
-    for event in yaml.parse(text, yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = around.pop()
-            if anchor:
-                anchored[anchor] = seen - before
-            continue
-        if isinstance(event, yaml.CollectionStartEvent):
-            around.append((event.anchor, seen))
-            seen += _Extent(1, 2)
-        elif isinstance(event, yaml.ScalarEvent):
-            extent = _Extent(1, len(event.value.encode()))
-            seen += extent
-            if event.anchor:
-                anchored[event.anchor] = extent
+    # How many values and keys there are, and how long their texts: so far, and in each anchor.
+    nodes, length = 0, 0
+    anchored: dict[str | None, tuple[int, int]] = {}
+    around: list[tuple[str | None, int, int]] = []
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.ScalarEvent):
+            anchored[event.anchor] = own = 1, len(event.value.encode())
+            nodes, length = nodes + own[0], length + own[1]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            around.append((event.anchor, nodes, length))
+            nodes, length = nodes + 1, length + 2
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, nodes_before, length_before = around.pop()
+            anchored[anchor] = nodes - nodes_before, length - length_before
         elif isinstance(event, yaml.AliasEvent):
-            seen += anchored.get(str(event.anchor), _Extent(1, 0))
-        _check_extent(seen, len(around))
+            again = anchored.get(event.anchor, (1, 0))
+            nodes, length = nodes + again[0], length + again[1]
+        if len(around) > DEEPEST:
+            raise ValueError(_TOO_DEEP)
+        _check_extent(nodes, length)
 
 
-def _check_extent(extent: _Extent, depth: int) -> None:
-    if depth > DEEPEST:
-        raise ValueError(_TOO_DEEP)
-    if extent.nodes > MOST_VALUES:
+def _check_extent(nodes: int, length: int) -> None:
+    if nodes > MOST_VALUES:
         raise _too_many()
-    if extent.length > LONGEST_SPECIFICATION:
+    if length > LONGEST_SPECIFICATION:
         raise _too_long()
 
 

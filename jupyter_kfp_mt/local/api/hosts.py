@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ..api_errors import PERMISSION_DENIED, ApiError
@@ -43,6 +44,7 @@ class Hosts:
             raise ApiError(PERMISSION_DENIED, text, text)
 
 
+@lru_cache(maxsize=256)
 def _bare(host: str) -> str:
     """Without a port, and as names are compared."""
     address = host.strip("[]")

@@ -30,6 +30,15 @@ _FROM = {
     RECURRING_RUNS.name: "recurring_runs",
 }
 
+# Columns whose texts may be long.
+_LONG = {
+    EXPERIMENTS.name: ("description",),
+    PIPELINES.name: ("description",),
+    PIPELINE_VERSIONS.name: ("description", "pipeline_spec", "platform_spec"),
+    RUNS.name: ("runtime_config", "state_history"),
+    RECURRING_RUNS.name: ("runtime_config", "trigger"),
+}
+
 _CONDITIONS = {
     "EQUALS": "{} = ?",
     "NOT_EQUALS": "{} <> ?",
@@ -120,7 +129,7 @@ def page(
         f"ORDER BY {sort} {direction}, {noun.key} {direction} LIMIT ?",
         [*sort_values, *values, *start, *sort_values, options.page_size + 1],
     )
-    rows, following = _fitting(cursor, options.page_size, limit)
+    rows, following = _fitting(cursor, options.page_size, limit, _LONG[noun.name])
     if following is None and not options.start:
         return Page(rows, len(rows), None)
     return Page(
@@ -131,18 +140,19 @@ def page(
 
 
 def _fitting(
-    cursor: Iterable[sqlite3.Row], most: int, limit: PageLimit
+    cursor: sqlite3.Cursor, most: int, limit: PageLimit, long: Sequence[str]
 ) -> tuple[list[sqlite3.Row], sqlite3.Row | None]:
     """As many rows as the limit allows, and the one after them; no more is read."""
     rows: list[sqlite3.Row] = []
+    columns = [place for place, (name, *_) in enumerate(cursor.description) if name in long]
 
     def lengths() -> Iterator[int]:
         for row in islice(cursor, most):
             rows.append(row)
-            yield sum(len(value) for value in row if isinstance(value, str))
+            yield sum([len(row[place]) for place in columns])
 
     fit = limit.fitting(lengths())
-    return rows[:fit], rows[fit] if fit < len(rows) else next(iter(cursor), None)
+    return rows[:fit], rows[fit] if fit < len(rows) else next(cursor, None)
 
 
 def _total(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOptions) -> int:

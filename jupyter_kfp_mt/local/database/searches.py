@@ -25,7 +25,7 @@ _THREADS = 4
 _STEPS = 2000
 
 # On the spot nothing is worth waiting for that is longer.
-_ON_THE_SPOT = PageLimit(most_bytes=256 << 10, ends=False)
+_ON_THE_SPOT = PageLimit(most_bytes=1 << 20, ends=False)
 
 V = TypeVar("V")
 R = TypeVar("R")
