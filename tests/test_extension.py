@@ -304,6 +304,8 @@ class TestOnALocalKfpOfItsOwn:
         address, key = door
         first = await started(jp_serverapp.web_app.settings["kfp_mt"], tmp_path / "kfp")
         os.kill(first.pid, signal.SIGKILL)
+        while psutil.pid_exists(first.pid):  # till then it might take a connection
+            await asyncio.sleep(0.01)
         done = await call(
             *("POST", f"{address}/api/apis/v2beta1/experiments"),
             headers={"Authorization": f"Bearer {key}"},
