@@ -4,7 +4,6 @@ import contextlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import hub_proxy
 import pytest
@@ -29,7 +28,8 @@ c.JupyterHub.bind_url = told["address"]
 c.JupyterHub.hub_port = told["hub_port"]
 c.JupyterHub.authenticator_class = "dummy"
 c.JupyterHub.spawner_class = "simple"
-c.JupyterHub.log_level = "INFO"
+c.JupyterHub.internal_ssl = told["internal_ssl"]
+c.JupyterHub.internal_certs_location = str(pathlib.Path("certificates").absolute())
 c.JupyterHub.services = [{"name": "tests", "api_token": told["token"]}]
 c.JupyterHub.load_roles = [
     {
@@ -58,16 +58,18 @@ c.Spawner.environment["PYTHONPATH"] = told["root"]
 class Hub:
     """A JupyterHub under a prefix of its own."""
 
-    def __init__(self, folder, users):
+    def __init__(self, folder, users, internal_ssl=False):
         self.folder = folder
         self.address = f"http://127.0.0.1:{hub_proxy.free_port()}/team"
         self._token = "of-the-tests"
         self._tokens = {}
+        proxy_api = hub_proxy.free_port()
         told = {
             "address": self.address,
             "hub_port": hub_proxy.free_port(),
             "proxy": [hub_proxy.program()],
-            "proxy_api": f"http://127.0.0.1:{hub_proxy.free_port()}",
+            "proxy_api": f"{'https' if internal_ssl else 'http'}://127.0.0.1:{proxy_api}",
+            "internal_ssl": internal_ssl,
             "token": self._token,
             "users": users,
             "root": str(ROOT),
@@ -131,22 +133,24 @@ class Hub:
         return list(self.runtime(user).glob("kfp-mt-*.key"))
 
 
+def settings(folder, kfp, user):
+    """The environment of a user's server: who they are at a KFP."""
+    return {
+        "JUPYTER_RUNTIME_DIR": str(folder / user / "runtime"),
+        "KFP_MT_ENDPOINT": kfp.endpoint,
+        "KFP_MT_TOKEN_FILE": str(kfp.token_file(f"{user}/default-editor")),
+        "KFP_MT_NAMESPACE": user,
+        "KFP_MT_DATA": str(folder / user / "data"),
+    }
+
+
 @pytest.fixture(scope="module")
 def hub(local_kfp, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
 
-    def settings(user):
-        return {
-            "JUPYTER_RUNTIME_DIR": str(folder / user / "runtime"),
-            "KFP_MT_ENDPOINT": local_kfp.endpoint,
-            "KFP_MT_TOKEN_FILE": str(local_kfp.token_file(f"{user}/default-editor")),
-            "KFP_MT_NAMESPACE": user,
-            "KFP_MT_DATA": str(folder / user / "data"),
-        }
-
-    users = {user: settings(user) for user in ("alice", "bob")}
+    users = {user: settings(folder, local_kfp, user) for user in ("alice", "bob")}
     own = {"KFP_MT_ENDPOINT": "local", "KFP_MT_TOKEN_FILE": "", "KFP_MT_NAMESPACE": ""}
-    hub = Hub(folder, {**users, "carol": {**settings("alice"), **own}})
+    hub = Hub(folder, {**users, "carol": {**settings(folder, local_kfp, "carol"), **own}})
     try:
         wait_until(hub.is_there, LONG, "JupyterHub")
         hub.start("alice", "bob")
@@ -193,6 +197,22 @@ def test_a_kernel_gets_through_the_door_of_its_own_server(hub, local_kfp, experi
     assert said.startswith("alice [") and experiment.display_name in said
 
 
+def test_a_kernel_gets_through_where_the_hub_encrypts_what_its_parts_say(
+    local_kfp, tmp_path, experiment
+):
+    users = {"alice": settings(tmp_path, local_kfp, "alice")}
+    with contextlib.closing(Hub(tmp_path, users, internal_ssl=True)) as hub:
+        wait_until(hub.is_there, LONG, "JupyterHub")
+        hub.start("alice")
+        started = hub.ask("alice", "POST", "/api/kernels")
+        said = in_kernel(
+            hub.runtime("alice") / f"kernel-{started.json()['id']}.json",
+            "%load_ext jupyter_kfp_mt\nexperiments = %kfp experiments\n"
+            "print([each.display_name for each in experiments])\n",
+        )
+    assert experiment.display_name in said
+
+
 def test_the_kernels_key_is_worth_nothing_through_the_proxy(hub):
     (key,) = hub.keys("alice")
     headers = {"Authorization": f"Bearer {key.read_text()}"}
@@ -222,9 +242,9 @@ def test_an_upload_of_some_megabytes_passes(hub, adder, unique):
 
 def test_a_server_that_is_stopped_leaves_nothing_running(hub):
     hub.start("carol")
-    data = Path(json.loads((hub.folder / "told.json").read_text())["users"]["carol"]["KFP_MT_DATA"])
+    data = hub.folder / "carol" / "data"
     status = wait_until(lambda: _ready(hub.ask("carol", "GET", "/kfp-mt/status").json()), LONG)
-    assert status["local"] and lease.running(data)
+    assert status["local"] and lease.running(data) and hub.keys("carol")
     hub.stop("carol")
     wait_until(lambda: not lease.running(data), LONG, "the end of the local KFP")
     assert hub.keys("carol") == []

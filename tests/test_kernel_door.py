@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -65,7 +66,7 @@ def with_client_certificates(folder):
 
 @contextlib.contextmanager
 def started(folder, endpoint, options):
-    """A Jupyter server in a process of its own that starts a kernel: the folder of its state."""
+    """A Jupyter server that starts a kernel: its process, and the folder of its state."""
     runtime, log = folder / "runtime", folder / "log"
     command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
     command += [f"--ServerApp.jpserver_extensions={EXTENSIONS}"]
@@ -85,7 +86,7 @@ def started(folder, endpoint, options):
     try:
         wait_until(lambda: (folder / "kernel").exists(), 300, "a kernel")
         secrecy.SECRETS.update(path.read_text() for path in runtime.glob("kfp-mt-*.key"))
-        yield runtime
+        yield process, runtime
     finally:
         process.terminate()
         process.wait()
@@ -119,7 +120,7 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS)
 def test_a_kernel_gets_through_however_its_server_listens(behind, tmp_path, way):
     (tmp_path / "token").write_text("first")
-    with started(tmp_path, behind.endpoint, way(tmp_path)) as runtime:
+    with started(tmp_path, behind.endpoint, way(tmp_path)) as (_, runtime):
         said = in_kernel(
             runtime / f"kernel-{(tmp_path / 'kernel').read_text()}.json",
             "import jupyter_kfp_mt\n"
@@ -127,6 +128,16 @@ def test_a_kernel_gets_through_however_its_server_listens(behind, tmp_path, way)
         )
     assert said == "[]\n"
     assert [asked.headers["Authorization"] for asked in behind.seen] == ["Bearer first"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_that_is_stopped_takes_its_key_with_it(behind, tmp_path, how):
+    (tmp_path / "token").write_text("first")
+    with started(tmp_path, behind.endpoint, on_this_machine(tmp_path)) as (process, runtime):
+        assert len([*runtime.glob("kfp-mt-*")]) == 1
+        process.send_signal(how)
+        process.wait(300)
+        assert [*runtime.glob("kfp-mt-*")] == []
 
 
 # --- the key ----------------------------------------------------------------------------------

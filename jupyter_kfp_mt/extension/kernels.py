@@ -7,6 +7,7 @@ all the world through a proxy, where whoever once saw a key could go on using it
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hmac
 import os
@@ -79,6 +80,8 @@ class KernelDoor:
 
     def open(self) -> None:
         """Give it to the kernels that are started from now on. Raises `OSError`."""
+        # JupyterHub interrupts a server. Without a terminal that ends then, and stops no extension.
+        atexit.register(self._keys.forget)
         self._keys.renew()
         address, port = self._listen()
         self._host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -91,6 +94,7 @@ class KernelDoor:
             self._door.shut()
         self._renewing.stop()
         self._keys.forget()
+        atexit.unregister(self._keys.forget)
         self._server.stop()
         await self._server.close_all_connections()
 
