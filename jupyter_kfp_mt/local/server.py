@@ -56,7 +56,9 @@ class Server:
             self._database.recurring_runs, self._fire, time_zone(options.time_zone)
         )
         roles = Roles(profiles.bindings())
-        self._operations = Operations(self._database, roles, self._executor, self._controller)
+        self._operations = Operations(
+            self._database, roles, self._executor, self._controller, options.argo_tasks
+        )
         self._complaints = Complaints(folder.path)
         identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)
         self._http = HttpServer(
