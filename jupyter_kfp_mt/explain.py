@@ -93,7 +93,9 @@ def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
         return _unauthenticated(body, asked, text, LOCAL_TOKEN if local else GET_TOKEN)
     if _NOT_STOPPED.search(text):
         return BadRequest(
-            f"Cannot {asked}: it has finished already, or is being terminated.", server_text=text
+            f"Cannot {asked}: there is nothing left to stop.",
+            cause="The run has finished already, or is being terminated.",
+            server_text=text,
         )
     if status == 404 and _decoded(body) is None:
         return NotFound(

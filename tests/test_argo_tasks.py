@@ -3,11 +3,18 @@
 import uuid
 from datetime import datetime, timedelta, timezone
 
+import pytest
+from conftest import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jupyter_kfp_mt import errors
+from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.credentials import TokenFile
+from jupyter_kfp_mt.extension.namespace_state import State, look
 from jupyter_kfp_mt.local.api.argo_tasks import as_on_a_cluster, local_task_id
 from jupyter_kfp_mt.models import EPOCH, FINISHED, Run, RunDetails, Task
+from jupyter_kfp_mt.notebook import render
 from jupyter_kfp_mt.written_tasks import written
 
 RUN_ID = "7c7e1a52-3f0e-4a52-9d5b-0c9a55e1a001"
@@ -156,3 +163,44 @@ def test_the_parts_are_more_than_the_tasks_and_tell_less():
     assert {WORKFLOW, "root", "root-driver", "prep-driver", "executor", "iteration-item"} <= names
     (late,) = [each for each in run.tasks if each.display_name == "late"]
     assert late.state == "RUNTIME_STATE_UNSPECIFIED"
+
+
+# --- a local KFP that tells of its tasks so ------------------------------------------------------
+
+
+@pytest.fixture
+def alice(start_local_kfp):
+    kfp = start_local_kfp("--argo-tasks")
+    file = TokenFile(kfp.token_file("alice/default-editor"))
+    client = Client(kfp.endpoint, file, "alice")
+    yield client
+    client.close()
+
+
+def test_a_run_that_is_told_of_as_on_a_cluster_is_waited_for_and_shown_as_any(alice, failing):
+    run = alice.start_run(failing)
+    with pytest.raises(errors.RunFailed, match="failed: task fail failed") as caught:
+        alice.wait(run.run_id)
+    assert "ValueError: no more" in caught.value.cause
+    parts = {task.display_name for task in alice.run_as_told(run.run_id).tasks}
+    assert {"root-driver", "fail-driver", "fail", "executor"} < parts
+    (listed,) = [each for each in alice.run_page() if each.run_id == run.run_id]
+    assert [task.display_name for task in alice.tasks(listed)] == ["fail"]
+    assert "driver" not in render.text(listed)
+
+
+def test_an_uploaded_pipelines_skipped_task_is_told_by_its_version(alice, skipping):
+    version = alice.upload_pipeline(skipping)
+    run = alice.start_run(version.pipeline_id)
+    with pytest.raises(errors.RunFailed):
+        alice.wait(run.run_id)
+    states = {task.display_name: task.state for task in alice.run(run.run_id).tasks}
+    assert states == {"fail": "FAILED", "skipped": "SKIPPED"}
+
+
+def test_events_tell_of_the_tasks_that_were_written(alice, failing):
+    run = alice.start_run(failing)
+    wait_until(lambda: alice.run(run.run_id).finished)
+    state, _ = look(alice, "alice", State(), [run.run_id], thorough=True)
+    tasks = state.everything([run.run_id]).tasks
+    assert [(task.display_name, task.state) for task in tasks] == [("fail", "FAILED")]

@@ -33,9 +33,8 @@ def test_the_token_of_an_account_that_was_deleted_is_told_so():
 
 def test_a_run_that_cannot_be_stopped_any_more_is_told_so():
     error = refused("terminate a finished run", "terminate run x")
-    assert error.message == (
-        "Cannot terminate run x: it has finished already, or is being terminated."
-    )
+    assert error.message == "Cannot terminate run x: there is nothing left to stop."
+    assert error.cause == "The run has finished already, or is being terminated."
 
 
 @pytest.mark.parametrize("body", [b"Not Found\n", b"404 page not found\n", b""])

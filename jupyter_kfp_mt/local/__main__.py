@@ -72,6 +72,11 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help="another name by which it may be called, as behind a proxy; may be repeated",
     )
+    add(
+        "--argo-tasks",
+        action="store_true",
+        help="tell of tasks as a cluster does: of every part of an Argo workflow",
+    )
     add("--token-lifetime", type=float, default=3600.0, help=argparse.SUPPRESS)
     # Within which a request has to be sent, its headers and its body each.
     add("--request-timeout", type=float, default=300.0, help=argparse.SUPPRESS)

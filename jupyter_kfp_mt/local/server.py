@@ -72,7 +72,9 @@ class Server:
             self._database.recurring_runs, self._fire, time_zone(options.time_zone), clock
         )
         roles = Roles(profiles.bindings())
-        self._operations = Operations(self._database, roles, self._executor, self._controller)
+        self._operations = Operations(
+            self._database, roles, self._executor, self._controller, options.argo_tasks
+        )
         self._complaints = Complaints(folder.path)
         identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)
         token = BearerToken(key, profiles, self._replaced_late, clock)

@@ -38,6 +38,7 @@ export interface IRun {
   created_at: string;
   finished_at: string;
   error: string;
+  archived: boolean;
 }
 
 /** A namespace that may be this identity's. */
@@ -339,11 +340,17 @@ function toRun(body: IJson): IRun {
   return {
     run_id: body.run_id ?? '',
     display_name: body.display_name ?? '',
-    state: body.state ?? '',
+    state: body.state ?? stateless(body),
     created_at: body.created_at ?? '',
     finished_at: body.finished_at ?? '',
-    error: body.error?.message ?? ''
+    error: body.error?.message ?? '',
+    archived: body.storage_state === 'ARCHIVED'
   };
+}
+
+/** What it means that KFP knows no state: it has not started, or did not have to. */
+function stateless(body: IJson): string {
+  return Date.parse(body.finished_at ?? '') > 0 ? 'SKIPPED' : 'PENDING';
 }
 
 /** Either our own error or KFP's, whose detail is shorter and clearer than its message. */

@@ -117,7 +117,7 @@ export function elapsed(run: IRun, now: number): number {
   return (finishedAt(run) ?? now) - Date.parse(run.created_at);
 }
 
-/** When a run ended. KFP says 1970 as long as it has not. */
+/** When a run ended. KFP says 1970, or the year 1, as long as it has not. */
 export function finishedAt(run: IRun): number | null {
   const time = Date.parse(run.finished_at);
   return isFinished(run) && time > 0 ? time : null;

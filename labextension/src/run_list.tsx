@@ -81,6 +81,7 @@ const RunItem = React.memo(function RunItem(props: {
           <span className="jp-KfpMt-runState">
             {stateWord(run.state, trans)}
           </span>
+          {run.archived && <span>{trans.__('archived')}</span>}
           <span className="jp-KfpMt-runDuration">{props.duration}</span>
           <span
             className="jp-KfpMt-runAge"

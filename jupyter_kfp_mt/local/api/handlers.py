@@ -17,7 +17,7 @@ import msgspec
 from tornado import web
 from tornado.iostream import IOStream, StreamClosedError
 
-from ...models import Pipeline, PipelineVersion, RecurringRun, RuntimeConfig
+from ...models import Pipeline, PipelineVersion, RecurringRun, Run, RuntimeConfig
 from ..api_errors import (
     INTERNAL,
     INVALID_ARGUMENT,
@@ -37,7 +37,8 @@ from ..operations import Operations, Upload
 from ..pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH, MOVE_OUT, Specification
 from ..pipeline_reader import SMALL, PipelineReader
 from ..protojson import Message, read, written
-from ..records import Origin
+from ..records import Origin, PlacedRun
+from .argo_tasks import as_on_a_cluster, local_task_id
 from .hosts import Hosts
 from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
 
@@ -180,6 +181,21 @@ class Handler(web.RequestHandler):
         }
         self.answer({name: value for name, value in answer.items() if value})
 
+    def told(self, placed: PlacedRun) -> Run:
+        """A run as it is told of; with `--argo-tasks` as a cluster tells of it."""
+        return as_on_a_cluster(*self._argo(placed)) if self.operations.argo_tasks else placed.run
+
+    def task_id(self, run_id: str, node_id: str) -> str:
+        """The task here that is told of under this id."""
+        if not self.operations.argo_tasks:
+            return node_id
+        placed = self.operations.runs.get(self.caller, run_id)
+        return local_task_id(*self._argo(placed), node_id)
+
+    def _argo(self, placed: PlacedRun) -> tuple[Run, dict[str, Any], str]:
+        specification = self.operations.runs.origin(placed.run.run_id).specification
+        return placed.run, specification.pipeline if specification else {}, placed.workflow_name
+
     def set_default_headers(self) -> None:
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -261,6 +277,7 @@ class TaskLogHandler(Handler):
     """
 
     async def get(self, run_id: str, task_id: str) -> None:
+        task_id = self.task_id(run_id, task_id)
         path = self.operations.runs.log_file(self.caller, run_id, task_id)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         with path.open("rb") as file:

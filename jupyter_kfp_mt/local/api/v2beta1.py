@@ -6,7 +6,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ...models import Run as RunValue
 from ..api_errors import invalid_input, wrapped
 from ..listing import (
     EXPERIMENTS,
@@ -18,7 +17,6 @@ from ..listing import (
 )
 from ..operations import Listed, Upload
 from ..pipeline_urls import file_name
-from ..records import PlacedRun
 from .handlers import (
     ArtifactHandler,
     Handler,
@@ -213,7 +211,8 @@ class Runs(Handler):
                 self.parameter("experiment_id"),
                 options,
             )
-        self.answer_list("runs", _without_places(listed))
+        runs = [self.told(placed) for placed in listed.items]
+        self.answer_list("runs", Listed(runs, listed.total_size, listed.next_page_token))
 
     async def post(self) -> None:
         message = await self.body(RunMessage)
@@ -231,7 +230,7 @@ class Runs(Handler):
 class Run(Handler):
     def get(self, run_id: str) -> None:
         with wrapped("Failed to get a run"):
-            self.answer(self.operations.runs.get(self.caller, run_id).run)
+            self.answer(self.told(self.operations.runs.get(self.caller, run_id)))
 
     def delete(self, run_id: str) -> None:
         with wrapped("Failed to delete a run"):
@@ -286,11 +285,6 @@ class RecurringRun(Handler):
         with wrapped("Failed to delete a recurring run"):
             self.operations.recurring_runs.delete(self.caller, recurring_run_id)
         self.answer({})
-
-
-def _without_places(listed: Listed[PlacedRun]) -> Listed[RunValue]:
-    runs = [placed.run for placed in listed.items]
-    return Listed(runs, listed.total_size, listed.next_page_token)
 
 
 def _url(version: PipelineVersionMessage) -> str:

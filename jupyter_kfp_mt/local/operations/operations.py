@@ -14,10 +14,18 @@ from .runs import Controller, Runner, Runs
 
 
 class Operations:
-    """One part for each noun of the API."""
+    """One part for each noun of the API. `argo_tasks`: runs are told of as a cluster does."""
 
-    def __init__(self, database: Database, roles: Roles, runner: Runner, controller: Controller):
+    def __init__(
+        self,
+        database: Database,
+        roles: Roles,
+        runner: Runner,
+        controller: Controller,
+        argo_tasks: bool = False,
+    ):
         self._roles = roles
+        self.argo_tasks = argo_tasks
         self.experiments = Experiments(database, roles, controller)
         self.pipelines = Pipelines(database, roles)
         self.runs = Runs(database, roles, runner, controller, self.pipelines)

@@ -37,11 +37,27 @@ it('what KFP leaves out is empty, not undefined', async () => {
   expect((await server.api.runs(QUERY)).runs[0]).toEqual({
     run_id: '1',
     display_name: '',
-    state: '',
+    state: 'PENDING',
     created_at: '',
     finished_at: '',
-    error: ''
+    error: '',
+    archived: false
   });
+});
+
+it('a run without a state has not started, or has ended without one', async () => {
+  const server = new Server();
+  server.answers[RUNS] = () =>
+    json({
+      runs: [
+        { run_id: '1', finished_at: '0001-01-01T00:00:00Z' },
+        { run_id: '2', finished_at: '2026-11-28T22:12:14Z' },
+        { run_id: '3', state: 'FAILED', storage_state: 'ARCHIVED' }
+      ]
+    });
+  const { runs } = await server.api.runs(QUERY);
+  expect(runs.map(run => run.state)).toEqual(['PENDING', 'SKIPPED', 'FAILED']);
+  expect(runs.map(run => run.archived)).toEqual([false, false, true]);
 });
 
 it('namespaces come with what is not known yet, and with who did not tell', async () => {

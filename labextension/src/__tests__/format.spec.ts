@@ -25,7 +25,8 @@ const RUN = {
   state: 'SUCCEEDED',
   created_at: '2026-11-23T10:00:00Z',
   finished_at: '2026-11-23T10:00:12Z',
-  error: ''
+  error: '',
+  archived: false
 };
 const NOW = Date.parse('2026-11-23T10:03:00Z');
 
