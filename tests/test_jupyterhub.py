@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -90,6 +92,9 @@ class Hub:
     def close(self):
         self._process.terminate()
         self._process.wait()
+        # A hub that was still starting leaves its proxy, and this file, behind.
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((self.folder / "jupyterhub-proxy.pid").read_text()), signal.SIGTERM)
 
     def api(self, method, path):
         headers = {"Authorization": f"token {self._token}"}
