@@ -6,10 +6,13 @@ import os
 import re
 import resource
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+from conftest import ROOT, wait_until
 from kfp import dsl
 from own_executor import SECONDS, Kfp, compiled, component, make_wheel
 
@@ -368,3 +371,18 @@ SCRIPT = compiled(ending)[0]["deploymentSpec"]["executors"]["exec-say-when-it-en
 def test_only_what_is_known_for_sure_is_forked(change, environment, forked):
     command = change([*SCRIPT["command"][-4:], *SCRIPT["args"]])
     assert (forkable(command, environment) is not None) == forked
+
+
+def test_a_library_may_mend_signals_in_what_is_forked():
+    """As asyncio does, which from Python 3.12 on forgets in a child whom signals wake."""
+    serving = (
+        "import os, signal, socket, sys\n"
+        "from jupyter_kfp_mt.local.execution import forking\n"
+        "os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))\n"
+        "forking.serve(socket.socket(fileno=int(sys.argv[1])))\n"
+    )
+    control, other = socket.socketpair()
+    command = [sys.executable, "-c", serving, str(other.fileno())]
+    with other, subprocess.Popen(command, pass_fds=[other.fileno()], cwd=ROOT):
+        with control, open(forking.ask(control, []), "rb") as fate:
+            assert [int(line) for line in fate][1:] == [0]

@@ -45,7 +45,7 @@ def serve(control: socket.socket, orphans_end: Callable[[Collection[int]], None]
     """
     adopt_orphans()
     fates: dict[int, int] = {}
-    woken = _wake_when_a_child_ends()
+    woken, waker = _wake_when_a_child_ends()
     # Not select, which takes no descriptor above 1023; who has many passes on such a number.
     awaited = select.poll()
     awaited.register(woken, select.POLLIN)
@@ -63,11 +63,12 @@ def serve(control: socket.socket, orphans_end: Callable[[Collection[int]], None]
             if pid := _fork():
                 _parent_after_fork(pid, fate, given, fates)
             else:
-                _become_a_child(control, woken, [fate, *fates.values()])
+                _become_a_child(control, [woken, waker, fate, *fates.values()])
                 return given
 
 
-def _wake_when_a_child_ends() -> int:
+def _wake_when_a_child_ends() -> tuple[int, int]:
+    """The reading and the writing end of a pipe that is written to whenever a child ends."""
     woken, waker = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(waker, False)
@@ -75,7 +76,7 @@ def _wake_when_a_child_ends() -> int:
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     # Children are told to end together with their server, and it must see them end.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    return woken
+    return woken, waker
 
 
 def _fork() -> int:
@@ -117,10 +118,10 @@ def _tell(fate: int, number: int) -> None:
         pass
 
 
-def _become_a_child(control: socket.socket, woken: int, fates: list[int]) -> None:
-    waker = signal.set_wakeup_fd(-1)
+def _become_a_child(control: socket.socket, parents: list[int]) -> None:
+    signal.set_wakeup_fd(-1)  # from Python 3.12 on, asyncio has done so already
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     control.close()
-    for descriptor in [woken, waker, *fates]:
+    for descriptor in parents:
         os.close(descriptor)
