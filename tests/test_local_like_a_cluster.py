@@ -89,7 +89,7 @@ def trying_again(lifeline: str):
     kubernetes.set_timeout(hold(lifeline=lifeline).set_retry(1, backoff_duration="0s"), 1)
 
 
-@dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=2))
+@dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=10))
 def with_deadline(lifeline: str):
     hold(lifeline=lifeline)
 
@@ -126,7 +126,7 @@ def test_a_task_in_time_has_its_own_end(kfp):
 
 def test_a_run_stops_at_its_deadline(kfp, lifeline):
     run_id = kfp.finish(with_deadline, lifeline=lifeline.path)
-    assert kfp.runs.errors[run_id] == "the run took longer than its deadline of 2 s"
+    assert kfp.runs.errors[run_id] == "the run took longer than its deadline of 10 s"
     assert lifeline.holder()
     assert lifeline.released()
 
