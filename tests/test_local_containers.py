@@ -517,12 +517,13 @@ def test_deleting_a_run_ends_its_container(runs, nap):
     wait_until(lambda: not runs.server.written(run_id), what="the removal of its files")
 
 
-def test_no_container_outlives_a_killed_server_once_there_is_another(start_server, nap):
+def test_no_container_outlives_a_killed_server_once_there_is_another(start_server, nap, request):
     killed = Runs(start_server())
     run_id = killed.start(scripted, script=SLEEP, argument=nap)
     killed.wait_for_log(run_id, "shell", "up")
     killed.server.kill()
-    assert processes(nap)
+    # The stand-in's is a process of the run, and ends with it.
+    assert processes(nap) or "stand-in" in request.node.name
     after = Runs(start_server())
     assert "ended without warning" in after.end(run_id)
     assert not processes(nap)

@@ -7,7 +7,7 @@ import pytest
 from kfp import dsl
 from own_executor import Kfp, component
 
-from jupyter_kfp_mt.local.execution.failures import raised, shortened
+from jupyter_kfp_mt.local.execution.failures import of_process, raised, shortened
 from jupyter_kfp_mt.local.execution.task_process import run_command
 
 since_python_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="new in Python 3.11")
@@ -199,3 +199,11 @@ def test_packages_that_cannot_be_installed_are_named(tmp_path):
 def test_the_exception_of_an_earlier_attempt_is_not_this_ones(tmp_path):
     assert run_command(["python3", "-c", "{}[1]"], {}, tmp_path) == "KeyError: 1"
     assert run_command(["sh", "-c", "exit 1"], {}, tmp_path) == "exit code 1"
+
+
+def test_what_a_full_disk_has_not_taken_is_read_off_the_log(tmp_path):
+    noted = tmp_path / "failure.txt"
+    noted.touch()
+    log = 'Traceback (most recent call last):\n  File "x", line 1, in f\nOSError: no space\n'
+    assert of_process(1, noted, log) == "OSError: no space"
+    assert of_process(5, noted, log) == "exit code 5"

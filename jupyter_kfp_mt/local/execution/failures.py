@@ -35,7 +35,8 @@ def of_process(exit_code: int, noted: Path, log_end: str) -> str:
     if _signal_name(exit_code):
         return ended(exit_code)
     with suppress(OSError):
-        return shortened(noted.read_text(encoding="utf-8"))
+        if told := noted.read_text(encoding="utf-8"):  # else the disk has not taken it
+            return shortened(told)
     return (raised(log_end) if exit_code == _UNCAUGHT else "") or ended(exit_code)
 
 
