@@ -49,26 +49,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from tornado import web
 
 from ..disk import Complaints
 from ..identity import Authenticator
 from ..operations import Operations
-from ..pipeline_reader import PipelineReader
 from . import v1beta1, v2beta1
 from .handlers import UnknownPath, log_request
-from .hosts import Hosts
 
 
 def application(
     operations: Operations,
     authenticators: Sequence[Authenticator],
     complaints: Complaints,
-    reader: PipelineReader,
-    hosts: Hosts,
-    write_timeout: float,
+    **limits: Any,
 ) -> web.Application:
+    """`limits` are what handlers find in the settings: `pipeline_reader` (PipelineReader), `hosts`
+    (Hosts), and `write_timeout` in seconds.
+    """
     shared = {"operations": operations, "authenticators": authenticators}
     return web.Application(
         [(pattern, handler, shared) for pattern, handler in [*v1beta1.ROUTES, *v2beta1.ROUTES]],
@@ -76,9 +76,7 @@ def application(
         default_handler_args=shared,
         log_function=log_request,
         complaints=complaints,
-        pipeline_reader=reader,
-        hosts=hosts,
-        write_timeout=write_timeout,
+        **limits,
         health={
             "commit_sha": "",
             "tag_name": f"jupyter-kfp-mt-{_version()}",
