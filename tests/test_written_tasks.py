@@ -129,6 +129,11 @@ def test_a_workflow_that_has_only_begun_has_no_tasks_yet():
     assert written(run, is_local=lambda: True) == [alone]
 
 
+def test_a_group_that_is_in_itself_ends_somewhere():
+    around = {"root": group(prep=task("again")), "components": {"again": group(prep=task("again"))}}
+    assert len(states(recorded("run-failed"), around)) == 1
+
+
 class Telling(GuardedKfp):
     """It has the recorded run that failed, as one of an uploaded version of a pipeline."""
 
