@@ -270,7 +270,8 @@ def _endpoints(settings: Kfp) -> list[Candidate]:
 
 def _namespaces(settings: Kfp, local: LocalKfp | None = None) -> list[Candidate]:
     file, context = settings.value("kubeconfig"), settings.value("kube_context")
-    asks = bool(file or context) or settings.value("auth") == "kubeconfig"
+    kinds = ("kubeconfig",) if pod.is_here() else ("kubeconfig", "kubernetes")
+    asks = bool(file or context) or settings.value("auth") in kinds
     kubeconfig = ("the kubeconfig's context", lambda: namespace_of(file, context))
     return [
         ("given, or c.Kfp.namespace", lambda: settings.namespace),

@@ -28,6 +28,8 @@ from .models import EPOCH, UNSPECIFIED, Run, Task, never
 # that does not know their names.
 _COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 _ITERATION = re.compile(r"iteration-iterations\((\d+):")
+# No pipeline is so deep, unless one of its groups is in itself.
+_DEEPEST = 50
 _AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
 # As Kubernetes makes a name of `generateName`, with letters and digits that spell no words.
 _GENERATED = re.compile(r".+-[bcdfghjklmnpqrstvwxz2456789]{5}")
@@ -235,8 +237,9 @@ class _Specification:
     ) -> Iterator[_Leaf]:
         for key, task in _in_order(dag):
             node = _place(parts, group, key, task)
-            label = task.get("taskInfo", {}).get("name") or key
-            inner = _dag(self._components.get(task.get("componentRef", {}).get("name")))
+            label = (task.get("taskInfo") or {}).get("name") or key
+            component = str((task.get("componentRef") or {}).get("name"))
+            inner = _dag(self._components.get(component)) if len(scope) < _DEEPEST else {}
             here = skipped or parts.is_skipped(node)
             if inner and ("parameterIterator" in task or "artifactIterator" in task):
                 for number, item in parts.iterations(node):

@@ -74,6 +74,8 @@ def test_the_namespace_of_a_kubeconfigs_context_is_used(tmp_path, monkeypatch):
     found = resolve(Kfp(kubeconfig=str(config), auth="kubeconfig"))
     assert found.namespace == "team-a"
     assert resolve(Kfp(kubeconfig=str(config), auth="kubeconfig", namespace="b")).namespace == "b"
+    forwarded = Kfp(kubeconfig=str(config), auth="kubernetes", endpoint="http://localhost:1")
+    assert resolve(forwarded).namespace == "team-a"
 
 
 def test_of_many_namespaces_it_is_told_what_was_not_asked(in_pod, kubernetes_api):

@@ -1,10 +1,13 @@
 """The tasks that a person wrote, out of what a real KFP 2.17 has told of its runs."""
 
+import json
 from pathlib import Path
 
 import msgspec
 import pytest
+from guarded_kfp import Answer, GuardedKfp, refusal
 
+from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.models import EPOCH, Run
 from jupyter_kfp_mt.written_tasks import written
 
@@ -124,3 +127,34 @@ def test_a_workflow_that_has_only_begun_has_no_tasks_yet():
     )
     assert written(run) == []
     assert written(run, is_local=lambda: True) == [alone]
+
+
+def test_a_group_that_is_in_itself_ends_somewhere():
+    around = {"root": group(prep=task("again")), "components": {"again": group(prep=task("again"))}}
+    assert len(states(recorded("run-failed"), around)) == 1
+
+
+class Telling(GuardedKfp):
+    """It has the recorded run that failed, as one of an uploaded version of a pipeline."""
+
+    hands_out = True
+
+    def found(self, request, path):
+        if path == "pipelines/p/versions/v":
+            return (
+                Answer(200, {"pipeline_spec": TRAINING}) if self.hands_out else refusal(404, 5, "")
+            )
+        run = json.loads((RECORDED / "run-failed.json").read_bytes())
+        reference = {"pipeline_id": "p", "pipeline_version_id": "v"}
+        return Answer(200, run | {"pipeline_version_reference": reference})
+
+
+@pytest.mark.parametrize("hands_out, name", [(True, "Train the model"), (False, "train")])
+def test_the_version_of_a_pipeline_is_asked_for_once(serve, hands_out, name):
+    kfp = serve(Telling)
+    kfp.hands_out = hands_out
+    client = Client(kfp.endpoint, namespace="alice")
+    for _ in range(3):
+        assert name in {task.display_name for task in client.run("r").tasks}
+    assert kfp.count("/versions/v") == 1
+    client.close()

@@ -191,10 +191,12 @@ class ProxyHandler(KfpHandler):
         local = await self._is_local()
         error = answer.explained(explain.refusal(answer.status, body, self._asked, local))
         status = answer.status
-        if refused_uploads.is_silent(error):
+        silent = refused_uploads.is_silent(error)
+        if silent:
             error = await self._refused_upload(error)
             status = error.status
-        if isinstance(error, Unauthenticated) and self._body and self._body.streamed:
+        may_be_token = isinstance(error, Unauthenticated) or (silent and status == 400)
+        if may_be_token and self._body and self._body.streamed:
             error.cause += " So long a body is not kept, and was not sent again with a new token."
         if answer.status < 400 or answer.status == 407:  # a browser would ask its own proxy
             raise error
