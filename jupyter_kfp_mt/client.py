@@ -837,7 +837,7 @@ def _filter(predicate: dict[str, Any]) -> str:
 
 
 def deleted(run: Run, error: NotFound) -> NotFound:
-    """Why a run that was there is not found any more."""
+    """The error for a run that was there and is not found any more."""
     return NotFound(
         f"Run {run.display_name} ({run.run_id}) was deleted while it was waited for.",
         cause="Whoever deletes a run also stops it.",

@@ -27,6 +27,8 @@ _DENIED = re.compile(
     r"Namespace:(?P<namespace>[^,]*),Verb:(?P<verb>[^,]*),Group:[^,]*,Version:[^,]*,"
     r"Resource:(?P<resource>[^,]*),"
 )
+# With 400 to an upload, until it gave no reason at all (2.15).
+_NOBODY = "User identity is empty in the request header"
 # What it answers for a run that is not there to be stopped, or not any more.
 _NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
 _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
@@ -89,7 +91,7 @@ def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
         return _denied(denied, asked, local, text)
     if "RBAC: access denied" in text:
         return _istio(asked, text)
-    if status == 401:
+    if status == 401 or (status == 400 and _NOBODY in text):
         return _unauthenticated(body, asked, text, LOCAL_TOKEN if local else GET_TOKEN)
     if _NOT_STOPPED.search(text):
         return BadRequest(

@@ -27,7 +27,7 @@ EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
 def never(moment: datetime) -> bool:
-    """Whether a time stands for none; as the end of a task that goes on it is in the year 1."""
+    """Tell whether a time stands for none: the end of a task that goes on is in the year 1."""
     return moment <= EPOCH
 
 

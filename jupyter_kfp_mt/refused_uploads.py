@@ -22,7 +22,7 @@ _PATH = re.compile(r"/apis/v(1|2)beta1/pipelines/upload(_version)?")
 
 
 def may_be_of_identity(path: str, status: int, content_type: str) -> bool:
-    """Whether an answer may mean that who asked is not known. Nothing was done then."""
+    """Tell whether an answer may mean that KFP does not know who asked: nothing was done then."""
     return (
         status == 400
         and content_type.startswith("text/plain")
@@ -31,7 +31,7 @@ def may_be_of_identity(path: str, status: int, content_type: str) -> bool:
 
 
 def is_silent(error: KfpError) -> bool:
-    """Whether KFP has refused an upload without a reason."""
+    """Tell whether KFP has refused an upload without a reason."""
     silent = _SILENT.fullmatch(error.server_text.strip())
     return isinstance(error, (BadRequest, Conflict)) and bool(silent)
 
@@ -73,7 +73,7 @@ def told(
 
 
 def may_create(cluster: Cluster | None, subject: str, namespace: str) -> bool | None:
-    """Whether Kubernetes lets `subject` create pipelines; None where it is not to be known."""
+    """Ask Kubernetes whether `subject` may create pipelines; None where it does not tell."""
     from .permissions import GROUP
 
     try:

@@ -37,6 +37,32 @@ def test_a_run_that_cannot_be_stopped_any_more_is_told_so():
     assert error.cause == "The run has finished already, or is being terminated."
 
 
+OLDER_UPLOAD = "Failed to create a pipeline due to authorization error: Failed to access pipeline: "
+
+
+@pytest.mark.parametrize(
+    "why, kind",
+    [
+        pytest.param(
+            "Unauthenticated: User identity is empty in the request header",
+            errors.Unauthenticated,
+            id="nobody",
+        ),
+        pytest.param(
+            "PermissionDenied: User 'bob' is not authorized with reason:  (request: "
+            "&ResourceAttributes{Namespace:alice,Verb:create,Group:pipelines.kubeflow.org,"
+            "Version:v1beta1,Resource:pipelines,Subresource:,Name:x,})",
+            errors.Forbidden,
+            id="no right",
+        ),
+    ],
+)
+def test_an_upload_that_an_older_kfp_refuses_is_told_as_any_request(why, kind):
+    body = json.dumps({"error_message": OLDER_UPLOAD + why, "error_details": f"{why}\n\tx.go:1"})
+    error = explain.refusal(400, body.encode(), "upload x")
+    assert type(error) is kind and ".go" not in "".join(error.to_dict().values())
+
+
 @pytest.mark.parametrize("body", [b"Not Found\n", b"404 page not found\n", b""])
 def test_a_path_that_an_older_kfp_does_not_know_is_told_so(body):
     error = explain.refusal(404, body, "list runs")
