@@ -695,6 +695,17 @@ async def test_the_door_answers_with_text_that_is_no_page(jp_fetch, path, argo_k
     assert "container main of pod" in answer.headers["Kfp-Mt-Log-Source"]
 
 
+async def test_the_door_tells_the_tasks_of_a_run_and_not_the_parts_of_its_workflow(
+    jp_fetch, argo_kfp
+):
+    argo_kfp.add_component("train")
+    answer = await jp_fetch("kfp-mt", "tasks", RUN_ID)
+    (task,) = json.loads(answer.body)["tasks"]
+    assert (task["display_name"], task["state"]) == ("train", "RUNNING")
+    code, body = await refused(jp_fetch("kfp-mt", "tasks", "unknown"))
+    assert (code, body["kind"]) == (404, "NotFound")
+
+
 @pytest.mark.parametrize(
     "query", ["tail=x", "tail=-1", "tail=0", "follow=maybe", "container=x", "after=x"]
 )

@@ -42,6 +42,15 @@ class DoctorHandler(KfpHandler):
         self.finish(msgspec.json.encode(report))
 
 
+class TasksHandler(KfpHandler):
+    """`GET tasks/RUN_ID`: the tasks of a run's pipeline, and not the parts of its workflow."""
+
+    @web.authenticated
+    async def get(self, run_id: str) -> None:
+        run = await self.upstream.ask(lambda client: client.run(run_id))
+        self.finish(msgspec.json.encode({"tasks": run.tasks}))
+
+
 class NamespacesHandler(KfpHandler):
     """Every namespace that this identity may use, where it was learned, and what is allowed.
 
@@ -161,6 +170,7 @@ routes = [
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
+    (r"/kfp-mt/tasks/([^/]+)", TasksHandler),
     (r"/kfp-mt/events", EventsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),
 ]

@@ -41,6 +41,13 @@ export interface IRun {
   archived: boolean;
 }
 
+/** A task of a run's pipeline. */
+export interface ITask {
+  task_id: string;
+  display_name: string;
+  state: string;
+}
+
 /** A namespace that may be this identity's. */
 export interface INamespace {
   name: string;
@@ -148,6 +155,12 @@ export class KfpApi {
         hear(event, id);
       }
     }
+  }
+
+  /** The tasks of a run, as whoever wrote its pipeline knows them. */
+  async tasks(run_id: string): Promise<ITask[]> {
+    const body = await this._request(`tasks/${encodeURIComponent(run_id)}`);
+    return (body.tasks ?? []).map(toTask);
   }
 
   async terminate(run_id: string): Promise<void> {
@@ -345,6 +358,14 @@ function toRun(body: IJson): IRun {
     finished_at: body.finished_at ?? '',
     error: body.error?.message ?? '',
     archived: body.storage_state === 'ARCHIVED'
+  };
+}
+
+function toTask(body: IJson): ITask {
+  return {
+    task_id: body.task_id ?? '',
+    display_name: body.display_name ?? '',
+    state: body.state ?? stateless({})
   };
 }
 

@@ -9,6 +9,7 @@ import {
   IRun,
   IRunPage,
   IStatus,
+  ITask,
   isFinished,
   KfpApi,
   KfpError,
@@ -159,6 +160,11 @@ export class KfpModel extends VDomModel {
       }
       this.stateChanged.emit();
     });
+  }
+
+  /** The tasks of a run. Rejects with a KfpError where they cannot be had. */
+  async tasks(run_id: string): Promise<ITask[]> {
+    return this._api.tasks(run_id);
   }
 
   /** Stop a run. Rejects with a KfpError if it may not or cannot be stopped. */

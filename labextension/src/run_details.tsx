@@ -3,14 +3,16 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { IProblem, IRun, isFinished, problemOf } from './api';
+import { IProblem, IRun, isFinished, ITask, problemOf } from './api';
 import { CopyButton } from './copy_button';
-import { dateAndTime, finishedAt } from './format';
+import { dateAndTime, finishedAt, stateWord } from './format';
+import { stateIcon } from './icons';
 import { ProblemBanner } from './problem_banner';
 
 /** What can be done with a run. */
 export interface IRunActions {
   copy: (text: string) => void;
+  tasks: (run_id: string) => Promise<ITask[]>;
   terminate: (run_id: string) => Promise<void>;
 }
 
@@ -44,11 +46,63 @@ export function RunDetails(props: {
           </>
         )}
       </dl>
+      <Tasks run={run} actions={actions} trans={trans} />
       {run.error && <pre className="jp-KfpMt-runError">{run.error}</pre>}
       {!isFinished(run) && run.state !== 'CANCELING' && (
         <Terminate run={run} actions={actions} trans={trans} />
       )}
     </div>
+  );
+}
+
+// While a run goes on its tasks are looked at again, as long as they are to be seen.
+const AGAIN = 5_000;
+
+/** The tasks of a run; none where they are not to be had, which is told elsewhere. */
+function Tasks(props: {
+  run: IRun;
+  actions: IRunActions;
+  trans: TranslationBundle;
+}): JSX.Element | null {
+  const { run, actions, trans } = props;
+  const [tasks, setTasks] = React.useState<readonly ITask[]>([]);
+  React.useEffect(() => {
+    let isShown = true;
+    const look = () =>
+      actions.tasks(run.run_id).then(
+        found => isShown && setTasks(found),
+        () => undefined
+      );
+    void look();
+    const timer = isFinished(run) ? 0 : window.setInterval(look, AGAIN);
+    return () => {
+      isShown = false;
+      window.clearInterval(timer);
+    };
+  }, [run, actions]);
+  if (!tasks.length) {
+    return null;
+  }
+  return (
+    <ul className="jp-KfpMt-tasks" aria-label={trans.__('Tasks')}>
+      {tasks.map(task => (
+        <Task key={task.task_id} task={task} trans={trans} />
+      ))}
+    </ul>
+  );
+}
+
+function Task(props: { task: ITask; trans: TranslationBundle }): JSX.Element {
+  const { task, trans } = props;
+  const icon = stateIcon(task.state);
+  return (
+    <li data-state={task.state}>
+      <icon.react tag="span" className="jp-KfpMt-stateIcon" />
+      <span className="jp-KfpMt-runName" title={task.display_name}>
+        {task.display_name}
+      </span>
+      <span>{stateWord(task.state, trans)}</span>
+    </li>
   );
 }
 

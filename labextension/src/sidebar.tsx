@@ -33,6 +33,7 @@ export class KfpSidebar extends VDomRenderer<KfpModel> {
     this._trans = options.trans;
     this._actions = {
       copy: options.copy,
+      tasks: run_id => options.model.tasks(run_id),
       terminate: run_id => options.model.terminate(run_id)
     };
     this.id = 'jupyter-kfp-mt:sidebar';

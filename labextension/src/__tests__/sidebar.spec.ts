@@ -393,6 +393,27 @@ it('a run opens to its id, times and error, and closes again', async () => {
   await until(() => !text().includes('exit code 1'));
 });
 
+it('a run opens to its tasks, each with its state', async () => {
+  server.runs = [run('7f3', 'FAILED')];
+  server.answers['tasks/7f3'] = () =>
+    json({
+      tasks: [
+        { task_id: '1', display_name: 'prep', state: 'SUCCEEDED' },
+        { task_id: '2', display_name: 'train[0]', state: 'FAILED' },
+        { task_id: '3', display_name: 'late' }
+      ]
+    });
+  await show('7f3');
+  rows()[0].click();
+  await show('train[0]');
+  const tasks = document.querySelectorAll('[aria-label="Tasks"] li');
+  expect([...tasks].map(task => task.textContent)).toEqual([
+    'prepSucceeded',
+    'train[0]Failed',
+    'latePending'
+  ]);
+});
+
 it('a run is terminated only after a second yes', async () => {
   server.runs = [run('train', 'RUNNING')];
   server.answers[`${RUNS}/train:terminate`] = () => {
