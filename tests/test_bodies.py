@@ -18,6 +18,7 @@ from jupyter_kfp_mt.errors import Refused, Unreachable
 from jupyter_kfp_mt.extension import answer as answer_module
 from jupyter_kfp_mt.kfam import Kfam
 from jupyter_kfp_mt.models import Health
+from jupyter_kfp_mt.scrubbing import Scrubber
 from jupyter_kfp_mt.status import Status
 
 LIMIT = 1 << 18
@@ -174,7 +175,9 @@ async def test_the_door_keeps_no_more_of_an_answer_than_it_needs(endless, monkey
     monkeypatch.setattr(answer_module, "LONGEST_WHOLE", LIMIT)
     kfp = endless()
     async with aiohttp.ClientSession() as session, session.get(kfp.endpoint) as response:
-        answer = answer_module.Answer(response, kfp.endpoint, "GET /", lambda error: error)
+        answer = answer_module.Answer(
+            response, kfp.endpoint, "GET /", lambda error: error, Scrubber([])
+        )
         start, more = await asyncio.wait_for(answer.start(), 30)
     assert more
     assert len(start) <= LIMIT + answer_module.CHUNK

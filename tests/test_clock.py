@@ -1,6 +1,5 @@
 """A clock that is set, or stands while the machine sleeps: what is timed by it goes on."""
 
-import argparse
 import asyncio
 import time
 from datetime import datetime, timedelta, timezone
@@ -15,6 +14,7 @@ from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.credentials.base import Credentials
 from jupyter_kfp_mt.credentials.renewal import Renewed, Secret
+from jupyter_kfp_mt.local.__main__ import options
 from jupyter_kfp_mt.local.api_errors import ApiError
 from jupyter_kfp_mt.local.data_folder import DataFolder
 from jupyter_kfp_mt.local.identity import BearerToken, Tokens
@@ -103,10 +103,7 @@ def test_what_was_replaced_in_time_or_long_ago_has_run_out(tokens, clock, monkey
     assert is_taken(read(tokens), tokens, clock)
 
 
-OPTIONS = argparse.Namespace(
-    **{"host": "127.0.0.1", "port": 0, "max_runs": 1, "trust_userid_header": ""},
-    **{"userid_prefix": "", "time_zone": "UTC", "token_lifetime": 3600.0, "request_timeout": 30.0},
-)
+OPTIONS = options([])
 
 
 @pytest.fixture

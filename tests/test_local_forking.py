@@ -379,7 +379,7 @@ def test_a_library_may_mend_signals_in_what_is_forked():
         "import os, signal, socket, sys\n"
         "from jupyter_kfp_mt.local.execution import forking\n"
         "os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))\n"
-        "forking.serve(socket.socket(fileno=int(sys.argv[1])))\n"
+        "forking.serve(socket.socket(fileno=int(sys.argv[1])), lambda children: None)\n"
     )
     control, other = socket.socketpair()
     command = [sys.executable, "-c", serving, str(other.fileno())]

@@ -26,16 +26,17 @@ ALREADY_SERVED = 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     open_standard_streams()
-    options = _options(argv)
+    chosen = options(argv)
     try:
         _check_installed()
-        return _run(options)
+        return _run(chosen)
     except Misconfigured as error:
         print(error, file=sys.stderr)
         return CANNOT_START
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+def options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read a command line; the process ends where it is wrong."""
     parser = argparse.ArgumentParser(
         prog="jupyter kfp-mt local",
         description="Kubeflow Pipelines on this machine. Prints one line of JSON when it is "
