@@ -45,6 +45,7 @@ def culled(jp_serverapp, monkeypatch):
     def culled():
         settings["started"] = LONG_AGO
         settings["last_activity_times"].clear()
+        jp_serverapp.kernel_manager.last_kernel_activity = LONG_AGO
         stops.clear()
         jp_serverapp.shutdown_no_activity()
         return bool(stops)
