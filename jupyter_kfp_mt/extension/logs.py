@@ -168,7 +168,7 @@ class LogsHandler(KfpHandler):
             return await self.logs.in_thread(read)
         except KfpError as error:
             # What has begun can tell of it only so.
-            return self._ended(error), ""
+            return self._ended(error), log.cursor
 
     def _ended(self, error: KfpError) -> bytes:
         return f"[The log ends here. {error.message} {error.cause}".rstrip().encode() + b"]\n"
