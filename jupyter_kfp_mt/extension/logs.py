@@ -143,7 +143,7 @@ class LogsHandler(KfpHandler):
             self.finish(set_content_type=form.kind)
 
     async def _said(self, log: TaskLog, form: _Text, life: float) -> AsyncIterator[bytes]:
-        """What it writes, in this form, until it ends or its stream has lived long enough."""
+        """The log in this form, until it ends or its stream has lived long enough."""
         pieces = log.pieces()
         reading = asyncio.ensure_future(self._next(log, pieces))
         while (left := life - time.monotonic()) > 0:

@@ -174,7 +174,7 @@ class Stop:
             self._loop.call_later(first_user_within, self._check_use)
 
     async def wait(self) -> str:
-        """Why it came, as a run is told that was executing then."""
+        """The reason for which it came, as a run is told that was executing then."""
         await self._event.wait()
         self._loop.remove_reader(self._in_use)
         os.close(self._in_use)
@@ -193,7 +193,7 @@ class Stop:
 
 
 def _signals() -> list[signal.Signals]:
-    """Those that ask to stop; a closed terminal does, unless it was said that it should not."""
+    """The signals that ask to stop; a closed terminal does, unless it was told not to."""
     hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # as under nohup
     return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangup else [])]
 
