@@ -76,7 +76,7 @@ demo: setup
 
 test: setup-checks
 	@$(AT_ONCE) checks
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 checks: ruff mypy eslint jest
 

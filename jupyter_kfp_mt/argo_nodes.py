@@ -23,7 +23,7 @@ class Node(NamedTuple):
         return cls(name, fnv(name))
 
     def part(self, name: str) -> Node:
-        """What is called so in it; the hash goes on from its own."""
+        """Return the part that is called so in it; the hash goes on from its own."""
         return Node(f"{self.name}.{name}", fnv(f".{name}", self.number))
 
 

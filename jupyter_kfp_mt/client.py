@@ -425,7 +425,7 @@ class Client:
         return self.as_written(run).tasks
 
     def log(self, run_id: str, task_id: str, tail: int | None = None, recent: bool = False) -> str:
-        """What a task has written so far, or its last lines; of a very long one only the end.
+        """The log of a task so far, or its last lines; of a very long one only the end.
 
         See `task_log`.
         """
@@ -846,7 +846,7 @@ def deleted(run: Run, error: NotFound) -> NotFound:
 
 
 def _reason(run: Run, failed: models.Task | None) -> str:
-    """Why it did not succeed, as far as is known: a cluster's KFP tells only of its tasks."""
+    """Say why it did not succeed, as far as is known: a cluster's KFP tells only of its tasks."""
     if run.error:
         return run.error.message
     if any(change.state == "CANCELING" for change in run.state_history):

@@ -362,7 +362,7 @@ def _versions(server: str = "") -> Finding:
 
 
 def userid(settings: Kfp) -> Finding:
-    """Whether a request's header says who is signed in, in whose name contributors are changed."""
+    """Look whether a header says in whose name contributors are changed."""
     told = "c.Kfp.behind_kubeflow_gateway or KFP_MT_BEHIND_KUBEFLOW_GATEWAY"
     if settings.believes_userid():
         return passed(f"Believed: by {told} Kubeflow's gateway sets it in every request")

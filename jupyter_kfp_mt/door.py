@@ -21,6 +21,7 @@ from .bodies import whole
 from .client import no_answer
 from .credentials.base import reason
 from .errors import Unreachable
+from .intervals import CONNECT_SECONDS
 from .scrubbing import scrubbed
 from .sessions import new_session
 from .status import Status
@@ -28,7 +29,6 @@ from .status import Status
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY_FILE")
 _GONE = "Has it stopped, or been started anew? Then restart this kernel."
 READY_SECONDS = 30.0
-CONNECT_SECONDS = 2.5
 
 T = TypeVar("T")
 

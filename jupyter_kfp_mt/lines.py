@@ -55,7 +55,7 @@ class Lines:
 
     @property
     def are_events(self) -> bool:
-        """Whether they are those of a stream of events."""
+        """Tell whether they are those of a stream of events."""
         return str(self._answer.headers.get("Content-Type", "")).startswith("text/event-stream")
 
     @property

@@ -1,4 +1,4 @@
-"""What was sent to say who we are is shown to nobody, whoever sends it back and however.
+"""Keep what was sent to say who we are out of what is shown, whoever sends it back.
 
 Servers repeat the headers of a request in their errors: as they came, escaped for JSON, HTML or an
 address, in base64, broken into lines, or cut in the middle.
@@ -40,7 +40,7 @@ class Scrubber:
 
     @cached_property
     def _forms(self) -> set[str]:
-        """How they may be written: worked out for the few answers that are looked at closely."""
+        """The ways to write them: worked out for the few answers that are looked at closely."""
         return {form for secret in self._secrets for form in _forms(secret)}
 
     @classmethod
@@ -49,7 +49,7 @@ class Scrubber:
         return cls(_secrets_in(headers))
 
     def is_plainly_in(self, body: bytes) -> bool:
-        """Whether one is in a body as it was sent. Quick, for what is long and is no error."""
+        """Tell whether one is in a body as it was sent. Quick, for what is long and is no error."""
         return any(secret.encode() in body for secret in self._secrets)
 
     def text(self, text: str) -> str:
@@ -152,7 +152,7 @@ def _found(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def _extended(text: str, form: str, hit: int, at: int) -> tuple[int, int]:
-    """How far the two agree on both sides of a block that is in both."""
+    """The extent to which the two agree on both sides of a block that is in both."""
     begin, left = hit, at
     while begin and left and text[begin - 1] == form[left - 1]:
         begin, left = begin - 1, left - 1

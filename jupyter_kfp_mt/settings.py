@@ -149,7 +149,7 @@ class Kfp(Configurable):
         return self.read_only or _is_on("read_only")
 
     def believes_userid(self) -> bool:
-        """Whether a request's header `kubeflow-userid` says who is signed in.
+        """Tell whether a request's header `kubeflow-userid` says who is signed in.
 
         JupyterHub's proxy passes on whatever a browser sends; a single-user server knows its hub
         by the address of its API, which JupyterHub sets in its environment.

@@ -270,8 +270,10 @@ class LocalLog(TaskLog):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """How far the log of a pod was read: the time of the last line, as Kubernetes writes it, and
-    how many lines of that time there were.
+    """The place to which the log of a pod was read.
+
+    It is the time of the last line, as Kubernetes writes it, and how many lines of that time
+    there were.
     """
 
     pod: str = ""
@@ -372,7 +374,7 @@ class PodLog(TaskLog):
             self._look_again()
 
     def _once(self, pod: Pod) -> Iterator[bytes]:
-        """What it writes until Kubernetes ends that, or breaks it off: it may be taken up again."""
+        """The lines until Kubernetes ends that, or breaks it off: it may be taken up again."""
         began, before = time.monotonic(), self._mark
         try:
             yield from self._unread(pod, self._of(pod).pieces())
@@ -383,7 +385,7 @@ class PodLog(TaskLog):
             self._quiet_since = now
 
     def _rest(self, pod: Pod | None, read: str) -> Iterator[bytes]:
-        """What is left of a log that has ended: whether it was read to its end is not known."""
+        """The rest of a log that has ended: whether it was read to its end is not known."""
         if pod and read:
             with suppress(NotFound):  # it is deleted already
                 yield from self._unread(pod, self._of(pod).pieces())

@@ -124,7 +124,7 @@ def _workflow(tasks: list[Task]) -> Node | None:
 
 
 def _is_workflow_alone(tasks: list[Task]) -> bool:
-    """Whether it has only begun. A guess by its name, right until a task is called like that."""
+    """Tell whether it has only begun: a guess by its name, until a task is called like that."""
     return len(tasks) == 1 and bool(_GENERATED.fullmatch(tasks[0].display_name))
 
 
@@ -149,7 +149,7 @@ class _Parts:
         return node.number in self._before
 
     def is_executed(self, node: Node) -> bool:
-        """Whether an executor is in it, which is none that has a driver of its own."""
+        """Tell whether an executor is in it, which is none that has a driver of its own."""
         return self.has(node.part("executor")) and not self.has(node.part("executor-driver"))
 
     def before(self, node: Node, name: str) -> Task | None:
@@ -161,17 +161,17 @@ class _Parts:
         return self.before(node, f"{node.name.rpartition('.')[2]}-driver")
 
     def is_task(self, leaf: _Leaf) -> bool:
-        """Whether it is no group that has only begun: those have drivers, and no executor."""
+        """Tell whether it is no group that has only begun: those have drivers, and no executor."""
         return self.is_executed(leaf.node) or not self.has(leaf.driver)
 
     def is_skipped(self, node: Node) -> bool:
-        """Whether a group was left out: with its driver, or with all groups of its name."""
+        """Tell whether a group was left out: with its driver, or with all groups of its name."""
         driver = self.driver(node)
         with_driver = driver is not None and told(driver, False).state == "SKIPPED"
         return with_driver or (self.has(node) and node.name.rpartition(".")[2] in self._skipped)
 
     def iterations(self, loop: Node) -> Iterator[tuple[int, Node]]:
-        """Those of a loop that there are, each with the group that is repeated."""
+        """The iterations of a loop that there are, each with the group that is repeated."""
         for number, name in self._iterations:
             iteration = loop.part(name)
             if self.has(iteration):
@@ -191,7 +191,7 @@ class _Parts:
                 yield from self.leaves(hook, scope)
 
     def _is_driver(self, leaf: _Leaf) -> bool:
-        """Whether it is what its name says: a task called so has an executor of its own."""
+        """Tell whether it is what its name says: a task called so has an executor of its own."""
         return leaf.key.endswith("-driver") and not self.is_executed(leaf.node)
 
     def _of(self, leaf: _Leaf) -> Iterator[_Leaf]:
@@ -283,7 +283,7 @@ def _place(parts: _Parts, group: Node, key: str, task: Mapping[str, Any]) -> Nod
 
 
 class _Told:
-    """What KFP tells of each task that was written."""
+    """Each task that was written, with all that KFP tells of it."""
 
     def __init__(self, parts: _Parts, leaves: list[_Leaf], run: Run) -> None:
         self._parts, self._run = parts, run

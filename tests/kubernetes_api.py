@@ -212,15 +212,23 @@ class Log:
 
     def __init__(self):
         self.lines = []
+        self._last = None
         self.ended = False
         self.cuts = 0
         self._changed = threading.Condition()
 
     def write(self, *lines, at=None):
         with self._changed:
-            moment = at or datetime.now(timezone.utc)
-            self.lines += [(moment, line.encode() + b"\n") for line in lines]
+            self.lines += [(at or self._next_moment(), line.encode() + b"\n") for line in lines]
             self._changed.notify_all()
+
+    def _next_moment(self):
+        """The time as a container runtime has it, to which no two lines are written at once."""
+        now = datetime.now(timezone.utc)
+        if self._last and now <= self._last:
+            now = self._last + timedelta(microseconds=1)
+        self._last = now
+        return now
 
     def end(self):
         with self._changed:

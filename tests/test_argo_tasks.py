@@ -1,12 +1,15 @@
 """The local KFP's tasks in a cluster's shape: what was written comes out of it again."""
 
+import base64
 import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from conftest import wait_until
+import requests
+from conftest import compiled, wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kfp import dsl
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
@@ -204,3 +207,34 @@ def test_events_tell_of_the_tasks_that_were_written(alice, failing):
     state, _ = look(alice, "alice", State(), [run.run_id], thorough=True)
     tasks = state.everything([run.run_id]).tasks
     assert [(task.display_name, task.state) for task in tasks] == [("fail", "FAILED")]
+
+
+@pytest.fixture(scope="session")
+def writing(tmp_path_factory):
+    """The compiled YAML of a pipeline with one task, whose artifact `greeting` is five bytes."""
+
+    @dsl.component(base_image="python:3.12")
+    def write(greeting: dsl.Output[dsl.Artifact]):
+        with open(greeting.path, "w") as file:
+            file.write("hello")
+
+    @dsl.pipeline(name="writing")
+    def pipeline():
+        write()
+
+    return compiled(tmp_path_factory.mktemp("writing"), pipeline)
+
+
+def test_the_results_of_a_task_are_asked_for_by_the_id_that_is_told(alice, writing):
+    run_id = alice.start_run(writing).run_id
+    (task,) = alice.wait(run_id).tasks
+    assert task.task_id.startswith("writing-")
+    path = f"runs/{run_id}/nodes/{task.task_id}"
+
+    def read(path):
+        headers = alice.credentials.headers()
+        return requests.get(f"{alice.endpoint}/apis/{path}", headers=headers, timeout=60).json()
+
+    assert [*read(f"v1alpha1/{path}")["outputs"]["artifacts"]] == ["greeting"]
+    content = read(f"v2beta1/{path}/artifacts/greeting:read")["data"]
+    assert base64.b64decode(content) == b"hello"

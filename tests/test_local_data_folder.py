@@ -5,11 +5,14 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from conftest import API, ROOT, LocalKfp
 
-from jupyter_kfp_mt.local.data_folder_mark import MARK
+from jupyter_kfp_mt.local import data_folder_mark
+from jupyter_kfp_mt.local.data_folder_mark import MARK, claim
 
 
 @pytest.fixture
@@ -118,6 +121,20 @@ def without_database(data):
     without_mark(data)
     for path in data.glob("kfp.db*"):
         path.unlink()
+
+
+def test_a_new_folder_in_which_another_server_begins_just_now_is_its_own(tmp_path, monkeypatch):
+    looked = data_folder_mark._is_empty
+
+    def after_another_has_begun(folder):
+        monkeypatch.setattr(data_folder_mark, "_is_empty", looked)
+        claim(folder)
+        (folder / "lock").touch()
+        return looked(folder)
+
+    monkeypatch.setattr(data_folder_mark, "_is_empty", after_another_has_begun)
+    claim(tmp_path)
+    assert (tmp_path / "lock").is_file()
 
 
 @pytest.mark.parametrize("before_marks", [without_mark, without_key, without_database])
@@ -262,8 +279,10 @@ except Misconfigured as error:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder of another user")
 def test_a_folder_of_another_user_is_refused(tmp_path):
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    temporary = Path(tempfile.gettempdir())
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(temporary) and folder != temporary:
+            folder.chmod(folder.stat().st_mode | 0o055)
     data = tmp_path / "data"
     data.mkdir()
     os.chown(data, 12345, 12345)

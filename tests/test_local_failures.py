@@ -103,6 +103,17 @@ def test_a_component_fails_with_its_exception_or_its_exit_code(runs, pipeline, h
     assert "closing the session" in runs.log(run_id, "fail")
 
 
+@dsl.pipeline
+def tried_again():
+    task = fail(how="code").set_caching_options(False)
+    task.set_retry(3, backoff_duration="0s", backoff_factor=1e200)
+
+
+def test_a_pause_that_grows_beyond_all_numbers_is_no_reason(runs):
+    run_id = runs.finish(tried_again)
+    assert runs.task(run_id, "fail").error.message == "exit code 3"
+
+
 def test_an_exception_is_known_though_the_component_shows_none(runs):
     run_id = runs.finish(forked, how="another hook")
     assert runs.task(run_id, "fail").error.message == "ValueError: no such column: age"

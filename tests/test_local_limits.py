@@ -19,6 +19,7 @@ from conftest import API, text, wait_until
 
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
+from jupyter_kfp_mt.local.api.hosts import Hosts
 from jupyter_kfp_mt.local.api_errors import ApiError
 from jupyter_kfp_mt.local.database import Database
 from jupyter_kfp_mt.local.database.pages import PageLimit
@@ -589,6 +590,15 @@ def test_a_page_of_the_web_cannot_call_it_by_a_name_of_its_own(local_kfp, host, 
     assert answer.status_code in (400, 403)
     if answer.status_code == 403:
         assert "Call it by the address that it printed" in answer.json()["message"]
+
+
+def test_a_name_that_is_none_is_not_remembered():
+    hosts = Hosts("127.0.0.1")
+    for number in range(3):
+        with pytest.raises(ApiError, match="Call it by the address that it printed"):
+            hosts.check(f"{number}.{'a' * 1000}.localhost", "127.0.0.1")
+    with pytest.raises(ApiError, match="'evil.example'"):
+        hosts.check("evil.example", "127.0.0.1")
 
 
 def test_a_name_can_be_allowed(start_local_kfp):

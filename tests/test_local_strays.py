@@ -1,6 +1,7 @@
 """Daemons of a task end with its run: with sessions of their own and without its environment."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,32 @@ def leaving_zombies():
 def test_orphans_that_end_by_themselves_do_not_pile_up(kfp):
     run_id = kfp.finish(leaving_zombies)
     assert kfp.outputs(run_id, "leave-zombies").parameters["Output"] < 20
+
+
+ADOPT_AND_KILL = """
+import os, pathlib, signal, subprocess, sys, time
+from jupyter_kfp_mt.local.execution.strays import adopt_orphans, kill_orphans
+
+adopt_orphans()
+script = 'for name; do "$name" 600 >/dev/null & echo $!; done'
+started = subprocess.run(["sh", "-c", script, "sh", *sys.argv[1:]], stdout=subprocess.PIPE)
+engines, other = map(int, started.stdout.split())
+while pathlib.Path(f"/proc/{engines}/comm").read_text() != "conmon\\n":
+    time.sleep(0.01)
+kill_orphans([])
+os.waitpid(other, 0)
+print(os.waitpid(engines, os.WNOHANG | os.WUNTRACED))
+os.kill(engines, signal.SIGKILL)
+"""
+
+
+def test_what_a_container_engine_keeps_for_all_its_containers_is_no_orphan(tmp_path):
+    sleep = shutil.which("sleep")
+    (tmp_path / "conmon").symlink_to(sleep)
+    command = [sys.executable, "-c", ADOPT_AND_KILL, str(tmp_path / "conmon"), sleep]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("(0, 0)\n", "")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import json
 import logging
 import re
 import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import jwt
@@ -17,6 +19,8 @@ from odd_kfp import OddKfp, ok, refusal, reply
 from jupyter_kfp_mt import doctor, errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import SessionCookie, TokenFile
+from jupyter_kfp_mt.extension import answer as answer_module
+from jupyter_kfp_mt.extension.sender import Destination, Request, Sender
 from jupyter_kfp_mt.log_lines import LineLogger
 from jupyter_kfp_mt.scrubbing import FRAGMENT, MASK, Scrubber
 from jupyter_kfp_mt.settings import Kfp
@@ -214,21 +218,38 @@ class TestTheDoor:
 
 
 async def test_a_good_answer_that_holds_what_was_sent_is_whole_without_it(tmp_path):
-    from jupyter_kfp_mt.extension.sender import Destination, Request, Sender
-
     (tmp_path / "token").write_text(TOKEN)
     kfp, sender = OddKfp(), Sender()
     kfp.answer = lambda connection, asked: connection.sendall(
         ok(json.dumps({"runs": [dict(asked.headers)]}).encode())
     )
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(1) as threads:
         to = Destination(kfp.endpoint, TokenFile(tmp_path / "token"), threads)
         answer = await sender.send(to, Request("GET", "/apis/v2beta1/runs"))
         body, more = await answer.start()
     assert json.loads(body)["runs"][0]["Authorization"] == f"Bearer {MASK}"
     assert (more, answer.headers()["Content-Length"]) == (False, str(len(body)))
+    await sender.close()
+    kfp.close()
+
+
+async def test_a_long_error_is_scrubbed_apart_from_the_event_loop(tmp_path, monkeypatch):
+    (tmp_path / "token").write_text(TOKEN)
+    kfp, sender, where = OddKfp(), Sender(), []
+    long = json.dumps({"message": f"{TOKEN} {'x' * answer_module.AT_ONCE}"}).encode()
+    kfp.answer = lambda connection, asked: connection.sendall(
+        reply("500 Internal Server Error", long, "Content-Type: application/json")
+    )
+    scrub = Scrubber.body
+    monkeypatch.setattr(
+        Scrubber, "body", lambda *given: (where.append(threading.get_ident()), scrub(*given))[1]
+    )
+    with ThreadPoolExecutor(1) as threads:
+        to = Destination(kfp.endpoint, TokenFile(tmp_path / "token"), threads)
+        answer = await sender.send(to, Request("GET", "/apis/v2beta1/runs"))
+        body, _ = await answer.start()
+    assert answer.status == 500 and MASK.encode() in body and TOKEN.encode() not in body
+    assert len(where) == 1 and where[0] != threading.get_ident()
     await sender.close()
     kfp.close()
 

@@ -22,6 +22,7 @@ from jupyter_kfp_mt import errors, intervals, task_logs
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.credentials import TokenFile
+from jupyter_kfp_mt.events import parsed
 from jupyter_kfp_mt.extension import logs as logs_module
 from jupyter_kfp_mt.lines import LONGEST_LINE
 from jupyter_kfp_mt.settings import Kfp
@@ -794,6 +795,20 @@ async def test_a_log_that_ends_badly_says_so_in_its_last_line(
     answer = await jp_fetch("kfp-mt", path, params={"follow": "1"})
     first, last = answer.body.decode().splitlines()
     assert first == "first" and last.startswith("[The log ends here. The log of pod")
+
+
+async def test_a_log_that_ends_badly_goes_on_where_it_was_read_to(
+    jp_fetch, path, argo_kfp, kubernetes_api, monkeypatch
+):
+    monkeypatch.setattr(task_logs, "SETTLE_SECONDS", 0.1)
+    argo_kfp.add_component("train")
+    _, log = add_pod(kubernetes_api, "train.executor")
+    log.write("first")
+    log.end()
+    headers = {"Accept": "text/event-stream"}
+    answer = await jp_fetch("kfp-mt", path, params={"follow": "1"}, headers=headers)
+    lines = [event.id for event in parsed([answer.body]) if event.name == "lines"]
+    assert len(lines) == 2 and lines[0] and lines[1] == lines[0]
 
 
 async def test_a_kernel_reads_and_follows_through_the_door(

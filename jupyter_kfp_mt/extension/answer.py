@@ -18,6 +18,8 @@ from ..scrubbing import Scrubber
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
 LONGEST_WHOLE = 1 << 20
 CHUNK = 1 << 16
+# What is no longer is looked through on the event loop.
+AT_ONCE = 1 << 14
 # What a request, or the reading of its answer, fails with.
 FAULTS = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
 
@@ -58,13 +60,14 @@ class Answer:
             start, more = await self._start()
         finally:
             late.cancel()
-        return self._scrubbed(start, more), more
+        return await self._scrubbed(start), more
 
-    def _scrubbed(self, body: bytes, more: bool) -> bytes:
+    async def _scrubbed(self, body: bytes) -> bytes:
         """An error without what was sent; and any other answer, where it is in there plainly."""
         if self.status < 300 and not self._scrubber.is_plainly_in(body):
             return body
-        scrubbed = self._scrubber.body(body)
+        scrub = self._scrubber.body  # a megabyte takes it a second
+        scrubbed = scrub(body) if len(body) <= AT_ONCE else await asyncio.to_thread(scrub, body)
         if self._length is not None:
             self._length += len(scrubbed) - len(body)
         return scrubbed

@@ -53,7 +53,7 @@ class KfpExtension(Kfp, ExtensionApp):
             self.log.warning("kfp-mt: %s", one_line(status.error.message))
 
     def current_activity(self) -> bool | None:
-        """Whether this server must not be stopped for being idle."""
+        """Tell whether this server must not be stopped for being idle."""
         return self.activity.current if self.activity else None
 
     async def stop_extension(self) -> None:

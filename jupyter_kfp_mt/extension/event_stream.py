@@ -147,7 +147,7 @@ class Watcher:
         self._end()
 
     async def stream(self, runs: Collection[str], last_id: str) -> AsyncIterator[bytes]:
-        """What a listener is to be told, from when it came until its stream has lived long enough.
+        """All that a listener is to be told, until its stream has lived long enough.
 
         It is told at least every `KEEP_ALIVE_SECONDS` that the door is there: looks that find
         nothing new are no reason to be silent.
@@ -168,7 +168,7 @@ class Watcher:
                 piece = ALIVE
 
     def _news(self, listener: _Listener) -> bytes:
-        """What it is to be told now, if there is something."""
+        """The news for it now, if there is something."""
         runs, seen = listener.runs, listener.seen
         if seen is not None and seen >= self._newest - len(self._kept):
             listener.seen = self._newest

@@ -143,7 +143,7 @@ class LogsHandler(KfpHandler):
             self.finish(set_content_type=form.kind)
 
     async def _said(self, log: TaskLog, form: _Text, life: float) -> AsyncIterator[bytes]:
-        """What it writes, in this form, until it ends or its stream has lived long enough."""
+        """The log in this form, until it ends or its stream has lived long enough."""
         pieces = log.pieces()
         reading = asyncio.ensure_future(self._next(log, pieces))
         while (left := life - time.monotonic()) > 0:
@@ -168,7 +168,7 @@ class LogsHandler(KfpHandler):
             return await self.logs.in_thread(read)
         except KfpError as error:
             # What has begun can tell of it only so.
-            return self._ended(error), ""
+            return self._ended(error), log.cursor
 
     def _ended(self, error: KfpError) -> bytes:
         return f"[The log ends here. {error.message} {error.cause}".rstrip().encode() + b"]\n"

@@ -86,7 +86,7 @@ class Destination:
         return await asyncio.shield(before)
 
     def may_refuse(self, answer: aiohttp.ClientResponse) -> bool:
-        """Whether it may be that, of which KFP says nothing where something is uploaded."""
+        """Tell whether it may be that, of which KFP says nothing where something is uploaded."""
         kind = answer.headers.get("Content-Type", "")
         silent = refused_uploads.may_be_of_identity(answer.url.path, answer.status, kind)
         return silent or self.refuses(answer)

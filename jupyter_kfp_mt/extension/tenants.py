@@ -51,7 +51,7 @@ class Tenants:
             self._used.add(where.endpoint, namespace)
 
     async def may_create_pipelines(self, namespace: str) -> tuple[str, bool | None]:
-        """Who asks KFP here, and whether that is allowed; None where nobody tells."""
+        """Tell who asks KFP here, and whether that is allowed; None where nobody tells."""
         known = await self._current()
         may = partial(known.permissions.may, namespace, "create", "pipelines")
         return known.status.identity.subject, await asyncio.to_thread(may)

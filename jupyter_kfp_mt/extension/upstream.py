@@ -85,7 +85,7 @@ class Upstream:
 
     @property
     def believes_userid(self) -> bool:
-        """Whether a request's header `kubeflow-userid` says who is signed in."""
+        """Tell whether a request's header `kubeflow-userid` says who is signed in."""
         return self._settings.believes_userid()
 
     async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> Report:
@@ -126,7 +126,7 @@ class Upstream:
         )
 
     async def is_executing(self) -> bool:
-        """Whether a local KFP that stops with this server has runs that have not ended."""
+        """Tell whether a local KFP that stops with this server has runs that have not ended."""
         lease = self._lease
         if lease is None or not lease.kfp.while_used:
             return False
@@ -201,7 +201,7 @@ class Upstream:
 
 
 def _has_unfinished_runs(kfp: LocalKfp) -> bool:
-    """Whether there are any in any namespace; none, if it cannot be asked."""
+    """Tell whether there are any in any namespace; none, if it cannot be asked."""
     for namespace in kfp.namespaces:
         try:
             credentials = TokenFile(kfp.token_file(f"{namespace}/default-viewer"))

@@ -51,6 +51,24 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--log-file", action="store_true", help="log to DIR/server.log, which is kept short")
     add("--max-runs", type=_count, metavar="N", help="runs at once (default: processors)")
     add(
+        "--time-zone",
+        default=os.environ.get("CRON_SCHEDULE_TIMEZONE", "UTC"),
+        metavar="NAME",
+        help="in which cron schedules are meant (default: CRON_SCHEDULE_TIMEZONE, or UTC)",
+    )
+    add(
+        "--argo-tasks",
+        action="store_true",
+        help="tell of tasks as a cluster does: of every part of an Argo workflow",
+    )
+    _add_what_proxies_need(parser)
+    _add_times(parser)
+    return parser.parse_args(argv)
+
+
+def _add_what_proxies_need(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
         "--trust-userid-header",
         nargs="?",
         const="kubeflow-userid",
@@ -61,29 +79,21 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--userid-prefix", default="", metavar="TEXT", help="what precedes the name in it")
     add(
-        "--time-zone",
-        default=os.environ.get("CRON_SCHEDULE_TIMEZONE", "UTC"),
-        metavar="NAME",
-        help="in which cron schedules are meant (default: CRON_SCHEDULE_TIMEZONE, or UTC)",
-    )
-    add(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
         help="another name by which it may be called, as behind a proxy; may be repeated",
     )
-    add(
-        "--argo-tasks",
-        action="store_true",
-        help="tell of tasks as a cluster does: of every part of an Argo workflow",
-    )
+
+
+def _add_times(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--token-lifetime", type=float, default=3600.0, help=argparse.SUPPRESS)
     # Within which a request has to be sent, its headers and its body each.
     add("--request-timeout", type=float, default=300.0, help=argparse.SUPPRESS)
     # Within which a client has to read an answer, and as long again for each few megabytes of it.
     add("--write-timeout", type=float, default=60.0, help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
 
 
 def _port(text: str) -> int:

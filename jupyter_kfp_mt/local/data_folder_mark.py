@@ -31,7 +31,9 @@ def claim(folder: Path) -> None:
     _check_owner(folder)
     if (folder / MARK).is_file():
         return
-    if not (_is_empty(folder) or _was_ours(folder)):
+    ours = _is_empty(folder) or _was_ours(folder)
+    # Another server may have begun in it meanwhile, and each puts its mark there first.
+    if not ours and not (folder / MARK).is_file():
         raise Misconfigured(
             f"The data folder {folder} cannot be used: it holds something, and not what a local "
             "KFP has written.",

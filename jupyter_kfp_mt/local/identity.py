@@ -192,7 +192,7 @@ class Tokens:
         self._made_at, self._made = now, set(made.values())
 
     def replaced_late(self, token: str) -> bool:
-        """Whether a token had run out already when it was replaced just now.
+        """Tell whether a token had run out already when it was replaced just now.
 
         So it is when the machine has slept or its clock was set: whoever read the token a moment
         ago did nothing wrong, and is not refused.

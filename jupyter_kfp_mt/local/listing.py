@@ -179,7 +179,7 @@ class ListOptions(msgspec.Struct, frozen=True):
 
     @property
     def may_be_long(self) -> bool:
-        """Whether to search so takes long in a single step, in which it cannot be interrupted."""
+        """Tell whether to search so takes long in a single step, which cannot be interrupted."""
         return any(each.operation == "IS_SUBSTRING" for each in self.predicates)
 
     def next_page_token(self, start: Position | None) -> str:

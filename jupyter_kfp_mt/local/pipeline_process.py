@@ -30,7 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What was in the file, or the code and the two texts of the refusal."""
+    """The content of the file, or the code and the two texts of the refusal."""
 
     file_name: str = ""
     pipeline: dict[str, Any] = {}

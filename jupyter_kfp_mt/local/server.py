@@ -78,23 +78,8 @@ class Server:
         self._complaints = Complaints(folder.path)
         identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)
         token = BearerToken(key, profiles, self._replaced_late, clock)
-        authenticators: list[Authenticator] = [identity, token]
         self._reader = PipelineReader()
-        self._http = HttpServer(
-            application(
-                self._operations,
-                authenticators,
-                self._complaints,
-                pipeline_reader=self._reader,
-                hosts=Hosts(options.host, options.allow_host),
-                write_timeout=options.write_timeout,
-            ),
-            max_header_size=LONGEST_HEADERS,
-            max_body_size=sys.maxsize,
-            idle_connection_timeout=options.request_timeout,
-            body_timeout=options.request_timeout,
-        )
-        self._http.authenticators = authenticators
+        self._http = self._http_server(options, [identity, token])
         # The clock on the wall decides, so look often: a suspended laptop's other clock stands.
         self._renewal_seconds = min(60.0, options.token_lifetime / 20)
         self._renewal: asyncio.Task[None] | None = None
@@ -122,6 +107,24 @@ class Server:
         await self._http.close_all_connections()
         await self._executor.close(self.stopped_because)
         self._database.close()
+
+    def _http_server(self, options: Namespace, authenticators: list[Authenticator]) -> HttpServer:
+        server = HttpServer(
+            application(
+                self._operations,
+                authenticators,
+                self._complaints,
+                pipeline_reader=self._reader,
+                hosts=Hosts(options.host, options.allow_host),
+                write_timeout=options.write_timeout,
+            ),
+            max_header_size=LONGEST_HEADERS,
+            max_body_size=sys.maxsize,
+            idle_connection_timeout=options.request_timeout,
+            body_timeout=options.request_timeout,
+        )
+        server.authenticators = authenticators
+        return server
 
     async def _keep_renewing(self) -> None:
         # Not Tornado's PeriodicCallback: after the clock was set back it is silent for as long.
@@ -171,7 +174,7 @@ class Stop:
             self._loop.call_later(first_user_within, self._check_use)
 
     async def wait(self) -> str:
-        """Why it came, as a run is told that was executing then."""
+        """The reason for which it came, as a run is told that was executing then."""
         await self._event.wait()
         self._loop.remove_reader(self._in_use)
         os.close(self._in_use)
@@ -190,7 +193,7 @@ class Stop:
 
 
 def _signals() -> list[signal.Signals]:
-    """Those that ask to stop; a closed terminal does, unless it was said that it should not."""
+    """The signals that ask to stop; a closed terminal does, unless it was told not to."""
     hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # as under nohup
     return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangup else [])]
 

@@ -335,7 +335,7 @@ def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
 
 
 def _names(task: Task) -> tuple[str, ...]:
-    """What a person may call it: its name, with or without the iteration, or its id."""
+    """All that a person may call it: its name, with or without the iteration, or its id."""
     return task.display_name, task.display_name.partition("[")[0], task.task_id
 
 

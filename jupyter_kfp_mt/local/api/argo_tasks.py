@@ -9,16 +9,16 @@ makes (`backend/src/v2/compiler/argocompiler/dag.go`).
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
 
-from ...models import EPOCH, ChildTask, Run, RunDetails, Task
+from ...argo_nodes import fnv
+from ...models import EPOCH, UNSPECIFIED, ChildTask, Run, RunDetails, Task
+from ..execution.progress import task_id
 
-_UNSPECIFIED = "RUNTIME_STATE_UNSPECIFIED"
 _YEAR_1 = datetime(1, 1, 1, tzinfo=timezone.utc)
 _AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
 
@@ -36,7 +36,7 @@ def as_on_a_cluster(run: Run, specification: Mapping[str, Any], workflow: str) -
     return msgspec.structs.replace(
         run,
         run_details=RunDetails(task_details=tasks) if begun else None,
-        state=run.state if begun or run.state == "PENDING" else _UNSPECIFIED,
+        state=run.state if begun or run.state == "PENDING" else UNSPECIFIED,
         error=None,
     )
 
@@ -47,11 +47,8 @@ def local_task_id(run: Run, specification: Mapping[str, Any], workflow: str, nod
 
 
 def node_id(workflow: str, name: str) -> str:
-    """Argo's id of a part by its whole name: with FNV-1a in 32 bits."""
-    number = 0x811C9DC5
-    for byte in name.encode():
-        number = ((number ^ byte) * 0x01000193) & 0xFFFFFFFF
-    return workflow if name == workflow else f"{workflow}-{number}"
+    """Argo's id of a part by its whole name."""
+    return workflow if name == workflow else f"{workflow}-{fnv(name)}"
 
 
 class _Part(msgspec.Struct):
@@ -89,7 +86,7 @@ class _Workflow:
         for part in sorted(self._parts.values(), key=lambda part: node_id("", part.name)):
             yield Task(
                 run_id=self._run.run_id,
-                task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._run.run_id}/{part.name}")),
+                task_id=task_id(self._run.run_id, (part.name,)),
                 display_name=part.shown,
                 create_time=self._run.created_at,
                 start_time=part.start.replace(microsecond=0),
@@ -143,7 +140,7 @@ class _Workflow:
         return self._driven(name, key, found, first), found
 
     def _leaf(self, name: str, key: str, scope: tuple[str, ...]) -> tuple[str, list[Task]]:
-        known = self._known.get(self._task_id((*scope, key)))
+        known = self._known.get(task_id(self._run.run_id, (*scope, key)))
         if known is None:
             return "", []
         self.ids[node_id(self._name, name)] = known.task_id
@@ -161,9 +158,9 @@ class _Workflow:
         if state == "SKIPPED":  # Argo omits it, for which KFP has no word
             for part in [part for part in self._parts if part.startswith(f"{name}.")]:
                 del self._parts[part]
-            state, first = _UNSPECIFIED, []
+            state, first = UNSPECIFIED, []
             start = end = self._run.finished_at or self._run.created_at
-        driver = state if state == _UNSPECIFIED else "SUCCEEDED"
+        driver = state if state == UNSPECIFIED else "SUCCEEDED"
         self._add(f"{name}-driver", f"{key}-driver", driver, start, start, [name])
         self._add(name, key, state, start, end, first)
         return f"{name}-driver"
@@ -191,9 +188,6 @@ class _Workflow:
         self._add(f"{name}.iteration-driver", "iteration-driver", "SUCCEEDED", start, start, [each])
         self._add(each, "iteration-iterations", state, start, end, iterations)
         return name, inside
-
-    def _task_id(self, path: tuple[str, ...]) -> str:
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((self._run.run_id, *path))))
 
 
 def _whole(tasks: list[Task]) -> tuple[str, datetime, datetime]:

@@ -260,6 +260,7 @@ class ArtifactHandler(FileHandler):
     """The content of an artifact, encoded while it is read."""
 
     async def get(self, run_id: str, node_id: str, name: str) -> None:
+        node_id = self.task_id(run_id, node_id)
         path = self.operations.runs.artifact(self.caller, run_id, node_id, unquote(name))
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-cache, private")

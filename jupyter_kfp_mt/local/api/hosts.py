@@ -18,6 +18,8 @@ from ..api_errors import PERMISSION_DENIED, ApiError
 # The last two are this machine for containers of Docker and of Podman.
 _LOOPBACK = ("localhost", "host.docker.internal", "host.containers.internal")
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")
+# Of a name in DNS, with its port.
+_LONGEST = 260
 
 
 class Hosts:
@@ -33,7 +35,7 @@ class Hosts:
 
     def check(self, host: str, address: str) -> None:
         """Refuse a `Host` header that is none of these; `address` is where the request came in."""
-        name = _bare(host)
+        name = _bare(host) if len(host) <= _LONGEST else ""
         if name in self._names or name.endswith(".localhost"):
             return
         if not _is_address(name) or not (_is_loopback(name) or name == _bare(address)):

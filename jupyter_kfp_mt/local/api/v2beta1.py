@@ -242,6 +242,7 @@ class TaskValues(Handler):
     """What went into a task and came out of it. On a cluster the metadata store knows that."""
 
     def get(self, run_id: str, task_id: str) -> None:
+        task_id = self.task_id(run_id, task_id)
         self.answer(self.operations.runs.task_values(self.caller, run_id, task_id))
 
 

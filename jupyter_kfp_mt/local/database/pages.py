@@ -72,13 +72,13 @@ class PageTooLong(Exception):
 
 
 class PageLimit(msgspec.Struct, frozen=True):
-    """How many bytes of text a page may have. There it ends, or PageTooLong is raised."""
+    """The bytes of text that a page may have. There it ends, or PageTooLong is raised."""
 
     most_bytes: int = 8 << 20
     ends: bool = True
 
     def fitting(self, lengths: Iterable[int]) -> int:
-        """How many of things that are so long fit, the first of which always does."""
+        """Count how many of things that are so long fit, the first of which always does."""
         left, count = self.most_bytes, 0
         for length in lengths:
             left -= length

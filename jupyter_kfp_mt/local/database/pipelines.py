@@ -84,7 +84,7 @@ class PipelineTable:
         return _version(row) if row else None
 
     def latest_without_specification(self, pipeline_id: str) -> PipelineVersion | None:
-        """What is to be told of many, and is not read for megabytes."""
+        """All that is told of many but the specification, which may have megabytes."""
         row = self._db.execute(
             "SELECT *, '{}' AS pipeline_spec, '{}' AS platform_spec FROM pipeline_versions "
             "WHERE pipeline_id = ? ORDER BY created_at DESC, pipeline_version_id DESC LIMIT 1",

@@ -83,7 +83,7 @@ class RecurringRunTable:
         *,
         manifests: bool = False,
     ) -> tuple[list[RecurringRun], int, Position | None]:
-        """Those whose columns have the values in `scope`. `manifests`: each is written with that
+        """The rows whose columns have the values in `scope`. `manifests`: each is written with that
         of what it runs.
         """
         found = page(self._db, scope, options, limit)

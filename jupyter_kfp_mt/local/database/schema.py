@@ -243,7 +243,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file is a database of the local KFP, be it of a newer version. Only looks at it."""
+    """Tell whether a file is a database of the local KFP, be it of a newer version; only look."""
     if not path.is_file():
         return False
     try:

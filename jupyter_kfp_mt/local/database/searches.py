@@ -1,4 +1,4 @@
-"""How long a search may take, and where: on the spot for moments, else in a thread, for seconds."""
+"""The time of a search, and its place: on the spot for moments, else in a thread, for seconds."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Searches(Generic[V]):
         self._opened: list[sqlite3.Connection] = []
 
     async def found(self, search: Search[V, R], *, may_be_long: bool) -> R:
-        """What a search finds. Raises ApiError if it takes too long."""
+        """Return what a search finds. Raises ApiError if it takes too long."""
         if not may_be_long:
             try:
                 with _interrupted(self._db, MOMENT):

@@ -39,7 +39,7 @@ class Specifications:
         return {row["digest"]: specification(row) for row in rows}
 
     def lengths(self, digests: Iterable[str | None], *, manifests: bool) -> Iterator[int]:
-        """How long each is in an answer, nothing being 0; asked for one by one. A manifest takes
+        """The length of each in an answer, nothing being 0; asked for one by one. A manifest takes
         some ten times as long to write as JSON of its length.
         """
         known: dict[str, int] = {}

@@ -50,7 +50,7 @@ class TaskTable:
         return tasks
 
     def lengths(self, run_ids: Iterable[str]) -> list[int]:
-        """How many characters the tasks of each run have."""
+        """Count the characters of the tasks of each run."""
         ids = [*run_ids]
         rows = self._db.execute(
             "SELECT run_id, sum(length(task)) FROM tasks "

@@ -204,11 +204,11 @@ class Launcher:
         """Try, as often as the task's retry policy says. Raises what keeps the last one from it."""
         policy = execution.task.retry_policy
         factor = policy.backoff_factor if policy.backoff_factor > 0 else 2.0
-        seconds = policy.backoff_duration.seconds
+        pause: float = policy.backoff_duration.seconds
         longest = (
             policy.backoff_max_duration.seconds if policy.HasField("backoff_max_duration") else 3600
         )
-        for attempt in range(max(policy.max_retry_count, 0)):
+        for _ in range(max(policy.max_retry_count, 0)):
             try:
                 return self._attempt(execution, words)
             except Exception as error:  # It is told if it stays the last one.
@@ -216,7 +216,9 @@ class Launcher:
                     raise
                 if not isinstance(error, _Failed):
                     _log(execution, str(error))
-            self._wait(min(seconds * factor**attempt, longest))
+            pause = min(pause, longest)
+            self._wait(pause)
+            pause *= factor
         return self._attempt(execution, words)
 
     def _wait(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What a run's worker process does: the pipeline, and reports on it."""
+"""The work of a run's process: the pipeline, and reports on it."""
 
 from __future__ import annotations
 

@@ -48,8 +48,7 @@ def kill_orphans(children: Collection[int]) -> None:
     """Kills what this process has adopted, which is all but its own children, with descendants."""
 
     def orphans() -> set[int]:
-        adopted = {pid for pid, parent, _ in _processes() if parent == os.getpid()}
-        adopted -= {*children}
+        adopted = _children().get(os.getpid(), set()) - {*children}
         return adopted | _descendants(adopted)
 
     _kill(orphans)
@@ -72,18 +71,23 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _descendants(pids: Collection[int]) -> set[int]:
-    """Without those of a container engine, which serve more than the one container."""
-    children: dict[int, list[int]] = {}
-    for one, parent, name in _processes():
-        if name not in ENGINES_OWN:
-            children.setdefault(parent, []).append(one)
+    children = _children()
     found: set[int] = set()
     left = [*pids]
     while left:
-        new = children.pop(left.pop(), [])
-        found.update(new)
+        new = children.pop(left.pop(), set())
+        found |= new
         left += new
     return found
+
+
+def _children() -> dict[int, set[int]]:
+    """By parent, without those of a container engine, which serve more than the one container."""
+    children: dict[int, set[int]] = {}
+    for one, parent, name in _processes():
+        if name not in ENGINES_OWN:
+            children.setdefault(parent, set()).add(one)
+    return children
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:
