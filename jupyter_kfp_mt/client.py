@@ -40,6 +40,7 @@ from .errors import (
     may_pass,
 )
 from .intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
+from .kubeflow_roles import Goal
 from .lines import Lines
 from .models import (
     FINISHED,
@@ -223,9 +224,9 @@ class Client:
         path = f"{_part(reference.pipeline_id)}/versions"
         return self._get(f"pipelines/{path}", reference.pipeline_version_id, PipelineVersion)
 
-    def latest_version(self, pipeline_id: str) -> PipelineVersion:
+    def latest_version(self, pipeline_id: str, asked: str = "") -> PipelineVersion:
         """The newest version of a pipeline. Raises `NotFound` where it has none."""
-        page = self._version_page(pipeline_id, 1, "")
+        page = self._version_page(pipeline_id, 1, "", asked)
         if not len(page):
             raise NotFound(f"Pipeline {pipeline_id} has no version that could run.")
         return page[0]
@@ -241,7 +242,8 @@ class Client:
         compiled = pipeline_files.read(path)
         name = name or compiled.name
         where = self._namespace(namespace)
-        asked = f"upload {path.name}{_in(where, 'to')}"
+        words = f"upload {path.name}{_in(where, 'to')}"
+        asked = Goal(words, "upload a pipeline", "create", "pipelines")
         found = self._pipelines_named(name, where, asked)
         if found:
             return self._upload_version(path, found[0], where, description)
@@ -299,16 +301,16 @@ class Client:
             )
         )
 
-    def find_run(self, text: str, namespace: str = "") -> Run:
+    def find_run(self, text: str, namespace: str = "", asked: str = "") -> Run:
         """The run that a person means by its id, its name, or the start of its id.
 
-        Raises `NotFound` for none and `BadRequest` for several. The start of an id has four
-        characters at least.
+        `asked`: what it is wanted for, in the words of an error. Raises `NotFound` for none and
+        `BadRequest` for several. The start of an id has four characters at least.
         """
         if _is_id(text):
-            return self.run(text)
+            return self.run(text, asked)
         query = _list_query(LONGEST_PAGE, "", filter=_equals("display_name", text))
-        asked = f"find run {text}"
+        asked = asked or f"find run {text}"
         found = self._page("runs", Run, namespace, query, asked).items if text else []
         if not found and _START_OF_ID.fullmatch(text):
             beginning = self._runs_beginning(text.lower(), namespace, asked)
@@ -322,7 +324,7 @@ class Client:
             ids = "\n".join(run.run_id for run in found[:10])
             several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
             raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
-        return self.run(found[0].run_id)
+        return self.run(found[0].run_id, asked)
 
     def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
         """Those whose ids begin so."""
@@ -355,7 +357,7 @@ class Client:
         )
         source.check(parameters or {})
         where = self._namespace(namespace)
-        asked = f"start {source.name}{_in(where)}"
+        asked = _starting(source.name, where)
         body = {
             "display_name": name or f"{source.name} {datetime.now():%Y-%m-%d %H-%M-%S}",
             "experiment_id": self.ensure_experiment(experiment, where, asked).experiment_id,
@@ -370,9 +372,13 @@ class Client:
         if isinstance(pipeline, Path) or _means_a_file(path):
             return PipelineSource.from_file(pipeline_files.read(path))
         name = str(pipeline)
-        asked = f"start {name}{_in(self._namespace(namespace))}"
-        found = self.pipeline(name) if _is_id(name) else self.pipeline_named(name, namespace, asked)
-        return PipelineSource.from_version(found, self.latest_version(found.pipeline_id))
+        asked = _starting(name, self._namespace(namespace))
+        found = (
+            self._get("pipelines", name, Pipeline, asked)
+            if _is_id(name)
+            else self.pipeline_named(name, namespace, asked)
+        )
+        return PipelineSource.from_version(found, self.latest_version(found.pipeline_id, asked))
 
     def terminate(self, run_id: str) -> None:
         """Stop a run. It ends FAILED; KFP has no other word for it."""
@@ -514,10 +520,11 @@ class Client:
         return namespace
 
     def _version_page(
-        self, pipeline_id: str, page_size: int, page_token: str
+        self, pipeline_id: str, page_size: int, page_token: str, asked: str = ""
     ) -> Page[PipelineVersion]:
         path = f"pipelines/{_part(pipeline_id)}/versions"
-        return self._list(path, PipelineVersion, _list_query(page_size, page_token), f"list {path}")
+        query = _list_query(page_size, page_token)
+        return self._list(path, PipelineVersion, query, asked or f"list {path}")
 
     def _upload_version(
         self, path: Path, pipeline: Pipeline, namespace: str, description: str
@@ -638,12 +645,21 @@ class Client:
             response.close()
             response = self._send_once(method, url, asked, read, kwargs)
         if response.status_code >= 300:
-            local = self._health is not None and self._health.local
+            local = self._is_local(response)
             body = self._body(response, asked, read or self._read_seconds, bodies.beginning)
             body = scrubbed(response, body)
             error = explain.refusal(response.status_code, body, asked, local)
             raise self.credentials.explained(error, self._is_refused(response))
         return response
+
+    def _is_local(self, refused: requests.Response) -> bool:
+        """Whether it is the local KFP's; where that is not known, it is asked for a cure alone."""
+        asks = refused.status_code == 403 and not str(refused.url).endswith("/healthz")
+        try:
+            health = self.health() if asks else self._health
+        except KfpError:
+            return False
+        return health is not None and health.local
 
     def _renewed(self, response: requests.Response) -> bool:
         """Whether it can be asked again; where that is not found out, the answer is given up."""
@@ -857,6 +873,10 @@ def _reason(run: Run, failed: models.Task | None) -> str:
 def _in(namespace: str, word: str = "in") -> str:
     """A namespace in the words of a sentence; a KFP for a single user has none."""
     return f" {word} {namespace}" if namespace else ""
+
+
+def _starting(pipeline: str, namespace: str) -> Goal:
+    return Goal(f"start {pipeline}{_in(namespace)}", "start a run", "create", "runs")
 
 
 def _part(text: str) -> str:

@@ -19,6 +19,7 @@ from .errors import (
     Unreachable,
     from_dict,
 )
+from .kubeflow_roles import Goal, role_for
 from .subjects import as_name, kubectl_option
 
 # The text with which the API server denies a SubjectAccessReview.
@@ -34,8 +35,6 @@ _NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
 _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
 # How the door begins, which knows only the request.
 _REQUESTED = re.compile(r"^Cannot (GET|POST|PATCH|DELETE) /\S*:")
-_VIEW_VERBS = {"get", "list", "readArtifact"}
-_READING = {"list", "find", "read", "reach", "GET"}
 
 # What KFP's own error bodies are made of, in all its versions.
 _KFP_FIELDS = ("code", "error", "message", "details", "error_message", "error_details")
@@ -70,7 +69,8 @@ def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpErr
         said = _REQUESTED.sub(lambda _: f"Cannot {asked}:", str(fields.get("message", "")))
         return from_dict({**fields, "message": said})
     error = _refusal(status, body, asked, local)
-    error.cause, error.cure = str(fields.get("cause", "")), str(fields.get("cure", ""))
+    if not (isinstance(asked, Goal) and denial(body)):  # of which a door knows only the first step
+        error.cause, error.cure = str(fields.get("cause", "")), str(fields.get("cure", ""))
     return error
 
 
@@ -198,11 +198,15 @@ def _message(answer: Any) -> str:
 
 def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbidden:
     user, namespace, verb, resource = denied.group("user", "namespace", "verb", "resource")
-    # Starting a run begins with a look at the experiments: what was asked for decides.
-    role = "view" if verb in _VIEW_VERBS and asked.split()[0] in _READING else "edit"
+    goal = asked if isinstance(asked, Goal) else None
+    role = role_for(verb, resource, goal)
+    step = f"{verb} {resource}"
+    deed, because = step, "It has no role there that allows it"
+    if goal and (verb, resource) != (goal.verb, goal.resource):
+        deed, because = goal.deed, f"KFP refused to {step}, which that begins with"
     return Forbidden(
-        f"Cannot {asked}: {user} may not {verb} {resource} in namespace {namespace}.",
-        cause=f"It has no role there that allows it; it takes {role}.",
+        f"Cannot {asked}: {user} may not {deed} in namespace {namespace}.",
+        cause=f"{because}; it takes {role}.",
         cure=grant_locally(user, namespace, role)
         if local
         else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
