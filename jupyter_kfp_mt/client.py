@@ -57,6 +57,7 @@ from .models import (
     RunDetails,
     Value,
 )
+from .other_servers import IN_CLUSTER, Asked, endpoint_of, is_html, page
 from .scrubbing import scrubbed
 from .sessions import is_own, new_session
 from .specifications import Specifications
@@ -76,6 +77,7 @@ LONGEST_PAGE = 200  # the API server's own limit
 WAITING = ["PENDING", UNSPECIFIED]
 UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 LOG_LINES = 50
+_OWN = f"Use KFP's own address, such as {IN_CLUSTER}."
 _START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
 
@@ -648,7 +650,9 @@ class Client:
             local = self._is_local(response)
             body = self._body(response, asked, read or self._read_seconds, bodies.beginning)
             body = scrubbed(response, body)
-            error = explain.refusal(response.status_code, body, asked, local)
+            location = response.headers.get("Location", "")
+            at = Asked(self.endpoint, url, location)
+            error = explain.refusal(response.status_code, body, asked, local, at)
             raise self.credentials.explained(error, self._is_refused(response))
         return response
 
@@ -695,7 +699,7 @@ class Client:
                 allow_redirects=False,
                 **kwargs,
             )
-        except OSError as error:  # of requests, or for a file of certificates that is not there
+        except (OSError, ValueError) as error:  # also for certificates or a Location that is none
             found = no_answer(self.endpoint, asked, error)
             raise self.credentials.explained(found, False) from None
 
@@ -735,7 +739,11 @@ class PipelineSource(msgspec.Struct, frozen=True):
 
 
 def checked_endpoint(endpoint: str) -> str:
-    """An endpoint without its trailing slash. Raises `Misconfigured` for no http address."""
+    """An endpoint, of an address that a browser may have shown: without what leads on from it.
+
+    Raises `Misconfigured` for no http address.
+    """
+    endpoint = endpoint_of(endpoint)
     try:
         parts = urlsplit(endpoint)
         known = "@" in parts.netloc
@@ -750,9 +758,9 @@ def checked_endpoint(endpoint: str) -> str:
     if wrong:
         raise Misconfigured(
             f"The endpoint {endpoint!r} is not an address of KFP.",
-            cure="Give it with its scheme, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+            cure=f"Give it with its scheme, such as {IN_CLUSTER}.",
         )
-    return endpoint.rstrip("/")
+    return endpoint
 
 
 def no_namespace() -> Misconfigured:
@@ -772,6 +780,8 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
         reason, cure = f"a proxy does not lead there: {_innermost(error)}", explain.OTHER_PROXY
     elif isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         reason = _late(error)
+    elif isinstance(error, ValueError):  # requests looks at a Location, be it followed or not
+        reason, cure = "it sends on to what is no address", cure or f"Is it KFP's? {_OWN}"
     elif type(error) is OSError:
         reason = str(error)
         cure = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it: correct it, or unset it."
@@ -824,9 +834,12 @@ def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
     try:
         return msgspec.json.decode(answer, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        if is_html(answer):
+            raise page(200, f"use {endpoint}", "", Asked(endpoint)) from None
         raise Unreachable(
             f"{endpoint} answered, but not as KFP does.",
-            cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+            cause="Something else answers there, or a KFP whose API is another.",
+            cure=_OWN,
         ) from None
 
 
