@@ -34,6 +34,7 @@ from .errors import (
     Conflict,
     KfpError,
     Misconfigured,
+    NotAPipeline,
     NotFound,
     RunFailed,
     Unreachable,
@@ -371,9 +372,16 @@ class Client:
     def pipeline_source(self, pipeline: str | Path, namespace: str = "") -> PipelineSource:
         """What to run: the compiled file of that name, else the uploaded pipeline."""
         path = _expanded(pipeline)
-        if isinstance(pipeline, Path) or _means_a_file(path):
+        if isinstance(pipeline, Path) or _is_file(path):
             return PipelineSource.from_file(pipeline_files.read(path))
-        name = str(pipeline)
+        try:
+            return self._uploaded(str(pipeline), namespace)
+        except KfpError as error:
+            if _looks_like_a_file(path):
+                raise _neither(path, error) from None
+            raise
+
+    def _uploaded(self, name: str, namespace: str) -> PipelineSource:
         asked = _starting(name, self._namespace(namespace))
         found = (
             self._get("pipelines", name, Pipeline, asked)
@@ -911,10 +919,26 @@ def _expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _means_a_file(path: Path) -> bool:
-    """Whether a person who wrote this meant a file, be it there or not."""
-    written_so = path.suffix in (".yaml", ".yml", ".json", ".py", ".ipynb") or len(path.parts) > 1
+def _is_file(path: Path) -> bool:
     try:
-        return written_so or path.is_file()
+        return path.is_file()
     except OSError:  # it is too long for one
         return False
+
+
+def _looks_like_a_file(path: Path) -> bool:
+    """Whether a person who wrote this may have meant a file."""
+    return path.suffix in pipeline_files.SUFFIXES or len(path.parts) > 1
+
+
+def _neither(path: Path, error: KfpError) -> NotAPipeline:
+    """For what is no file, and no pipeline that could be looked up."""
+    missing = isinstance(error, NotFound)
+    return NotAPipeline(
+        f"Cannot read {path}: No such file or directory.",
+        cause=f"{error.message} It could be the name of one as well." if missing else str(error),
+        cure="%kfp pipelines lists what is uploaded; a file is named from this notebook's folder."
+        if missing
+        else "",
+        server_text=error.server_text,
+    )
