@@ -34,12 +34,14 @@ from .errors import (
     Conflict,
     KfpError,
     Misconfigured,
+    NotAPipeline,
     NotFound,
     RunFailed,
     Unreachable,
     may_pass,
 )
 from .intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
+from .kubeflow_roles import Goal
 from .lines import Lines
 from .models import (
     FINISHED,
@@ -56,6 +58,7 @@ from .models import (
     RunDetails,
     Value,
 )
+from .other_servers import IN_CLUSTER, Asked, endpoint_of, is_html, page
 from .scrubbing import scrubbed
 from .sessions import is_own, new_session
 from .specifications import Specifications
@@ -75,6 +78,7 @@ LONGEST_PAGE = 200  # the API server's own limit
 WAITING = ["PENDING", UNSPECIFIED]
 UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 LOG_LINES = 50
+_OWN = f"Use KFP's own address, such as {IN_CLUSTER}."
 _START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
 
@@ -223,9 +227,9 @@ class Client:
         path = f"{_part(reference.pipeline_id)}/versions"
         return self._get(f"pipelines/{path}", reference.pipeline_version_id, PipelineVersion)
 
-    def latest_version(self, pipeline_id: str) -> PipelineVersion:
+    def latest_version(self, pipeline_id: str, asked: str = "") -> PipelineVersion:
         """The newest version of a pipeline. Raises `NotFound` where it has none."""
-        page = self._version_page(pipeline_id, 1, "")
+        page = self._version_page(pipeline_id, 1, "", asked)
         if not len(page):
             raise NotFound(f"Pipeline {pipeline_id} has no version that could run.")
         return page[0]
@@ -241,7 +245,8 @@ class Client:
         compiled = pipeline_files.read(path)
         name = name or compiled.name
         where = self._namespace(namespace)
-        asked = f"upload {path.name}{_in(where, 'to')}"
+        words = f"upload {path.name}{_in(where, 'to')}"
+        asked = Goal(words, "upload a pipeline", "create", "pipelines")
         found = self._pipelines_named(name, where, asked)
         if found:
             return self._upload_version(path, found[0], where, description)
@@ -299,16 +304,16 @@ class Client:
             )
         )
 
-    def find_run(self, text: str, namespace: str = "") -> Run:
+    def find_run(self, text: str, namespace: str = "", asked: str = "") -> Run:
         """The run that a person means by its id, its name, or the start of its id.
 
-        Raises `NotFound` for none and `BadRequest` for several. The start of an id has four
-        characters at least.
+        `asked`: what it is wanted for, in the words of an error. Raises `NotFound` for none and
+        `BadRequest` for several. The start of an id has four characters at least.
         """
         if _is_id(text):
-            return self.run(text)
+            return self.run(text, asked)
         query = _list_query(LONGEST_PAGE, "", filter=_equals("display_name", text))
-        asked = f"find run {text}"
+        asked = asked or f"find run {text}"
         found = self._page("runs", Run, namespace, query, asked).items if text else []
         if not found and _START_OF_ID.fullmatch(text):
             beginning = self._runs_beginning(text.lower(), namespace, asked)
@@ -322,7 +327,7 @@ class Client:
             ids = "\n".join(run.run_id for run in found[:10])
             several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
             raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
-        return self.run(found[0].run_id)
+        return self.run(found[0].run_id, asked)
 
     def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
         """Those whose ids begin so."""
@@ -355,7 +360,7 @@ class Client:
         )
         source.check(parameters or {})
         where = self._namespace(namespace)
-        asked = f"start {source.name}{_in(where)}"
+        asked = _starting(source.name, where)
         body = {
             "display_name": name or f"{source.name} {datetime.now():%Y-%m-%d %H-%M-%S}",
             "experiment_id": self.ensure_experiment(experiment, where, asked).experiment_id,
@@ -367,12 +372,23 @@ class Client:
     def pipeline_source(self, pipeline: str | Path, namespace: str = "") -> PipelineSource:
         """What to run: the compiled file of that name, else the uploaded pipeline."""
         path = _expanded(pipeline)
-        if isinstance(pipeline, Path) or _means_a_file(path):
+        if isinstance(pipeline, Path) or _is_file(path):
             return PipelineSource.from_file(pipeline_files.read(path))
-        name = str(pipeline)
-        asked = f"start {name}{_in(self._namespace(namespace))}"
-        found = self.pipeline(name) if _is_id(name) else self.pipeline_named(name, namespace, asked)
-        return PipelineSource.from_version(found, self.latest_version(found.pipeline_id))
+        try:
+            return self._uploaded(str(pipeline), namespace)
+        except KfpError as error:
+            if _looks_like_a_file(path):
+                raise _neither(path, error) from None
+            raise
+
+    def _uploaded(self, name: str, namespace: str) -> PipelineSource:
+        asked = _starting(name, self._namespace(namespace))
+        found = (
+            self._get("pipelines", name, Pipeline, asked)
+            if _is_id(name)
+            else self.pipeline_named(name, namespace, asked)
+        )
+        return PipelineSource.from_version(found, self.latest_version(found.pipeline_id, asked))
 
     def terminate(self, run_id: str) -> None:
         """Stop a run. It ends FAILED; KFP has no other word for it."""
@@ -514,10 +530,11 @@ class Client:
         return namespace
 
     def _version_page(
-        self, pipeline_id: str, page_size: int, page_token: str
+        self, pipeline_id: str, page_size: int, page_token: str, asked: str = ""
     ) -> Page[PipelineVersion]:
         path = f"pipelines/{_part(pipeline_id)}/versions"
-        return self._list(path, PipelineVersion, _list_query(page_size, page_token), f"list {path}")
+        query = _list_query(page_size, page_token)
+        return self._list(path, PipelineVersion, query, asked or f"list {path}")
 
     def _upload_version(
         self, path: Path, pipeline: Pipeline, namespace: str, description: str
@@ -638,12 +655,23 @@ class Client:
             response.close()
             response = self._send_once(method, url, asked, read, kwargs)
         if response.status_code >= 300:
-            local = self._health is not None and self._health.local
+            local = self._is_local(response)
             body = self._body(response, asked, read or self._read_seconds, bodies.beginning)
             body = scrubbed(response, body)
-            error = explain.refusal(response.status_code, body, asked, local)
+            location = response.headers.get("Location", "")
+            at = Asked(self.endpoint, url, location)
+            error = explain.refusal(response.status_code, body, asked, local, at)
             raise self.credentials.explained(error, self._is_refused(response))
         return response
+
+    def _is_local(self, refused: requests.Response) -> bool:
+        """Whether it is the local KFP's; where that is not known, it is asked for a cure alone."""
+        asks = refused.status_code == 403 and not str(refused.url).endswith("/healthz")
+        try:
+            health = self.health() if asks else self._health
+        except KfpError:
+            return False
+        return health is not None and health.local
 
     def _renewed(self, response: requests.Response) -> bool:
         """Whether it can be asked again; where that is not found out, the answer is given up."""
@@ -679,7 +707,7 @@ class Client:
                 allow_redirects=False,
                 **kwargs,
             )
-        except OSError as error:  # of requests, or for a file of certificates that is not there
+        except (OSError, ValueError) as error:  # also for certificates or a Location that is none
             found = no_answer(self.endpoint, asked, error)
             raise self.credentials.explained(found, False) from None
 
@@ -719,7 +747,11 @@ class PipelineSource(msgspec.Struct, frozen=True):
 
 
 def checked_endpoint(endpoint: str) -> str:
-    """An endpoint without its trailing slash. Raises `Misconfigured` for no http address."""
+    """An endpoint, of an address that a browser may have shown: without what leads on from it.
+
+    Raises `Misconfigured` for no http address.
+    """
+    endpoint = endpoint_of(endpoint)
     try:
         parts = urlsplit(endpoint)
         known = "@" in parts.netloc
@@ -734,9 +766,9 @@ def checked_endpoint(endpoint: str) -> str:
     if wrong:
         raise Misconfigured(
             f"The endpoint {endpoint!r} is not an address of KFP.",
-            cure="Give it with its scheme, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+            cure=f"Give it with its scheme, such as {IN_CLUSTER}.",
         )
-    return endpoint.rstrip("/")
+    return endpoint
 
 
 def no_namespace() -> Misconfigured:
@@ -756,6 +788,8 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
         reason, cure = f"a proxy does not lead there: {_innermost(error)}", explain.OTHER_PROXY
     elif isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         reason = _late(error)
+    elif isinstance(error, ValueError):  # requests looks at a Location, be it followed or not
+        reason, cure = "it sends on to what is no address", cure or f"Is it KFP's? {_OWN}"
     elif type(error) is OSError:
         reason = str(error)
         cure = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it: correct it, or unset it."
@@ -808,9 +842,12 @@ def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
     try:
         return msgspec.json.decode(answer, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        if is_html(answer):
+            raise page(200, f"use {endpoint}", "", Asked(endpoint)) from None
         raise Unreachable(
             f"{endpoint} answered, but not as KFP does.",
-            cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.",
+            cause="Something else answers there, or a KFP whose API is another.",
+            cure=_OWN,
         ) from None
 
 
@@ -859,6 +896,10 @@ def _in(namespace: str, word: str = "in") -> str:
     return f" {word} {namespace}" if namespace else ""
 
 
+def _starting(pipeline: str, namespace: str) -> Goal:
+    return Goal(f"start {pipeline}{_in(namespace)}", "start a run", "create", "runs")
+
+
 def _part(text: str) -> str:
     """One segment of a path."""
     return quote(text, safe="")
@@ -878,10 +919,26 @@ def _expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _means_a_file(path: Path) -> bool:
-    """Whether a person who wrote this meant a file, be it there or not."""
-    written_so = path.suffix in (".yaml", ".yml", ".json", ".py", ".ipynb") or len(path.parts) > 1
+def _is_file(path: Path) -> bool:
     try:
-        return written_so or path.is_file()
+        return path.is_file()
     except OSError:  # it is too long for one
         return False
+
+
+def _looks_like_a_file(path: Path) -> bool:
+    """Whether a person who wrote this may have meant a file."""
+    return path.suffix in pipeline_files.SUFFIXES or len(path.parts) > 1
+
+
+def _neither(path: Path, error: KfpError) -> NotAPipeline:
+    """For what is no file, and no pipeline that could be looked up."""
+    missing = isinstance(error, NotFound)
+    return NotAPipeline(
+        f"Cannot read {path}: No such file or directory.",
+        cause=f"{error.message} It could be the name of one as well." if missing else str(error),
+        cure="%kfp pipelines lists what is uploaded; a file is named from this notebook's folder."
+        if missing
+        else "",
+        server_text=error.server_text,
+    )

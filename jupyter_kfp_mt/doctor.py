@@ -37,6 +37,7 @@ from .findings import (
     passed,
     within,
 )
+from .other_servers import istio_tokens, refuses_tokens
 from .patient import CONNECT_SECONDS, DECIDE_SECONDS, Patient
 from .permissions import VERBS, VIEW
 from .scrubbing import scrubbed
@@ -110,10 +111,8 @@ def istio(patient: Patient) -> Finding:
             else not_known("Nothing has answered.")
         )
     said = refusals[0].body.decode("utf-8", "replace")[:100]
-    if said.startswith("Jwt "):
-        cause = "Istio looks at tokens itself (RequestAuthentication), and not at this cluster's."
-        cure = f"Use KFP's address inside the cluster:\nc.Kfp.endpoint = '{_USUAL}'"
-        return failed(said, cause, cure)
+    if refuses_tokens(said):
+        return failed(said, *istio_tokens(said))
     cause = "No AuthorizationPolicy lets in what this pod sends, or the pod has no sidecar."
     cure = "Whoever administers the cluster can let tokens in, as Kubeflow 1.9 does:\n"
     return failed(said, cause, cure + manifests.applied(manifests.token_policy()))
@@ -127,7 +126,7 @@ def healthz(patient: Patient) -> Finding:
     if answer.by_istio:
         return not_known("Istio answered in KFP's place.")
     if answer.status != 200:
-        raise explain.refusal(answer.status, answer.body, f"reach {patient.connection.endpoint}")
+        raise patient.refusal(answer, f"reach {patient.connection.endpoint}")
     _ = patient.health  # raises for an answer that is something else
     return passed(f"KFP answered in {answer.seconds * 1000:.0f} ms")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from . import other_servers
 from .errors import (
     BadRequest,
     Conflict,
@@ -19,6 +20,8 @@ from .errors import (
     Unreachable,
     from_dict,
 )
+from .kubeflow_roles import Goal, role_for
+from .other_servers import NOWHERE, Asked
 from .subjects import as_name, kubectl_option
 
 # The text with which the API server denies a SubjectAccessReview.
@@ -31,11 +34,11 @@ _DENIED = re.compile(
 _NOBODY = "User identity is empty in the request header"
 # What it answers for a run that is not there to be stopped, or not any more.
 _NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
+# What the gateway before its API says of a path that it does not have.
+_NO_PATH = "Not Found"
 _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
 # How the door begins, which knows only the request.
 _REQUESTED = re.compile(r"^Cannot (GET|POST|PATCH|DELETE) /\S*:")
-_VIEW_VERBS = {"get", "list", "readArtifact"}
-_READING = {"list", "find", "read", "reach", "GET"}
 
 # What KFP's own error bodies are made of, in all its versions.
 _KFP_FIELDS = ("code", "error", "message", "details", "error_message", "error_details")
@@ -55,26 +58,30 @@ LOCAL_TOKEN = (
 )
 
 
-def refusal(status: int, body: bytes, asked: str, local: bool = False) -> KfpError:
+def refusal(
+    status: int, body: bytes, asked: str, local: bool = False, at: Asked = NOWHERE
+) -> KfpError:
     """The error for an answer of `status` >= 300 to what was `asked` ("list runs in alice").
 
-    `local`: the answer is the local KFP's, where a cure is a line in the profiles file.
+    `local`: the answer is the local KFP's, where a cure is a line in the profiles file; `at`: where
+    it was asked for.
     """
     fields = _fields(body)
     if fields.get("kind") == "Status":
         return _kubernetes(status, str(fields.get("message", "")), asked)
     if "kind" not in fields:
-        return _refusal(status, body, asked, local)
+        return _refusal(status, body, asked, local, at)
     # A Jupyter server's door has explained it already, for the request that it saw.
     if "code" not in fields:
         said = _REQUESTED.sub(lambda _: f"Cannot {asked}:", str(fields.get("message", "")))
         return from_dict({**fields, "message": said})
-    error = _refusal(status, body, asked, local)
-    error.cause, error.cure = str(fields.get("cause", "")), str(fields.get("cure", ""))
+    error = _refusal(status, body, asked, local, at)
+    if not (isinstance(asked, Goal) and denial(body)):  # of which a door knows only the first step
+        error.cause, error.cure = str(fields.get("cause", "")), str(fields.get("cure", ""))
     return error
 
 
-def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
+def _refusal(status: int, body: bytes, asked: str, local: bool, at: Asked) -> KfpError:
     text = server_text(body)
     if status == 407:
         return Unreachable(
@@ -84,8 +91,8 @@ def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
         )
     if status in (502, 503, 504) and not _fields(body):
         return nobody_behind(status, asked, text)
-    if 300 <= status < 400 or is_html(body):
-        return not_kfp(status, asked, text)
+    if other := other_servers.told(status, body, text, asked, at):
+        return other
     denied = _DENIED.search(text)
     if denied:
         return _denied(denied, asked, local, text)
@@ -100,11 +107,9 @@ def _refusal(status: int, body: bytes, asked: str, local: bool) -> KfpError:
             server_text=text,
         )
     if status == 404 and _decoded(body) is None:
-        return NotFound(
-            f"Cannot {asked}: nothing answers at this path (HTTP 404).",
-            cause="This KFP may be too old to know it, or the endpoint may lead elsewhere.",
-            server_text=text,
-        )
+        return other_servers.nothing_there(asked, text, at)
+    if status == 404 and text == _NO_PATH:
+        return other_servers.version_1(asked, text, at)
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
     return classes.get(status, Refused)(
         f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text
@@ -134,18 +139,6 @@ def explained(body: bytes, error: KfpError) -> dict[str, Any]:
     if isinstance(trace := said.get("error_details"), str):  # of Go's functions, for nobody here
         said["error_details"] = re.split(r"\n|\\n", trace, maxsplit=1)[0]
     return {**error.to_dict(), **said}
-
-
-def not_kfp(status: int, asked: str, text: str = "") -> Unreachable:
-    """For a web page or a redirect, where KFP would have answered JSON."""
-    return Unreachable(
-        f"Cannot {asked}: what answered is not KFP (HTTP {status}, a web page or a redirect).",
-        cause="Usually a login page stands before the endpoint.",
-        cure="Use KFP's own address, such as http://ml-pipeline.kubeflow.svc.cluster.local:8888. "
-        "Or sign in: c.Kfp.login_file is for a user name and password, c.Kfp.cookie_file for the "
-        "session of a browser.",
-        server_text=text,
-    )
 
 
 def read_only(asked: str) -> Forbidden:
@@ -198,11 +191,15 @@ def _message(answer: Any) -> str:
 
 def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbidden:
     user, namespace, verb, resource = denied.group("user", "namespace", "verb", "resource")
-    # Starting a run begins with a look at the experiments: what was asked for decides.
-    role = "view" if verb in _VIEW_VERBS and asked.split()[0] in _READING else "edit"
+    goal = asked if isinstance(asked, Goal) else None
+    role = role_for(verb, resource, goal)
+    step = f"{verb} {resource}"
+    deed, because = step, "It has no role there that allows it"
+    if goal and (verb, resource) != (goal.verb, goal.resource):
+        deed, because = goal.deed, f"KFP refused to {step}, which that begins with"
     return Forbidden(
-        f"Cannot {asked}: {user} may not {verb} {resource} in namespace {namespace}.",
-        cause=f"It has no role there that allows it; it takes {role}.",
+        f"Cannot {asked}: {user} may not {deed} in namespace {namespace}.",
+        cause=f"{because}; it takes {role}.",
         cure=grant_locally(user, namespace, role)
         if local
         else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
@@ -291,8 +288,3 @@ def _unauthenticated(body: bytes, asked: str, text: str, cure: str) -> Unauthent
         cure=cure,
         server_text=text,
     )
-
-
-def is_html(body: bytes) -> bool:
-    """Whether it is a web page by its looks."""
-    return body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))

@@ -7,6 +7,7 @@ stayed closed only that it was open is told.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from . import explain, manifests
-from .errors import BadRequest, Unreachable
+from .errors import BadRequest, KfpError, Unreachable
 from .findings import FAILED, PASSED, Check, Finding, Report, failed, not_known, passed
 from .patient import Answer, Patient
 from .subjects import check_namespace
@@ -31,13 +32,17 @@ FORGED = (
 MOST_OTHERS = 20
 LISTS = ("experiments", "runs", "recurringruns", "pipelines")
 _NO_RUN = "00000000-0000-0000-0000-000000000000"
+_CLOSE = (
+    "This package never asks so. Whoever administers the cluster can close the paths that KFP does "
+    "not guard:\n"
+)
 _SETTINGS = "kubectl set env -n kubeflow deployment/ml-pipeline "
 
 
 def several_users(patient: Patient) -> Finding:
     if patient.greeting.status != 200:
         answer = patient.greeting
-        raise explain.refusal(answer.status, answer.body, f"reach {patient.connection.endpoint}")
+        raise patient.refusal(answer, f"reach {patient.connection.endpoint}")
     if patient.health.multi_user:
         return passed("KFP is for several users, in namespaces.")
     return failed(
@@ -133,13 +138,11 @@ def pipeline_names(patient: Patient) -> Finding:
     name = str(own[0].get("name") or own[0].get("display_name"))
     found = patient.ask(f"pipelines/names/{quote(name, safe='')}")
     if found.status == 200:
-        paths = manifests.closed_paths("/apis/v2beta1/pipelines/names/*")
         return failed(
             "Anybody reads a pipeline of any namespace who knows its name.",
             "KFP takes a request without a namespace for one for a shared pipeline, and then looks "
             "in all namespaces.",
-            "This package never asks so. Whoever administers the cluster can close the path:\n"
-            + manifests.applied(paths),
+            _CLOSE + manifests.applied(manifests.closed_paths()),
         )
     if is_closed(found) or found.status == 404:
         return passed("A pipeline of a namespace is not found by its name alone.")
@@ -158,8 +161,7 @@ def anonymous_logs(patient: Patient) -> Finding:
         return failed(
             "Anybody reads the log of any task who knows the run's id.",
             "KFP does not ask who reads logs under /apis/v1alpha1.",
-            "This package never asks so. Whoever administers the cluster can close the path:\n"
-            + manifests.applied(manifests.closed_paths("/apis/v1alpha1/*")),
+            _CLOSE + manifests.applied(manifests.closed_paths()),
         )
     if is_closed(answer) or answer.status == 404:
         return passed("Who does not say who they are reads no log.")
@@ -177,22 +179,34 @@ def checks(others: tuple[str, ...] = ()) -> tuple[Check[Patient], ...]:
         raise BadRequest(f"Cannot look into more than {MOST_OTHERS} namespaces of others.")
     for name in others:
         check_namespace(name)
-    apart = ("users",)
+    apart, known = ("users",), ("own namespace",)
     foreign = enumerate(dict.fromkeys((*others, *USUAL_OTHERS)), 1)
     return (
-        Check("users", several_users),
-        Check("own namespace", own_namespace, apart),
-        Check("anonymous lists", anonymous_lists, ("own namespace",)),
+        _check("users", several_users),
+        _check("own namespace", own_namespace, apart),
+        _check("anonymous lists", anonymous_lists, known),
         *(
-            Check(
-                f"in {_short(name, number)}", partial(foreign_namespace, name), ("own namespace",)
-            )
+            _check(f"in {_short(name, number)}", partial(foreign_namespace, name), known)
             for number, name in foreign
         ),
-        Check("forged header", forged_header, ("own namespace",)),
-        Check("pipeline names", pipeline_names, ("own namespace",)),
-        Check("anonymous logs", anonymous_logs, apart),
+        _check("forged header", forged_header, known),
+        _check("pipeline names", pipeline_names, known),
+        _check("anonymous logs", anonymous_logs, apart),
     )
+
+
+def _check(
+    name: str, look: Callable[[Patient], Finding], needs: tuple[str, ...] = ()
+) -> Check[Patient]:
+    """A look that no answer keeps from telling: what is not answered is no way that is open."""
+
+    def told(patient: Patient) -> Finding:
+        try:
+            return look(patient)
+        except KfpError as error:
+            return not_known(f"{error.message} %kfp doctor tells what mends it.")
+
+    return Check(name, told, needs)
 
 
 def report(findings: list[Finding]) -> Report:

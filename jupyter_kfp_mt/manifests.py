@@ -19,6 +19,8 @@ _GATEWAYS = [
     "cluster.local/ns/kubeflow/sa/ml-pipeline-ui",
 ]
 
+# What KFP answers without asking who it is that asks.
+UNGUARDED = ("/apis/v2beta1/pipelines/names/*", "/apis/v1alpha1/*")
 _NO_USER = {"key": f"request.headers[{USER_HEADER}]", "notValues": ["*"]}
 
 Manifest = dict[str, Any]
@@ -68,10 +70,13 @@ def kfp_policy() -> Manifest:
     return _kfp_policy("ml-pipeline", {"rules": rules})
 
 
-def closed_paths(*paths: str) -> Manifest:
-    """Keeps everybody from paths that KFP does not guard, but for its own services."""
+def closed_paths() -> Manifest:
+    """Keeps everybody from the paths that KFP does not guard, but for its own services.
+
+    It is one object for all of them: a second one of its name would undo the first.
+    """
     source = {"notPrincipals": ["cluster.local/ns/kubeflow/sa/ml-pipeline-ui"]}
-    rule = {"from": [{"source": source}], "to": [{"operation": {"paths": list(paths)}}]}
+    rule = {"from": [{"source": source}], "to": [{"operation": {"paths": list(UNGUARDED)}}]}
     return _kfp_policy("ml-pipeline-unguarded", {"action": "DENY", "rules": [rule]})
 
 

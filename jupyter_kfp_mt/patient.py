@@ -22,6 +22,7 @@ from .credentials import Claims
 from .errors import KfpError
 from .findings import within
 from .models import Health
+from .other_servers import Asked, is_html, page, refuses_tokens
 from .permissions import Permissions, Permitted
 from .scrubbing import Scrubber
 from .sessions import is_own, new_session, proxy_to
@@ -42,16 +43,19 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
     came_at: datetime
     seconds: float
+    url: str = ""
 
     @property
     def by_istio(self) -> bool:
         """Whether Istio refused it in KFP's place: its access rules, or its look at tokens."""
-        return self.status in (401, 403) and self.body.startswith((b"RBAC: access denied", b"Jwt "))
+        said = self.body[:200].decode("utf-8", "replace")
+        by_rules = said.startswith("RBAC: access denied")
+        return self.status in (401, 403) and (by_rules or refuses_tokens(said))
 
     @property
     def by_login(self) -> bool:
         """Whether it is a web page or a redirect, as of a login."""
-        return 300 <= self.status < 400 or explain.is_html(self.body)
+        return 300 <= self.status < 400 or is_html(self.body)
 
 
 class Patient:
@@ -140,7 +144,7 @@ class Patient:
             return msgspec.json.decode(self.greeting.body, type=Health)
         except (msgspec.DecodeError, UnicodeDecodeError):
             asked = f"reach {self.connection.endpoint}"
-            raise explain.not_kfp(self.greeting.status, asked) from None
+            raise page(self.greeting.status, asked, "", self._at(self.greeting)) from None
 
     @property
     def known_health(self) -> Health | None:
@@ -230,18 +234,24 @@ class Patient:
             ) as response:
                 body = beginning(response.raw, ANSWER_SECONDS, LONGEST_ANSWER)
                 body = Scrubber.of(headers or {}).body(body)
-        except (OSError, HTTPError) as error:  # also for a file of certificates that is not there
+        except (OSError, ValueError, HTTPError) as error:  # also for certificates that are none
             found = no_answer(self.connection.endpoint, f"ask for {path}", error)
             raise self.connection.credentials.explained(found, False) from None
         now = datetime.now(timezone.utc)
-        return Answer(response.status_code, response.headers, body, now, time.monotonic() - begin)
+        took = time.monotonic() - begin
+        url = self.connection.endpoint + path
+        return Answer(response.status_code, response.headers, body, now, took, url)
 
     def refusal(self, answer: Answer, asked: str) -> KfpError:
         """What an answer that is none of KFP's good ones means."""
-        error = explain.refusal(answer.status, answer.body, asked, self.health.local)
+        local = self.known_health is not None and self.known_health.local
+        error = explain.refusal(answer.status, answer.body, asked, local, self._at(answer))
         credentials = self.connection.credentials
         kind = answer.headers.get("Content-Type", "")
         return credentials.explained(error, credentials.refused_by(answer.status, kind))
+
+    def _at(self, answer: Answer) -> Asked:
+        return Asked(self.connection.endpoint, answer.url, answer.headers.get("Location", ""))
 
     @cached_property
     def _session(self) -> requests.Session:

@@ -10,26 +10,16 @@ from concurrent.futures import Future
 
 import msgspec
 
-from . import explain
+from . import explain, kubeflow_roles
 from .answers import Answers
 from .cluster import Cluster
 from .errors import KfpError
 
 GROUP = "pipelines.kubeflow.org"
-# The verbs of Kubeflow's roles kubeflow-pipelines-view and kubeflow-pipelines-edit. Recurring runs
-# are `jobs` here, in both versions of KFP's API.
-VIEW: Mapping[str, tuple[str, ...]] = {
-    "experiments": ("get", "list"),
-    "runs": ("get", "list", "readArtifact"),
-    "jobs": ("get", "list"),
-    "pipelines": ("get", "list"),
-}
-EDIT_ADDS: Mapping[str, tuple[str, ...]] = {
-    "experiments": ("create", "archive", "unarchive", "delete"),
-    "runs": ("create", "terminate", "retry", "archive", "unarchive", "delete", "reportMetrics"),
-    "jobs": ("create", "enable", "disable", "delete"),
-    "pipelines": ("create", "update", "delete"),
-}
+# What is told of a namespace, out of Kubeflow's roles.
+_TOLD = ("experiments", "runs", "jobs", "pipelines")
+VIEW = {resource: kubeflow_roles.VIEW[resource] for resource in _TOLD}
+EDIT_ADDS = {resource: kubeflow_roles.EDIT_ADDS[resource] for resource in _TOLD}
 VERBS = {resource: verbs + EDIT_ADDS[resource] for resource, verbs in VIEW.items()}
 # What the API calls them.
 COLLECTIONS = {

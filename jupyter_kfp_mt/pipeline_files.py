@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,51 @@ import msgspec
 import yaml
 
 from .errors import BadRequest, NotAPipeline
+from .pipeline_archives import Unreadable, unpacked
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SOURCES = (".py", ".ipynb")
+# Of what people compile, and of what they take for it.
+SUFFIXES = (".yaml", ".yml", ".json", ".zip", ".gz", ".tgz", ".pipeline", *_SOURCES)
+_COMPILE = "Compile one with kfp.compiler.Compiler().compile(pipeline, 'pipeline.yaml')."
+_TAKEN_OUT = "Write what is in its field {} into a file of its own."
+# A default in the compiler's comment that does not end where its line does.
+_DEFAULT = re.compile(r"#\s+(\w+): .*\[Default: (?!.*\]$)")
+# In YAML with Python inside, no line of that starts at the margin.
+_PYTHON = re.compile(r"^(import \w|from [\w.]+ import |def \w+\(|@\w+)", re.MULTILINE)
+_FIELDS = {
+    *("pipelineInfo", "deploymentSpec", "schemaVersion", "sdkVersion", "components", "root"),
+    *("defaultPipelineRoot", "platforms"),
+}
+# The keys by which another file is known, what it is, and what makes a pipeline of it.
+_OTHERS: tuple[tuple[set[str], str, str], ...] = (
+    ({"apiVersion", "kind"}, "it is a Kubernetes object of kind {kind}", ""),
+    (
+        {"implementation"},
+        "it is the definition of a component",
+        "Load it with kfp.components.load_component_from_file, use it in a pipeline, and compile "
+        "that.",
+    ),
+    (
+        {"doc_type"},
+        "it is a pipeline of Elyra's editor",
+        "Export it there as Kubeflow Pipelines YAML, or compile one with kfp.compiler.",
+    ),
+    ({"nbformat"}, "it is a Jupyter notebook", ""),
+    (
+        {"pipelineSpec"},
+        "it is a job for Vertex AI, with the pipeline in it",
+        "Compile for KFP: kfp.compiler.Compiler().compile(pipeline, 'pipeline.yaml').",
+    ),
+    (
+        {"pipeline_spec"},
+        "it is what KFP's API tells of a pipeline, with the pipeline in it",
+        _TAKEN_OUT.format("pipeline_spec")
+        + " What is in platform_spec, if anything, goes below it after a line of ---.",
+    ),
+    ({"pipeline_id"}, "it is what KFP's API tells of a pipeline, without the pipeline", ""),
+    ({"platforms"}, "it is the platform part of one, without the pipeline", ""),
+)
 
 
 class Definition(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,49 +98,118 @@ class PipelineFile(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> PipelineFile:
-    """The pipeline in a compiled YAML file. Raises `NotAPipeline` with what it is instead."""
+    """The pipeline in a compiled file, or in a .zip or .tar.gz of one.
+
+    Raises `NotAPipeline` with what it is instead.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        documents = [
-            _as_json(document) for document in yaml.load_all(text, _Loader) if document is not None
-        ]
+        content = path.read_bytes()
     except OSError as error:
         raise NotAPipeline(f"Cannot read {path}: {error.strerror}.") from None
-    except (ValueError, TypeError, yaml.YAMLError, RecursionError):
-        raise _not_a_pipeline(path, "it is not YAML that is JSON, too") from None
-    why = _why_not(documents)
-    if why:
-        raise _not_a_pipeline(path, why)
-    platform = documents[1] if len(documents) > 1 and isinstance(documents[1], dict) else {}
-    return PipelineFile(documents[0], platform)
-
-
-def _why_not(documents: list[Any]) -> str:
-    """What keeps YAML documents from being a compiled pipeline; empty if nothing does."""
-    if not documents:
-        return "it is empty"
-    spec = documents[0]
-    if not isinstance(spec, dict):
-        return "it is not a mapping"
-    if str(spec.get("apiVersion")).startswith("argoproj.io"):
-        return "it is an Argo workflow, as kfp 1 wrote them"
     try:
-        msgspec.convert(spec, _Pipeline)
-        return ""
+        return _pipeline(_documents(unpacked(content)))
+    except Unreadable as error:
+        raise NotAPipeline(f"{path} is not a compiled pipeline: {error}.", cure=_COMPILE) from None
+    except _Not as what:
+        why = "it is source, not yet compiled" if path.suffix in _SOURCES else str(what)
+        raise NotAPipeline(
+            f"{path} is not a compiled pipeline: {why}.", cure=what.cure or _COMPILE
+        ) from None
+
+
+class _Not(Exception):
+    """What a file is that is no compiled pipeline, and what makes one of it."""
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        super().__init__(what)
+        self.cure = cure
+
+
+def _documents(content: bytes) -> list[Any]:
+    """The documents of a YAML text, as the API will get them."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _Not("it is not YAML but binary data") from None
+    try:
+        documents = yaml.load_all(text, _Loader)
+        found = [_as_json(document) for document in documents if document is not None]
+    except yaml.MarkedYAMLError as error:
+        raise _broken(text, error) from None
+    except (ValueError, TypeError, yaml.YAMLError, RecursionError):
+        raise _Not("it is not YAML that is JSON, too") from None
+    if not found:
+        raise _Not("it is empty")
+    odd = any(isinstance(each, dict) and each.keys() - _FIELDS for each in found)
+    if odd and (broken := _line_break(text)):  # the rest of it may be YAML by chance
+        raise broken
+    return found
+
+
+def _broken(text: str, error: yaml.MarkedYAMLError) -> _Not:
+    """Why it is no YAML."""
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    return _line_break(text) or _Not(f"it is not YAML: {error.problem} (line {line})")
+
+
+def _line_break(text: str) -> _Not | None:
+    """The default that ends a comment of the compiler's, which writes line breaks as they are."""
+    lines = text.splitlines()
+    for number, (comment, after) in enumerate(itertools.pairwise(lines), 1):
+        default = _DEFAULT.match(comment)
+        if default and not after.startswith("#"):
+            return _Not(
+                f"the default of parameter {default[1]} has a line break, and kfp.compiler writes "
+                f"it as it is into a comment, which ends with line {number}",
+                "Leave the line break out of that default and compile again, or delete the "
+                "comments at the top of the file with what they go on in: a pipeline needs none.",
+            )
+    return None
+
+
+def _pipeline(documents: list[Any]) -> PipelineFile:
+    """The pipeline and its platform part, in whatever order they are."""
+    pipelines = [each for each in documents if isinstance(each, dict) and "pipelineInfo" in each]
+    platforms = [each for each in documents if isinstance(each, dict) and "platforms" in each]
+    if not pipelines:
+        raise _something_else(documents[0])
+    for found, noun in ((pipelines, "pipelines"), (platforms, "platform parts")):
+        if len(found) > 1:
+            raise _Not(
+                f"it holds {len(found)} {noun}", "Write each pipeline into a file of its own."
+            )
+    try:
+        msgspec.convert(pipelines[0], _Pipeline)
     except msgspec.ValidationError as error:
-        return f"{str(error)[:1].lower()}{str(error)[1:]}"
+        raise _Not(_sentence(error)) from None
+    return PipelineFile(pipelines[0], platforms[0] if platforms else {})
+
+
+def _something_else(document: Any) -> _Not:
+    """What a document is that is no pipeline."""
+    if isinstance(document, str) and _PYTHON.search(document):
+        return _Not("it is Python source, not yet compiled")
+    if not isinstance(document, dict):
+        return _Not("it is not a mapping")
+    if str(document.get("apiVersion")).startswith("argoproj.io"):
+        return _Not("it is an Argo workflow, as kfp 1 wrote them")
+    for keys, what, cure in _OTHERS:
+        if keys <= document.keys():
+            return _Not(what.format(**document), cure)
+    try:
+        msgspec.convert(document, _Pipeline)
+    except msgspec.ValidationError as error:
+        return _Not(_sentence(error))
+    return _Not("it is some other YAML")
+
+
+def _sentence(error: msgspec.ValidationError) -> str:
+    return f"{str(error)[:1].lower()}{str(error)[1:]}"
 
 
 def _as_json(document: Any) -> Any:
     """The document as the API will get it. Raises for what JSON cannot say."""
     return msgspec.json.decode(msgspec.json.encode(document))
-
-
-def _not_a_pipeline(path: Path, why: str) -> NotAPipeline:
-    cure = "Compile one with kfp.compiler.Compiler().compile(pipeline, 'pipeline.yaml')."
-    if path.suffix in (".py", ".ipynb"):
-        why = "it is source, not yet compiled"
-    return NotAPipeline(f"{path} is not a compiled pipeline: {why}.", cure=cure)
 
 
 def definitions(pipeline_spec: dict[str, Any]) -> dict[str, Definition]:

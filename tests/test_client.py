@@ -223,9 +223,10 @@ def test_another_tenant_is_refused_with_who_what_where_and_the_cure(local_kfp, a
     with pytest.raises(errors.Forbidden) as error:
         alice.start_run(adder, {"x": 1}, namespace="bob")
     assert error.value.message == (
-        "Cannot start adder in bob: system:serviceaccount:alice:default-editor may not list "
-        "experiments in namespace bob."
+        "Cannot start adder in bob: system:serviceaccount:alice:default-editor may not "
+        "start a run in namespace bob."
     )
+    assert "KFP refused to list experiments" in error.value.cause
     assert '{"system:serviceaccount:alice:default-editor": edit}' in error.value.cure
     assert "not authorized with reason" in error.value.server_text
 
@@ -240,14 +241,15 @@ def test_another_tenant_is_refused_with_who_what_where_and_the_cure(local_kfp, a
     ],
 )
 def test_what_takes_edit_is_not_cured_with_view(alice, adder, call, asked):
-    with pytest.raises(errors.Forbidden, match=f"Cannot {asked}.* may not list pipelines") as error:
+    with pytest.raises(errors.Forbidden, match=f"Cannot {asked}.* in namespace bob") as error:
         call(alice, adder)
+    assert "KFP refused to list pipelines" in error.value.cause
     assert '{"system:serviceaccount:alice:default-editor": edit}' in error.value.cure
 
 
 def test_a_viewer_lists_and_is_refused_to_start(bob, adder):
     assert bob.run_page("alice").namespace == "alice"
-    with pytest.raises(errors.Forbidden, match="may not create experiments in namespace alice"):
+    with pytest.raises(errors.Forbidden, match="may not start a run in namespace alice"):
         bob.start_run(adder, {"x": 1}, experiment="bob's", namespace="alice")
 
 

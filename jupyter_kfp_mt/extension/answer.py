@@ -13,6 +13,7 @@ from ..client import unreachable
 from ..errors import KfpError, Unreachable
 from ..explain import OTHER_PROXY
 from ..intervals import CONNECT_SECONDS, READ_SECONDS
+from ..other_servers import Asked
 from ..scrubbing import Scrubber
 
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
@@ -42,6 +43,8 @@ class Answer:
         self.status = response.status
         self.content_type = response.content_type
         self.explained = explained
+        location = response.headers.get("Location", "")
+        self.at = Asked(endpoint, str(response.url.with_query(None)), location)
         self._response = response
         packed = "Content-Encoding" in response.headers  # it says nothing of what comes out then
         self._length = None if packed else response.content_length

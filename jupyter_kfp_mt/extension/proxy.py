@@ -18,6 +18,7 @@ from tornado.iostream import StreamClosedError
 from .. import explain, refused_uploads
 from ..errors import BadRequest, Conflict, KfpError, Unauthenticated, Unreachable
 from ..intervals import READ_SECONDS
+from ..other_servers import is_html, page
 from ..subjects import is_namespace
 from .allowed import checked, is_log
 from .answer import Answer, no_answer
@@ -175,9 +176,9 @@ class ProxyHandler(KfpHandler):
         if answer.status >= 300:
             await self._refuse(answer, start)
             return
-        if answer.content_type == "text/html" or explain.is_html(start):
+        if answer.content_type == "text/html" or is_html(start):
             text = explain.server_text(start)
-            raise answer.explained(explain.not_kfp(answer.status, self._asked, text))
+            raise answer.explained(page(answer.status, self._asked, text, answer.at))
         self.set_status(answer.status)
         headers = answer.headers()
         for name, value in (HARMLESS | headers).items():
@@ -189,7 +190,8 @@ class ProxyHandler(KfpHandler):
 
     async def _refuse(self, answer: Answer, body: bytes) -> None:
         local = await self._is_local()
-        error = answer.explained(explain.refusal(answer.status, body, self._asked, local))
+        refused = explain.refusal(answer.status, body, self._asked, local, answer.at)
+        error = answer.explained(refused)
         status = answer.status
         silent = refused_uploads.is_silent(error)
         if silent:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from ..errors import BadRequest, KfpError, NotFound, Refused
+from ..kubeflow_roles import Goal
 from ..models import STATES, Experiment, Page, Pipeline, PipelineVersion, Rows, Run, Task
 from ..status import Status, Step
 
@@ -392,7 +393,8 @@ def _followed(session: Session, run: Run, task: Task, tail: int) -> Run:
 
 def terminate(session: Session, arguments: Namespace) -> Run:
     """Stop a run. It ends FAILED."""
-    run = session.client.find_run(arguments.run, arguments.namespace)
+    asked = Goal(f"terminate run {arguments.run}", "terminate a run", "terminate", "runs")
+    run = session.client.find_run(arguments.run, arguments.namespace, asked)
     if run.finished:
         raise BadRequest(f"Run {run.display_name} has finished already: {run.state}.")
     if run.state == "CANCELING":

@@ -1,0 +1,219 @@
+"""Servers that are not quite KFP and stand where it was looked for: which they are, and the way on.
+
+Each is known by its own words, which are those of Go, nginx, Envoy, Google and S3.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+from .errors import Forbidden, KfpError, NotFound, Unauthenticated, Unreachable
+
+# Where Kubeflow's gateway has KFP.
+PREFIX = "/pipeline"
+IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+_OWN = f"Use KFP's own address, such as {IN_CLUSTER}."
+_HTTPS = re.compile(r"HTTP request (was sent )?to (an )?HTTPS|speaking plain HTTP to an SSL", re.I)
+_TOKENS = re.compile(r"(Audiences in )?Jw(t|ks)\b")  # Envoy's jwt_authn, see its verify_status
+_OBJECTS = re.compile(r"<(Error|ListAllMyBucketsResult|ListBucketResult)\b")
+_CLIENT_ID = re.compile(r"[\w.-]{1,200}", re.ASCII)
+
+
+class Asked(NamedTuple):
+    """The endpoint, the address that was asked for, and where its answer sends on to."""
+
+    endpoint: str = ""
+    url: str = ""
+    location: str = ""
+
+    @property
+    def elsewhere(self) -> str:
+        """The endpoint that the answer names as KFP's; empty for none, or for the same."""
+        try:
+            target = urlsplit(urljoin(self.url, self.location))
+        except ValueError:
+            return ""
+        if not self.location or target.scheme not in ("http", "https") or "@" in target.netloc:
+            return ""
+        asked = urlsplit(self.url).path.removeprefix(urlsplit(self.endpoint).path)
+        before, found, _ = (target.path.rstrip("/") + "/").partition(PREFIX + "/")
+        if asked and target.path.endswith(asked):
+            path = target.path.removesuffix(asked)
+        elif found:
+            path = before.removesuffix("/_") + PREFIX
+        else:
+            return ""
+        named = f"{target.scheme}://{target.netloc}{path}".rstrip("/")
+        return "" if named == self.endpoint else named
+
+    @property
+    def below(self) -> str:
+        """The endpoint at which KFP would be behind Kubeflow's gateway, where that is another."""
+        if not self.endpoint or urlsplit(self.endpoint).path.endswith(PREFIX):
+            return ""
+        return self.endpoint + PREFIX
+
+
+NOWHERE = Asked()
+
+
+def is_html(body: bytes) -> bool:
+    """Whether it is a web page by its looks."""
+    start = body.lstrip()[:15].lower()
+    return start.startswith((b"<!doctype html", b"<html", b"<head", b"<title", b"<body"))
+
+
+def refuses_tokens(text: str) -> bool:
+    """Whether these are Istio's words for a token that its RequestAuthentication does not take."""
+    return bool(_TOKENS.match(text))
+
+
+def named(endpoint: str) -> str:
+    """The line that sets an endpoint, for a cure."""
+    return f"c.Kfp.endpoint = '{endpoint}'"
+
+
+def told(status: int, body: bytes, text: str, asked: str, at: Asked) -> KfpError | None:
+    """The error for the answer of such a one; None for any other."""
+    if _HTTPS.search(text):
+        return _https(asked, text, at)
+    if refuses_tokens(text):
+        return _istio_tokens(status, asked, text)
+    if _OBJECTS.search(text[:300]):
+        return _objects(status, asked, text)
+    if text.startswith("Invalid IAP credentials") or _is_googles(at.location):
+        return _iap(status, asked, text, at)
+    if 300 <= status < 400 and at.elsewhere:
+        return _elsewhere(status, asked, text, at)
+    if 300 <= status < 400 or is_html(body):
+        return page(status, asked, text, at)
+    return None
+
+
+def nothing_there(asked: str, text: str, at: Asked) -> NotFound:
+    """For a 404 that is none of KFP's."""
+    maybe = f" Behind Kubeflow's gateway it is below {PREFIX}:\n{named(at.below)}"
+    return NotFound(
+        f"Cannot {asked}: nothing answers at this path (HTTP 404).",
+        cause="The endpoint leads elsewhere than to KFP, or this KFP is too old to know the path.",
+        cure="Correct the endpoint." + (maybe if at.below else f" {_OWN}"),
+        server_text=text,
+    )
+
+
+def version_1(asked: str, text: str, at: Asked) -> NotFound:
+    """For KFP's own 404 for a path, which has no v2beta1 before 2.0."""
+    show = f":\ncurl {at.endpoint}/apis/v1beta1/healthz" if at.endpoint else "."
+    return NotFound(
+        f"Cannot {asked}: this KFP does not have that part of the API v2beta1.",
+        cause="KFP 1 has the API v1beta1 alone, and a KFP 2 may be too old for what was asked.",
+        cure="Whoever administers it can upgrade it to KFP 2; until then kfp.Client of kfp 1.8 "
+        f"works with a KFP 1, which tells its version at /apis/v1beta1/healthz{show}",
+        server_text=text,
+    )
+
+
+def _https(asked: str, text: str, at: Asked) -> Unreachable:
+    secure = at.endpoint.replace("http://", "https://", 1)
+    return Unreachable(
+        f"Cannot {asked}: what answers speaks HTTPS, and was asked in HTTP.",
+        cause="The endpoint begins with http:// and its port takes https:// alone.",
+        cure="Name it so:\n" + named(secure or "https://..."),
+        server_text=text,
+    )
+
+
+def istio_tokens(text: str) -> tuple[str, str]:
+    """Why Istio does not take a token, and what mends it."""
+    inside = f"Or use KFP's address inside the cluster:\n{named(IN_CLUSTER)}"
+    if text.startswith("Audiences"):
+        return (
+            "Istio looks at tokens itself (RequestAuthentication), and the token is for another "
+            "audience than it takes.",
+            "Whoever administers the cluster can add pipelines.kubeflow.org to its audiences, or "
+            f"tells which one to ask a token for. {inside}",
+        )
+    if "expired" in text or "not yet valid" in text:
+        return (
+            "Istio looks at tokens itself (RequestAuthentication), and by its clock this one is "
+            "not valid now.",
+            f"Renew it; date -u tells whether this machine's clock is right. {inside}",
+        )
+    return (
+        "Istio looks at tokens itself (RequestAuthentication), and not at this cluster's.",
+        f"Whoever administers the cluster can add their issuer to it. {inside}",
+    )
+
+
+def _istio_tokens(status: int, asked: str, text: str) -> KfpError:
+    cause, cure = istio_tokens(text)
+    kind = Unauthenticated if status == 401 else Forbidden
+    said = text[:100].rstrip(".")
+    return kind(
+        f"Cannot {asked}: Istio refused the token before KFP saw it ({said}).",
+        cause=cause,
+        cure=cure,
+        server_text=text,
+    )
+
+
+def _objects(status: int, asked: str, text: str) -> Unreachable:
+    return Unreachable(
+        f"Cannot {asked}: what answers is an object store, such as MinIO, and not KFP "
+        f"(HTTP {status}).",
+        cause="The endpoint names the store's port or service, which is beside KFP's.",
+        cure=f"KFP's API is service ml-pipeline, port 8888:\n{named(IN_CLUSTER)}",
+        server_text=text,
+    )
+
+
+def _is_googles(location: str) -> bool:
+    try:
+        return urlsplit(location).hostname == "accounts.google.com"
+    except ValueError:
+        return False
+
+
+def _iap(status: int, asked: str, text: str, at: Asked) -> Unreachable:
+    query = parse_qs(urlsplit(at.location).query)
+    client = query.get("client_id", [""])[0]
+    client = client if _CLIENT_ID.fullmatch(client) else "CLIENT_ID"
+    return Unreachable(
+        f"Cannot {asked}: Google's sign-in answered in KFP's place (HTTP {status}).",
+        cause="Google's Identity-Aware Proxy (IAP) stands before the endpoint.",
+        cure="Name the proxy's client id; the token for it comes from Google's application default "
+        f"credentials:\nc.Kfp.iap_client_id = '{client}'",
+        server_text=text,
+    )
+
+
+def _elsewhere(status: int, asked: str, text: str, at: Asked) -> Unreachable:
+    return Unreachable(
+        f"Cannot {asked}: KFP is at {at.elsewhere}, says what answered (HTTP {status}).",
+        cause="It sends on to there. A token is sent to no other address than the one that is "
+        "configured.",
+        cure=f"Name that as the endpoint:\n{named(at.elsewhere)}",
+        server_text=text,
+    )
+
+
+def page(status: int, asked: str, text: str, at: Asked) -> Unreachable:
+    """For a web page or a redirect, where KFP would have answered JSON."""
+    below = f"Behind Kubeflow's dashboard KFP is at {at.below}. " if at.below else ""
+    return Unreachable(
+        f"Cannot {asked}: what answered is not KFP (HTTP {status}, a web page or a redirect).",
+        cause="Usually a login page stands before the endpoint, or it is a dashboard's.",
+        cure=f"{below}Inside the cluster use KFP's own address, such as {IN_CLUSTER}. "
+        "Or sign in: c.Kfp.login_file is for a user name and password, c.Kfp.cookie_file for the "
+        "session of a browser.",
+        server_text=text,
+    )
+
+
+def endpoint_of(address: str) -> str:
+    """An address as a browser shows it, without what follows KFP's own part of it."""
+    address = address.strip().partition("#")[0].partition("?")[0]
+    address = re.sub(r"/apis(/.*)?$", "", address)
+    return re.sub(r"/_(/pipeline)?/*$", PREFIX, address).rstrip("/")
