@@ -75,6 +75,22 @@ def invalid_input(text: str) -> ApiError:
     return ApiError(INVALID_ARGUMENT, text, f"Invalid input error: {text}")
 
 
+class GatewayError(ApiError):
+    """A refusal of the gateway, before the server itself knows of the request."""
+
+    def wrap(self, context: str) -> ApiError:
+        return self
+
+
+def gateway_refusal(text: str) -> ApiError:
+    """What of a request cannot be read. It has no details."""
+    return GatewayError(INVALID_ARGUMENT, text, text)
+
+
+def unknown_api_version(text: str) -> ApiError:
+    return ApiError(INVALID_ARGUMENT, text, f"UnknownApiVersionError: {text}")
+
+
 def not_found(kind: str, name: str) -> ApiError:
     return missing(f"{kind} {name} not found")
 
