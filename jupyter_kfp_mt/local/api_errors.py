@@ -87,6 +87,11 @@ def gateway_refusal(text: str) -> ApiError:
     return GatewayError(INVALID_ARGUMENT, text, text)
 
 
+def invalid_page_token(reason: str) -> ApiError:
+    text = "Invalid page token"
+    return ApiError(INVALID_ARGUMENT, text, f"InvalidInputError: {text}: {reason}")
+
+
 def unknown_api_version(text: str) -> ApiError:
     return ApiError(INVALID_ARGUMENT, text, f"UnknownApiVersionError: {text}")
 
@@ -107,8 +112,8 @@ def permission_denied(text: str) -> ApiError:
     return ApiError(PERMISSION_DENIED, text, f"PermissionDenied: {text}: Unauthorized access")
 
 
-def bad_request(text: str) -> ApiError:
-    return ApiError(ABORTED, text, f"BadRequestError: {text}: {text}")
+def bad_request(text: str, reason: str = "") -> ApiError:
+    return ApiError(ABORTED, text, f"BadRequestError: {text}: {reason or text}")
 
 
 def internal(text: str) -> ApiError:

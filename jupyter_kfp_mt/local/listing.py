@@ -13,7 +13,13 @@ from urllib.parse import unquote_plus
 import msgspec
 from msgspec.structs import replace
 
-from .api_errors import ApiError, invalid_input, unknown_api_version, wrapped
+from .api_errors import (
+    ApiError,
+    invalid_input,
+    invalid_page_token,
+    unknown_api_version,
+    wrapped,
+)
 from .go_json import quoted
 from .protojson import Enumeration, Int32, Int64, Message, Moment, parse
 
@@ -30,7 +36,7 @@ _LONG = ("pipeline_spec", "description")
 
 # What can be asked for beside the columns: runs sorted by a metric, pipelines with a tag.
 METRIC = re.compile(r"metric:(?P<name>[a-z][a-z0-9_-]{0,127})")
-TAG = re.compile(r"tags\.(?P<name>[^.]+)")
+TAG = re.compile(r"tags\.(?P<name>.*)", re.DOTALL)
 
 OPERATIONS = {
     1: "EQUALS",
@@ -460,18 +466,29 @@ def _check_tag(predicate: Predicate) -> None:
 
 
 def _token(noun: Noun, text: str) -> _Token:
+    if len(text) > _LONGEST_TOKEN:
+        raise invalid_page_token("a token of this server is shorter")
+    try:
+        token = msgspec.json.decode(base64.b64decode(text, validate=True), type=_Token)
+    except binascii.Error as error:
+        raise invalid_page_token(
+            f"illegal base64 data at input byte {_first_illegal(text)}"
+        ) from error
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise invalid_page_token("this server has not made it") from error
+    usable = token.noun == noun.name and _sortable(noun, token.order.field)
+    if not usable or not all(map(_consistent, token.predicates)):
+        raise invalid_page_token("it is of another list")
     with wrapped("Invalid page token"):
-        try:
-            if len(text) > _LONGEST_TOKEN:
-                raise ValueError("a token of ours is shorter")
-            token = msgspec.json.decode(base64.b64decode(text, validate=True), type=_Token)
-        except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise invalid_input("Invalid page token") from error
-        usable = token.noun == noun.name and _sortable(noun, token.order.field)
-        if not usable or not all(map(_consistent, token.predicates)):
-            raise invalid_input("Invalid page token")
         _check_all(noun, token.predicates)
-        return token
+    return token
+
+
+def _first_illegal(text: str) -> int:
+    """Where a text is no base64 any more, or begins to lack what would end it."""
+    found = re.match(r"[A-Za-z0-9+/]*", text)
+    end = found.end() if found else 0
+    return end if end < len(text) else len(text) // 4 * 4
 
 
 def _consistent(predicate: Predicate) -> bool:

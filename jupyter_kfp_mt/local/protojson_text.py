@@ -23,6 +23,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _DELIMITED = re.compile(r"[-+._a-zA-Z0-9]")
 _LITERALS = {"null": None, "true": True, "false": False}
+# A refusal repeats what it is about, which may be the whole body.
+_LONGEST_REFUSAL = 5000
 # A float64 has no more digits before its point.
 _MOST_DIGITS = 310
 
@@ -31,7 +33,7 @@ class Unreadable(ValueError):
     """What protojson says of a text that is not the message it should be."""
 
     def __init__(self, text: str):
-        super().__init__(f"proto: {text}")
+        super().__init__(f"proto: {text[:_LONGEST_REFUSAL]}")
 
 
 class Token(NamedTuple):

@@ -80,6 +80,8 @@ class Healthz(Handler):
         health = self.settings["health"]
         self.answer({name: health[name] for name in ("commit_sha", "tag_name", "multi_user")})
 
+    post = head = get
+
 
 class Auth(V1Handler):
     def get(self) -> None:
@@ -324,7 +326,7 @@ class PipelineTemplate(V1Handler):
             f"{context} due to authorization error. "
             f"Verify that you have access to pipeline id {pipeline_id}"
         ):
-            self.operations.pipelines.get(self.caller, pipeline_id)
+            self.operations.pipelines.authorize(self.caller, pipeline_id, "get")
         with wrapped(
             f"{context} for pipeline {pipeline_id}. Check error stack: "
             "Failed to get the latest template for a pipeline"
@@ -338,9 +340,9 @@ class DefaultVersion(Handler):
         """A pipeline's default version is its latest, whatever someone sets."""
         with wrapped(
             f"Failed to update (v1beta1) default pipeline version to {version_id} for pipeline "
-            f"{pipeline_id}"
+            f"{pipeline_id} due to authorization error"
         ):
-            self.operations.pipelines.update(self.caller, pipeline_id)
+            self.operations.pipelines.authorize(self.caller, pipeline_id, "update")
         self.answer({})
 
 
@@ -416,7 +418,7 @@ class VersionTemplate(Handler):
             "Failed to get a pipeline template due to authorization error. "
             f"Verify that you have access to pipeline version {version_id}"
         ):
-            version = self.operations.pipelines.version(self.caller, version_id)
+            version = self.operations.pipelines.readable_version(self.caller, version_id)
         self.answer({"template": await asyncio.to_thread(messages.manifest, version.pipeline_spec)})
 
 

@@ -47,6 +47,9 @@ class Healthz(Handler):
     def get(self) -> None:
         self.answer(self.settings["health"])
 
+    # Of what has no effect any method is answered.
+    post = head = get
+
 
 class Experiments(Handler):
     async def get(self) -> None:

@@ -212,7 +212,9 @@ class Runs:
                 raise bad_request(f"Cannot claim run {run_id} for retry: not in a terminal state")
         if run.state != "FAILED":
             with wrapped(f"Failed to retry run {run_id}"):
-                raise bad_request("Workflow must be Failed/Error to retry")
+                raise bad_request(
+                    "Workflow must be Failed/Error to retry", "workflow cannot be retried"
+                )
         self._table.retry(run_id)
         self._runner.submit(run_id)
 
