@@ -469,7 +469,8 @@ async def call(method, url, **kwargs):
 
 
 def text(answer):
-    return answer.json()["details"][0]["message"]
+    body = answer.json()
+    return body.get("details", [body])[0]["message"]
 
 
 def denied(

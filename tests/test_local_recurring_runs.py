@@ -189,18 +189,18 @@ def most(number):
             id="no interval",
         ),
         pytest.param(
-            {"trigger": NEW_YEAR | EVERY_SECOND}, 400, "either a cron_schedule or", id="both"
+            {"trigger": NEW_YEAR | EVERY_SECOND}, 400, "Trigger.trigger is already set", id="both"
         ),
         pytest.param(
             {"trigger": {"cron_schedule": {"cron": "@daily", "start_time": "soon"}}},
             400,
-            "Invalid RFC3339",
+            'invalid google.protobuf.Timestamp value "soon"',
             id="no time",
         ),
         pytest.param(
             {"trigger": {"cron_schedule": {"cron": "@daily", "end_time": "2030-01-01T00:00:00"}}},
             400,
-            "with a timezone component",
+            "invalid google.protobuf.Timestamp value",
             id="a time without zone",
         ),
         pytest.param({"pipeline_spec": None}, 400, "with an empty pipeline ID", id="no pipeline"),
@@ -214,8 +214,8 @@ def most(number):
         pytest.param(
             {"service_account": "root"}, 400, "no service account 'root'", id="service account"
         ),
-        pytest.param({"mode": "SOMETIMES"}, 400, "invalid value for enum field Mode", id="mode"),
-        pytest.param({"mode": 7}, 400, "invalid value for enum field Mode", id="mode's number"),
+        pytest.param({"mode": "SOMETIMES"}, 400, "invalid value for enum field mode", id="mode"),
+        pytest.param({"mode": 7}, 400, "mode is invalid: 7", id="mode's number"),
     ],
 )
 def test_a_recurring_run_that_cannot_be_is_refused_with_a_sentence(

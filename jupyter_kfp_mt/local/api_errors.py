@@ -75,6 +75,27 @@ def invalid_input(text: str) -> ApiError:
     return ApiError(INVALID_ARGUMENT, text, f"Invalid input error: {text}")
 
 
+class GatewayError(ApiError):
+    """A refusal of the gateway, before the server itself knows of the request."""
+
+    def wrap(self, context: str) -> ApiError:
+        return self
+
+
+def gateway_refusal(text: str) -> ApiError:
+    """What of a request cannot be read. It has no details."""
+    return GatewayError(INVALID_ARGUMENT, text, text)
+
+
+def invalid_page_token(reason: str) -> ApiError:
+    text = "Invalid page token"
+    return ApiError(INVALID_ARGUMENT, text, f"InvalidInputError: {text}: {reason}")
+
+
+def unknown_api_version(text: str) -> ApiError:
+    return ApiError(INVALID_ARGUMENT, text, f"UnknownApiVersionError: {text}")
+
+
 def not_found(kind: str, name: str) -> ApiError:
     return missing(f"{kind} {name} not found")
 
@@ -91,8 +112,8 @@ def permission_denied(text: str) -> ApiError:
     return ApiError(PERMISSION_DENIED, text, f"PermissionDenied: {text}: Unauthorized access")
 
 
-def bad_request(text: str) -> ApiError:
-    return ApiError(ABORTED, text, f"BadRequestError: {text}: {text}")
+def bad_request(text: str, reason: str = "") -> ApiError:
+    return ApiError(ABORTED, text, f"BadRequestError: {text}: {reason or text}")
 
 
 def internal(text: str) -> ApiError:

@@ -7,14 +7,21 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import unquote_plus
 
 import msgspec
 from msgspec.structs import replace
 
-from .api_errors import ApiError, invalid_input, wrapped
-from .protojson import Message, Moment, integer, read
+from .api_errors import (
+    ApiError,
+    invalid_input,
+    invalid_page_token,
+    unknown_api_version,
+    wrapped,
+)
+from .go_json import quoted
+from .protojson import Enumeration, Int32, Int64, Message, Moment, parse
 
 DEFAULT_PAGE_SIZE = 20
 LARGEST_PAGE_SIZE = 200
@@ -29,7 +36,7 @@ _LONG = ("pipeline_spec", "description")
 
 # What can be asked for beside the columns: runs sorted by a metric, pipelines with a tag.
 METRIC = re.compile(r"metric:(?P<name>[a-z][a-z0-9_-]{0,127})")
-TAG = re.compile(r"tags\.(?P<name>[^.]+)")
+TAG = re.compile(r"tags\.(?P<name>.*)", re.DOTALL)
 
 OPERATIONS = {
     1: "EQUALS",
@@ -199,36 +206,102 @@ class _Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _IntValues(Message, frozen=True):
-    values: list[int | float | str] = []
+    values: list[Int32] = []
+
+
+class _LongValues(Message, frozen=True):
+    values: list[Int64] = []
 
 
 class _StringValues(Message, frozen=True):
     values: list[str] = []
 
 
-class _Predicate(Message, frozen=True):
-    operation: int | str = 0
-    op: int | str = 0  # the name of `operation` in v1beta1
+_VALUES = frozenset(
+    {
+        "int_value",
+        "long_value",
+        "string_value",
+        "timestamp_value",
+        "int_values",
+        "long_values",
+        "string_values",
+    }
+)
+
+
+class _Condition(Message, frozen=True):
+    """What the predicates of both APIs have in common."""
+
     key: str = ""
-    int_value: int | float | str | None = None
-    long_value: int | float | str | None = None
+    int_value: Int32 | None = None
+    long_value: Int64 | None = None
     string_value: str | None = None
     timestamp_value: Moment | None = None
     int_values: _IntValues | None = None
-    long_values: _IntValues | None = None
+    long_values: _LongValues | None = None
     string_values: _StringValues | None = None
 
 
-class _Filter(Message, frozen=True):
+class _Predicate(_Condition, frozen=True):
+    ONE_OF: ClassVar[tuple[str, frozenset[str]]] = (
+        "kubeflow.pipelines.backend.api.v2beta1.Predicate.value",
+        _VALUES,
+    )
+
+    operation: Annotated[
+        int | str,
+        msgspec.Meta(
+            extra={"kind": Enumeration(((0, "OPERATION_UNSPECIFIED"), *OPERATIONS.items()))}
+        ),
+    ] = 0
+
+    @property
+    def kind_of_operation(self) -> str:
+        return "Predicate_Operation"
+
+
+class _PredicateV1(_Condition, frozen=True):
+    ONE_OF: ClassVar[tuple[str, frozenset[str]]] = ("api.Predicate.value", _VALUES)
+
+    op: Annotated[
+        int | str,
+        msgspec.Meta(extra={"kind": Enumeration(((0, "UNKNOWN"), *OPERATIONS.items()))}),
+    ] = 0
+
+    @property
+    def operation(self) -> int | str:
+        return self.op
+
+    @property
+    def kind_of_operation(self) -> str:
+        return "Predicate_Op"
+
+
+class Filter(Message, frozen=True):
+    """The filter of a list."""
+
     predicates: list[_Predicate] = []
 
 
-def list_options(noun: Noun, parameter: Callable[[str], str]) -> ListOptions:
+class FilterV1(Message, frozen=True):
+    """The same in v1beta1, where an operation has another name."""
+
+    predicates: list[_PredicateV1] = []
+
+
+AnyFilter = Filter | FilterV1
+FilterType = type[Filter] | type[FilterV1]
+
+
+def list_options(
+    noun: Noun, size: int, parameter: Callable[[str], str], filter_type: FilterType = Filter
+) -> ListOptions:
     """The page that a request's query parameters ask for."""
-    size = _page_size(parameter("page_size"))
+    size = _page_size(size)
     sort_by, filter_text = parameter("sort_by"), parameter("filter")
     order = _order(noun, sort_by)
-    predicates = _predicates(noun, filter_text)
+    predicates = _predicates(noun, filter_text, filter_type)
     if not parameter("page_token"):
         return ListOptions(noun, size, order, predicates)
     token = _token(noun, parameter("page_token"))
@@ -243,7 +316,7 @@ def list_options(noun: Noun, parameter: Callable[[str], str]) -> ListOptions:
 def check_tag_filter(text: str) -> None:
     """Refuses what v2beta1 refuses of a filter before it looks at anything else of a list."""
     try:
-        predicates = _read(text).predicates if text else []
+        predicates = _read(text, Filter).predicates if text else []
     except ApiError as error:
         raise invalid_input(f"failed to parse filter spec: {error.text}") from error
     for predicate in predicates:
@@ -251,10 +324,7 @@ def check_tag_filter(text: str) -> None:
             _check_tag(_predicate(predicate))
 
 
-def _page_size(text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,9}|", text):
-        raise invalid_input(f"type mismatch, parameter: page_size, {text!r} is not a number")
-    size = int(text or "0")
+def _page_size(size: int) -> int:
     if size < 0:
         raise invalid_input(f"The page size should be greater than 0. Got {size}")
     return min(size or DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE)
@@ -278,32 +348,38 @@ def _sortable(noun: Noun, field: str) -> bool:
     return bool(noun.column(field) or (noun is RUNS and METRIC.fullmatch(field)))
 
 
-def _predicates(noun: Noun, text: str) -> list[Predicate]:
+def _predicates(noun: Noun, text: str, filter_type: FilterType) -> list[Predicate]:
     if not text:
         return []
     try:
-        filter_ = _read(text)
+        filter_ = _read(text, filter_type)
     except ApiError as error:
-        raise invalid_input(f'failed to parse valid filter from "{text}": {error.text}') from error
+        raise invalid_input(
+            f"failed to parse valid filter from {quoted(text)}: {error.text}"
+        ) from error
     predicates = [_predicate(predicate) for predicate in filter_.predicates]
     _check_all(noun, predicates)
     return predicates
 
 
-def _read(text: str) -> _Filter:
+def _read(text: str, filter_type: FilterType) -> AnyFilter:
     if len(text) > LONGEST_FILTER:
         raise invalid_input(f"it has more than {LONGEST_FILTER} characters")
     # The server unescapes this parameter once more, so a client escapes it twice.
-    if re.search(r"%(?![0-9a-fA-F]{2})", text):
-        raise invalid_input("invalid URL escape")
+    if wrong := re.search(r"%(?![0-9a-fA-F]{2}).{0,2}", text, re.DOTALL):
+        raise invalid_input(f"invalid URL escape {quoted(wrong[0])}")
     try:
-        return read(unquote_plus(text, errors="strict"), _Filter)
+        return parse(unquote_plus(text, errors="strict"), filter_type)
     except UnicodeDecodeError:
         raise invalid_input("it is not UTF-8") from None
+    except RecursionError:
+        raise invalid_input("it is nested too deeply") from None
+    except ValueError as error:
+        raise invalid_input(str(error)) from error
 
 
-def _predicate(given: _Predicate) -> Predicate:
-    operation = _operation(given.operation or given.op)
+def _predicate(given: _Predicate | _PredicateV1) -> Predicate:
+    operation = _operation(given)
     value = _value(given)
     if not given.key:
         raise invalid_input(
@@ -313,11 +389,12 @@ def _predicate(given: _Predicate) -> Predicate:
     return Predicate(given.key, operation, value)
 
 
-def _operation(given: int | str) -> str:
-    operation = OPERATIONS.get(given, "") if isinstance(given, int) else given
-    if operation not in OPERATIONS.values():
-        raise invalid_input(f"Unknown operation {given!r} in a predicate of the filter")
-    return operation
+def _operation(given: _Predicate | _PredicateV1) -> str:
+    if given.operation not in OPERATIONS.values():
+        raise unknown_api_version(
+            f"Error using Filter.Predicate.Operation with go_client.{given.kind_of_operation}"
+        )
+    return str(given.operation)
 
 
 # The kinds of value a predicate may have, by field, in the words of the API server.
@@ -332,24 +409,21 @@ _KINDS = {
 }
 
 
-def _kind(given: _Predicate) -> str:
-    fields = [field for field in _KINDS if getattr(given, field) is not None]
-    if len(fields) != 1:
-        raise invalid_input("A predicate of the filter has exactly one value")
-    return fields[0]
+def _kind(given: _Condition) -> str:
+    for field in _KINDS:
+        if getattr(given, field) is not None:
+            return field
+    raise unknown_api_version("Error using Filter.Predicate.Value with <nil>")
 
 
-def _value(given: _Predicate) -> Scalar | list[Scalar]:
-    field = _kind(given)
-    value: Any = getattr(given, field)
-    bits = 32 if field.startswith("int") else 64
+def _value(given: _Condition) -> Scalar | list[Scalar]:
+    value: Any = getattr(given, _kind(given))
     if isinstance(value, datetime):
         return int(value.timestamp())
-    if isinstance(value, _IntValues):
-        return [integer(item, bits) for item in value.values]
-    if isinstance(value, _StringValues):
+    if isinstance(value, _IntValues | _LongValues | _StringValues):
         return [*value.values]
-    return str(value) if field == "string_value" else integer(value, bits)
+    scalar: Scalar = value
+    return scalar
 
 
 def _check_kind(operation: str, field: str, value: object) -> None:
@@ -392,18 +466,29 @@ def _check_tag(predicate: Predicate) -> None:
 
 
 def _token(noun: Noun, text: str) -> _Token:
+    if len(text) > _LONGEST_TOKEN:
+        raise invalid_page_token("a token of this server is shorter")
+    try:
+        token = msgspec.json.decode(base64.b64decode(text, validate=True), type=_Token)
+    except binascii.Error as error:
+        raise invalid_page_token(
+            f"illegal base64 data at input byte {_first_illegal(text)}"
+        ) from error
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise invalid_page_token("this server has not made it") from error
+    usable = token.noun == noun.name and _sortable(noun, token.order.field)
+    if not usable or not all(map(_consistent, token.predicates)):
+        raise invalid_page_token("it is of another list")
     with wrapped("Invalid page token"):
-        try:
-            if len(text) > _LONGEST_TOKEN:
-                raise ValueError("a token of ours is shorter")
-            token = msgspec.json.decode(base64.b64decode(text, validate=True), type=_Token)
-        except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise invalid_input("Invalid page token") from error
-        usable = token.noun == noun.name and _sortable(noun, token.order.field)
-        if not usable or not all(map(_consistent, token.predicates)):
-            raise invalid_input("Invalid page token")
         _check_all(noun, token.predicates)
-        return token
+    return token
+
+
+def _first_illegal(text: str) -> int:
+    """Where a text is no base64 any more, or begins to lack what would end it."""
+    found = re.match(r"[A-Za-z0-9+/]*", text)
+    end = found.end() if found else 0
+    return end if end < len(text) else len(text) // 4 * 4
 
 
 def _consistent(predicate: Predicate) -> bool:

@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import IO, Any, TypeVar
 from urllib.parse import unquote
@@ -32,7 +33,7 @@ from ..api_errors import (
 from ..cron import note
 from ..disk import Complaints, Fault, fault
 from ..identity import Authenticator, Caller
-from ..listing import ListOptions, Noun, list_options
+from ..listing import Filter, FilterType, ListOptions, Noun, list_options
 from ..operations import Operations, Upload
 from ..pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH, MOVE_OUT, Specification
 from ..pipeline_reader import SMALL, PipelineReader
@@ -41,6 +42,7 @@ from ..records import Origin, PlacedRun
 from .argo_tasks import as_on_a_cluster, local_task_id
 from .hosts import Hosts
 from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
+from .query import Query
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,6 @@ _READ_WITHIN_A_TIMEOUT = 4 << 20
 # Of the ranges that a request may ask for, the one that is answered.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
-_FALSE = ("false", "False", "FALSE", "f", "F", "0")
-
 # To read what is no longer takes no longer than to start a thread for it.
 _AT_ONCE = 64 << 10
 
@@ -65,6 +65,8 @@ Act = Callable[[Operations], Callable[[Caller, str], None]]
 
 class Handler(web.RequestHandler):
     """The only place where a refusal becomes a response."""
+
+    filter_type: FilterType = Filter
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
         self.operations = operations
@@ -90,22 +92,13 @@ class Handler(web.RequestHandler):
         hosts: Hosts = self.settings["hosts"]
         hosts.check(self.request.host, str(address))
 
+    @cached_property
+    def query(self) -> Query:
+        return Query(self.request.query)
+
     def parameter(self, name: str) -> str:
         """A query parameter as it came: names may hold any character."""
-        values = self.request.query_arguments.get(name, [b""])
-        try:
-            return values[-1].decode()
-        except UnicodeDecodeError:
-            raise invalid_input(f"The parameter {name} is not UTF-8 text") from None
-
-    def flag(self, name: str) -> bool:
-        """A query parameter that is true or false; false if it is not given."""
-        text = self.parameter(name)
-        if text not in ("", "true", "True", "TRUE", "t", "T", "1", *_FALSE):
-            raise invalid_input(
-                f"type mismatch, parameter: {name}, {text!r} is neither true nor false"
-            )
-        return text not in ("", *_FALSE)
+        return self.query.text(name)
 
     def warn_of_cron(self, recurring: RecurringRun) -> None:
         """Say in a header if a schedule means something else than it looks like."""
@@ -139,13 +132,14 @@ class Handler(web.RequestHandler):
         return await asyncio.to_thread(function, *arguments)
 
     def list_options(self, noun: Noun) -> ListOptions:
-        return list_options(noun, self.parameter)
+        size = self.query.whole("page_size")
+        return list_options(noun, size, self.parameter, self.filter_type)
 
     def pagination(self) -> str:
         """How a list was asked for, in the words of a refusal."""
         return (
             f"pageToken: {self.parameter('page_token')}, "
-            f"pageSize: {self.parameter('page_size') or 0}, "
+            f"pageSize: {self.query.whole('page_size')}, "
             f"sortBy: {self.parameter('sort_by')}, filter: {self.parameter('filter')}"
         )
 
@@ -250,7 +244,15 @@ def action(act: Act, failure: str) -> type[Action]:
 
 
 class FileHandler(Handler):
-    """What concerns files answers errors in a shape of its own."""
+    """What concerns files answers errors in a shape of its own, and reads parameters leniently."""
+
+    def parameter(self, name: str) -> str:
+        """A query parameter as it came."""
+        values = self.request.query_arguments.get(name, [b""])
+        try:
+            return values[0].decode()
+        except UnicodeDecodeError:
+            raise invalid_input(f"The parameter {name} is not UTF-8 text") from None
 
     def error_body(self, error: ApiError) -> dict[str, Any]:
         return error.to_upload_dict()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,11 +16,11 @@ from ..listing import (
     PIPELINES_V1,
     RECURRING_RUNS,
     RUNS,
+    FilterV1,
 )
 from ..operations import Upload
 from ..pipeline_files import Specification
 from ..pipeline_urls import file_name
-from ..protojson import enum
 from . import v1beta1_messages as messages
 from .handlers import (
     ArtifactHandler,
@@ -49,16 +48,13 @@ _VERBS = {0: "UNASSIGNED_VERB", 1: "CREATE", 2: "GET", 3: "DELETE"}
 class V1Handler(Handler):
     """What only v1beta1 has: enums and keys in the query, and manifests in messages."""
 
-    def enum(self, values: Mapping[int, str], parameter: str) -> str:
-        given = self.parameter(parameter) or "0"
-        numbers = {str(number): number for number in values}
-        return enum(parameter, values, numbers.get(given, given))
+    filter_type = FilterV1
 
     def scope(self) -> dict[str, str]:
         """The id of what a list is narrowed to, by its type; empty if it is not."""
-        kind = self.enum(RESOURCE_TYPES, "resource_reference_key.type")
+        kind = self.query.enum("resource_reference_key.type", RESOURCE_TYPES)
         id = self.parameter("resource_reference_key.id")
-        if kind == RESOURCE_TYPES[0] and id:
+        if kind == RESOURCE_TYPES[0] and self.query.has("resource_reference_key."):
             with wrapped("Unrecognized resource reference type"):
                 raise invalid_input(
                     f"Failed to convert unsupported v1beta1 API resource type {kind}"
@@ -84,11 +80,14 @@ class Healthz(Handler):
         health = self.settings["health"]
         self.answer({name: health[name] for name in ("commit_sha", "tag_name", "multi_user")})
 
+    post = head = get
+
 
 class Auth(V1Handler):
     def get(self) -> None:
         namespace = self.parameter("namespace").lower()
-        resources, verb = self.enum(_VIEWERS, "resources"), self.enum(_VERBS, "verb")
+        resources = self.query.enum("resources", _VIEWERS)
+        verb = self.query.enum("verb", _VERBS)
         with wrapped("Authorize request is not valid"):
             if not namespace:
                 raise invalid_input("Namespace is empty. Please specify a valid namespace")
@@ -327,7 +326,7 @@ class PipelineTemplate(V1Handler):
             f"{context} due to authorization error. "
             f"Verify that you have access to pipeline id {pipeline_id}"
         ):
-            self.operations.pipelines.get(self.caller, pipeline_id)
+            self.operations.pipelines.authorize(self.caller, pipeline_id, "get")
         with wrapped(
             f"{context} for pipeline {pipeline_id}. Check error stack: "
             "Failed to get the latest template for a pipeline"
@@ -341,16 +340,17 @@ class DefaultVersion(Handler):
         """A pipeline's default version is its latest, whatever someone sets."""
         with wrapped(
             f"Failed to update (v1beta1) default pipeline version to {version_id} for pipeline "
-            f"{pipeline_id}"
+            f"{pipeline_id} due to authorization error"
         ):
-            self.operations.pipelines.update(self.caller, pipeline_id)
+            self.operations.pipelines.authorize(self.caller, pipeline_id, "update")
         self.answer({})
 
 
 class PipelineVersions(V1Handler):
     async def get(self) -> None:
         pipeline_id = self.parameter("resource_key.id")
-        if not (pipeline_id or self.parameter("resource_key.type")):
+        self.query.enum("resource_key.type", RESOURCE_TYPES)
+        if not self.query.has("resource_key."):
             raise invalid_input(
                 "Failed to list pipeline versions (v1beta1) due to missing pipeline id"
             )
@@ -418,7 +418,7 @@ class VersionTemplate(Handler):
             "Failed to get a pipeline template due to authorization error. "
             f"Verify that you have access to pipeline version {version_id}"
         ):
-            version = self.operations.pipelines.version(self.caller, version_id)
+            version = self.operations.pipelines.readable_version(self.caller, version_id)
         self.answer({"template": await asyncio.to_thread(messages.manifest, version.pipeline_spec)})
 
 

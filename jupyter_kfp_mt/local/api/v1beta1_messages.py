@@ -7,7 +7,7 @@ read and dropped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 import yaml
@@ -24,9 +24,10 @@ from ...models import (
 )
 from ..api_errors import invalid_input
 from ..operations import NewRecurringRun, NewRun
-from ..protojson import Message, enum, integer
+from ..protojson import Enumeration, Int64, Message, Moment, enumeration
 from ..records import Metric, Origin, PlacedRun
-from .v2beta1_messages import RuntimeConfigMessage, TriggerMessage, UrlMessage
+from . import v2beta1_messages
+from .v2beta1_messages import RuntimeConfigMessage, UrlMessage, check_mode
 
 T = TypeVar("T")
 
@@ -39,9 +40,22 @@ RESOURCE_TYPES = {
     4: "PIPELINE_VERSION",
     5: "NAMESPACE",
 }
-_RELATIONSHIPS = {0: "UNKNOWN_RELATIONSHIP", 1: "OWNER", 2: "CREATOR"}
-_MODES = {0: "UNKNOWN_MODE", 1: "ENABLED", 2: "DISABLED"}
-_FORMATS = {0: "UNSPECIFIED", 1: "RAW", 2: "PERCENTAGE"}
+_TYPES = Enumeration(tuple(RESOURCE_TYPES.items()))
+_RELATIONSHIPS = enumeration("UNKNOWN_RELATIONSHIP", "OWNER", "CREATOR")
+_MODES = enumeration("UNKNOWN_MODE", "ENABLED", "DISABLED")
+_FORMATS = enumeration("UNSPECIFIED", "RAW", "PERCENTAGE")
+_STORAGE = ("STORAGESTATE_AVAILABLE", "STORAGESTATE_ARCHIVED")
+
+# What a value of an enumeration may be that has a number and no name.
+_Value = str | int
+_Type = Annotated[_Value, msgspec.Meta(extra={"kind": _TYPES})]
+_Relationship = Annotated[_Value, msgspec.Meta(extra={"kind": _RELATIONSHIPS})]
+_Mode = Annotated[_Value, msgspec.Meta(extra={"kind": _MODES})]
+_Format = Annotated[_Value, msgspec.Meta(extra={"kind": _FORMATS})]
+_RunStorage = Annotated[_Value, msgspec.Meta(extra={"kind": enumeration(*_STORAGE)})]
+_ExperimentStorage = Annotated[
+    _Value, msgspec.Meta(extra={"kind": enumeration("STORAGESTATE_UNSPECIFIED", *_STORAGE)})
+]
 
 _EXPERIMENT_STORAGE = {"AVAILABLE": "STORAGESTATE_AVAILABLE", "ARCHIVED": "STORAGESTATE_ARCHIVED"}
 # For runs, unlike for experiments, available is number 0, which an answer leaves out.
@@ -60,7 +74,7 @@ _STATUSES = {
 
 
 class KeyMessage(Message, frozen=True):
-    type: int | str = 0
+    type: _Type = 0
     id: str = ""
 
 
@@ -69,16 +83,16 @@ class ReferenceMessage(Message, frozen=True):
 
     key: KeyMessage = KeyMessage()
     name: str = ""
-    relationship: int | str = 0
+    relationship: _Relationship = 0
 
 
 class ExperimentMessage(Message, frozen=True):
     id: str = ""
     name: str = ""
     description: str = ""
-    created_at: Any = None
+    created_at: Moment | None = None
     resource_references: list[ReferenceMessage] = []
-    storage_state: int | str = 0
+    storage_state: _ExperimentStorage = 0
 
 
 class ParameterMessage(Message, frozen=True):
@@ -89,7 +103,7 @@ class ParameterMessage(Message, frozen=True):
 class VersionMessage(Message, frozen=True):
     id: str = ""
     name: str = ""
-    created_at: Any = None
+    created_at: Moment | None = None
     parameters: list[ParameterMessage] = []
     code_source_url: str = ""
     package_url: UrlMessage | None = None
@@ -99,7 +113,7 @@ class VersionMessage(Message, frozen=True):
 
 class PipelineMessage(Message, frozen=True):
     id: str = ""
-    created_at: Any = None
+    created_at: Moment | None = None
     name: str = ""
     description: str = ""
     parameters: list[ParameterMessage] = []
@@ -128,7 +142,7 @@ class MetricMessage(Message, frozen=True):
     name: str = ""
     node_id: str = ""
     number_value: float | None = None
-    format: int | str = 0
+    format: _Format = 0
 
 
 class MetricsMessage(Message, frozen=True):
@@ -146,14 +160,14 @@ class MetricResultMessage(Message, frozen=True):
 class RunMessage(Message, frozen=True):
     id: str = ""
     name: str = ""
-    storage_state: int | str = 0
+    storage_state: _RunStorage = 0
     description: str = ""
     pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
     resource_references: list[ReferenceMessage] = []
     service_account: str = ""
-    created_at: Any = None
-    scheduled_at: Any = None
-    finished_at: Any = None
+    created_at: Moment | None = None
+    scheduled_at: Moment | None = None
+    finished_at: Moment | None = None
     status: str = ""
     error: str = ""
     metrics: list[MetricMessage] = []
@@ -171,6 +185,13 @@ class RunDetailMessage(Message, frozen=True):
     pipeline_runtime: RuntimeMessage | None = None
 
 
+class TriggerMessage(v2beta1_messages.TriggerMessage, frozen=True):
+    ONE_OF: ClassVar[tuple[str, frozenset[str]]] = (
+        "api.Trigger.trigger",
+        v2beta1_messages.TriggerMessage.ONE_OF[1],
+    )
+
+
 class JobMessage(Message, frozen=True):
     id: str = ""
     name: str = ""
@@ -178,11 +199,11 @@ class JobMessage(Message, frozen=True):
     pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
     resource_references: list[ReferenceMessage] = []
     service_account: str = ""
-    max_concurrency: int | float | str = 0
+    max_concurrency: Int64 | str = 0  # in an answer a text
     trigger: TriggerMessage | None = None
-    mode: int | str = 0
-    created_at: Any = None
-    updated_at: Any = None
+    mode: _Mode = 0
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
     status: str = ""
     error: str = ""
     enabled: bool = False
@@ -195,9 +216,8 @@ class JobMessage(Message, frozen=True):
 def referred(references: Sequence[ReferenceMessage], kind: str, relationship: str = "") -> str:
     """The id of the first reference of a kind."""
     for reference in references:
-        relation = enum("relationship", _RELATIONSHIPS, reference.relationship)
-        if enum("type", RESOURCE_TYPES, reference.key.type) == kind:
-            if relationship in ("", relation):
+        if reference.key.type == kind:
+            if relationship in ("", reference.relationship):
                 return reference.key.id
     return ""
 
@@ -218,15 +238,16 @@ def new_run(message: RunMessage) -> NewRun:
 
 def new_recurring_run(message: JobMessage) -> NewRecurringRun:
     spec, references = message.pipeline_spec, message.resource_references
+    check_mode(message.mode)
     return NewRecurringRun(
         display_name=message.name or spec.pipeline_name,
         experiment_id=referred(references, "EXPERIMENT"),
         namespace=referred(references, "NAMESPACE"),
         description=message.description,
         service_account=message.service_account,
-        max_concurrency=integer(message.max_concurrency, 64),
+        max_concurrency=int(message.max_concurrency),
         trigger=message.trigger.value() if message.trigger else Trigger(),
-        enabled=message.enabled or enum("mode", _MODES, message.mode) == "ENABLED",
+        enabled=message.enabled or message.mode == "ENABLED",
         no_catchup=message.no_catchup,
         pinned=True,
         **_source(spec, references),
@@ -261,7 +282,7 @@ def metric(message: MetricMessage) -> Metric:
         name=message.name,
         node_id=message.node_id,
         number_value=message.number_value or 0.0,
-        format=enum("format", _FORMATS, message.format),
+        format=str(message.format or "UNSPECIFIED"),
     )
 
 
@@ -353,7 +374,7 @@ def job_message(recurring: RecurringRun, origin: Origin) -> JobMessage:
         trigger=_same(recurring.trigger, TriggerMessage),
         created_at=recurring.created_at,
         updated_at=recurring.updated_at,
-        status=recurring.status,
+        status="STATUS_UNSPECIFIED",  # whatever it is: v1beta1 has no word for it
         enabled=recurring.enabled,
         no_catchup=recurring.no_catchup,
     )
@@ -410,5 +431,5 @@ def _metric_message(metric: Metric) -> MetricMessage:
         name=metric.name,
         node_id=metric.node_id,
         number_value=metric.number_value,
-        format=0 if metric.format == _FORMATS[0] else metric.format,
+        format=0 if metric.format == "UNSPECIFIED" else metric.format,
     )

@@ -34,10 +34,21 @@ from .v2beta1_messages import (
     RunMessage,
 )
 
+# Of what depends on a recurring run. Its runs stay, whatever is asked for.
+_PROPAGATION_POLICIES = {
+    0: "DELETE_PROPAGATION_POLICY_UNSPECIFIED",
+    1: "FOREGROUND",
+    2: "BACKGROUND",
+    3: "ORPHAN",
+}
+
 
 class Healthz(Handler):
     def get(self) -> None:
         self.answer(self.settings["health"])
+
+    # Of what has no effect any method is answered.
+    post = head = get
 
 
 class Experiments(Handler):
@@ -125,7 +136,7 @@ class Pipeline(Handler):
         )
 
     def delete(self, pipeline_id: str) -> None:
-        cascade = self.flag("cascade")
+        cascade = self.query.flag("cascade")
         with wrapped(f"Failed to delete pipeline {pipeline_id}. Check error stack"):
             self.operations.pipelines.delete(self.caller, pipeline_id, cascade=cascade)
         self.answer({})
@@ -283,6 +294,7 @@ class RecurringRun(Handler):
             self.answer(self.operations.recurring_runs.get(self.caller, recurring_run_id))
 
     def delete(self, recurring_run_id: str) -> None:
+        self.query.enum("propagation_policy", _PROPAGATION_POLICIES)
         with wrapped("Failed to delete a recurring run"):
             self.operations.recurring_runs.delete(self.caller, recurring_run_id)
         self.answer({})

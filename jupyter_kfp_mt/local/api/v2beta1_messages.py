@@ -5,26 +5,50 @@ What only the server decides is read and dropped, as the API server does.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+import msgspec
 
 from ...models import CronSchedule, PeriodicSchedule, Trigger
 from ..api_errors import bad_request, invalid_input, wrapped
 from ..operations import NewRecurringRun, NewRun
 from ..operations.values import Source
 from ..pipeline_files import Specification, check_values, from_wire
-from ..protojson import Message, Moment, enum, integer, struct
+from ..protojson import Enumeration, Int64, Message, Moment, enumeration, struct
 
-_MODES = {0: "MODE_UNSPECIFIED", 1: "ENABLE", 2: "DISABLE"}
+_API = "kubeflow.pipelines.backend.api.v2beta1"
+
+# What a value of an enumeration may be that has a number and no name.
+_Value = str | int
+_StorageState = Annotated[
+    _Value,
+    msgspec.Meta(extra={"kind": enumeration("STORAGE_STATE_UNSPECIFIED", "AVAILABLE", "ARCHIVED")}),
+]
+_STATES = (
+    "RUNTIME_STATE_UNSPECIFIED PENDING RUNNING SUCCEEDED SKIPPED FAILED CANCELING CANCELED PAUSED"
+)
+_State = Annotated[_Value, msgspec.Meta(extra={"kind": enumeration(*_STATES.split())})]
+_Mode = Annotated[
+    _Value, msgspec.Meta(extra={"kind": enumeration("MODE_UNSPECIFIED", "ENABLE", "DISABLE")})
+]
+_STATUSES = Enumeration(((0, "STATUS_UNSPECIFIED"), (1, "ENABLED"), (3, "DISABLED")))
+_Status = Annotated[_Value, msgspec.Meta(extra={"kind": _STATUSES})]
+
+
+def check_mode(mode: str | int) -> None:
+    """Refuse a number that is no mode's."""
+    if mode and isinstance(mode, int):
+        raise invalid_input(f"Recurring run's mode is invalid: {mode}")
 
 
 class ExperimentMessage(Message, frozen=True):
     experiment_id: str = ""
     display_name: str = ""
     description: str = ""
-    created_at: Any = None
+    created_at: Moment | None = None
     namespace: str = ""
-    storage_state: str | int = ""
-    last_run_created_at: Any = None
+    storage_state: _StorageState = ""
+    last_run_created_at: Moment | None = None
 
 
 class PipelineMessage(Message, frozen=True):
@@ -32,7 +56,7 @@ class PipelineMessage(Message, frozen=True):
     display_name: str = ""
     name: str = ""
     description: str = ""
-    created_at: Any = None
+    created_at: Moment | None = None
     namespace: str = ""
     error: Any = None
     tags: dict[str, str] | None = None
@@ -48,10 +72,10 @@ class PipelineVersionMessage(Message, frozen=True):
     display_name: str = ""
     name: str = ""
     description: str = ""
-    created_at: Any = None
+    created_at: Moment | None = None
     package_url: UrlMessage | None = None
     code_source_url: str = ""
-    pipeline_spec: Any = None
+    pipeline_spec: dict[str, Any] | None = None
     error: Any = None
     tags: dict[str, str] | None = None
 
@@ -79,18 +103,16 @@ class RuntimeConfigMessage(Message, frozen=True):
 class SourceMessage(Message, frozen=True):
     """What a run and a recurring run have in common: which pipeline, and with what."""
 
+    SOURCES: ClassVar[frozenset[str]] = frozenset(
+        {"pipeline_version_id", "pipeline_spec", "pipeline_version_reference"}
+    )
+
     pipeline_version_id: str = ""
     pipeline_spec: dict[str, Any] | None = None
     pipeline_version_reference: ReferenceMessage | None = None
     runtime_config: RuntimeConfigMessage = RuntimeConfigMessage()
 
     def source(self) -> Source:
-        sources = (self.pipeline_version_id, self.pipeline_version_reference, self.pipeline_spec)
-        if len([source for source in sources if source]) > 1:
-            raise invalid_input(
-                "A run has one source: pipeline_version_reference, pipeline_version_id or "
-                "pipeline_spec"
-            )
         reference = self.pipeline_version_reference or ReferenceMessage()
         return Source(
             pipeline_id=reference.pipeline_id,
@@ -104,25 +126,30 @@ class SourceMessage(Message, frozen=True):
 
 
 class RunMessage(SourceMessage, frozen=True):
+    ONE_OF: ClassVar[tuple[str, frozenset[str]]] = (
+        f"{_API}.Run.pipeline_source",
+        SourceMessage.SOURCES,
+    )
+
     experiment_id: str = ""
     run_id: str = ""
     display_name: str = ""
-    storage_state: str | int = ""
+    storage_state: _StorageState = ""
     description: str = ""
     service_account: str = ""
-    created_at: Any = None
-    scheduled_at: Any = None
-    finished_at: Any = None
-    state: str | int = ""
+    created_at: Moment | None = None
+    scheduled_at: Moment | None = None
+    finished_at: Moment | None = None
+    state: _State = ""
     error: Any = None
     run_details: Any = None
     recurring_run_id: str = ""
     state_history: Any = None
-    plugins_input: Any = None
+    plugins_input: dict[str, dict[str, Any]] | None = None
     plugins_output: Any = None
 
     def new(self) -> NewRun:
-        if self.plugins_output is not None:
+        if self.plugins_output:
             raise bad_request(
                 "plugins_output is server-owned and populated exclusively via plugin lifecycle "
                 "hooks"
@@ -151,10 +178,15 @@ class CronScheduleMessage(Message, frozen=True):
 class PeriodicScheduleMessage(Message, frozen=True):
     start_time: Moment | None = None
     end_time: Moment | None = None
-    interval_second: int | float | str = 0
+    interval_second: Int64 | str = 0  # in an answer a text
 
 
 class TriggerMessage(Message, frozen=True):
+    ONE_OF: ClassVar[tuple[str, frozenset[str]]] = (
+        f"{_API}.Trigger.trigger",
+        frozenset({"cron_schedule", "periodic_schedule"}),
+    )
+
     cron_schedule: CronScheduleMessage | None = None
     periodic_schedule: PeriodicScheduleMessage | None = None
 
@@ -169,7 +201,7 @@ class TriggerMessage(Message, frozen=True):
             periodic_schedule=PeriodicSchedule(
                 start_time=periodic.start_time,
                 end_time=periodic.end_time,
-                interval_second=str(integer(periodic.interval_second, 64)),
+                interval_second=str(periodic.interval_second),
             )
             if periodic
             else None,
@@ -177,24 +209,30 @@ class TriggerMessage(Message, frozen=True):
 
 
 class RecurringRunMessage(SourceMessage, frozen=True):
+    ONE_OF: ClassVar[tuple[str, frozenset[str]]] = (
+        f"{_API}.RecurringRun.pipeline_source",
+        SourceMessage.SOURCES,
+    )
+
     recurring_run_id: str = ""
     display_name: str = ""
     description: str = ""
     service_account: str = ""
-    max_concurrency: int | float | str = 0
+    max_concurrency: Int64 = 0
     trigger: TriggerMessage = TriggerMessage()
-    mode: str | int = 0
-    created_at: Any = None
-    updated_at: Any = None
-    status: str | int = 0
+    mode: _Mode = ""
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    status: _Status = ""
     error: Any = None
     no_catchup: bool = False
     namespace: str = ""
     experiment_id: str = ""
-    plugins_input: Any = None
+    plugins_input: dict[str, dict[str, Any]] | None = None
 
     def new(self) -> NewRecurringRun:
         source = self.source()
+        check_mode(self.mode)
         return NewRecurringRun(
             display_name=self.display_name,
             experiment_id=self.experiment_id,
@@ -205,8 +243,8 @@ class RecurringRunMessage(SourceMessage, frozen=True):
             parameters=self.runtime_config.values(),
             pipeline_root=self.runtime_config.pipeline_root,
             service_account=self.service_account,
-            max_concurrency=integer(self.max_concurrency, 64),
+            max_concurrency=self.max_concurrency,
             trigger=self.trigger.value(),
-            enabled=enum("Mode", _MODES, self.mode) == "ENABLE",
+            enabled=self.mode == "ENABLE",
             no_catchup=self.no_catchup,
         )

@@ -6,6 +6,7 @@ import sqlite3
 
 from ...models import Experiment
 from ..listing import ListOptions, Position
+from .collation import refuse_taken
 from .columns import from_seconds, to_seconds
 from .pages import PAGE_LIMIT, PageLimit, page
 
@@ -18,6 +19,8 @@ class ExperimentTable:
 
     def add(self, experiment: Experiment) -> None:
         """Raises sqlite3.IntegrityError if its namespace has one of this name."""
+        owner = ("namespace", experiment.namespace)
+        refuse_taken(self._db, "experiments", owner, experiment.display_name)
         with self._db:
             self._db.execute(
                 "INSERT INTO experiments "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -21,6 +22,7 @@ from ..listing import (
     Position,
     Predicate,
 )
+from .collation import WRITTEN, collation_key, folded
 
 _FROM = {
     EXPERIMENTS.name: "experiments",
@@ -47,12 +49,15 @@ _CONDITIONS = {
     "LESS_THAN": "{} < ?",
     "LESS_THAN_EQUALS": "{} <= ?",
     "IN": "{} IN (SELECT value FROM json_each(?))",
-    "IS_SUBSTRING": "{} LIKE ?",
+    "IS_SUBSTRING": r"{} LIKE ? ESCAPE '\'",
 }
 
 # What `run_counts` tells apart: filters by these alone need no counting.
 _COUNTED = frozenset({"state", "storage_state", "status"})
-_TAGGED = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)"
+_TAGGED = (
+    "EXISTS (SELECT 1 FROM json_each(tags) "
+    "WHERE collation_key(key) = ? AND collation_key(value) = ?)"
+)
 # Runs without the metric come after those with it when the greatest are first.
 _METRIC = """coalesce((
     SELECT max(number_value) FROM run_metrics
@@ -174,7 +179,8 @@ def _sort(options: ListOptions) -> tuple[str, list[object]]:
     field = options.order.field
     if options.noun is RUNS and (metric := METRIC.fullmatch(field)):
         return _METRIC, [metric["name"]]
-    return options.noun.columns[field], []
+    column = options.noun.columns[field]
+    return (f"collation_key({column})" if column in WRITTEN else column), []
 
 
 def _where(
@@ -191,11 +197,19 @@ def _where(
 
 def _condition(noun: Noun, predicate: Predicate) -> tuple[str, list[object]]:
     if tag := TAG.fullmatch(predicate.key):
-        return _TAGGED, [tag["name"], predicate.value]
+        return _TAGGED, [collation_key(tag["name"]), collation_key(str(predicate.value))]
     column = noun.columns[predicate.key]
     if (column, predicate.operation) == ("storage_state", "NOT_EQUALS"):
         return _other_storage_state(predicate.value)
-    return _CONDITIONS[predicate.operation].format(column), [_operand(predicate)]
+    condition = _CONDITIONS[predicate.operation]
+    if column not in WRITTEN:
+        return condition.format(column), [_operand(predicate.operation, predicate.value)]
+    function = folded if predicate.operation == "IS_SUBSTRING" else collation_key
+    given = predicate.value
+    value = [*map(function, map(str, given))] if isinstance(given, list) else function(str(given))
+    return condition.format(f"{function.__name__}({column})"), [
+        _operand(predicate.operation, value)
+    ]
 
 
 def _other_storage_state(value: object) -> tuple[str, list[object]]:
@@ -206,8 +220,11 @@ def _other_storage_state(value: object) -> tuple[str, list[object]]:
     return "storage_state <> ?", [value]
 
 
-def _operand(predicate: Predicate) -> object:
-    if predicate.operation == "IN":
-        return msgspec.json.encode(predicate.value).decode()
-    # As in the API server, % and _ in the value are wildcards too.
-    return f"%{predicate.value}%" if predicate.operation == "IS_SUBSTRING" else predicate.value
+def _operand(operation: str, value: object) -> object:
+    if operation == "IN":
+        return msgspec.json.encode(value).decode()
+    if operation != "IS_SUBSTRING":
+        return value
+    # As in the API server, % and _ in the value are wildcards too, unless a backslash is before
+    # them; before anything else it stands for that.
+    return "%" + re.sub(r"\\(?![%_\\])(.?)", r"\1", str(value), flags=re.DOTALL) + "%"

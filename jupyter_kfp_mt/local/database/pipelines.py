@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ...models import Pipeline, PipelineVersion
 from ..listing import ListOptions, Position
 from ..pipeline_files import Specification
+from .collation import collation_key, refuse_taken
 from .columns import from_json, from_seconds, to_json, to_seconds
 from .pages import PAGE_LIMIT, PageLimit, page
 from .specifications import Specifications, specification
@@ -39,8 +40,8 @@ class PipelineTable:
         return _pipeline(row) if row else None
 
     def named(self, namespace: str, name: str) -> Pipeline | None:
-        query = "SELECT * FROM pipelines WHERE namespace = ? AND name = ?"
-        row = self._db.execute(query, (namespace, name)).fetchone()
+        query = "SELECT * FROM pipelines WHERE namespace = ? AND collation_key(name) = ?"
+        row = self._db.execute(query, (namespace, collation_key(name))).fetchone()
         return _pipeline(row) if row else None
 
     def page(
@@ -121,6 +122,7 @@ class PipelineTable:
     # How it is done
 
     def _insert(self, pipeline: Pipeline) -> None:
+        refuse_taken(self._db, "pipelines", ("namespace", pipeline.namespace), pipeline.name)
         self._db.execute(
             "INSERT INTO pipelines "
             "(pipeline_id, namespace, name, display_name, description, created_at, tags) "
@@ -137,6 +139,8 @@ class PipelineTable:
         )
 
     def _insert_version(self, version: PipelineVersion, specification: Specification) -> None:
+        owner = ("pipeline_id", version.pipeline_id)
+        refuse_taken(self._db, "pipeline_versions", owner, version.name)
         self._db.execute(
             "INSERT INTO pipeline_versions (pipeline_version_id, pipeline_id, name, display_name, "
             "description, code_source_url, created_at, tags, digest) "

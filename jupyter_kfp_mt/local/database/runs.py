@@ -296,7 +296,7 @@ class RunTable:
         metrics: dict[str, list[Metric]] = {}
         rows = self._db.execute(
             "SELECT * FROM run_metrics WHERE run_id IN (SELECT value FROM json_each(?)) "
-            "ORDER BY name",
+            "ORDER BY node_id COLLATE NOCASE, name COLLATE NOCASE",
             (to_json([*run_ids]),),
         )
         for row in rows:

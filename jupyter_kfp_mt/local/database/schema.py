@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ...errors import Misconfigured
+from .collation import register
 
 CACHE_KILOBYTES = 32_000
 
@@ -219,6 +220,18 @@ MIGRATIONS = [
         namespace TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- Names are compared by collation_key, which is a function of ours. Not unique: an older
+    -- database may hold names that are the same by it.
+    CREATE INDEX experiments_by_name
+        ON experiments (namespace, collation_key(display_name), experiment_id);
+    CREATE INDEX pipelines_by_name ON pipelines (namespace, collation_key(name), pipeline_id);
+    CREATE INDEX pipeline_versions_by_name
+        ON pipeline_versions (pipeline_id, collation_key(name), pipeline_version_id);
+    DROP INDEX runs_by_name;
+    CREATE INDEX runs_by_name
+        ON runs (namespace, collation_key(display_name), run_id, created_at);
+    """,
 ]
 
 
@@ -228,6 +241,7 @@ def opened(path: Path) -> sqlite3.Connection:
         _check(path)
     db = sqlite3.connect(path)
     try:
+        register(db)
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode = WAL")
         # In WAL mode this is safe against the death of the process, if not of the machine.
@@ -260,6 +274,7 @@ def is_database(path: Path) -> bool:
 def opened_for_reading(path: Path) -> sqlite3.Connection:
     """Another connection to a database that is open already, for a thread of its own."""
     db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    register(db)
     db.row_factory = sqlite3.Row
     return db
 

@@ -108,6 +108,10 @@ class Pipelines:
         ):
             return self._authorized(caller, pipeline_id, "get")
 
+    def authorize(self, caller: Caller, pipeline_id: str, verb: str) -> None:
+        """Refuse those who may not do this with a pipeline."""
+        self._authorized(caller, pipeline_id, verb)
+
     def named(self, caller: Caller, namespace: str, name: str) -> Pipeline:
         with wrapped(
             "Failed to fetch a pipeline due to authorization error. "
@@ -214,6 +218,10 @@ class Pipelines:
             f"{version_id}"
         ):
             return self._authorized_version(caller, version_id, "get")
+
+    def readable_version(self, caller: Caller, version_id: str) -> PipelineVersion:
+        """The same for what says itself what for."""
+        return self._authorized_version(caller, version_id, "get")
 
     async def versions(
         self, caller: Caller, pipeline_id: str, options: ListOptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import sqlite3
@@ -211,7 +212,9 @@ class Runs:
                 raise bad_request(f"Cannot claim run {run_id} for retry: not in a terminal state")
         if run.state != "FAILED":
             with wrapped(f"Failed to retry run {run_id}"):
-                raise bad_request("Workflow must be Failed/Error to retry")
+                raise bad_request(
+                    "Workflow must be Failed/Error to retry", "workflow cannot be retried"
+                )
         self._table.retry(run_id)
         self._runner.submit(run_id)
 
@@ -224,7 +227,7 @@ class Runs:
             raise invalid_input(
                 f"Report at most {_MOST_METRICS} metrics at once. Received {len(metrics)}"
             )
-        valid = [metric for metric in metrics if not _problem_of(metric)]
+        valid = [metric for metric in metrics if not any(_problem_of(metric))]
         added = iter(self._table.add_metrics(run_id, valid))
         return (_outcome(metric, added) for metric in metrics)
 
@@ -349,22 +352,26 @@ def _check(new: NewRun) -> None:
     check_text("Run.Description", new.description)
 
 
-def _problem_of(metric: Metric) -> str:
-    """Why this is not a metric, or nothing."""
+def _problem_of(metric: Metric) -> tuple[str, str]:
+    """Why this is not a metric: the status to report and a text; two empty ones if it is."""
+    invalid, problem = "INVALID_ARGUMENT", ""
     if not re.fullmatch(_METRIC_NAME, metric.name):
-        return f"metric.name '{metric.name}' doesn't match with the pattern '{_METRIC_NAME}'"
-    if not metric.node_id:
-        return "metric.node_id must not be empty"
-    if len(metric.node_id.encode()) > _LONGEST_NODE_ID:
-        return (
+        problem = f"metric.name '{metric.name}' doesn't match with the pattern '{_METRIC_NAME}'"
+    elif not metric.node_id:
+        problem = "metric.node_id must not be empty"
+    elif len(metric.node_id.encode()) > _LONGEST_NODE_ID:
+        problem = (
             f"metric.node_id '{metric.node_id}' cannot be longer than {_LONGEST_NODE_ID} characters"
         )
-    return ""
+    elif not math.isfinite(metric.number_value):
+        return "INTERNAL_ERROR", f"metric.number_value {metric.number_value} is not finite"
+    return (invalid, problem) if problem else ("", "")
 
 
 def _outcome(metric: Metric, added: Iterator[bool]) -> tuple[str, str]:
-    if problem := _problem_of(metric):
-        return "INVALID_ARGUMENT", problem
+    problem = _problem_of(metric)
+    if any(problem):
+        return problem
     if next(added):
         return "OK", ""
     return "DUPLICATE_REPORTING", (

@@ -1,0 +1,53 @@
+"""Names compared as the API server's database compares them: its collation approximated.
+
+MySQL's utf8mb4_unicode_520_ci looks only at the letters themselves: neither at case nor accents nor
+width, and not at spaces at the end. Rule: the Unicode Collation Algorithm 5.2.0, primary weights.
+In ASCII their order is exact; letters of other scripts are in the order of Unicode.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import unicodedata
+
+_ORDER = "\t\n\x0b\x0c\r _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789abcdefghijklmnopqrstuvwxyz"
+_RANKS = str.maketrans({char: chr(rank) for rank, char in enumerate(_ORDER, start=1)})
+# Letters whose strokes count no more than accents, and those that are two letters.
+_PLAIN = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ƶ": "z", "ħ": "h"})
+_VIRAMA = 9
+
+# Columns in which people write. In all others there is nothing but ASCII.
+WRITTEN = frozenset({"name", "display_name", "description"})
+
+
+def folded(text: str) -> str:
+    """The text without what the collation does not look at, but for spaces at its end."""
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(filter(_counts, plain.translate(_PLAIN)))
+
+
+def collation_key(text: str) -> str:
+    """What is equal or less where the collation says so of the texts."""
+    return folded(text).rstrip(" ").translate(_RANKS)
+
+
+def register(db: sqlite3.Connection) -> None:
+    """Give a connection the functions that queries and indices use."""
+    db.create_function("folded", 1, folded, deterministic=True)
+    db.create_function("collation_key", 1, collation_key, deterministic=True)
+
+
+def refuse_taken(db: sqlite3.Connection, table: str, owner: tuple[str, str], name: str) -> None:
+    """Raise sqlite3.IntegrityError if the owner has something of this name: (column, value)."""
+    column = "display_name" if table == "experiments" else "name"
+    query = f"SELECT 1 FROM {table} WHERE {owner[0]} = ? AND collation_key({column}) = ?"
+    if db.execute(query, (owner[1], collation_key(name))).fetchone():
+        raise sqlite3.IntegrityError(f"{table}.{column} is taken")
+
+
+def _counts(char: str) -> bool:
+    mark = unicodedata.combining(char) not in (0, _VIRAMA)
+    invisible = unicodedata.category(char) in ("Cf", "Cc") and char not in _ORDER
+    return not (mark or invisible)
