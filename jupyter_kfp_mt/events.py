@@ -13,13 +13,12 @@ from contextlib import closing
 from typing import Any
 
 import msgspec
-import requests
 from urllib3.exceptions import HTTPError
 
 from . import bodies, explain, intervals
 from .client import Client, no_answer
 from .door import Door
-from .errors import Forbidden, KfpError, NotFound, Unreachable, may_pass
+from .errors import KfpError, NotFound, Unreachable, may_pass
 from .models import Experiment, RecurringRun, Run, RunDetails, Task, Value
 from .scrubbing import scrubbed
 from .status import Problem
@@ -118,26 +117,14 @@ class Stream:
                 )
                 with closing(answer):
                     if answer.status_code != 200:
-                        raise _refused(answer, asked)
+                        body = bodies.beginning(answer.raw, intervals.READ_SECONDS)
+                        raise explain.refusal(answer.status_code, scrubbed(answer, body), asked)
                     for event in parsed(bodies.pieces(answer.raw)):
                         self._last = event.id or self._last
                         yield event
             except (OSError, HTTPError) as error:
                 cure = "Has it stopped, or been started anew? Then restart this kernel."
                 raise no_answer(self._door.address, asked, error, cure) from None
-
-
-def _refused(answer: requests.Response, asked: str) -> KfpError:
-    body = bodies.beginning(answer.raw, intervals.READ_SECONDS)
-    error = explain.refusal(answer.status_code, scrubbed(answer, body), asked)
-    if answer.status_code not in (401, 403) or error.cure:
-        return error
-    return Forbidden(
-        f"Cannot {asked}: it does not know the key that this kernel shows.",
-        cause="It has been started anew since this kernel was.",
-        cure="Restart this kernel.",
-        server_text=error.server_text,
-    )
 
 
 def follow(client: Client, door: Door | None, run: Run, namespace: str = "") -> Iterator[Run]:

@@ -6,6 +6,7 @@ import json
 import socket
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import unquote, urlencode
 
 import aiohttp
@@ -269,12 +270,12 @@ async def test_a_stream_ends_after_some_time_and_who_comes_back_has_missed_nothi
     assert watchers() == 1
 
 
-async def test_who_may_no_more_hears_no_more(kernel, jp_serverapp, behind, quick, monkeypatch):
+async def test_who_may_no_more_hears_no_more(kernel, behind, quick, monkeypatch):
     monkeypatch.setattr(intervals, "LIFE_SECONDS", 0.1)
     stream = iter(events.Stream(kernel, "alice"))
     while (await asyncio.to_thread(next, stream)).name != "snapshot":
         pass
-    jp_serverapp.web_app.settings["kfp_mt"].key = "another"
+    Path(kernel.key_file).write_text("another")
     with pytest.raises(Forbidden):
         await asyncio.to_thread(lambda: [*stream])
 

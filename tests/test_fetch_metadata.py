@@ -10,6 +10,7 @@ from jupyter_kfp_mt.extension.routes import routes
 OTHER = "https://bob.hub.example.com"
 EXAMPLES = {
     r"/kfp-mt/logs/([^/]+)/([^/]+)": "logs/RUN/TASK",
+    r"/kfp-mt/tasks/([^/]+)": "tasks/RUN",
     r"/kfp-mt/api(/.*)": "api/apis/v2beta1/runs?namespace=alice",
 }
 
@@ -61,15 +62,13 @@ def jp_server_config(guarded_kfp, token_file):
 
 
 @pytest.fixture
-def asked(door, jp_serverapp):
+def asked(home, jp_serverapp):
     """The answer to a GET of somebody who is signed in as a browser is, by cookie."""
-    address, _ = door
 
     async def asked(path, headers):
-        home = address.removesuffix("kfp-mt")
         token = jp_serverapp.identity_provider.token
-        cookies = (await call("GET", f"{home}tree?token={token}")).cookies
-        return await call("GET", f"{address}/{path}", headers=headers, cookies=cookies)
+        cookies = (await call("GET", f"{home}/tree?token={token}")).cookies
+        return await call("GET", f"{home}/kfp-mt/{path}", headers=headers, cookies=cookies)
 
     return asked
 

@@ -278,16 +278,15 @@ except Misconfigured as error:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder of another user")
-def test_a_folder_of_another_user_is_refused(tmp_path):
-    temporary = Path(tempfile.gettempdir())
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.is_relative_to(temporary) and folder != temporary:
-            folder.chmod(folder.stat().st_mode | 0o055)
-    data = tmp_path / "data"
-    data.mkdir()
-    os.chown(data, 12345, 12345)
-    data.chmod(0o777)
-    command = [sys.executable, "-c", CLAIM, str(data)]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "it belongs to another user" in said
-    assert list(data.iterdir()) == []
+def test_a_folder_of_another_user_is_refused():
+    # Not in pytest's own folder, which is for one user alone.
+    with tempfile.TemporaryDirectory() as others:
+        os.chmod(others, 0o755)
+        data = Path(others) / "data"
+        data.mkdir()
+        os.chown(data, 12345, 12345)
+        data.chmod(0o777)
+        command = [sys.executable, "-c", CLAIM, str(data)]
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert "it belongs to another user" in said
+        assert list(data.iterdir()) == []
