@@ -97,7 +97,7 @@ class PipelineReader:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what it has to say is in its answer
         ) as process:
-            self._process = process
+            output, self._process = b"", process
             if self._closed:
                 process.kill()
             try:
@@ -105,7 +105,7 @@ class PipelineReader:
             except subprocess.TimeoutExpired:
                 process.kill()
         self._process = None
-        if process.returncode:
+        if process.returncode or not output:  # it may have ended just as its time did
             log.warning("Reading a pipeline ended with %d", process.returncode)
             raise self._too_costly()
         return msgspec.json.decode(output, type=Answer)

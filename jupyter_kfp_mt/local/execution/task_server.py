@@ -24,6 +24,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
+from typing import IO
 
 from . import forking
 from .compiled_commands import EXECUTOR, Component, component
@@ -85,13 +86,20 @@ class TaskServer:
         with open(fate, "rb", buffering=0) as lines:
             pid, ready = lines.readline(), True
             if pid and timeout:
-                ready = bool(select.select([lines], [], [], timeout)[0])
+                ready = _has_more(lines, timeout)
             if not ready:
                 kill_with_descendants(int(pid))
             exit_code = lines.readline()
         if not ready:
             return too_long(timeout)
         return int(exit_code) if exit_code else LOST
+
+
+def _has_more(file: IO[bytes], seconds: float) -> bool:
+    """Wait until there is something to read, so many seconds at most."""
+    waiting = select.poll()  # not select, which takes no descriptor above 1023
+    waiting.register(file, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 def too_long(timeout: float | None) -> str:
