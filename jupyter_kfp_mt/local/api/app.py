@@ -31,7 +31,7 @@
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
-| characters outside Unicode's basic plane: 500 | accepted | its database's connection |
+| characters outside Unicode's basic plane: 500 | accepted, and a Warning header says so | help |
 | a parameter with braces of Argo's: 500 | a text as any other | no Argo here |
 | parameters of 1.5 MB: 500 | up to what a message may have | no etcd here |
 | `error` of a run and of its states is never there | why it failed | help |
