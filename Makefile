@@ -5,6 +5,8 @@
 # make bench        sets up, then measures what must stay fast
 # make conformance PIPELINES=FOLDER  sets up, then runs the compiled pipelines of a folder, such as
 #                   test_data/sdk_compiled_pipelines/valid of kubeflow/pipelines, on a local KFP
+# make compare ENDPOINT=URL TOKENS=FOLDER  sets up, then makes the calls that were recorded on a
+#                   cluster at another KFP: see tests/recorded_calls/__main__.py for what it needs
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +24,7 @@ FRONT_END := $(shell find labextension/src labextension/style labextension/schem
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 AT_ONCE := $(MAKE) --no-print-directory -j 2
 
-.PHONY: demo test test-newest lock bench conformance format setup setup-checks checks chromium \
+.PHONY: demo test test-newest lock bench conformance compare format setup setup-checks checks chromium \
 	clean ruff mypy eslint jest
 
 setup:
@@ -105,6 +107,10 @@ bench: setup $(VENV)/tests
 conformance: setup $(VENV)/tests
 	@test -n "$(PIPELINES)" || { echo "Name the folder: make conformance PIPELINES=/path/to/it" >&2; exit 2; }
 	cd tests && ../$(BIN)/python -m conformance "$(abspath $(PIPELINES))"
+
+compare: setup $(VENV)/tests
+	@test -n "$(ENDPOINT)" -a -n "$(TOKENS)" || { echo "Name a KFP: make compare ENDPOINT=https://... TOKENS=/path/to/folder" >&2; exit 2; }
+	cd tests && ../$(BIN)/python -m recorded_calls "$(ENDPOINT)" "$(abspath $(TOKENS))"
 
 format: setup $(VENV)/tests $(FRONT)/checks
 	$(BIN)/ruff format .

@@ -14,6 +14,8 @@ import psutil
 import requests
 from conftest import LocalKfp, wait_until
 
+from jupyter_kfp_mt.local.database.collation import register
+
 API = "/apis/v2beta1"
 CLIENTS = 6
 # What a client sees when the server is killed.
@@ -161,6 +163,7 @@ def _check_settled(get, load):
 
 def _check_database(path):
     with contextlib.closing(sqlite3.connect(path)) as db:
+        register(db)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         counted = db.execute(
             "SELECT scope_id, state, storage_state, runs FROM run_counts "

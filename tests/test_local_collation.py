@@ -98,3 +98,15 @@ def test_a_database_with_names_that_are_the_same_by_now_is_still_opened(tmp_path
     db = opened(path)
     assert db.execute("SELECT count(*) FROM experiments").fetchone()[0] == 2
     db.close()
+
+
+def test_a_name_that_a_cluster_would_not_take_is_taken_with_a_warning(local_kfp):
+    word = uuid.uuid4().hex
+
+    def warning(name):
+        answer = local_kfp.post(f"{API}/experiments", {"display_name": name, "namespace": "alice"})
+        assert answer.ok
+        return answer.headers.get("Warning", "")
+
+    assert "its database takes no characters outside" in warning(f"\U0001f680 {word}")
+    assert warning(f"\\ud83d \u65e5 {word}") == ""

@@ -234,7 +234,7 @@ def good(message, world):
         v1beta1_messages.RunMessage: run_in_v1,
         v1beta1_messages.JobMessage: run_in_v1 | limited,
         v1beta1_messages.MetricsMessage: {"metrics": [{"name": "a", "node_id": "b"}]},
-        listing._Filter: {"predicates": [{"key": "name", "operation": 1, "string_value": "some"}]},
+        listing.Filter: {"predicates": [{"key": "name", "operation": 1, "string_value": "some"}]},
     }.get(message, {})
 
 
@@ -296,7 +296,7 @@ def queries(world):
     nouns = (listing.EXPERIMENTS, listing.PIPELINES, listing.RUNS, listing.RECURRING_RUNS)
     columns = sorted({column for noun in nouns for column in noun.columns})
     fields = st.sampled_from([*columns, "tags.a", "metric:a"]) | texts(world)
-    filters = messages(listing._Filter, world).map(json.dumps)
+    filters = messages(listing.Filter, world).map(json.dumps)
     orders = st.tuples(fields, st.sampled_from(["", " asc", " desc", " x"])).map("".join)
     tokens = anything(world).map(lambda it: base64.b64encode(json.dumps(it).encode()).decode())
     parameters = {

@@ -396,7 +396,11 @@ IN_V1BETA1 = [
     ),
 ]
 
-HEALTHZ = [endpoint("GET", f"{api}/healthz") for api in (API, V1BETA1)]
+HEALTHZ = [
+    endpoint(method, f"{api}/healthz")
+    for method in ("GET", "HEAD", "POST")
+    for api in (API, V1BETA1)
+]
 GUARDED = [*EXPERIMENTS, *PIPELINES, *RUNS, *RECURRING_RUNS, *IN_V1BETA1]
 ENDPOINTS = [*HEALTHZ, *GUARDED]
 SPOILED = [row for row in GUARDED if row.spoil or row.file]

@@ -258,8 +258,8 @@ def test_tags_are_compared_as_texts_only(local_kfp, predicate, message):
         ),
         pytest.param(
             {"page_token": "?"},
-            "due invalid list options: pageToken: ?, pageSize: 0, sortBy: , filter: : Invalid page "
-            "token: Invalid input error: Invalid page token",
+            "due invalid list options: pageToken: ?, pageSize: 0, sortBy: , filter: : "
+            "InvalidInputError: Invalid page token: illegal base64 data at input byte 0",
             id="page token",
         ),
         pytest.param(

@@ -19,6 +19,8 @@ from urllib.parse import quote
 
 import yaml
 
+from jupyter_kfp_mt.local.database.collation import register
+
 from .figures import Figure
 from .server import Connection, Server, profiles_file
 
@@ -199,6 +201,7 @@ def _filter(key: str, operation: str, value: str) -> str:
 def _fill(path: Path, size: int, spec: object) -> None:
     """As many finished runs, each with a task, spread over the namespaces; written directly."""
     with contextlib.closing(sqlite3.connect(path)) as db, db:
+        register(db)
         db.execute("PRAGMA cache_size = -200000")
         db.execute("PRAGMA synchronous = OFF")
         db.execute("INSERT INTO specifications VALUES ('d', ?, '{}')", (json.dumps(spec),))

@@ -37,6 +37,9 @@ class Caller:
         self._connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         self._connection = self._connect(self.host, timeout=_TIMEOUT)
 
+    def close(self) -> None:
+        self._connection.close()
+
     def answer(self, who: str, request: dict[str, Any]) -> tuple[int, dict[str, str], str]:
         """Status, headers by their names in small letters, and body of the answer to a request."""
         headers, body = _body(request)

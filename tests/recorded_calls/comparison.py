@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from .answers import comparable, differences
@@ -32,16 +33,17 @@ def outcomes(
     """What came of each call. `hold`: a KFP that executes one run at a time is kept busy, where
     runs are to wait as they did when this was recorded.
     """
-    caller = Caller(endpoint, token)
-    unique = f"{int(time.time()) % 10**7:07}"
-    for name, recorded in scenarios(only):
-        if hold and not recorded["executes"]:
-            _hold(caller, unique)
-            hold = False
-        scenario = Scenario(caller, recorded, unique, pauses=pauses)
-        for call, answer in scenario.played():
-            now = comparable(call, answer, scenario.names, caller.host)
-            yield Outcome(name, call["step"], call["request"], [*differences(call["answer"], now)])
+    with closing(Caller(endpoint, token)) as caller:
+        unique = f"{int(time.time()) % 10**7:07}"
+        for name, recorded in scenarios(only):
+            if hold and not recorded["executes"]:
+                _hold(caller, unique)
+                hold = False
+            scenario = Scenario(caller, recorded, unique, pauses=pauses)
+            for call, answer in scenario.played():
+                now = comparable(call, answer, scenario.names, caller.host)
+                differs = [*differences(call["answer"], now)]
+                yield Outcome(name, call["step"], call["request"], differs)
 
 
 def _hold(caller: Caller, unique: str) -> None:

@@ -12,10 +12,8 @@
 | answers by whatever name it is called | by those of this machine | pages of the web |
 | a page of a list of any length | ends at 8 MB, and the next one goes on | load |
 | a filter, however long it takes | three seconds, and not too many conditions | load |
-| a description or display name that is too long: 500 | 400 | a mistake of the caller's |
 | a message of any length | 8 MB, 64 kB from those who are not known | load |
-| an unknown or missing pipeline of a run or recurring run: 500 | 404 or 400 | caller's mistake |
-| a name that is empty, or too long for an experiment: 500 | 400 | a mistake of the caller's |
+| a mistake of the caller's that shows late: 500 | 400, 404 or 409 | it is not the server's |
 | POST of a version repeats the pipeline's id in its body, or 400 | need not | it is in the path |
 | a run's id that is taken: 500; that is no UUID: accepted | 409; 400 | it names a folder |
 | a run's service account: not checked | 400 if there is none of this name | clear sooner |
@@ -33,7 +31,19 @@
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
-| messages of unreadable JSON are Go's | our own words | |
+| characters outside Unicode's basic plane: 500 | accepted, and a Warning header says so | help |
+| a parameter with braces of Argo's: 500 | a text as any other | no Argo here |
+| parameters of 1.5 MB: 500 | up to what a message may have | no etcd here |
+| `error` of a run and of its states is never there | why it failed | help |
+| a specification without `deploymentSpec`: refused once it is compiled | 400 | sooner |
+| an id may be empty or have a colon; any method on `healthz` | 404; GET and POST | |
+| a new run may be archived | it is not | |
+| a run's `pipeline_version_id`: 500 | the version is run | meant so |
+| an empty `platform_spec` is given back | it is not | |
+| a run that has not failed is retried: Argo says no | the server does | no Argo here |
+| the last page of a list by tags counts them without them | with them | meant so |
+| the words about a filter of spaces | other words | |
+| v1beta1: contexts of refusals | some are others | |
 | a cron of five fields begins with its seconds, silently | a Warning header says so | help |
 | the pipeline root is where artifacts are put | a Warning header says that it is not | a folder |
 | visualizations, v1alpha1 tasks, metrics, reports of workflows | 404 | none here |

@@ -52,6 +52,8 @@ LONGEST_HEADER = 8000
 CHUNK = 3 << 16
 # A client that does not read so much in the time for an answer does not read it.
 _READ_WITHIN_A_TIMEOUT = 4 << 20
+# Characters outside Unicode's basic plane, in UTF-8 or as an escape of JSON.
+_OUTSIDE_BASIC_PLANE = re.compile(rb"[\xf0-\xf4]|(?<!\\)(?:\\\\)*\\u[dD][89abAB]")
 # Of the ranges that a request may ask for, the one that is answered.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
@@ -122,7 +124,17 @@ class Handler(web.RequestHandler):
         log.warning("%s: %s", what, meaning)
         self.add_header("Warning", f'299 - "{_printable(meaning)[:LONGEST_HEADER]}"')
 
+    def _warn_of_emoji(self) -> None:
+        """Say in a header if a cluster's database would not take a character."""
+        if _OUTSIDE_BASIC_PLANE.search(self.request.body):
+            self._warn(
+                self.request.path,
+                "KFP on a cluster refuses this request: its database takes no characters outside "
+                "Unicode's basic plane, such as emoji.",
+            )
+
     async def body(self, message: type[M]) -> M:
+        self._warn_of_emoji()
         return await self.aside(read, self.request.body, message)
 
     async def aside(self, function: Callable[..., T], *arguments: Any) -> T:

@@ -52,6 +52,10 @@ _CONDITIONS = {
     "IS_SUBSTRING": r"{} LIKE ? ESCAPE '\'",
 }
 
+# Columns of moments, in seconds.
+_NUMBERS = frozenset(
+    {"created_at", "updated_at", "scheduled_at", "finished_at", "last_run_created_at"}
+)
 # What `run_counts` tells apart: filters by these alone need no counting.
 _COUNTED = frozenset({"state", "storage_state", "status"})
 _TAGGED = (
@@ -202,6 +206,10 @@ def _condition(noun: Noun, predicate: Predicate) -> tuple[str, list[object]]:
     if (column, predicate.operation) == ("storage_state", "NOT_EQUALS"):
         return _other_storage_state(predicate.value)
     condition = _CONDITIONS[predicate.operation]
+    if column in _NUMBERS and predicate.operation != "IS_SUBSTRING":
+        given = predicate.value
+        number = [*map(_number, given)] if isinstance(given, list) else _number(given)
+        return condition.format(column), [_operand(predicate.operation, number)]
     if column not in WRITTEN:
         return condition.format(column), [_operand(predicate.operation, predicate.value)]
     function = folded if predicate.operation == "IS_SUBSTRING" else collation_key
@@ -218,6 +226,14 @@ def _other_storage_state(value: object) -> tuple[str, list[object]]:
     if len(others) == 1:
         return "storage_state = ?", [*others]
     return "storage_state <> ?", [value]
+
+
+def _number(value: object) -> object:
+    """What is compared with a number: of a text MySQL takes what it begins with, or 0."""
+    if not isinstance(value, str):
+        return value
+    found = re.match(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)", value)
+    return float(found[1]) if found else 0
 
 
 def _operand(operation: str, value: object) -> object:

@@ -230,7 +230,7 @@ MIGRATIONS = [
         ON pipeline_versions (pipeline_id, collation_key(name), pipeline_version_id);
     DROP INDEX runs_by_name;
     CREATE INDEX runs_by_name
-        ON runs (namespace, collation_key(display_name), run_id, created_at);
+        ON runs (namespace, collation_key(display_name), created_at, run_id);
     """,
 ]
 
