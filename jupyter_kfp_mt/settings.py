@@ -98,6 +98,12 @@ class Kfp(Configurable):
         Without one: KFP_MT_KFAM_ENDPOINT, else in a Kubernetes pod
         http://profiles-kfam.kubeflow.svc.cluster.local:8081."""
     ).tag(config=True)
+    ui_url = Unicode(
+        help="""Address of KFP's own pages for the links that kfp_client() shows, such as
+        https://kubeflow.example.com/_/pipeline/?ns={namespace}. Without one: KFP_MT_UI_URL,
+        KF_PIPELINES_UI_ENDPOINT, in a notebook of Kubeflow those of its dashboard, else no link is
+        shown."""
+    ).tag(config=True)
     namespace = Unicode(
         help="""Namespace to work in. Without one: KFP_MT_NAMESPACE, the kfp SDK's context file,
         the pod's own, else the only one that the local KFP has."""
