@@ -30,6 +30,8 @@ BESIDE = {
     "kube_context": ("kubeconfig", "kubernetes"),
 }
 CREDENTIALS = ("auth", *IMPLIED, *BESIDE)
+# Which Kubernetes is asked for logs and access reviews, beside credentials of any kind.
+KUBERNETES = ("kubeconfig", "kube_context")
 
 
 def variable(setting: str) -> str:
@@ -86,7 +88,8 @@ class Kfp(Configurable):
         Without any: KFP_MT_LOGIN_HOSTS."""
     ).tag(config=True)
     kubeconfig = Unicode(
-        help="""Kubeconfig for auth 'kubeconfig', and outside a pod for 'kubernetes'. Without one:
+        help="""Kubeconfig for auth 'kubeconfig', and outside a pod for 'kubernetes'; beside other
+        credentials it is for the logs of tasks and for access reviews. Without one:
         KFP_MT_KUBECONFIG, else the one that kubectl would use."""
     ).tag(config=True)
     kube_context = Unicode(
@@ -138,6 +141,14 @@ class Kfp(Configurable):
     def value(self, name: str) -> str:
         """A setting as configured, else from its variable."""
         return getattr(self, name) or os.environ.get(variable(name), "")
+
+    def names_kfp(self) -> bool:
+        """Whether an address of KFP is configured."""
+        return bool(self.value("endpoint") or os.environ.get("KF_PIPELINES_ENDPOINT"))
+
+    def asks_for_credentials(self) -> bool:
+        """Whether these settings themselves, and no variable, ask for a kind of credentials."""
+        return any(getattr(self, name) for name in CREDENTIALS if name not in KUBERNETES)
 
     def data_folder(self) -> Path:
         chosen = self.data or os.environ.get("KFP_MT_DATA")

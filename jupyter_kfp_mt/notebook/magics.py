@@ -14,7 +14,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_s
 from IPython.display import display
 from traitlets import observe
 
-from ..settings import CREDENTIALS, Kfp
+from ..settings import CREDENTIALS, KUBERNETES, Kfp
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -67,7 +67,7 @@ class KfpMagics(Kfp, Magics):
         given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
         configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
         if token_file or identity:  # another kind would contradict it
-            configured.update(dict.fromkeys(CREDENTIALS, ""))
+            configured.update(dict.fromkeys(set(CREDENTIALS) - set(KUBERNETES), ""))
         chosen = {name: text for name, text in given.items() if text}
         connection = decide(Kfp(**{**configured, **chosen}), identity)
         client = connection.client()
