@@ -64,11 +64,12 @@ def kfp_client(client: Client | None = None) -> kfp.Client:
     """The kfp SDK's client with the endpoint, identity and namespace of `client` or `connect()`.
 
     Unlike `kfp.Client()` it neither waits for an endpoint that does not answer nor writes a file.
-    Raises `KfpError`.
+    Its links lead to KFP's pages as `Kfp.ui_url` names them. Raises `KfpError`.
     """
     from .sdk import sdk_client
+    from .settings import Kfp
 
-    return sdk_client(client or connect())
+    return sdk_client(client or connect(), (_magics() or Kfp()).value("ui_url"))
 
 
 def _decided(identity: str, settings: dict[str, str]) -> Connection:

@@ -198,7 +198,7 @@ def decide(settings: Kfp, identity: str = "") -> Connection:
 
 def door_of(settings: Kfp) -> Door | None:
     """The door that these settings lead through, if they do."""
-    own = settings.endpoint or any(getattr(settings, name) for name in CREDENTIALS)
+    own = settings.endpoint or settings.asks_for_credentials()
     return None if own else Door.of_this_process()
 
 
@@ -213,8 +213,8 @@ def _decided(settings: Kfp, identity: str) -> Connection:
         return resolve(settings, lambda: _local_kfp_behind(door), identity)
     if identity or not door or settings.endpoint:
         return resolve(settings, identity=identity)
-    given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
-    if given:
+    if settings.asks_for_credentials():
+        given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
         # The same KFP, as somebody else; a kubeconfig knows the way itself.
         endpoint = "" if settings.auth == "kubeconfig" else door.status().endpoint
         return resolve(Kfp(endpoint=endpoint, namespace=settings.namespace, **given))

@@ -74,16 +74,13 @@ def name_resolution(patient: Patient) -> Finding:
 def _why_unknown(host: str) -> tuple[str, str]:
     if host.endswith(".svc.cluster.local") and not pod.is_here():
         cause = "That name is known inside the cluster only, and this is no pod of it."
-        cure = "Forward a port, and name it as the endpoint:\n" + _FORWARDED
+        cure = "Forward a port, and name it as the endpoint:\n" + explain.FORWARDED
         return cause, cure
     cause = "There is no such host or service, or the name is misspelt."
     return cause, f"Correct it in jupyter_server_config.py:\nc.Kfp.endpoint = '{_USUAL}'"
 
 
 _USUAL = connection.IN_CLUSTER_ENDPOINT
-_FORWARDED = """\
-kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888
-export KFP_MT_ENDPOINT=http://localhost:8888 KFP_MT_AUTH=kubernetes"""
 
 
 def connected(patient: Patient) -> Finding:

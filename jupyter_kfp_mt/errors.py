@@ -66,10 +66,15 @@ class RunFailed(KfpError):
 
 
 class Unreachable(KfpError):
-    """No answer, or none that KFP would give. `sent`: whether the request may have arrived."""
+    """No answer, or none that KFP would give.
+
+    `sent`: whether the request may have arrived; `moved`: whether what answered names another
+    address of KFP, which is no matter of who asks.
+    """
 
     status = 502
     sent = True
+    moved = False
 
 
 class Refused(KfpError):

@@ -47,6 +47,10 @@ OTHER_PROXY = (
     "HTTPS_PROXY or HTTP_PROXY names the proxy, a kubeconfig its own (proxy-url): correct it, or "
     "name the endpoint's host in NO_PROXY."
 )
+# A port that is forwarded asks for a token as KFP does; Kubernetes gives one.
+FORWARDED = """\
+kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888
+export KFP_MT_ENDPOINT=http://localhost:8888 KFP_MT_AUTH=kubernetes"""
 GET_TOKEN = (
     "In a Kubeflow notebook: tick 'Allow access to Kubeflow Pipelines' (PodDefault "
     "access-ml-pipeline) for this notebook and restart it; elsewhere set "
@@ -256,8 +260,7 @@ def _kubernetes(status: int, text: str, asked: str) -> KfpError:
         return Forbidden(
             f"Cannot {asked}: Kubernetes refused it before KFP saw it.",
             cause="Asking KFP through the Kubernetes API takes the right to services/proxy.",
-            cure="Forward a port instead, and use http://localhost:8888 as the endpoint:\n"
-            "kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888",
+            cure=f"Forward a port instead, and name it as the endpoint:\n{FORWARDED}",
             server_text=text,
         )
     if status >= 500 or status == 404:

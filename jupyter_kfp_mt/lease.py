@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import selectors
 import subprocess
 import sys
@@ -33,6 +34,8 @@ START_SECONDS = 30.0
 OCCUPIED_SECONDS = 5.0  # how long one that starts or stops may take, before the next try
 _CANNOT_START, _IN_USE = 2, 3  # exit statuses: it says why; the folder is served already
 _LAST_WORDS = 1000  # of those of a server that broke down, so many characters
+# How it says that packages are missing: what is wrong, and below it what is to be pasted.
+_INSTALL = re.compile(r"(.*)\n(Install [^\n]*\npip install [^\n]*)", re.DOTALL)
 # What the server needs of our environment is all but what lets it speak for us.
 _OURS = ("KFP_MT_", "JUPYTER", "JPY_", "KF_PIPELINES_")
 _ITS_OWN = "KFP_MT_CONTAINER_ENGINE"
@@ -170,7 +173,9 @@ class Lease:
 
     def _last_words(self, status: int | None, said: str) -> str:
         if status == _CANNOT_START:
-            raise Misconfigured(f"The local KFP cannot start: {said}")
+            install = _INSTALL.fullmatch(said)
+            said, cure = install.groups() if install else (said, "")
+            raise Misconfigured(f"The local KFP cannot start: {said}", cure=cure)
         if status not in (None, 0, _IN_USE):
             raise Misconfigured(
                 f"The local KFP ended with status {status} when it was started.",

@@ -190,13 +190,15 @@ def _iap(status: int, asked: str, text: str, at: Asked) -> Unreachable:
 
 
 def _elsewhere(status: int, asked: str, text: str, at: Asked) -> Unreachable:
-    return Unreachable(
+    found = Unreachable(
         f"Cannot {asked}: KFP is at {at.elsewhere}, says what answered (HTTP {status}).",
         cause="It sends on to there. A token is sent to no other address than the one that is "
         "configured.",
         cure=f"Name that as the endpoint:\n{named(at.elsewhere)}",
         server_text=text,
     )
+    found.moved = True
+    return found
 
 
 def page(status: int, asked: str, text: str, at: Asked) -> Unreachable:

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from . import explain
+from . import explain, sdk_links
 from .client import no_answer
 from .credentials.kubeconfig import no_certificate
+from .sdk_links import Links
 from .sessions import proxy_to
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from .client import Client
 
 
-def sdk_client(client: Client) -> kfp.Client:
-    """One that neither waits for an endpoint that does not answer nor writes a file."""
-    client.health()
+def sdk_client(client: Client, pages: str = "") -> kfp.Client:
+    """One that neither waits for an endpoint that does not answer nor writes a file.
+
+    `pages`: where KFP's pages are, as `Kfp.ui_url` has it.
+    """
+    local = client.health().local
     headers, tls, session = client.credentials.headers(), client.credentials.tls, client.session
     if tls and tls.certificate:
         raise no_certificate()
@@ -39,6 +43,9 @@ def sdk_client(client: Client) -> kfp.Client:
             proxy=proxy or None,
         )
     _watch(found, client)
+    links = Links(sdk_links.pages_of(client.endpoint, pages, local), client.namespace)
+    for name in sdk_links.SHOWING:
+        setattr(found, name, links.leading(getattr(found, name)))
     return found
 
 
@@ -51,6 +58,9 @@ def _kind(adapter: Any, proxy: str) -> type[kfp.Client]:
             config = super()._load_config(*arguments, **options)
             config.proxy_headers = adapter.proxy_headers(proxy)
             return config
+
+        def _get_url_prefix(self) -> str:
+            return sdk_links.UNRESOLVED
 
     return Wired
 

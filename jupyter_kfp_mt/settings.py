@@ -30,6 +30,8 @@ BESIDE = {
     "kube_context": ("kubeconfig", "kubernetes"),
 }
 CREDENTIALS = ("auth", *IMPLIED, *BESIDE)
+# Which Kubernetes is asked for logs and access reviews, beside credentials of any kind.
+KUBERNETES = ("kubeconfig", "kube_context")
 
 
 def variable(setting: str) -> str:
@@ -86,7 +88,8 @@ class Kfp(Configurable):
         Without any: KFP_MT_LOGIN_HOSTS."""
     ).tag(config=True)
     kubeconfig = Unicode(
-        help="""Kubeconfig for auth 'kubeconfig', and outside a pod for 'kubernetes'. Without one:
+        help="""Kubeconfig for auth 'kubeconfig', and outside a pod for 'kubernetes'; beside other
+        credentials it is for the logs of tasks and for access reviews. Without one:
         KFP_MT_KUBECONFIG, else the one that kubectl would use."""
     ).tag(config=True)
     kube_context = Unicode(
@@ -97,6 +100,12 @@ class Kfp(Configurable):
         help="""Address of Kubeflow's access management service (kfam), which knows contributors.
         Without one: KFP_MT_KFAM_ENDPOINT, else in a Kubernetes pod
         http://profiles-kfam.kubeflow.svc.cluster.local:8081."""
+    ).tag(config=True)
+    ui_url = Unicode(
+        help="""Address of KFP's own pages for the links that kfp_client() shows, such as
+        https://kubeflow.example.com/_/pipeline/?ns={namespace}. Without one: KFP_MT_UI_URL,
+        KF_PIPELINES_UI_ENDPOINT, in a notebook of Kubeflow those of its dashboard, else no link is
+        shown."""
     ).tag(config=True)
     namespace = Unicode(
         help="""Namespace to work in. Without one: KFP_MT_NAMESPACE, the kfp SDK's context file,
@@ -132,6 +141,14 @@ class Kfp(Configurable):
     def value(self, name: str) -> str:
         """A setting as configured, else from its variable."""
         return getattr(self, name) or os.environ.get(variable(name), "")
+
+    def names_kfp(self) -> bool:
+        """Whether an address of KFP is configured."""
+        return bool(self.value("endpoint") or os.environ.get("KF_PIPELINES_ENDPOINT"))
+
+    def asks_for_credentials(self) -> bool:
+        """Whether these settings themselves, and no variable, ask for a kind of credentials."""
+        return any(getattr(self, name) for name in CREDENTIALS if name not in KUBERNETES)
 
     def data_folder(self) -> Path:
         chosen = self.data or os.environ.get("KFP_MT_DATA")

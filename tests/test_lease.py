@@ -110,3 +110,18 @@ def test_whoever_has_the_port_of_a_dead_server_is_not_taken_for_it(folder, local
     (folder / "server.json").write_bytes((local_kfp.data / "server.json").read_bytes())
     assert running(folder) is None
     assert running(local_kfp.data).endpoint == local_kfp.endpoint
+
+
+def test_packages_that_are_missing_are_named_as_pypi_does_with_a_line_to_paste(
+    folder, tmp_path, monkeypatch
+):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    absent = "import sys; sys.modules['kfp'] = sys.modules['jwt'] = None"
+    (bare / "sitecustomize.py").write_text(absent)
+    monkeypatch.setenv("PYTHONPATH", str(bare))
+    with pytest.raises(errors.Misconfigured, match="not installed: kfp, PyJWT") as error:
+        Lease(folder)
+    sentence, _, paste = error.value.cure.partition("\n")
+    assert paste == "pip install 'jupyter-kfp-mt[local]'" and "pip" not in error.value.message
+    assert "restart the Jupyter server" in sentence

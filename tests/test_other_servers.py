@@ -8,6 +8,7 @@ from IPython.core.error import UsageError
 
 from jupyter_kfp_mt import doctor, errors
 from jupyter_kfp_mt.client import Client, checked_endpoint
+from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.findings import FAILED, PASSED, UNKNOWN
 from jupyter_kfp_mt.settings import Kfp
 
@@ -236,6 +237,17 @@ def test_a_redirect_that_names_no_other_kfp_names_none(serve, token_file, answer
     settings = Kfp(endpoint=server.endpoint, token_file=str(token_file), namespace="alice")
     found = doctor.examine(settings).failed[0]
     assert "KFP is at" not in found.found and "not KFP" in found.found and found.cure
+
+
+def test_a_cookie_is_not_blamed_for_a_kfp_that_is_elsewhere(serve, tmp_path):
+    cookie = tmp_path / "cookie"
+    cookie.write_text("session=x")
+    server = serve(Other, moved("https://kubeflow.example.com{path}"))
+    settings = Kfp(endpoint=server.endpoint, cookie_file=str(cookie), namespace="alice")
+    client = decide(settings).client()
+    with pytest.raises(errors.Unreachable, match="KFP is at https://kubeflow.example.com"):
+        client.run_page()
+    client.close()
 
 
 def test_a_redirect_to_what_is_no_address_is_told_so(serve, token_file):

@@ -12,13 +12,14 @@ import msgspec
 from .. import pod
 from ..cluster import Cluster
 from ..errors import KfpError, Misconfigured
-from ..settings import BESIDE, CREDENTIALS, IMPLIED, Kfp, variable
+from ..settings import BESIDE, CREDENTIALS, IMPLIED, KUBERNETES, Kfp, variable
 from ..status import Trace
 from ..subjects import short_name
 from .base import Credentials, claims
 from .google_iap import GoogleIap
 from .kubeconfig import Kubeconfig
 from .login import PASSWORD, USER, Login
+from .none_yet import NoneYet
 from .session_cookie import VARIABLE as COOKIE
 from .session_cookie import SessionCookie
 from .token_command import TokenCommand
@@ -52,7 +53,12 @@ def asked_for(settings: Kfp) -> Asked | None:
     found = _asked_for({name: _kind(name, value) for name, value in given.items()}, words)
     if found is None:
         found = _asked_by_variables()
+    leads_to_logs = found is not None or (
+        bool(settings.value("kubeconfig")) and (settings.names_kfp() or pod.is_here())
+    )
     for name, kinds in BESIDE.items():
+        if name in KUBERNETES and leads_to_logs:
+            continue
         if settings.value(name) and (found is None or found.kind not in kinds):
             here = words.get(name) or variable(name)
             fitting = " or ".join(f"'{kind}'" for kind in kinds)
@@ -71,14 +77,20 @@ def choose(settings: Kfp, asked: Asked | None, place: Place, trace: Trace) -> Cr
         return found
     trace.add("credentials", "given, c.Kfp.auth, and the settings of each kind", "nothing")
     trace.add("credentials", "KFP_MT_AUTH, and the variables of each kind", "nothing")
+    if fitting := _first_fitting(settings, place, trace):
+        return fitting
+    trace.add("credentials", "nothing else fits", "none", chosen=True)
+    return NoneYet(lambda: _first_fitting(settings, place, Trace()))
+
+
+def _first_fitting(settings: Kfp, place: Place, trace: Trace) -> Credentials | None:
     for looked_at, find in _fitting(settings, place):
         one = find()
         if isinstance(one, Credentials):
             trace.add("credentials", looked_at, one.source, chosen=True)
             return one
         trace.add("credentials", looked_at, one)
-    trace.add("credentials", "nothing else fits", "none", chosen=True)
-    return Credentials()
+    return None
 
 
 def _asked_by_variables() -> Asked | None:

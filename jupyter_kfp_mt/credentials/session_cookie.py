@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import KfpError, Misconfigured, Unauthenticated
+from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from .base import Claims, Credentials, Hidden, claims, differ, reason, shown
 
 VARIABLE = "KFP_MT_COOKIE"
@@ -43,7 +43,7 @@ class SessionCookie(Credentials):
         return is_login_page(status, content_type)
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        if not refused:
+        if not refused or (isinstance(error, Unreachable) and error.moved):
             return error
         return Unauthenticated(
             f"{error.message.partition(': ')[0]}: the {self.source} is not accepted.",

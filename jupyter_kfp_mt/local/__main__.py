@@ -109,11 +109,13 @@ def _count(text: str) -> int:
 
 
 def _check_installed() -> None:
-    missing = [name for name in ("kfp", "jwt", "yaml") if find_spec(name) is None]
+    packages = {"kfp": "kfp", "jwt": "PyJWT", "yaml": "PyYAML"}  # as PyPI calls them
+    missing = [packages[name] for name in packages if find_spec(name) is None]
     if missing:
         raise Misconfigured(
             f"The local KFP needs packages that are not installed: {', '.join(missing)}.",
-            cure="pip install 'jupyter-kfp-mt[local]'",
+            cure="Install what it needs, and restart the Jupyter server:\n"
+            "pip install 'jupyter-kfp-mt[local]'",
         )
 
 

@@ -14,7 +14,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_s
 from IPython.display import display
 from traitlets import observe
 
-from ..settings import CREDENTIALS, Kfp
+from ..settings import CREDENTIALS, KUBERNETES, Kfp
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -67,7 +67,7 @@ class KfpMagics(Kfp, Magics):
         given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
         configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
         if token_file or identity:  # another kind would contradict it
-            configured.update(dict.fromkeys(CREDENTIALS, ""))
+            configured.update(dict.fromkeys(set(CREDENTIALS) - set(KUBERNETES), ""))
         chosen = {name: text for name, text in given.items() if text}
         connection = decide(Kfp(**{**configured, **chosen}), identity)
         client = connection.client()
@@ -87,12 +87,13 @@ class KfpMagics(Kfp, Magics):
 
     def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
         from .. import doctor
+        from ..connection import door_of
 
         namespace = self._client.namespace if self._client else ""
-        found = self._connection
-        if found is None or found.door:
+        if self._connection.door if self._connection else door_of(self):
             return doctor.examine(self, namespace, isolation, others)
-        return doctor.look(lambda: found, self, namespace, isolation, others)
+        # The decision that it looks at is that of the next verb.
+        return doctor.look(lambda: self.connection, self, namespace, isolation, others)
 
     def tenants(self) -> Tenants:
         from .. import tenancy
@@ -144,9 +145,27 @@ class KfpMagics(Kfp, Magics):
 
 def _words(line: str) -> list[str]:
     try:
-        return shlex.split(line.rstrip().removesuffix(";"))
+        return shlex.split(_without_comment(line).rstrip().removesuffix(";"))
     except ValueError as error:  # a quotation that does not end
         raise UsageError(f"%kfp {line}: {str(error).lower()}") from None
+
+
+def _without_comment(line: str) -> str:
+    """The line up to a # that begins a word outside quotes, as in a shell."""
+    quote, escaped, begins = "", False, True
+    for place, sign in enumerate(line):
+        if sign == "#" and begins:
+            return line[:place]
+        begins = sign.isspace() and not quote and not escaped
+        if escaped:
+            escaped = False
+        elif sign == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            quote = sign
+    return line
 
 
 def load(shell: InteractiveShell) -> None:

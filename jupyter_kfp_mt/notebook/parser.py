@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import shlex
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 
 from .verbs import OVERVIEW, VERBS, Verb
+
+_TERMINATE = "%kfp terminate RUN stops a run."
+# Words of other tools, and what says the same here.
+_ELSEWHERE = {
+    **dict.fromkeys(("list", "ls"), "%kfp runs, pipelines, experiments and namespaces list those."),
+    **dict.fromkeys(("stop", "cancel", "kill", "abort"), _TERMINATE),
+    **dict.fromkeys(("delete", "rm", "archive"), "jupyter_kfp_mt.kfp_client() has a call for it."),
+    **dict.fromkeys(
+        ("status", "whoami", "info"), "%kfp alone tells of the connection, %kfp runs of runs."
+    ),
+    **dict.fromkeys(("start", "submit", "create"), "%kfp run PIPELINE-OR-FILE starts a run."),
+    **dict.fromkeys(("watch", "wait"), "%kfp run PIPELINE-OR-FILE --wait watches a run."),
+    **dict.fromkeys(("login", "use"), "%kfp connect uses another endpoint, token or identity."),
+}
 
 
 class HelpShown(Exception):
@@ -27,8 +42,24 @@ def parse(words: list[str]) -> argparse.Namespace:
     _check_verb(words[0])
     arguments, rest = _parser().parse_known_args(words)
     if rest:
-        arguments.parser.error(f"what is {' '.join(rest)}? Quote what has spaces in it.")
+        arguments.parser.error(_not_understood(arguments.verb, rest))
     return arguments
+
+
+def _not_understood(verb: Verb, rest: list[str]) -> str:
+    """What is left over of a line, and what may have been meant."""
+    flags = [flag for option in verb.options for flag in option.flags if flag.startswith("-")]
+    word = next((word for word in rest if word.startswith("-")), rest[0])
+    name, equals, value = word.partition("=")
+    if word.startswith("-"):
+        close = difflib.get_close_matches(name, flags, 1, 0.6)
+        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(flags) or 'none'}."
+        return f"there is no option {name}; {hint}"
+    if equals and f"--{name}" in flags:
+        return f"an option is written --{name} {shlex.quote(value)}, and not {word}."
+    if equals and "--parameter" in flags:
+        return f"a parameter is written -p {shlex.quote(word)}, and not {word} alone."
+    return f"what is {' '.join(rest)}? Quote what has spaces in it."
 
 
 def completions(line: str, symbol: str) -> list[str]:
@@ -73,6 +104,8 @@ def _check_verb(word: str) -> None:
     known = [name for verb in VERBS for name in (verb.name, *verb.aliases)]
     if word in known or word in ("-h", "--help"):
         return
-    close = difflib.get_close_matches(word.lower(), known, 1, 0.7)
+    alike = 0.6 if len(word) < 4 else 0.7
+    close = difflib.get_close_matches(word.lower(), known, 1, alike)
     hint = f"Did you mean %kfp {close[0]}?" if close else "%kfp help lists what there is."
+    hint = _ELSEWHERE.get(word.lower(), hint)
     raise UsageError(f"%kfp has no verb {word}. {hint}")
