@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import API, ROOT, wait_until
+from conftest import API, PATIENCE, ROOT, wait_until
 
 from jupyter_kfp_mt.local.logs import LogFile
 from jupyter_kfp_mt.log_lines import LONGEST, LineFormatter
@@ -73,11 +73,14 @@ def test_no_line_can_be_forged_through_what_a_request_carries(local_kfp, experim
         body["runtime_config"]["pipeline_root"] = text
         assert local_kfp.post(f"{API}/runs", body).status_code == 200
         local_kfp.post(f"{API}/runs/{text}:terminate")
-    log = local_kfp.log.read_text()
-    lines = [line for line in log.splitlines() if "mallory" in line]
-    assert len(lines) >= 2 * (len(ODD) - 1)
-    assert all(line.isprintable() and LINE.match(line) for line in lines)
-    assert not any(line.startswith(FORGED) for line in log.splitlines())
+
+    def lines():
+        return [line for line in local_kfp.log.read_text().splitlines() if "mallory" in line]
+
+    # A line is written once the answer is sent.
+    wait_until(lambda: len(lines()) >= 2 * (len(ODD) - 1), what="a line for each request")
+    assert all(line.isprintable() and LINE.match(line) for line in lines())
+    assert not any(line.startswith(FORGED) for line in local_kfp.log.read_text().splitlines())
 
 
 def test_what_is_read_is_not_logged_and_a_change_is_one_line(start_local_kfp):
@@ -172,7 +175,7 @@ def test_nobody_who_listens_is_no_reason_not_to_start(tmp_path, profiles):
 def test_a_closed_terminal_stops_a_server_in_order(start_local_kfp):
     server = start_local_kfp()
     os.kill(server.process.pid, signal.SIGHUP)
-    assert server.process.wait(timeout=20) == 0
+    assert server.process.wait(timeout=PATIENCE) == 0
     assert not (server.data / "server.json").exists()
 
 
