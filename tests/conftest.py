@@ -44,6 +44,9 @@ profiles:
 
 def pytest_configure():
     secrecy.watch()
+    # Who is started in the background, or by nohup, ignores these, and so does what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_xdist_auto_num_workers():
