@@ -646,3 +646,15 @@ def test_so_many_metrics_are_reported_at_once(local_kfp, adder, unique):
     assert (refused.status_code, "at most 1000 metrics" in text(refused)) == (400, True)
     taken = local_kfp.post(path, {"metrics": metrics[1:]})
     assert {each["status"] for each in taken.json()["results"]} == {"OK"}
+
+
+def test_whoever_uploads_too_much_to_be_let_in_is_told_so_and_not_cut_off(local_kfp):
+    content = b"x" * (4 << 20)
+    for path in ("upload", "upload_version"):
+        for _ in range(5):
+            answer = local_kfp.call(
+                *("POST", f"{API}/pipelines/{path}", None),
+                params={"pipelineid": "p"},
+                files={"uploadfile": ("p.yaml", content)},
+            )
+            assert answer.status_code in (401, 404)

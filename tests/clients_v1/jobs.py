@@ -37,6 +37,6 @@ say(
     same=same,
     listed=listed,
     experiment_id=experiment.id,
-    statuses=[disabled.status, enabled.status],
+    enabled=[disabled.enabled, enabled.enabled],
     gone=refusal(jobs.get_job, job.id),
 )

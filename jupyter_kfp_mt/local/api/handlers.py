@@ -317,24 +317,37 @@ class TaskLogHandler(Handler):
 @web.stream_request_body
 class UploadHandler(FileHandler):
     """A pipeline, or a version of one, from a file in a form. Nothing of the form is in memory
-    that is long, and nothing of it is read before it is known who sends it.
+    that is long, and nothing of it is kept before it is known who sends it.
+
+    Who is refused is told so when all of the form has come: an answer before that could be lost,
+    for a connection that is closed with something unread is reset.
     """
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
         super().initialize(operations, authenticators)
         self._form = tempfile.SpooledTemporaryFile(SMALL)
+        self._refusal: ApiError | None = None
 
     def prepare(self) -> None:
-        super().prepare()
-        if self.request.method == "POST":
-            self.authorize()
+        try:
+            super().prepare()
+            if self.request.method == "POST":
+                self.authorize()
+        except ApiError as error:
+            self._refusal = error
+
+    def check_admitted(self) -> None:
+        """Raises why this is refused, if it is."""
+        if self._refusal:
+            raise self._refusal
 
     def authorize(self) -> None:
         """Refuses those who may not upload this."""
         raise NotImplementedError
 
     def data_received(self, chunk: bytes) -> None:
-        self._form.write(chunk)
+        if not self._refusal:
+            self._form.write(chunk)
 
     def on_finish(self) -> None:
         self._form.close()
@@ -377,6 +390,7 @@ class PipelineUploadHandler(UploadHandler):
             self.operations.pipelines.authorize_upload(self.caller, self.parameter("namespace"))
 
     async def uploaded_pipeline(self) -> tuple[Pipeline, PipelineVersion]:
+        self.check_admitted()
         with wrapped("Failed to read a pipeline spec file"):
             file_name, specification = await self.uploaded()
         with wrapped("Failed to create a pipeline and a pipeline version"):
@@ -396,6 +410,7 @@ class VersionUploadHandler(UploadHandler):
             )
 
     async def uploaded_version(self) -> PipelineVersion:
+        self.check_admitted()
         with wrapped("Failed to create a pipeline version"):
             file_name, specification = await self.uploaded()
             return self.operations.pipelines.create_version(
