@@ -665,7 +665,7 @@ class Client:
         return response
 
     def _is_local(self, refused: requests.Response) -> bool:
-        """Whether it is the local KFP's; where that is not known, it is asked for a cure alone."""
+        """Tell if it is the local KFP's; where that is not known, it is asked for a cure alone."""
         asks = refused.status_code == 403 and not str(refused.url).endswith("/healthz")
         try:
             health = self.health() if asks else self._health
@@ -927,7 +927,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _looks_like_a_file(path: Path) -> bool:
-    """Whether a person who wrote this may have meant a file."""
+    """Tell if a person who wrote this may have meant a file."""
     return path.suffix in pipeline_files.SUFFIXES or len(path.parts) > 1
 
 

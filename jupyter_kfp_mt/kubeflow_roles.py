@@ -29,7 +29,7 @@ _READING = ("get", "list", "watch", "readArtifact")
 
 
 class Goal(str):
-    """What somebody asked for, in the words of an error, and the right that it takes in the end.
+    """A person's request in the words of an error, and the right that it takes in the end.
 
     It may begin with a look at something else, which is refused first. `deed` is the same without
     names, such as "start a run".

@@ -60,13 +60,13 @@ NOWHERE = Asked()
 
 
 def is_html(body: bytes) -> bool:
-    """Whether it is a web page by its looks."""
+    """Tell if it is a web page by its looks."""
     start = body.lstrip()[:15].lower()
     return start.startswith((b"<!doctype html", b"<html", b"<head", b"<title", b"<body"))
 
 
 def refuses_tokens(text: str) -> bool:
-    """Whether these are Istio's words for a token that its RequestAuthentication does not take."""
+    """Tell if these are Istio's words for a token that its RequestAuthentication refuses."""
     return bool(_TOKENS.match(text))
 
 
@@ -126,7 +126,7 @@ def _https(asked: str, text: str, at: Asked) -> Unreachable:
 
 
 def istio_tokens(text: str) -> tuple[str, str]:
-    """Why Istio does not take a token, and what mends it."""
+    """Tell why Istio does not take a token, and what mends it."""
     inside = f"Or use KFP's address inside the cluster:\n{named(IN_CLUSTER)}"
     if text.startswith("Audiences"):
         return (

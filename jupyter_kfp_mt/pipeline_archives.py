@@ -23,11 +23,11 @@ _FAULTS = (
 
 
 class Unreadable(Exception):
-    """Why nothing comes out of it, as the end of a sentence."""
+    """Tell why nothing comes out of it, as the end of a sentence."""
 
 
 def unpacked(content: bytes) -> bytes:
-    """What is in the archive, or the content as it is where it is none. Raises `Unreadable`."""
+    """Return what is in the archive, or the content where it is none. Raises `Unreadable`."""
     try:
         if content[:2] == _ZIP:
             content = _from_zip(content)

@@ -118,7 +118,7 @@ def read(path: Path) -> PipelineFile:
 
 
 class _Not(Exception):
-    """What a file is that is no compiled pipeline, and what makes one of it."""
+    """Tell what a file is that is no compiled pipeline, and what makes one of it."""
 
     def __init__(self, what: str, cure: str = "") -> None:
         super().__init__(what)
@@ -147,7 +147,7 @@ def _documents(content: bytes) -> list[Any]:
 
 
 def _broken(text: str, error: yaml.MarkedYAMLError) -> _Not:
-    """Why it is no YAML."""
+    """Tell why it is no YAML."""
     line = error.problem_mark.line + 1 if error.problem_mark else 1
     return _line_break(text) or _Not(f"it is not YAML: {error.problem} (line {line})")
 
@@ -186,7 +186,7 @@ def _pipeline(documents: list[Any]) -> PipelineFile:
 
 
 def _something_else(document: Any) -> _Not:
-    """What a document is that is no pipeline."""
+    """Tell what a document is that is no pipeline."""
     if isinstance(document, str) and _PYTHON.search(document):
         return _Not("it is Python source, not yet compiled")
     if not isinstance(document, dict):

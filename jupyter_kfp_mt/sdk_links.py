@@ -83,7 +83,7 @@ def _resolved(text: str, pages: str) -> str | None:
 
 
 class _Shown:
-    """What IPython displays meanwhile, where it is IPython."""
+    """Takes in what IPython displays meanwhile, where it is IPython."""
 
     def __enter__(self) -> None:
         ipython = sys.modules.get("IPython")

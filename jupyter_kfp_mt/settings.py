@@ -143,11 +143,11 @@ class Kfp(Configurable):
         return getattr(self, name) or os.environ.get(variable(name), "")
 
     def names_kfp(self) -> bool:
-        """Whether an address of KFP is configured."""
+        """Tell if an address of KFP is configured."""
         return bool(self.value("endpoint") or os.environ.get("KF_PIPELINES_ENDPOINT"))
 
     def asks_for_credentials(self) -> bool:
-        """Whether these settings themselves, and no variable, ask for a kind of credentials."""
+        """Tell if these settings, and no variable, ask for a kind of credentials."""
         return any(getattr(self, name) for name in CREDENTIALS if name not in KUBERNETES)
 
     def data_folder(self) -> Path:

@@ -83,7 +83,7 @@ class GatewayError(ApiError):
 
 
 def gateway_refusal(text: str) -> ApiError:
-    """What of a request cannot be read. It has no details."""
+    """A refusal of a request that cannot be read. It has no details."""
     return GatewayError(INVALID_ARGUMENT, text, text)
 
 

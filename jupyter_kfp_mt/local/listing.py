@@ -231,7 +231,7 @@ _VALUES = frozenset(
 
 
 class _Condition(Message, frozen=True):
-    """What the predicates of both APIs have in common."""
+    """The part that predicates of both APIs have in common."""
 
     key: str = ""
     int_value: Int32 | None = None

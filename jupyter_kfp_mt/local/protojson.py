@@ -1,4 +1,4 @@
-"""How the JSON of a request becomes a message, as Go's protojson reads it."""
+"""Reads the JSON of a request into a message, as Go's protojson does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Enumeration(msgspec.Struct, frozen=True):
 
 
 def enumeration(*names: str) -> Enumeration:
-    """Those whose numbers begin with 0, one after the other."""
+    """The elements whose numbers begin with 0, one after the other."""
     return Enumeration(tuple(enumerate(names)))
 
 
@@ -183,7 +183,7 @@ class _Reader:
 
 
 def _scalar(kind: Any, token: Token) -> tuple[str, Any]:
-    """What protojson calls this type, and the value; None if the token is not one of it."""
+    """Return protojson's name of this type, and the value; None if the token is not one of it."""
     if isinstance(kind, Enumeration):
         given = _whole(token, 32) if token.kind == "number" else token.value
         return "enum", None if given is None or token.kind == "bool" else kind.read(given)
@@ -241,7 +241,7 @@ def _names(message: type[Message]) -> dict[str, str]:
 
 @cache
 def _types(message: type[Message]) -> dict[str, Any]:
-    """What is read of each field: a type, or what marks one."""
+    """The types that fields are read as, and what marks one."""
     hints = get_type_hints(message, include_extras=True)
     return {name: _type(hints[name]) for name in message.__struct_fields__}
 

@@ -30,7 +30,7 @@ _MOST_DIGITS = 310
 
 
 class Unreadable(ValueError):
-    """What protojson says of a text that is not the message it should be."""
+    """Return protojson's words for a text that is not the message it should be."""
 
     def __init__(self, text: str):
         super().__init__(f"proto: {text[:_LONGEST_REFUSAL]}")
@@ -109,7 +109,7 @@ class Tokens:
         return _number(token.raw) if token.kind == "number" else token.value
 
     def items(self, read: Callable[[], Any]) -> list[Any]:
-        """What `read` makes of the elements of a list that has begun."""
+        """Return what `read` makes of the elements of a list that has begun."""
         found = []
         while self.peek().kind != "]":
             found.append(read())

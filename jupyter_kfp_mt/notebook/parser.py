@@ -47,7 +47,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def _not_understood(verb: Verb, rest: list[str]) -> str:
-    """What is left over of a line, and what may have been meant."""
+    """Tell what is left over of a line, and what may have been meant."""
     flags = [flag for option in verb.options for flag in option.flags if flag.startswith("-")]
     word = next((word for word in rest if word.startswith("-")), rest[0])
     name, equals, value = word.partition("=")

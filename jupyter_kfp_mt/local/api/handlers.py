@@ -256,7 +256,7 @@ def action(act: Act, failure: str) -> type[Action]:
 
 
 class FileHandler(Handler):
-    """What concerns files answers errors in a shape of its own, and reads parameters leniently."""
+    """Answers errors about files in a shape of its own, and reads parameters leniently."""
 
     def parameter(self, name: str) -> str:
         """A query parameter as it came."""

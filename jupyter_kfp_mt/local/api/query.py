@@ -32,7 +32,7 @@ class Query:
                 )
 
     def has(self, prefix: str) -> bool:
-        """Whether there is a parameter whose name begins so."""
+        """Tell if there is a parameter whose name begins so."""
         return any(name.startswith((prefix, _camel(prefix))) for name in self._values)
 
     def text(self, name: str) -> str:

@@ -29,7 +29,7 @@ def folded(text: str) -> str:
 
 
 def collation_key(text: str) -> str:
-    """What is equal or less where the collation says so of the texts."""
+    """A text's key: keys are equal or less where the collation says so of the texts."""
     return folded(text).rstrip(" ").translate(_RANKS)
 
 

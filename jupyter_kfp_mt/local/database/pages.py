@@ -229,7 +229,7 @@ def _other_storage_state(value: object) -> tuple[str, list[object]]:
 
 
 def _number(value: object) -> object:
-    """What is compared with a number: of a text MySQL takes what it begins with, or 0."""
+    """The value to compare with a number: MySQL takes the number a text begins with, or 0."""
     if not isinstance(value, str):
         return value
     found = re.match(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)", value)

@@ -353,7 +353,7 @@ def _check(new: NewRun) -> None:
 
 
 def _problem_of(metric: Metric) -> tuple[str, str]:
-    """Why this is not a metric: the status to report and a text; two empty ones if it is."""
+    """Tell why this is no metric: the status to report and a text; two empty ones if it is."""
     invalid, problem = "INVALID_ARGUMENT", ""
     if not re.fullmatch(_METRIC_NAME, metric.name):
         problem = f"metric.name '{metric.name}' doesn't match with the pattern '{_METRIC_NAME}'"
