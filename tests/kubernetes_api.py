@@ -893,6 +893,8 @@ BOB = "system:serviceaccount:bob:default-editor"
 @pytest.fixture
 def kubernetes_api(tmp_path):
     """The profiles alice and bob, in which each one's default-editor has Kubeflow's usual role."""
+    import kubernetes.client  # noqa: F401  # which takes longer than some are patient
+
     folder = tmp_path / "kubernetes"
     folder.mkdir()
     api = KubernetesApi(folder)

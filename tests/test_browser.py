@@ -147,6 +147,7 @@ def page(browser, tmp_path):
     )
     page = context.new_page()
     page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
     yield page
     context.close()
     assert not secrecy.tells_token(traffic.read_text())
@@ -227,7 +228,7 @@ def test_the_sidebar_names_who_and_where_and_lists_runs_as_they_go(lab, page, ad
 
     run = client.start_run(adder, {"x": 1}, name="seen <b>live</b>")
     row = panel.get_by_role("listitem").filter(has_text="seen <b>live</b>")
-    expect(row).to_contain_text("Succeeded", timeout=60_000)
+    expect(row).to_contain_text("Succeeded")
     assert client.run(run.run_id).state == "SUCCEEDED"
     client.close()
 
@@ -247,7 +248,7 @@ def test_another_namespace_is_chosen_by_keyboard_and_still_is_in_the_next_sessio
     with page.expect_request(lambda sent: "/api/workspaces/" in sent.url and sent.method == "PUT"):
         page.keyboard.press("Enter")
         row = panel.get_by_role("listitem").filter(has_text="of the team")
-        expect(row).to_contain_text("Succeeded", timeout=60_000)
+        expect(row).to_contain_text("Succeeded")
     expect(panel.get_by_role("button", name="team", exact=True)).to_be_focused()
 
     page.goto(lab.url("lab", token=lab.token))

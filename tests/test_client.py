@@ -301,7 +301,7 @@ class Replaced(TokenFile):
     def __call__(self, request):
         request = super().__call__(request)
         if self._good not in request.headers["Authorization"]:
-            self._sent.wait(10)
+            self._sent.wait(60)
             new = self.path.with_suffix(f".{threading.get_ident()}")
             new.write_text(self._good)
             new.replace(self.path)

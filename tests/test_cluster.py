@@ -180,7 +180,7 @@ def test_a_followed_log_ends_when_it_is_closed_elsewhere(cluster, kubernetes_api
     reader.start()
     wait_until(lambda: seen == [b"one\n"] or None, what="the first line")
     log.close()
-    reader.join(5)
+    reader.join(60)
     assert not reader.is_alive()
 
 

@@ -145,7 +145,7 @@ class Numbered(Renewed):
         self.gate.set()
 
     def renew(self):
-        self.gate.wait(10)
+        self.gate.wait(60)
         self.count += 1
         if self.failing:
             raise errors.Misconfigured(f"No number {self.count}.")

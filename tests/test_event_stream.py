@@ -113,7 +113,7 @@ class Listener:
     async def event(self, *names):
         """The next event, or the next of these names."""
         while True:
-            block = await asyncio.wait_for(self.response.content.readuntil(b"\n\n"), 10)
+            block = await asyncio.wait_for(self.response.content.readuntil(b"\n\n"), 60)
             if not block:  # it has ended as a stream should, and has not broken off
                 raise EOFError
             (event,) = events.parsed([block])
@@ -476,7 +476,7 @@ async def test_a_quiet_stream_shows_that_it_is_alive_however_often_it_looks(
     listener = await listen()
     await listener.event("snapshot")
     for _ in range(3):
-        assert await asyncio.wait_for(listener.response.content.readuntil(b"\n\n"), 5) == b":\n\n"
+        assert await asyncio.wait_for(listener.response.content.readuntil(b"\n\n"), 60) == b":\n\n"
 
 
 async def test_a_stream_is_told_to_proxies_as_one(listen):

@@ -56,9 +56,9 @@ def test_only_texts_are_filled():
 
 @pytest.mark.parametrize("start", ["[[CurrentTime.", "{{$.currentTime.strftime('", "[[", "{{$."])
 def test_a_text_that_only_begins_macros_is_read_soon(start):
-    started = time.monotonic()
+    started = time.process_time()
     assert filled(start * 50_000) == start * 50_000
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("layout", ["\0", "%", "%999999999d", "%Q"])
