@@ -78,7 +78,7 @@ demo: setup
 
 test: setup-checks
 	@$(AT_ONCE) checks
-	$(BIN)/pytest -n auto --dist loadgroup
+	@$(BIN)/python .ci/pytest_twice.py
 
 checks: ruff mypy eslint jest
 
