@@ -89,9 +89,10 @@ class _Shown:
         ipython = sys.modules.get("IPython")
         self._capture: Any = None
         if ipython and ipython.get_ipython():
-            from IPython.utils.capture import capture_output
+            from IPython.utils import capture
 
-            self._capture = capture_output(stdout=False, stderr=False, display=True)
+            untyped: Any = capture  # IPython 8, the last for Python 3.10, has no types here
+            self._capture = untyped.capture_output(stdout=False, stderr=False, display=True)
             self._captured = self._capture.__enter__()
 
     def __exit__(self, *error: Any) -> None:
