@@ -1,4 +1,4 @@
-"""Runs the tests in parallel, and those that failed once more alone: what fails twice has failed.
+"""Runs the tests in parallel, then those that failed once more alone, which counts.
 
 The arguments are pytest's. Ends with pytest's status, which is that of the second run where there
 is one: there is none after anything but failed tests (status 1), nor where so many have failed
@@ -6,7 +6,6 @@ that the machine's load cannot be why.
 """
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ MOST = 20
 
 def main(arguments):
     with tempfile.TemporaryDirectory() as cache:
-        status = pytest(cache, "-n", "auto", "--dist", "loadgroup", *arguments)
+        status = pytest(cache, "-n", "auto", *arguments)
         failed = last_failed(cache) if status == FAILED else []
     if not failed:
         return status
@@ -47,10 +46,10 @@ def pytest(cache, *arguments):
 
 
 def last_failed(cache):
-    """What failed, as pytest takes it: without the group that xdist adds to a name."""
+    """Return the names of the tests that failed in the run that had this cache."""
     path = Path(cache, "v", "cache", "lastfailed")
     found = json.loads(path.read_text()) if path.exists() else {}
-    return sorted({re.sub(r"@\w+$", "", name) for name in found})
+    return sorted(found)
 
 
 def tell(what, tests):

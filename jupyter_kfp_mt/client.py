@@ -665,7 +665,7 @@ class Client:
         return response
 
     def _is_local(self, refused: requests.Response) -> bool:
-        """Tell if it is the local KFP's; where that is not known, it is asked for a cure alone."""
+        """Tell if the local KFP refused. KFP is asked which it is after a 403 alone."""
         asks = refused.status_code == 403 and not str(refused.url).endswith("/healthz")
         try:
             health = self.health() if asks else self._health

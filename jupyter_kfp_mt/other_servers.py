@@ -60,7 +60,7 @@ NOWHERE = Asked()
 
 
 def is_html(body: bytes) -> bool:
-    """Tell if it is a web page by its looks."""
+    """Tell from its beginning if a body is a web page."""
     start = body.lstrip()[:15].lower()
     return start.startswith((b"<!doctype html", b"<html", b"<head", b"<title", b"<body"))
 
@@ -126,7 +126,7 @@ def _https(asked: str, text: str, at: Asked) -> Unreachable:
 
 
 def istio_tokens(text: str) -> tuple[str, str]:
-    """Tell why Istio does not take a token, and what mends it."""
+    """Return the cause and the cure of Istio's refusal of a token."""
     inside = f"Or use KFP's address inside the cluster:\n{named(IN_CLUSTER)}"
     if text.startswith("Audiences"):
         return (

@@ -23,7 +23,7 @@ _FAULTS = (
 
 
 class Unreadable(Exception):
-    """Tell why nothing comes out of it, as the end of a sentence."""
+    """An archive cannot be read; the error's text is the reason, as the end of a sentence."""
 
 
 def unpacked(content: bytes) -> bytes:

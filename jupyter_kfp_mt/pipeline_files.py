@@ -118,7 +118,7 @@ def read(path: Path) -> PipelineFile:
 
 
 class _Not(Exception):
-    """Tell what a file is that is no compiled pipeline, and what makes one of it."""
+    """A file is no compiled pipeline: the text says what it is, `cure` what makes one of it."""
 
     def __init__(self, what: str, cure: str = "") -> None:
         super().__init__(what)
@@ -147,7 +147,7 @@ def _documents(content: bytes) -> list[Any]:
 
 
 def _broken(text: str, error: yaml.MarkedYAMLError) -> _Not:
-    """Tell why it is no YAML."""
+    """Return the error that names the line at which a text stops being YAML."""
     line = error.problem_mark.line + 1 if error.problem_mark else 1
     return _line_break(text) or _Not(f"it is not YAML: {error.problem} (line {line})")
 

@@ -83,16 +83,15 @@ def _resolved(text: str, pages: str) -> str | None:
 
 
 class _Shown:
-    """Takes in what IPython displays meanwhile, where it is IPython."""
+    """Captures what IPython displays meanwhile; without IPython it does nothing."""
 
     def __enter__(self) -> None:
         ipython = sys.modules.get("IPython")
         self._capture: Any = None
         if ipython and ipython.get_ipython():
-            from IPython.utils import capture
+            from IPython.utils.capture import capture_output
 
-            untyped: Any = capture  # IPython 8, the last for Python 3.10, has no types here
-            self._capture = untyped.capture_output(stdout=False, stderr=False, display=True)
+            self._capture = capture_output(stdout=False, stderr=False, display=True)
             self._captured = self._capture.__enter__()
 
     def __exit__(self, *error: Any) -> None:
@@ -105,4 +104,4 @@ class _Shown:
             if None not in data.values():
                 from IPython.display import display
 
-                display(data, raw=True, metadata=output.metadata)  # type: ignore[no-untyped-call]
+                display(data, raw=True, metadata=output.metadata)

@@ -19,6 +19,9 @@ from jupyter_kfp_mt import lease
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 
+# In milliseconds; the limit of a page does not reach what is expected of it.
+expect.set_options(timeout=60_000)
+
 # Chromium asks for things outside at its start unless it is told not to.
 FLAGS = [
     "--no-sandbox",
@@ -147,7 +150,6 @@ def page(browser, tmp_path):
     )
     page = context.new_page()
     page.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
     yield page
     context.close()
     assert not secrecy.tells_token(traffic.read_text())

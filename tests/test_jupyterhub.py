@@ -17,8 +17,6 @@ from real_kernel import in_kernel
 from jupyter_kfp_mt import lease
 from jupyter_kfp_mt.events import parsed
 
-pytestmark = pytest.mark.xdist_group("jupyterhub")
-
 # Seconds that a busy machine may take to start a hub, or a server in it.
 LONG = 300
 

@@ -341,7 +341,7 @@ def _is_argo(document: Any) -> bool:
 
 
 def _what(document: Any) -> str:
-    """Tell what a document is that is no pipeline."""
+    """Name the kind of a document that is no pipeline."""
     if not isinstance(document, dict):
         return "plain text" if isinstance(document, str) else f"a YAML {type(document).__name__}"
     if _is_argo(document):

@@ -48,7 +48,7 @@ class Enumeration(msgspec.Struct, frozen=True):
 
 
 def enumeration(*names: str) -> Enumeration:
-    """The elements whose numbers begin with 0, one after the other."""
+    """An enumeration whose elements are numbered from 0, in this order."""
     return Enumeration(tuple(enumerate(names)))
 
 
@@ -241,7 +241,7 @@ def _names(message: type[Message]) -> dict[str, str]:
 
 @cache
 def _types(message: type[Message]) -> dict[str, Any]:
-    """The types that fields are read as, and what marks one."""
+    """Map each field's name to its type, or to the marker that stands for one."""
     hints = get_type_hints(message, include_extras=True)
     return {name: _type(hints[name]) for name in message.__struct_fields__}
 

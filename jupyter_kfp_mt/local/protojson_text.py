@@ -30,7 +30,7 @@ _MOST_DIGITS = 310
 
 
 class Unreadable(ValueError):
-    """Return protojson's words for a text that is not the message it should be."""
+    """A text is not the message that it should be; the error's words are protojson's."""
 
     def __init__(self, text: str):
         super().__init__(f"proto: {text[:_LONGEST_REFUSAL]}")

@@ -47,7 +47,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def _not_understood(verb: Verb, rest: list[str]) -> str:
-    """Tell what is left over of a line, and what may have been meant."""
+    """Describe the words of a line that no option takes, and suggest the one that was meant."""
     flags = [flag for option in verb.options for flag in option.flags if flag.startswith("-")]
     word = next((word for word in rest if word.startswith("-")), rest[0])
     name, equals, value = word.partition("=")

@@ -229,7 +229,7 @@ def _other_storage_state(value: object) -> tuple[str, list[object]]:
 
 
 def _number(value: object) -> object:
-    """The value to compare with a number: MySQL takes the number a text begins with, or 0."""
+    """Return the number that MySQL compares with: a text counts as the one it begins with, or 0."""
     if not isinstance(value, str):
         return value
     found = re.match(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)", value)

@@ -353,7 +353,7 @@ def _check(new: NewRun) -> None:
 
 
 def _problem_of(metric: Metric) -> tuple[str, str]:
-    """Tell why this is no metric: the status to report and a text; two empty ones if it is."""
+    """Return the status and the text of a metric's refusal, or two empty texts if it is valid."""
     invalid, problem = "INVALID_ARGUMENT", ""
     if not re.fullmatch(_METRIC_NAME, metric.name):
         problem = f"metric.name '{metric.name}' doesn't match with the pattern '{_METRIC_NAME}'"
