@@ -5,7 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, MutableMapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:  # which takes no type before Python 3.11
+    _LoggerAdapter = logging.LoggerAdapter
 
 # Of one message; what follows is left out.
 LONGEST = 4000
@@ -42,7 +47,7 @@ class LineFormatter(logging.Formatter):
         return _indented(stack_info)
 
 
-class LineLogger(logging.LoggerAdapter[logging.Logger]):
+class LineLogger(_LoggerAdapter):
     """A logger of somebody else's, whose messages become one line; `scrub` hides what is secret."""
 
     def __init__(self, logger: logging.Logger, scrub: Callable[[str], str]) -> None:
