@@ -163,7 +163,7 @@ def _enter(prefix: Path) -> None:
     sys.prefix = sys.exec_prefix = str(prefix)
     sys.executable = str(prefix / "bin" / "python3")
     if sys.version_info < (3, 11):  # a later one takes it from pyvenv.cfg, as it has done already
-        sys._base_executable = sys.executable
+        vars(sys)["_base_executable"] = sys.executable
     standard = [path for path in sys.path if _STANDARD_LIBRARY.search(path)]
     other = [path for path in sys.path if path not in standard]
     sys.path[:] = [os.getcwd(), *standard, site_packages(str(prefix)), *other]
