@@ -554,7 +554,7 @@ class Client:
     ) -> bytes:
         query = {key: value for key, value in query.items() if value}
         with file.open("rb") as content:
-            files = {"uploadfile": (file.name, content.read())}
+            files = {"uploadfile": (pipeline_files.upload_name(file), content.read())}
         try:
             return self._request("POST", path, asked, params=query, files=files)
         except KfpError as error:
@@ -666,7 +666,7 @@ class Client:
 
     def _is_local(self, refused: requests.Response) -> bool:
         """Tell if it is the local KFP's; where that is not known, it is asked for a cure alone."""
-        asks = refused.status_code == 403 and not str(refused.url).endswith("/healthz")
+        asks = refused.status_code in (400, 403) and not str(refused.url).endswith("/healthz")
         try:
             health = self.health() if asks else self._health
         except KfpError:

@@ -12,9 +12,10 @@ import msgspec
 import yaml
 
 from .errors import BadRequest, NotAPipeline
-from .pipeline_archives import Unreadable, unpacked
+from .pipeline_archives import Unreadable, is_archive, unpacked
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN = (".yaml", ".yml", ".json")  # what KFP reads as text
 _SOURCES = (".py", ".ipynb")
 # Of what people compile, and of what they take for it.
 SUFFIXES = (".yaml", ".yml", ".json", ".zip", ".gz", ".tgz", ".pipeline", *_SOURCES)
@@ -115,6 +116,15 @@ def read(path: Path) -> PipelineFile:
         raise NotAPipeline(
             f"{path} is not a compiled pipeline: {why}.", cure=what.cure or _COMPILE
         ) from None
+
+
+def upload_name(path: Path) -> str:
+    """The name under which KFP takes what `read` has read: that of a YAML file or an archive."""
+    with path.open("rb") as file:
+        packed = is_archive(file.read(2))
+    if packed:
+        return f"{path.name}.zip" if path.name.endswith(_PLAIN) else path.name
+    return path.name if path.name.endswith(_PLAIN) else f"{path.name}.yaml"
 
 
 class _Not(Exception):

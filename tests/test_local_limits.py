@@ -137,7 +137,7 @@ def test_a_file_that_unfolds_to_too_much_is_refused_and_holds_up_nobody(watched,
     with watched() as server:
         answer = send(server, content)
     assert answer.status_code == 400
-    assert message in answer.json()["error_message"]
+    assert message in answer.json()["error_details"]
 
 
 def test_a_manifest_that_unfolds_to_too_much_is_refused_and_holds_up_nobody(watched, unique):
