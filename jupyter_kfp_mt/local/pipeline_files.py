@@ -306,7 +306,7 @@ def _with_distinct_keys(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
 
 def _add_key(keys: set[str], event: yaml.ScalarEvent) -> None:
     if event.value in keys and event.value != "<<":  # which merges, any number of times
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         raise _no_pipeline(f"The key {event.value[:100]!r} is there twice (line {line}).")
     keys.add(event.value)
 
@@ -394,11 +394,14 @@ def _check_pipeline(document: dict[str, Any]) -> None:
             f"KFP only supports schema version {SCHEMA_VERSION}, "
             f"but the pipeline spec has version {version}"
         )
+    _check_name((document["pipelineInfo"] or {}).get("name"))
     try:
-        spec = msgspec.convert(document, _PipelineSpec)
+        msgspec.convert(document, _PipelineSpec)
     except (msgspec.ValidationError, RecursionError) as error:
         raise _no_pipeline(f"The pipeline specification is not valid: {error}") from error
-    name = spec.pipelineInfo.name
+
+
+def _check_name(name: str | None) -> None:
     if not name:
         raise _no_pipeline("pipeline's name cannot be empty")
     if len(name) > 128:

@@ -285,8 +285,8 @@ def _mismatch(value: Any, kind: str) -> str:
         named = value in ("NaN", "Infinity", "-Infinity")
         return "" if named or _number(value) is not None else "a number"
     if kind == "duration":
-        fits = isinstance(value, str) and _DURATION.fullmatch(value)
-        return "" if fits else "a duration such as 60s"
+        found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        return "" if found else "a duration such as 60s"
     if kind in ENUMERATIONS:
         fits = value in ENUMERATIONS[kind] if isinstance(value, str) else _whole(value, 32)
         return "" if fits else f"one of {', '.join(ENUMERATIONS[kind])}"

@@ -2,12 +2,12 @@
 
 | Kubeflow Pipelines 2.17 | here | why |
 |---|---|---|
-| an upload that is not authorized: 400 | 401 or 403, with the reason | it hides why |
 | upload of a shared pipeline: not checked | who may create pipelines anywhere | no strangers |
 | upload of a version of a shared pipeline: not checked | as its other changes | tenants run it |
 | a refused change of a shared pipeline has no reason | who may, and what to do | help |
 | upload: the file is read before the caller is authorized | after | archives of strangers |
-| upload errors: one text for all mistakes, and a stack trace | what is wrong, no trace | help |
+| upload errors: a stack trace in the details | the reason in its place | help |
+| a platform part that does not fit its schema: dropped | 400 | no silent default |
 | a pipeline of any size, up to 32 MB of file | 8 MB and 150,000 values, aliases unfolded | load |
 | answers by whatever name it is called | by those of this machine | pages of the web |
 | a page of a list of any length | ends at 8 MB, and the next one goes on | load |

@@ -62,6 +62,7 @@ _OUTSIDE_BASIC_PLANE = re.compile(rb"[\xf0-\xf4]|(?<!\\)(?:\\\\)*\\u[dD][89abAB]
 # Of the ranges that a request may ask for, the one that is answered.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
+_PLAIN = "text/plain; charset=utf-8"
 BAD_TAGS = "Failed to parse tags query parameter. Expected JSON object with string keys and values"
 # What is no reason to the API server that it would tell of an upload.
 _OTHERWISE_TOLD = {NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED}
@@ -362,23 +363,17 @@ class UploadHandler(FileHandler):
         if self._refusal:
             raise self._refusal
 
-    def get(self) -> None:
-        """Refuse what has no form, by whatever method."""
-        self.check_admitted()
-        text = f"A file is uploaded in a form with POST, not with {self.request.method}"
-        raise invalid_input(text, UNREADABLE_FORM)
-
-    head = put = patch = delete = options = get
-
     def refuse(self, error: ApiError) -> None:
         """As the API server, which says that it is JSON only once it has read the file."""
         status, said, kind = error.status, error.said or error.text, "application/json"
         if error.code in _OTHERWISE_TOLD and self._authorizing:
-            status, said = 400, self.unauthorized
+            status, said, kind = 400, self.unauthorized, _PLAIN
+        elif error.code == UNIMPLEMENTED:  # to the API server a form without a file
+            status, said = 400, UNREADABLE_FORM
         elif error.code == ALREADY_EXISTS:
             said = self.failed
-        if said in (self.unauthorized, UNREADABLE_FORM, UNREADABLE_FILE, BAD_TAGS):
-            kind = "text/plain; charset=utf-8"
+        if said in (UNREADABLE_FORM, UNREADABLE_FILE, NO_VERSION, BAD_TAGS) and status == 400:
+            kind = _PLAIN
         self.set_status(status)
         self.answer(error.to_upload_dict(self.unreadable.get(said, said)), kind)
 

@@ -72,7 +72,7 @@ class V1Handler(Handler):
         if not spec.manifest:
             return None
         with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
-            return await self.reader.read("the manifest", spec.manifest.encode())
+            return await self.reader.read("manifest.yaml", spec.manifest.encode())
 
 
 class Healthz(Handler):
