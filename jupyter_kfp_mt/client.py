@@ -79,6 +79,9 @@ WAITING = ["PENDING", UNSPECIFIED]
 UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 LOG_LINES = 50
 _OWN = f"Use KFP's own address, such as {IN_CLUSTER}."
+MOST_WARNINGS = 20
+# Of a Warning header: a code, who warns, and a text in quotes (RFC 7234, 5.5).
+_WARNING = re.compile(r'\b[0-9]{3} \S+ "((?:[^"\\]|\\.)*)"')
 _START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
 
@@ -111,6 +114,8 @@ class Client:
         self._logs = logs
         self._read_seconds = DOOR_SECONDS if logs else READ_SECONDS
         self._health = health
+        # What KFP has warned of in its answers to changes, until it is taken from here.
+        self.warnings: deque[str] = deque(maxlen=MOST_WARNINGS)
         self.seen_runs: dict[str, Seen] = {}  # by ids, for those who read many logs of one
         self._specifications = Specifications(self._version)
         self.session = session or new_session(
@@ -620,6 +625,8 @@ class Client:
         seconds = read or self._read_seconds
         arguments = {**kwargs, "stream": True}
         response = self._send(method, self.endpoint + API + path, asked, seconds, arguments)
+        if method != "GET":
+            self.warnings.extend(warnings_in(response.headers.get("Warning", "")))
         return self._body(response, asked, seconds, bodies.whole)
 
     def _stream(
@@ -710,6 +717,11 @@ class Client:
         except (OSError, ValueError) as error:  # also for certificates or a Location that is none
             found = no_answer(self.endpoint, asked, error)
             raise self.credentials.explained(found, False) from None
+
+
+def warnings_in(header: str) -> list[str]:
+    """The texts in Warning headers, of which there may be several in one."""
+    return [re.sub(r"\\(.)", r"\1", text) for text in _WARNING.findall(header)]
 
 
 class PipelineSource(msgspec.Struct, frozen=True):

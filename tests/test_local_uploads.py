@@ -257,7 +257,9 @@ def test_an_upload_is_a_form_by_whatever_method(local_kfp, method):
             "deploymentSpec is not an object",
             id="deployment",
         ),
-        pytest.param(lambda spec: spec | {"pipelineInfo": {}}, "name cannot be empty", id="no name"),
+        pytest.param(
+            lambda spec: spec | {"pipelineInfo": {}}, "name cannot be empty", id="no name"
+        ),
         pytest.param(
             lambda spec: spec | {"pipelineInfo": {"name": "My Pipeline"}},
             "pipeline's name must contain only lowercase alphanumeric characters or '-' "

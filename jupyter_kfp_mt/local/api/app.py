@@ -32,8 +32,8 @@
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
 | characters outside Unicode's basic plane: 500 | accepted, and a Warning header says so | help |
-| a parameter with braces of Argo's: 500 | a text as any other | no Argo here |
-| parameters of 1.5 MB: 500 | up to what a message may have | no etcd here |
+| a parameter with braces of Argo's: 500 | a text, and a Warning header says so | no Argo here |
+| parameters of 1.5 MB: 500 | taken, and a Warning header says so | no etcd here |
 | `error` of a run and of its states is never there | why it failed | help |
 | a specification without `deploymentSpec`: refused once it is compiled | 400 | sooner |
 | an id may be empty or have a colon; any method on `healthz` | 404; GET and POST | |

@@ -59,6 +59,10 @@ CHUNK = 3 << 16
 _READ_WITHIN_A_TIMEOUT = 4 << 20
 # Characters outside Unicode's basic plane, in UTF-8 or as an escape of JSON.
 _OUTSIDE_BASIC_PLANE = re.compile(rb"[\xf0-\xf4]|(?<!\\)(?:\\\\)*\\u[dD][89abAB]")
+# What Argo puts its own values in place of, and refuses where it has none (`validate.go` there).
+_ARGOS = re.compile(r"\{\{(?:inputs|outputs|tasks|steps|item|pod)\.[^{}]*\}\}")
+# In bytes, of etcd.
+_LARGEST_OBJECT = 3 << 19
 # Of the ranges that a request may ask for, the one that is answered.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
@@ -118,6 +122,24 @@ class Handler(web.RequestHandler):
         if schedule and (meaning := note(schedule.cron)):
             self._warn(f"recurring run {recurring.recurring_run_id}", meaning)
 
+    def warn_of_values(self, what: str, config: RuntimeConfig | None) -> None:
+        """Say in a header if a cluster would refuse a run for the values of its parameters."""
+        values = msgspec.json.encode(config.parameters if config else {})
+        refused = "KFP on a cluster refuses this run: "
+        if found := _ARGOS.search(values.decode()):
+            meaning = (
+                "in a parameter's value stands for a value of Argo's own, which runs it there."
+            )
+            self._warn(what, f"{refused}{found[0][:100]} {meaning}")
+        if b"\x7f" in values:
+            self._warn(what, f"{refused}the character DEL (U+007F) is in a parameter's value.")
+        if len(values) > _LARGEST_OBJECT:
+            self._warn(
+                what,
+                f"{refused}its parameters have {len(values)} bytes, and Kubernetes keeps no object "
+                f"of more than {_LARGEST_OBJECT}. Put large values into an object store.",
+            )
+
     def warn_of_root(self, what: str, config: RuntimeConfig | None, origin: Origin) -> None:
         """Say in a header if artifacts will not be where it was asked for."""
         default = (origin.specification.pipeline if origin.specification else {}).get(
@@ -132,7 +154,8 @@ class Handler(web.RequestHandler):
 
     def _warn(self, what: str, meaning: str) -> None:
         log.warning("%s: %s", what, meaning)
-        self.add_header("Warning", f'299 - "{_printable(meaning)[:LONGEST_HEADER]}"')
+        quotable = re.sub(r'(["\\])', r"\\\1", _printable(meaning)[:LONGEST_HEADER])
+        self.add_header("Warning", f'299 - "{quotable}"')
 
     def _warn_of_emoji(self) -> None:
         """Say in a header if a cluster's database would not take a character."""

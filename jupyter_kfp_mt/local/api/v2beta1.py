@@ -235,6 +235,7 @@ class Runs(Handler):
             run = self.operations.runs.create(self.caller, new).run
         origin = self.operations.runs.origin(run.run_id)
         self.warn_of_root(f"run {run.run_id}", run.runtime_config, origin)
+        self.warn_of_values(f"run {run.run_id}", run.runtime_config)
         self.answer(run)
 
 
@@ -285,6 +286,7 @@ class RecurringRuns(Handler):
         origin = operations.origin(recurring.recurring_run_id)
         what = f"recurring run {recurring.recurring_run_id}"
         self.warn_of_root(what, recurring.runtime_config, origin)
+        self.warn_of_values(what, recurring.runtime_config)
         self.answer(recurring)
 
 
