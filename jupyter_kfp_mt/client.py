@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -27,6 +27,7 @@ from . import (
     models,
     pipeline_files,
     refused_uploads,
+    releases,
 )
 from .credentials import Credentials
 from .errors import (
@@ -253,10 +254,11 @@ class Client:
         words = f"upload {path.name}{_in(where, 'to')}"
         asked = Goal(words, "upload a pipeline", "create", "pipelines")
         found = self._pipelines_named(name, where, asked)
-        if found:
-            return self._upload_version(path, found[0], where, description)
-        query = {"name": name, "namespace": where, "description": description}
-        answer = self._upload("pipelines/upload", path, where, query, asked)
+        with self._explained(compiled.to_wire(), asked):
+            if found:
+                return self._upload_version(path, found[0], where, description)
+            query = {"name": name, "namespace": where, "description": description}
+            answer = self._upload("pipelines/upload", path, where, query, asked)
         return self.latest_version(_decode(answer, Pipeline, self.endpoint).pipeline_id)
 
     # --- runs -------------------------------------------------------------------------------
@@ -372,7 +374,26 @@ class Client:
             "runtime_config": {"parameters": parameters or {}},
             **source.reference,
         }
-        return self._post("runs", Run, asked, body)
+        with self._explained(source.reference.get("pipeline_spec", {}), asked):
+            return self._post("runs", Run, asked, body)
+
+    @contextmanager
+    def _explained(self, spec: dict[str, Any], asked: str) -> Iterator[None]:
+        """Tell what is refused, or left out in silence, because this KFP is older than kfp."""
+        try:
+            yield
+        except KfpError as error:
+            if not releases.is_unread(error):
+                raise
+            raise releases.told(error, asked, spec, self._known_health()) from None
+        if spec.get("platform_spec"):
+            self.warnings.extend(releases.dropped(spec, self._known_health()))
+
+    def _known_health(self) -> Health:
+        try:
+            return self.health()
+        except KfpError:
+            return Health()
 
     def pipeline_source(self, pipeline: str | Path, namespace: str = "") -> PipelineSource:
         """What to run: the compiled file of that name, else the uploaded pipeline."""
@@ -733,11 +754,8 @@ class PipelineSource(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_file(cls, file: pipeline_files.PipelineFile) -> PipelineSource:
-        spec: dict[str, Any] = file.pipeline_spec
-        if file.platform_spec:
-            spec = {"pipeline_spec": file.pipeline_spec, "platform_spec": file.platform_spec}
         accepted = pipeline_files.definitions(file.pipeline_spec)
-        return cls(file.name, accepted, {"pipeline_spec": spec})
+        return cls(file.name, accepted, {"pipeline_spec": file.to_wire()})
 
     @classmethod
     def from_version(cls, pipeline: Pipeline, version: PipelineVersion) -> PipelineSource:

@@ -97,6 +97,12 @@ class PipelineFile(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return msgspec.convert(self.pipeline_spec, _Pipeline).pipeline_info.name
 
+    def to_wire(self) -> dict[str, Any]:
+        """As the API takes it: bare, unless there is something special to Kubernetes."""
+        if not self.platform_spec:
+            return self.pipeline_spec
+        return {"pipeline_spec": self.pipeline_spec, "platform_spec": self.platform_spec}
+
 
 def read(path: Path) -> PipelineFile:
     """The pipeline in a compiled file, or in a .zip or .tar.gz of one.
