@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import itertools
 import re
@@ -113,14 +114,25 @@ def read(path: Path) -> PipelineFile:
         content = path.read_bytes()
     except OSError as error:
         raise NotAPipeline(f"Cannot read {path}: {error.strerror}.") from None
+    return _read(str(path), content)
+
+
+def check(name: str, content: bytes) -> None:
+    """Raises `NotAPipeline` for a file that KFP cannot run: it may be an Argo workflow, too."""
+    with contextlib.suppress(_Argo):
+        _read(name, content)
+
+
+def _read(name: str, content: bytes) -> PipelineFile:
     try:
         return _pipeline(_documents(unpacked(content)))
     except Unreadable as error:
-        raise NotAPipeline(f"{path} is not a compiled pipeline: {error}.", cure=_COMPILE) from None
+        raise NotAPipeline(f"{name} is not a compiled pipeline: {error}.", cure=_COMPILE) from None
     except _Not as what:
-        why = "it is source, not yet compiled" if path.suffix in _SOURCES else str(what)
-        raise NotAPipeline(
-            f"{path} is not a compiled pipeline: {why}.", cure=what.cure or _COMPILE
+        why = "it is source, not yet compiled" if name.endswith(_SOURCES) else str(what)
+        kind = _Argo if what.argo else NotAPipeline
+        raise kind(
+            f"{name} is not a compiled pipeline: {why}.", cure=what.cure or _COMPILE
         ) from None
 
 
@@ -136,9 +148,13 @@ def upload_name(path: Path) -> str:
 class _Not(Exception):
     """Tell what a file is that is no compiled pipeline, and what makes one of it."""
 
-    def __init__(self, what: str, cure: str = "") -> None:
+    def __init__(self, what: str, cure: str = "", argo: bool = False) -> None:
         super().__init__(what)
-        self.cure = cure
+        self.cure, self.argo = cure, argo
+
+
+class _Argo(NotAPipeline):
+    """What kfp 1 has compiled, which KFP runs, and this client does not."""
 
 
 def _documents(content: bytes) -> list[Any]:
@@ -208,7 +224,7 @@ def _something_else(document: Any) -> _Not:
     if not isinstance(document, dict):
         return _Not("it is not a mapping")
     if str(document.get("apiVersion")).startswith("argoproj.io"):
-        return _Not("it is an Argo workflow, as kfp 1 wrote them")
+        return _Not("it is an Argo workflow, as kfp 1 wrote them", argo=True)
     for keys, what, cure in _OTHERS:
         if keys <= document.keys():
             return _Not(what.format(**document), cure)
