@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -27,6 +27,7 @@ from . import (
     models,
     pipeline_files,
     refused_uploads,
+    releases,
 )
 from .credentials import Credentials
 from .errors import (
@@ -79,6 +80,9 @@ WAITING = ["PENDING", UNSPECIFIED]
 UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 LOG_LINES = 50
 _OWN = f"Use KFP's own address, such as {IN_CLUSTER}."
+MOST_WARNINGS = 20
+# Of a Warning header: a code, who warns, and a text in quotes (RFC 7234, 5.5).
+_WARNING = re.compile(r'\b[0-9]{3} \S+ "((?:[^"\\]|\\.)*)"')
 _START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
 
@@ -111,6 +115,8 @@ class Client:
         self._logs = logs
         self._read_seconds = DOOR_SECONDS if logs else READ_SECONDS
         self._health = health
+        # What KFP has warned of in its answers to changes, until it is taken from here.
+        self.warnings: deque[str] = deque(maxlen=MOST_WARNINGS)
         self.seen_runs: dict[str, Seen] = {}  # by ids, for those who read many logs of one
         self._specifications = Specifications(self._version)
         self.session = session or new_session(
@@ -248,10 +254,11 @@ class Client:
         words = f"upload {path.name}{_in(where, 'to')}"
         asked = Goal(words, "upload a pipeline", "create", "pipelines")
         found = self._pipelines_named(name, where, asked)
-        if found:
-            return self._upload_version(path, found[0], where, description)
-        query = {"name": name, "namespace": where, "description": description}
-        answer = self._upload("pipelines/upload", path, where, query, asked)
+        with self._explained(compiled.to_wire(), asked):
+            if found:
+                return self._upload_version(path, found[0], where, description)
+            query = {"name": name, "namespace": where, "description": description}
+            answer = self._upload("pipelines/upload", path, where, query, asked)
         return self.latest_version(_decode(answer, Pipeline, self.endpoint).pipeline_id)
 
     # --- runs -------------------------------------------------------------------------------
@@ -367,7 +374,26 @@ class Client:
             "runtime_config": {"parameters": parameters or {}},
             **source.reference,
         }
-        return self._post("runs", Run, asked, body)
+        with self._explained(source.reference.get("pipeline_spec", {}), asked):
+            return self._post("runs", Run, asked, body)
+
+    @contextmanager
+    def _explained(self, spec: dict[str, Any], asked: str) -> Iterator[None]:
+        """Tell what is refused, or left out in silence, because this KFP is older than kfp."""
+        try:
+            yield
+        except KfpError as error:
+            if not releases.is_unread(error):
+                raise
+            raise releases.told(error, asked, spec, self._known_health()) from None
+        if spec.get("platform_spec"):
+            self.warnings.extend(releases.dropped(spec, self._known_health()))
+
+    def _known_health(self) -> Health:
+        try:
+            return self.health()
+        except KfpError:
+            return Health()
 
     def pipeline_source(self, pipeline: str | Path, namespace: str = "") -> PipelineSource:
         """What to run: the compiled file of that name, else the uploaded pipeline."""
@@ -554,7 +580,7 @@ class Client:
     ) -> bytes:
         query = {key: value for key, value in query.items() if value}
         with file.open("rb") as content:
-            files = {"uploadfile": (file.name, content.read())}
+            files = {"uploadfile": (pipeline_files.upload_name(file), content.read())}
         try:
             return self._request("POST", path, asked, params=query, files=files)
         except KfpError as error:
@@ -620,6 +646,8 @@ class Client:
         seconds = read or self._read_seconds
         arguments = {**kwargs, "stream": True}
         response = self._send(method, self.endpoint + API + path, asked, seconds, arguments)
+        if method != "GET":
+            self.warnings.extend(warnings_in(response.headers.get("Warning", "")))
         return self._body(response, asked, seconds, bodies.whole)
 
     def _stream(
@@ -665,8 +693,8 @@ class Client:
         return response
 
     def _is_local(self, refused: requests.Response) -> bool:
-        """Tell if the local KFP refused. KFP is asked which it is after a 403 alone."""
-        asks = refused.status_code == 403 and not str(refused.url).endswith("/healthz")
+        """Tell if the local KFP refused. KFP is asked which it is for a refusal alone."""
+        asks = refused.status_code in (400, 403) and not str(refused.url).endswith("/healthz")
         try:
             health = self.health() if asks else self._health
         except KfpError:
@@ -712,6 +740,11 @@ class Client:
             raise self.credentials.explained(found, False) from None
 
 
+def warnings_in(header: str) -> list[str]:
+    """The texts in Warning headers, of which there may be several in one."""
+    return [re.sub(r"\\(.)", r"\1", text) for text in _WARNING.findall(header)]
+
+
 class PipelineSource(msgspec.Struct, frozen=True):
     """What a run is to run: a name for it, the parameters it takes, and how the API names it."""
 
@@ -721,11 +754,8 @@ class PipelineSource(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_file(cls, file: pipeline_files.PipelineFile) -> PipelineSource:
-        spec: dict[str, Any] = file.pipeline_spec
-        if file.platform_spec:
-            spec = {"pipeline_spec": file.pipeline_spec, "platform_spec": file.platform_spec}
         accepted = pipeline_files.definitions(file.pipeline_spec)
-        return cls(file.name, accepted, {"pipeline_spec": spec})
+        return cls(file.name, accepted, {"pipeline_spec": file.to_wire()})
 
     @classmethod
     def from_version(cls, pipeline: Pipeline, version: PipelineVersion) -> PipelineSource:

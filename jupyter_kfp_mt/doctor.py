@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from urllib3.exceptions import HTTPError
 
-from . import cluster, connection, explain, isolation, manifests, pod
+from . import cluster, connection, explain, isolation, manifests, pod, releases
 from .bodies import whole
 from .client import no_answer
 from .connection import CONTEXT_FILE, Connection
@@ -37,6 +37,7 @@ from .findings import (
     passed,
     within,
 )
+from .models import Health
 from .other_servers import istio_tokens, refuses_tokens
 from .patient import CONNECT_SECONDS, DECIDE_SECONDS, Patient
 from .permissions import VERBS, VIEW
@@ -354,6 +355,9 @@ def _versions(server: str = "") -> Finding:
     if server[:1] == "2" and found["kfp"][:2] in ("0.", "1."):
         cause = f"kfp {found['kfp']} compiles pipelines for KFP 1, and this is {server}."
         return failed(words, cause, "Install the SDK of KFP 2:\npip install 'kfp>=2,<3'")
+    if pair := releases.older(Health(tag_name=server), found["kfp"]):
+        words += f"; KFP is {server}, and may refuse or leave out some of what this kfp compiles: "
+        words += f"pip install 'kfp=={pair[0]}.*' compiles for it"
     return passed(words)
 
 

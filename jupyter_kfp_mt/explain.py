@@ -37,6 +37,8 @@ _NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
 # What the gateway before its API says of a path that it does not have.
 _NO_PATH = "Not Found"
 _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
+# Where the local KFP tells why an upload was refused, of which KFP tells nothing.
+_REASON = re.compile(r"\nreason\n\t([^\n]+)")
 # How the door begins, which knows only the request.
 _REQUESTED = re.compile(r"^Cannot (GET|POST|PATCH|DELETE) /\S*:")
 
@@ -157,6 +159,7 @@ def read_only(asked: str) -> Forbidden:
 def server_text(body: bytes) -> str:
     """The server's own words for a person (details, else message, else error), or the body.
 
+    Of an upload it is the reason that the local KFP adds.
     The order is that of the API server's error bodies since 2.0; for an internal error the details
     say nothing and the message does.
     """
@@ -165,6 +168,8 @@ def server_text(body: bytes) -> str:
         return body[:1000].decode("utf-8", "replace").strip()
     if not isinstance(answer, dict):
         return ""
+    if reason := _REASON.search(str(answer.get("error_details", ""))):
+        return reason[1]
     details = answer.get("details") or [{}]
     said = _message(details[0]) if isinstance(details, list) else ""
     if said in ("", "Internal Server Error"):

@@ -38,6 +38,11 @@ def unpacked(content: bytes) -> bytes:
     return _limited(content)
 
 
+def is_archive(content: bytes) -> bool:
+    """Tell an archive by how it begins."""
+    return content[:2] in (_ZIP, _GZIP)
+
+
 def _from_zip(content: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         with archive.open(_member(archive.namelist())) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import itertools
 import re
@@ -12,9 +13,10 @@ import msgspec
 import yaml
 
 from .errors import BadRequest, NotAPipeline
-from .pipeline_archives import Unreadable, unpacked
+from .pipeline_archives import Unreadable, is_archive, unpacked
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN = (".yaml", ".yml", ".json")  # what KFP reads as text
 _SOURCES = (".py", ".ipynb")
 # Of what people compile, and of what they take for it.
 SUFFIXES = (".yaml", ".yml", ".json", ".zip", ".gz", ".tgz", ".pipeline", *_SOURCES)
@@ -96,6 +98,12 @@ class PipelineFile(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return msgspec.convert(self.pipeline_spec, _Pipeline).pipeline_info.name
 
+    def to_wire(self) -> dict[str, Any]:
+        """As the API takes it: bare, unless there is something special to Kubernetes."""
+        if not self.platform_spec:
+            return self.pipeline_spec
+        return {"pipeline_spec": self.pipeline_spec, "platform_spec": self.platform_spec}
+
 
 def read(path: Path) -> PipelineFile:
     """The pipeline in a compiled file, or in a .zip or .tar.gz of one.
@@ -106,23 +114,47 @@ def read(path: Path) -> PipelineFile:
         content = path.read_bytes()
     except OSError as error:
         raise NotAPipeline(f"Cannot read {path}: {error.strerror}.") from None
+    return _read(str(path), content)
+
+
+def check(name: str, content: bytes) -> None:
+    """Raises `NotAPipeline` for a file that KFP cannot run: it may be an Argo workflow, too."""
+    with contextlib.suppress(_Argo):
+        _read(name, content)
+
+
+def _read(name: str, content: bytes) -> PipelineFile:
     try:
         return _pipeline(_documents(unpacked(content)))
     except Unreadable as error:
-        raise NotAPipeline(f"{path} is not a compiled pipeline: {error}.", cure=_COMPILE) from None
+        raise NotAPipeline(f"{name} is not a compiled pipeline: {error}.", cure=_COMPILE) from None
     except _Not as what:
-        why = "it is source, not yet compiled" if path.suffix in _SOURCES else str(what)
-        raise NotAPipeline(
-            f"{path} is not a compiled pipeline: {why}.", cure=what.cure or _COMPILE
+        why = "it is source, not yet compiled" if name.endswith(_SOURCES) else str(what)
+        kind = _Argo if what.argo else NotAPipeline
+        raise kind(
+            f"{name} is not a compiled pipeline: {why}.", cure=what.cure or _COMPILE
         ) from None
+
+
+def upload_name(path: Path) -> str:
+    """The name under which KFP takes what `read` has read: that of a YAML file or an archive."""
+    with path.open("rb") as file:
+        packed = is_archive(file.read(2))
+    if packed:
+        return f"{path.name}.zip" if path.name.endswith(_PLAIN) else path.name
+    return path.name if path.name.endswith(_PLAIN) else f"{path.name}.yaml"
 
 
 class _Not(Exception):
     """A file is no compiled pipeline: the text says what it is, `cure` what makes one of it."""
 
-    def __init__(self, what: str, cure: str = "") -> None:
+    def __init__(self, what: str, cure: str = "", argo: bool = False) -> None:
         super().__init__(what)
-        self.cure = cure
+        self.cure, self.argo = cure, argo
+
+
+class _Argo(NotAPipeline):
+    """What kfp 1 has compiled, which KFP runs, and this client does not."""
 
 
 def _documents(content: bytes) -> list[Any]:
@@ -192,7 +224,7 @@ def _something_else(document: Any) -> _Not:
     if not isinstance(document, dict):
         return _Not("it is not a mapping")
     if str(document.get("apiVersion")).startswith("argoproj.io"):
-        return _Not("it is an Argo workflow, as kfp 1 wrote them")
+        return _Not("it is an Argo workflow, as kfp 1 wrote them", argo=True)
     for keys, what, cure in _OTHERS:
         if keys <= document.keys():
             return _Not(what.format(**document), cure)

@@ -326,7 +326,7 @@ def test_a_form_that_is_none_is_refused_with_the_reason(local_kfp, body, message
     answer = post(local_kfp, path, body, "multipart/form-data; boundary=b")
     assert answer.status_code == 400
     assert set(answer.json()) == {"error_message", "error_details"}
-    assert message in answer.json()["error_message"]
+    assert message in answer.json()["error_details"]
 
 
 def test_of_several_files_the_first_is_taken(local_kfp, adder, unique):
@@ -431,7 +431,7 @@ def zip_that_lies():
 def test_an_archive_without_a_pipeline_is_refused_and_not_unpacked(local_kfp, content, message):
     answer = upload(local_kfp, content)
     assert answer.status_code == 400
-    assert message in answer.json()["error_message"]
+    assert message in answer.json()["error_details"]
 
 
 @pytest.mark.parametrize("name", ["/etc/x.yaml", "../../x.yaml", "C:\\x.yaml", "a/../../x.yaml"])
@@ -466,7 +466,7 @@ def test_the_path_of_a_file_in_an_archive_leads_nowhere(local_kfp, adder, tmp_pa
 def test_yaml_that_is_no_pipeline_is_refused_with_a_sentence(local_kfp, content, message):
     answer = upload(local_kfp, content, "pipeline.yaml")
     assert answer.status_code == 400
-    assert message in answer.json()["error_message"]
+    assert message in answer.json()["error_details"]
 
 
 def test_the_server_of_all_these_is_alive_and_has_seen_no_error(local_kfp):

@@ -286,7 +286,7 @@ def test_a_run_is_created_each_time(local_kfp, create, experiment, trigger):
 
 def test_without_a_trigger_one_run_is_created_at_once(local_kfp, create):
     recurring = create(trigger=None).json()
-    assert "trigger" not in recurring
+    assert recurring["trigger"] == {}
     (run,) = fired(local_kfp, recurring)
     assert run["scheduled_at"] == recurring["created_at"]
 
@@ -381,3 +381,19 @@ def test_a_task_learns_the_moment_for_which_its_run_was_due(local_kfp, create):
 def ended_run(server, run_id):
     run = server.get(f"{API}/runs/{run_id}").json()
     return run["state"] in ("SUCCEEDED", "FAILED") and run
+
+
+def test_one_without_a_trigger_is_told_with_an_empty_one(local_kfp, experiment, adder, unique):
+    body = {
+        "display_name": unique,
+        "experiment_id": experiment.experiment_id,
+        "pipeline_spec": yaml.safe_load(adder.read_text()),
+        "runtime_config": {"parameters": {"x": 1}},
+        "max_concurrency": "1",
+        "mode": "DISABLE",
+    }
+    made = local_kfp.post(f"{API}/recurringruns", body).json()
+    assert made["trigger"] == {}
+    path = f"{API}/recurringruns/{made['recurring_run_id']}"
+    assert local_kfp.get(path).json()["trigger"] == {}
+    local_kfp.call("DELETE", path)

@@ -269,9 +269,9 @@ class TestBeforeADeafKfp:
             jp_server_config["Kfp"]["endpoint"] = f"http://127.0.0.1:{port}"
             yield jp_server_config
 
-    async def test_an_upload_is_not_waited_for_longer_than_an_answer(self, ask, monkeypatch):
+    async def test_a_long_body_is_not_waited_for_longer_than_an_answer(self, ask, monkeypatch):
         monkeypatch.setattr(body_module, "READ_SECONDS", 0.5)
-        answered = await ask("POST", UPLOAD, data=b"x" * LONG)
+        answered = await ask("POST", RUNS, data=b"x" * LONG)
         assert answered.status_code == 502
         assert "did not answer in" in answered.json()["message"]
 
@@ -494,7 +494,7 @@ async def test_a_caller_that_goes_away_in_mid_answer_gets_no_more_of_it(door, be
     assert await asyncio.to_thread(left.wait, 60)
 
 
-async def test_an_upload_that_stops_is_stopped_at_kfp_too(door, behind):
+async def test_a_long_body_that_stops_is_stopped_at_kfp_too(door, behind):
     raw = await asyncio.to_thread(_leave, door, "POST", b"x" * 3_000_000, LONG)
     raw.close()
     assert await asyncio.to_thread(wait_until, lambda: behind.left)

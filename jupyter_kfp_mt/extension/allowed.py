@@ -15,6 +15,7 @@ _FORWARDED = re.compile(
     r"(healthz|auth|experiments|runs|recurringruns|jobs|pipelines|pipeline_versions|namespaces)"
     r"(/.*)?"
 )
+_UPLOAD = re.compile(r"/+apis/+(v1beta1|v2beta1)/+pipelines/+upload(_version)?/*")
 _LOG = re.compile(r"/apis/v1alpha1/runs/[^/]+/nodes/[^/]+/log")
 _BY_NAME = re.compile(r"/apis/v2beta1/pipelines/names/[^/]+")
 _SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
@@ -37,6 +38,11 @@ def checked(path: str, query: Query, local: bool) -> str:
 def is_log(path: str) -> bool:
     """Whether it is for a task's log, which is forwarded to the local KFP alone."""
     return _LOG.fullmatch(unquote(path)) is not None
+
+
+def is_upload(path: str) -> bool:
+    """Tell whether a pipeline or a version of one is uploaded to it."""
+    return _UPLOAD.fullmatch(unquote(path)) is not None
 
 
 def _check(path: str, query: Query, local: bool) -> None:

@@ -103,7 +103,9 @@ class Answer:
         """The few that are passed on; the type is what a browser may take the body for."""
         headers = self._response.headers
         warning = (
-            self._scrubber.text(headers.get("Warning", "")).encode("ascii", "replace").decode()
+            self._scrubber.text(", ".join(headers.getall("Warning", [])))
+            .encode("ascii", "replace")
+            .decode()
         )
         passed_on = {"Warning": warning} if warning else {}
         if self._length is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -16,6 +17,8 @@ from .routes import routes
 from .tenants import Tenants
 from .upstream import Upstream
 from .whereabouts import Whereabouts
+
+UPLOADS_READ_AT_ONCE = 2
 
 
 class KfpExtension(Kfp, ExtensionApp):
@@ -33,6 +36,7 @@ class KfpExtension(Kfp, ExtensionApp):
         self.settings["kfp_mt_tenants"] = self.tenants
         self.logs = Logs(self.upstream)
         self.settings["kfp_mt_logs"] = self.logs
+        self.settings["kfp_mt_reading"] = asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
         self.settings["kfp_mt_events"] = self.events
         self.settings["kfp_mt_whereabouts"] = Whereabouts(self.upstream.ask)
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cached_property
+from typing import IO
 
 import msgspec
 
 from ..errors import TooLong
 from ..intervals import READ_SECONDS
+from ..pipeline_archives import LONGEST
 
 # Up to this size a body is kept until KFP has answered, so that it can be sent again.
 LONGEST_KEPT = 1 << 20
+# A pipeline of as much as KFP takes, and the form around it.
+LONGEST_UPLOAD = LONGEST + (1 << 16)
+PIECE = 64 << 10
 
 
 class Body:
@@ -35,12 +42,23 @@ class Body:
 
     def check(self, longest: int) -> None:
         """Raises `TooLong` for one that is known to be longer than the server takes."""
-        if (self.known_length or 0) > longest:
+        self.check_size(self.known_length or 0, longest)
+
+    @staticmethod
+    def check_size(size: int, longest: int) -> None:
+        if size > longest:
             raise TooLong(
-                f"A body of {self.known_length} bytes is too long: this Jupyter server takes "
-                f"{longest} at most.",
+                f"A body of {size} bytes is too long: this Jupyter server takes {longest} at most.",
                 cure="Whoever runs it can allow more with c.ServerApp.max_body_size.",
             )
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent again."""
+        return not self.streamed
+
+    def close(self) -> None:
+        """Give back what it takes."""
 
     def content(self) -> bytes | AsyncIterator[bytes]:
         return self._as_it_comes() if self.streamed else b"".join(self._kept)
@@ -75,6 +93,51 @@ class Body:
     async def _as_it_comes(self) -> AsyncIterator[bytes]:
         while piece := await self._pieces.get():
             yield piece
+
+
+class Held(Body):
+    """An upload: all of it is there, on the disk, before any of it is sent to KFP."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__(headers)
+        self.streamed, self.length = False, ""
+        self.size = 0
+
+    @cached_property
+    def file(self) -> IO[bytes]:
+        return tempfile.TemporaryFile()
+
+    @property
+    def repeatable(self) -> bool:
+        return self.size <= LONGEST_KEPT
+
+    def check(self, longest: int) -> None:
+        super().check(min(longest, LONGEST_UPLOAD))
+
+    async def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.size <= LONGEST_UPLOAD:
+            self.file.write(piece)
+
+    def content(self) -> bytes | AsyncIterator[bytes]:
+        """Raises `TooLong` where it was longer than it said."""
+        self.check_size(self.size, LONGEST_UPLOAD)
+        self.file.seek(0)
+        if self.repeatable:
+            return self.file.read()
+        self.length = str(self.size)
+        return self._from_file()
+
+    async def _from_file(self) -> AsyncIterator[bytes]:
+        while piece := self.file.read(PIECE):
+            yield piece
+
+    def named(self, kind: str) -> str:
+        return ""  # its namespace is in the query
+
+    def close(self) -> None:
+        if "file" in vars(self):
+            self.file.close()
 
 
 class _Key(msgspec.Struct):

@@ -15,14 +15,14 @@ from tornado import web
 from tornado.escape import utf8
 from tornado.iostream import StreamClosedError
 
-from .. import explain, refused_uploads
+from .. import explain, refused_uploads, upload_reader
 from ..errors import BadRequest, Conflict, KfpError, Unauthenticated, Unreachable
 from ..intervals import READ_SECONDS
 from ..other_servers import is_html, page
 from ..subjects import is_namespace
-from .allowed import checked, is_log
+from .allowed import checked, is_log, is_upload
 from .answer import Answer, no_answer
-from .body import Body
+from .body import LONGEST_UPLOAD, Body, Held
 from .handlers import KfpHandler
 from .sender import Query, Request
 from .unread import closed
@@ -57,7 +57,8 @@ class ProxyHandler(KfpHandler):
     async def prepare(self) -> None:  # type: ignore[override]
         self._started = time.monotonic()
         await super().prepare()
-        body = Body(self.request.headers)
+        kind = Held if self.request.method == "POST" and is_upload(self._path) else Body
+        body = kind(self.request.headers)
         assert self.serverapp
         body.check(self.serverapp.max_body_size)
         self._admitted = True
@@ -91,10 +92,16 @@ class ProxyHandler(KfpHandler):
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return self._body.add(chunk) if self._body else None
 
+    def on_finish(self) -> None:
+        if self._body:
+            self._body.close()
+
     def on_connection_close(self) -> None:
         """Whoever asked went away: KFP need not answer any more."""
         self._gone = True
         working = self._working
+        if self._body and working is None:
+            self._body.close()
         if working and not working.cancel() and not working.cancelled():
             # It was answered before all of the body was there.
             answer = None if working.exception() else working.result()
@@ -168,7 +175,20 @@ class ProxyHandler(KfpHandler):
         kind = self.request.headers.get("Content-Type", "")
         if kind and not _CONTENT_TYPE.fullmatch(kind):
             raise BadRequest(f"Cannot {self._asked}: its Content-Type is not one.")
-        return Request(str(self.request.method), path, query, body.content(), kind, body.length)
+        if isinstance(body, Held) and kind.startswith("multipart/form-data"):
+            await self._read(kind, body)
+        content = body.content()
+        return Request(str(self.request.method), path, query, content, kind, body.length)
+
+    async def _read(self, kind: str, body: Held) -> None:
+        """Refuse what is no pipeline: some of that would keep a KFP 2.17 busy for ever."""
+        body.check_size(body.size, LONGEST_UPLOAD)
+        if await self._is_local():  # it reads them so itself
+            return
+        async with self.settings["kfp_mt_reading"]:
+            fault = await asyncio.to_thread(upload_reader.fault, kind, body.file)
+        if fault:
+            raise fault
 
     async def _relay(self, answer: Answer) -> None:
         start, more = await answer.start()
@@ -198,7 +218,7 @@ class ProxyHandler(KfpHandler):
             error = await self._refused_upload(error)
             status = error.status
         may_be_token = isinstance(error, Unauthenticated) or (silent and status == 400)
-        if may_be_token and self._body and self._body.streamed:
+        if may_be_token and self._body and not self._body.repeatable:
             error.cause += " So long a body is not kept, and was not sent again with a new token."
         if answer.status < 400 or answer.status == 407:  # a browser would ask its own proxy
             raise error

@@ -31,21 +31,32 @@ HTTP_STATUS = {
 }
 
 
-class ApiError(Exception):
-    """A refusal: `text` is for the person, `message` also tells where in the server it arose."""
+# Of an upload whose form or file cannot be read, and of a file that is no pipeline.
+UNREADABLE_FORM = "Failed to read pipeline from file"
+UNREADABLE_FILE = "Failed to read a pipeline spec file"
+NO_VERSION = "Failed to create a pipeline version"
+UNKNOWN_FORMAT = "unknown template format"
 
-    def __init__(self, code: int, text: str, message: str):
+
+class ApiError(Exception):
+    """A refusal: `text` is for the person, `message` also tells where in the server it arose.
+
+    `said` is the API server's sentence about an upload, where that has no reason in it.
+    """
+
+    def __init__(self, code: int, text: str, message: str, said: str = ""):
         super().__init__(message)
         self.code = code
         self.text = text
         self.message = message
+        self.said = said
 
     @property
     def status(self) -> int:
         return HTTP_STATUS[self.code]
 
     def wrap(self, context: str) -> ApiError:
-        return ApiError(self.code, self.text, f"{context}: {self.message}")
+        return ApiError(self.code, self.text, f"{context}: {self.message}", self.said)
 
     def to_dict(self) -> dict[str, Any]:
         if self.text == self.message:  # what the gateway refuses has no details
@@ -57,9 +68,14 @@ class ApiError(Exception):
         }
         return {"code": self.code, "message": self.message, "details": [detail]}
 
-    def to_upload_dict(self) -> dict[str, str]:
-        """The other shape, which the upload endpoints answer with."""
+    def to_file_dict(self) -> dict[str, str]:
+        """The other shape, which what reads artifacts answers with."""
         return {"error_message": self.text, "error_details": self.message}
+
+    def to_upload_dict(self, said: str) -> dict[str, str]:
+        """That of uploads, with the reason where the API server has a stack trace."""
+        text, message = (" ".join(each.splitlines()) for each in (self.text, self.message))
+        return {"error_message": said, "error_details": f"{said}\nreason\n\t{text}\n\t{message}"}
 
 
 @contextmanager
@@ -71,8 +87,8 @@ def wrapped(context: str) -> Iterator[None]:
         raise error.wrap(context) from error.__cause__
 
 
-def invalid_input(text: str) -> ApiError:
-    return ApiError(INVALID_ARGUMENT, text, f"Invalid input error: {text}")
+def invalid_input(text: str, said: str = "") -> ApiError:
+    return ApiError(INVALID_ARGUMENT, text, f"Invalid input error: {text}", said)
 
 
 class GatewayError(ApiError):

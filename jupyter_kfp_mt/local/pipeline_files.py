@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from .api_errors import ApiError, invalid_input
+from .api_errors import UNKNOWN_FORMAT, UNREADABLE_FILE, ApiError, invalid_input
+from .pipeline_schema import faults
 from .protojson import MOST_VALUES, struct
 
 MAX_FILE_LENGTH = 32 << 20
@@ -32,6 +33,8 @@ MOVE_OUT = (
 )
 
 _ZIP, _GZIP = b"PK", b"\x1f\x8b"
+# Files with such names are not looked into for what else they might be (`server/util.go`).
+_PLAIN = (".yaml", ".yml", ".json")
 _PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
@@ -99,7 +102,7 @@ def from_wire(spec: dict[str, Any]) -> Specification:
 
 
 def read_pipeline_file(file_name: str, content: bytes) -> Specification:
-    """The specification in an uploaded file."""
+    """The specification in a file that is uploaded, or behind an address."""
     return _checked(_documents(_text(file_name, _unpacked(file_name, content))))
 
 
@@ -112,8 +115,13 @@ def _unpacked(file_name: str, content: bytes) -> bytes:
     if len(content) > MAX_FILE_LENGTH:
         raise invalid_input(
             f"File size too large ({len(content)} bytes). Maximum supported size: "
-            f"{MAX_FILE_LENGTH}. {MOVE_OUT}"
+            f"{MAX_FILE_LENGTH}. {MOVE_OUT}",
+            UNREADABLE_FILE,
         )
+    if file_name.endswith(_PLAIN):
+        return content
+    if not is_archive(content):
+        raise _nameless(file_name, content)
     try:
         if content[:2] == _ZIP:
             return _from_zip(content)
@@ -129,8 +137,25 @@ def _unpacked(file_name: str, content: bytes) -> bytes:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise invalid_input(f"{file_name!r} is not a readable archive: {error}") from error
+        raise _unreadable(f"{file_name!r} is not a readable archive: {error}") from error
     return content
+
+
+def _nameless(file_name: str, content: bytes) -> ApiError:
+    """Refuse a file of which neither name nor content says that it may be a pipeline."""
+    if _is_python(file_name, content.decode("utf-8", "replace")):
+        return _unreadable(f"The file is Python source. {_COMPILE}")
+    return _unreadable(
+        f"{file_name!r} is no archive, so its name has to end in .yaml, .yml or .json. {_WANTED}"
+    )
+
+
+def _unreadable(text: str) -> ApiError:
+    return invalid_input(text, UNREADABLE_FILE)
+
+
+def _no_pipeline(text: str) -> ApiError:
+    return invalid_input(text, UNKNOWN_FORMAT)
 
 
 def _from_zip(content: bytes) -> bytes:
@@ -154,13 +179,13 @@ def _pipeline_member(names: list[str]) -> str:
     """The file in an archive that is the pipeline: pipeline.yaml, else the first one."""
     name = "pipeline.yaml" if "pipeline.yaml" in names else next(iter(names), "")
     if not name.endswith((".yaml", ".yml")):
-        raise invalid_input(f"Expecting a pipeline.yaml file inside the archive. Got: {name!r}")
+        raise _unreadable(f"Expecting a pipeline.yaml file inside the archive. Got: {name!r}")
     return name
 
 
 def _limited(content: bytes) -> bytes:
     if len(content) > MAX_FILE_LENGTH:
-        raise invalid_input(f"The archive unpacks to more than {MAX_FILE_LENGTH} bytes")
+        raise _unreadable(f"The archive unpacks to more than {MAX_FILE_LENGTH} bytes")
     return content
 
 
@@ -168,11 +193,12 @@ def _text(file_name: str, content: bytes) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise invalid_input(f"{file_name!r} is not a pipeline but binary data. {_WANTED}") from None
+        kind = "an archive by another name" if is_archive(content) else "binary data"
+        raise _no_pipeline(f"{file_name!r} is not a pipeline but {kind}. {_WANTED}") from None
     if not text.strip():
-        raise invalid_input(f"The file is empty. {_WANTED}")
+        raise _no_pipeline(f"The file is empty. {_WANTED}")
     if _is_python(file_name, text):
-        raise invalid_input(f"The file is Python source. {_COMPILE}")
+        raise _no_pipeline(f"The file is Python source. {_COMPILE}")
     return text
 
 
@@ -198,11 +224,14 @@ def _documents(text: str) -> list[Any]:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         # Releases of libyaml differ in how deep they look ahead.
         problem = _TOO_DEEP if "nesting depth" in str(error.problem) else error.problem
-        raise invalid_input(f"The file is not YAML: {problem} (line {line}). {_WANTED}") from None
+        said = f"failed to parse pipeline spec YAML: yaml: line {line}: {problem}"
+        text = f"The file is not YAML: {problem} (line {line}). {_WANTED}"
+        raise invalid_input(text, said) from None
     except (yaml.YAMLError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
-        raise invalid_input(f"The file is not YAML: {error}. {_WANTED}") from error
+        said = f"failed to parse pipeline spec YAML: yaml: {error}"
+        raise invalid_input(f"The file is not YAML: {error}. {_WANTED}", said) from error
     if not documents:
-        raise invalid_input(f"The file is empty. {_WANTED}")
+        raise _no_pipeline(f"The file is empty. {_WANTED}")
     return documents
 
 
@@ -233,7 +262,7 @@ def _check_events(text: str) -> None:
     nodes, length = 0, 0
     anchored: dict[str | None, tuple[int, int]] = {}
     around: list[tuple[str | None, int, int]] = []
-    for event in yaml.parse(text, _Loader):
+    for event in _with_distinct_keys(yaml.parse(text, _Loader)):
         if isinstance(event, yaml.ScalarEvent):
             anchored[event.anchor] = own = 1, len(event.value.encode())
             nodes, length = nodes + own[0], length + own[1]
@@ -249,6 +278,37 @@ def _check_events(text: str) -> None:
         if len(around) > DEEPEST:
             raise ValueError(_TOO_DEEP)
         _check_extent(nodes, length)
+
+
+class _Mapping:
+    """A mapping whose events are coming: its keys so far, and whether the next node is one."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.key_next = True
+
+
+def _with_distinct_keys(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
+    """Refuse a mapping in which a key is there twice."""
+    around: list[_Mapping | None] = []
+    for event in events:
+        mapping = around[-1] if around else None
+        if isinstance(event, yaml.NodeEvent) and mapping:
+            if mapping.key_next and isinstance(event, yaml.ScalarEvent):
+                _add_key(mapping.keys, event)
+            mapping.key_next = not mapping.key_next
+        if isinstance(event, yaml.CollectionStartEvent):
+            around.append(_Mapping() if isinstance(event, yaml.MappingStartEvent) else None)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            around.pop()
+        yield event
+
+
+def _add_key(keys: set[str], event: yaml.ScalarEvent) -> None:
+    if event.value in keys and event.value != "<<":  # which merges, any number of times
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise _no_pipeline(f"The key {event.value[:100]!r} is there twice (line {line}).")
+    keys.add(event.value)
 
 
 def _check_extent(nodes: int, length: int) -> None:
@@ -295,7 +355,15 @@ def _checked(documents: list[Any]) -> Specification:
         raise invalid_input("multiple platform specs provided")
     if not pipelines:
         raise _not_a_pipeline(documents[0] if documents else None)
+    for document in documents:
+        if not isinstance(document, dict):
+            raise invalid_input(
+                f"One document of the file is {_what(document)}, which belongs to no pipeline.",
+                "unable to decode yaml document: yaml: unmarshal errors: it is no mapping",
+            )
     _check_pipeline(pipelines[0])
+    for platform in platforms:
+        _check_schema(platform, "PlatformSpec", pipelines[0])
     return Specification(pipelines[0], platforms[0] if platforms else {})
 
 
@@ -307,32 +375,54 @@ def _is_platform(document: Any) -> bool:
     return isinstance(document, dict) and isinstance(document.get("platforms"), dict)
 
 
+def _check_schema(document: dict[str, Any], message: str, pipeline: dict[str, Any]) -> None:
+    """Refuse what KFP's own schema does not have."""
+    if found := next(faults(document, message), ""):
+        sdk = pipeline.get("sdkVersion")
+        compiled = f"It was compiled by {sdk[:50]}; c" if isinstance(sdk, str) else "C"
+        raise _no_pipeline(
+            f"The pipeline specification is not valid: {found[:500]}. {compiled}ompile it with a "
+            "kfp that is as old as this KFP: pip install 'kfp==2.17.*'."
+        )
+
+
 def _check_pipeline(document: dict[str, Any]) -> None:
+    _check_schema(document, "PipelineSpec", document)
     version = document.get("schemaVersion")
     if version != SCHEMA_VERSION:
         raise invalid_input(
             f"KFP only supports schema version {SCHEMA_VERSION}, "
             f"but the pipeline spec has version {version}"
         )
+    _check_name((document["pipelineInfo"] or {}).get("name"))
     try:
-        spec = msgspec.convert(document, _PipelineSpec)
+        msgspec.convert(document, _PipelineSpec)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise invalid_input(f"The pipeline specification is not valid: {error}") from error
-    name = spec.pipelineInfo.name
+        raise _no_pipeline(f"The pipeline specification is not valid: {error}") from error
+
+
+def _check_name(name: str | None) -> None:
     if not name:
-        raise invalid_input("pipeline's name cannot be empty")
+        raise _no_pipeline("pipeline's name cannot be empty")
     if len(name) > 128:
         raise invalid_input("pipeline's name must contain no more than 128 characters")
     if not _PIPELINE_NAME.fullmatch(name):
         raise invalid_input(
             "pipeline's name must contain only lowercase alphanumeric characters or '-' "
-            "and must start with alphanumeric characters"
+            "and must start with alphanumeric characters",
+            "" if re.search("[a-z0-9]", name) else _INVALID_NAME,
         )
+
+
+_INVALID_NAME = (
+    "invalid v2 pipeline spec: name should consist of lower case alphanumeric characters, '-' or "
+    "'.', and must start and end with an alphanumeric character"
+)
 
 
 def _not_a_pipeline(document: Any) -> ApiError:
     cure = _COMPILE if _is_argo(document) else _WANTED
-    return invalid_input(f"This is not a compiled pipeline but {_what(document)}. {cure}")
+    return _no_pipeline(f"This is not a compiled pipeline but {_what(document)}. {cure}")
 
 
 def _is_argo(document: Any) -> bool:

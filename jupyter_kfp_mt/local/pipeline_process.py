@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from tornado import httputil
 
-from .api_errors import INVALID_ARGUMENT, ApiError
+from .api_errors import INVALID_ARGUMENT, UNREADABLE_FORM, ApiError
 from .pipeline_files import Specification, read_pipeline_file
 
 
@@ -30,12 +30,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The content of the file, or the code and the two texts of the refusal."""
+    """The content of the file, or the code and the texts of the refusal."""
 
     file_name: str = ""
     pipeline: dict[str, Any] = {}
     platform: dict[str, Any] = {}
-    refusal: tuple[int, str, str] | None = None
+    refusal: tuple[int, str, str, str] | None = None
 
     def specification(self) -> Specification:
         if self.refusal:
@@ -50,10 +50,10 @@ def file_in_form(content_type: str, body: bytes) -> tuple[str, bytes]:
         httputil.parse_body_arguments(content_type, body, {}, files)
     except httputil.HTTPInputError as error:
         text = f"The request cannot be read: Invalid body: {error}"
-        raise ApiError(INVALID_ARGUMENT, text, text) from None
+        raise ApiError(INVALID_ARGUMENT, text, text, UNREADABLE_FORM) from None
     if not files.get("uploadfile"):
-        text = "Failed to read pipeline from file"
-        raise ApiError(INVALID_ARGUMENT, f"{text}: the form has no file `uploadfile`", text)
+        text = f"{UNREADABLE_FORM}: the form has no file `uploadfile`"
+        raise ApiError(INVALID_ARGUMENT, text, text, UNREADABLE_FORM)
     file = files["uploadfile"][0]
     return file["filename"], file["body"]
 
@@ -66,7 +66,7 @@ def main() -> None:
     try:
         answer = _answer(request)
     except ApiError as error:
-        answer = Answer(refusal=(error.code, error.text, error.message))
+        answer = Answer(refusal=(error.code, error.text, error.message, error.said))
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 
 

@@ -246,9 +246,11 @@ def pipelines(session: Session, arguments: Namespace) -> Page[Pipeline]:
 
 def upload(session: Session, arguments: Namespace) -> PipelineVersion:
     """Upload a compiled pipeline; the next version of it where there is one of that name."""
-    return session.client.upload_pipeline(
+    uploaded = session.client.upload_pipeline(
         arguments.file, arguments.name, arguments.namespace, arguments.description
     )
+    _warn(session)
+    return uploaded
 
 
 def run(session: Session, arguments: Namespace) -> Run:
@@ -259,7 +261,17 @@ def run(session: Session, arguments: Namespace) -> Run:
     started = client.start_run(
         source, parameters, arguments.experiment, arguments.name, arguments.namespace
     )
-    return _watched(session, started, arguments.namespace) if arguments.wait else started
+    if arguments.wait:
+        return _watched(session, started, arguments.namespace)
+    _warn(session)
+    return started
+
+
+def _warn(session: Session) -> None:
+    """Say what KFP has warned of, once."""
+    warnings = session.client.warnings
+    while warnings:
+        session.say(f"Warning: {warnings.popleft()}")
 
 
 def _watched(session: Session, started: Run, namespace: str) -> Run:
@@ -269,6 +281,7 @@ def _watched(session: Session, started: Run, namespace: str) -> Run:
 
         for run in follow(client, session.connection.door, started, namespace):
             session.show(run)
+            _warn(session)  # below what is shown
     except KeyboardInterrupt:
         session.say(_goes_on(run))
         return run

@@ -2,12 +2,12 @@
 
 | Kubeflow Pipelines 2.17 | here | why |
 |---|---|---|
-| an upload that is not authorized: 400 | 401 or 403, with the reason | it hides why |
 | upload of a shared pipeline: not checked | who may create pipelines anywhere | no strangers |
 | upload of a version of a shared pipeline: not checked | as its other changes | tenants run it |
 | a refused change of a shared pipeline has no reason | who may, and what to do | help |
 | upload: the file is read before the caller is authorized | after | archives of strangers |
-| upload errors: one text for all mistakes, and a stack trace | what is wrong, no trace | help |
+| upload errors: a stack trace in the details | the reason in its place | help |
+| a platform part that does not fit its schema: dropped | 400 | no silent default |
 | a pipeline of any size, up to 32 MB of file | 8 MB and 150,000 values, aliases unfolded | load |
 | answers by whatever name it is called | by those of this machine | pages of the web |
 | a page of a list of any length | ends at 8 MB, and the next one goes on | load |
@@ -32,8 +32,8 @@
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
 | characters outside Unicode's basic plane: 500 | accepted, and a Warning header says so | help |
-| a parameter with braces of Argo's: 500 | a text as any other | no Argo here |
-| parameters of 1.5 MB: 500 | up to what a message may have | no etcd here |
+| a parameter with braces of Argo's: 500 | a text, and a Warning header says so | no Argo here |
+| parameters of 1.5 MB: 500 | taken, and a Warning header says so | no etcd here |
 | `error` of a run and of its states is never there | why it failed | help |
 | a specification without `deploymentSpec`: refused once it is compiled | 400 | sooner |
 | an id may be empty or have a colon; any method on `healthz` | 404; GET and POST | |

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO, Any, ClassVar, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -20,11 +20,16 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from ...models import Pipeline, PipelineVersion, RecurringRun, Run, RuntimeConfig
 from ..api_errors import (
+    ALREADY_EXISTS,
     INTERNAL,
     INVALID_ARGUMENT,
+    NO_VERSION,
     NOT_FOUND,
+    PERMISSION_DENIED,
     UNAUTHENTICATED,
     UNIMPLEMENTED,
+    UNREADABLE_FILE,
+    UNREADABLE_FORM,
     ApiError,
     invalid_input,
     unavailable,
@@ -54,8 +59,17 @@ CHUNK = 3 << 16
 _READ_WITHIN_A_TIMEOUT = 4 << 20
 # Characters outside Unicode's basic plane, in UTF-8 or as an escape of JSON.
 _OUTSIDE_BASIC_PLANE = re.compile(rb"[\xf0-\xf4]|(?<!\\)(?:\\\\)*\\u[dD][89abAB]")
+# What Argo puts its own values in place of, and refuses where it has none (`validate.go` there).
+_ARGOS = re.compile(r"\{\{(?:inputs|outputs|tasks|steps|item|pod)\.[^{}]*\}\}")
+# In bytes, of etcd.
+_LARGEST_OBJECT = 3 << 19
 # Of the ranges that a request may ask for, the one that is answered.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
+
+_PLAIN = "text/plain; charset=utf-8"
+BAD_TAGS = "Failed to parse tags query parameter. Expected JSON object with string keys and values"
+# What is no reason to the API server that it would tell of an upload.
+_OTHERWISE_TOLD = {NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED}
 
 # To read what is no longer takes no longer than to start a thread for it.
 _AT_ONCE = 64 << 10
@@ -108,6 +122,24 @@ class Handler(web.RequestHandler):
         if schedule and (meaning := note(schedule.cron)):
             self._warn(f"recurring run {recurring.recurring_run_id}", meaning)
 
+    def warn_of_values(self, what: str, config: RuntimeConfig | None) -> None:
+        """Say in a header if a cluster would refuse a run for the values of its parameters."""
+        values = msgspec.json.encode(config.parameters if config else {})
+        refused = "KFP on a cluster refuses this run: "
+        if found := _ARGOS.search(values.decode()):
+            meaning = (
+                "in a parameter's value stands for a value of Argo's own, which runs it there."
+            )
+            self._warn(what, f"{refused}{found[0][:100]} {meaning}")
+        if b"\x7f" in values:
+            self._warn(what, f"{refused}the character DEL (U+007F) is in a parameter's value.")
+        if len(values) > _LARGEST_OBJECT:
+            self._warn(
+                what,
+                f"{refused}its parameters have {len(values)} bytes, and Kubernetes keeps no object "
+                f"of more than {_LARGEST_OBJECT}. Put large values into an object store.",
+            )
+
     def warn_of_root(self, what: str, config: RuntimeConfig | None, origin: Origin) -> None:
         """Say in a header if artifacts will not be where it was asked for."""
         default = (origin.specification.pipeline if origin.specification else {}).get(
@@ -122,7 +154,8 @@ class Handler(web.RequestHandler):
 
     def _warn(self, what: str, meaning: str) -> None:
         log.warning("%s: %s", what, meaning)
-        self.add_header("Warning", f'299 - "{_printable(meaning)[:LONGEST_HEADER]}"')
+        quotable = re.sub(r'(["\\])', r"\\\1", _printable(meaning)[:LONGEST_HEADER])
+        self.add_header("Warning", f'299 - "{quotable}"')
 
     def _warn_of_emoji(self) -> None:
         """Say in a header if a cluster's database would not take a character."""
@@ -155,8 +188,8 @@ class Handler(web.RequestHandler):
             f"sortBy: {self.parameter('sort_by')}, filter: {self.parameter('filter')}"
         )
 
-    def answer(self, value: object) -> None:
-        self.set_header("Content-Type", "application/json")
+    def answer(self, value: object, content_type: str = "application/json") -> None:
+        self.set_header("Content-Type", content_type)
         encoded = written(value)
         stream = self.stream()
         sent = self.finish(encoded)
@@ -209,7 +242,9 @@ class Handler(web.RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         cause = kwargs.get("exc_info", (None, None, None))[1]
         found = fault(cause)
-        error = self._unavailable(found) if found else _as_api_error(status_code, cause)
+        self.refuse(self._unavailable(found) if found else _as_api_error(status_code, cause))
+
+    def refuse(self, error: ApiError) -> None:
         self.set_status(error.status)
         if error.code == UNAUTHENTICATED:
             self.set_header("WWW-Authenticate", _printable(error.message)[:LONGEST_HEADER])
@@ -267,7 +302,7 @@ class FileHandler(Handler):
             raise invalid_input(f"The parameter {name} is not UTF-8 text") from None
 
     def error_body(self, error: ApiError) -> dict[str, Any]:
-        return error.to_upload_dict()
+        return error.to_file_dict()
 
 
 class ArtifactHandler(FileHandler):
@@ -320,8 +355,16 @@ class UploadHandler(FileHandler):
     that is long, and nothing of it is kept before it is known who sends it.
 
     Who is refused is told so when all of the form has come: an answer before that could be lost,
-    for a connection that is closed with something unread is reset.
+    for a connection that is closed with something unread is reset. Whatever the reason, the API
+    server says the same of most refusals; the reason is in the details, in place of a stack trace.
     """
+
+    # The API server's sentences: of those who may not, of a name that is taken, and, where they
+    # are others than of a pipeline, of a form or file that cannot be read.
+    unauthorized: str
+    failed: str
+    unreadable: ClassVar[dict[str, str]] = {}
+    _authorizing = False
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
         super().initialize(operations, authenticators)
@@ -332,7 +375,9 @@ class UploadHandler(FileHandler):
         try:
             super().prepare()
             if self.request.method == "POST":
+                self._authorizing = True
                 self.authorize()
+                self._authorizing = False
         except ApiError as error:
             self._refusal = error
 
@@ -340,6 +385,20 @@ class UploadHandler(FileHandler):
         """Raises why this is refused, if it is."""
         if self._refusal:
             raise self._refusal
+
+    def refuse(self, error: ApiError) -> None:
+        """As the API server, which says that it is JSON only once it has read the file."""
+        status, said, kind = error.status, error.said or error.text, "application/json"
+        if error.code in _OTHERWISE_TOLD and self._authorizing:
+            status, said, kind = 400, self.unauthorized, _PLAIN
+        elif error.code == UNIMPLEMENTED:  # to the API server a form without a file
+            status, said = 400, UNREADABLE_FORM
+        elif error.code == ALREADY_EXISTS:
+            said = self.failed
+        if said in (UNREADABLE_FORM, UNREADABLE_FILE, NO_VERSION, BAD_TAGS) and status == 400:
+            kind = _PLAIN
+        self.set_status(status)
+        self.answer(error.to_upload_dict(self.unreadable.get(said, said)), kind)
 
     def authorize(self) -> None:
         """Refuses those who may not upload this."""
@@ -375,15 +434,15 @@ class UploadHandler(FileHandler):
         try:
             tags = msgspec.json.decode(self.parameter("tags") or "{}", type=dict[str, str] | None)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise invalid_input(
-                "Failed to parse tags query parameter. Expected JSON object with string keys and "
-                f"values: {error}"
-            ) from None
+            raise invalid_input(f"{BAD_TAGS}: {error}", BAD_TAGS) from None
         return tags or {}
 
 
 class PipelineUploadHandler(UploadHandler):
     """A pipeline with its first version."""
+
+    unauthorized = "Failed to create a pipeline"
+    failed = "Failed to create a pipeline and a pipeline version"
 
     def authorize(self) -> None:
         with wrapped("Failed to create a pipeline"):
@@ -402,6 +461,9 @@ class PipelineUploadHandler(UploadHandler):
 
 class VersionUploadHandler(UploadHandler):
     """Another version of a pipeline."""
+
+    unauthorized = failed = NO_VERSION
+    unreadable: ClassVar = {UNREADABLE_FORM: NO_VERSION, UNREADABLE_FILE: NO_VERSION}
 
     def authorize(self) -> None:
         with wrapped("Failed to create a pipeline version"):

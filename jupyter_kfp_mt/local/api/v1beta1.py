@@ -72,7 +72,7 @@ class V1Handler(Handler):
         if not spec.manifest:
             return None
         with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
-            return await self.reader.read("the manifest", spec.manifest.encode())
+            return await self.reader.read("manifest.yaml", spec.manifest.encode())
 
 
 class Healthz(Handler):
@@ -171,6 +171,7 @@ class Runs(V1Handler):
             placed = self.operations.runs.create(self.caller, new)
         origin = self.operations.runs.origin(placed.run.run_id)
         self.warn_of_root(f"run {placed.run.run_id}", placed.run.runtime_config, origin)
+        self.warn_of_values(f"run {placed.run.run_id}", placed.run.runtime_config)
         self.answer(await asyncio.to_thread(messages.run_detail_message, placed, origin))
 
 
@@ -233,6 +234,7 @@ class Jobs(V1Handler):
         origin = operations.origin(recurring.recurring_run_id)
         what = f"recurring run {recurring.recurring_run_id}"
         self.warn_of_root(what, recurring.runtime_config, origin)
+        self.warn_of_values(what, recurring.runtime_config)
         self.answer(await asyncio.to_thread(messages.job_message, recurring, origin))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ... import models
 from ..api_errors import invalid_input, wrapped
 from ..listing import (
     EXPERIMENTS,
@@ -235,6 +236,7 @@ class Runs(Handler):
             run = self.operations.runs.create(self.caller, new).run
         origin = self.operations.runs.origin(run.run_id)
         self.warn_of_root(f"run {run.run_id}", run.runtime_config, origin)
+        self.warn_of_values(f"run {run.run_id}", run.runtime_config)
         self.answer(run)
 
 
@@ -268,7 +270,8 @@ class RecurringRuns(Handler):
                 self.parameter("experiment_id"),
                 options,
             )
-        self.answer_list("recurringRuns", listed)
+        items = [_with_trigger(each) for each in listed.items]
+        self.answer_list("recurringRuns", replace(listed, items=items))
 
     async def post(self) -> None:
         message = await self.body(RecurringRunMessage)
@@ -285,13 +288,15 @@ class RecurringRuns(Handler):
         origin = operations.origin(recurring.recurring_run_id)
         what = f"recurring run {recurring.recurring_run_id}"
         self.warn_of_root(what, recurring.runtime_config, origin)
-        self.answer(recurring)
+        self.warn_of_values(what, recurring.runtime_config)
+        self.answer(_with_trigger(recurring))
 
 
 class RecurringRun(Handler):
     def get(self, recurring_run_id: str) -> None:
         with wrapped("Failed to fetch a recurring run"):
-            self.answer(self.operations.recurring_runs.get(self.caller, recurring_run_id))
+            found = self.operations.recurring_runs.get(self.caller, recurring_run_id)
+        self.answer(_with_trigger(found))
 
     def delete(self, recurring_run_id: str) -> None:
         self.query.enum("propagation_policy", _PROPAGATION_POLICIES)
@@ -302,6 +307,11 @@ class RecurringRun(Handler):
 
 def _url(version: PipelineVersionMessage) -> str:
     return version.package_url.pipeline_url if version.package_url else ""
+
+
+def _with_trigger(recurring: models.RecurringRun) -> models.RecurringRun:
+    """The API server tells an empty trigger of one that has none."""
+    return replace(recurring, trigger=recurring.trigger or models.Trigger())
 
 
 def _upload_of(message: PipelineMessage | PipelineVersionMessage, file_name: str) -> Upload:

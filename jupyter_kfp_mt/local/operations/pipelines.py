@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ...models import Pipeline, PipelineVersion
-from ..api_errors import already_exists, invalid_input, wrapped
+from ..api_errors import NO_VERSION, already_exists, invalid_input, wrapped
 from ..database import Database, new_id
 from ..identity import Caller
 from ..listing import ListOptions
@@ -189,7 +189,7 @@ class Pipelines:
         """The same before it is read."""
         if not pipeline_id:
             raise invalid_input(
-                "The pipeline is missing: its id goes into the parameter pipelineid"
+                "The pipeline is missing: its id goes into the parameter pipelineid", NO_VERSION
             )
         pipeline = self.existing(pipeline_id)
         with wrapped("Authorization Failure"):
