@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from functools import cache
@@ -436,9 +436,29 @@ class Client:
             cause=self._log_tail(run, first) if first else "",
         )
 
+    def specification(self, run: Run) -> Mapping[str, Any] | None:
+        """The compiled pipeline of a run, asked for once; None where KFP does not hand it out."""
+        return self._specifications.of(run)
+
     def tasks(self, run: Run) -> list[models.Task]:
         """The tasks of a run as its pipeline has them."""
         return self.as_written(run).tasks
+
+    def task_values(self, run_id: str) -> dict[str, models.TaskIO]:
+        """What went into a run's tasks and came out of them, by their ids.
+
+        Only the local KFP tells it; a cluster's answer is empty.
+        """
+        if not self.health().local:
+            return {}
+        url = f"{self.endpoint}/apis/v1alpha1/runs/{_part(run_id)}/nodes"
+        asked, seconds = f"read the values of run {run_id}", self._read_seconds
+        response = self._send("GET", url, asked, seconds, {"stream": True})
+        answer = self._body(response, asked, seconds, bodies.whole)
+        found: dict[str, dict[str, models.TaskIO]] = _decode(
+            answer, dict[str, dict[str, models.TaskIO]], self.endpoint
+        )
+        return found.get("nodes", {})
 
     def log(self, run_id: str, task_id: str, tail: int | None = None, recent: bool = False) -> str:
         """The log of a task so far, or its last lines; of a very long one only the end.

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle, display
 
 from ..models import Run
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """A run as it is shown while it goes on."""
-
-    run: Run
+from .run_card import Cards, bundle
 
 
 class LiveRun:
     """Shows a run again and again: in place in a notebook, as new lines in a terminal."""
 
-    def __init__(self, run: Run, shell: InteractiveShell) -> None:
+    def __init__(self, run: Run, shell: InteractiveShell, cards: Cards) -> None:
+        self._cards = cards
         self._shell = shell
         self._place = (run.run_id, shell.execution_count)
         self._handle: DisplayHandle | None = None
@@ -33,10 +28,12 @@ class LiveRun:
     def update(self, run: Run) -> None:
         if not hasattr(self._shell, "kernel"):
             self._print(run)
-        elif self._handle is None:
-            self._handle = display(Shown(run), display_id=True)
+            return
+        shown = bundle(self._cards.of(run, thorough=run.finished))
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True)
         else:
-            self._handle.update(Shown(run))
+            self._handle.update(shown, raw=True)
 
     def _print(self, run: Run) -> None:
         for line in _lines(run):
