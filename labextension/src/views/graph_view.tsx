@@ -14,7 +14,11 @@ import { Choices, IItem, IScene, neighbour, NODE, placeOf } from './scene';
 const MARGIN = 12;
 // So far beyond what can be seen boxes are drawn as well, in pixels.
 const BEYOND = 300;
-const SCALES = [0.25, 0.5, 0.75, 1] as const;
+// So far around what is gone to is seen, too.
+const AROUND = 90;
+const SCALES = [0.25, 0.5, 0.7, 0.85, 1] as const;
+// Smaller than this a graph is only made when asked: names could not be read.
+const READABLE = 2;
 
 export interface IGraphActions {
   /** A click on a task, or on the head of a group, which opens and closes. */
@@ -34,10 +38,12 @@ export function GraphView(props: {
 }): JSX.Element {
   const { scene, trans } = props;
   const frame = React.useRef<HTMLDivElement>(null);
-  const [step, setStep] = React.useState(SCALES.length - 1);
+  const [asked, setStep] = React.useState<number | null>(null);
   const [active, setActive] = React.useState('');
   const [isMoved, setMoved] = React.useState(false);
-  const window = useWindow(frame, SCALES[step]);
+  const seen = useSeen(frame);
+  const step = asked ?? fitting(scene, seen.w);
+  const window = windowOf(seen, SCALES[step]);
   const reachable =
     scene.items.find(item => keyOf(item) === active) ??
     scene.items.find(item => keyOf(item) === props.selected) ??
@@ -48,6 +54,13 @@ export function GraphView(props: {
       focusOn(frame.current, active);
     }
   }, [isMoved, active]);
+
+  React.useEffect(() => {
+    const item = scene.items.find(each => keyOf(each) === props.selected);
+    if (item) {
+      reveal(frame.current, item, SCALES[step]);
+    }
+  }, [props.selected, seen.w, seen.h]);
 
   const walk = (event: React.KeyboardEvent) => {
     const to = walkTo(scene.items, reachable, event.key);
@@ -376,13 +389,17 @@ interface IWindow {
   bottom: number;
 }
 
-/** The part of the sheet that can be seen, and what is just beyond it. */
-function useWindow(
-  frame: React.RefObject<HTMLDivElement>,
-  scale: number
-): IWindow {
+interface ISeen {
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+
+/** The part of the sheet that can be seen. */
+function useSeen(frame: React.RefObject<HTMLDivElement>): ISeen {
   const [seen, setSeen] = React.useState({ x: 0, y: 0, w: 2000, h: 1000 });
-  React.useEffect(() => {
+  React.useLayoutEffect(() => {
     const node = frame.current;
     if (!node) {
       return;
@@ -405,12 +422,25 @@ function useWindow(
       sizes?.disconnect();
     };
   }, [frame]);
+  return seen;
+}
+
+/** What is drawn: what can be seen, and what is just beyond it. */
+function windowOf(seen: ISeen, scale: number): IWindow {
   return {
     left: (seen.x - BEYOND) / scale,
     top: (seen.y - BEYOND) / scale,
     right: (seen.x + seen.w + BEYOND) / scale,
     bottom: (seen.y + seen.h + BEYOND) / scale
   };
+}
+
+/** The largest scale at which the graph is no wider than its frame, if it can be read then. */
+function fitting(scene: IScene, width: number): number {
+  const fits = SCALES.map(
+    scale => scale * (scene.width + 2 * MARGIN) <= width
+  ).lastIndexOf(true);
+  return fits < READABLE ? SCALES.length - 1 : fits;
 }
 
 function isWithin(item: IItem, window: IWindow): boolean {
@@ -447,23 +477,31 @@ function itemOf(target: EventTarget): string {
   return (target as HTMLElement).dataset?.item ?? '';
 }
 
-/** Scroll until an item can be seen, so that it is drawn. */
+/** Scroll until an item and a little around it can be seen, so that it is drawn. */
 function reveal(frame: HTMLElement | null, item: IItem, scale: number): void {
   if (!frame) {
     return;
   }
-  const [x, y] = [item.x * scale, item.y * scale];
   const height = item.isOpen ? NODE.height : item.height;
-  if (y < frame.scrollTop) {
-    frame.scrollTop = y;
-  } else if (y + height * scale > frame.scrollTop + frame.clientHeight) {
-    frame.scrollTop = y + height * scale + 2 * MARGIN - frame.clientHeight;
-  }
-  if (x < frame.scrollLeft) {
-    frame.scrollLeft = x;
-  } else if (x + NODE.width * scale > frame.scrollLeft + frame.clientWidth) {
-    frame.scrollLeft = x + NODE.width * scale + 2 * MARGIN - frame.clientWidth;
-  }
+  frame.scrollTop = scrolled(
+    [frame.scrollTop, frame.clientHeight],
+    [item.y * scale, height * scale]
+  );
+  frame.scrollLeft = scrolled(
+    [frame.scrollLeft, frame.clientWidth],
+    [item.x * scale, NODE.width * scale]
+  );
+}
+
+/** Where to scroll to from a place, so that a span is in what is seen of a length. */
+function scrolled(
+  [from, length]: [number, number],
+  [start, span]: [number, number]
+): number {
+  const before = start - AROUND;
+  const after = start + span + AROUND + 2 * MARGIN;
+  const room = Math.min(from, Math.max(0, before));
+  return after > from + length ? Math.max(0, after - length) : room;
 }
 
 function focusOn(frame: HTMLElement | null, key: string): void {

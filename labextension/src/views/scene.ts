@@ -7,7 +7,8 @@ import { together } from './states';
 export const NODE = { width: 184, height: 48 } as const;
 const GROUP_HEAD = 34;
 const GROUP_PADDING = 12;
-const NARROWEST_GROUP = 240;
+// The head of a group needs so much, of a loop more for its buttons.
+const NARROWEST = { group: 240, loop: 330 } as const;
 // Pipelines with so many tasks are drawn with every group open.
 const FEW = 60;
 
@@ -106,6 +107,8 @@ export function sceneOf(
 ): IScene {
   const scene: IScene = { items: [], paths: [], width: 0, height: 0 };
   const size = place(nodes, { open, choices, iterations: [], depth: 0 }, scene);
+  // As one reads, for those who hear it; a group comes before what is in it.
+  scene.items.sort((a, b) => a.y - b.y || a.x - b.x);
   return { ...scene, ...size };
 }
 
@@ -164,7 +167,8 @@ function partOf(node: INode, within: IWithin): { scene: IScene } {
     { ...within, iterations: inner, depth: depth + 1 },
     inside
   );
-  const width = Math.max(size.width + 2 * GROUP_PADDING, NARROWEST_GROUP);
+  const least = node.kind === 'loop' ? NARROWEST.loop : NARROWEST.group;
+  const width = Math.max(size.width + 2 * GROUP_PADDING, least);
   const height = size.height + GROUP_HEAD + GROUP_PADDING;
   const left = Math.round((width - size.width) / 2);
   for (const each of [...inside.items, ...inside.paths]) {

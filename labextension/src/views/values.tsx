@@ -14,6 +14,7 @@ import {
 } from './run_data';
 
 const LONG = 160;
+const SHORT = 32;
 const METRICS = ['system.Metrics'];
 // What the local KFP and the SDK add for themselves.
 const OWN_METADATA = new Set(['display_name', 'store_session_info']);
@@ -183,13 +184,28 @@ function Artifact(props: {
   return (
     <div className="jp-KfpMt-viewArtifact">
       <span>{artifact.type.replace(/^system\./, '')}</span>{' '}
-      <code title={artifact.uri}>{artifact.uri}</code>
+      <Place uri={artifact.uri} />
       {metadata.map(([key, value]) => (
         <div key={key}>
           {key}: <Value value={value} />
         </div>
       ))}
     </div>
+  );
+}
+
+/** The end of an address, and all of it after a click. */
+function Place(props: { uri: string }): JSX.Element {
+  const { uri } = props;
+  return uri.length <= SHORT ? (
+    <code>{uri}</code>
+  ) : (
+    <details>
+      <summary title={uri}>
+        <code>{`…${uri.slice(-SHORT)}`}</code>
+      </summary>
+      <code>{uri}</code>
+    </details>
   );
 }
 
