@@ -97,9 +97,10 @@ function depths(
 
 /** The cells layer by layer, with points wherever a connection passes a layer. */
 function layersOf(cells: ReadonlyMap<string, ICell>): ICell[][] {
-  const layers: ICell[][] = [];
+  const last = Math.max(-1, ...[...cells.values()].map(each => each.layer));
+  const layers = Array.from({ length: last + 1 }, (): ICell[] => []);
   for (const each of cells.values()) {
-    (layers[each.layer] ??= []).push(each);
+    layers[each.layer].push(each);
   }
   for (const each of cells.values()) {
     for (const id of new Set(each.box?.before)) {
