@@ -394,6 +394,27 @@ class Client:
         """Stop a run. It ends FAILED; KFP has no other word for it."""
         self._request("POST", f"runs/{_part(run_id)}:terminate", f"terminate run {run_id}")
 
+    def retry(self, run_id: str) -> None:
+        """Run again what has failed in a run, or was stopped."""
+        self._request("POST", f"runs/{_part(run_id)}:retry", f"retry run {run_id}")
+
+    def clone(self, run_id: str, name: str = "") -> Run:
+        """Start what a run has run, with the same parameters, in the same experiment."""
+        run = self._get("runs", run_id, Run)
+        body: dict[str, Any] = {
+            "display_name": name or f"Clone of {run.display_name}",
+            "experiment_id": run.experiment_id,
+            "runtime_config": msgspec.to_builtins(run.runtime_config or models.RuntimeConfig()),
+        }
+        if run.service_account:
+            body["service_account"] = run.service_account
+        if run.pipeline_version_reference:
+            reference = msgspec.to_builtins(run.pipeline_version_reference)
+            body["pipeline_version_reference"] = reference
+        else:
+            body["pipeline_spec"] = run.pipeline_spec
+        return self._post("runs", Run, f"clone run {run.display_name}", body)
+
     def watch(self, run_id: str, known: Run | None = None) -> Iterator[Run]:
         """The run as it is now, again and again until it has finished; `known`: as it was.
 

@@ -91,10 +91,10 @@ class Notebook:
             return {}
         return outputs[0].get("data", {}) if outputs else {}
 
-    def save(self):
-        self.page.keyboard.press("Control+s")
-
     def saved_state(self):
+        """The state of the run in the file, after saving it."""
+        with self.page.expect_response(lambda answer: answer.request.method == "PUT"):
+            self.page.keyboard.press("Control+s")
         return json.loads(json.dumps(self.saved().get(MIME_TYPE, {}))).get("run", {}).get("state")
 
 
@@ -136,7 +136,6 @@ def test_a_run_is_drawn_goes_on_after_a_reload_and_is_whole_without_a_kernel(
     expect(cell.task("wait")).to_contain_text("Running")
     expect(cell.view).to_contain_text("For each of")
     expect(cell.view).to_contain_text("inner")
-    cell.save()
     wait_until(lambda: cell.saved_state() == "RUNNING", what="saving")
 
     page.reload()
@@ -144,7 +143,6 @@ def test_a_run_is_drawn_goes_on_after_a_reload_and_is_whole_without_a_kernel(
     file.touch()  # the kernel's own updates reach no output that was there before the reload
     expect(cell.view.get_by_role("status").filter(has_text="Succeeded")).to_be_visible()
     expect(cell.view.get_by_text("1 of 2")).to_be_visible()
-    cell.save()
     wait_until(lambda: cell.saved_state() == "SUCCEEDED", what="the last state in the file")
     assert "✓ wait" in cell.saved()["text/plain"] and "wait" in cell.saved()["text/html"]
 
@@ -223,3 +221,21 @@ def test_a_run_is_walked_through_and_stopped_by_keyboard_alone(
     page.keyboard.press("Enter")
     expect(cell.view.get_by_role("status").filter(has_text="Failed")).to_be_visible()
     expect(cell.view.get_by_role("button", name="Terminate")).to_be_disabled()
+
+
+def test_a_front_end_without_our_extension_has_the_same_view_as_a_widget(
+    notebook,
+    page,  # noqa: F811
+    failing,
+):
+    started = f"run = get_ipython().run_line_magic('kfp', 'run {failing}')"
+    cards = "get_ipython().magics_manager.registry['KfpMagics'].cards"
+    cell = notebook(started, f"cards = {cards}\ncards.widget(cards.of(run))")
+    cell.run_all()
+    details = cell.view.get_by_role("group", name="Task fail")
+    expect(details.get_by_role("alert")).to_contain_text("ValueError: no more")
+    expect(details.get_by_role("log")).to_contain_text("59")
+    assert violations(page) == []
+    cell.view.get_by_role("button", name="Clone").click()
+    cell.view.get_by_role("button", name="Clone").click()
+    expect(cell.view).to_contain_text("Started: Clone of failing")

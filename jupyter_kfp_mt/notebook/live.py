@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle, display
 
 from ..models import Run
-from .run_card import Cards, bundle
+from .run_card import Card, Cards, bundle, widget_view
+
+if TYPE_CHECKING:
+    from .run_widget import RunWidget
 
 
 class LiveRun:
@@ -19,6 +23,7 @@ class LiveRun:
         self._shell = shell
         self._place = (run.run_id, shell.execution_count)
         self._handle: DisplayHandle | None = None
+        self._widget: RunWidget | None = None
         self._said: set[str] = set()
 
     def is_here(self, run: Run) -> bool:
@@ -29,11 +34,17 @@ class LiveRun:
         if not hasattr(self._shell, "kernel"):
             self._print(run)
             return
-        shown = bundle(self._cards.of(run, thorough=run.finished))
+        card = self._cards.of(run, thorough=run.finished)
         if self._handle is None:
-            self._handle = display(shown, raw=True, display_id=True)
-        else:
-            self._handle.update(shown, raw=True)
+            self._widget = self._cards.widget(card)
+            self._handle = display(self._forms(card), raw=True, display_id=True)
+            return
+        if self._widget:
+            self._widget.adopt(card)
+        self._handle.update(self._forms(card), raw=True)
+
+    def _forms(self, card: Card) -> dict[str, Any]:
+        return {**bundle(card), **(widget_view(self._widget) if self._widget else {})}
 
     def _print(self, run: Run) -> None:
         for line in _lines(run):

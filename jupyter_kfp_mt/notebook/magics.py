@@ -127,9 +127,7 @@ class KfpMagics(Kfp, Magics):
         """A run in every form that a front end may draw; a terminal has its own."""
         if not hasattr(self._shell, "kernel"):
             return None
-        from .run_card import bundle
-
-        return bundle(self.cards.of(run))
+        return self.cards.shown(run)
 
     def say(self, text: str) -> None:
         print(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -19,6 +19,9 @@ from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
 from .render import Code, State, Table, View, html, lasting, printable, text, view
 from .run_graph import Line, lines, pipeline_spec
 from .tracebacks import Traceback, found
+
+if TYPE_CHECKING:
+    from .run_widget import RunWidget
 
 MIME_TYPE = "application/vnd.kfp-mt.run+json"
 # A saved notebook is to stay small: what is longer is cut, and whole in KFP.
@@ -54,6 +57,20 @@ class Cards:
         self._client = client
         self._pages = pages
         self._namespaces: dict[str, str] = {}
+
+    def shown(self, run: Run) -> dict[str, Any]:
+        """A run by MIME types, among them the widget's where there can be one."""
+        card = self.of(run)
+        widget = self.widget(card)
+        return {**bundle(card), **(widget_view(widget) if widget else {})}
+
+    def widget(self, card: Card) -> RunWidget | None:
+        """A widget with the card; none where anywidget is not installed, or no bundle is built."""
+        try:
+            from .run_widget import RunWidget
+        except ImportError:
+            return None
+        return RunWidget(card, self._client, self)
 
     def of(self, run: Run, thorough: bool = True) -> Card:
         """The card of a run; `thorough`: with what has to be asked for again, values and logs.
@@ -116,6 +133,12 @@ def _link(pages: str, namespace: str, run_id: str) -> str:
 def bundle(card: Card) -> dict[str, Any]:
     """The card by MIME types."""
     return {MIME_TYPE: data(card), "text/html": html(card), "text/plain": text(card)}
+
+
+def widget_view(widget: RunWidget) -> dict[str, Any]:
+    """The widget's own MIME type, which the other ones are beside."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {"application/vnd.jupyter.widget-view+json": view}
 
 
 def data(card: Card) -> dict[str, Any]:
