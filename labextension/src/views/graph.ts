@@ -183,19 +183,29 @@ interface ITold {
 
 const NUMBERS = /((?:\[\d+\])*)$/;
 
+/** A task's name as it would be without loops, and the iterations that it is of. */
+export function splitName(name: string): { base: string; numbers: number[] } {
+  if (!name.endsWith(']')) {
+    return { base: name, numbers: [] };
+  }
+  const [suffix = ''] = NUMBERS.exec(name) ?? [];
+  return {
+    base: name.slice(0, name.length - suffix.length),
+    numbers: (suffix.match(/\d+/g) ?? []).map(Number)
+  };
+}
+
 /** The states of tasks, found by where they are in the graph. */
 export class States {
   constructor(tasks: readonly ITaskState[]) {
     for (const task of tasks) {
-      const [suffix = ''] = NUMBERS.exec(task.display_name) ?? [];
-      const base = task.display_name.slice(
-        0,
-        task.display_name.length - suffix.length
-      );
-      const numbers = (suffix.match(/\d+/g) ?? []).map(Number);
-      const told = this._told.get(base) ?? [];
-      told.push({ numbers, task });
-      this._told.set(base, told);
+      const { base, numbers } = splitName(task.display_name);
+      const told = this._told.get(base);
+      if (told) {
+        told.push({ numbers, task });
+      } else {
+        this._told.set(base, [{ numbers, task }]);
+      }
       this._byName.set(task.display_name, task);
     }
   }

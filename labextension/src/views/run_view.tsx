@@ -5,7 +5,7 @@ import * as React from 'react';
 
 import { dateAndTime, stateWord } from '../format';
 import { Elapsed, runSpan } from './elapsed';
-import { graphOf, INode, leaves, States } from './graph';
+import { graphOf, INode, leaves, splitName, States } from './graph';
 import { GraphView } from './graph_view';
 import { IHost, IRunView, useView } from './host';
 import { StateIcon } from './icons';
@@ -234,12 +234,11 @@ function useGraph(view: IRunView): IGraph {
 }
 
 function placeOfTask(task: ITaskState, nodes: INode[]): Chosen | null {
-  const [, base, suffix] = /^(.*?)((?:\[\d+\])*)$/s.exec(task.display_name)!;
+  const { base, numbers } = splitName(task.display_name);
   const node = leaves(nodes).find(
     ({ bases }) => bases.includes(base) || bases.includes(task.display_name)
   );
-  const iterations = (suffix.match(/\d+/g) ?? []).map(Number);
-  return node ? { node, iterations } : null;
+  return node ? { node, iterations: numbers } : null;
 }
 
 /** The task that is shown: at first the one that failed, else the one that was clicked on. */
