@@ -283,3 +283,18 @@ def test_only_the_local_kfp_is_asked_for_the_values_of_a_run():
     assert checked(path, [], local=True) == path
     with pytest.raises(NotFound):
         checked(path, [], local=False)
+
+
+def test_a_run_is_tried_again_and_cloned_with_its_parameters(client, adder, failing):
+    failed = client.start_run(failing)
+    wait_until(lambda: client.run(failed.run_id).finished)
+    client.retry(failed.run_id)
+    wait_until(lambda: client.run(failed.run_id).finished)
+    states = [change.state for change in client.run(failed.run_id).state_history]
+    assert states.count("FAILED") == 2
+
+    first = client.wait(client.start_run(adder, {"x": 3}, name="first").run_id)
+    again = client.clone(first.run_id)
+    assert again.display_name == "Clone of first"
+    assert client.wait(again.run_id).runtime_config.parameters == {"x": 3}
+    assert again.experiment_id == first.experiment_id

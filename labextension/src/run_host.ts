@@ -20,6 +20,7 @@ const QUIET = 400;
 const SAVE = 2_000;
 const RETRIABLE = ['FAILED', 'CANCELED'];
 const TAIL = 50;
+const LOOKS = 5;
 const MOST_LINES = 200_000;
 
 export class RunHost implements IHost, IDisposable {
@@ -249,6 +250,7 @@ export class RunHost implements IHost, IDisposable {
       }
       await requests.change(run.run_id, action);
       await this._lookAgain();
+      this._lookUntilItGoesOn(action === 'retry' ? LOOKS : 0);
       return '';
     } catch (reason) {
       throw new Error(problemOf(reason).message);
@@ -272,6 +274,21 @@ export class RunHost implements IHost, IDisposable {
       }
     });
     this._follow();
+  }
+
+  /** A cluster's KFP takes a while to tell that a run which it tries again goes on. */
+  private _lookUntilItGoesOn(looks: number): void {
+    if (looks && isFinished(this._view.data.run) && !this.isDisposed) {
+      window.clearTimeout(this._asking);
+      this._asking = window.setTimeout(
+        () =>
+          void this._lookAgain().then(
+            () => this._lookUntilItGoesOn(looks - 1),
+            () => undefined
+          ),
+        SAVE
+      );
+    }
   }
 
   private async _learnPermissions(): Promise<void> {
