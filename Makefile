@@ -19,7 +19,8 @@ export PYTHON VENV LOCK
 unexport PYTHONDONTWRITEBYTECODE
 
 FRONT_END := $(shell find labextension/src labextension/style labextension/schema -type f) \
-	labextension/package.json labextension/yarn.lock labextension/tsconfig.json
+	labextension/package.json labextension/yarn.lock labextension/tsconfig.json \
+	labextension/widget.rspack.mjs
 # Only root needs it, and only root may have it.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 AT_ONCE := $(MAKE) --no-print-directory -j 2
@@ -121,5 +122,5 @@ chromium:
 	@.ci/setup chromium
 
 clean:
-	rm -rf .venv .venv-newest .demo jupyter_kfp_mt/labextension labextension/lib \
+	rm -rf .venv .venv-newest .demo jupyter_kfp_mt/labextension jupyter_kfp_mt/static labextension/lib \
 		labextension/node_modules labextension/.yarn

@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
@@ -420,6 +420,27 @@ class Client:
         """Stop a run. It ends FAILED; KFP has no other word for it."""
         self._request("POST", f"runs/{_part(run_id)}:terminate", f"terminate run {run_id}")
 
+    def retry(self, run_id: str) -> None:
+        """Run again what has failed in a run, or was stopped."""
+        self._request("POST", f"runs/{_part(run_id)}:retry", f"retry run {run_id}")
+
+    def clone(self, run_id: str, name: str = "") -> Run:
+        """Start what a run has run, with the same parameters, in the same experiment."""
+        run = self._get("runs", run_id, Run)
+        body: dict[str, Any] = {
+            "display_name": name or f"Clone of {run.display_name}",
+            "experiment_id": run.experiment_id,
+            "runtime_config": msgspec.to_builtins(run.runtime_config or models.RuntimeConfig()),
+        }
+        if run.service_account:
+            body["service_account"] = run.service_account
+        if run.pipeline_version_reference:
+            reference = msgspec.to_builtins(run.pipeline_version_reference)
+            body["pipeline_version_reference"] = reference
+        else:
+            body["pipeline_spec"] = run.pipeline_spec
+        return self._post("runs", Run, f"clone run {run.display_name}", body)
+
     def watch(self, run_id: str, known: Run | None = None) -> Iterator[Run]:
         """The run as it is now, again and again until it has finished; `known`: as it was.
 
@@ -462,9 +483,29 @@ class Client:
             cause=self._log_tail(run, first) if first else "",
         )
 
+    def specification(self, run: Run) -> Mapping[str, Any] | None:
+        """The compiled pipeline of a run, asked for once; None where KFP does not hand it out."""
+        return self._specifications.of(run)
+
     def tasks(self, run: Run) -> list[models.Task]:
         """The tasks of a run as its pipeline has them."""
         return self.as_written(run).tasks
+
+    def task_values(self, run_id: str) -> dict[str, models.TaskIO]:
+        """What went into a run's tasks and came out of them, by their ids.
+
+        Only the local KFP tells it; a cluster's answer is empty.
+        """
+        if not self.health().local:
+            return {}
+        url = f"{self.endpoint}/apis/v1alpha1/runs/{_part(run_id)}/nodes"
+        asked, seconds = f"read the values of run {run_id}", self._read_seconds
+        response = self._send("GET", url, asked, seconds, {"stream": True})
+        answer = self._body(response, asked, seconds, bodies.whole)
+        found: dict[str, dict[str, models.TaskIO]] = _decode(
+            answer, dict[str, dict[str, models.TaskIO]], self.endpoint
+        )
+        return found.get("nodes", {})
 
     def log(self, run_id: str, task_id: str, tail: int | None = None, recent: bool = False) -> str:
         """The log of a task so far, or its last lines; of a very long one only the end.

@@ -143,6 +143,15 @@ class TaskValues(Value, frozen=True):
 
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[Artifact]] = {}
+    # Of outputs: the run that made them, where the task was not executed anew.
+    reused_from: str = ""
+
+
+class TaskIO(Value, frozen=True):
+    """The inputs and the outputs of one task."""
+
+    inputs: TaskValues = TaskValues()
+    outputs: TaskValues = TaskValues()
 
 
 class ChildTask(Value, frozen=True):

@@ -12,10 +12,41 @@ const esModules = [
   'yjs'
 ].join('|');
 
+// What only a whole run of Jest takes, and no project in it.
+const { coverageReporters, reporters, testTimeout, ...base } =
+  jestJupyterLab(__dirname);
+
+// The views are drawn by React in JupyterLab, and by preact in other front ends.
+const PREACT = {
+  '^react$': 'preact/compat',
+  '^react-dom$': 'preact/compat',
+  '^react-dom/client$': 'preact/compat/client',
+  '^preact$': 'preact',
+  '^preact/compat$': 'preact/compat',
+  '^preact/hooks$': 'preact/hooks',
+  '^preact/test-utils$': 'preact/test-utils'
+};
+const preact = Object.fromEntries(
+  // As Node.js resolves them: Jest would take the ES modules for browsers.
+  Object.entries(PREACT).map(([name, file]) => [name, require.resolve(file)])
+);
+
+const common = {
+  ...base,
+  transformIgnorePatterns: [`/node_modules/(?!(${esModules})/)`]
+};
+
 module.exports = {
-  ...jestJupyterLab(__dirname),
   coverageReporters: ['text'],
   reporters: ['default'],
-  testRegex: 'src/.*/.*.spec.ts[x]?$',
-  transformIgnorePatterns: [`/node_modules/(?!(${esModules})/)`]
+  testTimeout,
+  projects: [
+    { ...common, testRegex: 'src/.*/.*.spec.ts[x]?$' },
+    {
+      ...common,
+      displayName: 'preact',
+      moduleNameMapper: { ...base.moduleNameMapper, ...preact },
+      testRegex: 'src/views/.*.spec.tsx$'
+    }
+  ]
 };

@@ -17,6 +17,7 @@ _FORWARDED = re.compile(
 )
 _UPLOAD = re.compile(r"/+apis/+(v1beta1|v2beta1)/+pipelines/+upload(_version)?/*")
 _LOG = re.compile(r"/apis/v1alpha1/runs/[^/]+/nodes/[^/]+/log")
+_VALUES = re.compile(r"/apis/v1alpha1/runs/[^/]+/nodes")
 _BY_NAME = re.compile(r"/apis/v2beta1/pipelines/names/[^/]+")
 _SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
 
@@ -35,9 +36,9 @@ def checked(path: str, query: Query, local: bool) -> str:
     return "".join("/" + quote(part, safe="!$&'()*+,;=:@") for part in parts)
 
 
-def is_log(path: str) -> bool:
-    """Whether it is for a task's log, which is forwarded to the local KFP alone."""
-    return _LOG.fullmatch(unquote(path)) is not None
+def is_for_local(path: str) -> bool:
+    """Whether it is forwarded to the local KFP alone: a task's log, or the values of all tasks."""
+    return any(pattern.fullmatch(unquote(path)) for pattern in (_LOG, _VALUES))
 
 
 def is_upload(path: str) -> bool:
@@ -53,7 +54,7 @@ def _check(path: str, query: Query, local: bool) -> None:
                 cure="GET <base_url>/kfp-mt/logs/RUN_ID/TASK_ID reads it from its pod; in a cell, "
                 "%kfp logs RUN TASK.",
             )
-    elif not _FORWARDED.fullmatch(path):
+    elif not (_FORWARDED.fullmatch(path) or (local and _VALUES.fullmatch(path))):
         raise NotFound(f"{path} is not forwarded.")
     elif path.endswith(":reportMetrics"):
         raise Forbidden("Metrics are reported by KFP itself.")

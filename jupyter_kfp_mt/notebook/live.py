@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle, display
 
 from ..models import Run
+from .run_card import Card, Cards, bundle, widget_view
 
-
-class Shown(msgspec.Struct, frozen=True):
-    """A run as it is shown while it goes on."""
-
-    run: Run
+if TYPE_CHECKING:
+    from .run_widget import RunWidget
 
 
 class LiveRun:
     """Shows a run again and again: in place in a notebook, as new lines in a terminal."""
 
-    def __init__(self, run: Run, shell: InteractiveShell) -> None:
+    def __init__(self, run: Run, shell: InteractiveShell, cards: Cards) -> None:
+        self._cards = cards
         self._shell = shell
         self._place = (run.run_id, shell.execution_count)
         self._handle: DisplayHandle | None = None
+        self._widget: RunWidget | None = None
         self._said: set[str] = set()
 
     def is_here(self, run: Run) -> bool:
@@ -33,10 +33,18 @@ class LiveRun:
     def update(self, run: Run) -> None:
         if not hasattr(self._shell, "kernel"):
             self._print(run)
-        elif self._handle is None:
-            self._handle = display(Shown(run), display_id=True)
-        else:
-            self._handle.update(Shown(run))
+            return
+        card = self._cards.of(run, thorough=run.finished)
+        if self._handle is None:
+            self._widget = self._cards.widget(card)
+            self._handle = display(self._forms(card), raw=True, display_id=True)
+            return
+        if self._widget:
+            self._widget.adopt(card)
+        self._handle.update(self._forms(card), raw=True)
+
+    def _forms(self, card: Card) -> dict[str, Any]:
+        return {**bundle(card), **(widget_view(self._widget) if self._widget else {})}
 
     def _print(self, run: Run) -> None:
         for line in _lines(run):

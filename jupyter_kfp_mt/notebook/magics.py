@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..models import Run
     from ..tenancy import Tenants
     from .live import LiveRun
+    from .run_card import Cards
 
 LONG_CURE = 5  # lines
 
@@ -32,7 +33,6 @@ _VALUES = {
     "jupyter_kfp_mt.models": ("Page", "Run", "Experiment", "Pipeline", "PipelineVersion"),
     "jupyter_kfp_mt.findings": ("Report",),
     "jupyter_kfp_mt.notebook.verbs": ("Overview", "Chosen", "Log", "Known", "Looked", "Sharing"),
-    "jupyter_kfp_mt.notebook.live": ("Shown",),
 }
 
 
@@ -46,6 +46,7 @@ class KfpMagics(Kfp, Magics):
         self._connection: Connection | None = None
         self._client: Client | None = None
         self._live: LiveRun | None = None
+        self._cards: Cards | None = None
 
     @property
     def connection(self) -> Connection:
@@ -83,7 +84,7 @@ class KfpMagics(Kfp, Magics):
         """Give the connections back; the next verb connects anew."""
         if self._client is not None:
             self._client.close()
-        self._connection = self._client = None
+        self._connection = self._client = self._cards = None
 
     def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
         from .. import doctor
@@ -107,8 +108,26 @@ class KfpMagics(Kfp, Magics):
         from .live import LiveRun
 
         if self._live is None or not self._live.is_here(run):
-            self._live = LiveRun(run, self._shell)
+            self._live = LiveRun(run, self._shell, self.cards)
         self._live.update(run)
+
+    @property
+    def cards(self) -> Cards:
+        """What makes a picture of a run."""
+        if self._cards is None:
+            from ..sdk_links import pages_of
+            from .run_card import Cards
+
+            client = self.client
+            pages = pages_of(client.endpoint, self.value("ui_url"), client.health().local)
+            self._cards = Cards(client, pages)
+        return self._cards
+
+    def pictured(self, run: Run) -> dict[str, Any] | None:
+        """A run in every form that a front end may draw; a terminal has its own."""
+        if not hasattr(self._shell, "kernel"):
+            return None
+        return self.cards.shown(run)
 
     def say(self, text: str) -> None:
         print(text)
@@ -179,6 +198,7 @@ def load(shell: InteractiveShell) -> None:
         for name in names:
             formatter.formatters["text/html"].for_type_by_name(module, name, _html)
             formatter.formatters["text/plain"].for_type_by_name(module, name, _text)
+    formatter.mimebundle_formatter.for_type_by_name("jupyter_kfp_mt.models", "Run", magics.pictured)
     formatter.ipython_display_formatter.for_type_by_name(
         "jupyter_kfp_mt.models", "Run", magics.skip_what_is_shown
     )

@@ -16,7 +16,6 @@ from ..models import Experiment, Page, Pipeline, PipelineVersion, Run, Task, nev
 from ..namespaces import Namespace
 from ..permissions import role
 from ..written_tasks import written
-from .live import Shown
 from .verbs import Chosen, Known, Log, Looked, Overview, Sharing
 
 # A sign and a word: a state is never told by its colour alone.
@@ -151,6 +150,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     tables: list[Table] = []
     texts: list[tuple[str, str]] = []
+    folded_texts: list[tuple[str, str]] = []  # shown where they can be folded away
     remedies: list[Remedy] = []
     folded: str = ""  # what the remedies are, where they are folded away
     note: str = ""
@@ -193,11 +193,6 @@ def _run(run: Run) -> View:
         problem=run.error.message if run.error else "",
         tables=[Table(["State", "Task", "Duration"], tasks)] if tasks else [],
     )
-
-
-@view.register
-def _shown(shown: Shown) -> View:
-    return _run(shown.run)
 
 
 @view.register
@@ -590,6 +585,10 @@ _HTML = """\
  word-break: normal; overflow-wrap: anywhere;
  border-left: 3px solid var(--jp-error-color1, #c62828)">{{ view.problem }}</pre>
 {% endif %}
+{% for title, content in view.folded_texts %}
+<details><summary>{{ title }}</summary><pre style="margin: 0; padding: 4px 8px;
+ background: var(--jp-layout-color2, #f5f5f5)">{{ content }}</pre></details>
+{% endfor %}
 {% for table in view.tables %}
 {% if table.folded %}
 <details><summary>{{ table.folded }}</summary>{{ rows(table) }}</details>

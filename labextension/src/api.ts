@@ -6,6 +6,8 @@ import { TranslationBundle } from '@jupyterlab/translation';
 
 import { KFP_TIMEOUT, SERVER_TIMEOUT, SILENCE } from './intervals';
 
+export { isFinished } from './views/states';
+
 /** What went wrong, in the words of whoever knows: its cause, its cure, and what KFP itself wrote. */
 export interface IProblem {
   message: string;
@@ -76,12 +78,6 @@ export interface IRunPage {
   runs: IRun[];
   total_size: number;
   next_page_token: string;
-}
-
-const FINISHED = ['SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELED'];
-
-export function isFinished(run: IRun): boolean {
-  return FINISHED.includes(run.state);
 }
 
 /** An answer that is not the one asked for. */
@@ -217,7 +213,7 @@ const RUNS = 'api/apis/v2beta1/runs';
 const CACHE = 'no-cache';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-type IJson = Record<string, any>;
+export type IJson = Record<string, any>;
 
 /** What is waited for, or a rejection once waiting longer makes no sense. */
 async function inTime<T>(
@@ -240,7 +236,7 @@ async function inTime<T>(
  * What stands between the blank lines of a stream, however it is cut. Rejects with what `silent`
  * gives once nothing has come for too long, as of a connection that is dead and does not know it.
  */
-async function* blocks(
+export async function* blocks(
   response: Response,
   silent: () => Error
 ): AsyncGenerator<string, void, undefined> {
@@ -295,7 +291,7 @@ function eventOf(name: string | undefined, data: IJson): KfpEvent | null {
   }
 }
 
-async function readJson(response: Response): Promise<IJson | null> {
+export async function readJson(response: Response): Promise<IJson | null> {
   try {
     const body = await response.json();
     return typeof body === 'object' ? body : null;
@@ -385,7 +381,7 @@ function toProblem(body: IJson): IProblem {
   };
 }
 
-function readProblem(
+export function readProblem(
   response: Response,
   body: IJson | null,
   trans: TranslationBundle
@@ -426,7 +422,7 @@ function jupyterRefused(
   };
 }
 
-function fellSilent(trans: TranslationBundle): IProblem {
+export function fellSilent(trans: TranslationBundle): IProblem {
   return {
     message: trans.__('The Jupyter server has told nothing for a while.'),
     cause: trans.__('The connection to it may be broken, or it hangs.'),

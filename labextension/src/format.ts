@@ -2,7 +2,8 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import { IRun, IStatus, isFinished } from './api';
+import { IRun, IStatus } from './api';
+import { isFinished } from './views/states';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;

@@ -13,6 +13,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { KfpApi } from './api';
 import { addCommands } from './commands';
 import { KfpModel } from './model';
+import { runOutput } from './run_output';
 import { KfpSidebar } from './sidebar';
 
 const plugin: JupyterFrontEndPlugin<void> = {
@@ -66,4 +67,4 @@ function followSettings(
   apply();
 }
 
-export default plugin;
+export default [plugin, runOutput];

@@ -1,2 +1,3 @@
 // The styles, for JupyterLab's build.
 import './base.css';
+import './views.css';

@@ -46,6 +46,11 @@ def local_task_id(run: Run, specification: Mapping[str, Any], workflow: str, nod
     return _Workflow(run, specification, workflow).ids.get(node_id, node_id)
 
 
+def local_task_ids(run: Run, specification: Mapping[str, Any], workflow: str) -> dict[str, str]:
+    """The ids here of all tasks that are parts of the workflow, by the ids of those parts."""
+    return _Workflow(run, specification, workflow).ids
+
+
 def node_id(workflow: str, name: str) -> str:
     """Argo's id of a part by its whole name."""
     return workflow if name == workflow else f"{workflow}-{fnv(name)}"

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import IO, Any, ClassVar, TypeVar
@@ -44,7 +44,7 @@ from ..pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH, MOVE_OUT, S
 from ..pipeline_reader import SMALL, PipelineReader
 from ..protojson import Message, read, written
 from ..records import Origin, PlacedRun
-from .argo_tasks import as_on_a_cluster, local_task_id
+from .argo_tasks import as_on_a_cluster, local_task_id, local_task_ids
 from .hosts import Hosts
 from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
 from .query import Query
@@ -230,6 +230,12 @@ class Handler(web.RequestHandler):
             return node_id
         placed = self.operations.runs.get(self.caller, run_id)
         return local_task_id(*self._argo(placed), node_id)
+
+    def task_ids(self, run_id: str, own: Iterable[str]) -> dict[str, str]:
+        """The tasks here, by the ids under which they are told of."""
+        if not self.operations.argo_tasks:
+            return {task_id: task_id for task_id in own}
+        return local_task_ids(*self._argo(self.operations.runs.get(self.caller, run_id)))
 
     def _argo(self, placed: PlacedRun) -> tuple[Run, dict[str, Any], str]:
         specification = self.operations.runs.origin(placed.run.run_id).specification

@@ -259,6 +259,15 @@ class TaskValues(Handler):
         self.answer(self.operations.runs.task_values(self.caller, run_id, task_id))
 
 
+class AllTaskValues(Handler):
+    """The same of all tasks of a run, by their ids."""
+
+    def get(self, run_id: str) -> None:
+        found = self.operations.runs.all_task_values(self.caller, run_id)
+        told = self.task_ids(run_id, found)
+        self.answer({"nodes": {shown: found[own] for shown, own in told.items() if own in found}})
+
+
 class RecurringRuns(Handler):
     async def get(self) -> None:
         with wrapped("Failed to list recurring runs due to error parsing the listing options"):
@@ -383,6 +392,7 @@ ROUTES: list[Any] = [
             "Failed to disable a recurring run",
         ),
     ),
+    (rf"/apis/v1alpha1/runs/{_ID}/nodes", AllTaskValues),
     (rf"/apis/v1alpha1/runs/{_ID}/nodes/{_ID}", TaskValues),
     (rf"/apis/v1alpha1/runs/{_ID}/nodes/{_ID}/log", TaskLogHandler),
 ]

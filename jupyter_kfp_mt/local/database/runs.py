@@ -16,6 +16,7 @@ from ...models import (
     StateChange,
     Status,
     Task,
+    TaskIO,
     TaskValues,
 )
 from ..api_errors import INTERNAL
@@ -250,6 +251,10 @@ class RunTable:
     def values(self, run_id: str, task_id: str) -> tuple[TaskValues, TaskValues] | None:
         """What went into a task and what came out of it."""
         return self._tasks.values(run_id, task_id)
+
+    def all_values(self, run_id: str) -> dict[str, TaskIO]:
+        """The same of all tasks of a run."""
+        return self._tasks.all_values(run_id)
 
     # How it is done
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ...models import EPOCH, Artifact, ArtifactList, Task, TaskValues
+from ...models import EPOCH, Artifact, ArtifactList, Task, TaskIO, TaskValues
 from ..execution.job import moved
 from .columns import from_json, to_json
 
@@ -67,6 +67,18 @@ class TaskTable:
         if row is None:
             return None
         return from_json(row["inputs"], TaskValues), from_json(row["outputs"], TaskValues)
+
+    def all_values(self, run_id: str) -> dict[str, TaskIO]:
+        rows = self._db.execute(
+            "SELECT task_id, inputs, outputs FROM tasks WHERE run_id = ?", (run_id,)
+        )
+        return {
+            row["task_id"]: TaskIO(
+                inputs=from_json(row["inputs"], TaskValues),
+                outputs=from_json(row["outputs"], TaskValues),
+            )
+            for row in rows
+        }
 
     def outputs_of_succeeded(self, run_id: str) -> dict[str, TaskValues]:
         rows = self._db.execute(

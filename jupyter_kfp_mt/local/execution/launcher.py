@@ -61,6 +61,7 @@ class _Execution:
         self.executor_input: dict[str, Any] = {}
         self.secrets = Secrets()
         self.put_out: Values | None = None
+        self.reused_from = ""  # the run that made what it puts out, where it is not executed
 
     @property
     def outputs(self) -> Path:
@@ -125,7 +126,7 @@ class Launcher:
             failure = told_of(execution.given.artifacts, failure)
             self._progress.finish(path, self._left_behind(execution), failure)
             return Outcome(FAILED)
-        self._progress.finish(path, api.put_out(outcome.values))
+        self._progress.finish(path, api.put_out(outcome.values, execution.reused_from))
         return outcome
 
     def _start(self, execution: _Execution) -> None:
@@ -193,6 +194,7 @@ class Launcher:
     def _reused(self, execution: _Execution, key: str) -> Values | None:
         found, run_id = self._reuse.found(key, execution.folder, execution.component)
         if found is not None:
+            execution.reused_from = run_id
             _log(
                 execution,
                 f"[Not executed: run {run_id} did the same, and its outputs are reused. "

@@ -26,8 +26,11 @@ def given(values: Values, parameters: dict[str, Any], component: Any) -> TaskVal
     return _limited(shown, {name: _told(one, name) for name, one in values.artifacts.items()})
 
 
-def put_out(values: Values) -> TaskValues:
-    """Return the outputs of a task; each artifact has the name of its output to show."""
+def put_out(values: Values, reused_from: str = "") -> TaskValues:
+    """Return the outputs of a task; each artifact has the name of its output to show.
+
+    `reused_from`: the run that made them, where this one did not.
+    """
     artifacts = {
         name: [
             msgspec.structs.replace(one, metadata={"display_name": name, **one.metadata})
@@ -35,7 +38,8 @@ def put_out(values: Values) -> TaskValues:
         ]
         for name, listed in values.artifacts.items()
     }
-    return _limited(values.parameters, artifacts)
+    told = _limited(values.parameters, artifacts)
+    return msgspec.structs.replace(told, reused_from=reused_from)
 
 
 def restored(kept: TaskValues, component: Any) -> Values | None:

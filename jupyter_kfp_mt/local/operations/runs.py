@@ -20,6 +20,7 @@ from ...models import (
     Run,
     RuntimeConfig,
     StateChange,
+    TaskIO,
     TaskValues,
 )
 from ..api_errors import (
@@ -246,6 +247,11 @@ class Runs:
         self._authorized(caller, run_id, "get")
         values = found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
         return {"inputs": values[0], "outputs": values[1]}
+
+    def all_task_values(self, caller: Caller, run_id: str) -> dict[str, TaskIO]:
+        """The same of all tasks of a run, by their ids."""
+        self._authorized(caller, run_id, "get")
+        return self._table.all_values(run_id)
 
     def origin(self, run_id: str) -> Origin:
         """For those who have been authorized to the run."""

@@ -1,0 +1,147 @@
+"""The tasks of a run under the groups of its pipeline, line by line, as a person reads a tree."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..models import Task
+
+# The groups that KFP's compiler makes of `with dsl.If` and so on: nobody knows their names.
+_COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
+_PARAMETER = re.compile(r"inputs\.parameter_values\['(?:pipelinechannel--)?(.*?)(?:-Output)?'\]")
+_ITERATIONS = re.compile(r"((?:\[\d+\])*)$")
+# No pipeline is so deep, unless one of its groups is in itself.
+_DEEPEST = 50
+
+Specification = Mapping[str, Any]
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A task, or a group whose lines follow; `task` is None for a group, and before it is known."""
+
+    depth: int
+    name: str
+    task: Task | None = None
+    group: bool = False
+
+
+def lines(specification: Specification | None, tasks: Sequence[Task]) -> list[Line]:
+    """All groups and tasks; of a pipeline that is not known the tasks alone."""
+    spec = pipeline_spec(specification)
+    found = [*_Tree(spec, tasks).lines(_dag(spec.get("root")), ("",), (), 0)]
+    return found or [Line(0, task.display_name, task) for task in tasks]
+
+
+def pipeline_spec(specification: Specification | None) -> Specification:
+    """A specification without the part of a platform that may be beside it."""
+    whole = specification or {}
+    return whole.get("pipeline_spec") or whole
+
+
+class _Tree:
+    def __init__(self, spec: Specification, tasks: Sequence[Task]) -> None:
+        self._components: Mapping[str, Any] = spec.get("components") or {}
+        self._tasks = {task.display_name: task for task in tasks}
+        self._numbers: dict[str, list[list[int]]] = defaultdict(list)
+        for name in self._tasks:
+            numbers = _ITERATIONS.search(name)
+            assert numbers
+            base = name[: numbers.start()]
+            self._numbers[base].append([int(each) for each in re.findall(r"\d+", numbers[1])])
+
+    def lines(
+        self,
+        dag: Mapping[str, Any],
+        bases: tuple[str, ...],
+        iterations: tuple[int, ...],
+        depth: int,
+    ) -> Iterator[Line]:
+        for key, task in _in_order(dag):
+            label = (task.get("taskInfo") or {}).get("name") or key
+            inner = self._inner(task) if depth < _DEEPEST else {}
+            names = dict.fromkeys(base + name for base in bases for name in (key, label))
+            if not inner:
+                yield Line(depth, label, self._task([*names], iterations))
+                continue
+            hidden = _COMPILERS_GROUP.fullmatch(key)
+            within = bases if hidden else tuple(f"{name}/" for name in names)
+            title = _title(key, label, task)
+            if "parameterIterator" not in task and "artifactIterator" not in task:
+                yield Line(depth, title, group=True)
+                yield from self.lines(inner, within, iterations, depth + 1)
+                continue
+            numbers = self._iterations(self._leaves(inner, within), iterations)
+            if not numbers:
+                yield Line(depth, title, group=True)
+            for number in numbers:
+                yield Line(depth, f"{title} [{number}]", group=True)
+                yield from self.lines(inner, within, (*iterations, number), depth + 1)
+
+    def _inner(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
+        return _dag(self._components.get(str((task.get("componentRef") or {}).get("name"))))
+
+    def _task(self, names: Sequence[str], iterations: tuple[int, ...]) -> Task | None:
+        suffix = "".join(f"[{number}]" for number in iterations)
+        return next(filter(None, (self._tasks.get(name + suffix) for name in names)), None)
+
+    def _leaves(
+        self, dag: Mapping[str, Any], bases: tuple[str, ...], depth: int = 0
+    ) -> Iterator[str]:
+        """The names of all tasks in a group, without their iterations."""
+        for key, task in dag.items():
+            label = (task.get("taskInfo") or {}).get("name") or key
+            names = tuple(dict.fromkeys(base + name for base in bases for name in (key, label)))
+            inner = self._inner(task) if depth < _DEEPEST else {}
+            if not inner:
+                yield from names
+            elif _COMPILERS_GROUP.fullmatch(key):
+                yield from self._leaves(inner, bases, depth + 1)
+            else:
+                yield from self._leaves(inner, tuple(f"{name}/" for name in names), depth + 1)
+
+    def _iterations(self, leaves: Iterator[str], outer: tuple[int, ...]) -> list[int]:
+        depth = len(outer)
+        return sorted(
+            {
+                numbers[depth]
+                for leaf in leaves
+                for numbers in self._numbers.get(leaf, ())
+                if len(numbers) > depth and tuple(numbers[:depth]) == outer
+            }
+        )
+
+
+def _title(key: str, label: str, task: Mapping[str, Any]) -> str:
+    """A group's own name, else what its condition or its items are."""
+    if label != key:
+        return str(label)
+    if condition := (task.get("triggerPolicy") or {}).get("condition"):
+        return "If " + _PARAMETER.sub(r"\1", condition)
+    items = (task.get("parameterIterator") or {}).get("items") or {}
+    named = str(items.get("inputParameter") or items.get("raw") or "")
+    if named:
+        return f"For each of {named.removeprefix('pipelinechannel--').removesuffix('-Output')}"
+    return key
+
+
+def _dag(component: Any) -> Mapping[str, Any]:
+    tasks = ((component or {}).get("dag") or {}).get("tasks")
+    return tasks if isinstance(tasks, Mapping) else {}
+
+
+def _in_order(dag: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each after those that it waits for."""
+    left = dict(dag)
+    while left:
+        ready = [key for key, task in left.items() if not left.keys() & _before(task)]
+        for key in ready or [*left]:
+            yield key, left.pop(key)
+
+
+def _before(task: Mapping[str, Any]) -> set[str]:
+    return {*(task.get("dependentTasks") or [])}

@@ -1,0 +1,57 @@
+"""The traceback in a log, as whoever wrote the task reads it: the executor's frames apart."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_BEGIN = "Traceback (most recent call last):"
+_FRAME = re.compile(r'\s+File ".*", line \d+')
+# Of Python itself and of the kfp package that calls the component.
+_EXECUTORS = re.compile(r'\s+File "(.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runpy\.py)", line \d+')
+
+
+class Traceback(msgspec.Struct, frozen=True):
+    """The frames of the task's own code with the exception, and all of it."""
+
+    own: str
+    whole: str
+
+    @property
+    def hidden(self) -> int:
+        """How many lines are the executor's."""
+        return len(self.whole.splitlines()) - len(self.own.splitlines())
+
+
+def found(log: str) -> Traceback | None:
+    """The last traceback in a log, if there is one."""
+    before, begin, rest = log.replace("\r\n", "\n").rpartition(_BEGIN)
+    if not begin or (before and not before.endswith("\n")):
+        return None
+    lines = rest.removeprefix("\n").split("\n")
+    whole = lines[: _end(lines)]
+    return Traceback("\n".join([_BEGIN, *_own(whole)]), "\n".join([_BEGIN, *whole]))
+
+
+def _end(lines: list[str]) -> int:
+    """Where the exception ends, which may have several lines itself."""
+    end = 0
+    while end < len(lines) and lines[end][:1].isspace():
+        end += 1
+    while end < len(lines) and lines[end].strip() and not lines[end].startswith("["):
+        end += 1
+    return end
+
+
+def _own(lines: list[str]) -> list[str]:
+    own: list[str] = []
+    executors = False
+    for line in lines:
+        if _FRAME.match(line):
+            executors = _EXECUTORS.match(line) is not None
+        elif not line[:1].isspace():
+            executors = False
+        if not executors:
+            own.append(line)
+    return own

@@ -1,0 +1,221 @@
+/** A run's view as a person uses it. */
+
+import * as React from 'react';
+
+import { RunView } from '../run_view';
+import { data, doing, drawn, Host, task } from './fixtures';
+
+let shown: { node: HTMLElement; remove: () => void };
+
+afterEach(() => {
+  shown.remove();
+  jest.useRealTimers();
+});
+
+function show(host: Host): void {
+  shown = drawn(<RunView host={host} />);
+}
+
+function text(): string {
+  return shown.node.textContent ?? '';
+}
+
+function button(words: string): HTMLElement {
+  const all = shown.node.querySelectorAll<HTMLElement>('button, a');
+  const found = [...all].find(
+    each =>
+      each.textContent?.startsWith(words) ||
+      each.getAttribute('aria-label') === words
+  );
+  if (!found) {
+    throw new Error(`no button ${words} in ${shown.node.innerHTML}`);
+  }
+  return found;
+}
+
+const TASKS = [task('load'), task('train[0]'), task('train[1]', 'RUNNING')];
+
+it('tasks are shown with their states in words, in the groups of the pipeline', () => {
+  show(new Host(data(TASKS, 'RUNNING')));
+  expect(text()).toContain('loadSucceeded2.5 s');
+  expect(text()).toContain('For each of ratesRunning2 of 2');
+  expect(text()).toContain("If load == 'x'");
+  expect(text()).toContain('tellPending');
+  expect(shown.node.querySelectorAll('[data-item][tabindex="0"]')).toHaveLength(
+    1
+  );
+});
+
+it('the time of what goes on is counted on each second, and not where nothing is told', async () => {
+  jest.useFakeTimers({ now: Date.parse('2026-11-29T05:02:00Z') });
+  const host = new Host(data(TASKS, 'RUNNING'));
+  show(host);
+  expect(text()).toContain('Running · 2 min 0 s');
+  await doing(() => jest.advanceTimersByTime(3000));
+  expect(text()).toContain('Running · 2 min 3 s');
+  await doing(() => host.show({ isLive: false, problem: 'It is away.' }));
+  await doing(() => jest.advanceTimersByTime(3000));
+  expect(text()).toContain('Running · 1 min 0 s');
+  expect(text()).toContain('As it was on');
+  expect(text()).toContain('It is away.');
+});
+
+it('the iterations of a loop are turned through', async () => {
+  show(
+    new Host(data([task('train[0]', 'FAILED'), task('train[1]')], 'RUNNING'))
+  );
+  expect(text()).toContain('1 of 2');
+  expect(text()).toContain('trainFailed');
+  await doing(() => button('Next iteration').click());
+  expect(text()).toContain('2 of 2');
+  expect(text()).toContain('trainSucceeded');
+});
+
+it('a group is closed and opened by a click on its head', async () => {
+  show(new Host(data(TASKS)));
+  const head = button('nested');
+  expect(head.getAttribute('aria-expanded')).toBe('true');
+  await doing(() => head.click());
+  expect(button('nested').getAttribute('aria-expanded')).toBe('false');
+});
+
+it('a task that was not executed anew is marked', () => {
+  const none = { parameters: {}, artifacts: {} };
+  const values = {
+    'id of load': { inputs: none, outputs: none, reused_from: 'run 7' }
+  };
+  show(new Host(data(TASKS, 'SUCCEEDED', { values })));
+  expect(button('load').textContent).toContain('reused');
+});
+
+it('a click on a task shows what went in, what came out, and its log', async () => {
+  const values = {
+    'id of train[1]': {
+      inputs: { parameters: { rate: 0.25 }, artifacts: {} },
+      outputs: {
+        parameters: { Output: 'good' },
+        artifacts: {
+          metrics: [
+            {
+              name: '',
+              type: 'system.Metrics',
+              uri: '',
+              metadata: { accuracy: 0.75 }
+            }
+          ],
+          model: [{ name: '', type: 'system.Model', uri: '/m', metadata: {} }]
+        }
+      },
+      reused_from: ''
+    }
+  };
+  const host = new Host(data(TASKS, 'RUNNING', { values }));
+  show(host);
+  await doing(() => button('train').click());
+  expect(host.acted).toContainEqual({ name: 'log', task_id: 'id of train[1]' });
+  expect(text()).toContain('accuracy0.75');
+  expect(text()).toContain('Outputgood');
+  expect(text()).toContain('modelModel /m');
+  expect(text()).toContain('rate0.25');
+  const logs = {
+    'id of train[1]': {
+      lines: ['epoch 1', 'epoch 2'],
+      isOpen: true,
+      problem: ''
+    }
+  };
+  await doing(() => host.show({ logs }));
+  expect(text()).toContain('epoch 2');
+  await doing(() => button('Close the task').click());
+  expect(host.acted).toContainEqual({
+    name: 'unlog',
+    task_id: 'id of train[1]'
+  });
+});
+
+it('a failed run shows the task that failed, the end of its log, and its own traceback', () => {
+  const log = `Traceback (most recent call last):
+  File "/x/kfp/dsl/executor.py", line 3, in execute
+    go()
+  File "/tmp/c.py", line 5, in fail
+    raise ValueError("no more")
+ValueError: no more`;
+  const tasks = [task('load', 'FAILED', { error: 'ValueError: no more' })];
+  const logs = { 'id of load': log };
+  show(new Host(data(tasks, 'FAILED', { logs }), { isLive: false }));
+  const alert = shown.node.querySelector('.jp-KfpMt-taskDetails [role=alert]')!;
+  const [own] = alert.querySelectorAll('pre');
+  expect(own.textContent).toContain('/tmp/c.py');
+  expect(own.textContent).not.toContain('executor.py');
+  expect(alert.querySelector('summary')?.textContent).toContain('2 lines');
+});
+
+it('a button that is refused says why, and does nothing', async () => {
+  const refusals = { terminate: 'The run has finished already.' };
+  const host = new Host(data(TASKS), { refusals });
+  show(host);
+  const terminate = button('Terminate');
+  expect(terminate.getAttribute('aria-disabled')).toBe('true');
+  const reason = document.getElementById(
+    terminate.getAttribute('aria-describedby')!
+  );
+  expect(reason?.textContent).toBe('The run has finished already.');
+  await doing(() => terminate.click());
+  expect(text()).not.toContain('Stop this run?');
+});
+
+it('an action is asked for once more, and what comes of it is said', async () => {
+  const host = new Host(data(TASKS));
+  host.answer = async () => 'Started: Clone of training';
+  show(host);
+  await doing(() => button('Clone').click());
+  await doing(() => button('No').click());
+  await doing(() => button('Clone').click());
+  await doing(() => button('Clone').click());
+  expect(host.acted).toContainEqual({ name: 'clone' });
+  expect(text()).toContain('Started: Clone of training');
+  host.answer = () => Promise.reject(new Error('You may not.'));
+  await doing(() => button('Clone').click());
+  await doing(() => button('Clone').click());
+  expect(text()).toContain('You may not.');
+});
+
+it.each([
+  ['https://kfp.example/#/runs/details/r1', 'A'],
+  ['/_/pipeline/?ns=alice#/runs/details/r1', 'A'],
+  ['javascript:alert(1)', 'BUTTON'],
+  ['//elsewhere.example', 'BUTTON'],
+  ['/\\elsewhere.example', 'BUTTON'],
+  ['', 'BUTTON']
+])('a link to %s is a %s', (link, tag) => {
+  show(new Host(data(TASKS, 'SUCCEEDED', { link })));
+  expect(button('Open in KFP').tagName).toBe(tag);
+});
+
+it('the time line lists what has started, and chooses a task', async () => {
+  show(new Host(data([...TASKS, task('nested/train', 'PENDING')], 'RUNNING')));
+  await doing(() => button('Time line').click());
+  const rows = shown.node.querySelectorAll('.jp-KfpMt-timeline li');
+  expect([...rows].map(row => row.querySelector('span')?.textContent)).toEqual([
+    'load',
+    'train[0]',
+    'train[1]'
+  ]);
+  await doing(() => rows[1].querySelector('button')!.click());
+  await doing(() => button('Graph').click());
+  expect(text()).toContain('1 of 2');
+});
+
+it('arrows walk through the graph', async () => {
+  show(new Host(data(TASKS)));
+  const first = shown.node.querySelector<HTMLElement>('[data-item="load"]')!;
+  await doing(() => first.focus());
+  const down = new KeyboardEvent('keydown', {
+    key: 'ArrowDown',
+    bubbles: true
+  });
+  await doing(() => first.dispatchEvent(down));
+  const focused = document.activeElement as HTMLElement;
+  expect(focused.dataset.item).toBeDefined();
+  expect(focused.dataset.item).not.toBe('load');
+});

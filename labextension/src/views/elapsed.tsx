@@ -1,0 +1,78 @@
+/** How long something took, or takes: counted on in the browser each second. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { duration } from '../format';
+import { IRunView } from './host';
+import { ITaskState, timeOf } from './run_data';
+import { isFinished } from './states';
+
+/** From when until when; `to` is null for what still goes on. */
+export interface ISpan {
+  from: number;
+  to: number | null;
+}
+
+/** When a task ran, as far as is known at the time of the view; null before it has started. */
+export function spanOf(
+  task: ITaskState | undefined,
+  view: IRunView
+): ISpan | null {
+  const from = timeOf(task?.start_time ?? '');
+  if (!task || from === null || task.state === 'SKIPPED') {
+    return null;
+  }
+  return { from, to: endOf(isFinished(task), task.end_time, view) };
+}
+
+export function runSpan(view: IRunView): ISpan | null {
+  const { run } = view.data;
+  const from = timeOf(run.created_at);
+  return from === null
+    ? null
+    : { from, to: endOf(isFinished(run), run.finished_at, view) };
+}
+
+function endOf(over: boolean, end: string, view: IRunView): number | null {
+  const seen = timeOf(view.data.seen_at);
+  if (over) {
+    return timeOf(end) ?? seen;
+  }
+  return view.isLive ? null : seen;
+}
+
+export function Elapsed(props: {
+  span: ISpan;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { span, trans } = props;
+  const now = useNow(span.to === null);
+  const length = (span.to ?? now) - span.from;
+  return (
+    <span className="jp-KfpMt-viewTime">
+      {span.to !== null && length < 9950
+        ? short(length, trans)
+        : duration(length, trans)}
+    </span>
+  );
+}
+
+/** What took less than ten seconds is told in tenths. */
+function short(length: number, trans: TranslationBundle): string {
+  return trans.__('%1 s', (Math.max(0, length) / 1000).toFixed(1));
+}
+
+/** The time now, each second while that is wanted. */
+export function useNow(isTicking: boolean): number {
+  const [now, setNow] = React.useState(Date.now);
+  React.useEffect(() => {
+    if (!isTicking) {
+      return;
+    }
+    setNow(Date.now());
+    const timer = window.setInterval(() => setNow(Date.now()), 1000);
+    return () => window.clearInterval(timer);
+  }, [isTicking]);
+  return now;
+}

@@ -1,0 +1,160 @@
+/** What can be done with a run; what cannot is greyed, and says why. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { ACTIONS, IHost, IRunView, RunAction } from './host';
+
+export function RunButtons(props: {
+  host: IHost;
+  view: IRunView;
+}): JSX.Element {
+  const { host, view } = props;
+  const trans = host.text;
+  const [asked, setAsked] = React.useState<RunAction | null>(null);
+  const [said, setSaid] = React.useState('');
+  const act = async (name: RunAction) => {
+    setAsked(null);
+    setSaid(trans.__('…'));
+    try {
+      setSaid(await host.act({ name }));
+    } catch (reason) {
+      setSaid(reason instanceof Error ? reason.message : `${reason}`);
+    }
+  };
+  return (
+    <div className="jp-KfpMt-runButtons">
+      {asked ? (
+        <Confirm
+          action={asked}
+          yes={() => void act(asked)}
+          no={() => setAsked(null)}
+          trans={trans}
+        />
+      ) : (
+        <>
+          {ACTIONS.map(action => (
+            <Button
+              key={action}
+              label={labelOf(action, trans)}
+              refusal={view.refusals[action]}
+              press={() => setAsked(action)}
+            />
+          ))}
+          <OpenInKfp link={view.data.link} trans={trans} />
+        </>
+      )}
+      <span role="status" className="jp-KfpMt-runSaid">
+        {said}
+      </span>
+    </div>
+  );
+}
+
+function labelOf(action: RunAction, trans: TranslationBundle): string {
+  switch (action) {
+    case 'terminate':
+      return trans.__('Terminate');
+    case 'retry':
+      return trans.__('Retry');
+    default:
+      return trans.__('Clone');
+  }
+}
+
+/** A button that can be reached although it cannot be pressed, so that its reason is read. */
+function Button(props: {
+  label: string;
+  refusal: string | undefined;
+  press: () => void;
+}): JSX.Element {
+  const { label, refusal, press } = props;
+  const id = React.useId();
+  return (
+    <>
+      <button
+        type="button"
+        className="jp-KfpMt-viewButton"
+        aria-disabled={!!refusal}
+        aria-describedby={refusal ? id : undefined}
+        title={refusal}
+        onClick={() => !refusal && press()}
+      >
+        {label}
+      </button>
+      {refusal && (
+        <span id={id} className="jp-KfpMt-hidden">
+          {refusal}
+        </span>
+      )}
+    </>
+  );
+}
+
+function Confirm(props: {
+  action: RunAction;
+  yes: () => void;
+  no: () => void;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { action, yes, no, trans } = props;
+  const questions: Record<RunAction, string> = {
+    terminate: trans.__('Stop this run? It cannot go on afterwards.'),
+    retry: trans.__('Run again what has failed?'),
+    clone: trans.__('Start the same pipeline with the same parameters?')
+  };
+  const id = React.useId();
+  return (
+    <span
+      role="group"
+      aria-labelledby={id}
+      onKeyDown={event => event.key === 'Escape' && no()}
+    >
+      <span id={id}>{questions[action]}</span>{' '}
+      <button type="button" className="jp-KfpMt-viewButton" onClick={yes}>
+        {labelOf(action, trans)}
+      </button>{' '}
+      <button
+        type="button"
+        className="jp-KfpMt-viewButton"
+        onClick={no}
+        ref={focus}
+      >
+        {trans.__('No')}
+      </button>
+    </span>
+  );
+}
+
+function focus(button: HTMLButtonElement | null): void {
+  button?.focus();
+}
+
+function OpenInKfp(props: {
+  link: string;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { link, trans } = props;
+  const label = trans.__('Open in KFP');
+  if (isWebAddress(link)) {
+    return (
+      <a
+        className="jp-KfpMt-viewButton"
+        href={link}
+        target="_blank"
+        rel="noopener noreferrer"
+      >
+        {label}
+      </a>
+    );
+  }
+  const refusal = trans.__(
+    'It is not known where the pages of Kubeflow Pipelines are; the local KFP has none.'
+  );
+  return <Button label={label} refusal={refusal} press={() => undefined} />;
+}
+
+/** Tell if it leads to a page: data may come from anybody's notebook. */
+function isWebAddress(link: string): boolean {
+  return /^(https?:\/\/|\/(?![/\\]))/.test(link);
+}

@@ -1,0 +1,252 @@
+/** What went into a task and came out of it. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { INode } from './graph';
+import {
+  IArtifact,
+  IDefinitions,
+  IInput,
+  IRunData,
+  ITaskValues,
+  IValue
+} from './run_data';
+
+const LONG = 160;
+const SHORT = 32;
+const METRICS = ['system.Metrics'];
+// What the local KFP and the SDK add for themselves.
+const OWN_METADATA = new Set(['display_name', 'store_session_info']);
+
+export function Inputs(props: {
+  node: INode;
+  data: IRunData;
+  values: ITaskValues | undefined;
+  trans: TranslationBundle;
+}): JSX.Element | null {
+  const { node, values, trans } = props;
+  const given = values?.inputs;
+  const names = Object.keys(node.task.inputs?.parameters ?? {});
+  const parameters: [string, React.ReactNode][] = unique([
+    ...names,
+    ...Object.keys(given?.parameters ?? {})
+  ]).map(name => [
+    name,
+    given && name in given.parameters ? (
+      <Value value={given.parameters[name]} />
+    ) : (
+      <Source input={node.task.inputs?.parameters?.[name]} {...props} />
+    )
+  ]);
+  const artifacts: [string, React.ReactNode][] = unique([
+    ...Object.keys(node.task.inputs?.artifacts ?? {}),
+    ...Object.keys(given?.artifacts ?? {})
+  ]).map(name => [
+    name,
+    given?.artifacts[name]?.length ? (
+      <Artifacts artifacts={given.artifacts[name]} trans={trans} />
+    ) : (
+      <Source input={node.task.inputs?.artifacts?.[name]} {...props} />
+    )
+  ]);
+  return (
+    <Facts title={trans.__('Inputs')} facts={[...parameters, ...artifacts]} />
+  );
+}
+
+export function Outputs(props: {
+  node: INode;
+  values: ITaskValues | undefined;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { node, values, trans } = props;
+  const declared = node.component.outputDefinitions;
+  const made = values?.outputs;
+  const parameters: [string, React.ReactNode][] = unique([
+    ...Object.keys(declared?.parameters ?? {}),
+    ...Object.keys(made?.parameters ?? {})
+  ]).map(name => [
+    name,
+    made && name in made.parameters ? (
+      <Value value={made.parameters[name]} />
+    ) : (
+      <Declared type={typeOf(declared, name)} />
+    )
+  ]);
+  const found = Object.entries(made?.artifacts ?? {});
+  const isMetrics = (listed: readonly IArtifact[]) =>
+    listed.some(({ type }) => METRICS.includes(type));
+  const metrics = found.filter(([, listed]) => isMetrics(listed));
+  const artifacts: [string, React.ReactNode][] = unique([
+    ...Object.keys(declared?.artifacts ?? {}),
+    ...Object.keys(made?.artifacts ?? {})
+  ])
+    .filter(name => !isMetrics(made?.artifacts[name] ?? []))
+    .map(name => [
+      name,
+      made?.artifacts[name]?.length ? (
+        <Artifacts artifacts={made.artifacts[name]} trans={trans} />
+      ) : (
+        <Declared type={typeOf(declared, name)} />
+      )
+    ]);
+  return (
+    <>
+      <Facts title={trans.__('Metrics')} facts={metrics.flatMap(metricFacts)} />
+      <Facts
+        title={trans.__('Outputs')}
+        facts={[...parameters, ...artifacts]}
+      />
+    </>
+  );
+}
+
+/** The numbers that a task has logged, of several artifacts with the name of each. */
+function metricFacts(
+  [name, listed]: [string, IArtifact[]],
+  _: number,
+  all: [string, IArtifact[]][]
+): [string, React.ReactNode][] {
+  return listed.flatMap(artifact =>
+    Object.entries(artifact.metadata)
+      .filter(([key]) => !OWN_METADATA.has(key))
+      .map(([key, value]): [string, React.ReactNode] => [
+        all.length > 1 ? `${name}: ${key}` : key,
+        <Value value={value} />
+      ])
+  );
+}
+
+/** Names and values under a title; nothing where there is none. */
+export function Facts(props: {
+  title: string;
+  facts: [string, React.ReactNode][];
+}): JSX.Element | null {
+  if (!props.facts.length) {
+    return null;
+  }
+  return (
+    <section>
+      <h5>{props.title}</h5>
+      <dl className="jp-KfpMt-viewFacts">
+        {props.facts.map(([name, value]) => (
+          <React.Fragment key={name}>
+            <dt title={name}>{name}</dt>
+            <dd>{value}</dd>
+          </React.Fragment>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+/** A value as JSON writes it, a text as it is; a long one is folded. */
+export function Value(props: { value: IValue }): JSX.Element {
+  const { value } = props;
+  const text =
+    typeof value === 'string' ? value : JSON.stringify(value, null, 1);
+  const flat = typeof value === 'string' ? value : JSON.stringify(value);
+  if ((flat ?? '').length <= LONG && !(flat ?? '').includes('\n')) {
+    return <code>{flat === '' ? '""' : flat}</code>;
+  }
+  return (
+    <details>
+      <summary>
+        <code>{`${flat.slice(0, LONG / 2).replace(/\s+/g, ' ')}…`}</code>
+      </summary>
+      <pre tabIndex={0}>{text}</pre>
+    </details>
+  );
+}
+
+function Artifacts(props: {
+  artifacts: readonly IArtifact[];
+  trans: TranslationBundle;
+}): JSX.Element {
+  return (
+    <>
+      {props.artifacts.map((artifact, index) => (
+        <Artifact key={index} artifact={artifact} trans={props.trans} />
+      ))}
+    </>
+  );
+}
+
+function Artifact(props: {
+  artifact: IArtifact;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { artifact } = props;
+  const metadata = Object.entries(artifact.metadata).filter(
+    ([key]) => !OWN_METADATA.has(key)
+  );
+  return (
+    <div className="jp-KfpMt-viewArtifact">
+      <span>{artifact.type.replace(/^system\./, '')}</span>{' '}
+      <Place uri={artifact.uri} />
+      {metadata.map(([key, value]) => (
+        <div key={key}>
+          {key}: <Value value={value} />
+        </div>
+      ))}
+    </div>
+  );
+}
+
+/** The end of an address, and all of it after a click. */
+function Place(props: { uri: string }): JSX.Element {
+  const { uri } = props;
+  return uri.length <= SHORT ? (
+    <code>{uri}</code>
+  ) : (
+    <details>
+      <summary title={uri}>
+        <code>{`…${uri.slice(-SHORT)}`}</code>
+      </summary>
+      <code>{uri}</code>
+    </details>
+  );
+}
+
+/** Where a value will come from, or came from, if it is not known itself. */
+function Source(props: {
+  input: IInput | undefined;
+  data: IRunData;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { input, data, trans } = props;
+  const parameter = input?.componentInputParameter ?? '';
+  const given = data.run.parameters;
+  const name = parameter.replace(/^pipelinechannel--/, '');
+  const made = input?.taskOutputParameter ?? input?.taskOutputArtifact;
+  if (input?.runtimeValue && 'constant' in input.runtimeValue) {
+    return <Value value={input.runtimeValue.constant} />;
+  }
+  if (name && name in given) {
+    return <Value value={given[name]} />;
+  }
+  if (made?.producerTask) {
+    return <em>{trans.__('from %1', made.producerTask)}</em>;
+  }
+  const from = name || (input?.componentInputArtifact ?? '');
+  return (
+    <em>
+      {from && trans.__('from %1', from.replace(/^pipelinechannel--/, ''))}
+    </em>
+  );
+}
+
+function Declared(props: { type: string }): JSX.Element {
+  return <em>{props.type}</em>;
+}
+
+function typeOf(declared: IDefinitions | undefined, name: string): string {
+  const parameter = declared?.parameters?.[name]?.parameterType ?? '';
+  const artifact = declared?.artifacts?.[name]?.artifactType?.schemaTitle ?? '';
+  return (parameter || artifact.replace(/^system\./, '')).toLowerCase();
+}
+
+function unique(names: string[]): string[] {
+  return [...new Set(names)];
+}
