@@ -250,6 +250,21 @@ RECURRING_RUNS = [
 ]
 
 
+# As Kubernetes tells on a cluster: who has no role in a namespace learns nothing of it
+
+TOLD_OF_ROLES = [
+    endpoint(*("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", "", "create")),
+    endpoint(*("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "", "create")),
+    endpoint(*("GET", "/apis/kubeflow.org/v1/profiles", "profiles", "list")),
+    endpoint(
+        "GET",
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/alice/rolebindings",
+        "rolebindings",
+        "list",
+    ),
+]
+
+
 # The same in v1beta1
 
 V1BETA1 = "/apis/v1beta1"
@@ -402,7 +417,7 @@ HEALTHZ = [
     for api in (API, V1BETA1)
 ]
 GUARDED = [*EXPERIMENTS, *PIPELINES, *RUNS, *RECURRING_RUNS, *IN_V1BETA1]
-ENDPOINTS = [*HEALTHZ, *GUARDED]
+ENDPOINTS = [*HEALTHZ, *GUARDED, *TOLD_OF_ROLES]
 SPOILED = [row for row in GUARDED if row.spoil or row.file]
 OF_ONE_THING = [row for row in GUARDED if re.search(r"{(?!new)\w+}", row.path)]
 
