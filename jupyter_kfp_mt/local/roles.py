@@ -79,12 +79,3 @@ class Roles:
             raise permission_denied(
                 f"User '{user}' is not authorized with reason: {reason} (request: {access})"
             )
-
-    def check_somewhere(self, user: str, access: Access, reason: str) -> None:
-        """Refuses who may do this in no namespace at all."""
-        if not any(
-            self.allows(user, replace(access, namespace=namespace))
-            for name, namespace in self._bindings
-            if name == user
-        ):
-            self.check(user, access, reason)

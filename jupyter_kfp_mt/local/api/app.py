@@ -3,8 +3,7 @@
 | Kubeflow Pipelines 2.17 | here | why |
 |---|---|---|
 | an upload that is not authorized: 400 | 401 or 403, with the reason | it hides why |
-| upload of a shared pipeline: not checked | who may create pipelines anywhere | no strangers |
-| upload of a version of a shared pipeline: not checked | as its other changes | tenants run it |
+| upload of a shared pipeline, or of a version of one: not checked | who is known | no strangers |
 | a refused change of a shared pipeline has no reason | who may, and what to do | help |
 | upload: the file is read before the caller is authorized | after | archives of strangers |
 | upload errors: one text for all mistakes, and a stack trace | what is wrong, no trace | help |
