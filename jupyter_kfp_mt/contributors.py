@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from . import manifests
+from . import explain, manifests
 from .cluster import Cluster
 from .errors import BadRequest, Forbidden, KfpError, NotFound, Refused, Unreachable
 from .kfam import Binding, Kfam
@@ -127,6 +127,36 @@ class Contributors:
         if bindings is None:
             raise error
         return sorted(filter(None, map(_of_role_binding, bindings)), key=_order)
+
+
+class LocalContributors(Contributors):
+    """Those of a namespace of the local KFP, where its profiles file alone can change them."""
+
+    def __init__(self, namespace: str, cluster: Callable[[], Cluster | None]) -> None:
+        check_namespace(namespace)
+        self.namespace = namespace
+        self._cluster = cluster
+
+    def all(self) -> list[Contributor]:
+        cluster = self._cluster()
+        bindings = cluster.role_bindings(self.namespace) if cluster else []
+        return sorted(filter(None, map(_of_role_binding, bindings)), key=_order)
+
+    def add(self, user: str, role: str, sender: str = "") -> None:
+        _check(user, role)
+        raise _in_file(explain.grant_locally(user, self.namespace, role))
+
+    def remove(self, user: str, role: str = "", sender: str = "") -> None:
+        check_user(user)
+        raise _in_file(
+            f"Whoever runs it takes {user} out of the contributors of {self.namespace} there, and "
+            "starts it again."
+        )
+
+
+def _in_file(cure: str) -> BadRequest:
+    words = "The contributors of the local KFP are lines in its profiles file."
+    return BadRequest(words, cure=cure)
 
 
 def _check(user: str, role: str) -> None:

@@ -280,12 +280,11 @@ def _total(body: bytes) -> int:
 
 
 def reviews(patient: Patient) -> Finding:
-    if patient.health.local:
-        return not_known("The local KFP decides by its profiles file; no Kubernetes is asked.")
     if not patient.health.multi_user:
         return not_known("A KFP for a single user asks for nobody's role.")
     reason = patient.permitted.reason
-    return not_known(reason) if reason else passed("Kubernetes tells what this identity may do.")
+    who = "The local KFP" if patient.health.local else "Kubernetes"
+    return not_known(reason) if reason else passed(f"{who} tells what this identity may do.")
 
 
 def allowed(resource: str, patient: Patient) -> Finding:
@@ -298,7 +297,10 @@ def allowed(resource: str, patient: Patient) -> Finding:
     if not missing:
         return passed(found)
     cause = f"No role in {patient.namespace} allows to {' or '.join(missing)} {resource}."
-    return failed(found, cause, _role_cure(patient.claims.sub, patient.namespace))
+    user, where = patient.claims.sub, patient.namespace
+    if patient.health.local:
+        return failed(found, cause, explain.grant_locally(user, where, "view"))
+    return failed(found, cause, _role_cure(user, where))
 
 
 def _role_cure(user: str, where: str) -> str:

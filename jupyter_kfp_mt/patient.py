@@ -21,6 +21,7 @@ from .connection import Connection
 from .credentials import Claims
 from .errors import KfpError
 from .findings import within
+from .local_cluster import LocalCluster
 from .models import Health
 from .other_servers import Asked, is_html, page, refuses_tokens
 from .permissions import Permissions, Permitted
@@ -189,15 +190,17 @@ class Patient:
 
     @cached_property
     def permitted(self) -> Permitted:
-        """What Kubernetes says this identity may do in its namespace."""
-        cluster = self._find_cluster()
+        """What Kubernetes, or a local KFP itself, says this identity may do in its namespace."""
+        client = self.connection.client() if self.health.local else None
+        cluster = LocalCluster(client) if client else self._find_cluster()
         permissions = Permissions(lambda: cluster, lambda: self.claims.sub)
         try:
             return permissions.of([self.namespace])
         finally:
             permissions.close()
-            if cluster:
-                cluster.close()
+            for each in (cluster, client):
+                if each:
+                    each.close()
 
     # --- asking -------------------------------------------------------------------------------
 

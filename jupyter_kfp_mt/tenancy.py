@@ -12,11 +12,12 @@ import msgspec
 from . import cluster, explain, namespaces, pod
 from .client import Client, no_namespace
 from .cluster import Cluster
-from .contributors import Contributor, Contributors
+from .contributors import Contributor, Contributors, LocalContributors
 from .door import Door
 from .errors import BadRequest, Forbidden, KfpError
 from .kfam import IN_CLUSTER_ENDPOINT, Kfam
 from .lease import LocalKfp
+from .local_cluster import LocalCluster
 from .namespaces import Found, Namespaces, Sources, named
 from .permissions import Permissions
 from .settings import Kfp
@@ -53,15 +54,22 @@ class Tenants(Protocol):
 class Tenancy:
     """What this process finds out for one identity at one KFP. May be asked from any thread.
 
-    Whoever closes it closes `used` with it.
+    `client` is one of a local KFP, which is asked itself what it allows. Whoever closes this
+    closes `used` with it.
     """
 
     def __init__(
-        self, settings: Kfp, status: Status, used: UsedNamespaces, try_list: TryList
+        self,
+        settings: Kfp,
+        status: Status,
+        used: UsedNamespaces,
+        try_list: TryList,
+        client: Callable[[], Client] | None = None,
     ) -> None:
         self.status = status
         self._settings = settings
         self._used = used
+        self._client = client
         self._cluster: Cluster | None = None
         self._lock = threading.Lock()
         subject = status.identity.subject
@@ -83,15 +91,11 @@ class Tenancy:
         status = self.status
         if not status.multi_user:
             raise BadRequest(namespaces.SINGLE_USER)
-        if status.local:
-            raise BadRequest(
-                "The contributors of the local KFP are lines in its profiles file.",
-                cure="Whoever runs it writes them there, such as\n"
-                "  contributors: {bob@example.com: view}",
-            )
         namespace = namespace or status.namespace
         if not namespace:
             raise no_namespace()
+        if status.local:
+            return LocalContributors(namespace, self._found_cluster)
         kfam = Kfam(self._kfam_endpoint() or IN_CLUSTER_ENDPOINT)
         return Contributors(namespace, kfam, self._found_cluster)
 
@@ -107,10 +111,11 @@ class Tenancy:
             "configuration": lambda: named([settings.value("namespace"), self.status.namespace])
         }
         if status.local:
-            if not status.tokens:  # somebody else's
-                return found
-            local = LocalKfp(status.endpoint, status.tokens)
-            return {**found, "local KFP": lambda: named(local.namespaces)}
+            found["profiles"] = lambda: _asked(found_cluster(), namespaces.of_profiles)
+            if status.tokens:  # else it is somebody else's
+                local = LocalKfp(status.endpoint, status.tokens)
+                found["local KFP"] = lambda: named(local.namespaces)
+            return found
         if pod.is_here():
             found["pod"] = lambda: named([pod.namespace()])
         if cluster.is_reached(settings):
@@ -130,7 +135,7 @@ class Tenancy:
 
     def _found_cluster(self) -> Cluster | None:
         if self.status.local:
-            return None
+            return LocalCluster(self._client()) if self._client else None
         with self._lock:  # several ask at once, and to find it may run a program
             if self._cluster is None:
                 self._cluster = cluster.of_settings(self._settings)
@@ -193,7 +198,7 @@ def of_client(settings: Kfp, status: Status, client: Client) -> Tenancy:
     def try_list(namespace: str, resource: str) -> bool | None:
         return _allowed(lambda: pages[resource](namespace, page_size=1))
 
-    return Tenancy(settings, status, used, try_list)
+    return Tenancy(settings, status, used, try_list, lambda: client)
 
 
 def _allowed(listing: Callable[[], object]) -> bool | None:

@@ -356,7 +356,7 @@ def headers(world):
 def assert_understandable(answer, handler):
     """It is no failure of the server's, and a refusal has the form of one."""
     assert answer.status_code < 500, answer.text
-    if answer.status_code == 200:
+    if answer.status_code in (200, 201):
         return
     refusal = answer.json()
     if issubclass(handler, FileHandler):

@@ -27,6 +27,7 @@ from jupyter_kfp_mt.extension.upstream import Upstream
 from jupyter_kfp_mt.kfam import Kfam
 from jupyter_kfp_mt.namespaces import Namespaces, named, of_kfam, of_profiles, of_role_bindings
 from jupyter_kfp_mt.permissions import ASKED_WHOLE, Permissions, told
+from jupyter_kfp_mt.permissions import role as role_of
 from jupyter_kfp_mt.settings import Kfp
 from jupyter_kfp_mt.status import Status
 from jupyter_kfp_mt.tenancy import Tenancy
@@ -211,13 +212,24 @@ async def test_the_local_kfps_own_profiles_are_known_and_tried(local_kfp, monkey
         "bob": False,
         "kubeflow": False,
     }
-    assert found["alice"].sources == ["configuration", "local KFP"]
+    assert found["alice"].sources == ["configuration", "profiles", "local KFP"]
+    assert {name: each.owner for name, each in found.items()} == {
+        "alice": "alice@example.com",
+        "bob": "",
+        "kubeflow": "",
+    }
+    assert {role_of(each.permissions) for each in found.values()} == {"edit", "none"}
+    assert (await tenants.found()).unknown == ""
     assert found["bob"].cure.splitlines()[1:] == [
         "- namespace: bob",
         f'  contributors: {{"{ALICE}": view}}',
     ]
+    shared = await tenants.contributors("alice", lambda those: those.all())
+    assert [each.role for each in shared] == ["owner", "view", "view"]
     with pytest.raises(errors.BadRequest, match="are lines in its profiles file"):
-        await tenants.contributors("alice", Contributors.all)
+        await tenants.contributors("alice", lambda those: those.add("a@example.com", "edit"))
+    with pytest.raises(errors.Forbidden, match="may not list rolebindings in namespace bob"):
+        await tenants.contributors("bob", lambda those: those.all())
     tenants.close()
     await upstream.close()
 

@@ -68,24 +68,26 @@ class ContributorsHandler(KfpHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        found = await self.tenants.contributors(self._namespace, Contributors.all)
+        found = await self.tenants.contributors(self._namespace, lambda those: those.all())
         self.finish(msgspec.json.encode({"contributors": found}))
 
     @web.authenticated
     async def post(self) -> None:
-        await self._change(Contributors.add, "add a contributor")
+        await self._change(lambda those: those.add, "add a contributor")
 
     @web.authenticated
     async def delete(self) -> None:
-        await self._change(Contributors.remove, "remove a contributor")
+        await self._change(lambda those: those.remove, "remove a contributor")
 
-    async def _change(self, change: Callable[..., None], asked: str) -> None:
+    async def _change(
+        self, change: Callable[[Contributors], Callable[..., None]], asked: str
+    ) -> None:
         if self.upstream.read_only:
             raise explain.read_only(asked)
         user, role, sender = self._whom
 
         def ask(those: Contributors) -> str:
-            change(those, user, role, sender)
+            change(those)(user, role, sender)
             return those.namespace
 
         where = await self.tenants.contributors(self._namespace, ask)

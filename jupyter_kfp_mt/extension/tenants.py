@@ -9,6 +9,7 @@ from concurrent.futures import TimeoutError
 from functools import partial
 from typing import TypeVar
 
+from ..client import Client
 from ..contributors import Contributors
 from ..errors import KfpError, Unreachable
 from ..namespaces import Found
@@ -75,10 +76,20 @@ class Tenants:
             raise Unreachable("It is still being found out which KFP to use.", cure="Ask again.")
         if self._known is None or _who_where(status) != _who_where(self._known.status):
             # Whoever is still being answered by the old one is not cut off.
-            try_list = partial(self._try_list, asyncio.get_running_loop())
-            self._known = Tenancy(self._settings, status, self._used, try_list)
+            loop = asyncio.get_running_loop()
+            try_list, client = partial(self._try_list, loop), partial(self._client, loop)
+            self._known = Tenancy(self._settings, status, self._used, try_list, client)
         self._known.status = status
         return self._known
+
+    def _client(self, loop: asyncio.AbstractEventLoop) -> Client:
+        """The client of whatever KFP is behind the door, for a thread that asks."""
+        found = asyncio.run_coroutine_threadsafe(self._upstream.client(), loop)
+        try:
+            return found.result(TRY_SECONDS)
+        except TimeoutError:
+            found.cancel()
+            raise Unreachable("It is still being found out which KFP to use.") from None
 
     def _try_list(
         self, loop: asyncio.AbstractEventLoop, namespace: str, resource: str

@@ -48,6 +48,9 @@ class Profiles:
     def __init__(self, profiles: Iterable[Profile]):
         self._profiles = {profile.namespace: profile for profile in profiles}
 
+    def __iter__(self) -> Iterator[Profile]:
+        return iter(self._profiles.values())
+
     def secrets(self, namespace: str) -> dict[str, dict[str, str]]:
         profile = self._profiles.get(namespace)
         return profile.secrets if profile else {}

@@ -67,6 +67,10 @@ class Roles:
         role = self._bindings.get((user, access.namespace))
         return role is not None and access.verb in ROLES[role].get(access.resource, ())
 
+    def role(self, user: str, namespace: str) -> str:
+        """The role of a user in a namespace; empty for none."""
+        return self._bindings.get((user, namespace), "")
+
     def check(self, user: str, access: Access, reason: str = "") -> None:
         """Refuses who may not. Without a reason, as Kubernetes' own mostly is, are two spaces."""
         if not self.allows(user, access):
@@ -75,12 +79,3 @@ class Roles:
             raise permission_denied(
                 f"User '{user}' is not authorized with reason: {reason} (request: {access})"
             )
-
-    def check_somewhere(self, user: str, access: Access, reason: str) -> None:
-        """Refuses who may do this in no namespace at all."""
-        if not any(
-            self.allows(user, replace(access, namespace=namespace))
-            for name, namespace in self._bindings
-            if name == user
-        ):
-            self.check(user, access, reason)

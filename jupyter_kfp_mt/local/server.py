@@ -73,7 +73,7 @@ class Server:
         )
         roles = Roles(profiles.bindings())
         self._operations = Operations(
-            self._database, roles, self._executor, self._controller, options.argo_tasks
+            self._database, roles, profiles, self._executor, self._controller, options.argo_tasks
         )
         self._complaints = Complaints(folder.path)
         identity = TrustedHeader(options.trust_userid_header, options.userid_prefix)

@@ -424,11 +424,11 @@ def ago(moment: datetime) -> str:
 
 
 def lasting(span: timedelta) -> str:
-    """A duration in its two largest units, such as `2 min 5 s`; tenths below ten seconds."""
-    seconds = max(span.total_seconds(), 0.0)
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    return " ".join(f"{count} {unit}" for count, unit in _parts(int(seconds))[:2] if count)
+    """A duration in its two largest units, such as `2 min 5 s`: KFP tells times to the second."""
+    seconds = max(int(span.total_seconds()), 0)
+    if not seconds:
+        return "under 1 s"
+    return " ".join(f"{count} {unit}" for count, unit in _parts(seconds)[:2] if count)
 
 
 def _largest(span: timedelta) -> str:

@@ -2,8 +2,7 @@
 
 | Kubeflow Pipelines 2.17 | here | why |
 |---|---|---|
-| upload of a shared pipeline: not checked | who may create pipelines anywhere | no strangers |
-| upload of a version of a shared pipeline: not checked | as its other changes | tenants run it |
+| upload of a shared pipeline, or of a version of one: not checked | who is known | no strangers |
 | a refused change of a shared pipeline has no reason | who may, and what to do | help |
 | upload: the file is read before the caller is authorized | after | archives of strangers |
 | upload errors: a stack trace in the details | the reason in its place | help |
@@ -37,6 +36,7 @@
 | `error` of a run and of its states is never there | why it failed | help |
 | a specification without `deploymentSpec`: refused once it is compiled | 400 | sooner |
 | an id may be empty or have a colon; any method on `healthz` | 404; GET and POST | |
+| what a caller may do, and who owns a namespace: Kubernetes tells | this server does | none here |
 | a new run may be archived | it is not | |
 | a run's `pipeline_version_id`: 500 | the version is run | meant so |
 | an empty `platform_spec` is given back | it is not | |
@@ -66,7 +66,7 @@ from tornado import web
 from ..disk import Complaints
 from ..identity import Authenticator
 from ..operations import Operations
-from . import v1beta1, v2beta1
+from . import kubernetes, v1beta1, v2beta1
 from .handlers import UnknownPath, log_request
 
 
@@ -80,8 +80,9 @@ def application(
     (Hosts), and `write_timeout` in seconds.
     """
     shared = {"operations": operations, "authenticators": authenticators}
+    routes = [*v1beta1.ROUTES, *v2beta1.ROUTES, *kubernetes.ROUTES]
     return web.Application(
-        [(pattern, handler, shared) for pattern, handler in [*v1beta1.ROUTES, *v2beta1.ROUTES]],
+        [(pattern, handler, shared) for pattern, handler in routes],
         default_handler_class=UnknownPath,
         default_handler_args=shared,
         log_function=log_request,

@@ -83,6 +83,8 @@ class Handler(web.RequestHandler):
     """The only place where a refusal becomes a response."""
 
     filter_type: FilterType = Filter
+    # Whether anything but GET changes something.
+    changes = True
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
         self.operations = operations
@@ -521,7 +523,8 @@ def _printable(text: str) -> str:
 
 def log_request(handler: web.RequestHandler) -> None:
     """One line for each change and each refusal: what was asked, how it ended, and by whom."""
-    if handler.request.method in ("GET", "HEAD") and handler.get_status() < 400:
+    asks = handler.request.method in ("GET", "HEAD") or not getattr(handler, "changes", True)
+    if asks and handler.get_status() < 400:
         return
     who = handler.caller.name if isinstance(handler, Handler) else ""
     log.info(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from ..api_errors import invalid_input, wrapped
 from ..database import Database
 from ..identity import Caller
+from ..profiles import Profiles
 from ..roles import Access, Roles
 from .checks import is_empty
 from .experiments import Experiments
 from .pipelines import Pipelines
 from .recurring_runs import RecurringRuns
 from .runs import Controller, Runner, Runs
+from .tenants import Tenants
 
 
 class Operations:
@@ -20,12 +22,14 @@ class Operations:
         self,
         database: Database,
         roles: Roles,
+        profiles: Profiles,
         runner: Runner,
         controller: Controller,
         argo_tasks: bool = False,
     ):
         self._roles = roles
         self.argo_tasks = argo_tasks
+        self.tenants = Tenants(profiles, roles)
         self.experiments = Experiments(database, roles, controller)
         self.pipelines = Pipelines(database, roles)
         self.runs = Runs(database, roles, runner, controller, self.pipelines)

@@ -33,10 +33,6 @@ _WRITTEN_BY = (
     f"shared pipelines are changed by those who may edit the namespace {SYSTEM_NAMESPACE}: add a "
     "profile of that name to the local KFP, or pass a namespace to keep the pipeline in your own"
 )
-_UPLOADED_BY = (
-    "shared pipelines are uploaded by those who may create pipelines in some namespace: ask its "
-    "owner to make you a contributor with the role edit"
-)
 
 
 class Pipelines:
@@ -73,14 +69,10 @@ class Pipelines:
         self._authorize(caller, "", Access(namespace, "create", "pipelines", name))
 
     def authorize_upload(self, caller: Caller, namespace: str) -> None:
-        """The same before it is read. A new one may be shared by whoever has a place to run it."""
+        """The same before it is read."""
         check_length("Pipeline", "Namespace", namespace)
-        access = Access(namespace or SYSTEM_NAMESPACE, "create", "pipelines")
         with wrapped("Authorization Failure"):
-            if namespace:
-                self._authorize(caller, "", access)
-            else:
-                self._roles.check_somewhere(caller.identity(), access, _UPLOADED_BY)
+            self._authorize_upload(caller, "", namespace)
 
     def create_with_version(
         self,
@@ -193,8 +185,7 @@ class Pipelines:
             )
         pipeline = self.existing(pipeline_id)
         with wrapped("Authorization Failure"):
-            access = Access(pipeline.namespace, "create", "pipelines")
-            self._authorize(caller, pipeline_id, access)
+            self._authorize_upload(caller, pipeline_id, pipeline.namespace)
         return pipeline
 
     def create_version(
@@ -302,6 +293,14 @@ class Pipelines:
         return version, self._table.specification(version.pipeline_version_id)
 
     # How callers are authorized
+
+    def _authorize_upload(self, caller: Caller, pipeline_id: str, namespace: str) -> None:
+        """A file is shared by anyone who is known: a viewer, too, as on a cluster."""
+        if is_empty(namespace):
+            caller.identity()
+        else:
+            access = Access(namespace, "create", "pipelines")
+            self._authorize(caller, pipeline_id, access)
 
     def _authorized(self, caller: Caller, pipeline_id: str, verb: str) -> Pipeline:
         with wrapped(_not_accessible(pipeline_id)):
