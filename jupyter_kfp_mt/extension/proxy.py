@@ -20,7 +20,7 @@ from ..errors import BadRequest, Conflict, KfpError, Unauthenticated, Unreachabl
 from ..intervals import READ_SECONDS
 from ..other_servers import is_html, page
 from ..subjects import is_namespace
-from .allowed import checked, is_for_local, is_log, is_upload
+from .allowed import checked, is_for_local, is_upload
 from .answer import Answer, no_answer
 from .body import LONGEST_UPLOAD, Body, Held
 from .handlers import KfpHandler
