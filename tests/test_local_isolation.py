@@ -223,6 +223,7 @@ RUNS = [
         "{workflow}",
         status=404,
     ),
+    endpoint("GET", f"{V1ALPHA1}/runs/{{busy}}/nodes", "runs", "get", "{busy_workflow}"),
     endpoint("GET", f"{V1ALPHA1}/runs/{{busy}}/nodes/{{task}}", "runs", "get", "{busy_workflow}"),
     endpoint(
         "GET", f"{V1ALPHA1}/runs/{{busy}}/nodes/{{task}}/log", "runs", "get", "{busy_workflow}"
