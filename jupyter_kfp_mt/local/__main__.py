@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Misconfigured
 from .machine.logs import LogFile, log_to_stderr, open_standard_streams, say
-from .tried import check, warning
+from .machine.tried_kfp import check, warning
 
 if TYPE_CHECKING:
     from .data.data_folder import DataFolder

@@ -19,7 +19,7 @@ import msgspec
 
 from ....errors import KfpError, Misconfigured
 from ...machine.disk_faults import why
-from ...tried import WHICH
+from ...machine.tried_kfp import WHICH
 from ..leftover_processes import adopt_orphans, clear_away, kill_descendants
 from ..run_request import Assignment, RunReport
 from .record_progress import Progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..errors import Misconfigured
+from ...errors import Misconfigured
 
 OLDEST, NEWEST = (2, 14), (2, 17)
 WHICH = "2.14 or newer"

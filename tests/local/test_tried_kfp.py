@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jupyter_kfp_mt.local.tried import NEWEST, OLDEST
+from jupyter_kfp_mt.local.machine.tried_kfp import NEWEST, OLDEST
 
 
 def started(folder, kfp):
