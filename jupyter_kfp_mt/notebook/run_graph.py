@@ -9,14 +9,11 @@ from typing import Any
 
 import msgspec
 
+from ..display_names import COMPILERS_GROUP, DEEPEST, label_of
 from ..models import Task
 
-# The groups that KFP's compiler makes of `with dsl.If` and so on: nobody knows their names.
-_COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 _PARAMETER = re.compile(r"inputs\.parameter_values\['(?:pipelinechannel--)?(.*?)(?:-Output)?'\]")
 _ITERATIONS = re.compile(r"((?:\[\d+\])*)$")
-# No pipeline is so deep, unless one of its groups is in itself.
-_DEEPEST = 50
 
 Specification = Mapping[str, Any]
 
@@ -62,13 +59,13 @@ class _Tree:
         depth: int,
     ) -> Iterator[Line]:
         for key, task in _in_order(dag):
-            label = (task.get("taskInfo") or {}).get("name") or key
-            inner = self._inner(task) if depth < _DEEPEST else {}
+            label = label_of(key, task)
+            inner = self._inner(task) if depth < DEEPEST else {}
             names = dict.fromkeys(base + name for base in bases for name in (key, label))
             if not inner:
                 yield Line(depth, label, self._task([*names], iterations))
                 continue
-            hidden = _COMPILERS_GROUP.fullmatch(key)
+            hidden = COMPILERS_GROUP.fullmatch(key)
             within = bases if hidden else tuple(f"{name}/" for name in names)
             title = _title(key, label, task)
             if "parameterIterator" not in task and "artifactIterator" not in task:
@@ -94,12 +91,12 @@ class _Tree:
     ) -> Iterator[str]:
         """The names of all tasks in a group, without their iterations."""
         for key, task in dag.items():
-            label = (task.get("taskInfo") or {}).get("name") or key
+            label = label_of(key, task)
             names = tuple(dict.fromkeys(base + name for base in bases for name in (key, label)))
-            inner = self._inner(task) if depth < _DEEPEST else {}
+            inner = self._inner(task) if depth < DEEPEST else {}
             if not inner:
                 yield from names
-            elif _COMPILERS_GROUP.fullmatch(key):
+            elif COMPILERS_GROUP.fullmatch(key):
                 yield from self._leaves(inner, bases, depth + 1)
             else:
                 yield from self._leaves(inner, tuple(f"{name}/" for name in names), depth + 1)

@@ -30,6 +30,8 @@ class Progress:
         # By their ids, which they would have again.
         self._earlier = {task.task_id: task for task in earlier}
         self._tasks: dict[TaskPath, Task] = {}
+        # How its author calls a task.
+        self.called: Callable[[TaskPath], str] = display_name
         # Why the run will fail.
         self.failure = ""
         self.stopping = False
@@ -65,7 +67,7 @@ class Progress:
         task = moved(self._tasks[path], "FAILED" if failure else "SUCCEEDED", failure)
         self._put(path, task, outputs)
         if failure:
-            self.give_up(_told(task))
+            self.give_up(f"Task '{self.called(path)}' failed: {failure}")
 
     def give_up(self, reason: str) -> None:
         """The run will fail; the first reason is the one that it gets."""
@@ -85,25 +87,22 @@ def task_id(run_id: str, path: TaskPath) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((run_id, *path))))
 
 
-def display_name(path: TaskPath) -> str:
-    """Return what a person calls the task.
+def display_name(path: TaskPath, labels: Iterable[str] = ()) -> str:
+    """Return what a person calls the task, by the keys of its path or by the labels of each.
 
     `train`, `train[0]` in a loop, `inner/train` in a pipeline.
     """
-    *scope, name = path
-    iterations = ""
-    pipelines = ""
-    for group in scope:
-        if iteration := _ITERATION.fullmatch(group):
-            group, number = iteration.groups()
-            iterations += f"[{number}]"
-        if not COMPILERS_GROUP.fullmatch(group):
-            pipelines += f"{group}/"
-    return f"{pipelines}{name}{iterations}"
+    keys, numbers = without_iterations(path)
+    *groups, (_, name) = zip(keys, labels or keys, strict=True)
+    around = [label for key, label in groups if not COMPILERS_GROUP.fullmatch(key)]
+    return "/".join([*around, name]) + "".join(f"[{number}]" for number in numbers)
 
 
-def _told(task: Task) -> str:
-    return f"Task '{task.display_name}' failed: {task.error.message if task.error else ''}"
+def without_iterations(path: TaskPath) -> tuple[TaskPath, list[str]]:
+    """Return the keys of a task and its groups in the specification, and which iterations."""
+    found = [_ITERATION.fullmatch(group) for group in path[:-1]]
+    keys = [match[1] if match else group for match, group in zip(found, path, strict=False)]
+    return (*keys, path[-1]), [match[2] for match in found if match]
 
 
 def _sendable(text: str) -> str:
