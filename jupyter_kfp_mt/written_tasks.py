@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
@@ -149,6 +150,10 @@ class _Parts:
     def is_executed(self, node: Node) -> bool:
         """Tell whether an executor is in it, which is none that has a driver of its own."""
         return self.has(node.part("executor")) and not self.has(node.part("executor-driver"))
+
+    def attempts(self, node: Node) -> int:
+        """How many there were at what may be tried again; 0 for what is not."""
+        return next(number for number in count() if not self.has(node.attempt(number)))
 
     def before(self, node: Node, name: str) -> Task | None:
         """The part of that name which comes before another one."""
@@ -303,6 +308,7 @@ class _Told:
             task_id=f"{workflow}-{leaf.node.number}",
             display_name=leaf.name,
             pod_name=f"{workflow}-{part.number}",
+            attempts=self._parts.attempts(executor),
             child_tasks=[],
         )
 

@@ -10,11 +10,17 @@ from datetime import datetime, timezone
 import pytest
 import yaml
 from argo_kfp import RUN_ID, WORKFLOW, add_pod, node_id
+from conftest import compiled, wait_until
 from kfp import compiler, dsl
 from kubernetes_api import ALICE
 
+from jupyter_kfp_mt import errors
+from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.cluster import Cluster
+from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.models import ChildTask, Run, RunDetails, Task
+from jupyter_kfp_mt.notebook import render
+from jupyter_kfp_mt.notebook.run_card import Cards
 from jupyter_kfp_mt.task_pods import TaskPods
 from jupyter_kfp_mt.written_tasks import written
 
@@ -139,6 +145,12 @@ def test_the_task_that_failed_is_the_one_in_the_exit_handler_whatever_its_attemp
     assert failed.pod_name == node_id(executor)
 
 
+def test_its_attempts_are_counted(specification):
+    for known in (specification, None):
+        found = written(failed_and_cleaned_up().run(), lambda run, known=known: known)
+        assert [task.tries for task in found if task.state == "FAILED"] == [2]
+
+
 def test_what_cleans_up_may_be_what_failed(specification):
     workflow = Workflow("FAILED")
     group = workflow.group(f"{ROOT}.exit-handler-1", "SUCCEEDED", ROOT)
@@ -218,3 +230,72 @@ def test_of_several_attempts_the_pod_of_the_last_has_the_log(in_pod, kubernetes_
         "Do it": f"{group}.work-2.executor(1)",
         "Clean up": f"{group}.onExit.work.executor",
     }
+
+
+# --- the local KFP, as it is and as it tells of tasks like a cluster does ------------------------
+
+
+@pytest.fixture(params=[(), ("--argo-tasks",)], ids=["local", "as on a cluster"])
+def alice(start_local_kfp, request):
+    kfp = start_local_kfp(*request.param)
+    client = Client(kfp.endpoint, TokenFile(kfp.token_file("alice/default-editor")), "alice")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def stumbling(tmp_path_factory):
+    """Its guarded task fails once, and its exit task always."""
+
+    @dsl.component(base_image="python:3.12")
+    def stumble(marker: str):
+        import pathlib
+
+        path = pathlib.Path(marker)
+        print("again" if path.exists() else "first")
+        if not path.exists():
+            path.touch()
+            raise ValueError("not yet")
+
+    @dsl.component(base_image="python:3.12")
+    def clean_up():
+        raise ValueError("it cannot be cleaned up")
+
+    @dsl.pipeline(name="stumbling")
+    def pipeline(marker: str):
+        with dsl.ExitHandler(clean_up().set_display_name("Clean up")):
+            stumble(marker=marker).set_retry(2, backoff_duration="0s")
+
+    return compiled(tmp_path_factory.mktemp("stumbling"), pipeline)
+
+
+@pytest.fixture
+def stumbled(alice, stumbling, tmp_path):
+    """A run of it that has ended."""
+    run = alice.start_run(stumbling, {"marker": str(tmp_path / "marker")})
+    wait_until(lambda: alice.run(run.run_id).finished)
+    return alice.run(run.run_id)
+
+
+def test_a_task_that_was_tried_again_is_one_row_with_its_attempts(alice, stumbled):
+    (stumble,) = [task for task in stumbled.tasks if task.display_name == "stumble"]
+    assert (stumble.state, stumble.tries) == ("SUCCEEDED", 2)
+    assert "again" in alice.log(stumbled.run_id, stumble.task_id).splitlines()
+    (line,) = [
+        line for line in render.text(stumbled).splitlines() if "stumble" in line and "✓" in line
+    ]
+    assert line.endswith("in 2 attempts")
+
+
+def test_a_run_whose_exit_task_fails_has_failed_by_that(alice, stumbled):
+    assert stumbled.state == "FAILED"
+    with pytest.raises(errors.RunFailed, match="'?Clean up'? failed") as caught:
+        alice.raise_for_failure(stumbled)
+    assert "it cannot be cleaned up" in caught.value.cause
+
+
+def test_an_exit_task_is_shown_as_one_and_last(alice, stumbled):
+    *_, group, stumble, last = render.text(Cards(alice).of(stumbled)).splitlines()
+    assert group.startswith("With an exit task")
+    assert "stumble" in stumble and "SUCCEEDED" in stumble and stumble.endswith("in 2 attempts")
+    assert last.startswith("Clean up (exit task)") and "FAILED" in last

@@ -15,6 +15,8 @@ from ..models import Task
 _PARAMETER = re.compile(r"inputs\.parameter_values\['(?:pipelinechannel--)?(.*?)(?:-Output)?'\]")
 _ITERATIONS = re.compile(r"((?:\[\d+\])*)$")
 
+_AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
+
 Specification = Mapping[str, Any]
 
 
@@ -63,7 +65,8 @@ class _Tree:
             inner = self._inner(task) if depth < DEEPEST else {}
             names = dict.fromkeys(base + name for base in bases for name in (key, label))
             if not inner:
-                yield Line(depth, label, self._task([*names], iterations))
+                name = f"{label} (exit task)" if _is_exit_task(task) else label
+                yield Line(depth, name, self._task([*names], iterations))
                 continue
             hidden = COMPILERS_GROUP.fullmatch(key)
             within = bases if hidden else tuple(f"{name}/" for name in names)
@@ -117,6 +120,8 @@ def _title(key: str, label: str, task: Mapping[str, Any]) -> str:
     """A group's own name, else what its condition or its items are."""
     if label != key:
         return str(label)
+    if key.startswith("exit-handler-"):
+        return "With an exit task"
     if condition := (task.get("triggerPolicy") or {}).get("condition"):
         return "If " + _PARAMETER.sub(r"\1", condition)
     items = (task.get("parameterIterator") or {}).get("items") or {}
@@ -124,6 +129,13 @@ def _title(key: str, label: str, task: Mapping[str, Any]) -> str:
     if named:
         return f"For each of {named.removeprefix('pipelinechannel--').removesuffix('-Output')}"
     return key
+
+
+def _is_exit_task(task: Mapping[str, Any]) -> bool:
+    """Tell whether it follows a `with dsl.ExitHandler`, whatever happens in that."""
+    strategy = (task.get("triggerPolicy") or {}).get("strategy")
+    after = task.get("dependentTasks") or []
+    return strategy == _AFTER_ALL and any(name.startswith("exit-handler-") for name in after)
 
 
 def _dag(component: Any) -> Mapping[str, Any]:

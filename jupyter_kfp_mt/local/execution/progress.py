@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from types import FrameType
 
+import msgspec
+
 from ...models import Task, TaskValues
 from .failures import shortened
 from .job import Report, moved
@@ -58,6 +60,15 @@ class Progress:
 
     def start(self, path: TaskPath) -> None:
         self._put(path, moved(self._tasks[path], "RUNNING"))
+
+    def try_again(self, path: TaskPath, failure: str) -> None:
+        """Note in the task's history that an attempt has failed, and the next one begins."""
+        task = self._tasks[path]
+        again = moved(moved(task, "FAILED", _sendable(failure)), "RUNNING")
+        self._put(
+            path,
+            msgspec.structs.replace(again, start_time=task.start_time, end_time=task.end_time),
+        )
 
     def note_inputs(self, path: TaskPath, inputs: TaskValues) -> None:
         self._send(Report(task=self._tasks[path], inputs=inputs))
