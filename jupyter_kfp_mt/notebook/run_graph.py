@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..display_names import COMPILERS_GROUP, DEEPEST, label_of
+from ..client.display_names import COMPILERS_GROUP, DEEPEST, label_of
 from ..models import Task
 
 _PARAMETER = re.compile(r"inputs\.parameter_values\['(?:pipelinechannel--)?(.*?)(?:-Output)?'\]")
