@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional  # noqa: UP035
 
+import msgspec
 import pytest
 from harness.own_executor import SECONDS, Kfp, component, make_wheel
 from harness.paths import ROOT
@@ -448,7 +449,7 @@ class KilledAmidAReport:
 
 
 def test_half_a_report_does_not_hide_how_the_process_ended(tmp_path):
-    assignment = Assignment(RunRequest("r", "alice", "", {}), {}, {})
+    assignment = Assignment(RunRequest("r", "alice", "", msgspec.Raw(b"{}")), {}, {})
     run = WorkerProcess(KilledAmidAReport()).work(assignment, tmp_path, print)
     assert "killed by SIGKILL" in asyncio.run(run).error
 
