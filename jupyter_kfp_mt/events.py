@@ -183,13 +183,16 @@ def parsed(pieces: Iterable[bytes]) -> Iterator[Event]:
 
     Raises `TooLong` for one that has no end.
     """
-    rest = b""
+    rest = bytearray()
     for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n\n")
+        joint = max(len(rest) - 1, 0)  # what is before it has been looked through
+        rest += piece
+        if rest.find(b"\n\n", joint) >= 0:
+            *whole, last = bytes(rest).split(b"\n\n")
+            rest = bytearray(last)
+            yield from map(_event, whole)
         if len(rest) > bodies.LONGEST_ANSWER:
             raise bodies.TooLong(bodies.LONGEST_ANSWER)
-        for block in whole:
-            yield _event(block)
 
 
 def _event(block: bytes) -> Event:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import socket
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -609,3 +610,21 @@ def test_a_stream_is_read_however_it_is_cut():
     whole = [events.Event(), events.Event("changed", b'{"runs":[]}', "a-1")]
     pieces = ([text[:cut], text[cut:]] for cut in range(len(text)))
     assert all([*events.parsed(each)] == whole for each in pieces)
+
+
+def test_an_event_of_megabytes_takes_no_longer_for_coming_in_small_pieces():
+    data = b'{"text":"' + b"x" * (16 << 20) + b'"}'
+    text = b"event: changed\ndata: " + data + b"\n\nevent: removed\n\n"
+    pieces = (text[at : at + 1000] for at in range(0, len(text), 1000))
+    started = time.monotonic()
+    told = [*events.parsed(pieces)]
+    assert time.monotonic() - started < 5
+    assert told == [events.Event("changed", data), events.Event("removed")]
+
+
+def test_events_are_told_apart_wherever_the_pieces_end():
+    text = b"event: a\n\nevent: b\n\n\nevent: c\n\n"
+    whole = [*events.parsed([text])]
+    for length in range(1, len(text)):
+        pieces = [text[at : at + length] for at in range(0, len(text), length)]
+        assert [*events.parsed(pieces)] == whole
