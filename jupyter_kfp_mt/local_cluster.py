@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .client import Client
-from .cluster import READ_SECONDS, Cluster
+from .cluster import Cluster
 from .kubernetes_objects import Access
 
 
@@ -31,6 +31,6 @@ class LocalCluster(Cluster):
         access: Access,
         body: Any = None,
         query: dict[str, str] | None = None,
-        read: float | None = READ_SECONDS,
+        endless: bool = False,
     ) -> Any:
         return self._client.in_kubernetes_place(access.path, str(access), body)
