@@ -15,7 +15,9 @@ from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.extension.namespace_state import State, look
-from jupyter_kfp_mt.local.api.argo_tasks import as_on_a_cluster, local_task_id
+from jupyter_kfp_mt.local.api.argo_tasks import as_on_a_cluster, local_task_ids
+from jupyter_kfp_mt.local.pipeline_files import Specification
+from jupyter_kfp_mt.local.records import Origin, PlacedRun
 from jupyter_kfp_mt.models import EPOCH, FINISHED, Run, RunDetails, Task
 from jupyter_kfp_mt.notebook import render
 from jupyter_kfp_mt.written_tasks import written
@@ -95,6 +97,18 @@ class Pipeline:
                 self.add(inside, (*path, key), pipelines + shown, iterations)
 
     @property
+    def as_on_a_cluster(self):
+        return as_on_a_cluster(self.placed, self.origin)
+
+    @property
+    def placed(self):
+        return PlacedRun(self.run, "alice", WORKFLOW)
+
+    @property
+    def origin(self):
+        return Origin(Specification.of(self.specification))
+
+    @property
     def run(self):
         states = {task.state for task in self.tasks}
         state = "RUNNING" if not states <= FINISHED else "SUCCEEDED"
@@ -154,7 +168,7 @@ slowly = settings(
 def test_what_was_written_comes_out_of_a_clusters_parts_again(tree):
     assume(has_iterations(tree))
     pipeline = Pipeline(tree)
-    run = as_on_a_cluster(pipeline.run, pipeline.specification, WORKFLOW)
+    run = pipeline.as_on_a_cluster
     if not begun(pipeline.tasks) and not pipeline.run.finished:
         assert run.tasks == []
         return
@@ -162,21 +176,21 @@ def test_what_was_written_comes_out_of_a_clusters_parts_again(tree):
     assert told(found) == told(pipeline.tasks)
     ids = {each.task_id for each in pipeline.tasks if each.state not in ("PENDING", "SKIPPED")}
     again = [each.task_id for each in found if each.state not in ("PENDING", "SKIPPED")]
-    spec = pipeline.specification
-    assert {local_task_id(pipeline.run, spec, WORKFLOW, each) for each in again} == ids
+    own = local_task_ids(pipeline.placed, pipeline.origin)
+    assert {own.get(each, each) for each in again} == ids
 
 
 @slowly
 @given(groups(["SUCCEEDED", "FAILED", "RUNNING"]))
 def test_without_the_specification_what_has_begun_comes_out_again(tree):
     pipeline = Pipeline(tree)
-    run = as_on_a_cluster(pipeline.run, pipeline.specification, WORKFLOW)
+    run = pipeline.as_on_a_cluster
     assert told(written(run)) == told(pipeline.tasks)
 
 
 def test_the_parts_are_more_than_the_tasks_and_tell_less():
     pipeline = Pipeline({"prep": "FAILED", "late": "SKIPPED", "for-loop-1": [{"x": "SUCCEEDED"}]})
-    run = as_on_a_cluster(pipeline.run, pipeline.specification, WORKFLOW)
+    run = pipeline.as_on_a_cluster
     names = {each.display_name for each in run.tasks}
     assert {WORKFLOW, "root", "root-driver", "prep-driver", "executor", "iteration-item"} <= names
     (late,) = [each for each in run.tasks if each.display_name == "late"]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional  # noqa: UP035
 
+import msgspec
 import pytest
 from conftest import ROOT, wait_until
 from kfp import dsl, kubernetes
@@ -446,7 +447,7 @@ class KilledAmidAReport:
 
 
 def test_half_a_report_does_not_hide_how_the_process_ended(tmp_path):
-    assignment = Assignment(Job("r", "alice", "", {}), {}, {})
+    assignment = Assignment(Job("r", "alice", "", msgspec.Raw(b"{}")), {}, {})
     run = Worker(KilledAmidAReport()).work(assignment, tmp_path, print)
     assert "killed by SIGKILL" in asyncio.run(run).error
 

@@ -11,6 +11,7 @@ from kfp import dsl
 
 from jupyter_kfp_mt import models
 from jupyter_kfp_mt.local.api import v1beta1_messages as messages
+from jupyter_kfp_mt.local.pipeline_files import Specification
 from jupyter_kfp_mt.local.protojson import read
 from jupyter_kfp_mt.local.records import Origin, PlacedRun
 
@@ -96,8 +97,8 @@ def test_a_trigger_comes_back_as_it_was_given(trigger):
 
 def test_a_pipeline_without_what_is_particular_to_a_platform_is_one_document():
     pipeline, platform = {"pipelineInfo": {"name": "p"}}, {"platforms": {"kubernetes": {}}}
-    assert list(yaml.safe_load_all(messages.manifest(pipeline))) == [pipeline]
-    both = {"pipeline_spec": pipeline, "platform_spec": platform}
+    alone, both = Specification.of(pipeline), Specification.of(pipeline, platform)
+    assert list(yaml.safe_load_all(messages.manifest(alone))) == [pipeline]
     assert list(yaml.safe_load_all(messages.manifest(both))) == [pipeline, platform]
 
 

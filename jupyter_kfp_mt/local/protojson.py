@@ -93,9 +93,14 @@ def parse(text: str, message: type[M]) -> M:
     return msgspec.convert(fields, message)
 
 
+def count_of_values(body: bytes) -> int:
+    """About how many there are, and no fewer: what comes once with each is in texts, too."""
+    return sum(map(body.count, (b",", b"[", b"{")))
+
+
 def _check_extent(body: bytes) -> None:
     """Refuse what takes much more memory than it looks, before it is built."""
-    if sum(map(body.count, (b",", b"[", b"{"))) <= MOST_VALUES:
+    if count_of_values(body) <= MOST_VALUES:
         return
     body = body.replace(rb"\\", b"").replace(rb"\"", b"")
     outside_texts = (1 for found in _STRUCTURE.finditer(body) if body[found.start()] != ord('"'))
@@ -278,7 +283,11 @@ def struct(value: Any) -> Any:
 
 def written(value: object) -> bytes:
     """The JSON of an answer, in which minus zero is a whole number as any other."""
-    encoded = msgspec.json.encode(value)
+    return with_whole_zeros(msgspec.json.encode(value))
+
+
+def with_whole_zeros(encoded: bytes) -> bytes:
+    """A JSON text in which minus zero is written as a whole number."""
     if b"-0.0" not in encoded:
         return encoded
     return _MINUS_ZERO.sub(lambda found: b"-0" if found[0] == b"-0.0" else found[0], encoded)

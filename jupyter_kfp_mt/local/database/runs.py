@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+import msgspec
+
 from ...models import (
     FINISHED,
     PipelineVersionReference,
@@ -27,7 +29,7 @@ from ..pipeline_files import Specification
 from ..records import Metric, Origin, PlacedRun
 from .columns import from_json, from_seconds, to_json, to_seconds
 from .pages import PAGE_LIMIT, PageLimit, page, shortened
-from .specifications import Specifications, specification
+from .specifications import Specifications
 from .tasks import TaskTable
 
 _STOPPABLE = "('PENDING', 'RUNNING', 'PAUSED', 'RUNTIME_STATE_UNSPECIFIED')"
@@ -94,6 +96,11 @@ class RunTable:
     def one(self, run_id: str) -> PlacedRun | None:
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         return self._placed([row])[0] if row else None
+
+    def digest(self, run_id: str) -> str:
+        """That of its specification; empty if there is no such run."""
+        row = self._one("SELECT digest FROM runs WHERE run_id = ?", run_id)
+        return str(row["digest"]) if row else ""
 
     def origin(self, run_id: str) -> Origin:
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
@@ -193,18 +200,16 @@ class RunTable:
 
     def job(self, run_id: str) -> Job:
         """What is to be done for a run."""
-        row = self._one(
-            "SELECT * FROM runs JOIN specifications USING (digest) WHERE run_id = ?", run_id
-        )
+        row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         if row is None:
             raise KeyError(run_id)
-        compiled = specification(row)
+        compiled = self._specifications.one(row["digest"])
         return Job(
             run_id=run_id,
             namespace=row["namespace"],
             service_account=row["service_account"],
-            pipeline_spec=compiled.pipeline,
-            platform_spec=compiled.platform,
+            pipeline_spec=msgspec.Raw(compiled.pipeline),
+            platform_spec=msgspec.Raw(compiled.platform),
             parameters=expanded(
                 from_json(row["runtime_config"], RuntimeConfig).parameters,
                 run_id,

@@ -14,7 +14,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ...errors import KfpError
 from . import persistent_volumes, task_inputs
-from .job import Assignment, deadline, kubernetes_part
+from .job import Assignment, deadline
 from .volumes import Volume, mount_path, with_files
 
 # What a task can be given in a pod, but not here: it would run without what it counts on. And what
@@ -75,7 +75,7 @@ class PlatformSpec:
     """The part of a pipeline that is for Kubernetes, with what the run's namespace has for it."""
 
     def __init__(self, assignment: Assignment) -> None:
-        kubernetes = kubernetes_part(assignment.job.platform_spec)
+        kubernetes = assignment.job.kubernetes
         self._executors: dict[str, dict[str, Any]] = kubernetes.get("deploymentSpec", {}).get(
             "executors", {}
         )
