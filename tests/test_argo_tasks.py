@@ -1,24 +1,29 @@
 """The local KFP's tasks in a cluster's shape: what was written comes out of it again."""
 
 import base64
+import time
 import uuid
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
+import msgspec
 import pytest
 import requests
 from conftest import compiled, wait_until
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from kfp import dsl
+from watching import Watch
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.extension.namespace_state import State, look
 from jupyter_kfp_mt.local.api.argo_tasks import as_on_a_cluster, local_task_ids
+from jupyter_kfp_mt.local.database import Database
 from jupyter_kfp_mt.local.pipeline_files import Specification
 from jupyter_kfp_mt.local.records import Origin, PlacedRun
-from jupyter_kfp_mt.models import EPOCH, FINISHED, Run, RunDetails, Task
+from jupyter_kfp_mt.models import EPOCH, FINISHED, Run, RunDetails, Task, TaskValues
 from jupyter_kfp_mt.notebook import render
 from jupyter_kfp_mt.written_tasks import written
 
@@ -267,3 +272,38 @@ def test_the_results_of_a_task_are_asked_for_by_the_id_that_is_told(alice, writi
     assert [*read(f"v1alpha1/{path}")["outputs"]["artifacts"]] == ["greeting"]
     content = read(f"v2beta1/{path}/artifacts/greeting:read")["data"]
     assert base64.b64decode(content) == b"hello"
+
+
+def with_run_id(each, run_id):
+    """A task as that of another run."""
+    own = uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}/{each.display_name}")
+    return msgspec.structs.replace(each, run_id=run_id, task_id=str(own))
+
+
+@pytest.fixture
+def long_runs(start_local_kfp, tmp_path):
+    """A server with forty runs of three hundred tasks each, in alice."""
+    folder = tmp_path / "data"
+    start_local_kfp("--argo-tasks", data=folder).stop()
+    pipeline = Pipeline({f"task-{number}": "SUCCEEDED" for number in range(300)})
+    with closing(Database(folder / "kfp.db")) as database:
+        for number in range(40):
+            run_id = f"01900000-0000-7000-8000-{number:012x}"
+            run = msgspec.structs.replace(
+                pipeline.run, run_id=run_id, experiment_id="e", scheduled_at=START
+            )
+            database.runs.add(PlacedRun(run, "alice", f"run-{number}"), pipeline.origin)
+            for each in pipeline.tasks:
+                database.runs.put_task(with_run_id(each, run_id), TaskValues(), TaskValues())
+            database.runs.set_run_state(run_id, "SUCCEEDED")
+    return start_local_kfp("--argo-tasks", data=folder)
+
+
+def test_a_list_of_runs_with_many_tasks_holds_up_nobody(long_runs):
+    with Watch(long_runs) as watch:
+        started = time.monotonic()
+        answer = long_runs.get("/apis/v2beta1/runs", namespace="alice", page_size=40)
+        seconds = time.monotonic() - started
+    tasks = [len(run["run_details"]["task_details"]) for run in answer.json()["runs"]]
+    assert len(tasks) > 10 and min(tasks) > 900
+    assert max(watch.seconds) < seconds / 3
