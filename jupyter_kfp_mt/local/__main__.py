@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sqlite3
@@ -165,6 +166,7 @@ async def _serve(options: argparse.Namespace, folder: DataFolder, profiles: Prof
         say(json.dumps(ready))
         if log:
             log.take_stderr()
+        gc.freeze()  # what is here now stays, and need not be looked through again and again
         server.stopped_because = await stop.wait()
         folder.withdraw()  # before the runs are stopped, which takes a while
 

@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -87,7 +88,7 @@ class Head(msgspec.Struct, frozen=True):
     defaultPipelineRoot: str | None = None
 
 
-class Specification(msgspec.Struct, frozen=True):
+class Specification(msgspec.Struct, frozen=True, dict=True):
     """A compiled pipeline as JSON, with what is particular to a platform if there is any.
 
     It may have megabytes, so it is taken along and given on as it is, and nothing but its head is
@@ -97,7 +98,6 @@ class Specification(msgspec.Struct, frozen=True):
     pipeline: bytes
     platform: bytes
     digest: str
-    head: Head
 
     @classmethod
     def of(
@@ -108,8 +108,11 @@ class Specification(msgspec.Struct, frozen=True):
     @classmethod
     def read(cls, pipeline: bytes, platform: bytes, digest: str = "") -> Specification:
         """Of its texts; `digest` is that under which they are kept already."""
-        head = msgspec.json.decode(pipeline, type=Head)
-        return cls(pipeline, platform, digest or _digest(pipeline, platform), head)
+        return cls(pipeline, platform, digest or _digest(pipeline, platform))
+
+    @cached_property
+    def head(self) -> Head:
+        return msgspec.json.decode(self.pipeline, type=Head)
 
     @property
     def name(self) -> str:

@@ -66,6 +66,8 @@ _STRUCTURE = re.compile(rb'"[^"]*"?|[\[{,]')
 
 # In JSON: texts, and minus zero as msgspec writes it.
 _MINUS_ZERO = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![0-9.])-0\.0(?![0-9])')
+# How much is looked through before other threads may go on.
+_WINDOW = 1 << 20
 # Go reads times of RFC 3339 so.
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)T(\d\d?):(\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII
@@ -288,7 +290,8 @@ def written(value: object) -> bytes:
 
 def with_whole_zeros(encoded: bytes) -> bytes:
     """A JSON text in which minus zero is written as a whole number."""
-    if b"-0.0" not in encoded:
+    windows = range(0, len(encoded), _WINDOW)
+    if all(encoded.find(b"-0.0", at, at + _WINDOW + 3) < 0 for at in windows):
         return encoded
     return _MINUS_ZERO.sub(lambda found: b"-0" if found[0] == b"-0.0" else found[0], encoded)
 
