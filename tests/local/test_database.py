@@ -8,6 +8,7 @@ import pytest
 
 from jupyter_kfp_mt.errors import Misconfigured
 from jupyter_kfp_mt.local.database import Database, new_id
+from jupyter_kfp_mt.local.database.collation import register
 from jupyter_kfp_mt.local.database.row_types import Origin, PlacedRun
 from jupyter_kfp_mt.local.database.schema import MIGRATIONS
 from jupyter_kfp_mt.local.machine.disk_faults import fault
@@ -203,6 +204,7 @@ def test_what_the_oldest_release_kept_is_there(tmp_path):
 def test_a_database_of_every_older_version_is_taken_further(tmp_path, version):
     path = tmp_path / "old.db"
     with contextlib.closing(sqlite3.connect(path)) as db:
+        register(db)
         for number, statements in enumerate(MIGRATIONS[:version], start=1):
             db.executescript(f"{statements}; PRAGMA user_version = {number};")
     with contextlib.closing(Database(path)) as database:

@@ -26,6 +26,7 @@
 | a task log: all of it | from a byte on, if `Range` asks for that | to follow it |
 | reading an artifact: 403 for everyone | needs `readArtifact` on runs | meant so |
 | a retried run is RUNNING | PENDING until its turn has come | few run at once |
+| a version's `code_source_url` is not given back | it is | no silent default |
 | a pipeline's URL that is not fetched: refused without a reason | with the reason | help |
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
 | sorting runs by experiment or recurring run: no second page | pages | meant so |

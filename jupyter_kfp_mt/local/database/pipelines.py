@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from ...models import Pipeline, PipelineVersion
+from ...models import Pipeline, PipelineVersion, Url
 from ..pipelines.pipeline_files import Specification
 from ..wire.list_options import ListOptions, Position
 from .collation import collation_key, refuse_taken
@@ -143,8 +143,8 @@ class PipelineTable:
         refuse_taken(self._db, "pipeline_versions", owner, version.name)
         self._db.execute(
             "INSERT INTO pipeline_versions (pipeline_version_id, pipeline_id, name, display_name, "
-            "description, code_source_url, created_at, tags, digest) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "description, code_source_url, package_url, created_at, tags, digest) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 version.pipeline_version_id,
                 version.pipeline_id,
@@ -152,6 +152,7 @@ class PipelineTable:
                 version.display_name,
                 version.description,
                 version.code_source_url,
+                version.package_url.pipeline_url if version.package_url else "",
                 to_seconds(version.created_at),
                 to_json(version.tags),
                 self._specifications.keep(specification),
@@ -190,6 +191,7 @@ def _version(row: sqlite3.Row) -> PipelineVersion:
         description=row["description"],
         created_at=from_seconds(row["created_at"]),
         code_source_url=row["code_source_url"],
+        package_url=Url(pipeline_url=row["package_url"]) if row["package_url"] else None,
         pipeline_spec=specification(row).to_wire(),
         tags=from_json(row["tags"], dict[str, str]),
     )

@@ -232,6 +232,9 @@ MIGRATIONS = [
     CREATE INDEX runs_by_name
         ON runs (namespace, collation_key(display_name), created_at, run_id);
     """,
+    """
+    ALTER TABLE pipeline_versions ADD COLUMN package_url TEXT NOT NULL DEFAULT '';
+    """,
 ]
 
 
