@@ -48,7 +48,7 @@
 | a cron of five fields begins with its seconds, silently | a Warning header says so | help |
 | a cron skips days where clocks change at midnight | none | meant so |
 | a cron that matches at no time of five years: never fires | looks on for 41 years | meant so |
-| tasks of a run: all parts of its workflow | as they were written, or so with `--argo-tasks` | help |
+| tasks of a run: all parts of its workflow | those that were written (but `--argo-tasks`) | help |
 | the pipeline root is where artifacts are put | a Warning header says that it is not | a folder |
 | visualizations, v1alpha1 tasks, metrics, reports of workflows | 404 | none here |
 | what went into a task and came out: in the metadata store | under v1alpha1 too | none here |
