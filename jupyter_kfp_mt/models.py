@@ -76,6 +76,12 @@ class Pipeline(Value, frozen=True):
         _name(self)
 
 
+class Url(Value, frozen=True):
+    """Where a version of a pipeline was fetched from."""
+
+    pipeline_url: str = ""
+
+
 class PipelineVersion(Value, frozen=True):
     """One uploaded specification of a pipeline."""
 
@@ -85,6 +91,7 @@ class PipelineVersion(Value, frozen=True):
     name: str = ""
     description: str = ""
     created_at: datetime = EPOCH
+    package_url: Url | None = None
     code_source_url: str = ""
     pipeline_spec: dict[str, Any] = {}
     tags: dict[str, str] = {}

@@ -268,7 +268,9 @@ class Pipelines(V1Handler):
         url = new.url.pipeline_url if new.url else ""
         pipelines = self.operations.pipelines
         with wrapped("Failed to create a pipeline (v1beta1)"):
-            upload = Upload(name=new.name or file_name(url), description=new.description)
+            upload = Upload(
+                name=new.name or file_name(url), description=new.description, package_url=url
+            )
             pipelines.authorize_creation(self.caller, namespace, upload.name)
             specification = await self.reader.read_url(url)
             created = await pipelines.create_with_version(
@@ -370,7 +372,10 @@ class PipelineVersions(V1Handler):
             pipeline = self._pipeline_of(new)
             specification = await self.reader.read_url(url)
             upload = Upload(
-                name=new.name, description=new.description, code_source_url=new.code_source_url
+                name=new.name,
+                description=new.description,
+                code_source_url=new.code_source_url,
+                package_url=url,
             )
             operations = self.operations.pipelines
             version = await operations.create_version(pipeline, upload, specification)

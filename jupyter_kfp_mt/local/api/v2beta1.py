@@ -110,7 +110,7 @@ class PipelineWithVersion(Handler):
         new = await self.body(PipelineAndVersionMessage)
         with wrapped("Failed to create a pipeline"):
             url = _url(new.pipeline_version)
-            upload = _upload_of(new.pipeline, file_name(url))
+            upload = _upload_of(new.pipeline, file_name(url), url)
             operations = self.operations.pipelines
             operations.authorize_creation(self.caller, new.pipeline.namespace, upload.name)
             specification = await self.reader.read_url(url)
@@ -167,7 +167,8 @@ class PipelineVersions(Handler):
 
     async def post(self, pipeline_id: str) -> None:
         new = await self.body(PipelineVersionMessage)
-        url, upload = _url(new), _upload_of(new, "")
+        url = _url(new)
+        upload = _upload_of(new, "", url)
         if not url:
             raise invalid_input("Failed to create a pipeline version. Package URL is empty")
         with wrapped("Failed to create a pipeline version. Check error stack"):
@@ -326,12 +327,15 @@ def _with_trigger(recurring: models.RecurringRun) -> models.RecurringRun:
     return replace(recurring, trigger=recurring.trigger or models.Trigger())
 
 
-def _upload_of(message: PipelineMessage | PipelineVersionMessage, file_name: str) -> Upload:
+def _upload_of(
+    message: PipelineMessage | PipelineVersionMessage, file_name: str, url: str = ""
+) -> Upload:
     return Upload(
         name=message.name or message.display_name or file_name,
         display_name=message.display_name,
         description=message.description,
         code_source_url=getattr(message, "code_source_url", ""),
+        package_url=url,
         tags=message.tags or {},
     )
 

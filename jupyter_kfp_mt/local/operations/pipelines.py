@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...models import Pipeline, PipelineVersion
+from ...models import Pipeline, PipelineVersion, Url
 from ..database import Database, new_id
 from ..pipelines.pipeline_files import Specification
 from ..tenants.identity import Caller
@@ -408,6 +408,7 @@ def _version(pipeline: Pipeline, upload: Upload) -> PipelineVersion:
         display_name=upload.display_name or upload.name,
         description=upload.description,
         code_source_url=upload.code_source_url,
+        package_url=Url(pipeline_url=upload.package_url) if upload.package_url else None,
         created_at=now(),
         tags=dict(upload.tags),
     )
