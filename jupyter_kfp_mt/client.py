@@ -452,10 +452,12 @@ class Client:
             return
         failed = [task for task in self.tasks(run) if task.state == "FAILED"]
         first = min(failed, key=lambda task: task.end_time, default=None)
-        raise RunFailed(
+        error = RunFailed(
             f"Run {run.display_name} ({run.run_id}) {run.state.lower()}: {_reason(run, first)}",
             cause=self._log_tail(run, first) if first else "",
         )
+        error.run = run
+        raise error
 
     def specification(self, run: Run) -> Mapping[str, Any] | None:
         """The compiled pipeline of a run, asked for once; None where KFP does not hand it out."""
