@@ -65,7 +65,7 @@ def test_the_calls_of_a_person_are_shown_and_ours_are_not(execute):
         allow_errors=True,
     )
     (error,) = outputs(notebook, "error")
-    *calls, told, cure = "\n".join(error.traceback).splitlines()
+    *calls, told, _, cure = "\n".join(error.traceback).splitlines()
     assert [call.partition(", in ")[2] for call in calls] == [
         "<module>: launch()",
         "launch: return jupyter_kfp_mt.connect().pipeline_named('nope')",
