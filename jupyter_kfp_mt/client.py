@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -26,8 +27,10 @@ from . import (
     intervals,
     models,
     pipeline_files,
+    records,
     refused_uploads,
     releases,
+    results,
 )
 from .credentials import Credentials
 from .errors import (
@@ -44,6 +47,7 @@ from .errors import (
 from .intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
 from .kubeflow_roles import Goal
 from .lines import Lines
+from .listings import LONGEST_PAGE, Feed, Listing, Order
 from .models import (
     FINISHED,
     STATES,
@@ -57,9 +61,11 @@ from .models import (
     RecurringRun,
     Run,
     RunDetails,
+    Trigger,
     Value,
 )
 from .other_servers import IN_CLUSTER, Asked, endpoint_of, is_html, page
+from .run_filters import WAITING, Predicate, RunFilter, archived_or_not, order
 from .scrubbing import scrubbed
 from .sessions import is_own, new_session
 from .specifications import Specifications
@@ -72,13 +78,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Value)
 
+# A namespace, or several.
+Where = str | Sequence[str]
+
 API = "/apis/v2beta1/"
 HEALTH_SECONDS = 5.0
-LONGEST_PAGE = 200  # the API server's own limit
-# A run that has not started may have no state yet, which KFP keeps under a name of its own.
-WAITING = ["PENDING", UNSPECIFIED]
 UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 LOG_LINES = 50
+_SINGULARS = {
+    "experiments": "experiment",
+    "pipelines": "pipeline",
+    "runs": "run",
+    "recurringruns": "recurring run",
+}
 _OWN = f"Use KFP's own address, such as {IN_CLUSTER}."
 MOST_WARNINGS = 20
 # Of a Warning header: a code, who warns, and a text in quotes (RFC 7234, 5.5).
@@ -152,9 +164,26 @@ class Client:
     def experiment(self, experiment_id: str) -> Experiment:
         return self._get("experiments", experiment_id, Experiment)
 
-    def experiments(self, namespace: str = "") -> Iterator[Experiment]:
-        """All experiments of a namespace, newest first."""
-        return self._all(lambda token: self.experiment_page(namespace, LONGEST_PAGE, token))
+    def experiments(
+        self,
+        namespace: Where = "",
+        name: str = "",
+        sort: str = "",
+        limit: int = 0,
+        archived: bool | None = False,
+    ) -> Listing[Experiment]:
+        """The experiments of a namespace or of several, newest first, page by page.
+
+        `name`: those that have this in their names. `archived`: None for both.
+        """
+        return self._listing(
+            *("experiments", Experiment, namespace),
+            _predicates(name, archived),
+            order(sort, {"created": "created_at", "name": "display_name"}),
+            limit=limit,
+            filters=_words(name=name, archived=archived),
+            record=records.experiment,
+        )
 
     def experiment_page(
         self, namespace: str = "", page_size: int = 20, page_token: str = ""
@@ -195,6 +224,18 @@ class Client:
             )
         return found[0]
 
+    def archive_experiment(self, experiment_id: str) -> None:
+        """Put an experiment away, and all its runs; its recurring runs are disabled."""
+        self._change("experiments", experiment_id, "archive")
+
+    def restore_experiment(self, experiment_id: str) -> None:
+        """Take an experiment out of the archive; its runs stay there."""
+        self._change("experiments", experiment_id, "unarchive", "restore")
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Delete an experiment; its runs stay."""
+        self._delete("experiments", experiment_id)
+
     def _experiments_named(self, name: str, namespace: str, asked: str) -> list[Experiment]:
         query = _list_query(1, "", filter=_equals("display_name", name))
         return self._page("experiments", Experiment, namespace, query, asked).items
@@ -205,15 +246,21 @@ class Client:
         return self._get("pipelines", pipeline_id, Pipeline)
 
     def pipeline_named(self, name: str, namespace: str = "", asked: str = "") -> Pipeline:
-        """A namespace's pipeline by its name. Raises `NotFound`.
+        """A namespace's pipeline by its name, else the shared one. Raises `NotFound`.
 
         `asked`: what it is wanted for, in the words of an error.
         """
-        found = self._pipelines_named(name, namespace, asked or f"find pipeline {name}")
+        asked = asked or f"find pipeline {name}"
+        found = self._pipelines_named(name, namespace, asked) or self._shared_named(name, asked)
         if not found:
+            known = [each.name for each in self.pipelines(namespace).shown()]
             raise NotFound(
-                f"No pipeline {name}{_in(self._namespace(namespace), 'in namespace')}.",
-                cure="%kfp pipelines lists them; %kfp upload FILE adds one.",
+                f"No pipeline {name}{_in(self._namespace(namespace), 'in namespace')}."
+                f"{_meant(name, known)}",
+                cause="None of that name is shared with everyone either."
+                if self.health().multi_user
+                else "",
+                cure="%kfp pipelines lists them; %kfp pipeline upload FILE adds one.",
             )
         return found[0]
 
@@ -221,9 +268,62 @@ class Client:
         query = _list_query(1, "", filter=_equals("name", name))
         return self._page("pipelines", Pipeline, namespace, query, asked).items
 
-    def pipelines(self, namespace: str = "") -> Iterator[Pipeline]:
-        """All pipelines of a namespace, newest first; those shared with everyone are not in it."""
-        return self._all(lambda token: self.pipeline_page(namespace, LONGEST_PAGE, token))
+    def _shared_named(self, name: str, asked: str) -> list[Pipeline]:
+        query = _list_query(1, "", filter=_equals("name", name))
+        return self._shared_page(query, asked).items if self.health().multi_user else []
+
+    def find_pipeline(self, text: str, namespace: str = "", asked: str = "") -> Pipeline:
+        """The pipeline that a person means by its id or its name; see `pipeline_named`."""
+        if _is_id(text):
+            return self._get("pipelines", text, Pipeline, asked)
+        return self.pipeline_named(text, namespace, asked)
+
+    def pipelines(
+        self,
+        namespace: Where = "",
+        name: str = "",
+        sort: str = "",
+        limit: int = 0,
+        shared: bool | None = None,
+    ) -> Listing[Pipeline]:
+        """The pipelines of a namespace or of several and those shared with everyone, newest first.
+
+        `shared`: only these, or with False none of these. `name`: in their names.
+        """
+        predicates = [_having("display_name", name)] if name else []
+        by = order(sort, {"created": "created_at", "name": "display_name"})
+        several = self.health().multi_user
+        mine = self._feeds("pipelines", Pipeline, namespace, predicates, by) if not shared else []
+        others = (
+            [Feed("", self._shared_pages(predicates, by))]
+            if several and shared is not False
+            else []
+        )
+        return Listing(
+            *(Pipeline, [*mine, *others]),
+            order=by,
+            limit=limit,
+            filters=_words(name=name, shared=shared, private=shared is False),
+            record=records.pipeline,
+        )
+
+    def _shared_pages(
+        self, predicates: list[Predicate], by: Order
+    ) -> Callable[[str, int], Page[Pipeline]]:
+        return lambda token, size: self._shared_page(_query(size, token, predicates, by))
+
+    def _shared_page(self, query: dict[str, str], asked: str = "") -> Page[Pipeline]:
+        """A page of those without a namespace; none where KFP demands one."""
+        try:
+            return self._list("pipelines", Pipeline, query, asked or "list shared pipelines")
+        except BadRequest as error:
+            if "Namespace is required" not in f"{error.message} {error.server_text}":
+                raise
+            return Page(kind=Pipeline)
+
+    def delete_pipeline(self, pipeline_id: str) -> None:
+        """Delete a pipeline and all its versions."""
+        self._delete("pipelines", pipeline_id, cascade="true")
 
     def pipeline_page(
         self, namespace: str = "", page_size: int = 20, page_token: str = ""
@@ -232,9 +332,10 @@ class Client:
         query = _list_query(page_size, page_token)
         return self._page("pipelines", Pipeline, namespace, query)
 
-    def versions(self, pipeline_id: str) -> Iterator[PipelineVersion]:
-        """All versions of a pipeline, newest first."""
-        return self._all(lambda token: self._version_page(pipeline_id, LONGEST_PAGE, token))
+    def versions(self, pipeline_id: str, limit: int = 0) -> Listing[PipelineVersion]:
+        """The versions of a pipeline, newest first."""
+        feed = Feed("", lambda token, size: self._version_page(pipeline_id, size, token))
+        return Listing(PipelineVersion, [feed], limit=limit, record=records.version)
 
     def _version(self, reference: PipelineVersionReference) -> PipelineVersion:
         path = f"{_part(reference.pipeline_id)}/versions"
@@ -248,11 +349,17 @@ class Client:
         return page[0]
 
     def upload_pipeline(
-        self, file: str | Path, name: str = "", namespace: str = "", description: str = ""
+        self,
+        file: str | Path,
+        name: str = "",
+        namespace: str = "",
+        description: str = "",
+        again: bool = False,
     ) -> PipelineVersion:
         """Upload a compiled pipeline: a new one, or the next version of the one of that name.
 
-        Raises `NotAPipeline` for a file that is none.
+        Where the newest version is the same already, it is that one, and another is made only
+        `again`. Raises `NotAPipeline` for a file that is none.
         """
         path = _expanded(file)
         compiled = pipeline_files.read(path)
@@ -261,12 +368,23 @@ class Client:
         words = f"upload {path.name}{_in(where, 'to')}"
         asked = Goal(words, "upload a pipeline", "create", "pipelines")
         found = self._pipelines_named(name, where, asked)
+        same = self._same_version(found[0], compiled) if found and not again else None
+        if same:
+            return same
         with self._explained(compiled.to_wire(), asked):
             if found:
                 return self._upload_version(path, found[0], where, description)
             query = {"name": name, "namespace": where, "description": description}
             answer = self._upload("pipelines/upload", path, where, query, asked)
         return self.latest_version(_decode(answer, Pipeline, self.endpoint).pipeline_id)
+
+    def _same_version(
+        self, pipeline: Pipeline, compiled: pipeline_files.PipelineFile
+    ) -> PipelineVersion | None:
+        """The newest version of a pipeline, if it is what was compiled."""
+        newest = next(iter(self.versions(pipeline.pipeline_id, limit=1)), None)
+        same = newest and newest.pipeline_spec == PipelineSource.from_file(compiled).specification
+        return newest if same else None
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -288,11 +406,52 @@ class Client:
         tasks = written(run, self._specifications.of, lambda: self.health().local)
         return msgspec.structs.replace(run, run_details=RunDetails(task_details=tasks))
 
-    def runs(self, namespace: str = "", experiment_id: str = "", state: str = "") -> Iterator[Run]:
-        """All runs of a namespace, or of one experiment, newest first."""
-        return self._all(
-            lambda token: self.run_page(namespace, experiment_id, state, LONGEST_PAGE, token)
+    def runs(
+        self,
+        namespace: Where = "",
+        experiment: str = "",
+        state: str = "",
+        since: str | timedelta | datetime = "",
+        pipeline: str = "",
+        by: str = "",
+        notebook: str = "",
+        name: str = "",
+        sort: str = "",
+        limit: int = 0,
+        archived: bool | None = False,
+    ) -> Listing[Run]:
+        """The runs of a namespace or of several that fit, newest first, page by page.
+
+        `experiment` and `pipeline` are names, or ids; `since` a moment, or how long ago, such as
+        `2d`; `by` and `notebook` who started them and from where, as `started_by` tells of runs
+        that were started from notebooks; `name` is in their names. `archived`: None for both.
+        """
+        wanted = RunFilter(
+            experiment=experiment,
+            state=state,
+            since=since,
+            pipeline=pipeline,
+            by=by,
+            notebook=notebook,
+            name=name,
+            archived=archived,
         )
+        ids = self._pipeline_ids(pipeline, namespace) if pipeline else []
+        return self._listing(
+            *("runs", Run, namespace, wanted.predicates, order(sort)),
+            limit=limit,
+            filters=wanted.words,
+            kept=wanted.kept(ids),
+            record=lambda run: records.run(run, self.metrics(run)),
+            experiment=experiment,
+        )
+
+    def _pipeline_ids(self, text: str, namespace: Where) -> list[str]:
+        """The ids of all pipelines of a name; none for one that is no uploaded pipeline's."""
+        if _is_id(text):
+            return [text]
+        found = self.pipelines(namespace, name=text)
+        return [each.pipeline_id for each in found if text in (each.name, each.display_name)]
 
     def run_page(
         self,
@@ -319,29 +478,41 @@ class Client:
         )
 
     def find_run(self, text: str, namespace: str = "", asked: str = "") -> Run:
-        """The run that a person means by its id, its name, or the start of its id.
+        """The run that a person means: its id, its name, the beginning of either, or `latest`.
 
         `asked`: what it is wanted for, in the words of an error. Raises `NotFound` for none and
-        `BadRequest` for several. The start of an id has four characters at least.
+        `BadRequest` for several. The beginning of an id has four characters at least.
         """
         if _is_id(text):
             return self.run(text, asked)
-        query = _list_query(LONGEST_PAGE, "", filter=_equals("display_name", text))
         asked = asked or f"find run {text}"
-        found = self._page("runs", Run, namespace, query, asked).items if text else []
-        if not found and _START_OF_ID.fullmatch(text):
-            beginning = self._runs_beginning(text.lower(), namespace, asked)
-            found = list(islice(beginning, LONGEST_PAGE))
+        found = self._runs_meant(text, namespace, asked) if text else []
         if not found:
+            known = [run.display_name for run in self.run_page(namespace)]
             raise NotFound(
-                f"No run {text!r}{_in(self._namespace(namespace), 'in namespace')}.",
+                f"No run {text!r}{_in(self._namespace(namespace), 'in namespace')}."
+                f"{_meant(text, known)}",
                 cure="%kfp runs lists them.",
             )
         if len(found) > 1:
-            ids = "\n".join(run.run_id for run in found[:10])
+            ids = "\n".join(f"{run.run_id}  {run.display_name}" for run in found[:10])
             several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
             raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
         return self.run(found[0].run_id, asked)
+
+    def _runs_meant(self, text: str, namespace: str, asked: str) -> list[Run]:
+        query = _list_query(LONGEST_PAGE, "", filter=_equals("display_name", text))
+        if found := self._page("runs", Run, namespace, query, asked).items:
+            return found
+        if text == "latest":
+            return self.run_page(namespace, page_size=1).items
+        if _START_OF_ID.fullmatch(text):
+            beginning = self._runs_beginning(text.lower(), namespace, asked)
+            if found := [*islice(beginning, LONGEST_PAGE)]:
+                return found
+        query = _list_query(LONGEST_PAGE, "", filter=_filter(_having("display_name", text)))
+        found = self._page("runs", Run, namespace, query, asked).items
+        return [run for run in found if run.display_name.lower().startswith(text.lower())]
 
     def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
         """Those whose ids begin so."""
@@ -361,28 +532,29 @@ class Client:
         experiment: str = "Default",
         name: str = "",
         namespace: str = "",
+        *,
+        version: str = "",
+        description: str = "",
+        service_account: str = "",
+        cache: bool = True,
     ) -> Run:
-        """Run a pipeline: a compiled file, or one uploaded to the namespace, by name or id.
+        """Run a pipeline: a compiled file, or an uploaded one, by name or id, shared ones too.
 
-        The experiment is created if there is none of that name. Raises `BadRequest` for parameters
-        that the pipeline does not take, before anything is created.
+        The experiment is created if there is none of that name. `version` is the name or id of one
+        of the pipeline's; without `cache` nothing is taken from earlier runs. Raises `BadRequest`
+        for parameters that the pipeline does not take, before anything is created.
         """
         source = (
             pipeline
             if isinstance(pipeline, PipelineSource)
-            else self.pipeline_source(pipeline, namespace)
+            else self.pipeline_source(pipeline, namespace, version)
         )
-        source.check(parameters or {})
         where = self._namespace(namespace)
+        request = source.request(parameters or {}, name, description, service_account, cache)
         asked = _starting(source.name, where)
-        body = {
-            "display_name": name or f"{source.name} {datetime.now():%Y-%m-%d %H-%M-%S}",
-            "experiment_id": self.ensure_experiment(experiment, where, asked).experiment_id,
-            "runtime_config": {"parameters": parameters or {}},
-            **source.reference,
-        }
-        with self._explained(source.reference.get("pipeline_spec", {}), asked):
-            return self._post("runs", Run, asked, body)
+        found = self.ensure_experiment(experiment, where, asked)
+        with self._explained(request.get("pipeline_spec", {}), asked):
+            return self._post("runs", Run, asked, {**request, "experiment_id": found.experiment_id})
 
     @contextmanager
     def _explained(self, spec: dict[str, Any], asked: str) -> Iterator[None]:
@@ -402,26 +574,41 @@ class Client:
         except KfpError:
             return Health()
 
-    def pipeline_source(self, pipeline: str | Path, namespace: str = "") -> PipelineSource:
+    def pipeline_source(
+        self, pipeline: str | Path, namespace: str = "", version: str = ""
+    ) -> PipelineSource:
         """What to run: the compiled file of that name, else the uploaded pipeline."""
         path = _expanded(pipeline)
-        if isinstance(pipeline, Path) or _is_file(path):
+        if isinstance(pipeline, Path) or (_is_file(path) and not version):
             return PipelineSource.from_file(pipeline_files.read(path))
         try:
-            return self._uploaded(str(pipeline), namespace)
+            return self._uploaded(str(pipeline), namespace, version)
         except KfpError as error:
             if _looks_like_a_file(path):
                 raise _neither(path, error) from None
             raise
 
-    def _uploaded(self, name: str, namespace: str) -> PipelineSource:
+    def _uploaded(self, name: str, namespace: str, version: str) -> PipelineSource:
         asked = _starting(name, self._namespace(namespace))
-        found = (
-            self._get("pipelines", name, Pipeline, asked)
-            if _is_id(name)
-            else self.pipeline_named(name, namespace, asked)
+        found = self.find_pipeline(name, namespace, asked)
+        chosen = (
+            self.version_named(found, version)
+            if version
+            else self.latest_version(found.pipeline_id, asked)
         )
-        return PipelineSource.from_version(found, self.latest_version(found.pipeline_id, asked))
+        return PipelineSource.from_version(found, chosen)
+
+    def version_named(self, pipeline: Pipeline, text: str) -> PipelineVersion:
+        """A version of a pipeline by its name or id. Raises `NotFound`."""
+        known = self.versions(pipeline.pipeline_id)
+        for each in known:
+            if text in (each.name, each.display_name, each.pipeline_version_id):
+                return each
+        names = [each.display_name or each.name for each in known]
+        raise NotFound(
+            f"Pipeline {pipeline.name} has no version {text}.{_meant(text, names)}",
+            cure=f"%kfp versions {pipeline.name} lists them.",
+        )
 
     def terminate(self, run_id: str) -> None:
         """Stop a run. It ends FAILED; KFP has no other word for it."""
@@ -435,7 +622,7 @@ class Client:
         """Start what a run has run, with the same parameters, in the same experiment."""
         run = self._get("runs", run_id, Run)
         body: dict[str, Any] = {
-            "display_name": name or f"Clone of {run.display_name}",
+            "display_name": name or f"{run.display_name}-clone",
             "experiment_id": run.experiment_id,
             "runtime_config": msgspec.to_builtins(run.runtime_config or models.RuntimeConfig()),
         }
@@ -447,6 +634,18 @@ class Client:
         else:
             body["pipeline_spec"] = run.pipeline_spec
         return self._post("runs", Run, f"clone run {run.display_name}", body)
+
+    def archive(self, run_id: str) -> None:
+        """Put a run away."""
+        self._change("runs", run_id, "archive")
+
+    def restore(self, run_id: str) -> None:
+        """Take a run out of the archive."""
+        self._change("runs", run_id, "unarchive", "restore")
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run for good; what still goes on of it is stopped."""
+        self._delete("runs", run_id)
 
     def watch(self, run_id: str, known: Run | None = None) -> Iterator[Run]:
         """The run as it is now, again and again until it has finished; `known`: as it was.
@@ -485,10 +684,12 @@ class Client:
             return
         failed = [task for task in self.tasks(run) if task.state == "FAILED"]
         first = min(failed, key=lambda task: task.end_time, default=None)
-        raise RunFailed(
+        error = RunFailed(
             f"Run {run.display_name} ({run.run_id}) {run.state.lower()}: {_reason(run, first)}",
             cause=self._log_tail(run, first) if first else "",
         )
+        error.run = run
+        raise error
 
     def specification(self, run: Run) -> Mapping[str, Any] | None:
         """The compiled pipeline of a run, asked for once; None where KFP does not hand it out."""
@@ -591,6 +792,115 @@ class Client:
         query = _list_query(page_size, page_token)
         return self._page("recurringruns", RecurringRun, namespace, query, "list recurring runs")
 
+    def recurring_runs(
+        self,
+        namespace: Where = "",
+        name: str = "",
+        sort: str = "",
+        limit: int = 0,
+    ) -> Listing[RecurringRun]:
+        """The recurring runs of a namespace or of several, newest first, page by page."""
+        return self._listing(
+            *("recurringruns", RecurringRun, namespace),
+            [_having("display_name", name)] if name else [],
+            order(sort, {"created": "created_at", "name": "display_name"}),
+            limit=limit,
+            filters=_words(name=name),
+            record=records.recurring_run,
+        )
+
+    def find_recurring_run(self, text: str, namespace: str = "") -> RecurringRun:
+        """The recurring run that a person means: its id, its name, or the beginning of either."""
+        if _is_id(text):
+            return self.recurring_run(text)
+        known: list[RecurringRun] = [*self.recurring_runs(namespace)]
+        named = [each for each in known if each.display_name == text]
+        found = named or [
+            each
+            for each in known
+            if text
+            and (each.display_name.startswith(text) or each.recurring_run_id.startswith(text))
+        ]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise NotFound(
+                f"No recurring run {text!r}{_in(self._namespace(namespace), 'in namespace')}."
+                f"{_meant(text, [each.display_name for each in known])}",
+                cure="%kfp recurring lists them.",
+            )
+        ids = "\n".join(f"{each.recurring_run_id}  {each.display_name}" for each in found[:10])
+        raise BadRequest(
+            f"{len(found)} recurring runs answer to {text}.", cure=f"Name one by its id:\n{ids}"
+        )
+
+    def create_recurring_run(
+        self,
+        pipeline: str | Path | PipelineSource,
+        trigger: Trigger,
+        parameters: dict[str, Any] | None = None,
+        experiment: str = "Default",
+        name: str = "",
+        namespace: str = "",
+        *,
+        version: str = "",
+        description: str = "",
+        service_account: str = "",
+        cache: bool = True,
+        enabled: bool = True,
+        at_once: int = 1,
+        catch_up: bool = False,
+    ) -> RecurringRun:
+        """Run a pipeline again and again, as `trigger` says; else like `start_run`.
+
+        `at_once`: how many of its runs may execute at the same time, 1 to 10. With `catch_up` what
+        was missed while it was disabled, or KFP did not run, is made up for.
+        """
+        source = (
+            pipeline
+            if isinstance(pipeline, PipelineSource)
+            else self.pipeline_source(pipeline, namespace, version)
+        )
+        where = self._namespace(namespace)
+        asked = f"create a recurring run of {source.name}{_in(where)}"
+        request = source.request(parameters or {}, name, description, service_account, cache)
+        found = self.ensure_experiment(experiment, where, asked)
+        body = {
+            **request,
+            "experiment_id": found.experiment_id,
+            "trigger": msgspec.to_builtins(trigger),
+            "mode": "ENABLE" if enabled else "DISABLE",
+            "max_concurrency": str(at_once),
+            "no_catchup": not catch_up,
+        }
+        return self._post("recurringruns", RecurringRun, asked, body)
+
+    def enable(self, recurring_run_id: str) -> None:
+        """Let a recurring run start runs."""
+        self._change("recurringruns", recurring_run_id, "enable")
+
+    def disable(self, recurring_run_id: str) -> None:
+        """Let a recurring run start no more runs; those that go on go on."""
+        self._change("recurringruns", recurring_run_id, "disable")
+
+    def delete_recurring_run(self, recurring_run_id: str) -> None:
+        """Delete a recurring run; its runs stay."""
+        self._delete("recurringruns", recurring_run_id)
+
+    # --- what came of a run -----------------------------------------------------------------
+
+    def metrics(self, run: Run) -> dict[str, float]:
+        """The numbers that a run's tasks logged as metrics, where KFP tells them."""
+        return results.metrics(run, self.task_values(run.run_id)) if run.finished else {}
+
+    def artifacts(self, run: Run) -> results.Artifacts:
+        """What the tasks of a run have made, where KFP tells it."""
+        return results.artifacts(run, self.task_values(run.run_id))
+
+    def compare(self, runs: Sequence[Run]) -> results.Comparison:
+        """Parameters and metrics of runs side by side, what differs first."""
+        return results.comparison([(run, self.metrics(run)) for run in runs])
+
     # --- requests ---------------------------------------------------------------------------
 
     def _namespace(self, namespace: str) -> str:
@@ -642,6 +952,79 @@ class Client:
             *(refused, asked, namespace, user),
             lambda: refused_uploads.may_create(self._cluster(), user, namespace),
         )
+
+    def _change(self, noun: str, identifier: str, action: str, word: str = "") -> None:
+        asked = f"{word or action} {_SINGULARS[noun]} {identifier}"
+        self._request("POST", f"{noun}/{_part(identifier)}:{action}", asked)
+
+    def _delete(self, noun: str, identifier: str, **query: str) -> None:
+        asked = f"delete {_SINGULARS[noun]} {identifier}"
+        self._request("DELETE", f"{noun}/{_part(identifier)}", asked, params=query)
+
+    def _listing(
+        self,
+        noun: str,
+        kind: type[T],
+        namespace: Where,
+        predicates: list[Predicate],
+        by: Order,
+        experiment: str = "",
+        **options: Any,
+    ) -> Listing[T]:
+        def unfiltered() -> int:
+            pages = [feed.page("", 1) for feed in self._feeds(noun, kind, namespace, [], Order())]
+            return sum(page.total_size for page in pages)
+
+        feeds = self._feeds(noun, kind, namespace, predicates, by, experiment)
+        return Listing(kind, feeds, order=by, unfiltered=unfiltered, **options)
+
+    def _feeds(
+        self,
+        noun: str,
+        kind: type[T],
+        namespace: Where,
+        predicates: list[Predicate],
+        by: Order,
+        experiment: str = "",
+    ) -> list[Feed[T]]:
+        """One for each namespace."""
+        wanted = [namespace] if isinstance(namespace, str) else [*namespace]
+        places = [*dict.fromkeys(self._namespace(each) for each in wanted)]
+        return [
+            Feed(place, self._pages_of(noun, kind, place, predicates, by, experiment, len(places)))
+            for place in places
+        ]
+
+    def _scope(self, experiment: str, place: str) -> dict[str, str]:
+        """The part of a query for an experiment, by name or id."""
+        if not experiment:
+            return {}
+        found = experiment if _is_id(experiment) else ""
+        return {"experiment_id": found or self.experiment_named(experiment, place).experiment_id}
+
+    def _pages_of(
+        self,
+        noun: str,
+        kind: type[T],
+        place: str,
+        predicates: list[Predicate],
+        by: Order,
+        experiment: str,
+        places: int,
+    ) -> Callable[[str, int], Page[T]]:
+        asked = f"list {'recurring runs' if noun == 'recurringruns' else noun}{_in(place)}"
+        scope = cache(lambda: self._scope(experiment, place))
+
+        def page(token: str, size: int) -> Page[T]:
+            try:
+                query = {**_query(size, token, predicates, by), **scope()}
+            except NotFound:
+                if places == 1:
+                    raise
+                return Page(kind=kind)  # another namespace may have it
+            return self._page(noun, kind, place, query, asked)
+
+        return page
 
     def _all(self, page_of: Any) -> Iterator[Any]:
         token = ""
@@ -799,11 +1182,13 @@ class PipelineSource(msgspec.Struct, frozen=True):
     name: str
     accepted: dict[str, pipeline_files.Definition]
     reference: dict[str, Any]
+    specification: dict[str, Any] = {}
 
     @classmethod
     def from_file(cls, file: pipeline_files.PipelineFile) -> PipelineSource:
         accepted = pipeline_files.definitions(file.pipeline_spec)
-        return cls(file.name, accepted, {"pipeline_spec": file.to_wire()})
+        spec = file.to_wire()
+        return cls(file.name, accepted, {"pipeline_spec": spec}, spec)
 
     @classmethod
     def from_version(cls, pipeline: Pipeline, version: PipelineVersion) -> PipelineSource:
@@ -813,7 +1198,8 @@ class PipelineSource(msgspec.Struct, frozen=True):
         }
         accepted = pipeline_files.definitions(version.pipeline_spec)
         name = pipeline.name
-        return cls(name, accepted, {"pipeline_version_reference": reference})
+        wanted = {"pipeline_version_reference": reference}
+        return cls(name, accepted, wanted, version.pipeline_spec)
 
     def parse(self, texts: dict[str, str]) -> dict[str, Any]:
         """What a person typed, as the values it takes."""
@@ -822,6 +1208,28 @@ class PipelineSource(msgspec.Struct, frozen=True):
     def check(self, values: dict[str, Any]) -> None:
         """Raises `BadRequest` for values it does not take."""
         pipeline_files.check_parameters(values, self.accepted, self.name)
+
+    def request(
+        self,
+        parameters: dict[str, Any],
+        name: str = "",
+        description: str = "",
+        service_account: str = "",
+        cache: bool = True,
+    ) -> dict[str, Any]:
+        """What KFP is sent to start it, but for the experiment. Raises as `check` does."""
+        self.check(parameters)
+        said = {"description": description, "service_account": service_account}
+        return {
+            "display_name": name or f"{self.name}-{datetime.now():%Y%m%d-%H%M%S}",
+            **{key: text for key, text in said.items() if text},
+            "runtime_config": {"parameters": parameters},
+            **(self.reference if cache else {"pipeline_spec": self._uncached()}),
+        }
+
+    def _uncached(self) -> dict[str, Any]:
+        """Its specification with caching switched off for every task: KFP has no other way."""
+        return pipeline_files.uncached(self.specification)
 
 
 def checked_endpoint(endpoint: str) -> str:
@@ -938,6 +1346,33 @@ def _list_query(page_size: int, page_token: str, filter: str = "") -> dict[str, 
     return {**query, "filter": filter} if filter else query
 
 
+def _query(size: int, token: str, predicates: list[Predicate], by: Order) -> dict[str, str]:
+    query = _list_query(size, token, filter=_filter(*predicates) if predicates else "")
+    return query if token else {**query, "sort_by": by.sort_by}
+
+
+def _predicates(name: str, archived: bool | None) -> list[Predicate]:
+    found = [_having("display_name", name)] if name else []
+    return found + ([] if archived is None else [archived_or_not(archived)])
+
+
+def _having(key: str, text: str) -> Predicate:
+    return {"operation": "IS_SUBSTRING", "key": key, "string_value": text}
+
+
+def _words(**filters: Any) -> list[str]:
+    """Filters, as a person reads them."""
+    told = {True: "", None: None, False: None, "": None}
+    found = {word: told.get(value, value) for word, value in filters.items()}
+    return [f"{word} {value}".strip() for word, value in found.items() if value is not None]
+
+
+def _meant(text: str, known: Sequence[str]) -> str:
+    """A question that follows a sentence, where something known is near to it."""
+    close = difflib.get_close_matches(text, known, 1, 0.6)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
 def _equals(key: str, value: str) -> str:
     return _filter({"operation": "EQUALS", "key": key, "string_value": value})
 
@@ -946,9 +1381,9 @@ def _one_of(key: str, values: list[str]) -> str:
     return _filter({"operation": "IN", "key": key, "string_values": {"values": values}})
 
 
-def _filter(predicate: dict[str, Any]) -> str:
+def _filter(*predicates: Predicate) -> str:
     # The server unescapes the filter once more than HTTP does (list_request_util.go).
-    return quote(msgspec.json.encode({"predicates": [predicate]}))
+    return quote(msgspec.json.encode({"predicates": predicates}))
 
 
 def deleted(run: Run, error: NotFound) -> NotFound:

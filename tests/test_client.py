@@ -76,7 +76,8 @@ def test_the_sdk_for_reading_only_sends_no_change(guarded_kfp, adder):
 
 def test_an_uploaded_pipeline_runs_by_its_name_and_gets_versions(alice, adder):
     first = alice.upload_pipeline(adder, name="twice")
-    second = alice.upload_pipeline(adder, name="twice")
+    assert alice.upload_pipeline(adder, name="twice") == first
+    second = alice.upload_pipeline(adder, name="twice", again=True)
     assert first.pipeline_id == second.pipeline_id
     assert [version.pipeline_version_id for version in alice.versions(first.pipeline_id)] == [
         second.pipeline_version_id,

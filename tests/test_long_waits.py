@@ -8,13 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from conftest import server_config
 from guarded_kfp import Answer, GuardedKfp, refusal
-from IPython.core.error import UsageError
 from odd_kfp import OddKfp
 
 from jupyter_kfp_mt import events, intervals
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.door import Door
-from jupyter_kfp_mt.errors import Forbidden
+from jupyter_kfp_mt.errors import Forbidden, KfpError
 from jupyter_kfp_mt.extension import event_stream
 from jupyter_kfp_mt.models import Run
 
@@ -116,7 +115,7 @@ def waiting(shell, behind, adder, token_file, monkeypatch):
     monkeypatch.delenv("KFP_MT_DOOR", raising=False)
 
     def wait():
-        with pytest.raises(UsageError) as error:
+        with pytest.raises(KfpError) as error:
             shell.run_line_magic("kfp", f"run {adder} -p x=1 --wait")
         return str(error.value)
 

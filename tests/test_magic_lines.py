@@ -1,8 +1,8 @@
 """The line after `%kfp`: comments in it, and what is not understood."""
 
 import pytest
-from IPython.core.error import UsageError
 
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.notebook.magics import _words
 from jupyter_kfp_mt.notebook.parser import parse
 
@@ -57,7 +57,7 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
     ],
 )
 def test_what_is_not_understood_is_told_with_what_may_be_meant(line, sentence):
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         parse(_words(line))
     assert sentence in str(error.value)
 

@@ -7,9 +7,9 @@ import threading
 import pytest
 from conftest import wait_until
 from IPython.core.completer import provisionalcompleter
-from IPython.core.error import UsageError
 
 import jupyter_kfp_mt
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.models import Page, Run
 from jupyter_kfp_mt.notebook import render
 
@@ -51,7 +51,7 @@ def test_a_pipeline_is_uploaded_run_watched_listed_and_read(shell, kfp, adder, c
     assert run.state == "SUCCEEDED"
     assert "add: SUCCEEDED" in capsys.readouterr().out
     assert [found.run_id for found in kfp("runs -e magics --state succeeded")] == [run.run_id]
-    with pytest.raises(UsageError, match="has finished already: SUCCEEDED"):
+    with pytest.raises(KfpError, match="has finished already: SUCCEEDED"):
         kfp(f"terminate {run.run_id}")
     assert "adding 5 and 2" in str(kfp(f"logs {run.run_id[:13]} add"))
     shell.execution_count += 1  # the cell that watched it shows it already
@@ -68,12 +68,12 @@ def test_a_long_log_is_cut_and_says_so(kfp, failing, tmp_path):
     lines = str(kfp(f"logs {run.run_id}")).splitlines()
     assert len(lines) == 1001 and "--tail LINES shows more" in lines[0]
     assert len(str(kfp(f"logs {run.run_id} --tail 2000")).splitlines()) == 2000
-    with pytest.raises(UsageError, match="--tail takes a number from 1"):
+    with pytest.raises(KfpError, match="--tail takes a number from 1"):
         kfp(f"logs {run.run_id} --tail 0")
 
 
 def test_a_failure_names_the_task_and_shows_its_last_lines(kfp, failing):
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         kfp(f"run {failing} --wait")
     assert "ValueError: no more" in str(error.value)
     assert "The last lines of task fail:" in str(error.value)
@@ -82,7 +82,7 @@ def test_a_failure_names_the_task_and_shows_its_last_lines(kfp, failing):
 def test_the_log_of_a_skipped_task_is_a_sentence(kfp, skipping):
     run = kfp(f"run {skipping}")
     wait_until(lambda: kfp("runs -l 1")[0].finished)
-    with pytest.raises(UsageError, match="Task skipped was skipped, so it has no log."):
+    with pytest.raises(KfpError, match="Task skipped was skipped, so it has no log."):
         kfp(f"logs {run.run_id} skipped")
 
 
@@ -142,7 +142,7 @@ def test_a_task_is_followed_and_interrupting_that_leaves_its_run_alone(
 
 def test_ns_shows_and_changes_the_namespace_of_the_session(shell, kfp):
     assert (kfp("ns").namespace, kfp("ns").reason) == ("alice", "KFP_MT_NAMESPACE")
-    with pytest.raises(UsageError, match="may not list runs in namespace bob. Still in alice"):
+    with pytest.raises(KfpError, match="may not list runs in namespace bob. Still in alice"):
         kfp("ns bob")
     assert kfp("ns").namespace == "alice"
     kfp("connect --as bob/default-editor")
@@ -158,7 +158,7 @@ def test_connect_as_another_tenant_and_back(kfp, adder):
     assert kfp("connect --as bob/default-viewer").status.identity.subject == (
         "system:serviceaccount:bob:default-viewer"
     )
-    with pytest.raises(UsageError, match="Cannot start adder in bob.*may not start a run") as error:
+    with pytest.raises(KfpError, match="Cannot start adder in bob.*may not start a run") as error:
         kfp(f"run {adder} -p x=1")
     assert '"system:serviceaccount:bob:default-viewer": edit' in str(error.value)
     assert kfp("connect").status.identity.subject.startswith("system:serviceaccount:alice")
@@ -198,7 +198,7 @@ def test_connect_as_another_tenant_and_back(kfp, adder):
     ],
 )
 def test_bad_input_is_answered_with_a_sentence(kfp, adder, line, sentence):
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         kfp(line.replace("ADDER", str(adder)))
     assert sentence in str(error.value)
 
@@ -235,7 +235,7 @@ def test_a_connection_that_does_not_work_is_shown_with_the_reason(shell, kfp, op
 
 
 def test_a_connection_that_cannot_be_made_leaves_the_one_there_is(kfp):
-    with pytest.raises(UsageError):
+    with pytest.raises(KfpError):
         kfp("connect --endpoint ftp://x")
     assert kfp("runs").namespace == "alice"
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 from guarded_kfp import Answer, Server
-from IPython.core.error import UsageError
 
 from jupyter_kfp_mt import doctor, errors
 from jupyter_kfp_mt.client import Client, checked_endpoint
 from jupyter_kfp_mt.connection import decide
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.findings import FAILED, PASSED, UNKNOWN
 from jupyter_kfp_mt.settings import Kfp
 
@@ -184,7 +184,7 @@ def test_whatever_stands_there_a_verb_is_told_why_and_what_mends_it(
     shell.run_line_magic("config", f"KfpMagics.endpoint = '{server.endpoint}'")
     shell.run_line_magic("config", f"KfpMagics.token_file = '{token_file}'")
     shell.run_line_magic("config", "KfpMagics.namespace = 'alice'")
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         shell.run_line_magic("kfp", "runs")
     told = str(error.value)
     for text in (said, cause, cure):

@@ -5,9 +5,9 @@ import json
 
 import pytest
 from conftest import denied, server_config
-from IPython.core.error import UsageError
 
 from jupyter_kfp_mt import explain
+from jupyter_kfp_mt.errors import KfpError
 
 USER = "system:serviceaccount:alice:default-editor"
 # manifests/kustomize/base/installs/multi-user/view-edit-cluster-roles.yaml of kubeflow/pipelines.
@@ -77,7 +77,7 @@ def asked_directly(shell, local_kfp, monkeypatch):
 
 
 def refused_role(ask, line):
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         ask(line)
     return str(error.value)
 

@@ -2,12 +2,12 @@
 
 import pytest
 from guarded_kfp import GuardedKfp
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import resolve
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.models import Health
 from jupyter_kfp_mt.notebook.render import html, text
 from jupyter_kfp_mt.notebook.verbs import Overview
@@ -88,7 +88,7 @@ def test_the_magic_knows_no_namespaces_to_choose_from(single_user, monkeypatch):
     shell.run_line_magic("load_ext", "jupyter_kfp_mt")
     try:
         assert shell.run_line_magic("kfp", "runs").items == []
-        with pytest.raises(UsageError, match="it has no namespaces to choose from"):
+        with pytest.raises(KfpError, match="it has no namespaces to choose from"):
             shell.run_line_magic("kfp", "ns bob")
     finally:
         shell.run_line_magic("unload_ext", "jupyter_kfp_mt")

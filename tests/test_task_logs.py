@@ -13,7 +13,6 @@ import requests
 from argo_kfp import RUN_ID, WORKFLOW, ArgoKfp, add_pod, begin, ended, node_id, number
 from conftest import call, server_config, wait_until
 from guarded_kfp import Answer, Server
-from IPython.core.error import UsageError
 from kubernetes_api import ALICE
 from tornado.httpclient import HTTPClientError
 from traitlets.config import Config
@@ -22,6 +21,7 @@ from jupyter_kfp_mt import errors, intervals, task_logs
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.credentials import TokenFile
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.events import parsed
 from jupyter_kfp_mt.extension import logs as logs_module
 from jupyter_kfp_mt.lines import LONGEST_LINE
@@ -611,7 +611,7 @@ def test_a_cell_shows_the_tasks_of_the_pipeline_and_not_their_parts(kfp, argo_kf
         "train": "training",
         "evaluate": "[Task evaluate has no log yet: it has no pod in alice yet.]",
     }
-    with pytest.raises(UsageError, match="Cannot follow 2 tasks") as caught:
+    with pytest.raises(KfpError, match="Cannot follow 2 tasks") as caught:
         kfp(f"logs {RUN_ID} --follow")
     assert node_id(f"{WORKFLOW}.root.evaluate") in str(caught.value)
 

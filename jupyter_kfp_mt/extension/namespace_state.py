@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import msgspec
 
-from ..client import LONGEST_PAGE, Client
+from ..client import Client
 from ..errors import NotFound, Refused
 from ..events import Changes, Failure, Removed
+from ..listings import LONGEST_PAGE
 from ..models import Experiment, Page, RecurringRun, Run
 from ..status import Problem
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_silenced
 from IPython.display import display
@@ -143,18 +142,18 @@ class KfpMagics(Kfp, Magics):
             arguments = parse(_words(line))
             return arguments.verb.call(self, arguments)
         except KfpError as error:
-            raise UsageError(self._told(error)) from None
+            self._explain(error)
+            raise error.with_traceback(None) from None
         except HelpShown:
             return None
 
-    def _told(self, error: KfpError) -> str:
-        """What an error says. A cure of many lines is shown beside it, to be taken from there."""
-        if not hasattr(self._shell, "kernel") or error.cure.count("\n") < LONG_CURE:
-            return str(error)
-        from .render import html, text
+    def _explain(self, error: KfpError) -> None:
+        """Show a cure of many lines beside its error, to be taken from there."""
+        if hasattr(self._shell, "kernel") and error.cure.count("\n") >= LONG_CURE:
+            from .render import html, text
 
-        display({"text/html": html(error), "text/plain": text(error)}, raw=True)
-        return error.message
+            display({"text/html": html(error), "text/plain": text(error)}, raw=True)
+            error.is_explained = True
 
     def skip_what_is_shown(self, run: Run) -> None:
         """Show nothing for a run that its cell has watched: it is there already."""
@@ -166,7 +165,9 @@ def _words(line: str) -> list[str]:
     try:
         return shlex.split(_without_comment(line).rstrip().removesuffix(";"))
     except ValueError as error:  # a quotation that does not end
-        raise UsageError(f"%kfp {line}: {str(error).lower()}") from None
+        from ..errors import Misunderstood
+
+        raise Misunderstood(f"%kfp {line}: {str(error).lower()}.") from None
 
 
 def _without_comment(line: str) -> str:

@@ -7,8 +7,7 @@ import difflib
 import shlex
 from typing import Any, NoReturn
 
-from IPython.core.error import UsageError
-
+from ..errors import Misunderstood
 from .verbs import OVERVIEW, VERBS, Verb
 
 _TERMINATE = "%kfp terminate RUN stops a run."
@@ -33,7 +32,7 @@ class HelpShown(Exception):
 def parse(words: list[str]) -> argparse.Namespace:
     """The arguments, with the verb among them as `verb`.
 
-    Raises `UsageError` for what is not understood and `HelpShown` where it was help.
+    Raises `Misunderstood` for what is not understood and `HelpShown` where it was help.
     """
     if words[:1] == ["help"]:
         words = [*(word for word in words[1:2] if word != "help"), "-h"]
@@ -77,7 +76,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse as a magic needs it: an error is a sentence, and nothing ends the kernel."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}\n{self.format_usage().strip()}")
+        raise Misunderstood(f"{self.prog}: {message}\n{self.format_usage().strip()}")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         raise HelpShown
@@ -108,4 +107,4 @@ def _check_verb(word: str) -> None:
     close = difflib.get_close_matches(word.lower(), known, 1, alike)
     hint = f"Did you mean %kfp {close[0]}?" if close else "%kfp help lists what there is."
     hint = _ELSEWHERE.get(word.lower(), hint)
-    raise UsageError(f"%kfp has no verb {word}. {hint}")
+    raise Misunderstood(f"%kfp has no verb {word}. {hint}")
