@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from . import credentials
-    from .client import Client
+    from .client.client import Client
     from .connection import Connection
     from .notebook.magics import KfpMagics
 
@@ -126,7 +126,7 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
 
 def __getattr__(name: str) -> Any:
     if name == "Client":
-        from .client import Client
+        from .client.client import Client
 
         return Client
     if name == "KfpError":

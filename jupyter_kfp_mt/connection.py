@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from . import explain, lease, pod
-from .client import Client, checked_endpoint
+from .client.client import Client
+from .client.transport import checked_endpoint
 from .cluster import Cluster
 from .cluster import of_settings as cluster_of
 from .credentials import (

@@ -20,7 +20,6 @@ from urllib3.exceptions import HTTPError
 
 from . import cluster, connection, explain, isolation, manifests, pod, releases
 from .bodies import whole
-from .client import no_answer
 from .connection import CONTEXT_FILE, Connection
 from .credentials.kubeconfig import anonymous
 from .door import Door
@@ -38,6 +37,7 @@ from .findings import (
     within,
 )
 from .models import Health
+from .no_answer_errors import no_answer
 from .other_servers import istio_tokens, refuses_tokens
 from .patient import CONNECT_SECONDS, DECIDE_SECONDS, Patient
 from .permissions import VERBS, VIEW

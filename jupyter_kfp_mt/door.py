@@ -18,10 +18,10 @@ from urllib3.exceptions import HTTPError
 
 from . import explain
 from .bodies import whole
-from .client import no_answer
 from .credentials.base import reason
 from .errors import Unreachable
 from .intervals import CONNECT_SECONDS
+from .no_answer_errors import no_answer
 from .scrubbing import scrubbed
 from .sessions import new_session
 from .status import Status

@@ -16,10 +16,11 @@ import msgspec
 from urllib3.exceptions import HTTPError
 
 from . import bodies, explain, intervals
-from .client import Client, no_answer
+from .client.client import Client
 from .door import Door
 from .errors import KfpError, NotFound, Unreachable, may_pass
 from .models import Experiment, RecurringRun, Run, RunDetails, Task, Value
+from .no_answer_errors import no_answer
 from .scrubbing import scrubbed
 from .status import Problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .client import Client
+from .client.client import Client
 from .cluster import READ_SECONDS, Cluster
 from .kubernetes_objects import Access
 

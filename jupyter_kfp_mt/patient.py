@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from . import explain
 from .bodies import beginning
-from .client import API, no_answer
+from .client.transport import API
 from .cluster import Cluster
 from .connection import Connection
 from .credentials import Claims
@@ -23,6 +23,7 @@ from .errors import KfpError
 from .findings import within
 from .local_cluster import LocalCluster
 from .models import Health
+from .no_answer_errors import no_answer
 from .other_servers import Asked, is_html, page, refuses_tokens
 from .permissions import Permissions, Permitted
 from .scrubbing import Scrubber

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 import urllib3
 
 from . import explain, sdk_links
-from .client import no_answer
 from .credentials.kubeconfig import no_certificate
+from .no_answer_errors import no_answer
 from .sdk_links import Links
 from .sessions import proxy_to
 
 if TYPE_CHECKING:
     import kfp
 
-    from .client import Client
+    from .client.client import Client
 
 
 def sdk_client(client: Client, pages: str = "") -> kfp.Client:

@@ -10,7 +10,8 @@ from typing import Protocol
 import msgspec
 
 from . import cluster, explain, namespaces, pod
-from .client import Client, no_namespace
+from .client.api import no_namespace
+from .client.client import Client
 from .cluster import Cluster
 from .contributors import Contributor, Contributors, LocalContributors
 from .door import Door

@@ -7,7 +7,7 @@ import pytest
 from conftest import API, server_config, wait_until
 
 from jupyter_kfp_mt import lease
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.extension import activity
 from jupyter_kfp_mt.lease import Lease

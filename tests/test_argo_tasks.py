@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kfp import dsl
 
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.extension.namespace_state import State, look
 from jupyter_kfp_mt.local.api.argo_tasks import as_on_a_cluster, local_task_id

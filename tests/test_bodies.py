@@ -10,7 +10,7 @@ import pytest
 from odd_kfp import OddKfp, ok
 
 from jupyter_kfp_mt import bodies, events, task_logs
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.cluster import Cluster
 from jupyter_kfp_mt.credentials.login import Login
 from jupyter_kfp_mt.door import Door

@@ -16,7 +16,7 @@ from conftest import ROOT, wait_until
 from playwright.sync_api import expect, sync_playwright
 
 from jupyter_kfp_mt import lease
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 
 # In milliseconds; the limit of a page does not reach what is expected of it.

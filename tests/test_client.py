@@ -12,9 +12,9 @@ from conftest import API, wait_until
 from odd_kfp import OddKfp, trickling
 
 import jupyter_kfp_mt
-from jupyter_kfp_mt import client as client_module
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client import runs, transport
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.credentials import Credentials, TokenFile
 from jupyter_kfp_mt.models import Health
@@ -141,7 +141,7 @@ def test_a_run_is_found_by_id_by_the_start_of_its_id_and_by_its_name(alice, adde
 
 
 def test_the_start_of_an_id_is_looked_for_among_all_runs(alice, adder, monkeypatch):
-    monkeypatch.setattr(client_module, "LONGEST_PAGE", 2)
+    monkeypatch.setattr(runs, "LONGEST_PAGE", 2)
     run, *_ = [alice.start_run(adder, {"x": 1}) for _ in range(3)]
     assert alice.find_run(run.run_id[:-1].upper()).run_id == run.run_id
     with pytest.raises(errors.BadRequest, match="2 runs or more answer to"):
@@ -262,7 +262,7 @@ def test_a_viewer_lists_and_is_refused_to_start(bob, adder):
     ],
 )
 def test_an_endpoint_that_does_not_answer_is_told(listening, reason, monkeypatch):
-    monkeypatch.setattr(client_module, "HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "HEALTH_SECONDS", 0.5)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if listening:
@@ -274,7 +274,7 @@ def test_an_endpoint_that_does_not_answer_is_told(listening, reason, monkeypatch
 
 
 def test_an_answer_that_comes_byte_after_byte_is_given_up(monkeypatch):
-    monkeypatch.setattr(client_module, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.5)
     kfp = OddKfp()
     kfp.answer = trickling
     with contextlib.closing(Client(kfp.endpoint, health=Health(multi_user=True))) as client:

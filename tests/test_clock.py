@@ -10,7 +10,7 @@ import pytest
 import requests
 from tornado.httputil import HTTPHeaders
 
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.credentials.base import Credentials
 from jupyter_kfp_mt.credentials.renewal import Renewed, Secret

@@ -6,7 +6,7 @@ import pytest
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt import connection, errors, pod
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection import decide, resolve
 from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.settings import Kfp

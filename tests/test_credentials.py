@@ -23,7 +23,7 @@ from IPython.core.ultratb import VerboseTB
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import (
     GoogleIap,
     Kubeconfig,

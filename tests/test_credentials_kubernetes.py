@@ -13,7 +13,7 @@ import pytest
 from kubernetes_api import ALICE
 
 from jupyter_kfp_mt import errors, pod
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.cluster import Cluster
 from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.credentials import Kubeconfig, TokenRequest, renewal

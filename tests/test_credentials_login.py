@@ -8,7 +8,7 @@ import pytest
 from guarded_kfp import Dex, GuardedKfp, OAuth2Proxy, Server, page, redirect
 
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import Login, renewal
 from jupyter_kfp_mt.credentials.login import _Browser
 from jupyter_kfp_mt.extension.sender import Request

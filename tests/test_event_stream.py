@@ -17,7 +17,7 @@ from odd_kfp import OddKfp, ok, reply
 from yarl import URL
 
 from jupyter_kfp_mt import events, intervals
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.door import Door
 from jupyter_kfp_mt.errors import Forbidden, NotFound, Unreachable
 from jupyter_kfp_mt.extension import event_stream, namespace_state

@@ -14,6 +14,7 @@ FORBIDDEN = {
     "extension": {"notebook", "local"},
     "notebook": {"extension", "local"},
     "local": {"extension", "notebook", "client", "connection", "credentials", "settings"},
+    "client": {"extension", "notebook", "local", "connection", "door"},
     ".": {"extension", "notebook", "local"},
 }
 # The package's own file and the command line open the doors of every room.

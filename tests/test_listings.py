@@ -4,12 +4,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
+from jupyter_kfp_mt.client.listings import Feed, Listing
+from jupyter_kfp_mt.client.provenance import Provenance
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.errors import BadRequest, Forbidden, NotFound
-from jupyter_kfp_mt.listings import Feed, Listing
 from jupyter_kfp_mt.models import Page, Run
-from jupyter_kfp_mt.provenance import Provenance
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import sqlite3
 from datetime import datetime, timezone
 
 import pytest
+from jupyter_kfp_mt.local.client.records import Origin, PlacedRun
 
 from jupyter_kfp_mt.errors import Misconfigured
 from jupyter_kfp_mt.local.database import Database, new_id
@@ -12,7 +13,6 @@ from jupyter_kfp_mt.local.database.schema import MIGRATIONS
 from jupyter_kfp_mt.local.disk import fault
 from jupyter_kfp_mt.local.listing import RUNS, ListOptions, Order, Predicate
 from jupyter_kfp_mt.local.pipeline_files import Specification
-from jupyter_kfp_mt.local.records import Origin, PlacedRun
 from jupyter_kfp_mt.models import Experiment, Run, StateChange, Task
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)

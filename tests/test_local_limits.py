@@ -17,8 +17,9 @@ import pytest
 import requests
 import yaml
 from conftest import API, text, wait_until
+from jupyter_kfp_mt.local.client.records import Origin, PlacedRun
 
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.local.api.hosts import Hosts
 from jupyter_kfp_mt.local.api_errors import ApiError
@@ -29,7 +30,6 @@ from jupyter_kfp_mt.local.database.searches import Searches
 from jupyter_kfp_mt.local.listing import RUNS, ListOptions, Order
 from jupyter_kfp_mt.local.pipeline_files import Specification
 from jupyter_kfp_mt.local.pipeline_reader import PipelineReader
-from jupyter_kfp_mt.local.records import Origin, PlacedRun
 from jupyter_kfp_mt.models import Run, Task, TaskValues
 
 MEGABYTE = 1 << 20

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import API
 
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 
 # What is sent, and how it comes back.

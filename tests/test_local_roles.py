@@ -6,7 +6,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from jupyter_kfp_mt import kubeflow_roles
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.contributors import Contributor
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.errors import Forbidden

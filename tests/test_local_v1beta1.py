@@ -7,12 +7,12 @@ import msgspec
 import pytest
 import yaml
 from conftest import compiled, serving, text, wait_until
+from jupyter_kfp_mt.local.client.records import Origin, PlacedRun
 from kfp import dsl
 
 from jupyter_kfp_mt import models
 from jupyter_kfp_mt.local.api import v1beta1_messages as messages
 from jupyter_kfp_mt.local.protojson import read
-from jupyter_kfp_mt.local.records import Origin, PlacedRun
 
 API = "/apis/v1beta1"
 NOBODY = "00000000-0000-0000-0000-000000000000"

@@ -11,7 +11,7 @@ from guarded_kfp import Answer, GuardedKfp, refusal
 from odd_kfp import OddKfp
 
 from jupyter_kfp_mt import events, intervals
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.door import Door
 from jupyter_kfp_mt.errors import Forbidden, KfpError
 from jupyter_kfp_mt.extension import event_stream

@@ -5,7 +5,7 @@ import yaml
 from guarded_kfp import Answer, GuardedKfp, refusal
 
 from jupyter_kfp_mt import doctor, errors, releases
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.models import Health
 from jupyter_kfp_mt.settings import Kfp
 

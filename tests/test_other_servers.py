@@ -6,7 +6,8 @@ import pytest
 from guarded_kfp import Answer, Server
 
 from jupyter_kfp_mt import doctor, errors
-from jupyter_kfp_mt.client import Client, checked_endpoint
+from jupyter_kfp_mt.client.client import Client
+from jupyter_kfp_mt.client.transport import checked_endpoint
 from jupyter_kfp_mt.connection import decide
 from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.findings import FAILED, PASSED, UNKNOWN

@@ -19,7 +19,7 @@ from conftest import call, jupyter_server, server_config, wait_until
 from odd_kfp import OddKfp, ok, refusal, reply, trickling
 
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import Credentials, TokenFile
 from jupyter_kfp_mt.extension import answer as answer_module
 from jupyter_kfp_mt.extension import body as body_module

@@ -10,7 +10,7 @@ from guarded_kfp import Answer, GuardedKfp, refusal
 from kubernetes_api import ALICE
 
 from jupyter_kfp_mt import errors, explain
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.cluster import Cluster
 from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.models import Page, Run

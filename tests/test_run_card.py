@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from conftest import compiled, wait_until
 
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.errors import NotFound
 from jupyter_kfp_mt.extension.allowed import checked

@@ -17,7 +17,7 @@ from conftest import call, server_config
 from odd_kfp import OddKfp, ok, refusal, reply
 
 from jupyter_kfp_mt import doctor, errors
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import SessionCookie, TokenFile
 from jupyter_kfp_mt.extension import answer as answer_module
 from jupyter_kfp_mt.extension.sender import Destination, Request, Sender

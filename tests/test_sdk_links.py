@@ -9,7 +9,7 @@ from guarded_kfp import Answer, GuardedKfp
 from IPython.utils.capture import capture_output
 
 import jupyter_kfp_mt
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 
 PAGES = "https://kubeflow.example.com/_/pipeline/?ns={namespace}"
 

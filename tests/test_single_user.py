@@ -5,7 +5,7 @@ from guarded_kfp import GuardedKfp
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.models import Health

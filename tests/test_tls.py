@@ -14,7 +14,7 @@ from odd_kfp import OddKfp
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.door import Door
 from jupyter_kfp_mt.events import Stream

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from guarded_kfp import Answer, GuardedKfp, refusal
 
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.models import EPOCH, Run
 from jupyter_kfp_mt.written_tasks import written
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 
 from .. import certificates
-from ..client import unreachable
 from ..errors import KfpError, Unreachable
 from ..explain import OTHER_PROXY
 from ..intervals import CONNECT_SECONDS, READ_SECONDS
+from ..no_answer_errors import unreachable
 from ..other_servers import Asked
 from ..scrubbing import Scrubber
 

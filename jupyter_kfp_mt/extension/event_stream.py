@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from .. import intervals
-from ..client import Client
+from ..client.client import Client
 from ..errors import KfpError
 from ..events import Changes, Failure, Removed
 from ..status import Problem

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import msgspec
 
-from ..client import Client
+from ..client.client import Client
+from ..client.listings import LONGEST_PAGE
 from ..errors import NotFound, Refused
 from ..events import Changes, Failure, Removed
-from ..listings import LONGEST_PAGE
 from ..models import Experiment, Page, RecurringRun, Run
 from ..status import Problem
 

@@ -9,7 +9,7 @@ from concurrent.futures import TimeoutError
 from functools import partial
 from typing import TypeVar
 
-from ..client import Client
+from ..client.client import Client
 from ..contributors import Contributors
 from ..errors import KfpError, Unreachable
 from ..namespaces import Found

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from .. import doctor
-from ..client import Client
+from ..client.client import Client
 from ..connection import Connection, find_local, resolve
 from ..credentials import TokenFile
 from ..errors import KfpError, Unreachable

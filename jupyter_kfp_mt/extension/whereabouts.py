@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from ..client import Client
+from ..client.client import Client
 from ..errors import KfpError
 from .event_stream import Ask
 

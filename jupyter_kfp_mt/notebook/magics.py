@@ -16,7 +16,7 @@ from traitlets import observe
 from ..settings import CREDENTIALS, KUBERNETES, Kfp
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client.client import Client
     from ..connection import Connection
     from ..errors import KfpError
     from ..findings import Report

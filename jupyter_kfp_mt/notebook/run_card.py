@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..client import Client
+from ..client.client import Client
 from ..errors import KfpError
 from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
 from .render import Code, State, Table, View, html, lasting, printable, text, view

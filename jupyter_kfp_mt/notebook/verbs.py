@@ -20,7 +20,7 @@ from ..status import Status, Step
 
 if TYPE_CHECKING:
     from .. import namespaces as there
-    from ..client import Client
+    from ..client.client import Client
     from ..connection import Connection
     from ..contributors import Contributor
     from ..findings import Report

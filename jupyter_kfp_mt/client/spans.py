@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 
-from .errors import BadRequest
+from ..errors import BadRequest
 
 _UNITS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from ..models import Experiment, Pipeline, PipelineVersion, RecurringRun, Run, never
 from . import provenance
-from .models import Experiment, Pipeline, PipelineVersion, RecurringRun, Run, never
 
 
 def run(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:

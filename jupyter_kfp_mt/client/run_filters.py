@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
+from ..errors import BadRequest
+from ..models import EPOCH, STATES, UNSPECIFIED, Run
 from . import provenance, spans
-from .errors import BadRequest
 from .listings import Order
-from .models import EPOCH, STATES, UNSPECIFIED, Run
 
 # A run that has not started may have no state yet, which KFP keeps under a name of its own.
 WAITING = ["PENDING", UNSPECIFIED]

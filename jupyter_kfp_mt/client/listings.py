@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import msgspec
 
-from .errors import Forbidden, Unreachable
-from .models import Page, Viewed, frame
+from ..errors import Forbidden, Unreachable
+from ..models import Page, Viewed, frame
 
 if TYPE_CHECKING:
     import pandas
@@ -84,7 +84,7 @@ class Listing(Viewed, Generic[T]):
     # --- looking at it ----------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        from . import as_text
+        from .. import as_text
 
         return as_text(self)
 

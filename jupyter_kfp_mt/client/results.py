@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .models import Artifact, Rows, Run, TaskIO, Viewed, frame
+from ..models import Artifact, Rows, Run, TaskIO, Viewed, frame
 
 METRICS = "system.Metrics"
 # What the SDK itself writes beside the metrics.
