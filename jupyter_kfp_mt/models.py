@@ -253,7 +253,11 @@ class Run(Value, Viewed, frozen=True):
     @property
     def terminated(self) -> bool:
         """Whether somebody stopped it, where KFP tells: it has no state for that."""
-        return any(change.state in ("CANCELING", "CANCELED") for change in self.state_history)
+        return any(
+            change.state in ("CANCELING", "CANCELED")
+            or (change.error is not None and change.error.message == "terminated")
+            for change in self.state_history
+        )
 
     @property
     def tasks(self) -> list[Task]:

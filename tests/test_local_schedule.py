@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from jupyter_kfp_mt import cron
 from jupyter_kfp_mt.errors import Misconfigured
-from jupyter_kfp_mt.local import cron
 from jupyter_kfp_mt.local.api_errors import ApiError
 from jupyter_kfp_mt.local.recurring_runs import (
     ATTENDED_PER_TURN,

@@ -168,7 +168,7 @@ def test_connect_as_another_tenant_and_back(kfp, adder):
     "line, sentence",
     [
         pytest.param("rnus", "no verb rnus. Did you mean %kfp runs?", id="misspelt verb"),
-        pytest.param("runs --stat", "expected one argument", id="no value"),
+        pytest.param("runs --stat", "did you mean --state?", id="near an option"),
         pytest.param("runs --state DONE", "invalid choice: 'DONE'", id="unknown state"),
         pytest.param("runs -l 0", "Cannot list 0", id="too few"),
         pytest.param("runs -l many", "invalid int value: 'many'", id="not a number"),
@@ -280,8 +280,9 @@ def test_nothing_that_people_typed_reaches_the_terminal_or_turns_the_line():
 
 def test_an_empty_list_says_so(shell, kfp):
     text, html = shown(shell, kfp("runs --state PAUSED"))
-    assert text == "No runs found in namespace alice."
-    assert "No runs found in namespace alice." in html
+    first, second = text.splitlines()
+    assert first == "No runs found in namespace alice that fit state PAUSED."
+    assert second.startswith("Without these filters there are ") and first in html
 
 
 def test_a_list_becomes_dicts(kfp):

@@ -13,7 +13,7 @@ from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.manifests import binding_name
 from jupyter_kfp_mt.namespaces import SINGLE_USER, Namespace, Source
 from jupyter_kfp_mt.notebook import render
-from jupyter_kfp_mt.notebook.verbs import Known, Sharing
+from jupyter_kfp_mt.notebook.values import Known, Sharing
 from jupyter_kfp_mt.permissions import VERBS
 from jupyter_kfp_mt.status import Problem
 

@@ -10,7 +10,7 @@ from jupyter_kfp_mt.connection import resolve
 from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.models import Health
 from jupyter_kfp_mt.notebook.render import html, text
-from jupyter_kfp_mt.notebook.verbs import Overview
+from jupyter_kfp_mt.notebook.values import Overview
 from jupyter_kfp_mt.settings import Kfp
 
 
@@ -87,7 +87,7 @@ def test_the_magic_knows_no_namespaces_to_choose_from(single_user, monkeypatch):
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "jupyter_kfp_mt")
     try:
-        assert shell.run_line_magic("kfp", "runs").items == []
+        assert shell.run_line_magic("kfp", "runs")[:] == []
         with pytest.raises(KfpError, match="it has no namespaces to choose from"):
             shell.run_line_magic("kfp", "ns bob")
     finally:

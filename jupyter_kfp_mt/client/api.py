@@ -17,6 +17,7 @@ from ..specifications import Specifications
 from ..subjects import check_namespace
 from ..written_tasks import stated
 from .listings import Feed, Listing, Order
+from .provenance import Provenance
 from .queries import part, sorted_query, within
 from .run_filters import Predicate
 from .transport import Transport
@@ -52,6 +53,8 @@ class Api:
         self.namespace = namespace
         self._cluster = cache(cluster)
         self._specifications = Specifications(self._version)
+        # Where runs are started from, which is written into their descriptions.
+        self.origin: Callable[[], Provenance] = Provenance
 
     @property
     def endpoint(self) -> str:
@@ -72,6 +75,10 @@ class Api:
     def _get(self, nouns: str, identifier: str, kind: type[T], asked: str = "") -> T:
         asked = asked or f"find {nouns[:-1]} {identifier}"
         return self.transport.get(f"{nouns}/{part(identifier)}", kind, asked)
+
+    def namespace_of(self, namespace: str = "") -> str:
+        """The namespace that a call means; none of a KFP that serves a single user."""
+        return self._namespace(namespace)
 
     def _namespace(self, namespace: str) -> str:
         """The namespace to send; none to a KFP that serves a single user."""

@@ -7,7 +7,7 @@ from ..models import Experiment, Page
 from . import records
 from .api import Api, Where
 from .listings import Listing
-from .queries import equals, filter_words, list_query, predicates_of, within
+from .queries import equals, filter_words, is_id, list_query, meant, predicates_of, within
 from .run_filters import order
 
 
@@ -73,11 +73,17 @@ class Experiments(Api):
         """A namespace's experiment by its name. Raises `NotFound`."""
         found = self._experiments_named(name, namespace, f"find experiment {name}")
         if not found:
+            known = [each.display_name for each in self.experiments(namespace).shown()]
             raise NotFound(
-                f"No experiment {name}{within(self._namespace(namespace), 'in namespace')}.",
+                f"No experiment {name}{within(self._namespace(namespace), 'in namespace')}."
+                f"{meant(name, known)}",
                 cure="%kfp experiments lists them.",
             )
         return found[0]
+
+    def find_experiment(self, text: str, namespace: str = "") -> Experiment:
+        """The experiment that a person means by its id or its name."""
+        return self.experiment(text) if is_id(text) else self.experiment_named(text, namespace)
 
     def archive_experiment(self, experiment_id: str) -> None:
         """Put an experiment away, and all its runs; its recurring runs are disabled."""

@@ -124,6 +124,22 @@ class Listing(Viewed, Generic[T]):
         found = sum(self._totals.values())
         return min(found, self.limit) if self.limit else found
 
+    @property
+    def total_size(self) -> int:
+        """How many KFP says that there are, whatever the limit; asks for the first page."""
+        self._reach(1)
+        return sum(self._totals.values())
+
+    @property
+    def namespace(self) -> str:
+        """The one that it is of; empty for several, and of a KFP for a single user."""
+        return self.namespaces[0] if len(self.namespaces) == 1 else ""
+
+    def begun(self) -> Listing[T]:
+        """The same, its first page read. Raises the `KfpError` that stands in the way."""
+        self.shown()
+        return self
+
     def shown(self) -> list[T]:
         """As many as a display shows: those of the first page."""
         self._reach(self._first_page)

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from .. import pipeline_files
-from ..errors import KfpError, NotAPipeline, NotFound
+from ..errors import BadRequest, KfpError, NotAPipeline, NotFound
 from ..models import Pipeline, PipelineVersion
+from ..pipeline_files import PipelineFile
 
 
 class PipelineSource(msgspec.Struct, frozen=True):
@@ -38,9 +39,29 @@ class PipelineSource(msgspec.Struct, frozen=True):
         wanted = {"pipeline_version_reference": reference}
         return cls(name, accepted, wanted, version.pipeline_spec)
 
+    @staticmethod
+    def can_be(thing: Any) -> bool:
+        """Tell if it is a pipeline or a component of the kfp SDK, which need not be loaded."""
+        return hasattr(thing, "pipeline_spec") and hasattr(thing, "component_spec")
+
+    @classmethod
+    def from_component(cls, component: Any) -> PipelineSource:
+        """A `@dsl.pipeline`, or a `@dsl.component` as a pipeline of one task."""
+        # The SDK brings it along.
+        from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+
+        spec = MessageToDict(component.pipeline_spec)
+        return cls.from_file(PipelineFile(spec, MessageToDict(component.platform_spec)))
+
     def parse(self, texts: dict[str, str]) -> dict[str, Any]:
         """What a person typed, as the values it takes."""
         return pipeline_files.parse_parameters(texts, self.accepted, self.name)
+
+    def fitting(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Values of Python and numpy as JSON has them. Raises `BadRequest` as `check` does."""
+        found = {name: _plain(name, value) for name, value in values.items()}
+        self.check(found)
+        return found
 
     def check(self, values: dict[str, Any]) -> None:
         """Raises `BadRequest` for values it does not take."""
@@ -67,6 +88,23 @@ class PipelineSource(msgspec.Struct, frozen=True):
     def _uncached(self) -> dict[str, Any]:
         """Its specification with caching switched off for every task: KFP has no other way."""
         return pipeline_files.uncached(self.specification)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as JSON; a number of numpy's is a number. Raises `BadRequest`."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_of_numpy))
+    except (TypeError, NotImplementedError, msgspec.MsgspecError, ValueError, RecursionError):
+        raise BadRequest(
+            f"Parameter {name} cannot be sent: it is a {type(value).__name__}.",
+            cause="Parameters are numbers, texts, true or false, lists and dicts.",
+        ) from None
+
+
+def _of_numpy(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise NotImplementedError
 
 
 def expanded(path: str | Path) -> Path:

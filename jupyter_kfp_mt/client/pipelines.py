@@ -95,6 +95,9 @@ class Pipelines(Api):
             return self._get("pipelines", text, Pipeline, asked)
         return self.pipeline_named(text, namespace, asked)
 
+    def _in_namespace(self, namespace: str) -> Callable[[str, str], list[Pipeline]]:
+        return lambda name, asked: self._pipelines_named(name, namespace, asked)
+
     def _pipelines_named(self, name: str, namespace: str, asked: str) -> list[Pipeline]:
         query = list_query(1, "", filter=equals("name", name))
         return self._page("pipelines", Pipeline, namespace, query, asked).items
@@ -161,19 +164,20 @@ class Pipelines(Api):
         namespace: str = "",
         description: str = "",
         again: bool = False,
+        shared: bool = False,
     ) -> PipelineVersion:
         """Upload a compiled pipeline: a new one, or the next version of the one of that name.
 
         Where the newest version is the same already, it is that one, and another is made only
-        `again`. Raises `NotAPipeline` for a file that is none.
+        `again`. One that is `shared` is everyone's. Raises `NotAPipeline` for a file that is none.
         """
         path = expanded(file)
         compiled = pipeline_files.read(path)
         name = name or compiled.name
-        where = self._namespace(namespace)
+        where = "" if shared else self._namespace(namespace)
         words = f"upload {path.name}{within(where, 'to')}"
         asked = Goal(words, "upload a pipeline", "create", "pipelines")
-        found = self._pipelines_named(name, where, asked)
+        found = (self._shared_named if shared else self._in_namespace(where))(name, asked)
         same = self._same_version(found[0], compiled) if found and not again else None
         if same:
             return same
@@ -196,7 +200,7 @@ class Pipelines(Api):
         self, path: Path, pipeline: Pipeline, namespace: str, description: str
     ) -> PipelineVersion:
         query = {
-            "name": f"{pipeline.name} {datetime.now():%Y-%m-%d %H-%M-%S.%f}",
+            "name": f"{pipeline.name}-{datetime.now():%Y%m%d-%H%M%S-%f}",
             "pipelineid": pipeline.pipeline_id,
             "description": description,
         }

@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from ..errors import BadRequest
-from ..models import EPOCH, STATES, UNSPECIFIED, Run
+from ..models import EPOCH, FINISHED, STATES, UNSPECIFIED, Run
 from . import provenance, spans
 from .listings import Order
 
 # A run that has not started may have no state yet, which KFP keeps under a name of its own.
 WAITING = ["PENDING", UNSPECIFIED]
+ACTIVE = "ACTIVE"  # for all that may still change by themselves
+UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 _COLUMNS = {
     "created": "created_at",
     "started": "created_at",
@@ -108,8 +110,10 @@ def archived_or_not(archived: bool) -> Predicate:
 
 
 def _state(state: str) -> Predicate:
-    if state.upper() not in STATES:
-        raise BadRequest(f"There is no state {state}: it is one of {', '.join(STATES)}.")
+    if state.upper() not in (*STATES, ACTIVE):
+        raise BadRequest(f"There is no state {state}: it is one of {', '.join(STATES)}, or active.")
+    if state.upper() == ACTIVE:
+        return {"operation": "IN", "key": "state", "string_values": {"values": UNFINISHED}}
     if state.upper() == "PENDING":
         return {"operation": "IN", "key": "state", "string_values": {"values": WAITING}}
     return {"operation": "EQUALS", "key": "state", "string_value": state.upper()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from .. import models, pipeline_files
 from ..errors import KfpError
 from ..kubeflow_roles import Goal
 from ..models import Run
+from . import provenance
 from .experiments import Experiments
 from .pipeline_source import PipelineSource, expanded, is_file, looks_like_a_file, neither
 from .pipelines import Pipelines
@@ -22,7 +24,7 @@ class RunStarts(Experiments, Pipelines):
 
     def start_run(
         self,
-        pipeline: str | Path | PipelineSource,
+        pipeline: Any,
         parameters: dict[str, Any] | None = None,
         experiment: str = "Default",
         name: str = "",
@@ -33,7 +35,8 @@ class RunStarts(Experiments, Pipelines):
         service_account: str = "",
         cache: bool = True,
     ) -> Run:
-        """Run a pipeline: a compiled file, or an uploaded one, by name or id, shared ones too.
+        """Run a pipeline: a compiled file, an uploaded one by name or id, shared ones too, or a
+        `@dsl.pipeline` or `@dsl.component` itself.
 
         The experiment is created if there is none of that name. `version` is the name or id of one
         of the pipeline's; without `cache` nothing is taken from earlier runs. Raises `BadRequest`
@@ -44,19 +47,40 @@ class RunStarts(Experiments, Pipelines):
             if isinstance(pipeline, PipelineSource)
             else self.pipeline_source(pipeline, namespace, version)
         )
-        where = self._namespace(namespace)
         request = source.request(parameters or {}, name, description, service_account, cache)
-        asked = starting(source.name, where)
+        return self.start(request, experiment, namespace, source.name)
+
+    def start(
+        self,
+        request: Mapping[str, Any],
+        experiment: str,
+        namespace: str = "",
+        pipeline: str = "",
+    ) -> Run:
+        """Send what `PipelineSource.request` made, with where it is started from written into it.
+
+        The experiment is created if there is none of that name.
+        """
+        where = self._namespace(namespace)
+        asked = starting(pipeline or request["display_name"], where)
         found = self.ensure_experiment(experiment, where, asked)
+        body = {**self._with_origin(request), "experiment_id": found.experiment_id}
         with self._explained(request.get("pipeline_spec", {}), asked):
-            return self.transport.post(
-                "runs", Run, asked, {**request, "experiment_id": found.experiment_id}
-            )
+            return self.transport.post("runs", Run, asked, body)
+
+    def _with_origin(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        told = self.origin().added_to(str(request.get("description", "")))
+        return {**request, "description": told} if told else {**request}
 
     def pipeline_source(
-        self, pipeline: str | Path, namespace: str = "", version: str = ""
+        self, pipeline: Any, namespace: str = "", version: str = ""
     ) -> PipelineSource:
-        """What to run: the compiled file of that name, else the uploaded pipeline."""
+        """What to run: the compiled file of that name, else the uploaded pipeline.
+
+        A `@dsl.pipeline` or `@dsl.component` of the kfp SDK is one itself.
+        """
+        if PipelineSource.can_be(pipeline):
+            return PipelineSource.from_component(pipeline)
         path = expanded(pipeline)
         if isinstance(pipeline, Path) or (is_file(path) and not version):
             return PipelineSource.from_file(pipeline_files.read(path))
@@ -85,6 +109,8 @@ class RunStarts(Experiments, Pipelines):
             "experiment_id": run.experiment_id,
             "runtime_config": msgspec.to_builtins(run.runtime_config or models.RuntimeConfig()),
         }
+        if told := self.origin().added_to(provenance.without(run.description)):
+            body["description"] = told
         if run.service_account:
             body["service_account"] = run.service_account
         if run.pipeline_version_reference:

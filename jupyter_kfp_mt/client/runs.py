@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from ..errors import BadRequest, NotFound
-from ..models import FINISHED, STATES, UNSPECIFIED, Page, Run
+from ..models import Page, Run
 from . import records
 from .api import Where
 from .experiments import Experiments
 from .listings import LONGEST_PAGE, Listing
 from .pipelines import Pipelines
 from .queries import equals, filter_of, having, is_id, list_query, meant, one_of, part, within
-from .run_filters import WAITING, RunFilter, order
+from .run_filters import UNFINISHED, WAITING, RunFilter, order
 from .task_results import TaskResults
 
-UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 _START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 
 

@@ -6,9 +6,9 @@ import math
 from datetime import datetime, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+from .. import cron
 from ..errors import Misconfigured
 from ..models import CronSchedule, PeriodicSchedule, Trigger
-from . import cron
 from .api_errors import invalid_input
 
 

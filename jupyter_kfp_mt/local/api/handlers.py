@@ -18,6 +18,7 @@ import msgspec
 from tornado import web
 from tornado.iostream import IOStream, StreamClosedError
 
+from ...cron import note
 from ...models import Pipeline, PipelineVersion, RecurringRun, Run, RuntimeConfig
 from ..api_errors import (
     ALREADY_EXISTS,
@@ -35,7 +36,6 @@ from ..api_errors import (
     unavailable,
     wrapped,
 )
-from ..cron import note
 from ..disk import Complaints, Fault, fault
 from ..identity import Authenticator, Caller
 from ..listing import Filter, FilterType, ListOptions, Noun, list_options
