@@ -6,7 +6,6 @@ import threading
 
 import pytest
 from conftest import wait_until
-from IPython.core.completer import provisionalcompleter
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt.errors import KfpError
@@ -210,16 +209,6 @@ def test_help_lists_the_verbs_and_explains_one(kfp, capsys):
     assert "terminate" in capsys.readouterr().out
     assert kfp("help run") is None
     assert "--experiment" in capsys.readouterr().out
-
-
-def test_verbs_and_options_are_completed_from_the_table(shell):
-    def completions(line):
-        with provisionalcompleter():
-            return [found.text for found in shell.Completer.completions(line, len(line))]
-
-    assert "terminate" in completions("%kfp ter")
-    assert "--wait" in completions("%kfp run x --w")
-    assert "--wait" not in completions("%kfp runs --w")
 
 
 @pytest.mark.parametrize(

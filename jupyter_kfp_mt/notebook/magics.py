@@ -5,6 +5,7 @@ What it takes to call a verb is imported at the first call: loading the magic co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..findings import Report
     from ..models import Run
     from ..tenancy import Tenants
+    from .known_names import KnownNames
     from .live import LiveRun
     from .run_card import Cards
 
@@ -59,6 +61,8 @@ class KfpMagics(Kfp, Magics):
         self._live: LiveRun | None = None
         self._cards: Cards | None = None
         self._by: str | None = None
+        self._names: KnownNames | None = None
+        self._matcher: Callable[[Any], Any] | None = None
         self.last_run = ""
         self._pictured = ("", 0)  # the run that a cell shows already, and that cell
 
@@ -100,6 +104,8 @@ class KfpMagics(Kfp, Magics):
             self._client.close()
         self._connection = self._client = self._cards = None
         self._by, self.last_run = None, ""
+        if self._names is not None:
+            self._names.forget()
 
     def _with_origin(self, client: Client) -> Client:
         client.origin = self.provenance
@@ -124,6 +130,44 @@ class KfpMagics(Kfp, Magics):
         except KfpError:
             return ""
         return short_name(subject or (token and (token.email or token.sub)) or "")
+
+    @property
+    def names(self) -> KnownNames:
+        """What completion knows."""
+        if self._names is None:
+            from .known_names import KnownNames
+
+            self._names = KnownNames(self._another_client, self._usable_namespaces)
+        return self._names
+
+    def _another_client(self) -> Client:
+        """One for another thread, in the namespace in use."""
+        client = self.connection.client()
+        client.namespace = self.client.namespace
+        return client
+
+    def _usable_namespaces(self) -> list[str]:
+        from contextlib import closing
+
+        with closing(self.tenants()) as tenants:
+            found = tenants.found(self.client.namespace).namespaces
+        return [each.name for each in found if each.usable is not False]
+
+    def complete(self, context: Any) -> Any:
+        """IPython's matcher: what it takes is imported at the first line of `%kfp`."""
+        if self._matcher is None:
+            if "%kfp" not in context.line_with_cursor:
+                return {"completions": []}
+            from .completion import matcher
+
+            self._matcher = matcher(
+                lambda kind, of: self.names.get(kind, of), lambda: self._shell.user_ns
+            )
+        return self._matcher(context)
+
+    def forget_names(self) -> None:
+        if self._names is not None:
+            self._names.forget()
 
     def variable(self, name: str) -> Any:
         return self._shell.user_ns.get(name)
@@ -211,12 +255,21 @@ class KfpMagics(Kfp, Magics):
         try:
             found = words(line, self._shell.user_ns, lambda text: self.say(f"Warning: {text}"))
             arguments = parse(found, cell)
-            return arguments.verb.call(self, arguments)
+            value = arguments.verb.call(self, arguments)
+            self._after(value)
+            return value
         except KfpError as error:
             self._explain(error)
             raise error.with_traceback(None) from None
         except HelpShown:
             return None
+
+    def _after(self, value: Any) -> None:
+        """Let completion know what was made; the first verb has it learn what there is."""
+        first = self._names is None
+        self.names.tell(value)
+        for kind in ("run", "pipeline", "experiment") if first else ():
+            self.names.get(kind)
 
     def _explain(self, error: KfpError) -> None:
         """Show a cure of many lines beside its error, to be taken from there."""
@@ -238,6 +291,7 @@ def load(shell: InteractiveShell) -> None:
     unload(shell)
     magics = KfpMagics(shell)
     shell.register_magics(magics)
+    shell.Completer.custom_matchers.append(_matcher_of(magics))
     formatter: Any = shell.display_formatter
     for module, names in _VALUES.items():
         for name in names:
@@ -255,8 +309,22 @@ def unload(shell: InteractiveShell) -> None:
     if magics is not None:
         for kind in ("line", "cell"):
             shell.magics_manager.magics[kind].pop("kfp", None)
+        matchers = shell.Completer.custom_matchers
+        matchers[:] = [
+            each for each in matchers if getattr(each, "matcher_identifier", "") != "kfp"
+        ]
         shell.configurables.remove(magics)
         magics.close()
+
+
+def _matcher_of(magics: KfpMagics) -> Any:
+    from IPython.core.completer import context_matcher
+
+    @context_matcher(identifier="kfp", priority=100)
+    def kfp(context: Any) -> Any:
+        return magics.complete(context)
+
+    return kfp
 
 
 def _html(value: Any) -> str:

@@ -32,7 +32,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("unarchive",), "%kfp restore RUN takes a run out of the archive."),
 }
 # The nouns that have verbs of their own, by all the words for them.
-_NOUNS = {
+NOUNS = {
     **dict.fromkeys(("experiment", "experiments", "exp"), "experiment"),
     **dict.fromkeys(("pipeline", "pipelines"), "pipeline"),
     **dict.fromkeys(
@@ -81,7 +81,7 @@ def parse(words: Sequence[Any], cell: str | None = None) -> argparse.Namespace:
 def verb_of(words: Sequence[Any]) -> tuple[Verb, list[Any]]:
     """The verb of a line, and the words after it. Raises `Misunderstood`."""
     first, *rest = words
-    noun = _NOUNS.get(str(first))
+    noun = NOUNS.get(str(first))
     action = rest[0] if rest and isinstance(rest[0], str) and _WORD.fullmatch(rest[0]) else ""
     if noun and action:
         if verb := _BY_NAME.get(f"{noun} {'list' if action == 'ls' else action}"):
@@ -112,7 +112,7 @@ def _no_action(noun: str, action: str) -> str:
 
 
 def _no_verb(word: str) -> str:
-    known = [name for name in (*_BY_NAME, *_NOUNS) if " " not in name]
+    known = [name for name in (*_BY_NAME, *NOUNS) if " " not in name]
     alike = 0.6 if len(word) < 4 else 0.7
     close = difflib.get_close_matches(word.lower(), known, 1, alike)
     hint = f"Did you mean %kfp {close[0]}?" if close else "%kfp help lists what there is."

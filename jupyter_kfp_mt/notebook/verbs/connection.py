@@ -98,6 +98,7 @@ def namespace(session: Session, arguments: Namespace) -> Chosen:
             server_text=error.server_text,
         ) from None
     client.namespace = arguments.name
+    session.forget_names()
     return Chosen(arguments.name, "%kfp ns")
 
 

@@ -61,6 +61,9 @@ class Session(Protocol):
     def picture(self, run: Run) -> None:
         """Show a run once, in a place of its own, where a front end keeps it up to date."""
 
+    def forget_names(self) -> None:
+        """Complete no more names of another namespace."""
+
     def say(self, text: str) -> None:
         """Tell the person something beside the value."""
 
