@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from typing import Any
 
 from ..client.client import Client
+from ..client.listings import Listing
 from ..errors import KfpError, NotFound
 from ..models import Experiment, Pipeline, RecurringRun, Run
 
@@ -55,12 +57,12 @@ class KnownNames:
 
     def tell(self, value: object) -> None:
         """Take in what a verb has shown or made, before anything is asked again."""
-        if isinstance(value, Run):
-            kind, names = "run", _of_runs([value])
-        elif isinstance(value, (Pipeline, Experiment)):
-            kind, names = type(value).__name__.lower(), _named([value])
-        else:
+        items: list[Any] = value.shown() if isinstance(value, Listing) else [value]
+        kinds: dict[type, str] = {Run: "run", Pipeline: "pipeline", Experiment: "experiment"}
+        kind = next((kinds[type(each)] for each in items if type(each) in kinds), "")
+        if not kind:
             return
+        names = _of_runs(items) if kind == "run" else _named(items)
         with self._lock:
             known = self._known.get((kind, ""), [])
             self._known[kind, ""] = [*dict.fromkeys([*names, *known])]

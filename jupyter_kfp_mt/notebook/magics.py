@@ -221,6 +221,12 @@ class KfpMagics(Kfp, Magics):
         """A run in every form that a front end may draw; a terminal has its own."""
         return None if self.is_terminal else self.cards.shown(run)
 
+    def written(self, run: Run, printer: Any, cycle: bool) -> None:
+        """A run as text: in a terminal, which has nothing else, its tasks as a tree."""
+        from .render import text
+
+        printer.text(text(self.cards.of(run) if self.is_terminal else run))
+
     def say(self, text: str) -> None:
         print(text)
 
@@ -256,20 +262,13 @@ class KfpMagics(Kfp, Magics):
             found = words(line, self._shell.user_ns, lambda text: self.say(f"Warning: {text}"))
             arguments = parse(found, cell)
             value = arguments.verb.call(self, arguments)
-            self._after(value)
+            self.names.tell(value)
             return value
         except KfpError as error:
             self._explain(error)
             raise error.with_traceback(None) from None
         except HelpShown:
             return None
-
-    def _after(self, value: Any) -> None:
-        """Let completion know what was made; the first verb has it learn what there is."""
-        first = self._names is None
-        self.names.tell(value)
-        for kind in ("run", "pipeline", "experiment") if first else ():
-            self.names.get(kind)
 
     def _explain(self, error: KfpError) -> None:
         """Show a cure of many lines beside its error, to be taken from there."""
@@ -297,6 +296,8 @@ def load(shell: InteractiveShell) -> None:
         for name in names:
             formatter.formatters["text/html"].for_type_by_name(module, name, _html)
             formatter.formatters["text/plain"].for_type_by_name(module, name, _text)
+    plain = formatter.formatters["text/plain"]
+    plain.for_type_by_name("jupyter_kfp_mt.models", "Run", magics.written)
     formatter.mimebundle_formatter.for_type_by_name("jupyter_kfp_mt.models", "Run", magics.pictured)
     formatter.ipython_display_formatter.for_type_by_name(
         "jupyter_kfp_mt.models", "Run", magics.skip_what_is_shown

@@ -12,6 +12,7 @@ import msgspec
 from jinja2 import Environment, Template
 
 from .. import cron_words
+from ..client import provenance
 from ..client.listings import SHOWN, Listing
 from ..client.results import MISSING, Artifacts, Comparison, shown_metadata
 from ..errors import KfpError
@@ -261,13 +262,13 @@ def _run(run: Run) -> View:
     facts = [("Run ID", Code(run.run_id)), ("Started", when(run.created_at))]
     facts += [("Archived", "yes")] if run.archived else []
     facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
-    facts += [("Parameters", _values(parameters))] if parameters else []
+    facts += [*origin_facts(run), ("Parameters", _values(parameters))]
     found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
     tasks = [[State(task.state), task.display_name, _lasted(task)] for task in found]
     return View(
         title=run.display_name,
-        state=State(run.state),
-        facts=facts,
+        state=run_state(run),
+        facts=[(label, value) for label, value in facts if value],
         problem=run.error.message if run.error else "",
         tables=[Table(["State", "Task", "Duration"], tasks)] if tasks else [],
     )
@@ -584,6 +585,18 @@ def _report(report: Report) -> View:
         texts=report.remedies,
         note=report.conclusion,
     )
+
+
+def origin_facts(run: Run) -> list[tuple[str, Any]]:
+    """Where a run was started from, and what its description says beside."""
+    origin = provenance.read(run.description)
+    place = f"{origin.notebook}, cell {origin.cell}" if origin.cell else origin.notebook
+    return [
+        ("Description", provenance.without(run.description)),
+        ("Started from", place if origin.notebook else ""),
+        ("Git commit", origin.commit),
+        ("Started by", origin.by),
+    ]
 
 
 def run_state(run: Run) -> State:
