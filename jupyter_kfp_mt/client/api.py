@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from .. import releases
 from ..credentials import Credentials
 from ..errors import KfpError, Misconfigured, NotFound, Unreachable
 from ..models import Health, Page, PipelineVersion, PipelineVersionReference, Run, Value
-from ..specifications import Specifications
-from ..subjects import check_namespace
-from ..written_tasks import stated
+from ..resource_names import check_namespace
+from . import releases
 from .listings import Feed, Listing, Order
 from .provenance import Provenance
 from .queries import part, sorted_query, within
 from .run_filters import Predicate
+from .run_specifications import RunSpecifications
 from .transport import Transport
+from .written_tasks import stated
 
 if TYPE_CHECKING:
-    from ..cluster import Cluster
+    from ..cluster.kubernetes_api import Cluster
 
 T = TypeVar("T", bound=Value)
 
@@ -52,7 +52,7 @@ class Api:
         self.transport = transport
         self.namespace = namespace
         self._cluster = cache(cluster)
-        self._specifications = Specifications(self._version)
+        self._specifications = RunSpecifications(self._version)
         # Where runs are started from, which is written into their descriptions.
         self.origin: Callable[[], Provenance] = Provenance
 

@@ -15,7 +15,7 @@ from .transport import Transport
 from .waiting import Waiting
 
 if TYPE_CHECKING:
-    from ..cluster import Cluster
+    from ..cluster.kubernetes_api import Cluster
 
 
 class Client(Waiting, RecurringRuns):

@@ -206,7 +206,8 @@ class Listing(Viewed, Generic[T]):
                         self._places[id(item)] = feed.namespace
                         yield item
         except Forbidden as error:
-            if len(self._feeds) == 1:
+            named = [each for each in self._feeds if each.namespace] or self._feeds
+            if named == [feed]:
                 raise
             self._totals[feed.namespace] = 0
             self.refused.append((feed.namespace, error))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..lines import Lines
+from ..network.line_stream import LineStream
 from .queries import part
 from .runs import Runs
 from .transport import API, Transport
 
 if TYPE_CHECKING:
-    from ..cluster import Cluster
-    from ..task_logs import Seen, TaskLog
+    from ..cluster.kubernetes_api import Cluster
+    from .task_logs import Seen, TaskLog
 
 
 class Logs(Runs):
@@ -38,7 +38,7 @@ class Logs(Runs):
 
         See `task_log`.
         """
-        from ..task_logs import ending  # it stands on this file
+        from .task_logs import ending  # it stands on this file
 
         log = self.task_log(run_id, task_id, tail=tail, recent=recent)
         try:
@@ -63,7 +63,7 @@ class Logs(Runs):
 
         Raises a `KfpError` with the reason where there is no log.
         """
-        from .. import task_logs  # it stands on this file
+        from . import task_logs  # it stands on this file
 
         wanted = task_logs.Wanted(follow, tail, container, recent, after)
         asked = f"read the log of task {task_id}"
@@ -71,16 +71,16 @@ class Logs(Runs):
             url = f"{self._logs}/{part(run_id)}/{part(task_id)}"
             kind = {"Accept": "text/event-stream" if follow else "text/plain"}
 
-            def opened(after: str) -> Lines:
+            def opened(after: str) -> LineStream:
                 query = {**wanted.query, **({"after": after} if after else {})}
                 return self.transport.stream(url, asked, query, follow, kind)
 
             return task_logs.DoorLog(opened)
         return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
 
-    def local_log(self, run_id: str, task_id: str, start: int = 0) -> Lines:
-        """What the local KFP keeps of it, from a byte on; all of it (`Lines.partial`) where it has
-        not so many. Never asked of another: it hands any log to anybody.
+    def local_log(self, run_id: str, task_id: str, start: int = 0) -> LineStream:
+        """What the local KFP keeps of it, from a byte on; all of it (`LineStream.partial`) where it
+        has not so many. Never asked of another: it hands any log to anybody.
         """
         path = f"/apis/v1alpha1/runs/{part(run_id)}/nodes/{part(task_id)}/log"
         asked = f"read the log of task {task_id}"
@@ -88,7 +88,7 @@ class Logs(Runs):
             self.endpoint + path, asked, headers={"Range": f"bytes={start}-"}
         )
 
-    def archived_log(self, run_id: str, node_id: str) -> Lines:
+    def archived_log(self, run_id: str, node_id: str) -> LineStream:
         """What KFP has archived of a node: JSON with the file in it."""
         path = f"runs/{part(run_id)}/nodes/{part(node_id)}/artifacts/main-logs:read"
         return self.transport.stream(

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from .. import pipeline_files
 from ..errors import BadRequest, KfpError, NotAPipeline, NotFound
 from ..models import Pipeline, PipelineVersion
-from ..pipeline_files import PipelineFile
+from . import pipeline_files
+from .pipeline_files import PipelineFile
 
 
 class PipelineSource(msgspec.Struct, frozen=True):

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from .. import pipeline_files, refused_uploads
 from ..errors import BadRequest, Conflict, KfpError, NotFound
 from ..kubeflow_roles import Goal
 from ..models import Page, Pipeline, PipelineVersion
-from . import records
+from . import pipeline_files, records, refused_uploads
 from .api import Api, Where
 from .listings import Feed, Listing, Order
 from .pipeline_source import PipelineSource, expanded

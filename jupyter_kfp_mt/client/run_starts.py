@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from .. import models, pipeline_files
+from .. import models
 from ..errors import KfpError
 from ..kubeflow_roles import Goal
 from ..models import Run
-from . import provenance
+from . import pipeline_files, provenance
 from .experiments import Experiments
 from .pipeline_source import PipelineSource, expanded, is_file, looks_like_a_file, neither
 from .pipelines import Pipelines

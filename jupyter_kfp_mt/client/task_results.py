@@ -9,10 +9,10 @@ import msgspec
 
 from .. import models
 from ..models import Run, RunDetails
-from ..written_tasks import stated, written
 from . import results
 from .api import Api
 from .queries import part
+from .written_tasks import stated, written
 
 
 class TaskResults(Api):

@@ -13,16 +13,18 @@ import msgspec
 import requests
 import urllib3
 
-from .. import bodies, explain, intervals, refused_uploads
+from .. import intervals, refusal_causes
 from ..credentials import Credentials
 from ..errors import KfpError, Misconfigured, Unreachable
 from ..intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
-from ..lines import Lines
 from ..models import Health, Page, Value
-from ..no_answer_errors import OWN_ADDRESS, no_answer
-from ..other_servers import IN_CLUSTER, Asked, endpoint_of, is_html, page
+from ..network import bodies
+from ..network.line_stream import LineStream
+from ..network.no_answer_errors import _OWN_ADDRESS, no_answer
+from ..network.sessions import is_own, new_session
+from ..other_servers import IN_CLUSTER, AskedAddress, endpoint_of, is_html, page
 from ..scrubbing import scrubbed
-from ..sessions import is_own, new_session
+from . import refused_uploads
 
 T = TypeVar("T", bound=Value)
 
@@ -121,7 +123,7 @@ class Transport:
     def request(self, method: str, path: str, asked: str, read: float = 0, **kwargs: Any) -> bytes:
         """The one door to the network: every failure leaves it as a `KfpError`."""
         if self.read_only and method != "GET":
-            raise explain.read_only(asked)
+            raise refusal_causes.read_only(asked)
         seconds = read or self.read_seconds
         arguments = {**kwargs, "stream": True}
         response = self._send(method, self.endpoint + API + path, asked, seconds, arguments)
@@ -136,13 +138,13 @@ class Transport:
         query: dict[str, str] | None = None,
         follow: bool = False,
         headers: dict[str, str] | None = None,
-    ) -> Lines:
+    ) -> LineStream:
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         arguments = {"params": query, "headers": headers, "stream": True}
         # Nothing may be written for hours, but a door says that it is there.
         read = intervals.SILENCE_SECONDS if follow else self.read_seconds
         response = self._send("GET", url, asked, read, arguments)
-        return Lines(response.raw, lambda error: no_answer(self.endpoint, asked, error))
+        return LineStream(response.raw, lambda error: no_answer(self.endpoint, asked, error))
 
     def _may_be_refused(self, response: requests.Response) -> bool:
         path, kind = str(response.url), response.headers.get("Content-Type", "")
@@ -166,8 +168,8 @@ class Transport:
             body = self._body(response, asked, read or self.read_seconds, bodies.beginning)
             body = scrubbed(response, body)
             location = response.headers.get("Location", "")
-            at = Asked(self.endpoint, url, location)
-            error = explain.refusal(response.status_code, body, asked, local, at)
+            at = AskedAddress(self.endpoint, url, location)
+            error = refusal_causes.refusal(response.status_code, body, asked, local, at)
             raise self.credentials.explained(error, self._is_refused(response))
         return response
 
@@ -254,9 +256,9 @@ def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
         return msgspec.json.decode(answer, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         if is_html(answer):
-            raise page(200, f"use {endpoint}", "", Asked(endpoint)) from None
+            raise page(200, f"use {endpoint}", "", AskedAddress(endpoint)) from None
         raise Unreachable(
             f"{endpoint} answered, but not as KFP does.",
             cause="Something else answers there, or a KFP whose API is another.",
-            cure=OWN_ADDRESS,
+            cure=_OWN_ADDRESS,
         ) from None

@@ -24,13 +24,13 @@ from ..settings import CREDENTIALS, KUBERNETES, Kfp
 if TYPE_CHECKING:
     from ..client.client import Client
     from ..client.provenance import Provenance
-    from ..connection import Connection
+    from ..connection.choose_connection import Connection
+    from ..doctor.check_results import CheckReport
     from ..errors import KfpError
-    from ..findings import Report
     from ..models import Run
-    from ..tenancy import Tenants
+    from ..namespaces.namespace_source import NamespaceSource
     from .known_names import KnownNames
-    from .live import LiveRun
+    from .live_run_view import LiveRun
     from .run_card import Cards
 
 LONG_CURE = 5  # lines
@@ -43,7 +43,7 @@ _VALUES = {
     "jupyter_kfp_mt.client.listings": ("Listing",),
     "jupyter_kfp_mt.client.results": ("Artifacts", "Comparison"),
     "jupyter_kfp_mt.findings": ("Report",),
-    "jupyter_kfp_mt.notebook.values": (
+    "jupyter_kfp_mt.notebook.verbs.values": (
         *("Overview", "Chosen", "Log", "Known", "Looked", "Sharing", "Planned", "Touched", "Said"),
     ),
 }
@@ -69,7 +69,7 @@ class KfpMagics(Kfp, Magics):
     @property
     def connection(self) -> Connection:
         if self._connection is None:
-            from ..connection import decide
+            from ..connection.choose_connection import decide
 
             self._connection = decide(self)
         return self._connection
@@ -81,7 +81,7 @@ class KfpMagics(Kfp, Magics):
         return self._client
 
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
-        from ..connection import decide
+        from ..connection.choose_connection import decide
 
         given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
         configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
@@ -121,7 +121,7 @@ class KfpMagics(Kfp, Magics):
     def _subject(self) -> str:
         """Who the token says that we are; empty where that is not told."""
         from ..errors import KfpError
-        from ..subjects import short_name
+        from ..resource_names import short_name
 
         try:
             door = self.connection.door
@@ -176,26 +176,26 @@ class KfpMagics(Kfp, Magics):
     def is_terminal(self) -> bool:
         return not hasattr(self._shell, "kernel")
 
-    def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
-        from .. import doctor
-        from ..connection import door_of
+    def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
+        from ..connection.choose_connection import door_of
+        from ..doctor import run_checks
 
         namespace = self._client.namespace if self._client else ""
         if self._connection.door if self._connection else door_of(self):
-            return doctor.examine(self, namespace, isolation, others)
+            return run_checks.examine(self, namespace, isolation, others)
         # The decision that it looks at is that of the next verb.
-        return doctor.look(lambda: self.connection, self, namespace, isolation, others)
+        return run_checks.look(lambda: self.connection, self, namespace, isolation, others)
 
-    def tenants(self) -> Tenants:
-        from .. import tenancy
+    def tenants(self) -> NamespaceSource:
+        from ..namespaces import namespace_source
 
         door = self.connection.door
         if door:
-            return tenancy.BehindDoor(door)
-        return tenancy.of_client(self, self.connection.status(), self.client)
+            return namespace_source.DoorNamespaceSource(door)
+        return namespace_source.of_client(self, self.connection.status(), self.client)
 
     def show(self, run: Run) -> None:
-        from .live import LiveRun
+        from .live_run_view import LiveRun
 
         if self._live is None or not self._live.is_here(run):
             self._live = LiveRun(run, self._shell, self.cards)
@@ -209,7 +209,7 @@ class KfpMagics(Kfp, Magics):
     def cards(self) -> Cards:
         """What makes a picture of a run."""
         if self._cards is None:
-            from ..sdk_links import pages_of
+            from ..client.sdk_links import pages_of
             from .run_card import Cards
 
             client = self.client

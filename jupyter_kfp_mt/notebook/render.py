@@ -15,8 +15,9 @@ from .. import cron_words
 from ..client import provenance
 from ..client.listings import SHOWN, Listing
 from ..client.results import MISSING, Artifacts, Comparison, shown_metadata
+from ..client.written_tasks import written
+from ..doctor.check_results import FAILED, PASSED, CheckReport, Finding
 from ..errors import KfpError
-from ..findings import FAILED, PASSED, Finding, Report
 from ..models import (
     Experiment,
     Page,
@@ -27,10 +28,9 @@ from ..models import (
     Task,
     never,
 )
-from ..namespaces import Namespace
-from ..permissions import role
-from ..written_tasks import written
-from .values import (
+from ..namespaces.list_namespaces import Namespace
+from ..namespaces.permissions import role
+from .verbs.values import (
     Chosen,
     Known,
     Log,
@@ -73,7 +73,7 @@ _UNPRINTABLE = re.compile(
 SINGLE_USER = "not used: this KFP is for a single user, and everybody here shares everything"
 
 
-class State(msgspec.Struct, frozen=True):
+class ShownState(msgspec.Struct, frozen=True):
     """A state, as a sign, a word and a colour."""
 
     word: str
@@ -170,7 +170,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to see of a value, from top to bottom; what is empty is not shown."""
 
     title: str = ""
-    state: State | None = None
+    state: ShownState | None = None
     facts: list[tuple[str, Any]] = []
     problem: str = ""
     tables: list[Table] = []
@@ -264,13 +264,13 @@ def _run(run: Run) -> View:
     facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
     facts += [*origin_facts(run), ("Parameters", _values(parameters))]
     found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
-    tasks = [[State(task.state), task.display_name, _lasted(task)] for task in found]
+    tasks = [[ShownState(task.state), task.display_name, _lasted(task)] for task in found]
     return View(
         title=run.display_name,
         state=run_state(run),
         facts=[(label, value) for label, value in facts if value],
         problem=run.error.message if run.error else "",
-        tables=[Table(["State", "Task", "Duration"], tasks)] if tasks else [],
+        tables=[Table(["ShownState", "Task", "Duration"], tasks)] if tasks else [],
     )
 
 
@@ -566,10 +566,10 @@ def _error(error: KfpError) -> View:
 
 @view.register
 def _log(log: Log) -> View:
-    texts = [(f"{State(task.state)}  {task.display_name}", text) for task, text in log.tasks]
+    texts = [(f"{ShownState(task.state)}  {task.display_name}", text) for task, text in log.tasks]
     return View(
         title=log.run.display_name,
-        state=State(log.run.state),
+        state=ShownState(log.run.state),
         texts=texts,
         problem=log.run.error.message if log.run.error and not texts else "",
         note="" if texts else "None of these tasks has started.",
@@ -577,7 +577,7 @@ def _log(log: Log) -> View:
 
 
 @view.register
-def _report(report: Report) -> View:
+def _report(report: CheckReport) -> View:
     rows = [[Verdict(finding), finding.check, finding.found] for finding in report.findings]
     return View(
         title=report.title,
@@ -599,9 +599,9 @@ def origin_facts(run: Run) -> list[tuple[str, Any]]:
     ]
 
 
-def run_state(run: Run) -> State:
+def run_state(run: Run) -> ShownState:
     """Its state, but that one that somebody stopped is not said to have failed."""
-    return State("TERMINATED" if run.terminated and run.state == "FAILED" else run.state)
+    return ShownState("TERMINATED" if run.terminated and run.state == "FAILED" else run.state)
 
 
 def _run_row(run: Run) -> list[Any]:
@@ -640,7 +640,7 @@ def _recurring_row(recurring: RecurringRun) -> list[Any]:
 
 
 _LISTS: dict[type, tuple[str, list[str], Any]] = {
-    Run: ("run", ["State", "Name", "Started", "Duration"], _run_row),
+    Run: ("run", ["ShownState", "Name", "Started", "Duration"], _run_row),
     Experiment: ("experiment", ["Name", "Description", "Created", "Last run"], _experiment_row),
     Pipeline: ("pipeline", ["Name", "Description", "Created", "Shared"], _pipeline_row),
     PipelineVersion: ("version", ["Name", "Description", "Uploaded"], _version_row),
@@ -681,7 +681,7 @@ def html(value: Any) -> str:
 
 def text(value: Any) -> str:
     """A value as plain text, its tables aligned."""
-    return printable(str(value) if isinstance(value, Report) else _text(value))
+    return printable(str(value) if isinstance(value, CheckReport) else _text(value))
 
 
 def _text(value: Any) -> str:

@@ -18,7 +18,7 @@ from ..errors import KfpError
 from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
 from .render import (
     Code,
-    State,
+    ShownState,
     Table,
     View,
     html,
@@ -276,7 +276,7 @@ def _card(card: Card) -> View:
         folded_texts=[(f"{traceback.hidden} lines of the executor", traceback.whole)]
         if traceback and traceback.hidden
         else [],
-        tables=[Table(["Task", "State", "Duration", "Outputs"], rows)] if rows else [],
+        tables=[Table(["Task", "ShownState", "Duration", "Outputs"], rows)] if rows else [],
     )
 
 
@@ -284,12 +284,12 @@ def _row(line: Line, card: Card) -> list[Any]:
     name = "\N{NO-BREAK SPACE}" * 4 * line.depth + line.name
     task = line.task
     if task is None:
-        left_out = State("SKIPPED" if card.run.finished else "PENDING")
+        left_out = ShownState("SKIPPED" if card.run.finished else "PENDING")
         return [name, "" if line.group else left_out, "", ""]
     values = card.values.get(task.task_id, TaskIO())
     reused = " (reused)" if values.outputs.reused_from else ""
     lasted = "" if never(task.start_time) else lasting(task.duration)
-    return [name, State(task.state), lasted + reused, _outputs(values.outputs)]
+    return [name, ShownState(task.state), lasted + reused, _outputs(values.outputs)]
 
 
 def _outputs(values: TaskValues) -> str:

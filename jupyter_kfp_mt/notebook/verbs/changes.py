@@ -12,9 +12,9 @@ import msgspec
 from ...errors import BadRequest, KfpError
 from ...kubeflow_roles import Goal
 from ...models import Run
-from ..values import Touched
 from .runs import FILTERS, filters
 from .table import EVERYWHERE, NAMESPACE, RUNS, YES, Session, Verb, warn, where
+from .values import Touched
 
 MOST_AT_ONCE = 1000
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ...connection.status import Step
 from ...errors import BadRequest, KfpError, Refused
 from ...models import Page, Run
-from ...status import Step
-from ..values import Check, Chosen, Known, Looked, Overview, Sharing
 from .table import NAMESPACE, Session, Verb, option
+from .values import Chosen, Known, Looked, Overview, OverviewCheck, Sharing
 
 if TYPE_CHECKING:
     from ...client.client import Client
-    from ...findings import Report
+    from ...doctor.check_results import CheckReport
 
 MOST_SHOWN = 5  # runs that go on, and that failed
 
@@ -60,7 +60,7 @@ def _next(session: Session, active: list[Run], failed: list[Run]) -> list[tuple[
     return [*found, ("%kfp help", "all that %kfp can do")]
 
 
-def _checks(client: Client) -> list[Check]:
+def _checks(client: Client) -> list[OverviewCheck]:
     pages: dict[str, Callable[[], Any]] = {
         "list experiments": lambda: client.experiment_page(page_size=1),
         "list pipelines": lambda: client.pipeline_page(page_size=1),
@@ -69,11 +69,11 @@ def _checks(client: Client) -> list[Check]:
     return [_check(what, page) for what, page in pages.items()]
 
 
-def _check(what: str, page: Callable[[], Page[Any]]) -> Check:
+def _check(what: str, page: Callable[[], Page[Any]]) -> OverviewCheck:
     try:
-        return Check(what, True, f"{page().total_size:,}")
+        return OverviewCheck(what, True, f"{page().total_size:,}")
     except KfpError as error:
-        return Check(what, False, error.message)
+        return OverviewCheck(what, False, error.message)
 
 
 def namespace(session: Session, arguments: Namespace) -> Chosen:
@@ -139,7 +139,7 @@ def connect(session: Session, arguments: Namespace) -> Overview:
     return overview(session, arguments)
 
 
-def doctor(session: Session, arguments: Namespace) -> Report:
+def doctor(session: Session, arguments: Namespace) -> CheckReport:
     """Look at the connection from outside in: what is wrong, and what mends it."""
     others = tuple(arguments.namespace_of_others)
     return session.examine(arguments.isolation or bool(others), others)

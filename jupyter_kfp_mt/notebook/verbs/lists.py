@@ -8,7 +8,6 @@ from collections.abc import Callable
 from ...client.listings import Listing
 from ...errors import BadRequest
 from ...models import Experiment, Pipeline, PipelineVersion
-from ..values import Said
 from .table import (
     LISTED,
     NAMED,
@@ -22,6 +21,7 @@ from .table import (
     warn,
     where,
 )
+from .values import Said
 
 
 def experiments(session: Session, arguments: Namespace) -> Listing[Experiment]:

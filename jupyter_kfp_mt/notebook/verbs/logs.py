@@ -9,8 +9,8 @@ import msgspec
 
 from ...errors import BadRequest, NotFound
 from ...models import Run, Task
-from ..values import TAIL, Log
 from .table import NAMESPACE, Session, Verb, option
+from .values import TAIL, Log
 from .waiting import goes_on
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from ...client import spans
 from ...client.listings import Listing
 from ...errors import BadRequest
 from ...models import CronSchedule, PeriodicSchedule, RecurringRun, Trigger
-from ..values import Said
 from .starts import PIPELINE, START, found, parameters
 from .table import LISTED, NAMED, NAMESPACE, YES, Option, Session, Verb, limit, option, where
+from .values import Said
 
 
 def recurring_runs(session: Session, arguments: Namespace) -> Listing[RecurringRun]:

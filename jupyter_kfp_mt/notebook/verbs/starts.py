@@ -8,9 +8,9 @@ from typing import Any
 from ...client.pipeline_source import PipelineSource
 from ...errors import BadRequest, NotFound
 from ...models import Run
-from ..values import Planned
 from .runs import WAIT
 from .table import NAMESPACE, Session, Verb, option, pairs, warn
+from .values import Planned
 from .waiting import waited, watched
 
 

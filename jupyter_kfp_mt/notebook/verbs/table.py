@@ -15,9 +15,9 @@ from ...models import Run
 if TYPE_CHECKING:
     from ...client.client import Client
     from ...client.provenance import Provenance
-    from ...connection import Connection
-    from ...findings import Report
-    from ...tenancy import Tenants
+    from ...connection.choose_connection import Connection
+    from ...doctor.check_results import CheckReport
+    from ...namespaces.namespace_source import NamespaceSource
 
 
 class Session(Protocol):
@@ -43,10 +43,10 @@ class Session(Protocol):
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
         """Use another connection from now on; with nothing given, the usual one."""
 
-    def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
+    def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
         """Look for what is wrong with the connection, also where there is none."""
 
-    def tenants(self) -> Tenants:
+    def tenants(self) -> NamespaceSource:
         """Who knows of namespaces and contributors: to be closed."""
 
     def provenance(self) -> Provenance:

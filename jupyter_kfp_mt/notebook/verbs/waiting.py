@@ -29,7 +29,7 @@ def waited(session: Session, started: Run, namespace: str, keep: bool = False) -
 
 def followed(session: Session, run: Run, namespace: str) -> Run:
     """The run, shown until it has finished."""
-    from ...events import follow  # it takes long enough to be interrupted
+    from ...connection.event_reader import follow  # it takes long enough to be interrupted
 
     try:
         for seen in follow(session.client, session.connection.door, run, namespace):
