@@ -126,6 +126,8 @@ def _values(
     if "--params" in option.flags:
         return [f"${name}" for name, value in _public(variables) if isinstance(value, dict)]
     match option.completes:
+        case "variable":
+            return [name for name, _ in _public(variables)]
         case "state":
             return [state.lower() for state in (*STATES, "ACTIVE")]
         case "column":

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .parser import as_shown, parser_of, verb_of
-from .verbs import VERBS, Verb, changes, connection, lists, logs, recurring, runs, starts
+from .verbs import VERBS, Verb, changes, connection, lists, logs, recurring, runs, starts, tasks
 
 _GROUPS = (
-    ("Runs", (*starts.VERBS, *runs.VERBS, *logs.VERBS)),
+    ("Runs", (*starts.VERBS, *tasks.VERBS, *runs.VERBS, *logs.VERBS)),
     ("Runs that there are, one or several at once", changes.VERBS),
     ("Recurring runs", recurring.VERBS),
     ("Experiments and pipelines", lists.VERBS),

@@ -169,8 +169,10 @@ class KfpMagics(Kfp, Magics):
         if self._names is not None:
             self._names.forget()
 
-    def variable(self, name: str) -> Any:
-        return self._shell.user_ns.get(name)
+    @property
+    def variables(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._shell.user_ns
+        return found
 
     @property
     def is_terminal(self) -> bool:
@@ -248,6 +250,7 @@ class KfpMagics(Kfp, Magics):
         %kfp experiments          experiment create, get, archive, restore, delete
         %kfp ns [NAME]            the namespace in use; namespaces, contributors
         %kfp connect, %kfp doctor another connection; what is wrong with this one
+        %%kfp task -i A -o B      the rest of the cell as a task, with variables in and out
         %%kfp run PIPELINE        the rest of the cell is YAML with the parameters
 
         A RUN is an id, a name, the beginning of one, or latest. -n NAMESPACE asks in another

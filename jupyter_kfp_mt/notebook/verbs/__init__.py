@@ -6,7 +6,7 @@ business. The table is the parser, the help and the completion.
 
 from __future__ import annotations
 
-from . import changes, connection, lists, logs, recurring, runs, starts
+from . import changes, connection, lists, logs, recurring, runs, starts, tasks
 from .table import Option, Session, Verb
 
 __all__ = ["OVERVIEW", "VERBS", "Option", "Session", "Verb"]
@@ -14,6 +14,7 @@ __all__ = ["OVERVIEW", "VERBS", "Option", "Session", "Verb"]
 OVERVIEW = Verb("", connection.overview)
 VERBS = (
     *starts.VERBS,
+    *tasks.VERBS,
     *runs.VERBS,
     *logs.VERBS,
     *changes.VERBS,

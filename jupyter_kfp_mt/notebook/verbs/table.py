@@ -52,8 +52,9 @@ class Session(Protocol):
     def provenance(self) -> Provenance:
         """The notebook and the cell that run now, and who runs them."""
 
-    def variable(self, name: str) -> Any:
-        """A variable of the notebook, or None."""
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Those of the notebook, to be read and changed."""
 
     def show(self, run: Run) -> None:
         """Show a run as it is now, in the place where it was shown before."""
@@ -84,7 +85,7 @@ class Option(msgspec.Struct, frozen=True):
 
     @property
     def takes_value(self) -> bool:
-        return self.settings.get("action") in (None, "append")
+        return self.settings.get("action") in (None, "append", "extend")
 
 
 class Verb(msgspec.Struct, frozen=True):
