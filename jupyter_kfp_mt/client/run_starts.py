@@ -118,7 +118,9 @@ class RunStarts(Experiments, Pipelines):
             body["pipeline_version_reference"] = reference
         else:
             body["pipeline_spec"] = run.pipeline_spec
-        return self.transport.post("runs", Run, f"clone run {run.display_name}", body)
+        asked = f"clone run {run.display_name}"
+        with self._explained(body.get("pipeline_spec") or {}, asked):
+            return self.transport.post("runs", Run, asked, body)
 
 
 def starting(pipeline: str, namespace: str) -> Goal:

@@ -22,6 +22,7 @@ from .render import (
     Table,
     View,
     html,
+    lasted,
     lasting,
     origin_facts,
     printable,
@@ -288,8 +289,7 @@ def _row(line: Line, card: Card) -> list[Any]:
         return [name, "" if line.group else left_out, "", ""]
     values = card.values.get(task.task_id, TaskIO())
     reused = " (reused)" if values.outputs.reused_from else ""
-    lasted = "" if never(task.start_time) else lasting(task.duration)
-    return [name, ShownState(task.state), lasted + reused, _outputs(values.outputs)]
+    return [name, ShownState(task.state), lasted(task) + reused, _outputs(values.outputs)]
 
 
 def _outputs(values: TaskValues) -> str:

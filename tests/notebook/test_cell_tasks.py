@@ -3,8 +3,8 @@
 import pytest
 
 from jupyter_kfp_mt.errors import BadRequest, RunFailed
-from jupyter_kfp_mt.notebook import cell_task
-from jupyter_kfp_mt.notebook.cell_task import CellTask
+from jupyter_kfp_mt.notebook.verbs import cell_task
+from jupyter_kfp_mt.notebook.verbs.cell_task import CellTask
 
 
 @pytest.fixture

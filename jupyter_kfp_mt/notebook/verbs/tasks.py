@@ -16,7 +16,7 @@ def task(session: Session, arguments: Namespace) -> Run:
     Inputs are variables of the notebook: numbers, texts, lists and dicts, DataFrames, arrays and
     models. Outputs become variables once the task has succeeded.
     """
-    from ..cell_task import CellTask, assigned_names, collected, missing_inputs
+    from .cell_task import CellTask, assigned_names, collected, missing_inputs
 
     code, client = arguments.cell, session.client
     if not code or not code.strip():

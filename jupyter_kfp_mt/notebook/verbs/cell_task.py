@@ -26,10 +26,10 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from ..client.client import Client
-from ..client.pipeline_source import PipelineSource
-from ..errors import BadRequest, KfpError, Misconfigured
-from ..models import Run
+from ...client.client import Client
+from ...client.pipeline_source import PipelineSource
+from ...errors import BadRequest, KfpError, Misconfigured
+from ...models import Run
 
 # Linux takes no longer argument of a program (MAX_ARG_STRLEN), and all inputs are in one.
 MOST_INLINE = 96 * 1024
