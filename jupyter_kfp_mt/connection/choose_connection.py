@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from .. import refusal_causes
-from ..client.client import Client, checked_endpoint
+from ..client.client import Client
+from ..client.transport import checked_endpoint
 from ..cluster import own_pod
 from ..cluster.kubernetes_api import Cluster
 from ..cluster.kubernetes_api import of_settings as cluster_of

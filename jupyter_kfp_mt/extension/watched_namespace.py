@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
-from ..client.client import LONGEST_PAGE, Client
+from ..client.client import Client
+from ..client.listings import LONGEST_PAGE
 from ..connection.event_reader import Changes, EventFailure, Removed
 from ..connection.status import Problem
 from ..errors import NotFound, Refused

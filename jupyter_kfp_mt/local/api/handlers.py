@@ -18,6 +18,7 @@ import msgspec
 from tornado import web
 from tornado.iostream import IOStream, StreamClosedError
 
+from ...cron import note
 from ...models import Pipeline, PipelineVersion, RecurringRun, Run, RuntimeConfig
 from ..database.row_types import Origin, PlacedRun
 from ..machine.disk_faults import Complaints, DiskFault, fault
