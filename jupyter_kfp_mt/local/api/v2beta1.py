@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from ..listing import (
     check_tag_filter,
 )
 from ..operations import Listed, Upload
+from ..operations.checks import is_empty
 from ..pipeline_urls import file_name
 from .handlers import (
     ArtifactHandler,
@@ -45,6 +47,8 @@ _PROPAGATION_POLICIES = {
 
 
 class Healthz(Handler):
+    is_reviewed = False
+
     def get(self) -> None:
         self.answer(self.settings["health"])
 
@@ -86,6 +90,12 @@ class Experiment(Handler):
 
 
 class Pipelines(Handler):
+    def prepare(self) -> Awaitable[None] | None:
+        # Those that are shared are listed to anybody.
+        listed = self.request.method == "GET"
+        self.is_reviewed = not (listed and is_empty(self.parameter("namespace")))
+        return super().prepare()
+
     async def get(self) -> None:
         namespace = self.parameter("namespace")
         with wrapped("Failed to list pipelines due to invalid tag filter in filter spec"):
