@@ -32,5 +32,6 @@ class LocalCluster(Cluster):
         body: Any = None,
         query: dict[str, str] | None = None,
         read: float | None = READ_SECONDS,
+        accept: str = "application/json",
     ) -> Any:
         return self._client.in_kubernetes_place(access.path, str(access), body)

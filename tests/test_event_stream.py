@@ -20,7 +20,7 @@ from jupyter_kfp_mt import events, intervals
 from jupyter_kfp_mt.client import Client
 from jupyter_kfp_mt.door import Door
 from jupyter_kfp_mt.errors import Forbidden, NotFound, Unreachable
-from jupyter_kfp_mt.extension import event_stream, namespace_state
+from jupyter_kfp_mt.extension import event_stream, namespace_state, pace
 from jupyter_kfp_mt.models import Run
 
 API = "/apis/v2beta1"
@@ -90,18 +90,21 @@ def jp_server_config(behind, token_file):
     return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
+def at_any_time(monkeypatch, seconds):
+    """A namespace is looked at so often, whatever that costs."""
+    bounds = pace.Bounds(1e-9, saved=1e9, shortest=seconds, longest=seconds)
+    monkeypatch.setattr(pace, "SHARED", bounds)
+
+
 @pytest.fixture
 def quick(monkeypatch):
-    for name in ("FAST", "SLOW", "SHORTEST"):
-        monkeypatch.setattr(event_stream, name, 0.05)
+    at_any_time(monkeypatch, 0.05)
 
 
 @pytest.fixture
 def patient(monkeypatch):
     """Who waits for the next look by itself waits long."""
-    monkeypatch.setattr(event_stream, "FAST", 60.0)
-    monkeypatch.setattr(event_stream, "SLOW", 60.0)
-    monkeypatch.setattr(event_stream, "SHORTEST", 0.05)
+    at_any_time(monkeypatch, 600.0)
 
 
 class Listener:
@@ -153,6 +156,15 @@ def watchers():
     return names.count("Watcher._watch")
 
 
+def watcher():
+    (found,) = [
+        task.get_coro().cr_frame.f_locals["self"]
+        for task in asyncio.all_tasks()
+        if task.get_coro().__qualname__ == "Watcher._watch"
+    ]
+    return found
+
+
 async def until(condition):
     """Wait for it while the server answers on this loop, which is where it is looked at."""
     loop = asyncio.get_running_loop()
@@ -177,8 +189,9 @@ async def test_first_all_there_is_then_what_is_new(listen, behind, quick):
     listener = await listen()
     first = await listener.event()
     assert (first.name, states(first)) == ("snapshot", {old: "RUNNING"})
-    assert [each.display_name for each in first.changes().recurring_runs] == ["recurringRuns 2"]
-    assert [each.display_name for each in first.changes().experiments] == ["experiments 3"]
+    seldom = (await listener.event("changed")).changes()
+    assert [each.display_name for each in seldom.recurring_runs] == ["recurringRuns 2"]
+    assert [each.display_name for each in seldom.experiments] == ["experiments 3"]
     new = behind.add(4, "PENDING")
     event = await listener.event()
     assert (event.name, states(event)) == ("changed", {new: "PENDING"})
@@ -210,7 +223,8 @@ async def test_an_old_run_that_goes_on_is_followed_to_its_end(
     for number in range(2, 6):
         behind.add(number, "SUCCEEDED")
     listener = await listen()
-    assert states(await listener.event())[old] == "RUNNING"
+    await listener.event("snapshot")
+    assert states(await listener.event("changed")) == {old: "RUNNING"}
     if ending == "deleted":
         del behind.runs[old]
         assert (await listener.event("removed")).removed().runs == [old]
@@ -224,6 +238,7 @@ async def test_a_look_is_one_request_while_all_that_goes_on_is_new(listen, behin
         behind.add(number, "SUCCEEDED" if number < 50 else "RUNNING")
     listener = await listen()
     await listener.event("snapshot")
+    await until(lambda: behind.costs()["runs"] > 3)
     behind.asked.clear()
     for number in range(60, 65):
         behind.add(number)
@@ -237,6 +252,7 @@ async def test_fifty_listeners_cost_what_one_costs(listen, behind, patient):
     listeners = [await listen() for _ in range(50)]
     for listener in listeners:
         await listener.event("snapshot")
+    await until(lambda: len(behind.costs()) == 3)
     assert behind.costs() == {"runs": 1, "recurringruns": 1, "experiments": 1}
 
 
@@ -344,6 +360,7 @@ async def test_a_run_that_is_not_there_is_told_to_who_asked_for_it(listen, behin
 async def test_trouble_is_told_once_with_its_cure_and_so_is_its_end(listen, behind, quick):
     listener = await listen()
     await listener.event("snapshot")
+    await until(lambda: behind.costs()["runs"] > 1)
     behind.lets_in = lambda request: False
     failure = (await listener.event()).failure()
     assert failure.kind == "Unauthenticated"
@@ -362,40 +379,92 @@ async def test_who_comes_in_trouble_is_told_and_gets_all_when_it_ends(listen, be
     assert (await listener.event()).name == "snapshot"
 
 
-async def test_a_kfp_that_fails_is_asked_less_and_less(listen, behind, monkeypatch):
-    monkeypatch.setattr(event_stream, "SHORTEST", 0.0)
-    monkeypatch.setattr(event_stream, "FAST", 0.01)
-    pauses = []
-    original = event_stream.Watcher._pause
-    monkeypatch.setattr(
-        event_stream.Watcher,
-        "_pause",
-        lambda watcher: pauses.append(original(watcher)) or pauses[-1],
-    )
-    behind.lets_in = lambda request: False
-    await listen()
-    await until(lambda: len(pauses) > 4)
-    assert pauses[:5] == [0.02, 0.04, 0.08, 0.16, 0.32]
-
-
-async def test_the_pace_is_quick_while_something_goes_on_and_slows_down_after(
-    listen, behind, monkeypatch
-):
-    monkeypatch.setattr(event_stream, "SHORTEST", 0.0)
-    monkeypatch.setattr(event_stream, "FAST", 0.02)
-    monkeypatch.setattr(event_stream, "SLOW", 0.1)
-    behind.add(1)
+async def test_the_pace_is_told_how_each_look_went(listen, behind, monkeypatch):
+    looks = []
+    monkeypatch.setattr(pace.Pace, "looked", lambda self, look: looks.append(look))
     listener = await listen()
     await listener.event("snapshot")
-    (watcher,) = [
-        task.get_coro().cr_frame.f_locals["self"]
-        for task in asyncio.all_tasks()
-        if task.get_coro().__qualname__ == "Watcher._watch"
-    ]
-    assert watcher._pace == 0.02
-    behind.add(1, "SUCCEEDED")
+    await until(lambda: len(looks) > 1)
+    behind.add(1)
     await listener.event("changed")
-    await until(lambda: watcher._pace == 0.1)
+    behind.lets_in = lambda request: False
+    await listener.event("error")
+    await until(lambda: looks[-1].failed)
+    assert (looks[0].requests, looks[0].changed) == (3, False)
+    assert any(look.changed for look in looks)
+    assert not any(look.failed and look.changed for look in looks)
+
+
+async def test_nothing_is_asked_while_nobody_listens_even_if_they_may_come_back(
+    listen, behind, quick
+):
+    listener = await listen()
+    last = (await listener.event("snapshot")).id
+    listener.leave()
+    await until(lambda: watchers() == 1 and not watcher().listeners)
+    asked = len(behind.asked)
+    run = behind.add(1)
+    await asyncio.sleep(20 * 0.05)
+    assert len(behind.asked) <= asked + 3  # those of a look that was going on
+    assert states(await (await listen(last_id=last)).event("changed")) == {run: "RUNNING"}
+
+
+async def test_the_first_rows_take_one_list(listen, behind, patient):
+    for number in range(60):
+        behind.add(number)
+    asked = []
+
+    def listed(noun, query):
+        asked.append(noun)
+        wait_until(lambda: len(asked) == 1 or told.done(), what="the first rows")
+        return ListedKfp.listed(behind, noun, query)
+
+    behind.listed = listed
+    listener = await listen()
+    told = asyncio.ensure_future(listener.event("snapshot"))
+    await told
+    assert asked[:1] == ["runs"]
+    await until(lambda: {"experiments", "recurringRuns"} <= {*asked})
+
+
+async def test_a_page_is_no_longer_than_what_goes_on(listen, behind, quick):
+    for number in range(100):
+        behind.add(number, "RUNNING" if number == 80 else "SUCCEEDED")
+    listener = await listen()
+    await listener.event("snapshot")
+    await until(lambda: len(pages(behind)) > 5)
+    assert pages(behind)[0] == 50
+    assert min(pages(behind)) == 20 + namespace_state.SPARE
+    behind.add(80, "SUCCEEDED")
+    await listener.event("changed")
+    await until(lambda: pages(behind)[-1] == namespace_state.FEWEST)
+
+
+@pytest.mark.parametrize("many", [1, 30])
+async def test_what_comes_or_goes_beyond_a_short_page_is_seen(
+    listen, behind, quick, monkeypatch, many
+):
+    for number in range(60):
+        behind.add(number, "SUCCEEDED")
+    monkeypatch.setattr(event_stream, "THOROUGH", 600.0)
+    listener = await listen()
+    await listener.event("snapshot")
+    await until(lambda: pages(behind)[-1] == namespace_state.FEWEST)
+    gone = [behind.add(59 - 20 - number, "SUCCEEDED") for number in range(many)]
+    for run_id in gone:
+        del behind.runs[run_id]
+    removed = {*(await listener.event("removed")).removed().runs}
+    assert removed and removed <= {*gone}
+    made = {behind.add(100 + number) for number in range(many)}
+    seen = set()
+    while seen < made:
+        seen |= states(await listener.event("changed")).keys()
+
+
+def pages(behind):
+    """How long the pages were that were asked for."""
+    asked = [request.query for request in behind.asked if request.path == f"{API}/runs"]
+    return [int(query["page_size"]) for query in asked if "filter" not in query]
 
 
 async def test_who_was_away_gets_what_it_missed(listen, behind, quick):
@@ -470,8 +539,7 @@ async def test_the_stream_ends_with_the_server(listen, behind, patient, jp_serve
 async def test_a_quiet_stream_shows_that_it_is_alive_however_often_it_looks(
     listen, monkeypatch, seconds
 ):
-    for name in ("FAST", "SLOW", "SHORTEST"):
-        monkeypatch.setattr(event_stream, name, seconds)
+    at_any_time(monkeypatch, seconds)
     monkeypatch.setattr(intervals, "KEEP_ALIVE_SECONDS", 0.05)
     listener = await listen()
     await listener.event("snapshot")

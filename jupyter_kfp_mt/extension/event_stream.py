@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -16,14 +17,15 @@ from ..client import Client
 from ..errors import KfpError
 from ..events import Changes, Failure, Removed
 from ..status import Problem
-from .namespace_state import State, look
+from . import pace
+from .namespace_state import Look, State
 
 T = TypeVar("T")
 
-# From one look to the next: while something goes on, at most, and between two in any case.
-FAST, SLOW, SHORTEST = 1.0, 30.0, 0.5
 # How often to ask for what seldom changes, and for runs that were started again.
-THOROUGH = 15.0
+THOROUGH = 300.0
+# What of the API has to do with that: a request for such a thing is a reason to ask.
+_SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # What is kept for listeners that are slow or were away; who missed more gets a new snapshot.
 KEPT_EVENTS, KEPT_BYTES = 256, 1 << 20
 
@@ -67,10 +69,10 @@ class Events:
             if self._watchers.get(namespace) is watcher:
                 del self._watchers[namespace]
 
-    def wake(self) -> None:
-        """Something was changed through this door: look at once."""
+    def wake(self, path: str) -> None:
+        """Something was changed through this door, by a request with this path: look at once."""
         for watcher in self._watchers.values():
-            watcher.wake(thorough=True)
+            watcher.wake(thorough=bool(_SELDOM_CHANGED.search(path)))
 
     def close(self) -> None:
         """End all streams."""
@@ -84,6 +86,15 @@ class _Kept(msgspec.Struct, frozen=True):
     number: int
     text: bytes
     run_id: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What a look has found: whose it is, what there is, what was deleted, and if it is local."""
+
+    whose: tuple[str, ...]
+    state: State
+    removed: Removed
+    is_local: bool
 
 
 class _Listener(msgspec.Struct):
@@ -119,13 +130,16 @@ class Watcher:
         self._newest = 0
         self._published = asyncio.Event()
         self._woken = asyncio.Event()
-        self._pace, self._failures, self._thorough_at = FAST, 0, 0.0
+        self._pace = pace.Pace(time.monotonic(), pace.SHARED)
+        self._thorough_at: float | None = None
+        self._is_eager = False
         self._task: asyncio.Task[None] | None = None
 
     # --- its listeners ------------------------------------------------------------------------
 
     def join(self, runs: Collection[str]) -> None:
         self.listeners += 1
+        self._woken.set()
         self._runs.update(runs)
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
@@ -138,7 +152,9 @@ class Watcher:
 
     def wake(self, thorough: bool = False) -> None:
         if thorough:
-            self._thorough_at = 0.0
+            self._thorough_at = None
+        self._is_eager = True
+        self._pace.woken(time.monotonic())
         self._woken.set()
 
     def stop(self) -> None:
@@ -207,55 +223,87 @@ class Watcher:
     async def _watch(self) -> None:
         try:
             while not self.ended:
-                self._woken.clear()
-                started = time.monotonic()
-                await self._look(started)
-                took = time.monotonic() - started
-                # A KFP that is slow to answer is asked less.
-                pause = max(self._pause() - took, min(took, SLOW), SHORTEST)
-                await asyncio.sleep(SHORTEST)
-                await _set(self._woken, pause - SHORTEST)
+                await self._look()
+                await self._rest()
         finally:
             self._end()
 
-    async def _look(self, now: float) -> None:
-        before, watched = self._state or State(), frozenset(self._runs)
-        thorough = self._state is None or now - self._thorough_at >= THOROUGH
-        self._thorough_at = now if thorough else self._thorough_at
+    async def _rest(self) -> None:
+        """Wait until it is time for the next look: for as long as nobody listens."""
+        while True:
+            self._woken.clear()
+            due, now = self._pace.next(bool(self.listeners)), time.monotonic()
+            if due is not None and due <= now:
+                return
+            await _set(self._woken, None if due is None else due - now)
 
-        def question(client: Client) -> tuple[tuple[str, ...], State, Removed]:
-            return _whose(client), *look(client, self._namespace, before, watched, thorough)
-
+    async def _look(self) -> None:
+        """Ask for the runs, and then for what seldom changes if it is time for that."""
+        begun, newest, self._requests = time.monotonic(), self._newest, 0
+        self._is_eager = False
+        is_first = self._state is None
+        thorough = self._thorough_at is None or begun - self._thorough_at >= THOROUGH
+        failed = False
         try:
-            whose, state, removed = await self._ask(question)
+            again = thorough and not is_first
+            await self._ask_runs(older=again, again=again)
+            if thorough and not self.ended:
+                self._thorough_at = begun
+                await self._ask_others(is_first)
         except KfpError as error:
-            self._thorough_at = 0.0
+            failed, self._thorough_at = True, None
             self._fail(Problem.of(error))
-            return
-        if self._whose and whose != self._whose:
+        took, changed = time.monotonic() - begun, self._newest > newest and not failed
+        self._pace.looked(pace.Look(begun, took, self._requests, changed, failed))
+        if self._is_eager:  # what was found may be older than the change
+            self._pace.woken(time.monotonic())
+
+    async def _ask_runs(self, older: bool, again: bool = False) -> None:
+        watched = frozenset(self._runs)
+        await self._ask_for(lambda look: look.runs(watched, older, again))
+
+    async def _ask_others(self, is_first: bool) -> None:
+        """After the first page, which somebody waits for, the runs that are not on it, too."""
+        assert self._state
+        if is_first and self._state.total_runs > len(self._state.runs):
+            await self._ask_runs(older=True)
+        await self._ask_for(lambda look: look.others())
+
+    async def _ask_for(self, part: Callable[[Look], tuple[State, Removed]]) -> None:
+        before = self._state or State()
+
+        def question(client: Client) -> _Answer:
+            look = Look(client, self._namespace, before)
+            try:
+                state, removed = part(look)
+            finally:
+                self._requests += look.requests
+            return _Answer(_whose(client), state, removed, client.health().local)
+
+        answer: _Answer = await self._ask(question)
+        if self._whose and answer.whose != self._whose:
             self._end(_sent("reset", {}))
             return
-        self._whose = whose
-        self._succeed(state, removed)
+        self._whose = answer.whose
+        self._pace.bounds = pace.OWN if answer.is_local else pace.SHARED
+        self._succeed(answer.state, answer.removed)
 
     def _fail(self, problem: Problem) -> None:
-        self._failures += 1
         if problem != self._problem:
             self._problem = problem
             self._publish("error", _failure(problem))
 
     def _succeed(self, state: State, removed: Removed) -> None:
-        before, self._state, self._failures = self._state, state, 0
+        before, self._state = self._state, state
         if self._problem:
             self._problem = None
             self._publish("back", {})
-        changed = before is not None and self._tell(before, state, removed)
-        self._pace = FAST if changed or state.busy else min(self._pace * 1.5, SLOW)
+        if before is not None:
+            self._tell(before, state, removed)
         self._announce()
 
-    def _tell(self, before: State, state: State, removed: Removed) -> bool:
-        """Publish what is new: whether there is something."""
-        newest = self._newest
+    def _tell(self, before: State, state: State, removed: Removed) -> None:
+        """Publish what is new."""
         # Those of a run come first: who waits for its end then has its last tasks already.
         for run_id, news in state.of_watched(before):
             self._publish("error" if isinstance(news, Failure) else "changed", news, run_id)
@@ -263,10 +311,6 @@ class Watcher:
             self._publish("changed", changes)
         if removed != Removed():
             self._publish("removed", removed)
-        return self._newest > newest
-
-    def _pause(self) -> float:
-        return min(FAST * 2.0 ** min(self._failures, 10), SLOW) if self._failures else self._pace
 
     def _publish(self, name: str, data: object, run_id: str = "") -> None:
         self._newest += 1
@@ -305,7 +349,7 @@ def _sent(name: str, data: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
 
 
-async def _set(event: asyncio.Event, seconds: float) -> bool:
+async def _set(event: asyncio.Event, seconds: float | None) -> bool:
     """Whether it was set in time."""
     try:
         await asyncio.wait_for(event.wait(), seconds)
