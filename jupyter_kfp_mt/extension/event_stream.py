@@ -13,12 +13,12 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from .. import intervals
-from ..client import Client
+from ..client.client import Client
+from ..connection.event_reader import Changes, EventFailure, Removed
+from ..connection.status import Problem
 from ..errors import KfpError
-from ..events import Changes, Failure, Removed
-from ..status import Problem
 from . import pace
-from .namespace_state import Look, State
+from .watched_namespace import Look, NamespaceState
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class _Answer(msgspec.Struct, frozen=True):
     """What a look has found: whose it is, what there is, what was deleted, and if it is local."""
 
     whose: tuple[str, ...]
-    state: State
+    state: NamespaceState
     removed: Removed
     is_local: bool
 
@@ -119,7 +119,7 @@ class Watcher:
         self._namespace = namespace
         self._ask = ask
         self._name = secrets.token_hex(4)  # numbers of another watcher mean nothing to this one
-        self._state: State | None = None
+        self._state: NamespaceState | None = None
         self._problem: Problem | None = None
         self._whose: tuple[str, ...] = ()
         self._farewell = b""
@@ -211,7 +211,7 @@ class Watcher:
         assert self._state
         failures = [self._state.watched[run_id] for run_id in runs]
         failures += [_failure(self._problem)] if self._problem else []
-        errors = [_sent("error", each) for each in failures if isinstance(each, Failure)]
+        errors = [_sent("error", each) for each in failures if isinstance(each, EventFailure)]
         return b"".join([self._numbered("snapshot", self._state.everything(runs)), *errors])
 
     def _after(self, number: int, runs: Collection[str]) -> bytes:
@@ -269,8 +269,8 @@ class Watcher:
             await self._ask_runs(older=True)
         await self._ask_for(lambda look: look.others())
 
-    async def _ask_for(self, part: Callable[[Look], tuple[State, Removed]]) -> None:
-        before = self._state or State()
+    async def _ask_for(self, part: Callable[[Look], tuple[NamespaceState, Removed]]) -> None:
+        before = self._state or NamespaceState()
 
         def question(client: Client) -> _Answer:
             look = Look(client, self._namespace, before)
@@ -293,7 +293,7 @@ class Watcher:
             self._problem = problem
             self._publish("error", _failure(problem))
 
-    def _succeed(self, state: State, removed: Removed) -> None:
+    def _succeed(self, state: NamespaceState, removed: Removed) -> None:
         before, self._state = self._state, state
         if self._problem:
             self._problem = None
@@ -302,11 +302,11 @@ class Watcher:
             self._tell(before, state, removed)
         self._announce()
 
-    def _tell(self, before: State, state: State, removed: Removed) -> None:
+    def _tell(self, before: NamespaceState, state: NamespaceState, removed: Removed) -> None:
         """Publish what is new."""
         # Those of a run come first: who waits for its end then has its last tasks already.
         for run_id, news in state.of_watched(before):
-            self._publish("error" if isinstance(news, Failure) else "changed", news, run_id)
+            self._publish("error" if isinstance(news, EventFailure) else "changed", news, run_id)
         if (changes := state.since(before)) != Changes():
             self._publish("changed", changes)
         if removed != Removed():
@@ -341,8 +341,8 @@ def _whose(client: Client) -> tuple[str, ...]:
     return client.endpoint, credentials.source, claims.sub or claims.email
 
 
-def _failure(problem: Problem) -> Failure:
-    return Failure(**msgspec.structs.asdict(problem))
+def _failure(problem: Problem) -> EventFailure:
+    return EventFailure(**msgspec.structs.asdict(problem))
 
 
 def _sent(name: str, data: object) -> bytes:

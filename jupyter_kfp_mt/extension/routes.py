@@ -12,14 +12,14 @@ import msgspec
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from .. import explain
-from ..contributors import Contributors
+from .. import refusal_causes
+from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
-from ..manifests import USER_HEADER
+from ..namespaces.contributors import Contributors
 from .event_stream import Events
 from .handlers import KERNEL, KfpHandler
-from .logs import LogsHandler
-from .proxy import ProxyHandler
+from .proxy_handler import ProxyHandler
+from .task_log_handler import LogsHandler
 
 
 class StatusHandler(KfpHandler):
@@ -83,7 +83,7 @@ class ContributorsHandler(KfpHandler):
         self, change: Callable[[Contributors], Callable[..., None]], asked: str
     ) -> None:
         if self.upstream.read_only:
-            raise explain.read_only(asked)
+            raise refusal_causes.read_only(asked)
         user, role, sender = self._whom
 
         def ask(those: Contributors) -> str:

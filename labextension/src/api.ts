@@ -67,7 +67,7 @@ export interface INamespaces {
   unknown: string;
 }
 
-/** What happened in a namespace, as the server extension tells it (`jupyter_kfp_mt/events.py`). */
+/** What happened in a namespace, as the server extension tells it (`jupyter_kfp_mt/connection/event_reader.py`). */
 export type KfpEvent =
   | { name: 'snapshot' | 'changed'; runs: IRun[]; total?: number }
   | { name: 'removed'; ids: string[] }

@@ -8,8 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from ... import models
-from ..api_errors import invalid_input, wrapped
-from ..listing import (
+from ..operations import Listed, Upload
+from ..operations.request_checks import is_empty
+from ..pipelines.pipeline_urls import file_name
+from ..wire.api_errors import invalid_input, wrapped
+from ..wire.list_options import (
     EXPERIMENTS,
     PIPELINE_VERSIONS,
     PIPELINES,
@@ -17,9 +20,6 @@ from ..listing import (
     RUNS,
     check_tag_filter,
 )
-from ..operations import Listed, Upload
-from ..operations.checks import is_empty
-from ..pipeline_urls import file_name
 from .handlers import (
     ArtifactHandler,
     Handler,
