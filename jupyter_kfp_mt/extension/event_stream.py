@@ -8,16 +8,18 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from .. import intervals
 from ..client.client import Client
+from ..cluster.kubernetes_api import Cluster
 from ..connection.event_reader import Changes, EventFailure, Removed
 from ..connection.status import Problem
 from ..errors import KfpError
 from . import pace
+from .live_runs import Ask, LiveRuns
 from .watched_namespace import Look, NamespaceState
 
 T = TypeVar("T")
@@ -29,20 +31,21 @@ _SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # What is kept for listeners that are slow or were away; who missed more gets a new snapshot.
 KEPT_EVENTS, KEPT_BYTES = 256, 1 << 20
 
+# When KFP is asked for a run that Kubernetes told of: KFP may not know it yet, or never will.
+_LOOKS_FOR = (0.2, 5.0, 60.0)
+# How long after the end of a run KFP is asked for the rest: its agent reports with some delay.
+_SETTLED = 10.0
+_NOTHING = Removed()
+
 ALIVE = b":\n\n"
-
-
-class Ask(Protocol):
-    """How a question is put to KFP. See `Upstream.ask`."""
-
-    async def __call__(self, question: Any) -> Any: ...
 
 
 class Events:
     """The watchers: each is started by its first listener and stopped after its last."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, cluster: Callable[[], Cluster | None] = lambda: None) -> None:
         self._ask = ask
+        self._cluster = cluster
         self._watchers: dict[str, Watcher] = {}
 
     async def listen(
@@ -51,7 +54,7 @@ class Events:
         """A stream of events, with the tasks of `runs`; from `last_id` on, if that is known yet."""
         watcher = self._watchers.get(namespace)
         if watcher is None or watcher.ended:
-            watcher = self._watchers[namespace] = Watcher(namespace, self._ask)
+            watcher = self._watchers[namespace] = Watcher(namespace, self._ask, self._cluster)
         watcher.join(runs)
         try:
             async for piece in watcher.stream(runs, last_id):
@@ -111,15 +114,18 @@ class _Listener(msgspec.Struct):
 class Watcher:
     """Looks at one namespace for all who listen to it, and keeps what it last told.
 
-    A listener is nothing but the number of the last event it was given: a slow one holds up nobody.
+    It asks KFP, and watches the Workflows of the cluster where that may be. A listener is nothing
+    but the number of the last event it was given: a slow one holds up nobody.
     """
 
-    def __init__(self, namespace: str, ask: Ask) -> None:
+    def __init__(self, namespace: str, ask: Ask, cluster: Callable[[], Cluster | None]) -> None:
         self.ended = False
         self._namespace = namespace
         self._ask = ask
+        self._live = LiveRuns(namespace, ask, cluster, self._hear)
         self._name = secrets.token_hex(4)  # numbers of another watcher mean nothing to this one
-        self._state: NamespaceState | None = None
+        self._asked: NamespaceState | None = None  # as KFP tells it
+        self._state: NamespaceState | None = None  # as it is told to listeners
         self._problem: Problem | None = None
         self._whose: tuple[str, ...] = ()
         self._farewell = b""
@@ -133,6 +139,7 @@ class Watcher:
         self._pace = pace.Pace(time.monotonic(), pace.SHARED)
         self._thorough_at: float | None = None
         self._is_eager = False
+        self._looks_for: Counter[str] = Counter()  # those that KFP has not told of yet
         self._task: asyncio.Task[None] | None = None
 
     # --- its listeners ------------------------------------------------------------------------
@@ -141,6 +148,7 @@ class Watcher:
         self.listeners += 1
         self._woken.set()
         self._runs.update(runs)
+        self._live.view(self._runs)
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
         elif runs and not self._knows(runs):
@@ -149,6 +157,7 @@ class Watcher:
     def leave(self, runs: Collection[str]) -> None:
         self.listeners -= 1
         self._runs -= Counter(runs)
+        self._live.view(self._runs)
 
     def wake(self, thorough: bool = False) -> None:
         if thorough:
@@ -226,6 +235,7 @@ class Watcher:
                 await self._look()
                 await self._rest()
         finally:
+            self._live.close()
             self._end()
 
     async def _rest(self) -> None:
@@ -257,6 +267,9 @@ class Watcher:
         self._pace.looked(pace.Look(begun, took, self._requests, changed, failed))
         if self._is_eager:  # what was found may be older than the change
             self._pace.woken(time.monotonic())
+        unknown = self._live.unknown(self._asked) if self._asked else ()
+        self._looks_for = Counter({run_id: self._looks_for[run_id] + 1 for run_id in unknown})
+        self._want()
 
     async def _ask_runs(self, older: bool, again: bool = False) -> None:
         watched = frozenset(self._runs)
@@ -270,7 +283,7 @@ class Watcher:
         await self._ask_for(lambda look: look.others())
 
     async def _ask_for(self, part: Callable[[Look], tuple[NamespaceState, Removed]]) -> None:
-        before = self._state or NamespaceState()
+        before = self._asked or NamespaceState()
 
         def question(client: Client) -> _Answer:
             look = Look(client, self._namespace, before)
@@ -285,7 +298,10 @@ class Watcher:
             self._end(_sent("reset", {}))
             return
         self._whose = answer.whose
-        self._pace.bounds = pace.OWN if answer.is_local else pace.SHARED
+        if not answer.is_local:
+            self._live.start()
+        told = pace.TOLD if self._live.is_told else pace.SHARED
+        self._pace.bounds = pace.OWN if answer.is_local else told
         self._succeed(answer.state, answer.removed)
 
     def _fail(self, problem: Problem) -> None:
@@ -294,13 +310,41 @@ class Watcher:
             self._publish("error", _failure(problem))
 
     def _succeed(self, state: NamespaceState, removed: Removed) -> None:
-        before, self._state = self._state, state
+        self._asked = state
+        self._live.settle(state)
         if self._problem:
             self._problem = None
             self._publish("back", {})
+        self._show(removed)
+
+    def _show(self, removed: Removed = _NOTHING) -> None:
+        """Tell what is new, of all that is known by now."""
+        assert self._asked
+        before, self._state = self._state, self._live.over(self._asked)
         if before is not None:
-            self._tell(before, state, removed)
+            self._tell(before, self._state, removed)
         self._announce()
+
+    def _hear(self) -> None:
+        """Kubernetes has told of runs, or tells no more."""
+        if self._asked is not None and self._problem is None:
+            self._show()
+        self._pace.bounds = pace.TOLD if self._live.is_told else pace.SHARED
+        if not self._live.is_told:
+            self._pace.wanted(time.monotonic())
+        self._want()
+        self._woken.set()
+
+    def _want(self) -> None:
+        """Look again for what only KFP can tell: of new runs, and of those that have ended."""
+        if self._asked is None or not self._live.is_told:
+            return
+        looks = (self._looks_for[run_id] for run_id in self._live.unknown(self._asked))
+        delays = [_LOOKS_FOR[many] for many in looks if many < len(_LOOKS_FOR)]
+        if not self._live.is_settled:
+            delays.append(_SETTLED)
+        if delays:
+            self._pace.wanted(time.monotonic() + min(delays))
 
     def _tell(self, before: NamespaceState, state: NamespaceState, removed: Removed) -> None:
         """Publish what is new."""

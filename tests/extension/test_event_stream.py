@@ -4,18 +4,16 @@ import asyncio
 import base64
 import json
 import socket
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote, urlencode
 
-import aiohttp
 import pytest
-from fakes.guarded_kfp import Answer, GuardedKfp, refusal
+from fakes.guarded_kfp import refusal
+from fakes.listed_kfp import ListedKfp
 from fakes.odd_kfp import OddKfp, ok, reply
 from harness.jupyter_server import call, server_config
+from harness.live_events import at_any_time, states, until, watcher, watchers
 from harness.waiting import wait_until
-from yarl import URL
 
 from jupyter_kfp_mt import intervals
 from jupyter_kfp_mt.client.client import Client
@@ -26,162 +24,11 @@ from jupyter_kfp_mt.extension import event_stream, pace, watched_namespace
 from jupyter_kfp_mt.models import Run
 
 API = "/apis/v2beta1"
-LISTS = {"runs": "run_id", "recurringRuns": "recurring_run_id", "experiments": "experiment_id"}
-
-
-class ListedKfp(GuardedKfp):
-    """A KFP with the runs and the like that a test puts into it."""
-
-    def __init__(self, **options):
-        self.runs, self.recurringRuns, self.experiments = {}, {}, {}
-        super().__init__(**options)
-
-    def add(self, number, state="RUNNING", tasks=(), noun="runs"):
-        """The id of something made at second `number`; what was there with it is replaced."""
-        key = f"00000000-0000-4000-8000-{number:012}"
-        made = {
-            LISTS[noun]: key,
-            "display_name": f"{noun} {number}",
-            "created_at": f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z",
-            "state": state,
-            "pipeline_spec": {"long": "x" * 1000},
-            "run_details": {"task_details": [{"run_id": key, **task} for task in tasks]},
-        }
-        getattr(self, noun)[key] = made
-        return key
-
-    def found(self, request, path):
-        if request.method == "POST":
-            self.add(1, noun="experiments")
-            return Answer(200, {})
-        noun, _, key = path.partition("/")
-        if key:
-            missing = refusal(404, 5, f"Run {key} not found")
-            return Answer(200, self.runs[key]) if key in self.runs else missing
-        noun = {"recurringruns": "recurringRuns"}.get(noun, noun)
-        return self.listed(noun, request.query)
-
-    def listed(self, noun, query):
-        items = sorted(getattr(self, noun).values(), key=lambda item: item["created_at"])[::-1]
-        if "filter" in query:
-            (predicate,) = json.loads(unquote(query["filter"]))["predicates"]
-            values = predicate["string_values"]["values"]
-            items = [item for item in items if item["state"] in values]
-        size = int(query["page_size"])
-        more = {"next_page_token": "more"} if len(items) > size else {}
-        return Answer(200, {noun: items[:size], "total_size": len(items), **more})
-
-    def costs(self):
-        """How often each list, or single run, was asked for; healthz is left out."""
-        asked = [request.path.split("/")[3] for request in self.asked]
-        return Counter(noun for noun in asked if noun != "healthz")
-
-
-@pytest.fixture
-def multi_user():
-    return True
-
-
-@pytest.fixture
-def behind(serve, multi_user):
-    return serve(ListedKfp, multi_user=multi_user)
 
 
 @pytest.fixture
 def jp_server_config(behind, token_file):
     return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
-
-
-def at_any_time(monkeypatch, seconds):
-    """A namespace is looked at so often, whatever that costs."""
-    bounds = pace.Bounds(1e-9, saved=1e9, shortest=seconds, longest=seconds)
-    monkeypatch.setattr(pace, "SHARED", bounds)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    at_any_time(monkeypatch, 0.05)
-
-
-@pytest.fixture
-def patient(monkeypatch):
-    """Who waits for the next look by itself waits long."""
-    at_any_time(monkeypatch, 600.0)
-
-
-class Listener:
-    """One stream of events, read as it comes."""
-
-    def __init__(self, response):
-        self.response = response
-
-    async def event(self, *names):
-        """The next event, or the next of these names."""
-        while True:
-            block = await asyncio.wait_for(self.response.content.readuntil(b"\n\n"), 60)
-            if not block:  # it has ended as a stream should, and has not broken off
-                raise EOFError
-            (event,) = event_reader.parsed([block])
-            if event.name in names or (event.name and not names):
-                return event
-
-    def leave(self):
-        self.response.close()
-
-
-@pytest.fixture
-def listen(door, jp_asyncio_loop):
-    """Starts listeners, with the kernels' key, and ends them after the test."""
-    address, key = door
-    session, started = None, []
-
-    async def listen(namespace="alice", runs=(), last_id="", **headers):
-        nonlocal session
-        session = session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        query = urlencode({"namespace": namespace, "run": runs}, doseq=True)
-        url = URL(f"{address}/events?{query}", encoded=True)
-        headers = {"Authorization": f"Bearer {key}", "Last-Event-ID": last_id, **headers}
-        response = await session.get(url, headers=headers)
-        assert response.status == 200, await response.text()
-        started.append(Listener(response))
-        return started[-1]
-
-    yield listen
-    for listener in started:
-        listener.leave()
-    if session:
-        jp_asyncio_loop.run_until_complete(session.close())
-
-
-def watchers():
-    names = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
-    return names.count("Watcher._watch")
-
-
-def watcher():
-    (found,) = [
-        task.get_coro().cr_frame.f_locals["self"]
-        for task in asyncio.all_tasks()
-        if task.get_coro().__qualname__ == "Watcher._watch"
-    ]
-    return found
-
-
-async def until(condition):
-    """Wait for it while the server answers on this loop, which is where it is looked at."""
-    loop = asyncio.get_running_loop()
-
-    async def value():
-        return condition()
-
-    def asked():
-        return asyncio.run_coroutine_threadsafe(value(), loop).result()
-
-    await asyncio.to_thread(wait_until, asked)
-
-
-def states(event):
-    return {run.run_id: run.state for run in event.changes().runs}
 
 
 async def test_first_all_there_is_then_what_is_new(listen, behind, quick):
