@@ -49,6 +49,7 @@ from .kubernetes_objects import (
     SubjectReview,
     TokenRequest,
 )
+from .workflows import GOING_ON, GROUP, RESOURCE, VERSION, Workflow
 
 T = TypeVar("T")
 
@@ -56,6 +57,9 @@ CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 LONGEST_PAGE = 500
 MOST_OBJECTS = 100_000
+# Of what is long only what is said of any object of Kubernetes.
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONNECTIONS = 32  # enough for one burst of access reviews
 _FORBIDDEN = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
@@ -231,6 +235,49 @@ class Cluster:
         answer = self._request(access, query=query, endless=follow)
         return LineStream(answer, lambda error: self._no_answer(access, error))
 
+    # --- runs, as Argo's Workflows ------------------------------------------------------------
+
+    def may_watch_workflows(self, namespace: str) -> bool:
+        """Tell whether that is allowed, or nobody tells: then trying shows it."""
+        return self.may(namespace, "watch", RESOURCE, GROUP) is not False
+
+    def workflow(self, namespace: str, name: str) -> Workflow:
+        """One with its nodes."""
+        access = ResourceAccess("get", RESOURCE, namespace, GROUP, name, VERSION)
+        return self._ask(access, Workflow)
+
+    def workflows_going_on(self, namespace: str) -> tuple[list[Workflow], str]:
+        """The metadata of those that are runs and go on, and the version of the list."""
+        access = ResourceAccess("list", RESOURCE, namespace, GROUP, version=VERSION)
+        found: list[Workflow] = []
+        following = version = ""
+        while True:
+            asked = {"labelSelector": GOING_ON, "limit": str(LONGEST_PAGE), "continue": following}
+            answer = self._request(access, query=asked, accept=_METADATA_LIST)
+            page = self._decoded(access, answer, ObjectList)
+            found += (self._converted(access, item, Workflow) for item in page.items)
+            following = page.metadata.get("continue") or ""
+            version = version or str(page.metadata.get("resourceVersion") or "")
+            if not following or len(found) > MOST_OBJECTS:
+                return found, version
+
+    def watch_workflows(self, namespace: str, version: str, seconds: float) -> LineStream:
+        """The changes after a version to those that are runs and go on, for so many seconds.
+
+        Each line is a `WatchEvent`: one that ends leaves them and counts as deleted.
+        """
+        access = ResourceAccess("watch", RESOURCE, namespace, GROUP, version=VERSION)
+        query = {
+            "watch": "true",
+            "labelSelector": GOING_ON,
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(int(seconds)),
+        }
+        read = seconds + READ_SECONDS
+        answer = self._request(access, query=query, read=read, accept=_METADATA)
+        return LineStream(answer, lambda error: self._no_answer(access, error))
+
     # --- requests -----------------------------------------------------------------------------
 
     def _list(self, access: ResourceAccess, kind: type[T], **query: str) -> list[T]:
@@ -272,6 +319,8 @@ class Cluster:
         body: Any = None,
         query: dict[str, str] | None = None,
         endless: bool = False,
+        read: float | None = None,
+        accept: str = "application/json, */*",
     ) -> Any:
         """The one door to the network: every failure leaves it as a KfpError."""
         from kubernetes.client import ApiException
@@ -283,13 +332,13 @@ class Cluster:
                 access.path,
                 "GET" if body is None else "POST",
                 query_params=[(name, text) for name, text in (query or {}).items() if text],
-                header_params={"Accept": "application/json, */*"},
+                header_params={"Accept": accept},
                 body=body,
                 auth_settings=["BearerToken"],
                 # The client logs what it decodes itself, and that may be a token.
                 _preload_content=False,
                 _return_http_data_only=True,
-                _request_timeout=(CONNECT_SECONDS, None if endless else self.patience),
+                _request_timeout=(CONNECT_SECONDS, None if endless else read or self.patience),
             )
         except ApiException as error:
             self._refuse(access, error)

@@ -32,5 +32,7 @@ class LocalCluster(Cluster):
         body: Any = None,
         query: dict[str, str] | None = None,
         endless: bool = False,
+        read: float | None = None,
+        accept: str = "application/json, */*",
     ) -> Any:
         return self._client.in_kubernetes_place(access.path, str(access), body)

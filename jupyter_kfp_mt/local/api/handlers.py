@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import IO, Any, ClassVar, TypeVar
@@ -30,7 +30,6 @@ from ..pipelines.pipeline_files import (
     Specification,
 )
 from ..pipelines.pipeline_reader import SMALL, MessageWithPipeline, PipelineReader, Sent
-from ..schedules.cron import note
 from ..tenants.identity import Authenticator, Caller
 from ..wire.api_errors import (
     ALREADY_EXISTS,
@@ -50,6 +49,7 @@ from ..wire.api_errors import (
 )
 from ..wire.list_options import Filter, FilterType, ListOptions, Noun, list_options
 from ..wire.protojson import Message, read, with_whole_zeros, written
+from .allowance import Allowance
 from .argo_tasks import as_on_a_cluster, local_task_ids
 from .hosts import Hosts
 from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
@@ -94,19 +94,29 @@ class Handler(web.RequestHandler):
     filter_type: FilterType = Filter
     # Whether anything but GET changes something.
     changes = True
+    # Whether the API server of a cluster asks Kubernetes before it answers.
+    is_reviewed = True
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
         self.operations = operations
         self.caller = Caller(self.request.headers, authenticators)
         self.reader: PipelineReader = self.settings["pipeline_reader"]
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         self.check_host()
         if len(self.request.body) > LONGEST_OF_STRANGERS:
             self.caller.identity()
         if len(self.request.body) > LONGEST_MESSAGE:
             longest = LONGEST_SPECIFICATION
             raise invalid_input(f"The request has more than {longest} bytes. {MOVE_OUT}")
+        return self.reviewed()
+
+    def reviewed(self) -> Awaitable[None] | None:
+        """Wait as long as a cluster's API server would for Kubernetes, if this one is to."""
+        allowance: Allowance | None = self.settings["allowance"]
+        if allowance and self.is_reviewed and allowance.concerns(self.request.headers):
+            return allowance.wait()
+        return None
 
     def stream(self) -> IOStream | None:
         """The connection; None once it is closed."""
@@ -425,15 +435,17 @@ class UploadHandler(FileHandler):
         self._form = tempfile.SpooledTemporaryFile(SMALL)
         self._refusal: ApiError | None = None
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
+        reviewed = None
         try:
-            super().prepare()
+            reviewed = super().prepare()
             if self.request.method == "POST":
                 self._authorizing = True
                 self.authorize()
                 self._authorizing = False
         except ApiError as error:
             self._refusal = error
+        return reviewed
 
     def check_admitted(self) -> None:
         """Raises why this is refused, if it is."""

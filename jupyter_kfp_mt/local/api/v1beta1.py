@@ -61,6 +61,8 @@ class V1Handler(Handler):
 
 
 class Healthz(Handler):
+    is_reviewed = False
+
     def get(self) -> None:
         health = self.settings["health"]
         self.answer({name: health[name] for name in ("commit_sha", "tag_name", "multi_user")})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from msgspec.structs import replace
 
 from ... import models
 from ..operations import Listed, Upload
+from ..operations.request_checks import is_empty
 from ..pipelines.pipeline_urls import file_name
 from ..wire.api_errors import invalid_input, wrapped
 from ..wire.list_options import (
@@ -45,6 +47,8 @@ _PROPAGATION_POLICIES = {
 
 
 class Healthz(Handler):
+    is_reviewed = False
+
     def get(self) -> None:
         self.answer(self.settings["health"])
 
@@ -86,6 +90,12 @@ class Experiment(Handler):
 
 
 class Pipelines(Handler):
+    def prepare(self) -> Awaitable[None] | None:
+        # Those that are shared are listed to anybody.
+        listed = self.request.method == "GET"
+        self.is_reviewed = not (listed and is_empty(self.parameter("namespace")))
+        return super().prepare()
+
     async def get(self) -> None:
         namespace = self.parameter("namespace")
         with wrapped("Failed to list pipelines due to invalid tag filter in filter spec"):
