@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from . import credentials
-    from .client import Client
-    from .connection import Connection
+    from .client.client import Client
+    from .connection.choose_connection import Connection
     from .notebook.magics import KfpMagics
 
 __all__ = ["connect", "kfp_client", "Client", "Credentials", "KfpError", "__version__"]
@@ -49,7 +49,7 @@ def Credentials(**settings: str) -> credentials.Credentials:
     request. They never are the Jupyter server's key, which is for its own door alone. Raises
     `KfpError`.
     """
-    from .connection import resolve
+    from .connection.choose_connection import resolve
     from .settings import chosen
 
     magics = _magics()
@@ -66,14 +66,14 @@ def kfp_client(client: Client | None = None) -> kfp.Client:
     Unlike `kfp.Client()` it neither waits for an endpoint that does not answer nor writes a file.
     Its links lead to KFP's pages as `Kfp.ui_url` names them. Raises `KfpError`.
     """
-    from .sdk import sdk_client
+    from .client.sdk import sdk_client
     from .settings import Kfp
 
     return sdk_client(client or connect(), (_magics() or Kfp()).value("ui_url"))
 
 
 def _decided(identity: str, settings: dict[str, str]) -> Connection:
-    from .connection import decide
+    from .connection.choose_connection import decide
     from .settings import chosen
 
     return decide(chosen(settings), identity)
@@ -112,7 +112,7 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
 
 def __getattr__(name: str) -> Any:
     if name == "Client":
-        from .client import Client
+        from .client.client import Client
 
         return Client
     if name == "KfpError":

@@ -1,13 +1,14 @@
 """Who we are, to KFP: a file for each kind of credentials."""
 
-from .base import AUDIENCE, Claims, Credentials, Key, Tls, claims, shown, warnings
+from ..network.tls import Tls
+from .base import AUDIENCE, Claims, Credentials, Key, claims, shown, warnings
 from .google_iap import GoogleIap
 from .kubeconfig import Kubeconfig
-from .login import Login
+from .kubernetes_token_request import KubernetesTokenRequest
+from .password_login import Login
 from .session_cookie import SessionCookie
 from .token_command import TokenCommand
 from .token_file import TokenFile
-from .token_request import TokenRequest
 
 __all__ = [
     "AUDIENCE",
@@ -21,7 +22,7 @@ __all__ = [
     "Tls",
     "TokenCommand",
     "TokenFile",
-    "TokenRequest",
+    "KubernetesTokenRequest",
     "claims",
     "shown",
     "warnings",

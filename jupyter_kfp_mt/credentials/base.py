@@ -17,6 +17,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from ..errors import KfpError, Misconfigured
+from ..network.tls import Tls
 
 AUDIENCE = "pipelines.kubeflow.org"
 LONGEST = 1 << 14  # of a token; servers take no longer headers
@@ -41,16 +42,6 @@ class Claims(msgspec.Struct, frozen=True):
             return datetime.fromtimestamp(self.exp, timezone.utc) if self.exp else None
         except (OverflowError, OSError, ValueError):
             return None  # beyond the years that there are
-
-
-class Tls(msgspec.Struct, frozen=True):
-    """Files for the connection itself: who is trusted, and the certificate that is shown."""
-
-    authorities: str = ""
-    certificate: str = ""
-    key: str = ""
-    proxy: str = ""
-    verified: bool = True
 
 
 class Credentials(AuthBase):

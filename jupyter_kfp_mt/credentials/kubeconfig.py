@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 import msgspec
 from requests.utils import should_bypass_proxies
 
-from ..certificates import in_cluster
 from ..errors import Forbidden, KfpError, Misconfigured, Unauthenticated
-from ..sessions import is_own
-from .base import Claims, Hidden, Tls, claims, one_token, shown
-from .command import SECONDS
+from ..network.certificates import in_cluster
+from ..network.sessions import is_own
+from ..network.tls import Tls
+from .base import Claims, Hidden, claims, one_token, shown
 from .exec_plugin import ExecPlugin
 from .renewal import Renewed, Secret
+from .run_program import SECONDS
 
 SERVICE_PROXY = "/api/v1/namespaces/kubeflow/services/http:ml-pipeline:8888/proxy"
 PORT_FORWARD = (

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from ..errors import Misconfigured
 from .base import one_token
-from .command import SECONDS, printed
 from .renewal import Renewed, Secret
+from .run_program import SECONDS, printed
 
 _NAMED = "c.Kfp.token_command or KFP_MT_TOKEN_COMMAND names it."
 _CURE = (

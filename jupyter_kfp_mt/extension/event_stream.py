@@ -12,11 +12,11 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from .. import intervals
-from ..client import Client
+from ..client.client import Client
+from ..connection.event_reader import Changes, EventFailure, Removed
+from ..connection.status import Problem
 from ..errors import KfpError
-from ..events import Changes, Failure, Removed
-from ..status import Problem
-from .namespace_state import State, look
+from .watched_namespace import NamespaceState, look
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ class Watcher:
         self._namespace = namespace
         self._ask = ask
         self._name = secrets.token_hex(4)  # numbers of another watcher mean nothing to this one
-        self._state: State | None = None
+        self._state: NamespaceState | None = None
         self._problem: Problem | None = None
         self._whose: tuple[str, ...] = ()
         self._farewell = b""
@@ -195,7 +195,7 @@ class Watcher:
         assert self._state
         failures = [self._state.watched[run_id] for run_id in runs]
         failures += [_failure(self._problem)] if self._problem else []
-        errors = [_sent("error", each) for each in failures if isinstance(each, Failure)]
+        errors = [_sent("error", each) for each in failures if isinstance(each, EventFailure)]
         return b"".join([self._numbered("snapshot", self._state.everything(runs)), *errors])
 
     def _after(self, number: int, runs: Collection[str]) -> bytes:
@@ -219,11 +219,11 @@ class Watcher:
             self._end()
 
     async def _look(self, now: float) -> None:
-        before, watched = self._state or State(), frozenset(self._runs)
+        before, watched = self._state or NamespaceState(), frozenset(self._runs)
         thorough = self._state is None or now - self._thorough_at >= THOROUGH
         self._thorough_at = now if thorough else self._thorough_at
 
-        def question(client: Client) -> tuple[tuple[str, ...], State, Removed]:
+        def question(client: Client) -> tuple[tuple[str, ...], NamespaceState, Removed]:
             return _whose(client), *look(client, self._namespace, before, watched, thorough)
 
         try:
@@ -244,7 +244,7 @@ class Watcher:
             self._problem = problem
             self._publish("error", _failure(problem))
 
-    def _succeed(self, state: State, removed: Removed) -> None:
+    def _succeed(self, state: NamespaceState, removed: Removed) -> None:
         before, self._state, self._failures = self._state, state, 0
         if self._problem:
             self._problem = None
@@ -253,12 +253,12 @@ class Watcher:
         self._pace = FAST if changed or state.busy else min(self._pace * 1.5, SLOW)
         self._announce()
 
-    def _tell(self, before: State, state: State, removed: Removed) -> bool:
+    def _tell(self, before: NamespaceState, state: NamespaceState, removed: Removed) -> bool:
         """Publish what is new: whether there is something."""
         newest = self._newest
         # Those of a run come first: who waits for its end then has its last tasks already.
         for run_id, news in state.of_watched(before):
-            self._publish("error" if isinstance(news, Failure) else "changed", news, run_id)
+            self._publish("error" if isinstance(news, EventFailure) else "changed", news, run_id)
         if (changes := state.since(before)) != Changes():
             self._publish("changed", changes)
         if removed != Removed():
@@ -297,8 +297,8 @@ def _whose(client: Client) -> tuple[str, ...]:
     return client.endpoint, credentials.source, claims.sub or claims.email
 
 
-def _failure(problem: Problem) -> Failure:
-    return Failure(**msgspec.structs.asdict(problem))
+def _failure(problem: Problem) -> EventFailure:
+    return EventFailure(**msgspec.structs.asdict(problem))
 
 
 def _sent(name: str, data: object) -> bytes:

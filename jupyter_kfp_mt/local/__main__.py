@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Misconfigured
-from .logs import LogFile, log_to_stderr, open_standard_streams, say
+from .machine.logs import LogFile, log_to_stderr, open_standard_streams, say
 
 if TYPE_CHECKING:
-    from .data_folder import DataFolder
-    from .profiles import Profiles
+    from .data.data_folder import DataFolder
+    from .tenants.profiles import Profiles
 
 CANNOT_START = 2
 ALREADY_SERVED = 3
@@ -120,9 +120,9 @@ def _check_installed() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .data_folder import DataFolder, Occupied
-    from .disk import fault
-    from .profiles import read_profiles, single_profile
+    from .data.data_folder import DataFolder, Occupied
+    from .machine.disk_faults import fault
+    from .tenants.profiles import read_profiles, single_profile
 
     log_to_stderr()
     os.umask(0o077)  # what is kept here is nobody else's

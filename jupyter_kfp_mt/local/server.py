@@ -23,17 +23,17 @@ from .api.app import application
 from .api.hosts import Hosts
 from .api.http_server import LONGEST_HEADERS, HttpServer
 from .api.listener import Listener
-from .data_folder import DataFolder
+from .data.data_folder import DataFolder
 from .database import Database
-from .disk import Complaints, fault
-from .execution.executor import STOPPED, Executor
-from .identity import Authenticator, BearerToken, Tokens, TrustedHeader
+from .execution.server.run_queue import STOPPED, RunQueue
+from .machine.disk_faults import Complaints, fault
 from .operations import Operations
-from .pipeline_reader import PipelineReader
-from .profiles import Profiles
-from .recurring_runs import RecurringRunController
-from .roles import Roles
-from .schedule import time_zone
+from .pipelines.pipeline_reader import PipelineReader
+from .schedules.next_time import time_zone
+from .schedules.start_due_runs import RecurringRunController
+from .tenants.identity import Authenticator, BearerToken, IssuedTokens, TrustedHeader
+from .tenants.profiles import Profiles
+from .tenants.roles import Roles
 
 ABANDONED = (
     "the Jupyter server that had started the local KFP was stopped while this run was executing"
@@ -56,9 +56,9 @@ class Server:
         self._sockets = _bound(options.host, options.port)
         self.endpoint = _endpoint(options.host, self._sockets)
         key = folder.signing_key()
-        self._tokens = Tokens(folder.tokens, key, profiles, options.token_lifetime, clock)
+        self._tokens = IssuedTokens(folder.tokens, key, profiles, options.token_lifetime, clock)
         self._database = Database(folder.database)
-        self._executor = Executor(
+        self._executor = RunQueue(
             self._database.runs,
             folder.namespaces,
             profiles.secrets,

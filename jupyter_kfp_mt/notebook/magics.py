@@ -17,13 +17,13 @@ from traitlets import observe
 from ..settings import CREDENTIALS, KUBERNETES, Kfp
 
 if TYPE_CHECKING:
-    from ..client import Client
-    from ..connection import Connection
+    from ..client.client import Client
+    from ..connection.choose_connection import Connection
+    from ..doctor.check_results import CheckReport
     from ..errors import KfpError
-    from ..findings import Report
     from ..models import Run
-    from ..tenancy import Tenants
-    from .live import LiveRun
+    from ..namespaces.namespace_source import NamespaceSource
+    from .live_run_view import LiveRun
     from .run_card import Cards
 
 LONG_CURE = 5  # lines
@@ -31,7 +31,7 @@ LONG_CURE = 5  # lines
 # Where the values of this package are defined, by name: registering a view imports none of them.
 _VALUES = {
     "jupyter_kfp_mt.models": ("Page", "Run", "Experiment", "Pipeline", "PipelineVersion"),
-    "jupyter_kfp_mt.findings": ("Report",),
+    "jupyter_kfp_mt.doctor.check_results": ("CheckReport",),
     "jupyter_kfp_mt.notebook.verbs": ("Overview", "Chosen", "Log", "Known", "Looked", "Sharing"),
 }
 
@@ -51,7 +51,7 @@ class KfpMagics(Kfp, Magics):
     @property
     def connection(self) -> Connection:
         if self._connection is None:
-            from ..connection import decide
+            from ..connection.choose_connection import decide
 
             self._connection = decide(self)
         return self._connection
@@ -63,7 +63,7 @@ class KfpMagics(Kfp, Magics):
         return self._client
 
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
-        from ..connection import decide
+        from ..connection.choose_connection import decide
 
         given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
         configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
@@ -86,26 +86,26 @@ class KfpMagics(Kfp, Magics):
             self._client.close()
         self._connection = self._client = self._cards = None
 
-    def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
-        from .. import doctor
-        from ..connection import door_of
+    def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
+        from ..connection.choose_connection import door_of
+        from ..doctor import run_checks
 
         namespace = self._client.namespace if self._client else ""
         if self._connection.door if self._connection else door_of(self):
-            return doctor.examine(self, namespace, isolation, others)
+            return run_checks.examine(self, namespace, isolation, others)
         # The decision that it looks at is that of the next verb.
-        return doctor.look(lambda: self.connection, self, namespace, isolation, others)
+        return run_checks.look(lambda: self.connection, self, namespace, isolation, others)
 
-    def tenants(self) -> Tenants:
-        from .. import tenancy
+    def tenants(self) -> NamespaceSource:
+        from ..namespaces import namespace_source
 
         door = self.connection.door
         if door:
-            return tenancy.BehindDoor(door)
-        return tenancy.of_client(self, self.connection.status(), self.client)
+            return namespace_source.DoorNamespaceSource(door)
+        return namespace_source.of_client(self, self.connection.status(), self.client)
 
     def show(self, run: Run) -> None:
-        from .live import LiveRun
+        from .live_run_view import LiveRun
 
         if self._live is None or not self._live.is_here(run):
             self._live = LiveRun(run, self._shell, self.cards)
@@ -115,7 +115,7 @@ class KfpMagics(Kfp, Magics):
     def cards(self) -> Cards:
         """What makes a picture of a run."""
         if self._cards is None:
-            from ..sdk_links import pages_of
+            from ..client.sdk_links import pages_of
             from .run_card import Cards
 
             client = self.client

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, Template
 
+from ..client.written_tasks import written
+from ..doctor.check_results import FAILED, PASSED, CheckReport, Finding
 from ..errors import KfpError
-from ..findings import FAILED, PASSED, Finding, Report
 from ..models import Experiment, Page, Pipeline, PipelineVersion, Run, Task, never
-from ..namespaces import Namespace
-from ..permissions import role
-from ..written_tasks import written
+from ..namespaces.list_namespaces import Namespace
+from ..namespaces.permissions import role
 from .verbs import Chosen, Known, Log, Looked, Overview, Sharing
 
 # A sign and a word: a state is never told by its colour alone.
@@ -48,7 +48,7 @@ _UNPRINTABLE = re.compile(
 SINGLE_USER = "not used: this KFP is for a single user, and everybody here shares everything"
 
 
-class State(msgspec.Struct, frozen=True):
+class ShownState(msgspec.Struct, frozen=True):
     """A state, as a sign, a word and a colour."""
 
     word: str
@@ -145,7 +145,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to see of a value, from top to bottom; what is empty is not shown."""
 
     title: str = ""
-    state: State | None = None
+    state: ShownState | None = None
     facts: list[tuple[str, Any]] = []
     problem: str = ""
     tables: list[Table] = []
@@ -185,10 +185,10 @@ def _run(run: Run) -> View:
     facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
     facts += [("Parameters", _values(parameters))] if parameters else []
     found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
-    tasks = [[State(task.state), task.display_name, _lasted(task)] for task in found]
+    tasks = [[ShownState(task.state), task.display_name, _lasted(task)] for task in found]
     return View(
         title=run.display_name,
-        state=State(run.state),
+        state=ShownState(run.state),
         facts=facts,
         problem=run.error.message if run.error else "",
         tables=[Table(["State", "Task", "Duration"], tasks)] if tasks else [],
@@ -360,10 +360,10 @@ def _error(error: KfpError) -> View:
 
 @view.register
 def _log(log: Log) -> View:
-    texts = [(f"{State(task.state)}  {task.display_name}", text) for task, text in log.tasks]
+    texts = [(f"{ShownState(task.state)}  {task.display_name}", text) for task, text in log.tasks]
     return View(
         title=log.run.display_name,
-        state=State(log.run.state),
+        state=ShownState(log.run.state),
         texts=texts,
         problem=log.run.error.message if log.run.error and not texts else "",
         note="" if texts else "None of these tasks has started.",
@@ -371,7 +371,7 @@ def _log(log: Log) -> View:
 
 
 @view.register
-def _report(report: Report) -> View:
+def _report(report: CheckReport) -> View:
     rows = [[Verdict(finding), finding.check, finding.found] for finding in report.findings]
     return View(
         title=report.title,
@@ -384,7 +384,7 @@ def _report(report: Report) -> View:
 def _run_row(run: Run) -> list[Any]:
     duration = lasting(run.duration) if run.state != "PENDING" else ""
     name = f"{_cut(run.display_name)} (archived)" if run.archived else _cut(run.display_name)
-    return [State(run.state), name, ago(run.created_at), duration]
+    return [ShownState(run.state), name, ago(run.created_at), duration]
 
 
 def _experiment_row(experiment: Experiment) -> list[Any]:
@@ -453,7 +453,7 @@ def html(value: Any) -> str:
 
 def text(value: Any) -> str:
     """A value as plain text, its tables aligned."""
-    return printable(str(value) if isinstance(value, Report) else _text(value))
+    return printable(str(value) if isinstance(value, CheckReport) else _text(value))
 
 
 def _text(value: Any) -> str:

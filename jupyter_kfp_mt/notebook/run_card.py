@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..client import Client
+from ..client.client import Client
 from ..errors import KfpError
 from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
-from .render import Code, State, Table, View, html, lasting, printable, text, view
+from .render import Code, ShownState, Table, View, html, lasting, printable, text, view
 from .run_graph import Line, lines, pipeline_spec
 from .tracebacks import Traceback, found
 
@@ -257,7 +257,7 @@ def _card(card: Card) -> View:
     rows = [_row(line, card) for line in lines(card.specification, run.tasks)]
     return View(
         title=run.display_name,
-        state=State(run.state),
+        state=ShownState(run.state),
         facts=[(name, value) for name, value in facts if value],
         problem="\n".join(filter(None, [told, traceback.own if traceback else ""])),
         folded_texts=[(f"{traceback.hidden} lines of the executor", traceback.whole)]
@@ -271,12 +271,12 @@ def _row(line: Line, card: Card) -> list[Any]:
     name = "\N{NO-BREAK SPACE}" * 4 * line.depth + line.name
     task = line.task
     if task is None:
-        left_out = State("SKIPPED" if card.run.finished else "PENDING")
+        left_out = ShownState("SKIPPED" if card.run.finished else "PENDING")
         return [name, "" if line.group else left_out, "", ""]
     values = card.values.get(task.task_id, TaskIO())
     reused = " (reused)" if values.outputs.reused_from else ""
     lasted = "" if never(task.start_time) else lasting(task.duration)
-    return [name, State(task.state), lasted + reused, _outputs(values.outputs)]
+    return [name, ShownState(task.state), lasted + reused, _outputs(values.outputs)]
 
 
 def _outputs(values: TaskValues) -> str:

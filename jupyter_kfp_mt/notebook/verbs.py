@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from ..connection.status import ConnectionStatus, Step
 from ..errors import BadRequest, KfpError, NotFound, Refused
 from ..kubeflow_roles import Goal
 from ..models import STATES, Experiment, Page, Pipeline, PipelineVersion, Rows, Run, Task
-from ..status import Status, Step
 
 if TYPE_CHECKING:
-    from .. import namespaces as there
-    from ..client import Client
-    from ..connection import Connection
-    from ..contributors import Contributor
-    from ..findings import Report
-    from ..tenancy import Tenants
+    from ..client.client import Client
+    from ..connection.choose_connection import Connection
+    from ..doctor.check_results import CheckReport
+    from ..namespaces import list_namespaces as there
+    from ..namespaces.contributors import Contributor
+    from ..namespaces.namespace_source import NamespaceSource
 
 
 class Session(Protocol):
@@ -39,10 +39,10 @@ class Session(Protocol):
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
         """Use another connection from now on; with nothing given, the usual one."""
 
-    def examine(self, isolation: bool, others: tuple[str, ...]) -> Report:
+    def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
         """Look for what is wrong with the connection, also where there is none."""
 
-    def tenants(self) -> Tenants:
+    def tenants(self) -> NamespaceSource:
         """Who knows of namespaces and contributors: to be closed."""
 
     def show(self, run: Run) -> None:
@@ -72,7 +72,7 @@ class Verb(msgspec.Struct, frozen=True):
         return (self.call.__doc__ or "").strip()
 
 
-class Check(msgspec.Struct, frozen=True):
+class OverviewCheck(msgspec.Struct, frozen=True):
     """Whether something works, and what was said about it."""
 
     what: str
@@ -83,9 +83,9 @@ class Check(msgspec.Struct, frozen=True):
 class Overview(msgspec.Struct, frozen=True):
     """The answer to `%kfp`: who am I, where, why, and what works."""
 
-    status: Status
+    status: ConnectionStatus
     namespace: str
-    checks: list[Check]
+    checks: list[OverviewCheck]
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ class Known(Rows[Any], frozen=True, kw_only=True):
 
     items: list[there.Namespace]
     in_use: str
-    sources: list[there.Source]
+    sources: list[there.SourceLookup]
     unknown: str
 
 
@@ -150,7 +150,7 @@ def overview(session: Session, arguments: Namespace) -> Overview:
     return Overview(status, session.client.namespace, checks)
 
 
-def _checks(client: Client) -> list[Check]:
+def _checks(client: Client) -> list[OverviewCheck]:
     pages: dict[str, Callable[[], Any]] = {
         "list experiments": lambda: client.experiment_page(page_size=1),
         "list pipelines": lambda: client.pipeline_page(page_size=1),
@@ -159,11 +159,11 @@ def _checks(client: Client) -> list[Check]:
     return [_check(what, page) for what, page in pages.items()]
 
 
-def _check(what: str, page: Callable[[], Page[Any]]) -> Check:
+def _check(what: str, page: Callable[[], Page[Any]]) -> OverviewCheck:
     try:
-        return Check(what, True, f"{page().total_size:,}")
+        return OverviewCheck(what, True, f"{page().total_size:,}")
     except KfpError as error:
-        return Check(what, False, error.message)
+        return OverviewCheck(what, False, error.message)
 
 
 def namespace(session: Session, arguments: Namespace) -> Chosen:
@@ -228,7 +228,7 @@ def connect(session: Session, arguments: Namespace) -> Overview:
     return overview(session, arguments)
 
 
-def doctor(session: Session, arguments: Namespace) -> Report:
+def doctor(session: Session, arguments: Namespace) -> CheckReport:
     """Look at the connection from outside in: what is wrong, and what mends it."""
     others = tuple(arguments.namespace_of_others)
     return session.examine(arguments.isolation or bool(others), others)
@@ -277,7 +277,7 @@ def _warn(session: Session) -> None:
 def _watched(session: Session, started: Run, namespace: str) -> Run:
     client, run = session.client, started
     try:
-        from ..events import follow  # it takes long enough to be interrupted
+        from ..connection.event_reader import follow  # it takes long enough to be interrupted
 
         for run in follow(client, session.connection.door, started, namespace):
             session.show(run)

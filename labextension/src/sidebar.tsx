@@ -159,7 +159,7 @@ function Where(props: {
   );
 }
 
-/** In the words of `jupyter_kfp_mt/namespaces.py`. */
+/** In the words of `jupyter_kfp_mt/namespaces/list_namespaces.py`. */
 function singleUser(trans: TranslationBundle): string {
   return trans.__(
     'This KFP serves a single user: it keeps no namespaces apart.'

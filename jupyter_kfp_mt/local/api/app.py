@@ -63,9 +63,9 @@ from typing import Any
 
 from tornado import web
 
-from ..disk import Complaints
-from ..identity import Authenticator
+from ..machine.disk_faults import Complaints
 from ..operations import Operations
+from ..tenants.identity import Authenticator
 from . import kubernetes, v1beta1, v2beta1
 from .handlers import UnknownPath, log_request
 

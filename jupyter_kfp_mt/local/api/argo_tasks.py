@@ -17,7 +17,7 @@ import msgspec
 
 from ...argo_nodes import fnv
 from ...models import EPOCH, UNSPECIFIED, ChildTask, Run, RunDetails, Task
-from ..execution.progress import task_id
+from ..execution.run.record_progress import task_id
 
 _YEAR_1 = datetime(1, 1, 1, tzinfo=timezone.utc)
 _AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"

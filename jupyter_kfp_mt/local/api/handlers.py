@@ -18,8 +18,20 @@ import msgspec
 from tornado import web
 from tornado.iostream import IOStream, StreamClosedError
 
+from ...cron import note
 from ...models import Pipeline, PipelineVersion, RecurringRun, Run, RuntimeConfig
-from ..api_errors import (
+from ..database.row_types import Origin, PlacedRun
+from ..machine.disk_faults import Complaints, DiskFault, fault
+from ..operations import Operations, Upload
+from ..pipelines.pipeline_files import (
+    LONGEST_SPECIFICATION,
+    MAX_FILE_LENGTH,
+    MOVE_OUT,
+    Specification,
+)
+from ..pipelines.pipeline_reader import SMALL, PipelineReader
+from ..tenants.identity import Authenticator, Caller
+from ..wire.api_errors import (
     ALREADY_EXISTS,
     INTERNAL,
     INVALID_ARGUMENT,
@@ -35,15 +47,8 @@ from ..api_errors import (
     unavailable,
     wrapped,
 )
-from ..cron import note
-from ..disk import Complaints, Fault, fault
-from ..identity import Authenticator, Caller
-from ..listing import Filter, FilterType, ListOptions, Noun, list_options
-from ..operations import Operations, Upload
-from ..pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH, MOVE_OUT, Specification
-from ..pipeline_reader import SMALL, PipelineReader
-from ..protojson import Message, read, written
-from ..records import Origin, PlacedRun
+from ..wire.list_options import Filter, FilterType, ListOptions, Noun, list_options
+from ..wire.protojson import Message, read, written
 from .argo_tasks import as_on_a_cluster, local_task_id, local_task_ids
 from .hosts import Hosts
 from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
@@ -261,7 +266,7 @@ class Handler(web.RequestHandler):
     def error_body(self, error: ApiError) -> dict[str, Any]:
         return error.to_dict()
 
-    def _unavailable(self, found: Fault) -> ApiError:
+    def _unavailable(self, found: DiskFault) -> ApiError:
         unchanged = "" if self.request.method in ("GET", "HEAD") else " Nothing was changed."
         return unavailable(
             "The request could not be carried out in the data folder of the local KFP: "

@@ -9,8 +9,11 @@ from msgspec.structs import replace
 
 from ...models import Pipeline as PipelineValue
 from ...models import PipelineVersion
-from ..api_errors import invalid_input, not_found, wrapped
-from ..listing import (
+from ..operations import Upload
+from ..pipelines.pipeline_files import Specification
+from ..pipelines.pipeline_urls import file_name
+from ..wire.api_errors import invalid_input, not_found, wrapped
+from ..wire.list_options import (
     EXPERIMENTS,
     PIPELINE_VERSIONS_V1,
     PIPELINES_V1,
@@ -18,17 +21,8 @@ from ..listing import (
     RUNS,
     FilterV1,
 )
-from ..operations import Upload
-from ..pipeline_files import Specification
-from ..pipeline_urls import file_name
 from . import v1beta1_messages as messages
-from .handlers import (
-    ArtifactHandler,
-    Handler,
-    PipelineUploadHandler,
-    VersionUploadHandler,
-    action,
-)
+from .handlers import ArtifactHandler, Handler, PipelineUploadHandler, VersionUploadHandler, action
 from .v1beta1_messages import (
     RESOURCE_TYPES,
     ExperimentMessage,

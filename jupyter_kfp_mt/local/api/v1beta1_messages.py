@@ -22,10 +22,10 @@ from ...models import (
     RuntimeConfig,
     Trigger,
 )
-from ..api_errors import invalid_input
+from ..database.row_types import Metric, Origin, PlacedRun
 from ..operations import NewRecurringRun, NewRun
-from ..protojson import Enumeration, Int64, Message, Moment, enumeration
-from ..records import Metric, Origin, PlacedRun
+from ..wire.api_errors import invalid_input
+from ..wire.protojson import Enumeration, Int64, Message, Moment, enumeration
 from . import v2beta1_messages
 from .v2beta1_messages import RuntimeConfigMessage, UrlMessage, check_mode
 

@@ -7,8 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from ... import models
-from ..api_errors import invalid_input, wrapped
-from ..listing import (
+from ..operations import Listed, Upload
+from ..pipelines.pipeline_urls import file_name
+from ..wire.api_errors import invalid_input, wrapped
+from ..wire.list_options import (
     EXPERIMENTS,
     PIPELINE_VERSIONS,
     PIPELINES,
@@ -16,8 +18,6 @@ from ..listing import (
     RUNS,
     check_tag_filter,
 )
-from ..operations import Listed, Upload
-from ..pipeline_urls import file_name
 from .handlers import (
     ArtifactHandler,
     Handler,

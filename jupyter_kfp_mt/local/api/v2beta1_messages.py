@@ -10,11 +10,11 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from ...models import CronSchedule, PeriodicSchedule, Trigger
-from ..api_errors import bad_request, invalid_input, wrapped
 from ..operations import NewRecurringRun, NewRun
-from ..operations.values import Source
-from ..pipeline_files import Specification, check_values, from_wire
-from ..protojson import Enumeration, Int64, Message, Moment, enumeration, struct
+from ..operations.values import PipelineToRun
+from ..pipelines.pipeline_files import Specification, check_values, from_wire
+from ..wire.api_errors import bad_request, invalid_input, wrapped
+from ..wire.protojson import Enumeration, Int64, Message, Moment, enumeration, struct
 
 _API = "kubeflow.pipelines.backend.api.v2beta1"
 
@@ -112,9 +112,9 @@ class SourceMessage(Message, frozen=True):
     pipeline_version_reference: ReferenceMessage | None = None
     runtime_config: RuntimeConfigMessage = RuntimeConfigMessage()
 
-    def source(self) -> Source:
+    def source(self) -> PipelineToRun:
         reference = self.pipeline_version_reference or ReferenceMessage()
-        return Source(
+        return PipelineToRun(
             pipeline_id=reference.pipeline_id,
             pipeline_version_id=reference.pipeline_version_id or self.pipeline_version_id,
         )

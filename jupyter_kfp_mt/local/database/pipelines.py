@@ -6,18 +6,18 @@ import sqlite3
 from collections.abc import Mapping
 
 from ...models import Pipeline, PipelineVersion
-from ..listing import ListOptions, Position
-from ..pipeline_files import Specification
+from ..pipelines.pipeline_files import Specification
+from ..wire.list_options import ListOptions, Position
 from .collation import collation_key, refuse_taken
-from .columns import from_json, from_seconds, to_json, to_seconds
-from .pages import PAGE_LIMIT, PageLimit, page
-from .specifications import Specifications, specification
+from .column_values import from_json, from_seconds, to_json, to_seconds
+from .list_queries import PAGE_LIMIT, PageLimit, page
+from .pipeline_specs import SpecificationTable, specification
 
 
 class PipelineTable:
     """Names are unique in a namespace, those of versions in a pipeline, whatever their case."""
 
-    def __init__(self, db: sqlite3.Connection, specifications: Specifications):
+    def __init__(self, db: sqlite3.Connection, specifications: SpecificationTable):
         self._db = db
         self._specifications = specifications
 
