@@ -48,7 +48,10 @@ function isAny(field: string): boolean {
 
 function described(fields: readonly string[]): string {
   try {
-    return cronstrue.toString(fields.join(' '), { use24HourTimeFormat: true });
+    return cronstrue.toString(fields.join(' '), {
+      use24HourTimeFormat: true,
+      verbose: true
+    });
   } catch {
     return '';
   }

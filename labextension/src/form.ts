@@ -25,11 +25,11 @@ export interface IRead {
   errors: Record<string, string>;
 }
 
-/** The fields of a compiled pipeline, in its order. */
+/** The fields of a compiled pipeline: those first that need a value. */
 export function fieldsOf(spec: IJson): IField[] {
   const given: Record<string, IJson> =
     spec.root?.inputDefinitions?.parameters ?? {};
-  return Object.entries(given).map(([name, definition]) => ({
+  const fields = Object.entries(given).map(([name, definition]) => ({
     name,
     type: definition.parameterType ?? 'STRING',
     isOptional: definition.isOptional ?? false,
@@ -37,6 +37,13 @@ export function fieldsOf(spec: IJson): IField[] {
     description: definition.description ?? '',
     literals: definition.literals ?? []
   }));
+  const rank = (field: IField) => Number(!isNeeded(field));
+  return fields.sort((a, b) => rank(a) - rank(b));
+}
+
+/** Tell whether nothing can be started without a value. */
+export function isNeeded(field: IField): boolean {
+  return field.default === undefined && !field.isOptional;
 }
 
 /** What the fields hold at first: the values of another run, else the defaults. */
@@ -100,9 +107,9 @@ export function readText(
   }
   const typed = text.trim();
   if (!typed) {
-    return field.default !== undefined || field.isOptional
-      ? {}
-      : { error: trans.__('A value is needed: %1.', words(field.type, trans)) };
+    return isNeeded(field)
+      ? { error: trans.__('A value is needed: %1.', words(field.type, trans)) }
+      : {};
   }
   let value: unknown;
   try {

@@ -71,7 +71,10 @@ export function RowList<T extends Item>(props: IProps<T>): JSX.Element {
   );
 }
 
-function Row<T extends Item>(
+/** One row, which scrolling alone does not draw again. */
+const Row = React.memo(RowOf) as typeof RowOf;
+
+function RowOf<T extends Item>(
   props: IProps<T> & {
     item: T | undefined;
     index: number;

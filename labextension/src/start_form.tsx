@@ -157,7 +157,7 @@ function Parameter(props: {
     <div className="jp-KfpMt-parameter" data-wrong={!!error}>
       <label htmlFor={id}>{field.name}</label>
       <Control field={field} text={text ?? ''} set={set} control={control} />
-      {field.isOptional && (
+      {field.isOptional && field.default === undefined && (
         <label className="jp-KfpMt-checkbox">
           <input
             type="checkbox"
@@ -339,7 +339,9 @@ function Cron(props: {
         {times && (
           <>
             <p>{cronWords(cron, trans)}</p>
-            <p>{trans.__('Next times:')}</p>
+            <p>
+              {trans.__('Next times, if KFP reads it in UTC, as is usual:')}
+            </p>
             <ul>
               {times.map(time => (
                 <li key={time}>{dateAndTime(time)}</li>
