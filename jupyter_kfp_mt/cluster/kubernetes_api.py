@@ -423,7 +423,7 @@ def _no_answer(asked: str, server: str, error: Exception) -> Unreachable:
 def _cause(error: Exception) -> str:
     kinds = {
         "ConnectTimeoutError": f"It did not accept a connection in {CONNECT_SECONDS:g} s.",
-        "TooLong": f"It answered, but {error}.",
+        "BodyTooLong": f"It answered, but {error}.",
         "ReadTimeout": f"It did not answer in {READ_SECONDS:g} s.",
         "ReadTimeoutError": f"It did not answer in {READ_SECONDS:g} s.",
         "NameResolutionError": "Its name is not known here.",

@@ -24,7 +24,7 @@ E = TypeVar("E", bound=ServerSentEvent)
 def events_in(pieces: Iterable[bytes], kind: type[E]) -> Iterator[E]:
     """The events in a `text/event-stream`, however it is cut.
 
-    Raises `TooLong` for one that has no end.
+    Raises `BodyTooLong` for one that has no end.
     """
     rest = b""
     for piece in pieces:
