@@ -178,6 +178,13 @@ class Task(Value, frozen=True):
     parent_task_id: str = ""
     pod_name: str = ""
     child_tasks: list[ChildTask] = []
+    # How often it was begun, as the parts of a workflow tell; KFP has no such field.
+    attempts: int = 0
+
+    @property
+    def tries(self) -> int:
+        """How often it was begun, as far as is known: more than once where it was tried again."""
+        return self.attempts or sum(change.state == "RUNNING" for change in self.state_history)
 
     @property
     def auxiliary(self) -> bool:

@@ -439,7 +439,9 @@ class Client:
             body["pipeline_version_reference"] = reference
         else:
             body["pipeline_spec"] = run.pipeline_spec
-        return self._post("runs", Run, f"clone run {run.display_name}", body)
+        asked = f"clone run {run.display_name}"
+        with self._explained(body.get("pipeline_spec") or {}, asked):
+            return self._post("runs", Run, asked, body)
 
     def watch(self, run_id: str, known: Run | None = None) -> Iterator[Run]:
         """The run as it is now, again and again until it has finished; `known`: as it was.

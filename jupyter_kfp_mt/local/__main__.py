@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Misconfigured
 from .machine.logs import LogFile, log_to_stderr, open_standard_streams, say
+from .machine.tried_kfp import check, warning
 
 if TYPE_CHECKING:
     from .data.data_folder import DataFolder
@@ -117,6 +120,7 @@ def _check_installed() -> None:
             cure="Install what it needs, and restart the Jupyter server:\n"
             "pip install 'jupyter-kfp-mt[local]'",
         )
+    check(version("kfp"))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -125,6 +129,8 @@ def _run(options: argparse.Namespace) -> int:
     from .tenants.profiles import read_profiles, single_profile
 
     log_to_stderr()
+    if untried := warning(version("kfp")):
+        logging.getLogger(__name__).warning(untried)
     os.umask(0o077)  # what is kept here is nobody else's
     # Before anything is done in the folder: what is wrong with them is no fault of the folder's.
     given = read_profiles(options.profiles) if options.profiles else None

@@ -185,7 +185,7 @@ def _run(run: Run) -> View:
     facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
     facts += [("Parameters", _values(parameters))] if parameters else []
     found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
-    tasks = [[ShownState(task.state), task.display_name, _lasted(task)] for task in found]
+    tasks = [[ShownState(task.state), task.display_name, lasted(task)] for task in found]
     return View(
         title=run.display_name,
         state=ShownState(run.state),
@@ -491,8 +491,12 @@ def _aligned(rows: list[list[Any]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _lasted(task: Task) -> str:
-    return "" if never(task.start_time) else lasting(task.duration)
+def lasted(task: Task) -> str:
+    """How long a task took, and in how many attempts where it was tried again."""
+    if never(task.start_time):
+        return ""
+    attempts = f" in {task.tries} attempts" if task.tries > 1 else ""
+    return lasting(task.duration) + attempts
 
 
 def _values(parameters: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from ..client.client import Client
 from ..errors import KfpError
 from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
-from .render import Code, ShownState, Table, View, html, lasting, printable, text, view
+from .render import Code, ShownState, Table, View, html, lasted, lasting, printable, text, view
 from .run_graph import Line, lines, pipeline_spec
 from .tracebacks import Traceback, found
 
@@ -275,8 +275,7 @@ def _row(line: Line, card: Card) -> list[Any]:
         return [name, "" if line.group else left_out, "", ""]
     values = card.values.get(task.task_id, TaskIO())
     reused = " (reused)" if values.outputs.reused_from else ""
-    lasted = "" if never(task.start_time) else lasting(task.duration)
-    return [name, ShownState(task.state), lasted + reused, _outputs(values.outputs)]
+    return [name, ShownState(task.state), lasted(task) + reused, _outputs(values.outputs)]
 
 
 def _outputs(values: TaskValues) -> str:

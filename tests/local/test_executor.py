@@ -613,7 +613,7 @@ def test_another_kfp_is_named_with_the_cure(kfp, tmp_path, monkeypatch):
     (tmp_path / "other" / "kfp" / "__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
     run_id = kfp.finish(quick)
-    assert "the local KFP needs kfp 2.17" in kfp.runs.errors[run_id]
+    assert "the local KFP needs kfp 2.14 or newer" in kfp.runs.errors[run_id]
     assert "pip install 'jupyter-kfp-mt[local]'" in kfp.runs.errors[run_id]
 
 
