@@ -124,13 +124,27 @@ def _arguments(verb: Verb, words: list[Any]) -> argparse.Namespace:
     values = {f"\0{place}": word for place, word in enumerate(words) if not isinstance(word, str)}
     texts = [word if isinstance(word, str) else f"\0{place}" for place, word in enumerate(words)]
     parser = parser_of(verb)
-    arguments, rest = parser.parse_known_intermixed_args(texts)
+    arguments, rest = parser.parse_known_intermixed_args(_columns_joined(verb, texts))
     if rest:
         parser.error(_not_understood(verb, rest))
     for name, value in vars(arguments).items():
         if isinstance(value, str) and value in values:
             setattr(arguments, name, values[value])
     return arguments
+
+
+def _columns_joined(verb: Verb, texts: list[str]) -> list[str]:
+    """The words with `--sort -name` as `--sort=-name`: argparse takes `-name` for an option."""
+    columns = [
+        flag for option in verb.options if option.completes == "column" for flag in option.flags
+    ]
+    joined: list[str] = []
+    for text in texts:
+        if joined and joined[-1] in columns:
+            joined[-1] += f"={text}"
+        else:
+            joined.append(text)
+    return joined
 
 
 def _not_understood(verb: Verb, rest: list[str]) -> str:
