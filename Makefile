@@ -2,6 +2,7 @@
 # make test         sets up, then runs every check
 # make test-newest  the same with the newest packages that pyproject.toml allows, in .venv-newest
 # make lock         renews the pinned versions that demo and test install
+# make docs         sets up, then builds the documentation in docs/_build
 # make bench        sets up, then measures what must stay fast
 # make conformance PIPELINES=FOLDER  sets up, then runs the compiled pipelines of a folder, such as
 #                   test_data/sdk_compiled_pipelines/valid of kubeflow/pipelines, on a local KFP
@@ -27,7 +28,7 @@ FRONT_END := $(shell find labextension/src labextension/style labextension/schem
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 AT_ONCE := $(MAKE) --no-print-directory -j 2
 
-.PHONY: demo test test-newest lock bench conformance compare compatibility format setup setup-checks checks chromium \
+.PHONY: demo test test-newest lock docs bench conformance compare compatibility format setup setup-checks checks chromium \
 	clean ruff mypy eslint jest
 
 setup:
@@ -67,6 +68,10 @@ $(VENV)/tests: pyproject.toml $(LOCK) | $(VENV)/python
 	@.ci/setup tests
 	@touch $@
 
+$(VENV)/docs: pyproject.toml $(LOCK) | $(VENV)/python
+	@.ci/setup docs
+	@touch $@
+
 $(VENV)/clients: .ci/kfp1.txt | $(VENV)/python
 	@.ci/setup clients
 	@touch $@
@@ -104,6 +109,10 @@ test-newest:
 lock: | $(VENV)/tools
 	@.ci/renew-lock
 
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx -n -W --keep-going -q docs docs/_build
+	@echo "The documentation is in docs/_build/index.html."
+
 bench: setup $(VENV)/tests
 	cd tests && ../$(BIN)/python -m bench
 
@@ -128,4 +137,4 @@ chromium:
 
 clean:
 	rm -rf .venv .venv-newest .demo jupyter_kfp_mt/labextension jupyter_kfp_mt/static labextension/lib \
-		labextension/node_modules labextension/.yarn
+		labextension/node_modules labextension/.yarn docs/_build

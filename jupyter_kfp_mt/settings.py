@@ -26,7 +26,7 @@ class Kfp(Configurable):
     """How to reach Kubeflow Pipelines. Each setting has a variable too, `KFP_MT_<NAME>`."""
 
     endpoint = Unicode(
-        help="""Address of the KFP API server, such as
+        help="""Address of KFP's API, such as
         http://ml-pipeline.kubeflow.svc.cluster.local:8888, or 'local' for the local KFP. Without
         one: KFP_MT_ENDPOINT, KF_PIPELINES_ENDPOINT, in a Kubernetes pod the address above, else
         the local KFP."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .parser import as_shown, parser_of, verb_of
 from .verbs import VERBS, Verb, changes, connection, lists, logs, recurring, runs, starts, tasks
 
-_GROUPS = (
+GROUPS = (
     ("Runs", (*starts.VERBS, *tasks.VERBS, *runs.VERBS, *logs.VERBS)),
     ("Runs that there are, one or several at once", changes.VERBS),
     ("Recurring runs", recurring.VERBS),
@@ -25,7 +25,7 @@ def text(words: Sequence[str] = ()) -> str:
 def overview() -> str:
     width = max(len(verb.name) for verb in VERBS) + 2
     blocks = ["%kfp alone shows who you are, where, and what goes on.\n"]
-    for title, verbs in _GROUPS:
+    for title, verbs in GROUPS:
         rows = [f"  {verb.name:<{width}}{_sentence(verb)}" for verb in verbs]
         blocks.append("\n".join([title, *rows, ""]))
     blocks.append(

@@ -1,4 +1,4 @@
-"""A kind of credentials is declared in one file; settings, help and README go with it."""
+"""A kind of credentials is declared in one file; settings, help and docs go with it."""
 
 import threading
 
@@ -39,9 +39,9 @@ def test_the_help_of_auth_names_each_kind(kind):
 
 
 @pytest.mark.parametrize("name", [name for name in CREDENTIALS])
-def test_the_readme_says_what_each_setting_is_for(name):
-    table = (ROOT / "README.md").read_text().partition("## Credentials")[2].partition("\n## ")[0]
-    assert f"`{name}" in table
+def test_the_guide_says_what_each_setting_is_for(name):
+    page = (ROOT / "docs/how-to/credentials.md").read_text()
+    assert f"`{name}" in page
 
 
 def test_all_credentials_are_of_the_class_that_makes_them(tmp_path):
