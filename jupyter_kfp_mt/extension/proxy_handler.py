@@ -16,7 +16,7 @@ from tornado.escape import utf8
 from tornado.iostream import StreamClosedError
 
 from .. import refusal_causes
-from ..client import refused_uploads, upload_reader
+from ..client import refused_uploads, releases, upload_reader
 from ..errors import BadRequest, Conflict, KfpError, Unauthenticated, Unreachable
 from ..intervals import READ_SECONDS
 from ..other_servers import is_html, page
@@ -128,7 +128,7 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(where, status)
-            self.settings["kfp_mt_events"].wake()
+            self.settings["kfp_mt_events"].wake(self._path)
 
     patch = delete = post
 
@@ -218,6 +218,8 @@ class ProxyHandler(KfpHandler):
         if silent:
             error = await self._refused_upload(error)
             status = error.status
+        if releases.is_unread(error):
+            error = await self._unread(error)
         may_be_token = isinstance(error, Unauthenticated) or (silent and status == 400)
         if may_be_token and self._body and not self._body.repeatable:
             error.cause += " So long a body is not kept, and was not sent again with a new token."
@@ -238,6 +240,14 @@ class ProxyHandler(KfpHandler):
                 return answer.explained(refusal_causes.refusal(answer.status, body, self._asked))
         user, allowed = await self.tenants.may_create_pipelines(namespace)
         return refused_uploads.told(error, self._asked, namespace, user, lambda: allowed)
+
+    async def _unread(self, error: KfpError) -> KfpError:
+        """The same, with both releases where a newer kfp compiled the pipeline."""
+        content = self._body.content() if self._body else b""
+        if not isinstance(content, bytes):  # so long a one is not kept
+            return error
+        pipeline = await asyncio.to_thread(releases.sent, content)
+        return releases.told(error, self._asked, pipeline, await self.upstream.health())
 
     async def _is_local(self) -> bool:
         try:

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "jupyter_kfp_mt"
 # The rooms from the ground up; each imports only those before it. "." is the package's own files.
 ORDER = [
     *(".", "network", "credentials", "cluster", "client", "connection", "namespaces", "doctor"),
-    *("extension", "notebook"),
+    *("extension", "notebook/verbs", "notebook"),
     *("local/wire", "local/machine", "local/schedules", "local/pipelines"),
     *("local/execution", "local/execution/task", "local/execution/run", "local/execution/server"),
     *("local/database", "local/data", "local/tenants", "local/operations", "local/api", "local"),
