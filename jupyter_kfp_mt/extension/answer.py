@@ -1,12 +1,14 @@
-"""An answer of KFP's, which is read as it comes, and why there is none or no whole one."""
+"""An answer of KFP's, which is read as it comes, and why there is none or no whole one.
+
+aiohttp takes long to load, so it is loaded once the server has started.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from .. import certificates
 from ..client import unreachable
@@ -16,13 +18,14 @@ from ..intervals import CONNECT_SECONDS, READ_SECONDS
 from ..other_servers import Asked
 from ..scrubbing import Scrubber
 
+if TYPE_CHECKING:
+    import aiohttp
+
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
 LONGEST_WHOLE = 1 << 20
 CHUNK = 1 << 16
 # What is no longer is looked through on the event loop.
 AT_ONCE = 1 << 14
-# What a request, or the reading of its answer, fails with.
-FAULTS = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
 
 
 class Answer:
@@ -88,7 +91,7 @@ class Answer:
     async def _whole(self) -> bytes:
         try:
             return await self._response.read()
-        except FAULTS as error:
+        except faults() as error:
             raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
@@ -96,7 +99,7 @@ class Answer:
         try:
             async for piece in self._response.content.iter_chunked(CHUNK):
                 yield piece
-        except FAULTS as error:
+        except faults() as error:
             raise self._no_answer(error) from None
 
     def headers(self) -> dict[str, str]:
@@ -125,12 +128,21 @@ class Answer:
         self.close()
 
     def _no_answer(self, error: Exception) -> Unreachable:
-        error = aiohttp.SocketTimeoutError() if self._late else error
+        error = TimeoutError() if self._late else error
         return no_answer(self._endpoint, self._asked, error)
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """What a request, or the reading of its answer, fails with."""
+    import aiohttp
+
+    return aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError
 
 
 def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
     """Why there was no answer, or no whole one."""
+    import aiohttp
+
     if wrong := certificates.fault(error):
         return unreachable(endpoint, asked, *wrong)
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -145,6 +157,8 @@ def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
 
 
 def _reason(error: Exception) -> str:
+    import aiohttp
+
     reasons = (
         (aiohttp.ConnectionTimeoutError, f"no connection in {CONNECT_SECONDS:g} s"),
         ((TimeoutError, asyncio.TimeoutError), f"it did not answer in {READ_SECONDS:g} s"),

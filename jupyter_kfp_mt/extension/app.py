@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -51,6 +52,7 @@ class KfpExtension(Kfp, ExtensionApp):
             self.log.warning(
                 "kfp-mt: kernels cannot ask this server, and have to find KFP themselves: %s", error
             )
+        await asyncio.to_thread(import_module, "aiohttp")  # with which requests will be sent
         self.activity = Activity(serverapp.web_app.settings, self.upstream.is_executing)
         status = await self.upstream.status()
         if status.error:

@@ -9,13 +9,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import certifi
 import msgspec
-from yarl import URL
 
 from .. import refused_uploads
 from ..certificates import authorities
@@ -24,7 +22,10 @@ from ..errors import KfpError, Misconfigured
 from ..intervals import CONNECT_SECONDS, READ_SECONDS
 from ..scrubbing import Scrubber
 from ..sessions import proxy_to
-from .answer import FAULTS, Answer, no_answer
+from .answer import Answer, faults, no_answer
+
+if TYPE_CHECKING:
+    import aiohttp
 
 # A token is looked for again after this time, in a thread: a hop for each request costs too much.
 FRESH_SECONDS = 1.0
@@ -144,6 +145,8 @@ class Sender:
     async def _send_once(
         self, to: Destination, request: Request, identity: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
+        from yarl import URL
+
         url = f"{to.endpoint}{request.path}"
         if request.query:
             url += "?" + urlencode(request.query)
@@ -159,7 +162,7 @@ class Sender:
                 ssl=to.ssl,
                 middlewares=None if safe else (_Once(),),
             )
-        except FAULTS as error:
+        except faults() as error:
             raise to.explained(no_answer(to.endpoint, str(request), error), False) from None
 
     def _session(self, kept: bool) -> aiohttp.ClientSession:
@@ -178,6 +181,8 @@ class _Once:
     async def __call__(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
+        import aiohttp
+
         if self.sent:
             raise aiohttp.ServerDisconnectedError
         self.sent = True
@@ -185,6 +190,8 @@ class _Once:
 
 
 def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
+    import aiohttp
+
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, force_close=force_close),
         cookie_jar=aiohttp.DummyCookieJar(),
