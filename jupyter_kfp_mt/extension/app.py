@@ -52,9 +52,10 @@ class KfpExtension(Kfp, ExtensionApp):
             self.log.warning(
                 "kfp-mt: kernels cannot ask this server, and have to find KFP themselves: %s", error
             )
-        await asyncio.to_thread(import_module, "aiohttp")  # with which requests will be sent
         self.activity = Activity(serverapp.web_app.settings, self.upstream.is_executing)
-        status = await self.upstream.status()
+        # While it is decided which KFP there is, what requests will be sent with is loaded.
+        loading = asyncio.to_thread(import_module, "aiohttp")
+        status, _ = await asyncio.gather(self.upstream.status(), loading)
         if status.error:
             self.log.warning("kfp-mt: %s", one_line(status.error.message))
 
