@@ -74,7 +74,7 @@ def _local(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    from .doctor import examine
+    from .doctor.run_checks import examine
 
     others = tuple(arguments.namespace_of_others)
     apart = arguments.isolation or bool(others)
@@ -84,13 +84,17 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _manifests(arguments: argparse.Namespace) -> int:
-    from . import contributors, manifests, subjects
+    from . import resource_names
+    from .cluster import access_manifests
+    from .namespaces import contributors
 
     namespace = arguments.namespace
     user = arguments.user or f"system:serviceaccount:{namespace}:default-editor"
-    subjects.check_namespace(namespace)
+    resource_names.check_namespace(namespace)
     contributors.check_user(user)
-    print(manifests.to_yaml(*manifests.wanted(user, namespace, arguments.role)), end="")
+    print(
+        access_manifests.to_yaml(*access_manifests.wanted(user, namespace, arguments.role)), end=""
+    )
     return 0
 
 

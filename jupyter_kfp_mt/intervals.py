@@ -1,6 +1,6 @@
 """The intervals of requests and streams, in seconds: of door, kernels, and proxies between them.
 
-They only work together, as `tests/test_intervals.py` holds them; the browser's are in
+They only work together, as `tests/ground/test_intervals.py` holds them; the browser's are in
 `labextension/src/intervals.ts`.
 """
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+GROUP = "pipelines.kubeflow.org"
+
 VIEW: Mapping[str, tuple[str, ...]] = {
     "experiments": ("get", "list"),
     "runs": ("get", "list", "readArtifact"),

@@ -21,7 +21,7 @@ _OBJECTS = re.compile(r"<(Error|ListAllMyBucketsResult|ListBucketResult)\b")
 _CLIENT_ID = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 
-class Asked(NamedTuple):
+class AskedAddress(NamedTuple):
     """The endpoint, the address that was asked for, and where its answer sends on to."""
 
     endpoint: str = ""
@@ -56,7 +56,7 @@ class Asked(NamedTuple):
         return self.endpoint + PREFIX
 
 
-NOWHERE = Asked()
+NOWHERE = AskedAddress()
 
 
 def is_html(body: bytes) -> bool:
@@ -75,7 +75,7 @@ def named(endpoint: str) -> str:
     return f"c.Kfp.endpoint = '{endpoint}'"
 
 
-def told(status: int, body: bytes, text: str, asked: str, at: Asked) -> KfpError | None:
+def told(status: int, body: bytes, text: str, asked: str, at: AskedAddress) -> KfpError | None:
     """The error for the answer of such a one; None for any other."""
     if _HTTPS.search(text):
         return _https(asked, text, at)
@@ -92,7 +92,7 @@ def told(status: int, body: bytes, text: str, asked: str, at: Asked) -> KfpError
     return None
 
 
-def nothing_there(asked: str, text: str, at: Asked) -> NotFound:
+def nothing_there(asked: str, text: str, at: AskedAddress) -> NotFound:
     """For a 404 that is none of KFP's."""
     maybe = f" Behind Kubeflow's gateway it is below {PREFIX}:\n{named(at.below)}"
     return NotFound(
@@ -103,7 +103,17 @@ def nothing_there(asked: str, text: str, at: Asked) -> NotFound:
     )
 
 
-def version_1(asked: str, text: str, at: Asked) -> NotFound:
+def too_old(asked: str, text: str) -> NotFound:
+    """For what a KFP 2 before 2.14 says of a path, or a method, that it does not have."""
+    return NotFound(
+        f"Cannot {asked}: this KFP does not have that part of the API.",
+        cause="It is too old for what was asked of it; %kfp doctor tells its version.",
+        cure="Do without it, or ask whoever administers KFP to upgrade it.",
+        server_text=text,
+    )
+
+
+def version_1(asked: str, text: str, at: AskedAddress) -> NotFound:
     """For KFP's own 404 for a path, which has no v2beta1 before 2.0."""
     show = f":\ncurl {at.endpoint}/apis/v1beta1/healthz" if at.endpoint else "."
     return NotFound(
@@ -115,7 +125,7 @@ def version_1(asked: str, text: str, at: Asked) -> NotFound:
     )
 
 
-def _https(asked: str, text: str, at: Asked) -> Unreachable:
+def _https(asked: str, text: str, at: AskedAddress) -> Unreachable:
     secure = at.endpoint.replace("http://", "https://", 1)
     return Unreachable(
         f"Cannot {asked}: what answers speaks HTTPS, and was asked in HTTP.",
@@ -176,7 +186,7 @@ def _is_googles(location: str) -> bool:
         return False
 
 
-def _iap(status: int, asked: str, text: str, at: Asked) -> Unreachable:
+def _iap(status: int, asked: str, text: str, at: AskedAddress) -> Unreachable:
     query = parse_qs(urlsplit(at.location).query)
     client = query.get("client_id", [""])[0]
     client = client if _CLIENT_ID.fullmatch(client) else "CLIENT_ID"
@@ -189,7 +199,7 @@ def _iap(status: int, asked: str, text: str, at: Asked) -> Unreachable:
     )
 
 
-def _elsewhere(status: int, asked: str, text: str, at: Asked) -> Unreachable:
+def _elsewhere(status: int, asked: str, text: str, at: AskedAddress) -> Unreachable:
     found = Unreachable(
         f"Cannot {asked}: KFP is at {at.elsewhere}, says what answered (HTTP {status}).",
         cause="It sends on to there. A token is sent to no other address than the one that is "
@@ -201,7 +211,7 @@ def _elsewhere(status: int, asked: str, text: str, at: Asked) -> Unreachable:
     return found
 
 
-def page(status: int, asked: str, text: str, at: Asked) -> Unreachable:
+def page(status: int, asked: str, text: str, at: AskedAddress) -> Unreachable:
     """For a web page or a redirect, where KFP would have answered JSON."""
     below = f"Behind Kubeflow's dashboard KFP is at {at.below}. " if at.below else ""
     return Unreachable(

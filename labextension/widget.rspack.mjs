@@ -1,10 +1,12 @@
 // The kernel's bundle: the views with preact in React's place, in one file that a widget brings along.
 import { rspack } from '@rspack/core';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const here = path => fileURLToPath(new URL(path, import.meta.url));
 const output = here('../jupyter_kfp_mt/static');
+// preact's licence goes with every copy of it, those in saved widgets among them.
+const licence = await readFile(here('node_modules/preact/LICENSE'), 'utf8');
 const config = {
   mode: 'production',
   devtool: false,
@@ -29,6 +31,13 @@ const config = {
       react: 'preact/compat'
     }
   },
+  plugins: [
+    new rspack.BannerPlugin({
+      banner: `/*! With preact:\n${licence.trim()}\n*/`,
+      raw: true,
+      stage: rspack.Compilation.PROCESS_ASSETS_STAGE_REPORT
+    })
+  ],
   module: {
     rules: [
       {

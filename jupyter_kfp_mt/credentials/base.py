@@ -17,6 +17,9 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from ..errors import KfpError, Misconfigured
+from ..network.tls import Tls
+from ..settings import Kfp
+from .kinds import Kind, Place
 
 AUDIENCE = "pipelines.kubeflow.org"
 LONGEST = 1 << 14  # of a token; servers take no longer headers
@@ -43,26 +46,22 @@ class Claims(msgspec.Struct, frozen=True):
             return None  # beyond the years that there are
 
 
-class Tls(msgspec.Struct, frozen=True):
-    """Files for the connection itself: who is trusted, and the certificate that is shown."""
-
-    authorities: str = ""
-    certificate: str = ""
-    key: str = ""
-    proxy: str = ""
-    verified: bool = True
-
-
 class Credentials(AuthBase):
     """Sends nothing: for a KFP that asks for nothing, and the root of those that do.
 
     `source` says where they come from, in words; `audience` is whom a token of them is for.
     """
 
+    kind: ClassVar[Kind] = Kind("none")
     source: str = "none"
     audience: str = AUDIENCE
     # Whether KFP sees who is asking; where it does not, only a KFP without tenants answers.
     identifies: ClassVar[bool] = True
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> Credentials:
+        """Make these as settings say. Raises `Misconfigured` where something is lacking."""
+        return cls()
 
     def headers(self) -> dict[str, str]:
         """What to send now. Raises a `KfpError` where it can't be had."""

@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import Misconfigured
 from .base import one_token
-from .command import printed
+from .run_program import printed
 
 _CURE = (
     "`kubectl get namespaces` in a terminal runs it too, and shows what it says. Here it has no "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..errors import KfpError
-from .base import Credentials, Tls
+from ..network.tls import Tls
+from .base import Credentials
 
 
 class NoneYet(Credentials):

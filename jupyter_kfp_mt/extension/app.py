@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 
+from ..cluster.kubernetes_api import of_settings
 from ..log_lines import one_line
 from ..settings import Kfp
 from .activity import Activity
+from .caller_namespaces import CallerNamespaces
 from .event_stream import Events
-from .kernels import KernelDoor
-from .logs import Logs
+from .kernel_door import KernelDoor
+from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
-from .tenants import Tenants
+from .task_log_handler import Logs
 from .upstream import Upstream
-from .whereabouts import Whereabouts
 
 UPLOADS_READ_AT_ONCE = 2
 
@@ -31,15 +33,15 @@ class KfpExtension(Kfp, ExtensionApp):
 
     def initialize_settings(self) -> None:
         self.upstream = Upstream(self)
-        self.events = Events(self.upstream.ask)
+        self.events = Events(self.upstream.ask, partial(of_settings, self))
         self.settings["kfp_mt"] = self.upstream
-        self.tenants = Tenants(self, self.upstream)
+        self.tenants = CallerNamespaces(self, self.upstream)
         self.settings["kfp_mt_tenants"] = self.tenants
         self.logs = Logs(self.upstream)
         self.settings["kfp_mt_logs"] = self.logs
         self.settings["kfp_mt_reading"] = asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
         self.settings["kfp_mt_events"] = self.events
-        self.settings["kfp_mt_whereabouts"] = Whereabouts(self.upstream.ask)
+        self.settings["kfp_mt_whereabouts"] = NamespaceOfRequest(self.upstream.ask)
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(routes)

@@ -19,8 +19,8 @@ from ..errors import KfpError
 from ..log_lines import LineLogger
 from ..scrubbing import Scrubber
 from . import fetch_metadata
-from .kernels import KernelDoor
-from .tenants import Tenants
+from .caller_namespaces import CallerNamespaces
+from .kernel_door import KernelDoor
 from .upstream import Upstream
 
 # Who a request through the kernels' door comes from.
@@ -54,8 +54,8 @@ class KfpHandler(APIHandler):
         return Scrubber.of(self.request.headers).text(text)
 
     @property
-    def tenants(self) -> Tenants:
-        tenants: Tenants = self.settings["kfp_mt_tenants"]
+    def tenants(self) -> CallerNamespaces:
+        tenants: CallerNamespaces = self.settings["kfp_mt_tenants"]
         return tenants
 
     async def prepare(self) -> None:  # type: ignore[override]

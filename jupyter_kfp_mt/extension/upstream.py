@@ -13,18 +13,18 @@ from typing import TypeVar
 
 import msgspec
 
-from .. import doctor
-from ..client import Client
-from ..connection import Connection, find_local, resolve
+from ..client.client import Client
+from ..connection.choose_connection import Connection, find_local, resolve
+from ..connection.local_kfp import LocalKfp, LocalKfpUse, running
+from ..connection.status import ConnectionStatus, Problem
 from ..credentials import TokenFile
+from ..doctor import run_checks
+from ..doctor.check_results import CheckReport
 from ..errors import KfpError, Unreachable
-from ..findings import Report
-from ..lease import Lease, LocalKfp, running
 from ..models import Health
 from ..settings import Kfp
-from ..status import Problem, Status
-from .answer import Answer
-from .sender import Destination, Request, Sender
+from .kfp_response import KfpResponse
+from .send_to_kfp import Destination, KfpRequest, Sender
 
 T = TypeVar("T")
 
@@ -55,11 +55,11 @@ class Upstream:
         self._sender = Sender()
         self._deciding: asyncio.Future[_Decision] | None = None
         self._known: tuple[Client, Health] | None = None
-        self._lease: Lease | None = None
+        self._lease: LocalKfpUse | None = None
         self._lease_lock = threading.Lock()
         self._closed = threading.Event()
 
-    async def status(self) -> Status:
+    async def status(self) -> ConnectionStatus:
         """What there is, or what stands in the way; "not ready" while that is being found out.
 
         It decides anew: a namespace that was chosen elsewhere meanwhile counts from here on.
@@ -67,15 +67,15 @@ class Upstream:
         deciding = self._decided(anew=True)
         done, _ = await asyncio.wait([deciding], timeout=STATUS_SECONDS)
         if not done:
-            return Status(version=version("jupyter-kfp-mt"), ready=False)
+            return ConnectionStatus(version=version("jupyter-kfp-mt"), ready=False)
         try:
             connection = deciding.result().connection
         except KfpError as error:
-            return Status(version=version("jupyter-kfp-mt"), error=Problem.of(error))
+            return ConnectionStatus(version=version("jupyter-kfp-mt"), error=Problem.of(error))
         looking = self._in_thread(connection.status)
         await asyncio.wait([looking], timeout=LOOK_SECONDS)
         if not looking.done():
-            return Status(version=version("jupyter-kfp-mt"), ready=False)
+            return ConnectionStatus(version=version("jupyter-kfp-mt"), ready=False)
         return looking.result()
 
     @property
@@ -88,7 +88,7 @@ class Upstream:
         """Tell whether a request's header `kubeflow-userid` says who is signed in."""
         return self._settings.believes_userid()
 
-    async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> Report:
+    async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> CheckReport:
         """What the doctor finds when it looks from here."""
         loop = asyncio.get_running_loop()
 
@@ -96,7 +96,7 @@ class Upstream:
             decision = asyncio.run_coroutine_threadsafe(self._decision(anew=True), loop)
             return decision.result().connection
 
-        look = partial(doctor.look, decide, self._settings, namespace, apart, others)
+        look = partial(run_checks.look, decide, self._settings, namespace, apart, others)
         return await asyncio.to_thread(look)
 
     async def health(self) -> Health:
@@ -111,7 +111,7 @@ class Upstream:
         """For questions of our own. Raises the `KfpError` that stands in the way."""
         return (await self._decision()).client
 
-    async def forward(self, request: Request) -> Answer:
+    async def forward(self, request: KfpRequest) -> KfpResponse:
         """Somebody's request, sent as this server's identity. See `Sender.send`."""
         return await self._ask(
             lambda found: self._sender.send(found.destination, request),
@@ -191,7 +191,7 @@ class Upstream:
             before = self._lease
             if before is not None and running(folder) == before.kfp:
                 return before.kfp
-            self._lease = Lease(folder, self._settings.profiles_file(), self._closed)
+            self._lease = LocalKfpUse(folder, self._settings.profiles_file(), self._closed)
             if before is not None:
                 before.close()  # only now: the server must not be without a user meanwhile
             return self._lease.kfp

@@ -6,20 +6,23 @@ import argparse
 import asyncio
 import gc
 import json
+import logging
 import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Misconfigured
-from .logs import LogFile, log_to_stderr, open_standard_streams, say
+from .machine.logs import LogFile, log_to_stderr, open_standard_streams, say
+from .machine.tried_kfp import check, warning
 
 if TYPE_CHECKING:
-    from .data_folder import DataFolder
-    from .profiles import Profiles
+    from .data.data_folder import DataFolder
+    from .tenants.profiles import Profiles
 
 CANNOT_START = 2
 ALREADY_SERVED = 3
@@ -62,9 +65,36 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="tell of tasks as a cluster does: of every part of an Argo workflow",
     )
+    _add_what_a_cluster_allows(parser)
     _add_what_proxies_need(parser)
     _add_times(parser)
     return parser.parse_args(argv)
+
+
+def _add_what_a_cluster_allows(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--reviews-per-second",
+        type=_rate,
+        metavar="N",
+        help="be as slow as on a cluster, where KFP may ask Kubernetes so often who is calling "
+        "and whether they may, for all its callers together: CLIENTQPS, which is 5 by default "
+        "(default: any number)",
+    )
+    add(
+        "--review-burst",
+        type=_count,
+        default=10,
+        metavar="N",
+        help="how many reviews may be saved up: CLIENTBURST (default: %(default)s)",
+    )
+    add(
+        "--reviews-per-request",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="how many reviews one request takes (default: %(default)s)",
+    )
 
 
 def _add_what_proxies_need(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +133,16 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
 
 
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if 0 < rate < float("inf"):
+        return rate
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+
+
 def _count(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
@@ -118,14 +158,17 @@ def _check_installed() -> None:
             cure="Install what it needs, and restart the Jupyter server:\n"
             "pip install 'jupyter-kfp-mt[local]'",
         )
+    check(version("kfp"))
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .data_folder import DataFolder, Occupied
-    from .disk import fault
-    from .profiles import read_profiles, single_profile
+    from .data.data_folder import DataFolder, Occupied
+    from .machine.disk_faults import fault
+    from .tenants.profiles import read_profiles, single_profile
 
     log_to_stderr()
+    if untried := warning(version("kfp")):
+        logging.getLogger(__name__).warning(untried)
     os.umask(0o077)  # what is kept here is nobody else's
     # Before anything is done in the folder: what is wrong with them is no fault of the folder's.
     given = read_profiles(options.profiles) if options.profiles else None

@@ -19,21 +19,22 @@ from types import TracebackType
 from tornado.netutil import bind_sockets
 
 from ..errors import Misconfigured
+from .api.allowance import Allowance
 from .api.app import application
 from .api.hosts import Hosts
 from .api.http_server import LONGEST_HEADERS, HttpServer
 from .api.listener import Listener
-from .data_folder import DataFolder
+from .data.data_folder import DataFolder
 from .database import Database
-from .disk import Complaints, fault
-from .execution.executor import STOPPED, Executor
-from .identity import Authenticator, BearerToken, Tokens, TrustedHeader
+from .execution.server.run_queue import STOPPED, RunQueue
+from .machine.disk_faults import Complaints, fault
 from .operations import Operations
-from .pipeline_reader import PipelineReader
-from .profiles import Profiles
-from .recurring_runs import RecurringRunController
-from .roles import Roles
-from .schedule import time_zone
+from .pipelines.pipeline_reader import PipelineReader
+from .schedules.next_time import time_zone
+from .schedules.start_due_runs import RecurringRunController
+from .tenants.identity import Authenticator, BearerToken, IssuedTokens, TrustedHeader
+from .tenants.profiles import Profiles
+from .tenants.roles import Roles
 
 ABANDONED = (
     "the Jupyter server that had started the local KFP was stopped while this run was executing"
@@ -56,9 +57,9 @@ class Server:
         self._sockets = _bound(options.host, options.port)
         self.endpoint = _endpoint(options.host, self._sockets)
         key = folder.signing_key()
-        self._tokens = Tokens(folder.tokens, key, profiles, options.token_lifetime, clock)
+        self._tokens = IssuedTokens(folder.tokens, key, profiles, options.token_lifetime, clock)
         self._database = Database(folder.database)
-        self._executor = Executor(
+        self._executor = RunQueue(
             self._database.runs,
             folder.namespaces,
             profiles.secrets,
@@ -116,6 +117,7 @@ class Server:
                 self._complaints,
                 pipeline_reader=self._reader,
                 hosts=Hosts(options.host, options.allow_host),
+                allowance=_allowance(options),
                 write_timeout=options.write_timeout,
             ),
             max_header_size=LONGEST_HEADERS,
@@ -153,6 +155,18 @@ class Server:
 
     def _fire(self, recurring_run_id: str, moment: datetime) -> None:
         self._operations.recurring_runs.fire(recurring_run_id, moment)
+
+
+def _allowance(options: Namespace) -> Allowance | None:
+    """What is asked of it in a second, as on a cluster; None for any number."""
+    if not options.reviews_per_second:
+        return None
+    return Allowance(
+        options.reviews_per_second,
+        options.review_burst,
+        options.reviews_per_request,
+        [name for name in ("Authorization", options.trust_userid_header) if name],
+    )
 
 
 class Stop:

@@ -13,10 +13,23 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..client import Client
+from ..client.client import Client
 from ..errors import KfpError
 from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
-from .render import Code, State, Table, View, html, lasting, printable, text, view
+from .render import (
+    Code,
+    ShownState,
+    Table,
+    View,
+    html,
+    lasted,
+    lasting,
+    origin_facts,
+    printable,
+    run_state,
+    text,
+    view,
+)
 from .run_graph import Line, lines, pipeline_spec
 from .tracebacks import Traceback, found
 
@@ -252,18 +265,19 @@ def _card(card: Card) -> View:
     facts += [("Started", f"{run.created_at:%Y-%m-%d %H:%M:%S} UTC")]
     facts += [("Duration", lasting(_duration(card)))] if run.state != "PENDING" else []
     parameters = run.runtime_config.parameters if run.runtime_config else {}
+    facts += origin_facts(run)
     facts += [(f"Parameter {name}", _shown(value)) for name, value in parameters.items()]
     facts += [] if run.finished else [("Seen", f"{card.seen_at:%Y-%m-%d %H:%M:%S} UTC")]
     rows = [_row(line, card) for line in lines(card.specification, run.tasks)]
     return View(
         title=run.display_name,
-        state=State(run.state),
+        state=run_state(run),
         facts=[(name, value) for name, value in facts if value],
         problem="\n".join(filter(None, [told, traceback.own if traceback else ""])),
         folded_texts=[(f"{traceback.hidden} lines of the executor", traceback.whole)]
         if traceback and traceback.hidden
         else [],
-        tables=[Table(["Task", "State", "Duration", "Outputs"], rows)] if rows else [],
+        tables=[Table(["Task", "ShownState", "Duration", "Outputs"], rows)] if rows else [],
     )
 
 
@@ -271,12 +285,11 @@ def _row(line: Line, card: Card) -> list[Any]:
     name = "\N{NO-BREAK SPACE}" * 4 * line.depth + line.name
     task = line.task
     if task is None:
-        left_out = State("SKIPPED" if card.run.finished else "PENDING")
+        left_out = ShownState("SKIPPED" if card.run.finished else "PENDING")
         return [name, "" if line.group else left_out, "", ""]
     values = card.values.get(task.task_id, TaskIO())
     reused = " (reused)" if values.outputs.reused_from else ""
-    lasted = "" if never(task.start_time) else lasting(task.duration)
-    return [name, State(task.state), lasted + reused, _outputs(values.outputs)]
+    return [name, ShownState(task.state), lasted(task) + reused, _outputs(values.outputs)]
 
 
 def _outputs(values: TaskValues) -> str:

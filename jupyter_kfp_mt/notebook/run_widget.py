@@ -12,7 +12,7 @@ from typing import Any
 import traitlets
 from anywidget import AnyWidget
 
-from ..client import Client
+from ..client.client import Client
 from ..errors import KfpError
 from ..models import Run
 from .run_card import Card, Cards, data

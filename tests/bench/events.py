@@ -21,7 +21,7 @@ import aiohttp
 import psutil
 from aiohttp import web
 
-from jupyter_kfp_mt.events import parsed
+from jupyter_kfp_mt.connection.event_reader import parsed
 
 from .door import Door
 from .figures import Figure

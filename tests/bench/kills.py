@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from conftest import PROFILES
-from killing import Checked, kill_under_load
+from harness.killing import Checked, kill_under_load
+from harness.local_kfp import PROFILES
 
 from . import pipelines
 from .figures import Figure

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import requests
 import yaml
 
-from jupyter_kfp_mt.client import Client
+from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials.token_file import TokenFile
 from jupyter_kfp_mt.errors import KfpError
-from jupyter_kfp_mt.local.execution.containers import Engines
+from jupyter_kfp_mt.local.execution.task.containers import Engines
 
 from . import pipelines
 from .expectations import FAILED, SUCCEEDED, table

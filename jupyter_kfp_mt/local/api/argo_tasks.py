@@ -17,8 +17,8 @@ import msgspec
 
 from ...argo_nodes import fnv
 from ...models import EPOCH, UNSPECIFIED, ChildTask, Run, RunDetails, Task
-from ..execution.progress import task_id
-from ..records import Origin, PlacedRun
+from ..database.row_types import Origin, PlacedRun
+from ..execution.run.record_progress import task_id
 
 _YEAR_1 = datetime(1, 1, 1, tzinfo=timezone.utc)
 _AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
@@ -150,20 +150,31 @@ class _Workflow:
         if inner and ("parameterIterator" in task or "artifactIterator" in task):
             return self._loop(name, key, inner, scope)
         if not inner:
-            return self._leaf(name, key, scope)
+            return self._leaf(name, key, scope, "retryPolicy" in task)
         first, found = self._group(name, inner, (*scope, key))
         return self._driven(name, key, found, first), found
 
-    def _leaf(self, name: str, key: str, scope: tuple[str, ...]) -> tuple[str, list[Task]]:
+    def _leaf(
+        self, name: str, key: str, scope: tuple[str, ...], is_retried: bool
+    ) -> tuple[str, list[Task]]:
         known = self._known.get(task_id(self._run.run_id, (*scope, key)))
         if known is None:
             return "", []
         self.ids[node_id(self._name, name)] = known.task_id
         entry = self._driven(name, key, [known], [f"{name}.executor"])
         if entry and known.state != "SKIPPED":
-            times = known.start_time, known.end_time
-            self._add(f"{name}.executor", "executor", known.state, *times, [])
+            self._execution(f"{name}.executor", known, is_retried)
         return entry, [known]
+
+    def _execution(self, name: str, task: Task, is_retried: bool) -> None:
+        """Add what executes a task: with a part for each attempt where it may be tried again."""
+        attempts = [f"executor({number})" for number in range(task.tries if is_retried else 0)]
+        group = name.removesuffix("executor")
+        whole = [group + attempt for attempt in attempts]
+        self._add(name, "executor", task.state, task.start_time, task.end_time, whole)
+        for attempt in attempts:
+            state = task.state if attempt == attempts[-1] else "FAILED"
+            self._add(group + attempt, attempt, state, task.start_time, task.end_time, [])
 
     def _driven(self, name: str, key: str, inside: list[Task], first: list[str]) -> str:
         """Add what has a driver, once it has begun or was left out."""

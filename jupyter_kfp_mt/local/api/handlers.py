@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import IO, Any, ClassVar, TypeVar
@@ -18,8 +18,20 @@ import msgspec
 from tornado import web
 from tornado.iostream import IOStream, StreamClosedError
 
+from ...cron import note
 from ...models import Pipeline, PipelineVersion, RecurringRun, Run, RuntimeConfig
-from ..api_errors import (
+from ..database.row_types import Origin, PlacedRun
+from ..machine.disk_faults import Complaints, DiskFault, fault
+from ..operations import Operations, Upload
+from ..pipelines.pipeline_files import (
+    LONGEST_SPECIFICATION,
+    MAX_FILE_LENGTH,
+    MOVE_OUT,
+    Specification,
+)
+from ..pipelines.pipeline_reader import SMALL, MessageWithPipeline, PipelineReader, Sent
+from ..tenants.identity import Authenticator, Caller
+from ..wire.api_errors import (
     ALREADY_EXISTS,
     INTERNAL,
     INVALID_ARGUMENT,
@@ -35,15 +47,9 @@ from ..api_errors import (
     unavailable,
     wrapped,
 )
-from ..cron import note
-from ..disk import Complaints, Fault, fault
-from ..identity import Authenticator, Caller
-from ..listing import Filter, FilterType, ListOptions, Noun, list_options
-from ..operations import Operations, Upload
-from ..pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH, MOVE_OUT, Specification
-from ..pipeline_reader import SMALL, MessageWithPipeline, PipelineReader, Sent
-from ..protojson import Message, read, with_whole_zeros, written
-from ..records import Origin, PlacedRun
+from ..wire.list_options import Filter, FilterType, ListOptions, Noun, list_options
+from ..wire.protojson import Message, read, with_whole_zeros, written
+from .allowance import Allowance
 from .argo_tasks import as_on_a_cluster, local_task_ids
 from .hosts import Hosts
 from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
@@ -88,19 +94,29 @@ class Handler(web.RequestHandler):
     filter_type: FilterType = Filter
     # Whether anything but GET changes something.
     changes = True
+    # Whether the API server of a cluster asks Kubernetes before it answers.
+    is_reviewed = True
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
         self.operations = operations
         self.caller = Caller(self.request.headers, authenticators)
         self.reader: PipelineReader = self.settings["pipeline_reader"]
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         self.check_host()
         if len(self.request.body) > LONGEST_OF_STRANGERS:
             self.caller.identity()
         if len(self.request.body) > LONGEST_MESSAGE:
             longest = LONGEST_SPECIFICATION
             raise invalid_input(f"The request has more than {longest} bytes. {MOVE_OUT}")
+        return self.reviewed()
+
+    def reviewed(self) -> Awaitable[None] | None:
+        """Wait as long as a cluster's API server would for Kubernetes, if this one is to."""
+        allowance: Allowance | None = self.settings["allowance"]
+        if allowance and self.is_reviewed and allowance.concerns(self.request.headers):
+            return allowance.wait()
+        return None
 
     def stream(self) -> IOStream | None:
         """The connection; None once it is closed."""
@@ -287,7 +303,7 @@ class Handler(web.RequestHandler):
     def error_body(self, error: ApiError) -> dict[str, Any]:
         return error.to_dict()
 
-    def _unavailable(self, found: Fault) -> ApiError:
+    def _unavailable(self, found: DiskFault) -> ApiError:
         unchanged = "" if self.request.method in ("GET", "HEAD") else " Nothing was changed."
         return unavailable(
             "The request could not be carried out in the data folder of the local KFP: "
@@ -419,15 +435,17 @@ class UploadHandler(FileHandler):
         self._form = tempfile.SpooledTemporaryFile(SMALL)
         self._refusal: ApiError | None = None
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
+        reviewed = None
         try:
-            super().prepare()
+            reviewed = super().prepare()
             if self.request.method == "POST":
                 self._authorizing = True
                 self.authorize()
                 self._authorizing = False
         except ApiError as error:
             self._refusal = error
+        return reviewed
 
     def check_admitted(self) -> None:
         """Raises why this is refused, if it is."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from ..api_errors import PERMISSION_DENIED, ApiError
+from ..wire.api_errors import PERMISSION_DENIED, ApiError
 
 # The last two are this machine for containers of Docker and of Podman.
 _LOOPBACK = ("localhost", "host.docker.internal", "host.containers.internal")

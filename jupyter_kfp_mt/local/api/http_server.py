@@ -13,9 +13,9 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from ..api_errors import ApiError
-from ..identity import Authenticator, Caller
-from ..pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH
+from ..pipelines.pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH
+from ..tenants.identity import Authenticator, Caller
+from ..wire.api_errors import ApiError
 
 # A file, and what a form has around it.
 LONGEST_UPLOAD = MAX_FILE_LENGTH + (1 << 20)

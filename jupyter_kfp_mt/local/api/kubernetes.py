@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..api_errors import invalid_input, wrapped
 from ..operations.tenants import RBAC_GROUP
-from ..profiles import Profile
-from ..roles import Access
+from ..tenants.profiles import Profile
+from ..tenants.roles import ResourceAttributes
+from ..wire.api_errors import invalid_input, wrapped
 from .handlers import Handler
 
 _AUTHENTICATION = "authentication.k8s.io"
@@ -40,6 +40,7 @@ class _Question(Handler):
     """A request that changes nothing, whatever its method."""
 
     changes = False
+    is_reviewed = False
 
     def object(self, kind: str, group: str, **fields: Any) -> None:
         """Answer with an object of Kubernetes."""
@@ -58,7 +59,7 @@ class SelfSubjectAccessReviews(_Question):
     def post(self) -> None:
         spec = self.read(_AccessReview).spec
         asked = spec.resource_attributes
-        access = Access(
+        access = ResourceAttributes(
             asked.namespace,
             asked.verb,
             "/".join(filter(None, [asked.resource, asked.subresource])),

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
-from ..api_errors import gateway_refusal
-from ..go_json import quoted
+from ..wire.api_errors import gateway_refusal
+from ..wire.go_json import quoted
 
 _TRUE = ("true", "True", "TRUE", "t", "T", "1")
 _FALSE = ("false", "False", "FALSE", "f", "F", "0")

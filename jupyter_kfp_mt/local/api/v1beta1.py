@@ -9,8 +9,10 @@ from msgspec.structs import replace
 
 from ...models import Pipeline as PipelineValue
 from ...models import PipelineVersion
-from ..api_errors import invalid_input, not_found, wrapped
-from ..listing import (
+from ..operations import Upload
+from ..pipelines.pipeline_urls import file_name
+from ..wire.api_errors import invalid_input, not_found, wrapped
+from ..wire.list_options import (
     EXPERIMENTS,
     PIPELINE_VERSIONS_V1,
     PIPELINES_V1,
@@ -18,16 +20,8 @@ from ..listing import (
     RUNS,
     FilterV1,
 )
-from ..operations import Upload
-from ..pipeline_urls import file_name
 from . import v1beta1_messages as messages
-from .handlers import (
-    ArtifactHandler,
-    Handler,
-    PipelineUploadHandler,
-    VersionUploadHandler,
-    action,
-)
+from .handlers import ArtifactHandler, Handler, PipelineUploadHandler, VersionUploadHandler, action
 from .v1beta1_messages import (
     RESOURCE_TYPES,
     ExperimentMessage,
@@ -67,6 +61,8 @@ class V1Handler(Handler):
 
 
 class Healthz(Handler):
+    is_reviewed = False
+
     def get(self) -> None:
         health = self.settings["health"]
         self.answer({name: health[name] for name in ("commit_sha", "tag_name", "multi_user")})
@@ -274,7 +270,9 @@ class Pipelines(V1Handler):
         url = new.url.pipeline_url if new.url else ""
         pipelines = self.operations.pipelines
         with wrapped("Failed to create a pipeline (v1beta1)"):
-            upload = Upload(name=new.name or file_name(url), description=new.description)
+            upload = Upload(
+                name=new.name or file_name(url), description=new.description, package_url=url
+            )
             pipelines.authorize_creation(self.caller, namespace, upload.name)
             specification = await self.reader.read_url(url)
             created = await pipelines.create_with_version(
@@ -376,7 +374,10 @@ class PipelineVersions(V1Handler):
             pipeline = self._pipeline_of(new)
             specification = await self.reader.read_url(url)
             upload = Upload(
-                name=new.name, description=new.description, code_source_url=new.code_source_url
+                name=new.name,
+                description=new.description,
+                code_source_url=new.code_source_url,
+                package_url=url,
             )
             operations = self.operations.pipelines
             version = await operations.create_version(pipeline, upload, specification)

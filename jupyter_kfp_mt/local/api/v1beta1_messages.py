@@ -22,12 +22,12 @@ from ...models import (
     RuntimeConfig,
     Trigger,
 )
-from ..api_errors import invalid_input, wrapped
+from ..database.row_types import Metric, Origin, PlacedRun
 from ..operations import NewRecurringRun, NewRun
-from ..pipeline_files import Specification, read_pipeline_file
-from ..pipeline_reader import MessageWithPipeline
-from ..protojson import Enumeration, Int64, Message, Moment, enumeration
-from ..records import Metric, Origin, PlacedRun
+from ..pipelines.pipeline_files import Specification, read_pipeline_file
+from ..pipelines.pipeline_reader import MessageWithPipeline
+from ..wire.api_errors import invalid_input, wrapped
+from ..wire.protojson import Enumeration, Int64, Message, Moment, enumeration
 from . import v2beta1_messages
 from .v2beta1_messages import RuntimeConfigMessage, UrlMessage, check_mode
 

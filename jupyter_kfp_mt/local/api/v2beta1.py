@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from msgspec.structs import replace
 
 from ... import models
-from ..api_errors import invalid_input, wrapped
-from ..listing import (
+from ..operations import Listed, Upload
+from ..operations.request_checks import is_empty
+from ..pipelines.pipeline_urls import file_name
+from ..wire.api_errors import invalid_input, wrapped
+from ..wire.list_options import (
     EXPERIMENTS,
     PIPELINE_VERSIONS,
     PIPELINES,
@@ -16,8 +20,6 @@ from ..listing import (
     RUNS,
     check_tag_filter,
 )
-from ..operations import Listed, Upload
-from ..pipeline_urls import file_name
 from .handlers import (
     ArtifactHandler,
     Handler,
@@ -45,6 +47,8 @@ _PROPAGATION_POLICIES = {
 
 
 class Healthz(Handler):
+    is_reviewed = False
+
     def get(self) -> None:
         self.answer(self.settings["health"])
 
@@ -86,6 +90,12 @@ class Experiment(Handler):
 
 
 class Pipelines(Handler):
+    def prepare(self) -> Awaitable[None] | None:
+        # Those that are shared are listed to anybody.
+        listed = self.request.method == "GET"
+        self.is_reviewed = not (listed and is_empty(self.parameter("namespace")))
+        return super().prepare()
+
     async def get(self) -> None:
         namespace = self.parameter("namespace")
         with wrapped("Failed to list pipelines due to invalid tag filter in filter spec"):
@@ -110,7 +120,7 @@ class PipelineWithVersion(Handler):
         new = await self.body(PipelineAndVersionMessage)
         with wrapped("Failed to create a pipeline"):
             url = _url(new.pipeline_version)
-            upload = _upload_of(new.pipeline, file_name(url))
+            upload = _upload_of(new.pipeline, file_name(url), url)
             operations = self.operations.pipelines
             operations.authorize_creation(self.caller, new.pipeline.namespace, upload.name)
             specification = await self.reader.read_url(url)
@@ -167,7 +177,8 @@ class PipelineVersions(Handler):
 
     async def post(self, pipeline_id: str) -> None:
         new = await self.body(PipelineVersionMessage)
-        url, upload = _url(new), _upload_of(new, "")
+        url = _url(new)
+        upload = _upload_of(new, "", url)
         if not url:
             raise invalid_input("Failed to create a pipeline version. Package URL is empty")
         with wrapped("Failed to create a pipeline version. Check error stack"):
@@ -326,12 +337,15 @@ def _with_trigger(recurring: models.RecurringRun) -> models.RecurringRun:
     return replace(recurring, trigger=recurring.trigger or models.Trigger())
 
 
-def _upload_of(message: PipelineMessage | PipelineVersionMessage, file_name: str) -> Upload:
+def _upload_of(
+    message: PipelineMessage | PipelineVersionMessage, file_name: str, url: str = ""
+) -> Upload:
     return Upload(
         name=message.name or message.display_name or file_name,
         display_name=message.display_name,
         description=message.description,
         code_source_url=getattr(message, "code_source_url", ""),
+        package_url=url,
         tags=message.tags or {},
     )
 

@@ -10,12 +10,12 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 
 from ...models import CronSchedule, PeriodicSchedule, Trigger
-from ..api_errors import bad_request, invalid_input, wrapped
 from ..operations import NewRecurringRun, NewRun
-from ..operations.values import Source
-from ..pipeline_files import Specification, check_values, from_wire
-from ..pipeline_reader import MessageWithPipeline
-from ..protojson import Enumeration, Int64, Message, Moment, enumeration, struct
+from ..operations.values import PipelineToRun
+from ..pipelines.pipeline_files import Specification, check_values, from_wire
+from ..pipelines.pipeline_reader import MessageWithPipeline
+from ..wire.api_errors import bad_request, invalid_input, wrapped
+from ..wire.protojson import Enumeration, Int64, Message, Moment, enumeration, struct
 
 S = TypeVar("S", bound="SourceMessage")
 
@@ -115,9 +115,9 @@ class SourceMessage(MessageWithPipeline, frozen=True):
     pipeline_version_reference: ReferenceMessage | None = None
     runtime_config: RuntimeConfigMessage = RuntimeConfigMessage()
 
-    def source(self) -> Source:
+    def source(self) -> PipelineToRun:
         reference = self.pipeline_version_reference or ReferenceMessage()
-        return Source(
+        return PipelineToRun(
             pipeline_id=reference.pipeline_id,
             pipeline_version_id=reference.pipeline_version_id or self.pipeline_version_id,
         )

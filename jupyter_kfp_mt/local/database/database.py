@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import Misconfigured
-from ..disk import fault
-from ..listing import ListOptions, Position
-from ..pipeline_files import Specification
+from ..machine.disk_faults import fault
+from ..pipelines.pipeline_files import Specification
+from ..wire.list_options import ListOptions, Position
 from .apart import Apart
 from .experiments import ExperimentTable
-from .pages import PageLimit
+from .list_queries import PageLimit
+from .pipeline_specs import SpecificationTable
 from .pipelines import PipelineTable
 from .recurring_runs import RecurringRunTable
 from .runs import RunTable
 from .schema import opened
 from .searches import Searches
-from .specifications import Specifications
 
 # To read or write a specification of fewer bytes takes less time than to hand it to a thread.
 LARGE = 256 << 10
@@ -34,7 +34,7 @@ class Tables:
     """A part for each kind of thing in a database, on one connection to it, for one thread."""
 
     def __init__(self, db: sqlite3.Connection):
-        self.specifications = specifications = Specifications(db)
+        self.specifications = specifications = SpecificationTable(db)
         self.experiments = ExperimentTable(db)
         self.pipelines = PipelineTable(db, specifications)
         self.runs = RunTable(db, specifications)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 
 from ...models import Experiment
-from ..listing import ListOptions, Position
+from ..wire.list_options import ListOptions, Position
 from .collation import refuse_taken
-from .columns import from_seconds, to_seconds
-from .pages import PAGE_LIMIT, PageLimit, page
+from .column_values import from_seconds, to_seconds
+from .list_queries import PAGE_LIMIT, PageLimit, page
 
 
 class ExperimentTable:

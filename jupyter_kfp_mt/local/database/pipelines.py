@@ -6,19 +6,19 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from ...models import Pipeline, PipelineVersion
-from ..listing import ListOptions, Position
-from ..pipeline_files import Specification
+from ...models import Pipeline, PipelineVersion, Url
+from ..pipelines.pipeline_files import Specification
+from ..wire.list_options import ListOptions, Position
 from .collation import collation_key, refuse_taken
-from .columns import from_json, from_seconds, to_json, to_seconds
-from .pages import PAGE_LIMIT, PageLimit, page, shortened
-from .specifications import Specifications
+from .column_values import from_json, from_seconds, to_json, to_seconds
+from .list_queries import PAGE_LIMIT, PageLimit, page, shortened
+from .pipeline_specs import SpecificationTable
 
 
 class PipelineTable:
     """Names are unique in a namespace, those of versions in a pipeline, whatever their case."""
 
-    def __init__(self, db: sqlite3.Connection, specifications: Specifications):
+    def __init__(self, db: sqlite3.Connection, specifications: SpecificationTable):
         self._db = db
         self._specifications = specifications
 
@@ -146,8 +146,8 @@ class PipelineTable:
         refuse_taken(self._db, "pipeline_versions", owner, version.name)
         self._db.execute(
             "INSERT INTO pipeline_versions (pipeline_version_id, pipeline_id, name, display_name, "
-            "description, code_source_url, created_at, tags, digest) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "description, code_source_url, package_url, created_at, tags, digest) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 version.pipeline_version_id,
                 version.pipeline_id,
@@ -155,6 +155,7 @@ class PipelineTable:
                 version.display_name,
                 version.description,
                 version.code_source_url,
+                version.package_url.pipeline_url if version.package_url else "",
                 to_seconds(version.created_at),
                 to_json(version.tags),
                 self._specifications.keep(specification),
@@ -193,6 +194,7 @@ def _version(row: sqlite3.Row, kept: Specification | None = None) -> PipelineVer
         description=row["description"],
         created_at=from_seconds(row["created_at"]),
         code_source_url=row["code_source_url"],
+        package_url=Url(pipeline_url=row["package_url"]) if row["package_url"] else None,
         pipeline_spec=kept.to_wire() if kept else {},
         tags=from_json(row["tags"], dict[str, str]),
     )

@@ -8,15 +8,15 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ...models import PipelineVersionReference, RecurringRun, RuntimeConfig, Status, Trigger
-from ..api_errors import INTERNAL
-from ..listing import ListOptions, Position
-from ..pipeline_files import Specification
-from ..records import Origin, PlacedRun
-from ..recurring_runs import Schedule
-from .columns import from_json, from_seconds, to_json, to_seconds
-from .pages import PAGE_LIMIT, PageLimit, page, shortened
+from ..pipelines.pipeline_files import Specification
+from ..schedules.start_due_runs import Schedule
+from ..wire.api_errors import INTERNAL
+from ..wire.list_options import ListOptions, Position
+from .column_values import from_json, from_seconds, to_json, to_seconds
+from .list_queries import PAGE_LIMIT, PageLimit, page, shortened
+from .pipeline_specs import SpecificationTable
+from .row_types import Origin, PlacedRun
 from .runs import RunTable, reference
-from .specifications import Specifications
 
 _SCHEDULES = """
     SELECT *, (
@@ -30,7 +30,7 @@ _SCHEDULES = """
 class RecurringRunTable:
     """All recurring runs, enabled or not."""
 
-    def __init__(self, db: sqlite3.Connection, specifications: Specifications, runs: RunTable):
+    def __init__(self, db: sqlite3.Connection, specifications: SpecificationTable, runs: RunTable):
         self._db = db
         self._specifications = specifications
         self._runs = runs

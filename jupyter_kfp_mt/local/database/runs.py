@@ -21,15 +21,15 @@ from ...models import (
     TaskIO,
     TaskValues,
 )
-from ..api_errors import INTERNAL
-from ..execution.job import Job
-from ..listing import ListOptions, Position
-from ..macros import expanded
-from ..pipeline_files import Specification
-from ..records import Metric, Origin, PlacedRun
-from .columns import from_json, from_seconds, to_json, to_seconds
-from .pages import PAGE_LIMIT, PageLimit, page, shortened
-from .specifications import Specifications
+from ..execution.run_request import RunRequest
+from ..pipelines.macros import expanded
+from ..pipelines.pipeline_files import Specification
+from ..wire.api_errors import INTERNAL
+from ..wire.list_options import ListOptions, Position
+from .column_values import from_json, from_seconds, to_json, to_seconds
+from .list_queries import PAGE_LIMIT, PageLimit, page, shortened
+from .pipeline_specs import SpecificationTable
+from .row_types import Metric, Origin, PlacedRun
 from .tasks import TaskTable
 
 _STOPPABLE = "('PENDING', 'RUNNING', 'PAUSED', 'RUNTIME_STATE_UNSPECIFIED')"
@@ -38,7 +38,7 @@ _STOPPABLE = "('PENDING', 'RUNNING', 'PAUSED', 'RUNTIME_STATE_UNSPECIFIED')"
 class RunTable:
     """All runs, with their tasks and metrics."""
 
-    def __init__(self, db: sqlite3.Connection, specifications: Specifications):
+    def __init__(self, db: sqlite3.Connection, specifications: SpecificationTable):
         self._db = db
         self._specifications = specifications
         self._tasks = TaskTable(db)
@@ -198,13 +198,13 @@ class RunTable:
         namespace, _ = self.place(run_id) or ("", "")
         return namespace
 
-    def job(self, run_id: str) -> Job:
+    def job(self, run_id: str) -> RunRequest:
         """What is to be done for a run."""
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         if row is None:
             raise KeyError(run_id)
         compiled = self._specifications.one(row["digest"])
-        return Job(
+        return RunRequest(
             run_id=run_id,
             namespace=row["namespace"],
             service_account=row["service_account"],

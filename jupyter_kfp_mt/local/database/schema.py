@@ -238,6 +238,9 @@ MIGRATIONS = [
     UPDATE specifications SET length = length(pipeline_spec) + length(platform_spec);
     CREATE INDEX specification_lengths ON specifications (digest, length);
     """,
+    """
+    ALTER TABLE pipeline_versions ADD COLUMN package_url TEXT NOT NULL DEFAULT '';
+    """,
 ]
 
 

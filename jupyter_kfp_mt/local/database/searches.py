@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from ..api_errors import invalid_input
-from .pages import PAGE_LIMIT, PageLimit, PageTooLong
+from ..wire.api_errors import invalid_input
+from .list_queries import PAGE_LIMIT, PageLimit, PageTooLong
 from .schema import opened_for_reading
 
 # What takes less is done before a thread has been started for it.

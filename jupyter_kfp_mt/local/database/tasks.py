@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import msgspec
 
 from ...models import EPOCH, Artifact, ArtifactList, Task, TaskIO, TaskValues
-from ..execution.job import moved
-from .columns import from_json, to_json
+from ..execution.run_request import moved
+from .column_values import from_json, to_json
 
 # The schema title of artifacts whose metadata are a run's metrics.
 _METRICS = "system.Metrics"

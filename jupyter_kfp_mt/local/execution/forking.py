@@ -14,7 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Collection
 
-from .strays import adopt_orphans
+from .leftover_processes import adopt_orphans
 
 # Elsewhere a forked process may not use what the system's own libraries do in threads.
 AVAILABLE = sys.platform == "linux"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 
 from ...models import Experiment
-from ..api_errors import already_exists, invalid_input, wrapped
 from ..database import Database, new_id
-from ..identity import Caller
-from ..listing import ListOptions
-from ..roles import Access, Roles
-from .checks import check_length, check_text, found, is_empty, now
+from ..tenants.identity import Caller
+from ..tenants.roles import ResourceAttributes, Roles
+from ..wire.api_errors import already_exists, invalid_input, wrapped
+from ..wire.list_options import ListOptions
+from .request_checks import check_length, check_text, found, is_empty, now
 from .runs import Controller
 from .values import Listed, listed
 
@@ -34,7 +34,9 @@ class Experiments:
         check_length("Experiment", "Namespace", namespace)
         check_text("Experiment.Description", description)
         with wrapped("Failed to authorize the request"):
-            self._authorize(caller, Access(namespace, "create", "experiments", display_name))
+            self._authorize(
+                caller, ResourceAttributes(namespace, "create", "experiments", display_name)
+            )
         experiment = Experiment(
             experiment_id=new_id(),
             display_name=display_name,
@@ -59,7 +61,7 @@ class Experiments:
         self, caller: Caller, namespace: str, options: ListOptions
     ) -> Listed[Experiment]:
         with wrapped("Failed to authorize with API"):
-            self._authorize(caller, Access(namespace, "list", "experiments"))
+            self._authorize(caller, ResourceAttributes(namespace, "list", "experiments"))
         page = await self._database.page(
             options, lambda tables, limit: tables.experiments.page(namespace, options, limit)
         )
@@ -91,7 +93,7 @@ class Experiments:
                 experiment = self.existing(experiment_id)
             self._authorize(
                 caller,
-                Access(
+                ResourceAttributes(
                     experiment.namespace,
                     verb,
                     "experiments",
@@ -101,7 +103,7 @@ class Experiments:
             )
         return experiment
 
-    def _authorize(self, caller: Caller, access: Access) -> None:
+    def _authorize(self, caller: Caller, access: ResourceAttributes) -> None:
         if is_empty(access.namespace):
             raise invalid_input("An experiment cannot have an empty namespace in multi-user mode")
         with wrapped("Failed to authorize with API"):

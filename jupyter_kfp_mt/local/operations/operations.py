@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ..api_errors import invalid_input, wrapped
 from ..database import Database
-from ..identity import Caller
-from ..profiles import Profiles
-from ..roles import Access, Roles
-from .checks import is_empty
+from ..tenants.identity import Caller
+from ..tenants.profiles import Profiles
+from ..tenants.roles import ResourceAttributes, Roles
+from ..wire.api_errors import invalid_input, wrapped
 from .experiments import Experiments
 from .pipelines import Pipelines
 from .recurring_runs import RecurringRuns
+from .request_checks import is_empty
 from .runs import Controller, Runner, Runs
 from .tenants import Tenants
 
@@ -40,5 +40,5 @@ class Operations:
         if is_empty(namespace):
             raise invalid_input("Namespace is empty. Please specify a valid namespace")
         with wrapped("Failed to authorize the request"):
-            access = Access(namespace, verb, "viewers", group="kubeflow.org")
+            access = ResourceAttributes(namespace, verb, "viewers", group="kubeflow.org")
             self._roles.check(caller.identity(), access)

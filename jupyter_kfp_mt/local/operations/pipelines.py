@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...models import Pipeline, PipelineVersion
-from ..api_errors import NO_VERSION, already_exists, invalid_input, wrapped
+from ...models import Pipeline, PipelineVersion, Url
 from ..database import Database, new_id
-from ..identity import Caller
-from ..listing import ListOptions
-from ..pipeline_files import Specification
-from ..roles import Access, Roles
-from .checks import (
+from ..pipelines.pipeline_files import Specification
+from ..tenants.identity import Caller
+from ..tenants.roles import ResourceAttributes, Roles
+from ..wire.api_errors import NO_VERSION, already_exists, invalid_input, wrapped
+from ..wire.list_options import ListOptions
+from .request_checks import (
     LONGEST_PIPELINE_DESCRIPTION,
     check_length,
     check_tags,
@@ -51,7 +51,7 @@ class Pipelines:
             "Failed to create a pipeline due to authorization error. "
             f"Check if you have write permissions to namespace {namespace}"
         ):
-            access = Access(namespace, "create", "pipelines", upload.name)
+            access = ResourceAttributes(namespace, "create", "pipelines", upload.name)
             self._authorize(caller, "", access)
         pipeline = _pipeline(namespace, upload)
         try:
@@ -66,7 +66,7 @@ class Pipelines:
     def authorize_creation(self, caller: Caller, namespace: str, name: str) -> None:
         """Before the file is fetched."""
         check_length("Pipeline", "Namespace", namespace)
-        self._authorize(caller, "", Access(namespace, "create", "pipelines", name))
+        self._authorize(caller, "", ResourceAttributes(namespace, "create", "pipelines", name))
 
     def authorize_upload(self, caller: Caller, namespace: str) -> None:
         """The same before it is read."""
@@ -112,7 +112,7 @@ class Pipelines:
             "Failed to fetch a pipeline due to authorization error. "
             f"Check if you have read permission to namespace {namespace}"
         ):
-            self._authorize(caller, "", Access(namespace, "get", "pipelines", name))
+            self._authorize(caller, "", ResourceAttributes(namespace, "get", "pipelines", name))
         with wrapped(f"Failed to get a pipeline named {name} in namespace {namespace}"):
             return found(
                 self._table.named(namespace, name), "Namespace/Pipeline", f"{namespace}/{name}"
@@ -123,7 +123,7 @@ class Pipelines:
             "Failed to list pipelines due to authorization error. "
             f"Check if you have read permission to namespace {namespace}"
         ):
-            self._authorize(caller, "", Access(namespace, "list", "pipelines"))
+            self._authorize(caller, "", ResourceAttributes(namespace, "list", "pipelines"))
         page = await self._database.page(
             options, lambda tables, limit: tables.pipelines.page(namespace, options, limit)
         )
@@ -176,7 +176,7 @@ class Pipelines:
         ):
             with wrapped(_not_accessible(pipeline_id)):
                 pipeline = self.existing(pipeline_id)
-            access = Access(pipeline.namespace, "create", "pipelines", name)
+            access = ResourceAttributes(pipeline.namespace, "create", "pipelines", name)
             self._authorize(caller, pipeline_id, access)
         return pipeline
 
@@ -242,7 +242,7 @@ class Pipelines:
             "Failed to list pipeline versions due to authorization error. "
             f"Check if you have read permission to namespace {pipeline.namespace}"
         ):
-            self._authorize(caller, "", Access(pipeline.namespace, "list", "pipelines"))
+            self._authorize(caller, "", ResourceAttributes(pipeline.namespace, "list", "pipelines"))
         page = await self._database.page(
             options, lambda tables, limit: tables.pipelines.versions(pipeline_id, options, limit)
         )
@@ -326,13 +326,15 @@ class Pipelines:
         if is_empty(namespace):
             caller.identity()
         else:
-            access = Access(namespace, "create", "pipelines")
+            access = ResourceAttributes(namespace, "create", "pipelines")
             self._authorize(caller, pipeline_id, access)
 
     def _authorized(self, caller: Caller, pipeline_id: str, verb: str) -> Pipeline:
         with wrapped(_not_accessible(pipeline_id)):
             pipeline = self.existing(pipeline_id)
-        access = Access(pipeline.namespace, verb, "pipelines", pipeline.name, existing=True)
+        access = ResourceAttributes(
+            pipeline.namespace, verb, "pipelines", pipeline.name, existing=True
+        )
         self._authorize(caller, pipeline_id, access)
         return pipeline
 
@@ -340,12 +342,14 @@ class Pipelines:
         with wrapped(f"Failed to access pipeline version {version_id}. Check if it exists"):
             version = self.existing_version(version_id)
         pipeline = self.existing(version.pipeline_id)
-        access = Access(pipeline.namespace, verb, "pipelines", pipeline.name, existing=True)
+        access = ResourceAttributes(
+            pipeline.namespace, verb, "pipelines", pipeline.name, existing=True
+        )
         # Without the pipeline's id, which someone who has a version's need not know.
         self._authorize(caller, "", access)
         return version
 
-    def _authorize(self, caller: Caller, pipeline_id: str, access: Access) -> None:
+    def _authorize(self, caller: Caller, pipeline_id: str, access: ResourceAttributes) -> None:
         """Shared pipelines, which have no namespace, are open to be read by anyone."""
         if not is_empty(access.namespace):
             with wrapped(
@@ -404,6 +408,7 @@ def _version(pipeline: Pipeline, upload: Upload) -> PipelineVersion:
         display_name=upload.display_name or upload.name,
         description=upload.description,
         code_source_url=upload.code_source_url,
+        package_url=Url(pipeline_url=upload.package_url) if upload.package_url else None,
         created_at=now(),
         tags=dict(upload.tags),
     )

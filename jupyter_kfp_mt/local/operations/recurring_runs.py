@@ -7,16 +7,23 @@ from datetime import datetime
 import msgspec
 
 from ...models import PipelineVersionReference, RecurringRun, RuntimeConfig, Trigger
-from ..api_errors import invalid_input, wrapped
 from ..database import Database, new_id
-from ..identity import Caller
-from ..listing import ListOptions
-from ..pipeline_files import Specification, check_parameters
-from ..records import Origin
-from ..recurring_runs import run_name
-from ..roles import Access, Roles
-from ..schedule import check as check_trigger
-from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, check_text, found, is_empty, now
+from ..database.row_types import Origin
+from ..pipelines.pipeline_files import Specification, check_parameters
+from ..schedules.next_time import check as check_trigger
+from ..schedules.start_due_runs import run_name
+from ..tenants.identity import Caller
+from ..tenants.roles import ResourceAttributes, Roles
+from ..wire.api_errors import invalid_input, wrapped
+from ..wire.list_options import ListOptions
+from .request_checks import (
+    DEFAULT_SERVICE_ACCOUNT,
+    check_service_account,
+    check_text,
+    found,
+    is_empty,
+    now,
+)
 from .runs import Controller, Runs, origin_of, pending_run, reference_to
 from .values import Listed, NewRecurringRun, NewRun, listed
 
@@ -54,7 +61,9 @@ class RecurringRuns:
             "Failed to create a recurring run due to authorization error. "
             f"Check if you have write permission to namespace {namespace}"
         ):
-            self._authorize(caller, Access(namespace, "create", "jobs", new.display_name))
+            self._authorize(
+                caller, ResourceAttributes(namespace, "create", "jobs", new.display_name)
+            )
         return namespace
 
     async def create(self, caller: Caller, new: NewRecurringRun) -> RecurringRun:
@@ -107,7 +116,7 @@ class RecurringRuns:
             "Failed to list recurring runs due to authorization error. "
             f"Check if you have permission to access namespace {namespace}"
         ):
-            self._authorize(caller, Access(namespace, "list", "jobs"))
+            self._authorize(caller, ResourceAttributes(namespace, "list", "jobs"))
         scope = {"experiment_id": experiment_id} if experiment_id else {"namespace": namespace}
         page = await self._database.page(
             options,
@@ -182,9 +191,11 @@ class RecurringRuns:
             with wrapped("failed to authorize with the recurring run ID"):
                 place = self._table.place(recurring_run_id)
                 namespace, name = found(place, "Job", recurring_run_id)
-            self._authorize(caller, Access(namespace, verb, "jobs", name, existing=True))
+            self._authorize(
+                caller, ResourceAttributes(namespace, verb, "jobs", name, existing=True)
+            )
 
-    def _authorize(self, caller: Caller, access: Access) -> None:
+    def _authorize(self, caller: Caller, access: ResourceAttributes) -> None:
         if is_empty(access.namespace):
             raise invalid_input("a recurring run cannot have an empty namespace in multi-user mode")
         with wrapped("failed to authorize with API"):

@@ -23,7 +23,12 @@ from ...models import (
     TaskIO,
     TaskValues,
 )
-from ..api_errors import (
+from ..database import Database, new_id
+from ..database.row_types import Metric, Origin, PlacedRun
+from ..pipelines.pipeline_files import Specification, check_parameters
+from ..tenants.identity import Caller
+from ..tenants.roles import ResourceAttributes, Roles
+from ..wire.api_errors import (
     already_exists,
     bad_request,
     failed_precondition,
@@ -32,15 +37,17 @@ from ..api_errors import (
     not_found,
     wrapped,
 )
-from ..database import Database, new_id
-from ..identity import Caller
-from ..listing import ListOptions
-from ..pipeline_files import Specification, check_parameters
-from ..records import Metric, Origin, PlacedRun
-from ..roles import Access, Roles
-from .checks import DEFAULT_SERVICE_ACCOUNT, check_service_account, check_text, found, is_empty, now
+from ..wire.list_options import ListOptions
 from .pipelines import Pipelines
-from .values import Listed, NewRecurringRun, NewRun, Source, listed
+from .request_checks import (
+    DEFAULT_SERVICE_ACCOUNT,
+    check_service_account,
+    check_text,
+    found,
+    is_empty,
+    now,
+)
+from .values import Listed, NewRecurringRun, NewRun, PipelineToRun, listed
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _METRIC_NAME = "^[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?$"
@@ -105,7 +112,7 @@ class Runs:
             "Failed to create a run due to authorization error. "
             f"Check if you have write permissions to namespace {namespace}"
         ):
-            self._authorize(caller, "", Access(namespace, "create", "runs"))
+            self._authorize(caller, "", ResourceAttributes(namespace, "create", "runs"))
         return namespace
 
     async def create(self, caller: Caller, new: NewRun) -> PlacedRun:
@@ -163,7 +170,7 @@ class Runs:
             "Failed to list runs due to authorization error. "
             f"Check if you have permission to access namespace {namespace}"
         ):
-            self._authorize(caller, "", Access(namespace, "list", "runs"))
+            self._authorize(caller, "", ResourceAttributes(namespace, "list", "runs"))
         scope = {"experiment_id": experiment_id} if experiment_id else {"namespace": namespace}
         page = await self._database.page(
             options,
@@ -300,7 +307,7 @@ class Runs:
         return namespace
 
     async def source(
-        self, caller: Caller, source: Source
+        self, caller: Caller, source: PipelineToRun
     ) -> tuple[PipelineVersion | None, Specification]:
         """The pipeline version that is to run, if it is one, and its specification."""
         if source.pipeline_version_id or source.pipeline_id:
@@ -345,11 +352,11 @@ class Runs:
                 f"Failed to authorize with the run ID {run_id}: Failed to fetch run {run_id}"
             ):
                 namespace, name = found(self._table.place(run_id), "Run", run_id)
-            access = Access(namespace, verb, "runs", name, existing=True)
+            access = ResourceAttributes(namespace, verb, "runs", name, existing=True)
             self._authorize(caller, run_id, access)
         return namespace
 
-    def _authorize(self, caller: Caller, run_id: str, access: Access) -> None:
+    def _authorize(self, caller: Caller, run_id: str, access: ResourceAttributes) -> None:
         if is_empty(access.namespace):
             raise invalid_input("A run cannot have an empty namespace in multi-user mode")
         with wrapped(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..api_errors import permission_denied
-from ..identity import Caller
-from ..profiles import Profile, Profiles
-from ..roles import PIPELINES_GROUP, Access, Roles
+from ..tenants.identity import Caller
+from ..tenants.profiles import Profile, Profiles
+from ..tenants.roles import PIPELINES_GROUP, ResourceAttributes, Roles
+from ..wire.api_errors import permission_denied
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 # Kubeflow's groups, and what in each of them the roles are about.
@@ -21,7 +21,7 @@ class Tenants:
         self._profiles = profiles
         self._roles = roles
 
-    def may(self, caller: Caller, access: Access) -> bool:
+    def may(self, caller: Caller, access: ResourceAttributes) -> bool:
         """Whether the caller may do that: in a namespace of others no more than "no" is told."""
         group = _ELSEWHERE.get(access.resource, PIPELINES_GROUP)
         return self._roles.allows(caller.identity(), access) and access.group in (group, "*")
@@ -38,7 +38,7 @@ class Tenants:
                 yield profile.owner, "admin"
                 yield from profile.contributors.items()
                 return
-        access = Access(namespace, "list", "rolebindings", group=RBAC_GROUP)
+        access = ResourceAttributes(namespace, "list", "rolebindings", group=RBAC_GROUP)
         raise permission_denied(
             f"User '{caller.identity()}' is not authorized with reason:  (request: {access})"
         )

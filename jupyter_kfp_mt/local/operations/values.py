@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from ...models import Trigger
-from ..listing import ListOptions, Position
-from ..pipeline_files import Specification
+from ..pipelines.pipeline_files import Specification
+from ..wire.list_options import ListOptions, Position
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def listed(options: ListOptions, items: list[T], total: int, start: Position | N
     return Listed(items, total, options.next_page_token(start))
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class PipelineToRun(msgspec.Struct, frozen=True, kw_only=True):
     """Which pipeline to run: a version, the latest of a pipeline, or a specification itself."""
 
     pipeline_id: str = ""
@@ -34,7 +34,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     specification: Specification | None = None
 
 
-class NewRun(Source, frozen=True, kw_only=True):
+class NewRun(PipelineToRun, frozen=True, kw_only=True):
     """A run as someone wants it. The namespace, if it is given, must be the experiment's."""
 
     display_name: str
@@ -49,7 +49,7 @@ class NewRun(Source, frozen=True, kw_only=True):
     service_account: str = ""
 
 
-class NewRecurringRun(Source, frozen=True, kw_only=True):
+class NewRecurringRun(PipelineToRun, frozen=True, kw_only=True):
     """A recurring run as someone wants it. `pinned`: the latest version now, not each time."""
 
     display_name: str
@@ -74,4 +74,5 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str = ""
     description: str = ""
     code_source_url: str = ""
+    package_url: str = ""
     tags: Mapping[str, str] = {}

@@ -1,0 +1,95 @@
+"""Many questions asked at once: none waits for the slowest, and answers are remembered."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, Generic, TypeVar
+
+from traitlets.log import get_logger
+
+from .errors import KfpError
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+class AnswerCache(Generic[K, T]):
+    """What `ask` says to each question: the same for `seconds`, unless it raised.
+
+    A question that is being asked is not asked again meanwhile, however long that takes. Whatever
+    is raised is a `KfpError`: what goes wrong with one question spoils no other.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[K], T],
+        seconds: float = 0.0,
+        threads: int = 16,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._seconds = seconds
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(threads, "kfp-mt-answers")
+        self._lock = threading.Lock()
+        self._answers: dict[K, tuple[float, Future[T]]] = {}
+        self._logged: set[str] = set()
+        self._closed = False
+
+    def to(self, questions: Iterable[K], patience: float) -> dict[K, Future[T]]:
+        """The answers, as far as they are there after `patience` seconds."""
+        with self._lock:
+            found = {question: self._answer(question) for question in questions}
+        wait(found.values(), timeout=patience)
+        return found
+
+    def close(self) -> None:
+        """Whatever is not being asked yet is answered with an error."""
+        with self._lock:
+            self._closed = True
+        self._threads.shutdown(wait=False)
+
+    def _answer(self, question: K) -> Future[T]:
+        asked_at, answer = self._answers.get(question, (0.0, None))
+        if answer is not None:
+            is_old = self._clock() - asked_at >= self._seconds
+            if not answer.done() or not (is_old or answer.exception()):
+                return answer
+        if self._closed:
+            return _refused()
+        answer = self._threads.submit(self._asked, question)
+        self._answers[question] = self._clock(), answer
+        return answer
+
+    def _asked(self, question: K) -> T:
+        if self._closed:
+            raise _stopped()
+        try:
+            return self._ask(question)
+        except KfpError:
+            raise
+        except Exception as error:  # a mistake of ours, wherever it is
+            kind = type(error).__name__
+            # Without its message, in which a secret may be; once, though hundreds may meet it.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            if where not in self._logged:
+                self._logged.add(where)
+                get_logger().error("kfp-mt: %s, asked for %r:\n%s", kind, question, where)
+            raise KfpError(
+                f"jupyter-kfp-mt itself has failed here ({kind}).",
+                cure="The Jupyter server's log says where: please report it with that.",
+            ) from None
+
+
+def _stopped() -> KfpError:
+    return KfpError("Nobody asks any more: the server stops.")
+
+
+def _refused() -> Future[Any]:
+    answer: Future[Any] = Future()
+    answer.set_exception(_stopped())
+    return answer

@@ -1,0 +1,69 @@
+"""The Kubeflow Pipelines REST API (v2beta1) as typed calls."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from ..credentials import Credentials
+from ..models import Health
+from .recurring_runs import RecurringRuns
+from .transport import Transport
+from .waiting import Waiting
+
+if TYPE_CHECKING:
+    from ..cluster.kubernetes_api import Cluster
+
+
+class Client(Waiting, RecurringRuns):
+    """KFP at `endpoint`, as the identity of `credentials`, in `namespace` unless a call says else.
+
+    Every method raises a `KfpError`: `Unreachable` without an answer, else the subclass of
+    `Refused` that says what KFP said.
+
+    `cluster` finds the Kubernetes API that has the logs of its tasks; `logs` is the address at
+    which a Jupyter server's door reads them instead.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        credentials: Credentials | None = None,
+        namespace: str = "",
+        health: Health | None = None,
+        session: requests.Session | None = None,
+        read_only: bool = False,
+        cluster: Callable[[], Cluster | None] = lambda: None,
+        logs: str = "",
+    ) -> None:
+        transport = Transport(
+            *(endpoint, credentials or Credentials(), session, health, read_only, bool(logs))
+        )
+        super().__init__(transport, namespace, cluster, logs)
+
+    def __repr__(self) -> str:
+        return f"Client({self.endpoint!r}, namespace={self.namespace!r})"
+
+    @property
+    def session(self) -> requests.Session:
+        return self.transport.session
+
+    @property
+    def read_only(self) -> bool:
+        return self.transport.read_only
+
+    @property
+    def warnings(self) -> deque[str]:
+        """What KFP has warned of in its answers to changes, until it is taken from here."""
+        return self.transport.warnings
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.transport.close()
+
+    def in_kubernetes_place(self, path: str, asked: str, body: Any = None) -> Any:
+        """The unread answer of a local KFP to a question for Kubernetes, which changes nothing."""
+        return self.transport.unread(self.endpoint + path, asked, body)

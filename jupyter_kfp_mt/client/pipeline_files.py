@@ -1,0 +1,349 @@
+"""Compiled pipelines as files, and the parameters that they take."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import difflib
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from ..errors import BadRequest, NotAPipeline
+from .pipeline_archives import UnreadableArchive, is_archive, unpacked
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN = (".yaml", ".yml", ".json")  # what KFP reads as text
+_SOURCES = (".py", ".ipynb")
+# Of what people compile, and of what they take for it.
+SUFFIXES = (".yaml", ".yml", ".json", ".zip", ".gz", ".tgz", ".pipeline", *_SOURCES)
+_COMPILE = "Compile one with kfp.compiler.Compiler().compile(pipeline, 'pipeline.yaml')."
+_TAKEN_OUT = "Write what is in its field {} into a file of its own."
+# A default in the compiler's comment that does not end where its line does.
+_DEFAULT = re.compile(r"#\s+(\w+): .*\[Default: (?!.*\]$)")
+# In YAML with Python inside, no line of that starts at the margin.
+_PYTHON = re.compile(r"^(import \w|from [\w.]+ import |def \w+\(|@\w+)", re.MULTILINE)
+_FIELDS = {
+    *("pipelineInfo", "deploymentSpec", "schemaVersion", "sdkVersion", "components", "root"),
+    *("defaultPipelineRoot", "platforms"),
+}
+# The keys by which another file is known, what it is, and what makes a pipeline of it.
+_OTHERS: tuple[tuple[set[str], str, str], ...] = (
+    ({"apiVersion", "kind"}, "it is a Kubernetes object of kind {kind}", ""),
+    (
+        {"implementation"},
+        "it is the definition of a component",
+        "Load it with kfp.components.load_component_from_file, use it in a pipeline, and compile "
+        "that.",
+    ),
+    (
+        {"doc_type"},
+        "it is a pipeline of Elyra's editor",
+        "Export it there as Kubeflow Pipelines YAML, or compile one with kfp.compiler.",
+    ),
+    ({"nbformat"}, "it is a Jupyter notebook", ""),
+    (
+        {"pipelineSpec"},
+        "it is a job for Vertex AI, with the pipeline in it",
+        "Compile for KFP: kfp.compiler.Compiler().compile(pipeline, 'pipeline.yaml').",
+    ),
+    (
+        {"pipeline_spec"},
+        "it is what KFP's API tells of a pipeline, with the pipeline in it",
+        _TAKEN_OUT.format("pipeline_spec")
+        + " What is in platform_spec, if anything, goes below it after a line of ---.",
+    ),
+    ({"pipeline_id"}, "it is what KFP's API tells of a pipeline, without the pipeline", ""),
+    ({"platforms"}, "it is the platform part of one, without the pipeline", ""),
+)
+
+
+class Definition(msgspec.Struct, frozen=True, rename="camel"):
+    """One parameter that a pipeline takes."""
+
+    parameter_type: str = ""
+    default_value: Any = msgspec.UNSET
+    is_optional: bool = False
+
+
+class _Inputs(msgspec.Struct, frozen=True):
+    parameters: dict[str, Definition] = {}
+
+
+class _Root(msgspec.Struct, frozen=True, rename="camel"):
+    input_definitions: _Inputs = _Inputs()
+
+
+class _Info(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Pipeline(msgspec.Struct, frozen=True, rename="camel"):
+    """What of a compiled pipeline is read here."""
+
+    pipeline_info: _Info
+    root: _Root
+
+
+class PipelineFile(msgspec.Struct, frozen=True):
+    """What a compiled file holds: the pipeline, and what is special to Kubernetes."""
+
+    pipeline_spec: dict[str, Any]
+    platform_spec: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        return msgspec.convert(self.pipeline_spec, _Pipeline).pipeline_info.name
+
+    def to_wire(self) -> dict[str, Any]:
+        """As the API takes it: bare, unless there is something special to Kubernetes."""
+        if not self.platform_spec:
+            return self.pipeline_spec
+        return {"pipeline_spec": self.pipeline_spec, "platform_spec": self.platform_spec}
+
+
+def read(path: Path) -> PipelineFile:
+    """The pipeline in a compiled file, or in a .zip or .tar.gz of one.
+
+    Raises `NotAPipeline` with what it is instead.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise NotAPipeline(f"Cannot read {path}: {error.strerror}.") from None
+    return _read(str(path), content)
+
+
+def check(name: str, content: bytes) -> None:
+    """Raises `NotAPipeline` for a file that KFP cannot run: it may be an Argo workflow, too."""
+    with contextlib.suppress(_Argo):
+        _read(name, content)
+
+
+def _read(name: str, content: bytes) -> PipelineFile:
+    try:
+        return _pipeline(_documents(unpacked(content)))
+    except UnreadableArchive as error:
+        raise NotAPipeline(f"{name} is not a compiled pipeline: {error}.", cure=_COMPILE) from None
+    except _Not as what:
+        why = "it is source, not yet compiled" if name.endswith(_SOURCES) else str(what)
+        kind = _Argo if what.argo else NotAPipeline
+        raise kind(
+            f"{name} is not a compiled pipeline: {why}.", cure=what.cure or _COMPILE
+        ) from None
+
+
+def upload_name(path: Path) -> str:
+    """The name under which KFP takes what `read` has read: that of a YAML file or an archive."""
+    with path.open("rb") as file:
+        packed = is_archive(file.read(2))
+    if packed:
+        return f"{path.name}.zip" if path.name.endswith(_PLAIN) else path.name
+    return path.name if path.name.endswith(_PLAIN) else f"{path.name}.yaml"
+
+
+class _Not(Exception):
+    """A file is no compiled pipeline: the text says what it is, `cure` what makes one of it."""
+
+    def __init__(self, what: str, cure: str = "", argo: bool = False) -> None:
+        super().__init__(what)
+        self.cure, self.argo = cure, argo
+
+
+class _Argo(NotAPipeline):
+    """What kfp 1 has compiled, which KFP runs, and this client does not."""
+
+
+def _documents(content: bytes) -> list[Any]:
+    """The documents of a YAML text, as the API will get them."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _Not("it is not YAML but binary data") from None
+    try:
+        documents = yaml.load_all(text, _Loader)
+        found = [_as_json(document) for document in documents if document is not None]
+    except yaml.MarkedYAMLError as error:
+        raise _broken(text, error) from None
+    except (ValueError, TypeError, yaml.YAMLError, RecursionError):
+        raise _Not("it is not YAML that is JSON, too") from None
+    if not found:
+        raise _Not("it is empty")
+    odd = any(isinstance(each, dict) and each.keys() - _FIELDS for each in found)
+    if odd and (broken := _line_break(text)):  # the rest of it may be YAML by chance
+        raise broken
+    return found
+
+
+def _broken(text: str, error: yaml.MarkedYAMLError) -> _Not:
+    """Return the error that names the line at which a text stops being YAML."""
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    return _line_break(text) or _Not(f"it is not YAML: {error.problem} (line {line})")
+
+
+def _line_break(text: str) -> _Not | None:
+    """The default that ends a comment of the compiler's, which writes line breaks as they are."""
+    lines = text.splitlines()
+    for number, (comment, after) in enumerate(itertools.pairwise(lines), 1):
+        default = _DEFAULT.match(comment)
+        if default and not after.startswith("#"):
+            return _Not(
+                f"the default of parameter {default[1]} has a line break, and kfp.compiler writes "
+                f"it as it is into a comment, which ends with line {number}",
+                "Leave the line break out of that default and compile again, or delete the "
+                "comments at the top of the file with what they go on in: a pipeline needs none.",
+            )
+    return None
+
+
+def _pipeline(documents: list[Any]) -> PipelineFile:
+    """The pipeline and its platform part, in whatever order they are."""
+    pipelines = [each for each in documents if isinstance(each, dict) and "pipelineInfo" in each]
+    platforms = [each for each in documents if isinstance(each, dict) and "platforms" in each]
+    if not pipelines:
+        raise _something_else(documents[0])
+    for found, noun in ((pipelines, "pipelines"), (platforms, "platform parts")):
+        if len(found) > 1:
+            raise _Not(
+                f"it holds {len(found)} {noun}", "Write each pipeline into a file of its own."
+            )
+    try:
+        msgspec.convert(pipelines[0], _Pipeline)
+    except msgspec.ValidationError as error:
+        raise _Not(_sentence(error)) from None
+    return PipelineFile(pipelines[0], platforms[0] if platforms else {})
+
+
+def _something_else(document: Any) -> _Not:
+    """Tell what a document is that is no pipeline."""
+    if isinstance(document, str) and _PYTHON.search(document):
+        return _Not("it is Python source, not yet compiled")
+    if not isinstance(document, dict):
+        return _Not("it is not a mapping")
+    if str(document.get("apiVersion")).startswith("argoproj.io"):
+        return _Not("it is an Argo workflow, as kfp 1 wrote them", argo=True)
+    for keys, what, cure in _OTHERS:
+        if keys <= document.keys():
+            return _Not(what.format(**document), cure)
+    try:
+        msgspec.convert(document, _Pipeline)
+    except msgspec.ValidationError as error:
+        return _Not(_sentence(error))
+    return _Not("it is some other YAML")
+
+
+def _sentence(error: msgspec.ValidationError) -> str:
+    return f"{str(error)[:1].lower()}{str(error)[1:]}"
+
+
+def _as_json(document: Any) -> Any:
+    """The document as the API will get it. Raises for what JSON cannot say."""
+    return msgspec.json.decode(msgspec.json.encode(document))
+
+
+def definitions(pipeline_spec: dict[str, Any]) -> dict[str, Definition]:
+    """The parameters a pipeline takes, by name."""
+    # A version read back from the API may wrap the specification beside its platform part.
+    spec = pipeline_spec.get("pipeline_spec", pipeline_spec)
+    return msgspec.convert(spec, _Pipeline).root.input_definitions.parameters
+
+
+def uncached(pipeline_spec: dict[str, Any]) -> dict[str, Any]:
+    """The same pipeline, no task of which takes what an earlier run has made."""
+    copied: dict[str, Any] = copy.deepcopy(pipeline_spec)
+    spec = copied.get("pipeline_spec", copied)
+    for part in [spec.get("root", {}), *spec.get("components", {}).values()]:
+        for task in part.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
+    return copied
+
+
+def parse_parameters(
+    texts: dict[str, str], accepted: dict[str, Definition], pipeline: str
+) -> dict[str, Any]:
+    """What a person typed as the values that the pipeline takes.
+
+    Raises `BadRequest` for a name it does not take and for a text that is not of its type.
+    """
+    return {
+        name: _parse(name, text, _definition(name, accepted, pipeline))
+        for name, text in texts.items()
+    }
+
+
+def check_parameters(
+    values: dict[str, Any], accepted: dict[str, Definition], pipeline: str
+) -> None:
+    """Raises `BadRequest` for a name it does not take, a wrong type, or a missing value."""
+    for name, value in values.items():
+        kind = _definition(name, accepted, pipeline).parameter_type
+        if not _fits(value, kind):
+            raise BadRequest(f"Parameter {name} takes {_words(kind)}, not {value!r}.")
+    missing = [
+        name
+        for name, definition in accepted.items()
+        if name not in values
+        and definition.default_value is msgspec.UNSET
+        and not definition.is_optional
+    ]
+    if missing:
+        raise BadRequest(
+            f"Pipeline {pipeline} needs a value for {', '.join(missing)}.",
+            cure="Give it with " + " ".join(f"-p {name}=..." for name in missing),
+        )
+
+
+def _definition(name: str, accepted: dict[str, Definition], pipeline: str) -> Definition:
+    if name in accepted:
+        return accepted[name]
+    close = difflib.get_close_matches(name, accepted, 1)
+    takes = ", ".join(f"{known} ({_words(accepted[known].parameter_type)})" for known in accepted)
+    raise BadRequest(
+        f"Pipeline {pipeline} has no parameter {name}."
+        + (f" Did you mean {close[0]}?" if close else ""),
+        cure=f"It takes {takes}." if takes else "It takes none.",
+    )
+
+
+def _parse(name: str, text: str, definition: Definition) -> Any:
+    kind = definition.parameter_type or "STRING"
+    if kind == "STRING":
+        return text
+    try:
+        value = msgspec.json.decode(text.lower() if kind == "BOOLEAN" else text)
+    except msgspec.DecodeError:
+        value = None
+    if not _fits(value, kind):
+        quoted = kind in ("LIST", "STRUCT")
+        raise BadRequest(
+            f"Parameter {name} takes {_words(kind)}, not {text!r}.",
+            cure=f"Quote the whole of it: -p '{name}=[1, \"two\"]'" if quoted else "",
+        )
+    return value
+
+
+def _fits(value: Any, kind: str) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return {
+        "STRING": isinstance(value, str),
+        "BOOLEAN": isinstance(value, bool),
+        "NUMBER_INTEGER": number and (isinstance(value, int) or value.is_integer()),
+        "NUMBER_DOUBLE": number,
+        "LIST": isinstance(value, list),
+        "STRUCT": isinstance(value, dict),
+    }.get(kind, True)
+
+
+def _words(kind: str) -> str:
+    return {
+        "STRING": "text",
+        "BOOLEAN": "true or false",
+        "NUMBER_INTEGER": "a whole number",
+        "NUMBER_DOUBLE": "a number",
+        "LIST": "a JSON list",
+        "STRUCT": "a JSON object",
+    }.get(kind, kind)

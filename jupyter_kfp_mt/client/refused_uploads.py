@@ -1,0 +1,84 @@
+"""Uploads that KFP refuses: it says the same, "Failed to create a pipeline", for whatever reason.
+
+The answer is HTTP 400 and plain text for a missing identity, for a bad token and for a missing
+right alike (`pipeline_upload_server.go`); only a name that is taken is 409. So KFP is asked for a
+list, which it refuses with the reason if that is the identity, and Kubernetes for the right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .. import refusal_causes
+from ..errors import BadRequest, Conflict, Forbidden, KfpError
+
+if TYPE_CHECKING:
+    from ..cluster.kubernetes_api import Cluster
+
+_SILENT = re.compile(r"Failed to create a pipeline( version| and a pipeline version)?")
+_PATH = re.compile(r"/apis/v(1|2)beta1/pipelines/upload(_version)?")
+
+
+def may_be_of_identity(path: str, status: int, content_type: str) -> bool:
+    """Tell whether an answer may mean that KFP does not know who asked: nothing was done then."""
+    return (
+        status == 400
+        and content_type.startswith("text/plain")
+        and bool(_PATH.search(path.partition("?")[0]))
+    )
+
+
+def is_silent(error: KfpError) -> bool:
+    """Tell whether KFP has refused an upload without a reason."""
+    silent = _SILENT.fullmatch(error.server_text.strip())
+    return isinstance(error, (BadRequest, Conflict)) and bool(silent)
+
+
+def told(
+    error: KfpError, asked: str, namespace: str, user: str, allowed: Callable[[], bool | None]
+) -> KfpError:
+    """The reason for such a refusal, as far as it can be found out.
+
+    `allowed`: whether Kubernetes lets `user` create pipelines there; None where it does not tell.
+    """
+    if isinstance(error, Conflict):
+        return Conflict(
+            f"Cannot {asked}: there is one of that name already.",
+            cure="Give it another name.",
+            server_text=error.server_text,
+        )
+    who, may = user or "this identity", allowed()
+    cure = refusal_causes.grant_role(user, namespace, "edit") if user and namespace else ""
+    cure = f"An administrator of {namespace} can allow it:\n{cure}" if cure else ""
+    if may is False:
+        where = f" in namespace {namespace}" if namespace else ""
+        return Forbidden(
+            f"Cannot {asked}: {who} may not create pipelines{where}.",
+            cause="It has no role there that allows it; it takes edit.",
+            cure=cure,
+            server_text=error.server_text,
+        )
+    maybe = "the file does not arrive whole, or its pipeline is gone"
+    likely = (
+        maybe if may else f"{who} may not create pipelines there (that takes role edit), or {maybe}"
+    )
+    return BadRequest(
+        f"Cannot {asked}: KFP refused it, and does not say why.",
+        cause=f"It knows who is asking. It answers so where {likely}.",
+        cure="" if may else cure,
+        server_text=error.server_text,
+    )
+
+
+def may_create(cluster: Cluster | None, subject: str, namespace: str) -> bool | None:
+    """Ask Kubernetes whether `subject` may create pipelines; None where it does not tell."""
+    from ..kubeflow_roles import GROUP
+
+    try:
+        if cluster is None or not subject or cluster.who() != subject:
+            return None
+        return cluster.may(namespace, "create", "pipelines", GROUP)
+    except KfpError:
+        return None

@@ -1,0 +1,102 @@
+"""Which kfp compiled a pipeline, and whether the KFP that is to run it is older.
+
+An older KFP says "unknown template format" of a field that it does not know, and drops what it does
+not know of the part for Kubernetes without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from ..errors import BadRequest, KfpError
+from ..models import Health
+
+_RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
+# As KFP writes it with 400 or 500, from 2.0 on.
+_NOT_READ = re.compile(r"unknown template format|unknown field|invalid v2 pipeline spec")
+# Where a compiled pipeline names the kfp that compiled it, in YAML and in JSON.
+_SDK = re.compile(rb"""sdkVersion["']?\s*:\s*["']?(kfp-[0-9.]+)""")
+_WORDS = {
+    "workspace": "its workspace",
+    "resourceTtlOnCompletion": "the time after which it is cleaned up",
+    "resourceTtlOnSuccess": "the time after which it is cleaned up",
+    "resourceTtlOnFailure": "the time after which it is cleaned up",
+    "activeDeadlineSeconds": "its deadline",
+}
+
+
+def older(server: Health, sdk: str) -> tuple[str, str] | None:
+    """The release of a KFP and that of a newer kfp; None where it is as new, or not known."""
+    here, there = _RELEASE.search(sdk), _RELEASE.search(server.tag_name)
+    if server.local or not here or not there:
+        return None
+    behind = tuple(map(int, there.groups())) < tuple(map(int, here.groups()))
+    return (there[0], here[0]) if behind else None
+
+
+def compiled_by(spec: dict[str, Any]) -> str:
+    """Which kfp compiled it, as in `kfp-2.17.3`; empty where it does not tell."""
+    return str(spec.get("pipeline_spec", spec).get("sdkVersion", ""))
+
+
+def sent(body: bytes) -> dict[str, Any]:
+    """The pipeline in a request to start a run, or of one in a form that which kfp compiled it."""
+    try:
+        found = msgspec.json.decode(body, type=dict[str, Any]).get("pipeline_spec")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        named = _SDK.search(body)
+        return {"sdkVersion": named[1].decode()} if named else {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_unread(error: KfpError) -> bool:
+    """Tell whether KFP has refused a pipeline because it could not read it."""
+    return bool(_NOT_READ.search(f"{error.message} {error.server_text}"))
+
+
+def told(error: KfpError, asked: str, spec: dict[str, Any], server: Health) -> KfpError:
+    """The reason for such a refusal, if it is that a newer kfp compiled the pipeline."""
+    if spec.keys() == {"platforms"}:
+        return _in_part(asked, error)
+    releases = older(server, compiled_by(spec))
+    if not releases:
+        return error
+    return BadRequest(
+        f"Cannot {asked}: KFP cannot read the pipeline.",
+        cause=f"It was compiled by kfp {releases[1]}, and KFP is {releases[0]} there, which does "
+        "not know all that is in it.",
+        cure=f"Compile it with the kfp of that release:\npip install 'kfp=={releases[0]}.*'",
+        server_text=error.server_text,
+    )
+
+
+def _in_part(asked: str, error: KfpError) -> BadRequest:
+    """For a run of a file with a part for Kubernetes, of which KFP 2.5 keeps nothing else."""
+    return BadRequest(
+        f"Cannot {asked}: KFP does not hand out its pipeline.",
+        cause="Of a compiled file with a part for Kubernetes this KFP tells that part alone.",
+        cure="Run the file itself, or upload it and run what was uploaded.",
+        server_text=error.server_text,
+    )
+
+
+def dropped(spec: dict[str, Any], server: Health) -> list[str]:
+    """Warnings of what an older KFP may leave out in silence."""
+    found = _of_the_pipeline(spec)
+    releases = older(server, compiled_by(spec)) if found else None
+    if not releases:
+        return []
+    return [
+        f"KFP {releases[0]} is older than kfp {releases[1]}, which compiled this pipeline, and may "
+        f"leave out in silence {' and '.join(found)}. To be told so by the compiler: "
+        f"pip install 'kfp=={releases[0]}.*'"
+    ]
+
+
+def _of_the_pipeline(spec: dict[str, Any]) -> list[str]:
+    platforms = spec.get("platform_spec", {}).get("platforms", {})
+    config = platforms.get("kubernetes", {}).get("pipelineConfig", {})
+    return list(dict.fromkeys(words for name, words in _WORDS.items() if name in config))

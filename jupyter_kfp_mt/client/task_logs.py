@@ -1,0 +1,587 @@
+"""What a task writes: from its pod, from the local KFP's own store, or from KFP's archive."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import re
+import tarfile
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from .. import intervals
+from ..cluster.task_pods import TaskPods, container_of, exit_code, has_begun
+from ..errors import BadRequest, KfpError, Misconfigured, NotFound, Unreachable, may_pass
+from ..models import Run, Task
+from ..network.line_stream import LONGEST_LINE, LineStream, split
+from ..network.server_sent_events import ServerSentEvent, events_in
+
+if TYPE_CHECKING:
+    from ..cluster.kubernetes_api import Cluster
+    from ..cluster.kubernetes_objects import Pod
+    from .logs import Logs
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+# The end of a container is known a little later than the end of its log.
+SETTLE_SECONDS = 15.0
+LONGEST_ARCHIVED = 64 << 20
+# Of a log that is read whole or from its end: a longer one is read line by line.
+LONGEST_KEPT = 64 << 20
+# The time before a line of a container's log (RFC 3339).
+_MOMENT = re.compile(
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII
+)
+# Where the pods of a KFP for a single user run, unless a namespace is configured.
+SINGLE_USER_NAMESPACE = "kubeflow"
+
+
+# How old what is known of a run may be where the logs of many of its tasks are read.
+RECENT_SECONDS = 5.0
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which lines: all or the last `tail`, with `follow` those to come; of which container.
+
+    `recent`: what was found out of the run a moment ago will do, for another task of it.
+    `after` is the `TaskLog.cursor` of what was read before, which is left out.
+    """
+
+    follow: bool = False
+    tail: int | None = None
+    container: str = ""
+    recent: bool = False
+    after: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        tail = "" if self.tail is None else str(self.tail)
+        given = {"follow": "1" if self.follow else "", "tail": tail, "container": self.container}
+        given["recent"] = "1" if self.recent else ""
+        given["after"] = self.after
+        return {name: text for name, text in given.items() if text}
+
+
+class TaskLog:
+    """The lines of one task, which are read once. `source` says where they come from; `close()`
+    ends them, even while another thread waits for one. `cursor` is where they go on after those
+    that were read, for `Wanted.after`.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.cursor = ""
+        self._lines: LineStream | None = None
+        self._closed = threading.Event()
+        self._seconds = FIRST_PAUSE
+        self._failing_since = 0.0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its lines, each with its line break."""
+        for piece in self.pieces():
+            yield from split(piece)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Whole lines, as many at a time as came together."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._lines is not None:
+            self._lines.close()
+
+    def _opened(self, lines: LineStream) -> LineStream:
+        self._lines = lines
+        if self._closed.is_set():  # meanwhile, by another thread
+            lines.close()
+        return lines
+
+    def _bear(self, error: KfpError) -> None:
+        """Raise it, unless it may pass and has not lasted for `PATIENCE_SECONDS`."""
+        self._failing_since = self._failing_since or time.monotonic()
+        lasted = time.monotonic() - self._failing_since > intervals.PATIENCE_SECONDS
+        if not self._closed.is_set() and (lasted or not may_pass(error)):
+            raise error
+
+    def _pause(self, again: bool) -> None:
+        """Before looking again: the longer the less there was to see."""
+        self._seconds = min(self._seconds * 1.2, LONGEST_PAUSE) if again else FIRST_PAUSE
+        self._closed.wait(self._seconds)
+
+
+def opened(
+    client: Logs, cluster: Callable[[], Cluster | None], run_id: str, task_id: str, wanted: Wanted
+) -> TaskLog:
+    """The log of a task of a run that KFP lets this identity see; the namespace is the run's own.
+
+    Raises a `KfpError` with the reason where there is none.
+    """
+    if wanted.tail is not None and wanted.tail < 1:
+        raise BadRequest(f"Cannot show the last {wanted.tail} lines: it takes a number from 1.")
+    local = client.health().local
+    seen = _recent(client, run_id) if wanted.recent and not wanted.follow else None
+    run = seen.run if seen else client.run_as_told(run_id, f"read the log of task {task_id}")
+    task = _task(client, run, task_id)
+    if local:
+        return LocalLog(client, task, wanted)
+    pods = seen.pods if seen else _pods(client, cluster(), run, task, wanted)
+    if wanted.recent:
+        client.seen_runs[run_id] = seen or Seen(time.monotonic(), run, pods)
+    return PodLog(client, pods, run, task, wanted)
+
+
+class Seen(NamedTuple):
+    """A run as it was at a time on the monotonic clock, and its pods."""
+
+    time: float
+    run: Run
+    pods: TaskPods
+
+
+def _recent(client: Logs, run_id: str) -> Seen | None:
+    since = time.monotonic() - RECENT_SECONDS
+    for known in [known for known, seen in client.seen_runs.items() if seen.time < since]:
+        client.seen_runs.pop(known, None)
+    return client.seen_runs.get(run_id)
+
+
+def _pods(client: Logs, cluster: Cluster | None, run: Run, task: Task, wanted: Wanted) -> TaskPods:
+    namespace = client.experiment(run.experiment_id).namespace
+    if cluster is None:
+        raise _no_cluster(task, namespace)
+    namespace = namespace or client.namespace or SINGLE_USER_NAMESPACE
+    return TaskPods(cluster, namespace, run.run_id, keeps=wanted.recent)
+
+
+class DoorLog(TaskLog):
+    """The one that a Jupyter server's door reads; `open` asks for what comes after a cursor.
+
+    One that is followed comes as events: with signs of life, and with cursors after which it is
+    taken up again when the stream ends or breaks off.
+    """
+
+    def __init__(self, open: Callable[[str], LineStream]) -> None:
+        super().__init__("the Jupyter server")
+        self._open = open
+        self._begun = False
+        self._opened(open(""))
+
+    def pieces(self) -> Iterator[bytes]:
+        assert self._lines
+        return self._followed() if self._lines.are_events else self._lines.pieces()
+
+    def _followed(self) -> Iterator[bytes]:
+        while not self._closed.is_set():
+            before = self.cursor
+            try:
+                for event in self._events():
+                    if event.name == "end":
+                        return
+                    if event.name == "lines":
+                        self.cursor = event.id
+                        yield base64.b64decode(event.data)
+            except KfpError as error:
+                self._bear(error)
+            self._pause(again=self.cursor == before)
+
+    def _events(self) -> Iterator[ServerSentEvent]:
+        lines = None if self._begun else self._lines
+        self._begun = True
+        with closing((lines or self._opened(self._open(self.cursor))).pieces()) as pieces:
+            for event in events_in(pieces, ServerSentEvent):
+                self._failing_since = 0.0
+                yield event
+
+
+class LocalLog(TaskLog):
+    """The file that the local KFP keeps, of which is read what is new while it grows."""
+
+    def __init__(self, client: Logs, task: Task, wanted: Wanted) -> None:
+        super().__init__("the local KFP")
+        self._client, self._task, self._wanted = client, task, wanted
+        self._seen = _number(wanted.after)
+        if wanted.container:
+            raise BadRequest("The local KFP has no containers: a task has one log.")
+        if not wanted.follow:
+            self._open(task)
+
+    def pieces(self) -> Iterator[bytes]:
+        if not self._wanted.follow:
+            assert self._lines
+            return last(self._lines.pieces(), self._wanted.tail)
+        return self._followed()
+
+    def _followed(self) -> Iterator[bytes]:
+        while not self._closed.is_set():
+            before, tail = self._seen, None if self._seen else self._wanted.tail
+            try:
+                # Known before the file is read: what the task wrote is in it then.
+                _, task = _now(self._client, self._task)
+                yield from last(self._new(task), tail)
+                self._failing_since = 0.0
+                if task.finished:
+                    return
+            except KfpError as error:
+                self._seen = self._seen if tail is None else before
+                self._bear(error)
+            self._pause(again=self._seen == before)
+
+    def _new(self, task: Task) -> Iterator[bytes]:
+        """What was written since; a line that has only begun waits for its end, if it is short."""
+        # With the last byte that was seen: while it is the same log, it has that.
+        start = max(self._seen - 1, 0)
+        try:
+            lines = self._open(task, start)
+        except NotFound:
+            if task.finished:
+                raise
+            return
+        if not lines.partial:
+            start = self._seen = 0
+        skipped = self._seen - start
+        for piece in lines.pieces():
+            new, skipped = piece[skipped:], 0
+            whole = piece.endswith(b"\n") or len(piece) > LONGEST_LINE
+            if new and (task.finished or whole):
+                self._seen += len(new)
+                self.cursor = str(self._seen)
+                yield new
+
+    def _open(self, task: Task, start: int = 0) -> LineStream:
+        try:
+            return self._opened(self._client.local_log(task.run_id, task.task_id, start))
+        except NotFound as error:
+            raise NotFound(
+                f"Task {task.display_name} has no log: {_why_none(task)}.",
+                server_text=error.server_text,
+            ) from None
+
+
+class LogPosition(msgspec.Struct, frozen=True):
+    """The place to which the log of a pod was read.
+
+    It is the time of the last line, as Kubernetes writes it, and how many lines of that time
+    there were.
+    """
+
+    pod: str = ""
+    moment: bytes = b""
+    count: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.pod}/{self.moment.decode()}/{self.count}" if self.count else ""
+
+    @classmethod
+    def of(cls, cursor: str) -> LogPosition:
+        """Raises `BadRequest` for what is no cursor."""
+        pod, *rest = cursor.split("/")
+        moment = rest[0].encode() if len(rest) == 2 else b""
+        if not cursor:
+            return cls()
+        if not _MOMENT.fullmatch(moment):
+            raise BadRequest(f"after={cursor} is no place in this log.")
+        return cls(pod, moment, _number(rest[1]))
+
+    @property
+    def since(self) -> datetime | None:
+        """The second of it: Kubernetes knows no part of one here."""
+        return _time(self.moment)[0] if self.count else None
+
+    def after(self, moment: bytes) -> LogPosition:
+        """The mark one line later; a line that has no time is a part of the one before."""
+        if moment == self.moment:
+            return LogPosition(self.pod, moment, self.count + 1)
+        return LogPosition(self.pod, moment, 1) if _MOMENT.fullmatch(moment) else self
+
+    def is_new_after(self, old: LogPosition) -> bool:
+        if self.moment == old.moment:
+            return self.count > old.count
+        return bool(self.count) and _time(self.moment) > _time(old.moment)
+
+
+class PodLog(TaskLog):
+    """The log of the pod that executes a task; with `follow` of each that does so in turn."""
+
+    def __init__(self, client: Logs, pods: TaskPods, run: Run, task: Task, wanted: Wanted) -> None:
+        super().__init__(f"the pods of the run in {pods.namespace}")
+        self._client, self._pods, self._wanted = client, pods, wanted
+        self._run, self._task = run, task
+        self._mark = LogPosition.of(wanted.after)
+        self._tail = None if self._mark.pod else wanted.tail
+        self._pod = self._find()
+        self._quiet_since = 0.0
+        self._so_far = iter(()) if wanted.follow else self._read()
+
+    def pieces(self) -> Iterator[bytes]:
+        return self._followed() if self._wanted.follow else self._so_far
+
+    def _read(self) -> Iterator[bytes]:
+        pod = self._pod
+        if pod is None:
+            return self._archived()
+        if not has_begun(pod, self._wanted.container):
+            raise NotFound(
+                f"Task {self._task.display_name} has no log yet: its pod {pod.name} in "
+                f"{self._pods.namespace} has not started.",
+                cause=self._pods.waiting(pod),
+                cure="With --follow (follow=1) it is waited for.",
+            )
+        try:
+            return self._of(pod).pieces()
+        except NotFound as error:  # it was evicted, or has been deleted just now
+            return self._archived(error)
+
+    def _of(self, pod: Pod) -> LineStream:
+        wanted = self._wanted
+        since = self._mark.since if self._mark.pod == pod.name else None
+        lines = self._pods.log(pod, wanted.container, wanted.follow, self._tail, since)
+        container = container_of(pod, wanted.container)
+        self.source = f"container {container} of pod {pod.name} in {self._pods.namespace}"
+        return self._opened(lines)
+
+    def _followed(self) -> Iterator[bytes]:
+        read = said = ""
+        while not self._closed.is_set():
+            pod, container = self._pod, self._wanted.container
+            if pod and pod.name != read and has_begun(pod, container):
+                yield from self._once(pod)
+                read, self._quiet_since = pod.name, time.monotonic()
+            elif self._is_over(pod, read):
+                yield from self._rest(pod, read)
+                return
+            elif pod and pod.name == read and exit_code(pod, container) is None:
+                self._pause(again=True)
+                yield from self._once(pod)
+            elif pod and pod.name != read and (why := self._pods.waiting(pod)) != said:
+                said = why
+                yield f"[{pod.name} has not started yet. {why}]\n".encode()
+            else:
+                self._pause(again=True)
+            self._look_again()
+
+    def _once(self, pod: Pod) -> Iterator[bytes]:
+        """The lines until Kubernetes ends that, or breaks it off: it may be taken up again."""
+        began, before = time.monotonic(), self._mark
+        try:
+            yield from self._unread(pod, self._of(pod).pieces())
+        except KfpError as error:
+            self._bear(error)
+        now = time.monotonic()
+        if self._mark != before or now - began > SETTLE_SECONDS:
+            self._quiet_since = now
+
+    def _rest(self, pod: Pod | None, read: str) -> Iterator[bytes]:
+        """The rest of a log that has ended: whether it was read to its end is not known."""
+        if pod and read:
+            with suppress(NotFound):  # it is deleted already
+                yield from self._unread(pod, self._of(pod).pieces())
+        elif not read and not self._mark.pod:
+            yield from self._read()
+
+    def _unread(self, pod: Pod, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The lines without their times, and without those up to the mark, which follows them."""
+        old = self._mark if self._mark.pod == pod.name else None
+        mark = LogPosition(pod.name)
+        for piece in pieces:
+            new = []
+            for line in split(piece):
+                moment, _, text = line.partition(b" ")
+                mark = mark.after(moment)
+                if old and mark.is_new_after(old):
+                    old = None
+                if not old:
+                    new.append(text if mark.moment == moment else line)
+            if new:
+                self._tail = None  # it was for the beginning
+                self._mark, self.cursor = mark, str(mark)
+                yield b"".join(new)
+
+    def _look_again(self) -> None:
+        if self._closed.is_set():
+            return
+        try:
+            self._run, self._task = _now(self._client, self._task)
+            self._pod = self._find()
+            self._failing_since = 0.0
+        except KfpError as error:
+            self._bear(error)
+
+    def _find(self) -> Pod | None:
+        names = [task.display_name for task in self._run.tasks]
+        return self._pods.find(self._task, names.count(self._task.display_name))
+
+    def _is_over(self, pod: Pod | None, read: str) -> bool:
+        """Whether nothing more is to come: no other attempt either."""
+        if pod is None or pod.name != read:
+            return self._task.finished or self._run.finished
+        code = exit_code(pod, self._wanted.container)
+        if code is None and time.monotonic() > self._quiet_since + SETTLE_SECONDS:
+            raise Unreachable(
+                f"The log of pod {pod.name} in {self._pods.namespace} broke off.",
+                cause="Kubernetes ended it, and the container runs on.",
+                cure="Read it again.",
+            )
+        return code == 0 or (code is not None and (self._task.finished or self._run.finished))
+
+    def _archived(self, lost: NotFound | None = None) -> Iterator[bytes]:
+        """What KFP has kept of it. Raises `NotFound` with all the reasons why there is nothing.
+
+        `lost` is why its pod has no log, where there is a pod.
+        """
+        task = self._task
+        if not (task.finished or self._run.finished):
+            raise NotFound(
+                f"Task {task.display_name} has no log yet: it has no pod in "
+                f"{self._pods.namespace} yet.",
+                cure="With --follow (follow=1) it is waited for.",
+            )
+        parts = [task.pod_name, *(child.pod_name for child in task.child_tasks)]
+        part = next(filter(None, parts), "")
+        try:
+            text = self._from_archive(part) if part else b""
+        except KfpError as error:
+            raise self._nowhere(lost, _archive_refused(error), error.server_text) from None
+        if not part:
+            raise self._nowhere(lost, "KFP does not tell by which name it was archived.")
+        self.source = "KFP's archive"
+        return last([text], self._tail)
+
+    def _from_archive(self, part: str) -> bytes:
+        lines = self._opened(self._client.archived_log(self._task.run_id, part))
+        answer = bytearray()
+        for piece in lines.pieces():
+            answer += piece
+            if len(answer) > LONGEST_ARCHIVED * 4 // 3:
+                raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
+        return _unpacked(bytes(answer))
+
+    def _nowhere(self, lost: NotFound | None, archive: str, server_text: str = "") -> NotFound:
+        name, namespace = self._task.display_name, self._pods.namespace
+        gone = f"Task {name} has no log: it has no pod in {namespace} any more."
+        why = "Its pod was deleted, or it had none because its results were known already."
+        return NotFound(
+            lost.message if lost else gone,
+            cause=f"{lost.cause if lost else why} The archive: {archive}".lstrip(),
+            cure="The page of the run in Kubeflow's dashboard shows what was archived.",
+            server_text=server_text,
+        )
+
+
+def last(pieces: Iterable[bytes], count: int | None) -> Iterator[bytes]:
+    """The last lines of some; all of them without a number."""
+    if count is None:
+        yield from pieces
+        return
+    lines: deque[bytes] = deque()
+    length = 0
+    for line in (line for piece in pieces for line in split(piece)):
+        lines.append(line)
+        length += len(line)
+        while len(lines) > count or length > LONGEST_KEPT:
+            length -= len(lines.popleft())
+    yield b"".join(lines)
+
+
+def ending(pieces: Iterable[bytes]) -> bytes:
+    """All of some; of more than `LONGEST_KEPT` bytes the end, after a line that says so."""
+    kept: deque[bytes] = deque()
+    length = dropped = 0
+    for piece in pieces:
+        kept.append(piece)
+        length += len(piece)
+        while length > LONGEST_KEPT:
+            dropped += len(kept[0])
+            length -= len(kept.popleft())
+    if dropped:
+        kept.appendleft(f"[{dropped:,} bytes before these are left out.]\n".encode())
+    return b"".join(kept)
+
+
+def _unpacked(answer: bytes) -> bytes:
+    """The log in an artifact, which Argo may have packed."""
+    try:
+        text = base64.b64decode(msgspec.json.decode(answer, type=dict[str, str]).get("data", ""))
+        if not text.startswith(b"\x1f\x8b"):
+            return text
+        with gzip.open(io.BytesIO(text)) as packed:
+            return _first_file(_read(packed))
+    except (msgspec.DecodeError, ValueError, OSError, EOFError, zlib.error, tarfile.TarError):
+        raise Unreachable("what KFP answered with is no log") from None
+
+
+def _first_file(text: bytes) -> bytes:
+    if not tarfile.is_tarfile(io.BytesIO(text)):
+        return text
+    with tarfile.open(fileobj=io.BytesIO(text)) as archive:
+        files = (archive.extractfile(member) for member in archive if member.isfile())
+        file = next(files, None)
+        return _read(file) if file else b""
+
+
+def _read(file: IO[bytes] | gzip.GzipFile) -> bytes:
+    """What is in it: a packed one, or one with holes, may be far longer than it looks."""
+    text = file.read(LONGEST_ARCHIVED + 1)
+    if len(text) > LONGEST_ARCHIVED:
+        raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
+    return text
+
+
+def _archive_refused(error: KfpError) -> str:
+    if "no user identity header" in error.server_text:
+        return "since 2.15 KFP refuses it to everyone where there are several users."
+    if isinstance(error, NotFound):
+        return "there is nothing of it."
+    return error.message
+
+
+def _task(client: Logs, run: Run, task_id: str) -> Task:
+    """The task of that id: one that was written, else the part of a workflow that KFP tells of."""
+    written = client.as_written(run).tasks
+    found = next((task for task in [*written, *run.tasks] if task.task_id == task_id), None)
+    if found is None:
+        raise NotFound(f"Cannot read the log of task {task_id}: run {run.run_id} has none of it.")
+    parts = {child.pod_name for child in found.child_tasks}
+    if not found.display_name.endswith("-driver"):
+        found = next((task for task in written if task.pod_name in parts), found)
+    return msgspec.structs.replace(found, run_id=run.run_id)
+
+
+def _now(client: Logs, task: Task) -> tuple[Run, Task]:
+    run = client.run_as_told(task.run_id, f"follow the log of task {task.display_name}")
+    return run, _task(client, run, task.task_id)
+
+
+def _number(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise BadRequest(f"after={text} is no place in this log.")
+    return int(text or 0)
+
+
+def _time(moment: bytes) -> tuple[datetime, str]:
+    """The second, and the digits after it."""
+    second, fraction, zone = _MOMENT.fullmatch(moment).groups()  # type: ignore[union-attr]
+    written = f"{second.decode()}{zone.decode().replace('Z', '+00:00')}"
+    return datetime.fromisoformat(written), (fraction or b"").decode().ljust(9, "0")
+
+
+def _why_none(task: Task) -> str:
+    reasons = {"PENDING": "it has not started yet", "SKIPPED": "it was skipped"}
+    return reasons.get(task.state, "nothing was kept of it")
+
+
+def _no_cluster(task: Task, namespace: str) -> Misconfigured:
+    where = f" in namespace {namespace}" if namespace else ""
+    return Misconfigured(
+        f"Cannot read the log of task {task.display_name}: no setting leads to the Kubernetes API.",
+        cause=f"The log is that of a pod{where}, and KFP itself hands the log of any run to "
+        "anybody: it is not asked for it.",
+        cure="Name the cluster's kubeconfig in c.Kfp.kubeconfig or KFP_MT_KUBECONFIG.",
+    )

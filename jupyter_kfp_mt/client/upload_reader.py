@@ -1,0 +1,69 @@
+"""Reads an upload in a process of its own, which may take only so much memory and time.
+
+Whatever was made to do harm holds up nobody here. The form is standard input; what is wrong with
+the file in it is standard output, which is empty for what may be uploaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from tornado import httputil
+
+from ..errors import KfpError, NotAPipeline, from_dict
+from . import pipeline_files
+
+MEMORY = 512 << 20  # in bytes
+SECONDS = 60
+
+
+def fault(content_type: str, form: IO[bytes], seconds: float = SECONDS) -> KfpError | None:
+    """What is wrong with the pipeline in a form. It takes at most `seconds`, in another process."""
+    form.flush()
+    form.seek(0)
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", __name__, content_type],
+            stdin=form.fileno(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds,
+            cwd=Path(__file__).parents[2],  # where no module of the user's is in the way
+            check=True,
+        )
+    except subprocess.SubprocessError:
+        return NotAPipeline(
+            f"The file cannot be read in {seconds:g} s and {MEMORY >> 20} MB of memory.",
+            cure="Compile the pipeline anew with kfp.compiler, or split it into several.",
+        )
+    return from_dict(msgspec.json.decode(process.stdout)) if process.stdout else None
+
+
+def _check(content_type: str, body: bytes) -> None:
+    """Raises `NotAPipeline`. What is no such form is left to KFP to refuse."""
+    files: dict[str, list[httputil.HTTPFile]] = {}
+    with contextlib.suppress(httputil.HTTPInputError):
+        httputil.parse_body_arguments(content_type, body, {}, files)
+    for file in files.get("uploadfile", [])[:1]:
+        pipeline_files.check(file["filename"], file["body"])
+
+
+def main() -> None:
+    """The type of the form is the one argument."""
+    for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, SECONDS)):
+        with contextlib.suppress(OSError, ValueError):  # not every system has each of them
+            resource.setrlimit(what, (most, most))
+    try:
+        _check(sys.argv[1], sys.stdin.buffer.read())
+    except NotAPipeline as error:
+        sys.stdout.buffer.write(msgspec.json.encode(error.to_dict()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,494 @@
+"""The Kubernetes API as this process's identity: tokens, permissions, profiles, pods, their logs.
+
+It is reached through the official client, which is loaded (0.8 s) when a `Cluster` is made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from ..credentials.base import claims, shown
+from ..credentials.kubeconfig import Kubeconfig
+from ..errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    KfpError,
+    Misconfigured,
+    NotFound,
+    Refused,
+    Unauthenticated,
+    Unreachable,
+)
+from ..network import certificates
+from ..network.bodies import beginning, whole
+from ..network.line_stream import LineStream
+from ..network.sessions import is_own
+from ..resource_names import as_name, kubectl_option
+from ..scrubbing import Scrubber
+from ..settings import Kfp
+from . import own_pod
+from .kubernetes_objects import (
+    AccessReview,
+    Event,
+    KubernetesFailure,
+    ObjectList,
+    Pod,
+    Profile,
+    ResourceAccess,
+    RoleBinding,
+    SubjectReview,
+    TokenRequest,
+)
+from .workflows import GOING_ON, GROUP, RESOURCE, VERSION, Workflow
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 2.0
+READ_SECONDS = 5.0
+LONGEST_PAGE = 500
+MOST_OBJECTS = 100_000
+# Of what is long only what is said of any object of Kubernetes.
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_CONNECTIONS = 32  # enough for one burst of access reviews
+_FORBIDDEN = re.compile(
+    r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
+    r'in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]*)")?'
+)
+
+
+class Cluster:
+    """The API server of one cluster. Every method blocks, may be called from any thread, and raises
+    a `KfpError`; none is tried again.
+
+    Made by `of_pod`, `of_kubeconfig` or `of_this_process`.
+    """
+
+    # After so many seconds without a byte of an answer there is none.
+    patience = READ_SECONDS
+
+    def __init__(self, configuration: Any, source: str) -> None:
+        from kubernetes.client import ApiClient
+
+        configuration.retries = False
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        configuration.socket_options = _keep_alive()
+        self.source = source
+        self._configuration = configuration  # it holds the token: never shown
+        self._api = ApiClient(configuration)
+        connections = self._api.rest_client.pool_manager
+        connections.request = self._cut_refusals(connections.request)
+
+    def __repr__(self) -> str:
+        return f"Cluster({self.server!r}, {self.source})"
+
+    @classmethod
+    def of_this_process(cls, kubeconfig: str = "", context: str = "") -> Cluster:
+        """The cluster of a configured kubeconfig, else the pod's, else that of kubectl."""
+        configured = kubeconfig or context
+        in_pod = own_pod.is_here() and (own_pod.service_account_folder() / "token").exists()
+        return cls.of_pod() if in_pod and not configured else cls.of_kubeconfig(kubeconfig, context)
+
+    @classmethod
+    def of_pod(cls, files: Path | None = None) -> Cluster:
+        """The cluster that this pod runs in, as the pod's service account."""
+        from kubernetes.client import Configuration
+
+        files = files or own_pod.service_account_folder()
+        host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
+        if not host or not (files / "token").exists():
+            missing = shown(files / "token") if host else "KUBERNETES_SERVICE_HOST"
+            raise Misconfigured(
+                f"This is no pod with a service account: there is no {missing}.",
+                cure="Outside a pod, name a kubeconfig.",
+            )
+        port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+        configuration = Configuration()
+        configuration.host = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+        configuration.ssl_ca_cert = str(files / "ca.crt")
+        configuration.proxy = None  # it is in this cluster, wherever others are
+        configuration.api_key["authorization"] = ""
+        configuration.refresh_api_key_hook = lambda own: _read_token(own, files / "token")
+        return cls(configuration, f"the pod's service account ({shown(files)})")
+
+    @classmethod
+    def of_kubeconfig(cls, path: str = "", context: str = "") -> Cluster:
+        """The cluster of a kubeconfig's context; without a name, those that kubectl would use."""
+        found = Kubeconfig(path, context)
+        configuration = found.configuration
+        configuration.refresh_api_key_hook = found.refresh_api_key_hook
+        if is_own(configuration.host):
+            configuration.proxy = None
+        return cls(configuration, f"the {found.source}")
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._api.rest_client.pool_manager.clear()
+
+    @property
+    def server(self) -> str:
+        return str(self._configuration.host)
+
+    # --- identity and permission ------------------------------------------------------------
+
+    def request_token(
+        self, namespace: str, service_account: str, audience: str, seconds: float
+    ) -> tuple[str, datetime]:
+        """A new token of a service account for one audience, and when it expires.
+
+        Kubernetes gives none for less than ten minutes, and may give it for another time.
+        """
+        access = ResourceAccess("create", "serviceaccounts/token", namespace, name=service_account)
+        spec = {"audiences": [audience], "expirationSeconds": int(seconds)}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        status = self._ask(access, TokenRequest, body).status
+        return status.token, status.expiration_timestamp
+
+    def may(
+        self, namespace: str, verb: str, resource: str, group: str, name: str = ""
+    ) -> bool | None:
+        """Whether this identity may do that; None where Kubernetes does not tell."""
+        access = ResourceAccess("create", "selfsubjectaccessreviews", group="authorization.k8s.io")
+        resource, _, subresource = resource.partition("/")
+        attributes = {
+            "namespace": namespace,
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+            "name": name,
+        }
+        body = _review("SelfSubjectAccessReview", access, {"resourceAttributes": attributes})
+        try:
+            status = self._ask(access, AccessReview, body).status
+        except (Forbidden, NotFound):
+            return None
+        return None if status.evaluation_error and not status.allowed else status.allowed
+
+    def who(self) -> str:
+        """The name that Kubernetes knows this identity by; empty where nobody tells."""
+        access = ResourceAccess("create", "selfsubjectreviews", group="authentication.k8s.io")
+        try:
+            found = self._ask(access, SubjectReview, _review("SelfSubjectReview", access))
+            return found.status.user_info.username
+        except (Forbidden, NotFound):  # it is there since Kubernetes 1.28
+            header = self._configuration.get_api_key_with_prefix("authorization") or ""
+            return claims(header.rpartition(" ")[2]).sub
+
+    # --- objects ------------------------------------------------------------------------------
+
+    def profiles(self) -> list[Profile]:
+        return self._list(ResourceAccess("list", "profiles", group="kubeflow.org"), Profile)
+
+    def role_bindings(self, namespace: str = "") -> list[RoleBinding]:
+        """Those of a namespace, or of all."""
+        group = "rbac.authorization.k8s.io"
+        return self._list(ResourceAccess("list", "rolebindings", namespace, group), RoleBinding)
+
+    def pod(self, namespace: str, name: str) -> Pod:
+        return self._ask(ResourceAccess("get", "pods", namespace, name=name), Pod)
+
+    def pods(self, namespace: str, label_selector: str = "") -> list[Pod]:
+        return self._list(
+            ResourceAccess("list", "pods", namespace), Pod, labelSelector=label_selector
+        )
+
+    def pod_events(self, namespace: str, name: str) -> list[Event]:
+        """What happened to a pod lately."""
+        about = f"involvedObject.name={name}"
+        return self._list(ResourceAccess("list", "events", namespace), Event, fieldSelector=about)
+
+    def pod_log(
+        self,
+        namespace: str,
+        pod: str,
+        container: str = "",
+        follow: bool = False,
+        tail_lines: int | None = None,
+        since: datetime | None = None,
+        timestamps: bool = False,
+    ) -> LineStream:
+        """The lines of a container's log; with `follow` those to come as well, until it ends; with
+        `timestamps` each after its time.
+        """
+        query: dict[str, str] = {"container": container}
+        if follow:
+            query["follow"] = "true"
+        if timestamps:
+            query["timestamps"] = "true"
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
+        if since is not None:
+            query["sinceTime"] = since.astimezone(timezone.utc).isoformat()
+        access = ResourceAccess("get", "pods/log", namespace, name=pod)
+        # A container may write nothing for hours: keep-alive packets tell whether anybody is there.
+        answer = self._request(access, query=query, endless=follow)
+        return LineStream(answer, lambda error: self._no_answer(access, error))
+
+    # --- runs, as Argo's Workflows ------------------------------------------------------------
+
+    def may_watch_workflows(self, namespace: str) -> bool:
+        """Tell whether that is allowed, or nobody tells: then trying shows it."""
+        return self.may(namespace, "watch", RESOURCE, GROUP) is not False
+
+    def workflow(self, namespace: str, name: str) -> Workflow:
+        """One with its nodes."""
+        access = ResourceAccess("get", RESOURCE, namespace, GROUP, name, VERSION)
+        return self._ask(access, Workflow)
+
+    def workflows_going_on(self, namespace: str) -> tuple[list[Workflow], str]:
+        """The metadata of those that are runs and go on, and the version of the list."""
+        access = ResourceAccess("list", RESOURCE, namespace, GROUP, version=VERSION)
+        found: list[Workflow] = []
+        following = version = ""
+        while True:
+            asked = {"labelSelector": GOING_ON, "limit": str(LONGEST_PAGE), "continue": following}
+            answer = self._request(access, query=asked, accept=_METADATA_LIST)
+            page = self._decoded(access, answer, ObjectList)
+            found += (self._converted(access, item, Workflow) for item in page.items)
+            following = page.metadata.get("continue") or ""
+            version = version or str(page.metadata.get("resourceVersion") or "")
+            if not following or len(found) > MOST_OBJECTS:
+                return found, version
+
+    def watch_workflows(self, namespace: str, version: str, seconds: float) -> LineStream:
+        """The changes after a version to those that are runs and go on, for so many seconds.
+
+        Each line is a `WatchEvent`: one that ends leaves them and counts as deleted.
+        """
+        access = ResourceAccess("watch", RESOURCE, namespace, GROUP, version=VERSION)
+        query = {
+            "watch": "true",
+            "labelSelector": GOING_ON,
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(int(seconds)),
+        }
+        read = seconds + READ_SECONDS
+        answer = self._request(access, query=query, read=read, accept=_METADATA)
+        return LineStream(answer, lambda error: self._no_answer(access, error))
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def _list(self, access: ResourceAccess, kind: type[T], **query: str) -> list[T]:
+        """All there are, page by page."""
+        found: list[T] = []
+        following = ""
+        while True:
+            asked = {**query, "limit": str(LONGEST_PAGE), "continue": following}
+            answer = self._decoded(access, self._request(access, query=asked), ObjectList)
+            found += (self._converted(access, item, kind) for item in answer.items)
+            following = answer.metadata.get("continue") or ""
+            if not following:
+                return found
+            if len(found) > MOST_OBJECTS or not answer.items:
+                raise Unreachable(f"Cannot {access}: the list that {self.server} gives has no end.")
+
+    def _ask(self, access: ResourceAccess, kind: type[T], body: Any = None) -> T:
+        return self._decoded(access, self._request(access, body), kind)
+
+    def _decoded(self, access: ResourceAccess, answer: Any, kind: type[T]) -> T:
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return msgspec.json.decode(whole(answer, self.patience), type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._not_kubernetes(access) from None
+        except (HTTPError, OSError) as error:
+            raise self._no_answer(access, error) from None
+
+    def _converted(self, access: ResourceAccess, item: Any, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(item, kind)
+        except msgspec.ValidationError:
+            raise self._not_kubernetes(access) from None
+
+    def _request(
+        self,
+        access: ResourceAccess,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        endless: bool = False,
+        read: float | None = None,
+        accept: str = "application/json, */*",
+    ) -> Any:
+        """The one door to the network: every failure leaves it as a KfpError."""
+        from kubernetes.client import ApiException
+        from kubernetes.config import ConfigException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return self._api.call_api(
+                access.path,
+                "GET" if body is None else "POST",
+                query_params=[(name, text) for name, text in (query or {}).items() if text],
+                header_params={"Accept": accept},
+                body=body,
+                auth_settings=["BearerToken"],
+                # The client logs what it decodes itself, and that may be a token.
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=(CONNECT_SECONDS, None if endless else read or self.patience),
+            )
+        except ApiException as error:
+            self._refuse(access, error)
+        except (HTTPError, OSError) as error:
+            raise self._no_answer(access, error) from None
+        except (ConfigException, ValueError):  # in whose words the token may be
+            raise Misconfigured(
+                f"Cannot {access}: the credentials of {self.source} cannot be sent."
+            ) from None
+
+    def _refuse(self, access: ResourceAccess, error: Any) -> NoReturn:
+        if not error.status:
+            raise self._no_answer(access, error) from None
+        if error.status == 404 and b"page not found" in (error.body or b""):
+            raise NotFound(
+                f"Cannot {access}: this cluster's API has no {access.resource} in group "
+                f"{access.group or 'core'}.",
+                cause="What would add them is not installed there, or it is of another version.",
+            ) from None
+        try:
+            said = msgspec.json.decode(error.body, type=KubernetesFailure).message
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+            raise self._not_kubernetes(access, error.status) from None
+        sent = self._configuration.get_api_key_with_prefix("authorization") or ""
+        said = Scrubber.of({"Authorization": sent}).text(said)
+        raise refusal(error.status, said, access, self.source) from None
+
+    def _cut_refusals(self, request: Callable[..., Any]) -> Callable[..., Any]:
+        """The same, where the client would read all of an answer that refuses, however long."""
+        from urllib3 import HTTPResponse
+
+        def cut(*arguments: Any, **options: Any) -> Any:
+            answer = request(*arguments, **options)
+            if answer.status < 300:
+                return answer
+            body = beginning(answer, self.patience)
+            return HTTPResponse(body, status=answer.status, reason=answer.reason)
+
+        return cut
+
+    def _no_answer(self, access: ResourceAccess, error: Exception) -> Unreachable:
+        reason = getattr(error, "reason", None) or error
+        if wrong := certificates.fault(reason):
+            return Unreachable(
+                f"Cannot {access}: no answer from Kubernetes at {self.server} ({wrong.reason}).",
+                cure=certificates.in_cluster(wrong.cure),
+            )
+        return Unreachable(
+            f"Cannot {access}: no answer from Kubernetes at {self.server}.",
+            cause=_cause(error, self.patience),
+            cure="Can this machine reach it? `kubectl get --raw /version` tries the same address.",
+        )
+
+    def _not_kubernetes(self, access: ResourceAccess, status: int = 200) -> Unreachable:
+        return Unreachable(
+            f"Cannot {access}: what answered at {self.server} is not Kubernetes (HTTP {status})."
+        )
+
+
+def is_reached(settings: Kfp) -> bool:
+    """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
+    chosen = (settings.value(name) for name in ("kubeconfig", "kube_context"))
+    kinds = ("kubernetes", "kubeconfig")
+    return own_pod.is_here() or any(chosen) or settings.value("auth") in kinds
+
+
+def of_settings(settings: Kfp) -> Cluster | None:
+    """The cluster of a KFP, if it may be asked."""
+    if not is_reached(settings):
+        return None
+    return Cluster.of_this_process(settings.value("kubeconfig"), settings.value("kube_context"))
+
+
+def refusal(status: int, said: str, access: ResourceAccess, source: str) -> KfpError:
+    """The error for what the API server `said` when it refused."""
+    if status == 401:
+        return Unauthenticated(
+            f"Cannot {access}: Kubernetes does not know who is asking.",
+            cause=f"It does not accept the credentials of {source}: they have expired, or are "
+            "not of this cluster.",
+            cure="Outside a pod, log in to the cluster again until `kubectl get --raw /version` "
+            "answers; in a pod, restart it.",
+            server_text=said,
+        )
+    denied = _FORBIDDEN.search(said)
+    if status == 403 and denied:
+        user = denied["user"]
+        where = f"namespace {access.namespace}" if access.namespace else "the whole cluster"
+        return Forbidden(
+            f"Cannot {access}: {user} may not {access.verb} {access.resource} in {where}.",
+            cause="It has no role there that allows it.",
+            cure=f"An administrator can allow it:\n{grant(user, access)}",
+            server_text=said,
+        )
+    classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict, 422: BadRequest}
+    return classes.get(status, Refused)(f"Cannot {access}: {said}", server_text=said)
+
+
+def grant(user: str, access: ResourceAccess) -> str:
+    """The commands that allow it: a role with nothing else in it, and its binding."""
+    kind, scope = ("role", ["-n", access.namespace]) if access.namespace else ("clusterrole", [])
+    resource, slash, subresource = access.resource.partition("/")
+    resource = f"{resource}.{access.group}" if access.group else resource
+    role = f"kfp-mt-{access.verb}-{access.resource.replace('/', '-')}".lower()
+    what = [f"--verb={access.verb}", f"--resource={resource}{slash}{subresource}"]
+    commands = [
+        ["kubectl", "create", kind, role, *scope, *what],
+        [
+            *("kubectl", "create", f"{kind}binding", f"{role}-{as_name(user)}"),
+            *(*scope, f"--{kind}={role}", kubectl_option(user)),
+        ],
+    ]
+    return "\n".join(map(shlex.join, commands))
+
+
+def _review(
+    kind: str, access: ResourceAccess, spec: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return {"apiVersion": f"{access.group}/v1", "kind": kind, **({"spec": spec} if spec else {})}
+
+
+def _read_token(configuration: Any, path: Path) -> None:
+    """Before each request: the kubelet replaces the file."""
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise Misconfigured(f"The token file {shown(path)} cannot be read.") from None
+    configuration.api_key["authorization"] = f"Bearer {token}"
+
+
+def _cause(error: Exception, patience: float) -> str:
+    kinds = {
+        "ConnectTimeoutError": f"It did not accept a connection in {CONNECT_SECONDS:g} s.",
+        "BodyTooLong": f"It answered, but {error}.",
+        "ReadTimeout": f"It did not answer in {patience:g} s.",
+        "ReadTimeoutError": f"It did not answer in {patience:g} s.",
+        "NameResolutionError": "Its name is not known here.",
+        "NewConnectionError": "Nothing listens there, or the connection was refused.",
+        "ProtocolError": "The connection was dropped.",
+    }
+    return kinds.get(type(error).__name__, type(error).__name__)
+
+
+def _keep_alive() -> list[tuple[int, int, int | bytes]]:
+    """Ask every half minute whether the other side is still there."""
+    from urllib3.connection import HTTPConnection
+
+    options = [*HTTPConnection.default_socket_options]
+    options.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # macOS has not all of them
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options

@@ -1,0 +1,212 @@
+"""Kubernetes' own values, as far as they are used here, and what its answers hold."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..errors import BadRequest
+
+# Kubernetes allows less; this is what leads to no other path.
+_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]{0,251}[A-Za-z0-9])?")
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """What every object of Kubernetes has."""
+
+    name: str = ""
+    namespace: str = ""
+    annotations: dict[str, str] = {}
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Whom a role is bound to."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+    @property
+    def user(self) -> str:
+        """The name that requests of it come under."""
+        if self.kind == "ServiceAccount":
+            return f"system:serviceaccount:{self.namespace}:{self.name}"
+        return self.name
+
+
+class RoleReference(msgspec.Struct, frozen=True):
+    name: str
+    kind: str = ""
+
+
+class RoleBinding(msgspec.Struct, frozen=True, rename="camel"):
+    metadata: Metadata
+    role_ref: RoleReference
+    subjects: list[Subject] = []
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+    @property
+    def role(self) -> str:
+        return self.role_ref.name
+
+    @property
+    def users(self) -> set[str]:
+        return {subject.user for subject in self.subjects}
+
+
+class ProfileSpec(msgspec.Struct, frozen=True):
+    owner: Subject = Subject("", "")
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A namespace of Kubeflow's, and whose it is."""
+
+    metadata: Metadata
+    spec: ProfileSpec = ProfileSpec()
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def owner(self) -> str:
+        return self.spec.owner.name
+
+
+class Container(msgspec.Struct, frozen=True):
+    name: str
+    image: str = ""
+
+
+class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """`state` has one of the keys waiting, running and terminated."""
+
+    name: str
+    state: dict[str, dict[str, Any]] = {}
+
+
+class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
+    containers: list[Container] = []
+    init_containers: list[Container] = []
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """Whether something is so, `status` being "True", "False" or "Unknown", and why."""
+
+    type: str
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    conditions: list[Condition] = []
+    container_statuses: list[ContainerStatus] = []
+    init_container_statuses: list[ContainerStatus] = []
+
+
+class Pod(msgspec.Struct, frozen=True):
+    metadata: Metadata
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+    @property
+    def phase(self) -> str:
+        return self.status.phase
+
+
+class Event(msgspec.Struct, frozen=True, rename="camel"):
+    """Something that Kubernetes has to say about a pod."""
+
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class ResourceAccess(msgspec.Struct, frozen=True):
+    """What someone wants to do; without a namespace, in the whole cluster."""
+
+    verb: str
+    resource: str  # with its subresource, as "pods/log"
+    namespace: str = ""
+    group: str = ""
+    name: str = ""
+    version: str = "v1"
+
+    def __str__(self) -> str:
+        what = f"{self.verb} {self.resource} {self.name}".rstrip()
+        return f"{what} in namespace {self.namespace}" if self.namespace else what
+
+    @property
+    def path(self) -> str:
+        """Where that is asked for. Raises `BadRequest` for what cannot be a name."""
+        for name in (self.namespace, self.name):
+            if name and not _NAME.fullmatch(name):
+                raise BadRequest(f"Cannot {self}: {name!r} is not a name that Kubernetes gives.")
+        root = f"/apis/{self.group}" if self.group else "/api"
+        namespace = f"/namespaces/{self.namespace}" if self.namespace else ""
+        resource, _, subresource = self.resource.partition("/")
+        parts = [resource, self.name, subresource]
+        return f"{root}/{self.version}{namespace}" + "".join(f"/{part}" for part in parts if part)
+
+
+class KubernetesFailure(msgspec.Struct, frozen=True):
+    """An error of Kubernetes."""
+
+    kind: str
+    message: str = ""
+
+
+class ObjectList(msgspec.Struct, frozen=True):
+    items: list[Any]
+    metadata: dict[str, Any] = {}
+
+
+class TokenRequestStatus(msgspec.Struct, frozen=True, rename="camel"):
+    token: str
+    expiration_timestamp: datetime
+
+    def __repr__(self) -> str:
+        return "Token()"
+
+
+class TokenRequest(msgspec.Struct, frozen=True):
+    status: TokenRequestStatus
+
+
+class AccessReviewStatus(msgspec.Struct, frozen=True, rename="camel"):
+    allowed: bool = False
+    evaluation_error: str = ""
+
+
+class AccessReview(msgspec.Struct, frozen=True):
+    status: AccessReviewStatus
+
+
+class UserInfo(msgspec.Struct, frozen=True):
+    username: str
+
+
+class SubjectStatus(msgspec.Struct, frozen=True, rename="camel"):
+    user_info: UserInfo
+
+
+class SubjectReview(msgspec.Struct, frozen=True):
+    status: SubjectStatus

@@ -1,0 +1,115 @@
+"""The Jupyter server's door to KFP, as one of its kernels finds it.
+
+A kernel is a child of the server: it finds in its environment the address, which is on this
+machine's loopback, and the file with the key to it, which the server renews.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import requests
+from urllib3.exceptions import HTTPError
+
+from .. import refusal_causes
+from ..credentials.base import reason
+from ..errors import Unreachable
+from ..intervals import CONNECT_SECONDS
+from ..network.bodies import whole
+from ..network.no_answer_errors import no_answer
+from ..network.sessions import new_session
+from ..scrubbing import scrubbed
+from .status import ConnectionStatus
+
+_VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY_FILE")
+_GONE = "Has it stopped, or been started anew? Then restart this kernel."
+READY_SECONDS = 30.0
+
+T = TypeVar("T")
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Where it is, and the file with the key to it."""
+
+    address: str
+    key_file: str
+
+    @property
+    def key(self) -> str:
+        """The key as it is now. Raises `Unreachable` where it is not there any more."""
+        try:
+            return Path(self.key_file).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unreachable(
+                f"The Jupyter server's key for this kernel cannot be read: {reason(error)}.",
+                cause=f"It is in {self.key_file} while the server runs.",
+                cure=_GONE,
+            ) from None
+
+    @classmethod
+    def of_this_process(cls) -> Door | None:
+        """The door that this process was given, if it was."""
+        values = [os.environ.get(name, "") for name in _VARIABLES]
+        return cls(*values) if values[0] else None
+
+    def open(self) -> None:
+        """Give it to the processes that this one starts from now on."""
+        os.environ.update(zip(_VARIABLES, msgspec.structs.astuple(self), strict=True))
+
+    def shut(self) -> None:
+        """Take it back."""
+        if os.environ.get(_VARIABLES[1]) == self.key_file:
+            for name in _VARIABLES:
+                del os.environ[name]
+
+    def session(self) -> requests.Session:
+        """For requests to it, which go through no proxy."""
+        return new_session(trust_environment=False)
+
+    def get(self, session: requests.Session, path: str, **options: Any) -> requests.Response:
+        """Its answer to whoever shows the key; it sends nobody elsewhere with it."""
+        return self._send(session, "GET", path, **options)
+
+    def ask(
+        self,
+        asked: str,
+        kind: type[T],
+        path: str,
+        query: Mapping[str, str] | None = None,
+        method: str = "GET",
+        seconds: float = 30.0,
+    ) -> T:
+        """Its answer, as it is `asked` for in the words of an error. Raises a `KfpError`."""
+        sent = {name: text for name, text in (query or {}).items() if text}
+        try:
+            with self.session() as session:
+                timeout = (CONNECT_SECONDS, seconds)
+                answer = self._send(
+                    session, method, path, params=sent, timeout=timeout, stream=True
+                )
+                body = whole(answer.raw, seconds)
+            if answer.status_code == 200:
+                return msgspec.json.decode(body, type=kind)
+        except (OSError, HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise no_answer(self.address, asked, error, _GONE) from None
+        raise refusal_causes.refusal(answer.status_code, scrubbed(answer, body), asked)
+
+    def status(self) -> ConnectionStatus:
+        """What it says of its connection, once that is made. Raises `Unreachable`."""
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            status = self.ask("ask the Jupyter server", ConnectionStatus, "status", seconds=15)
+            if status.ready or time.monotonic() > deadline:
+                return status
+
+    def _send(
+        self, session: requests.Session, method: str, path: str, **options: Any
+    ) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
+        url = f"{self.address}/{path}"
+        return session.request(method, url, headers=headers, allow_redirects=False, **options)

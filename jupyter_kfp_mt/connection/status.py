@@ -1,0 +1,74 @@
+"""What is said of a connection: who am I, where, in which namespace, why, and what is wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from ..errors import KfpError, from_dict
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One line of the trace: what was looked at, what was found, and whether it was chosen."""
+
+    step: str
+    looked_at: str
+    found: str
+    chosen: bool = False
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who we are, as the token says; nothing of it is verified here."""
+
+    subject: str = ""
+    expires_at: datetime | None = None
+    source: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error as JSON."""
+
+    message: str
+    cause: str = ""
+    cure: str = ""
+    server_text: str = ""
+    kind: str = ""
+
+    @classmethod
+    def of(cls, error: KfpError) -> Problem:
+        return cls(**error.to_dict())
+
+    def to_error(self) -> KfpError:
+        return from_dict(msgspec.structs.asdict(self))
+
+
+class ConnectionStatus(msgspec.Struct, frozen=True):
+    """A connection as it is now.
+
+    `error` is why there is none that works; `warnings` are what the token says against itself,
+    which KFP may see otherwise.
+    """
+
+    version: str
+    endpoint: str = ""
+    local: bool = False
+    namespace: str = ""
+    identity: Identity = Identity()
+    multi_user: bool = True
+    server_version: str = ""
+    ready: bool = True
+    trace: list[Step] = []
+    error: Problem | None = None
+    warnings: list[Problem] = []
+    tokens: str = ""  # the folder of the local KFP's token files
+
+
+class Trace:
+    """The decisions, as they are made."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def add(self, step: str, looked_at: str, found: str, chosen: bool = False) -> None:
+        self.steps.append(Step(step, looked_at, found, chosen))

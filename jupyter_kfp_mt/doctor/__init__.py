@@ -1,0 +1,1 @@
+"""Checks of a connection from outside in: what is wrong with it, and what mends it."""

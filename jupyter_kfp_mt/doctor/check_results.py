@@ -1,0 +1,160 @@
+"""What a look at something found: each line passed, failed or not known, and what mends it."""
+
+from __future__ import annotations
+
+import textwrap
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, wait
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ..errors import KfpError, Unreachable
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+PASSED, FAILED, UNKNOWN = "passed", "failed", "not known"
+SIGNS = {PASSED: "✓", FAILED: "✗", UNKNOWN: "?"}
+WIDTH = 80
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line. `cause` and `cure` are of what failed; what is to be pasted begins the second line
+    of a cure."""
+
+    result: str
+    found: str
+    cause: str = ""
+    cure: str = ""
+    check: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """The result as a sign and a word."""
+        return f"{SIGNS[self.result]} {self.result}"
+
+
+class Check(msgspec.Struct, Generic[P], frozen=True):
+    """One look at a patient. It needs others to have passed, and waits for those it comes after."""
+
+    name: str
+    look: Callable[[P], Finding]
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+class CheckReport(msgspec.Struct, frozen=True):
+    """All findings, from outside in, and what they come to."""
+
+    title: str
+    findings: list[Finding]
+    conclusion: str = ""
+
+    @property
+    def failed(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.result == FAILED]
+
+    @property
+    def remedies(self) -> list[tuple[str, str]]:
+        """For each that failed its title, and why and what mends it: a cure is told once."""
+        told: dict[str, str] = {}
+        found = []
+        for each in self.failed:
+            before = told.setdefault(each.cure, each.check)
+            same = f"What mends {before} mends it." if each.cure and before != each.check else ""
+            found.append((f"{each.verdict}: {each.check}", _remedy(each, same)))
+        return found
+
+    def __str__(self) -> str:
+        """As text of 80 columns; what is to be pasted is not folded."""
+        mended = (f"{title}\n{text}" for title, text in self.remedies)
+        return "\n\n".join([f"{self.title}\n\n{_table(self.findings)}", *mended, self.conclusion])
+
+
+def passed(found: str) -> Finding:
+    return Finding(PASSED, found)
+
+
+def failed(found: str, cause: str = "", cure: str = "") -> Finding:
+    return Finding(FAILED, found, cause, cure)
+
+
+def not_known(found: str) -> Finding:
+    return Finding(UNKNOWN, found)
+
+
+def examined(checks: Sequence[Check[P]], patient: P, seconds: float) -> list[Finding]:
+    """What every check found, as far as it is there after `seconds`.
+
+    Each has a thread of its own, which the process does not wait for at its end.
+    """
+    answers: dict[str, Future[Finding]] = {check.name: Future() for check in checks}
+    for check in checks:
+        threading.Thread(target=_examine, args=(check, patient, answers), daemon=True).start()
+    wait(answers.values(), seconds)
+    late = not_known(f"It took longer than {seconds:g} s.")
+    return [_named(name, _result(answer, late)) for name, answer in answers.items()]
+
+
+def within(seconds: float, call: Callable[[], T], asked: str) -> T:
+    """What `call` gives or raises, if that is in time. Raises `Unreachable` where it is not."""
+    answer: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # whatever it is, it is raised below
+            answer.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    wait([answer], seconds)
+    if not answer.done():
+        raise Unreachable(f"Cannot {asked}: it took longer than {seconds:g} s.")
+    return answer.result()
+
+
+def _examine(check: Check[P], patient: P, answers: dict[str, Future[Finding]]) -> None:
+    wait([answers[name] for name in (*check.needs, *check.after)])
+    missing = [name for name in check.needs if answers[name].result().result != PASSED]
+    answer = answers[check.name]
+    if missing:
+        answer.set_result(not_known(f"Not looked at: '{missing[0]}' has not passed."))
+        return
+    try:
+        answer.set_result(check.look(patient))
+    except KfpError as error:
+        answer.set_result(failed(error.message, error.cause, error.cure))
+    except Exception as error:  # one question that goes wrong must not cost the other answers
+        answer.set_result(not_known(f"This check went wrong itself: {type(error).__name__}."))
+
+
+def _remedy(finding: Finding, same: str = "") -> str:
+    """Why it failed and what mends it, folded but for what is to be pasted."""
+    cure, _, paste = (same or finding.cure).partition("\n")
+    folded = [textwrap.fill(text, WIDTH, break_on_hyphens=False) for text in (finding.cause, cure)]
+    return "\n".join(filter(None, [*folded, paste.rstrip()]))
+
+
+def _result(answer: Future[Finding], late: Finding) -> Finding:
+    return answer.result() if answer.done() else late
+
+
+def _named(name: str, finding: Finding) -> Finding:
+    return msgspec.structs.replace(finding, check=name)
+
+
+def _table(findings: Iterable[Finding]) -> str:
+    rows = [(finding.verdict, finding.check, finding.found) for finding in findings]
+    verdicts, names = (max(map(len, column)) + 2 for column in [*zip(*rows, strict=True)][:2])
+    return "\n".join(
+        textwrap.fill(
+            found,
+            WIDTH,
+            initial_indent=f"{verdict:<{verdicts}}{name:<{names}}",
+            subsequent_indent=" " * (verdicts + names),
+            break_on_hyphens=False,
+        )
+        for verdict, name, found in rows
+    )

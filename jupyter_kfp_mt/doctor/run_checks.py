@@ -1,0 +1,508 @@
+"""Looks at a connection to KFP from outside in, says what is wrong and what mends it.
+
+A check is a small function: it takes the patient and returns what it found. The table of checks at
+the end is the order in which they are told.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+from urllib3.exceptions import HTTPError
+
+from .. import refusal_causes
+from ..client import releases
+from ..cluster import access_manifests, kubernetes_api, own_pod
+from ..connection import choose_connection
+from ..connection.choose_connection import CONTEXT_FILE, Connection
+from ..connection.door_client import Door
+from ..credentials.kubeconfig import anonymous
+from ..errors import Unreachable
+from ..models import Health
+from ..namespaces.permissions import VERBS, VIEW
+from ..network.bodies import whole
+from ..network.no_answer_errors import no_answer
+from ..other_servers import istio_tokens, refuses_tokens
+from ..scrubbing import scrubbed
+from ..settings import Kfp
+from . import isolation_checks
+from .check_results import (
+    FAILED,
+    PASSED,
+    Check,
+    CheckReport,
+    Finding,
+    examined,
+    failed,
+    not_known,
+    passed,
+    within,
+)
+from .probe_requests import CONNECT_SECONDS, DECIDE_SECONDS, ProbedConnection
+
+SECONDS = 10.0  # for all checks
+SKEW = timedelta(seconds=60)
+PACKAGES = ("jupyter-kfp-mt", "kfp", "kfp-server-api", "jupyter-server", "kubernetes")
+_KFP_RUNS = "Is KFP there, and does it run? Whoever administers the cluster sees it with\n"
+_KFP_PODS = "kubectl get service,pods -n kubeflow -l app=ml-pipeline"
+_STOPPED = "It has stopped, or was started anew at another port."
+_NEW_KERNEL = "Restart this kernel; if that does not help, the Jupyter server."
+
+
+# --- where it is ----------------------------------------------------------------------------
+
+
+def endpoint(patient: ProbedConnection) -> Finding:
+    return passed(f"{patient.connection.endpoint} ({patient.chosen('endpoint').looked_at})")
+
+
+def name_resolution(patient: ProbedConnection) -> Finding:
+    host = patient.host
+    if patient.proxy:
+        return passed(f"{host} is left to the proxy {patient.proxy}")
+    look_up = partial(socket.getaddrinfo, host, patient.port, type=socket.SOCK_STREAM)
+    try:
+        addresses = within(CONNECT_SECONDS, look_up, f"find out where {host} is")
+    except (OSError, UnicodeError):
+        return failed(f"{host} is not known here.", *_why_unknown(host))
+    return passed(f"{host} is {addresses[0][4][0]}")
+
+
+def _why_unknown(host: str) -> tuple[str, str]:
+    if host.endswith(".svc.cluster.local") and not own_pod.is_here():
+        cause = "That name is known inside the cluster only, and this is no pod of it."
+        cure = "Forward a port, and name it as the endpoint:\n" + refusal_causes.FORWARDED
+        return cause, cure
+    cause = "There is no such host or service, or the name is misspelt."
+    return cause, f"Correct it in jupyter_server_config.py:\nc.Kfp.endpoint = '{_USUAL}'"
+
+
+_USUAL = choose_connection.IN_CLUSTER_ENDPOINT
+
+
+def connected(patient: ProbedConnection) -> Finding:
+    where = f"{patient.host}:{patient.port}"
+    if patient.proxy:
+        return passed(f"{where} is left to the proxy {patient.proxy}")
+    try:
+        socket.create_connection((patient.host, patient.port), CONNECT_SECONDS).close()
+    except TimeoutError:
+        cause = "A firewall or a NetworkPolicy drops it, or the host is down."
+        return failed(f"{where} does not answer.", cause, _KFP_RUNS + _KFP_PODS)
+    except OSError as error:
+        cause = f"Nothing listens there: {(error.strerror or str(error)).lower()}."
+        return failed(f"{where} takes no connection.", cause, _KFP_RUNS + _KFP_PODS)
+    return passed(f"{where} takes connections")
+
+
+def istio(patient: ProbedConnection) -> Finding:
+    answers = [vars(patient).get("greeting"), vars(patient).get("listed")]
+    refusals = [answer for answer in answers if answer and answer.by_istio]
+    if not refusals:
+        return (
+            passed("It refuses nothing here")
+            if any(answers)
+            else not_known("Nothing has answered.")
+        )
+    said = refusals[0].body.decode("utf-8", "replace")[:100]
+    if refuses_tokens(said):
+        return failed(said, *istio_tokens(said))
+    cause = "No AuthorizationPolicy lets in what this pod sends, or the pod has no sidecar."
+    cure = "Whoever administers the cluster can let tokens in, as Kubeflow 1.9 does:\n"
+    return failed(said, cause, cure + access_manifests.applied(access_manifests.token_policy()))
+
+
+# --- what KFP says of itself ------------------------------------------------------------------
+
+
+def healthz(patient: ProbedConnection) -> Finding:
+    answer = patient.greeting
+    if answer.by_istio:
+        return not_known("Istio answered in KFP's place.")
+    if answer.status != 200:
+        raise patient.refusal(answer, f"reach {patient.connection.endpoint}")
+    _ = patient.health  # raises for an answer that is something else
+    return passed(f"KFP answered in {answer.seconds * 1000:.0f} ms")
+
+
+def server_version(patient: ProbedConnection) -> Finding:
+    found = patient.health.tag_name
+    return passed(found) if found else not_known("KFP does not say which version it is.")
+
+
+def tenants(patient: ProbedConnection) -> Finding:
+    if patient.health.multi_user:
+        return passed("for several users, in namespaces")
+    return passed("for a single user: no namespaces, everybody here shares everything")
+
+
+def clock(patient: ProbedConnection) -> Finding:
+    ahead = patient.ahead
+    issued = vars(patient)["claims"].iat if "claims" in vars(patient) else 0
+    if ahead is None and issued:
+        early = issued - patient.now.timestamp()
+        ahead = timedelta(seconds=early) if early > 0 else None
+    if ahead is None:
+        return not_known("Nobody has told the time.")
+    if abs(ahead) <= SKEW:
+        return passed("as the server's")
+    seconds, side = abs(ahead).total_seconds(), "behind" if ahead > timedelta() else "ahead of"
+    return failed(
+        f"This machine is {seconds:,.0f} s {side} the server.",
+        "One of the two clocks is wrong; tokens seem expired, or not valid yet.",
+        "Set this machine's clock; in a pod it is its node's, which its administrator sets:\n"
+        "sudo timedatectl set-ntp true",
+    )
+
+
+# --- who we are -------------------------------------------------------------------------------
+
+
+def token(patient: ProbedConnection) -> Finding:
+    if not isinstance(patient.sent, dict):
+        raise patient.sent
+    credentials = patient.connection.credentials
+    health = patient.known_health
+    if health and health.multi_user and not credentials.identifies:
+        raise anonymous(f"Cannot use {patient.connection.endpoint}")
+    if patient.sent:
+        return passed(credentials.source)
+    if health is None:
+        return not_known("None was found, and whether KFP asks for one is not known.")
+    if not health.multi_user:
+        return passed("None is sent, and this KFP asks for none.")
+    looked = [step for step in patient.connection.trace if step.step == "credentials"]
+    seen = "; ".join(f"{step.looked_at}: {step.found}" for step in looked)
+    return failed("Nothing is sent that says who we are.", seen, _token_cure(patient))
+
+
+def audience(patient: ProbedConnection) -> Finding:
+    taken, found = patient.connection.credentials.audience, patient.claims.audiences
+    if not found:
+        return not_known("What is sent is no token that tells it.")
+    if taken in found:
+        return passed(taken)
+    said = f"The token is for {', '.join(found)}"
+    if patient.recognized:
+        return passed(f"{said}; this KFP takes it.")
+    return failed(f"{said}.", f"KFP takes tokens for {taken}.", _token_cure(patient))
+
+
+def expiry(patient: ProbedConnection) -> Finding:
+    ends = patient.claims.expires_at
+    if ends is None:
+        return not_known("What is sent does not tell when it ends.")
+    left = int((ends - patient.now).total_seconds())
+    if left > 0:
+        return passed(f"in {_lasting(left)}, at {ends:%Y-%m-%d %H:%M:%S} UTC")
+    cause = (
+        "Whoever renews it has stopped: a kubelet renews those of its pods, as long as they run."
+    )
+    return failed(
+        f"The token ended {_lasting(-left)} ago, at {ends:%Y-%m-%d %H:%M:%S} UTC.",
+        cause,
+        _token_cure(patient),
+    )
+
+
+def subject(patient: ProbedConnection) -> Finding:
+    found = patient.claims.sub or patient.claims.email
+    return passed(found) if found else not_known("What is sent does not tell it.")
+
+
+def _token_cure(patient: ProbedConnection) -> str:
+    namespace = patient.namespace or "NAMESPACE"
+    health = patient.known_health
+    if health and health.local:
+        return refusal_causes.LOCAL_TOKEN
+    if own_pod.is_here():
+        return (
+            "Tick 'Allow access to Kubeflow Pipelines' for this notebook and restart it; where "
+            "that is not offered, this offers it:\n"
+            + access_manifests.applied(
+                access_manifests.pod_default(own_pod.namespace() or namespace)
+            )
+        )
+    return (
+        "Ask Kubernetes for a token, and name its file:\n"
+        f"(umask 077; kubectl create token default-editor -n {shlex.quote(namespace)} "
+        f"--audience {shlex.quote(patient.connection.credentials.audience)} > ~/kfp-token)\n"
+        "export KFP_MT_TOKEN_FILE=~/kfp-token"
+    )
+
+
+def _lasting(seconds: int) -> str:
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
+
+
+# --- what we may do ---------------------------------------------------------------------------
+
+
+def namespace(patient: ProbedConnection) -> Finding:
+    health, chosen = patient.known_health, patient.chosen("namespace")
+    if health and not health.multi_user:
+        return passed("not used: this KFP is for a single user")
+    if patient.namespace:
+        return passed(f"{patient.namespace} ({chosen.looked_at})")
+    if health is None:
+        return not_known("None is chosen, and whether KFP asks for one is not known.")
+    return failed(
+        "None is chosen.",
+        "This KFP keeps its users apart by namespaces, and nothing here names one.",
+        "Name yours in jupyter_server_config.py, or in this session with %kfp ns NAME:\n"
+        "c.Kfp.namespace = 'NAME'",
+    )
+
+
+def answered(patient: ProbedConnection) -> Finding:
+    where = f" in {patient.namespace}" if patient.health.multi_user else ""
+    answer = patient.listed
+    if answer.by_istio:
+        return not_known("Istio answered in KFP's place.")
+    if answer.status == 200:
+        return passed(f"It lists experiments{where}; there are {_total(answer.body):,}.")
+    error = patient.refusal(answer, f"list experiments{where}")
+    denied = refusal_causes.denial(answer.body)
+    if denied and not patient.health.local:
+        error.cure = _role_cure(denied.user, denied.namespace)
+    elif answer.status == 401 and error.cure == refusal_causes.GET_TOKEN:
+        error.cure = _token_cure(patient)
+    raise error
+
+
+def _total(body: bytes) -> int:
+    return int(msgspec.json.decode(body, type=dict[str, Any]).get("total_size", 0))
+
+
+def reviews(patient: ProbedConnection) -> Finding:
+    if not patient.health.multi_user:
+        return not_known("A KFP for a single user asks for nobody's role.")
+    reason = patient.permitted.reason
+    who = "The local KFP" if patient.health.local else "Kubernetes"
+    return not_known(reason) if reason else passed(f"{who} tells what this identity may do.")
+
+
+def allowed(resource: str, patient: ProbedConnection) -> Finding:
+    verbs = patient.permitted.tables[patient.namespace][resource]
+    may, not_told = ([verb for verb in verbs if verbs[verb] is known] for known in (True, None))
+    refused = [verb for verb in verbs if verbs[verb] is False]
+    told = {"may": may, "may not": refused, "not known:": not_told}
+    found = "; ".join(f"{words} {', '.join(those)}" for words, those in told.items() if those)
+    missing = [verb for verb in VIEW[resource] if verb in refused]
+    if not missing:
+        return passed(found)
+    cause = f"No role in {patient.namespace} allows to {' or '.join(missing)} {resource}."
+    user, where = patient.claims.sub, patient.namespace
+    if patient.health.local:
+        return failed(found, cause, refusal_causes.grant_locally(user, where, "view"))
+    return failed(found, cause, _role_cure(user, where))
+
+
+def _role_cure(user: str, where: str) -> str:
+    said = f"Whoever administers {where} can allow it (role view is enough to look):\n"
+    return said + access_manifests.applied(access_manifests.role_binding(user, where, "edit"))
+
+
+# --- what is around it ------------------------------------------------------------------------
+
+
+def context_file(patient: ProbedConnection) -> Finding:
+    path = CONTEXT_FILE.expanduser()
+    remove = f"\nrm {CONTEXT_FILE}"
+    try:
+        content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return passed(f"There is no {CONTEXT_FILE}.")
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        cause = "kfp.Client() reads it, and fails."
+        return failed(f"{CONTEXT_FILE} is not what the SDK wrote.", cause, f"Remove it:{remove}")
+    if header := content.get("client_authentication_header_name"):
+        cause = (
+            f"kfp.Client() sends header {header} with each request; Istio refuses a user's name."
+        )
+        return failed(f"{CONTEXT_FILE} adds a header.", cause, f"Remove it:{remove}")
+    if not isinstance(content.get("namespace"), str):
+        cause = "kfp.Client() fails on one without."
+        return failed(f"{CONTEXT_FILE} names no namespace.", cause, f"Remove it:{remove}")
+    return _context(patient, content["namespace"], remove)
+
+
+def _context(patient: ProbedConnection, named: str, remove: str) -> Finding:
+    chosen = patient.chosen("namespace")
+    if chosen.looked_at != str(CONTEXT_FILE):
+        if named == patient.namespace:
+            return passed(f"It names {named} as well.")
+        return passed(f"It names {named or 'none'}, for kfp.Client() alone.")
+    if patient.recognized and patient.listed.status == 403:
+        cause = "The SDK's set_user_namespace wrote it; it comes before the pod's own namespace."
+        return failed(f"It names {named}, where KFP refuses us.", cause, f"Remove it:{remove}")
+    return passed(f"It names {named}, which comes before the pod's own.")
+
+
+def versions(patient: ProbedConnection) -> Finding:
+    health = patient.known_health
+    return _versions(health.tag_name if health else "")
+
+
+def _versions(server: str = "") -> Finding:
+    found = {name: _version(name) for name in PACKAGES}
+    python = ".".join(map(str, sys.version_info[:3]))
+    words = ", ".join(f"{name} {number or 'none'}" for name, number in found.items())
+    words += f", Python {python}"
+    if server[:1] == "2" and found["kfp"][:2] in ("0.", "1."):
+        cause = f"kfp {found['kfp']} compiles pipelines for KFP 1, and this is {server}."
+        return failed(words, cause, "Install the SDK of KFP 2:\npip install 'kfp>=2,<3'")
+    if pair := releases.older(Health(tag_name=server), found["kfp"]):
+        words += f"; KFP is {server}, and may refuse or leave out some of what this kfp compiles: "
+        words += f"pip install 'kfp=={pair[0]}.*' compiles for it"
+    return passed(words)
+
+
+def userid(settings: Kfp) -> Finding:
+    """Look whether a header says in whose name contributors are changed."""
+    told = "c.Kfp.behind_kubeflow_gateway or KFP_MT_BEHIND_KUBEFLOW_GATEWAY"
+    if settings.believes_userid():
+        return passed(f"Believed: by {told} Kubeflow's gateway sets it in every request")
+    if settings.is_behind_gateway():
+        cause = "JupyterHub's proxy passes on whatever a browser sends."
+        return failed("Not believed under JupyterHub", cause, f"Leave out {told}.")
+    return passed("Not believed: contributors are changed elsewhere, in Kubeflow's dashboard")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+CHECKS: tuple[Check[ProbedConnection], ...] = (
+    Check("endpoint", endpoint),
+    Check("name resolution", name_resolution, ("endpoint",)),
+    Check("connection", connected, ("name resolution",)),
+    Check("Istio", istio, ("connection",), ("healthz", "KFP's answer")),
+    Check("healthz", healthz, ("connection",)),
+    Check("version", server_version, ("healthz",)),
+    Check("users", tenants, ("healthz",)),
+    Check("clock", clock, ("connection",), ("healthz", "subject")),
+    Check("token", token, ("endpoint",), ("healthz",)),
+    Check("subject", subject, ("token",)),
+    Check("audience", audience, ("subject",), ("KFP's answer",)),
+    Check("expiry", expiry, ("token",), ("subject", "clock")),
+    Check("namespace", namespace, ("endpoint",), ("healthz",)),
+    Check("KFP's answer", answered, ("healthz", "token", "namespace")),
+    Check("access reviews", reviews, ("healthz", "token", "namespace"), ("subject",)),
+    *(
+        Check(
+            {"jobs": "recurring runs"}.get(name, name), partial(allowed, name), ("access reviews",)
+        )
+        for name in VERBS
+    ),
+    Check("context file", context_file, ("endpoint",), ("KFP's answer",)),
+    Check("versions", versions, after=("healthz",)),
+)
+
+
+# --- who looks --------------------------------------------------------------------------------
+
+
+def look(
+    decide: Callable[[], Connection],
+    settings: Kfp,
+    namespace: str = "",
+    apart: bool = False,
+    others: tuple[str, ...] = (),
+) -> CheckReport:
+    """Look at the connection that is decided on; with `apart` at whether it keeps tenants apart.
+
+    `others` are namespaces that are somebody else's.
+    """
+    patient = ProbedConnection(decide, lambda: kubernetes_api.of_settings(settings), namespace)
+    if apart:
+        return isolation_checks.report(examined(isolation_checks.checks(others), patient, SECONDS))
+    believed = _named("kubeflow-userid", userid(settings))
+    return _report([*examined(CHECKS, patient, SECONDS), believed])
+
+
+def examine(
+    settings: Kfp, namespace: str = "", apart: bool = False, others: tuple[str, ...] = ()
+) -> CheckReport:
+    """The same for this process: where a Jupyter server's door leads to KFP, that looks."""
+    door = choose_connection.door_of(settings)
+    if door is None:
+        return look(lambda: choose_connection.decide(settings), settings, namespace, apart, others)
+    query = [("namespace", namespace), ("isolation", "1" if apart else "")]
+    try:
+        told = _ask(door, [*query, *(("of", other) for other in others)])
+    except _DoorIsShut as shut:
+        every: tuple[Check[ProbedConnection], ...] = (
+            isolation_checks.checks(others) if apart else CHECKS
+        )
+        return _report([shut.finding, *(_unseen(check.name) for check in every)])
+    here = passed(f"The Jupyter server takes this kernel's key at {door.address}")
+    found = [_named("kernel key", here), *told.findings]
+    if not apart:
+        found.append(_named("in this kernel", _versions()))
+    return msgspec.structs.replace(told, findings=found)
+
+
+class _DoorIsShut(Exception):
+    def __init__(self, found: str, cause: str) -> None:
+        self.finding = _named("kernel key", failed(found, cause, _NEW_KERNEL))
+
+
+def _ask(door: Door, query: list[tuple[str, str]]) -> CheckReport:
+    try:
+        with door.session() as session:
+            answer = door.get(
+                *(session, "doctor"),
+                params=[(name, value) for name, value in query if value],
+                timeout=(CONNECT_SECONDS, SECONDS + DECIDE_SECONDS),
+                stream=True,
+            )
+            body = whole(answer.raw, SECONDS + DECIDE_SECONDS)
+    except Unreachable as error:
+        raise _DoorIsShut(error.message, _STOPPED) from None
+    except (OSError, HTTPError) as error:
+        said = no_answer(door.address, "ask the Jupyter server", error).message
+        raise _DoorIsShut(said, _STOPPED) from None
+    if answer.status_code == 200:
+        return msgspec.json.decode(body, type=CheckReport)
+    if answer.status_code == 400:
+        raise refusal_causes.refusal(400, scrubbed(answer, body), "look at the connection")
+    if answer.status_code in (401, 403):
+        said = "The Jupyter server does not take this kernel's key."
+        raise _DoorIsShut(said, "It was started anew after this kernel, with another key.")
+    said = f"The Jupyter server cannot look (HTTP {answer.status_code})."
+    raise _DoorIsShut(said, "Its jupyter-kfp-mt is of another version than the kernel's.")
+
+
+def _report(findings: list[Finding]) -> CheckReport:
+    counts = [sum(each.result == result for each in findings) for result in (PASSED, FAILED)]
+    unknown = len(findings) - sum(counts)
+    beside = f", {unknown} not known" if unknown else ""
+    conclusion = (
+        f"{counts[1]} failed, {counts[0]} passed{beside}. What failed first is to be mended first."
+        if counts[1]
+        else f"Nothing failed: {counts[0]} passed{beside}."
+    )
+    return CheckReport("Kubeflow Pipelines, looked at from outside in", findings, conclusion)
+
+
+def _unseen(name: str) -> Finding:
+    return _named(name, not_known("This takes the Jupyter server."))
+
+
+def _named(name: str, finding: Finding) -> Finding:
+    return msgspec.structs.replace(finding, check=name)

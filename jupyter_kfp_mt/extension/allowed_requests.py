@@ -1,0 +1,79 @@
+"""Which requests are forwarded to KFP, and which never are."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote
+
+from ..errors import Forbidden, NotFound
+from .send_to_kfp import Query
+
+# The nouns of the API. The report endpoints (workflows, scheduledworkflows) are KFP's own, and
+# visualizations run code; neither is for a notebook.
+_FORWARDED = re.compile(
+    r"/apis/(v1beta1|v2beta1)/"
+    r"(healthz|auth|experiments|runs|recurringruns|jobs|pipelines|pipeline_versions|namespaces)"
+    r"(/.*)?"
+)
+_UPLOAD = re.compile(r"/+apis/+(v1beta1|v2beta1)/+pipelines/+upload(_version)?/*")
+_LOG = re.compile(r"/apis/v1alpha1/runs/[^/]+/nodes/[^/]+/log")
+_VALUES = re.compile(r"/apis/v1alpha1/runs/[^/]+/nodes")
+_BY_NAME = re.compile(r"/apis/v2beta1/pipelines/names/[^/]+")
+_SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
+
+
+def checked(path: str, query: Query, local: bool) -> str:
+    """The path to ask KFP for, written anew from its parts as they were checked.
+
+    Raises for a request that is not to go through: `NotFound` or `Forbidden`, with the reason.
+    `local`: it is for the local KFP, which asks who is calling where the real one does not.
+    """
+    segments = [_part(segment) for segment in path.removeprefix("/").split("/")]
+    if None in segments:
+        raise NotFound(f"{path} is not a path of the KFP API.")
+    parts = [segment for segment in segments if segment]
+    _check("/" + "/".join(parts), query, local)
+    return "".join("/" + quote(part, safe="!$&'()*+,;=:@") for part in parts)
+
+
+def is_for_local(path: str) -> bool:
+    """Whether it is forwarded to the local KFP alone: a task's log, or the values of all tasks."""
+    return any(pattern.fullmatch(unquote(path)) for pattern in (_LOG, _VALUES))
+
+
+def is_upload(path: str) -> bool:
+    """Tell whether a pipeline or a version of one is uploaded to it."""
+    return _UPLOAD.fullmatch(unquote(path)) is not None
+
+
+def _check(path: str, query: Query, local: bool) -> None:
+    if _LOG.fullmatch(path):
+        if not local:
+            raise Forbidden(
+                "KFP answers with the log of any run without asking who is calling.",
+                cure="GET <base_url>/kfp-mt/logs/RUN_ID/TASK_ID reads it from its pod; in a cell, "
+                "%kfp logs RUN TASK.",
+            )
+    elif not (_FORWARDED.fullmatch(path) or (local and _VALUES.fullmatch(path))):
+        raise NotFound(f"{path} is not forwarded.")
+    elif path.endswith(":reportMetrics"):
+        raise Forbidden("Metrics are reported by KFP itself.")
+    elif _BY_NAME.fullmatch(path) and not _names_one_namespace(query):
+        raise Forbidden(
+            "Without a namespace KFP answers with anybody's pipeline of that name.",
+            cure="Add namespace=... to the query.",
+        )
+
+
+def _names_one_namespace(query: Query) -> bool:
+    named = [value for name, value in query if name == "namespace"]
+    return len(named) == 1 and named[0] not in ("", "-")  # "-" means none to KFP
+
+
+def _part(segment: str) -> str | None:
+    """A segment of a path, decoded; None for what is no plain one, or a way out."""
+    text = unquote(segment)
+    hidden = "/" in text or "\\" in text or any(ord(character) < 32 for character in text)
+    if not _SEGMENT.fullmatch(segment) or text in (".", "..") or hidden:
+        return None
+    return text

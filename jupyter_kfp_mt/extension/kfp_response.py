@@ -1,0 +1,176 @@
+"""An answer of KFP's, which is read as it comes, and why there is none or no whole one.
+
+aiohttp takes long to load, so it is loaded once the server has started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from ..errors import KfpError, Unreachable
+from ..intervals import CONNECT_SECONDS, READ_SECONDS
+from ..network import certificates
+from ..network.no_answer_errors import unreachable
+from ..other_servers import AskedAddress
+from ..refusal_causes import OTHER_PROXY
+from ..scrubbing import Scrubber
+
+if TYPE_CHECKING:
+    import aiohttp
+
+# A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
+LONGEST_WHOLE = 1 << 20
+CHUNK = 1 << 16
+# What is no longer is looked through on the event loop.
+AT_ONCE = 1 << 14
+
+
+class KfpResponse:
+    """It keeps its connection until it is read to its end or closed.
+
+    `asked` is what it answers, `explained` what an error in it means to the credentials, and
+    `scrubber` finds what was sent with the request.
+    """
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        endpoint: str,
+        asked: str,
+        explained: Callable[[KfpError], KfpError],
+        scrubber: Scrubber,
+    ) -> None:
+        self.status = response.status
+        self.content_type = response.content_type
+        self.explained = explained
+        location = response.headers.get("Location", "")
+        self.at = AskedAddress(endpoint, str(response.url.with_query(None)), location)
+        self._response = response
+        packed = "Content-Encoding" in response.headers  # it says nothing of what comes out then
+        self._length = None if packed else response.content_length
+        self._endpoint = endpoint
+        self._asked = asked
+        self._scrubber = scrubber
+        self._late = False
+
+    async def start(self) -> tuple[bytes, bool]:
+        """All of a short one, or what a long one begins with; and whether there is more.
+
+        Raises `Unreachable` where neither comes in time, be it byte after byte.
+        """
+        late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
+        try:
+            start, more = await self._start()
+        finally:
+            late.cancel()
+        return await self._scrubbed(start), more
+
+    async def _scrubbed(self, body: bytes) -> bytes:
+        """An error without what was sent; and any other answer, where it is in there plainly."""
+        if self.status < 300 and not self._scrubber.is_plainly_in(body):
+            return body
+        scrub = self._scrubber.body  # a megabyte takes it a second
+        scrubbed = scrub(body) if len(body) <= AT_ONCE else await asyncio.to_thread(scrub, body)
+        if self._length is not None:
+            self._length += len(scrubbed) - len(body)
+        return scrubbed
+
+    async def _start(self) -> tuple[bytes, bool]:
+        if self._length is not None:
+            return (b"", True) if self._length > LONGEST_WHOLE else (await self._whole(), False)
+        start = bytearray()
+        async for piece in self.rest():
+            start += piece
+            if len(start) > LONGEST_WHOLE:
+                return bytes(start), True
+        return bytes(start), False
+
+    async def _whole(self) -> bytes:
+        try:
+            return await self._response.read()
+        except faults() as error:
+            raise self._no_answer(error) from None
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """What comes from here on. Raises `Unreachable` where it breaks off."""
+        try:
+            async for piece in self._response.content.iter_chunked(CHUNK):
+                yield piece
+        except faults() as error:
+            raise self._no_answer(error) from None
+
+    def headers(self) -> dict[str, str]:
+        """The few that are passed on; the type is what a browser may take the body for."""
+        headers = self._response.headers
+        warning = (
+            self._scrubber.text(", ".join(headers.getall("Warning", [])))
+            .encode("ascii", "replace")
+            .decode()
+        )
+        passed_on = {"Warning": warning} if warning else {}
+        if self._length is not None:
+            passed_on["Content-Length"] = str(self._length)
+        if self.content_type == "application/json":
+            return {"Content-Type": "application/json", **passed_on}
+        if self.content_type.startswith("text/"):
+            return {"Content-Type": "text/plain; charset=utf-8", **passed_on}
+        download = {"Content-Disposition": "attachment"}
+        return {"Content-Type": "application/octet-stream", **download, **passed_on}
+
+    def close(self) -> None:
+        self._response.close()
+
+    def _give_up(self) -> None:
+        self._late = True
+        self.close()
+
+    def _no_answer(self, error: Exception) -> Unreachable:
+        error = TimeoutError() if self._late else error
+        return no_answer(self._endpoint, self._asked, error)
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """What a request, or the reading of its answer, fails with."""
+    import aiohttp
+
+    return aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError
+
+
+def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
+    """Why there was no answer, or no whole one."""
+    import aiohttp
+
+    if wrong := certificates.fault(error):
+        return unreachable(endpoint, asked, *wrong)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        refused = f"a proxy does not lead there: HTTP {error.status}"
+        return unreachable(endpoint, asked, refused, OTHER_PROXY)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        reason = f"a proxy does not lead there: {_reason(error)}"
+        return unreachable(endpoint, asked, reason, OTHER_PROXY)
+    found = unreachable(endpoint, asked, _reason(error))
+    found.sent = not isinstance(error, aiohttp.ClientConnectorError)
+    return found
+
+
+def _reason(error: Exception) -> str:
+    import aiohttp
+
+    reasons = (
+        (aiohttp.ConnectionTimeoutError, f"no connection in {CONNECT_SECONDS:g} s"),
+        ((TimeoutError, asyncio.TimeoutError), f"it did not answer in {READ_SECONDS:g} s"),
+        (aiohttp.ClientConnectorDNSError, "no such host"),
+        (aiohttp.ClientPayloadError, "its answer broke off"),
+        (aiohttp.ClientResponseError, "its answer is not HTTP"),
+        (aiohttp.ServerDisconnectedError, "connection closed"),
+    )
+    for kind, reason in reasons:
+        if isinstance(error, kind):
+            return reason
+    code = getattr(error, "errno", None)
+    if code:
+        return os.strerror(code).lower()
+    return "connection closed" if isinstance(error, OSError) else type(error).__name__

@@ -1,0 +1,305 @@
+"""The forwarded KFP API: somebody's request to the door, and KFP's answer to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import Awaitable
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+from tornado import web
+from tornado.escape import utf8
+from tornado.iostream import StreamClosedError
+
+from .. import refusal_causes
+from ..client import refused_uploads, releases, upload_reader
+from ..errors import BadRequest, Conflict, KfpError, Unauthenticated, Unreachable
+from ..intervals import READ_SECONDS
+from ..other_servers import is_html, page
+from ..resource_names import is_namespace
+from .allowed_requests import checked, is_for_local, is_upload
+from .handlers import KfpHandler
+from .kfp_response import KfpResponse, no_answer
+from .namespace_of_request import NamespaceOfRequest, named
+from .request_body import LONGEST_UPLOAD, Body, Held
+from .send_to_kfp import KfpRequest, Query
+from .unread_body import closed
+
+# What a browser says to the Jupyter server in the query, and is not for KFP.
+_JUPYTERS = {"token", "_xsrf", "no_track_activity"}
+_CHANGES = {"POST", "PATCH", "DELETE"}
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w-]+=(\"[^\"\\]*\"|[^\s\";]+))*", re.ASCII)
+# Whatever KFP answers with, a browser must not run it as a page of the Jupyter server.
+HARMLESS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+@web.stream_request_body
+class ProxyHandler(KfpHandler):
+    """`<base_url>/kfp-mt/api/apis/...`: the KFP API, as this server's identity.
+
+    The request to KFP is built anew, from the method, path, query and body, with no header of the
+    browser's but the type of the body. A long body is sent on while it arrives.
+    """
+
+    patience = READ_SECONDS
+    _body: Body | None = None
+    _working: asyncio.Task[Any] | None = None
+    _gone = False
+    _admitted = False
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        self._started = time.monotonic()
+        await super().prepare()
+        kind = Held if self.request.method == "POST" and is_upload(self._path) else Body
+        body = kind(self.request.headers)
+        assert self.serverapp
+        body.check(self.serverapp.max_body_size)
+        self._admitted = True
+        if self.request.method in _CHANGES:
+            self._body = body
+            if body.streamed:
+                self._working = asyncio.ensure_future(self._ask())
+                self._working.add_done_callback(lambda _: body.stop())
+                body.given_up = self._working.cancel
+
+    def finish(self, *chunk: Any, **options: Any) -> asyncio.Future[Any]:
+        """Answer. Who is not admitted is answered before the body is read, and told to hang up.
+
+        Whoever keeps connections, as proxies do, would send somebody else's request on this one.
+        """
+        if self._admitted:
+            return super().finish(*chunk, **options)
+        self.set_header("Connection", "close")
+        unread = Body(self.request.headers)
+        if not unread.comes:
+            return super().finish(*chunk, **options)
+        said = b"".join(map(utf8, chunk))
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Length", len(said))
+        self.write(said)
+        sent = self.flush()
+        self._log()
+        asyncio.ensure_future(closed(self.detach(), unread.known_length))
+        return sent
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._body.add(chunk) if self._body else None
+
+    def on_finish(self) -> None:
+        if self._body:
+            self._body.close()
+
+    def on_connection_close(self) -> None:
+        """Whoever asked went away: KFP need not answer any more."""
+        self._gone = True
+        working = self._working
+        if self._body and working is None:
+            self._body.close()
+        if working and not working.cancel() and not working.cancelled():
+            # It was answered before all of the body was there.
+            answer = None if working.exception() else working.result()
+            if isinstance(answer, KfpResponse):
+                answer.close()
+
+    @web.authenticated
+    async def get(self, *_: str) -> None:
+        await self._forward()
+
+    @web.authenticated
+    async def post(self, *_: str) -> None:
+        """Whatever changes something: who did what leaves a line in the log."""
+        where = "" if self.upstream.read_only else await self._where()
+        if self._gone and self._working is None:
+            return  # nothing was asked of KFP
+        status = 499  # as nginx calls it: who asked went away before there was an answer
+        try:
+            await self._forward()
+            status = status if self._gone else self.get_status()
+        except KfpError as error:
+            status = error.status
+            raise
+        finally:
+            self._note(where, status)
+            self.settings["kfp_mt_events"].wake(self._path)
+
+    patch = delete = post
+
+    async def _forward(self) -> None:
+        try:
+            with contextlib.closing(await self._answer()) as answer:
+                await self._relay(answer)
+        except StreamClosedError:
+            self._gone = True
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+        finally:
+            # It holds this handler: with the ring broken both go without the garbage collector.
+            self._working = None
+
+    async def _answer(self) -> KfpResponse:
+        if self._working is None:
+            self._working = asyncio.current_task()
+            return await self._ask()
+        assert self._body
+        await self._body.end()
+        try:
+            answer: KfpResponse = await self._working
+        except asyncio.CancelledError:
+            if not self._body.stuck:
+                raise
+            raise no_answer("KFP", self._asked, asyncio.TimeoutError()) from None
+        self._working = asyncio.current_task()
+        return answer
+
+    async def _ask(self) -> KfpResponse:
+        """KFP's answer. Raises for a request that is not to go through."""
+        return await self.upstream.forward(await self._request())
+
+    async def _request(self) -> KfpRequest:
+        local = is_for_local(self._path) and (await self.upstream.health()).local
+        query = self._query
+        path = checked(self._path, query, local)
+        body = self._body
+        if body is None:
+            return KfpRequest("GET", path, query)
+        if self.upstream.read_only:
+            raise refusal_causes.read_only(self._asked)
+        kind = self.request.headers.get("Content-Type", "")
+        if kind and not _CONTENT_TYPE.fullmatch(kind):
+            raise BadRequest(f"Cannot {self._asked}: its Content-Type is not one.")
+        if isinstance(body, Held) and kind.startswith("multipart/form-data"):
+            await self._read(kind, body)
+        content = body.content()
+        return KfpRequest(str(self.request.method), path, query, content, kind, body.length)
+
+    async def _read(self, kind: str, body: Held) -> None:
+        """Refuse what is no pipeline: some of that would keep a KFP 2.17 busy for ever."""
+        body.check_size(body.size, LONGEST_UPLOAD)
+        if await self._is_local():  # it reads them so itself
+            return
+        async with self.settings["kfp_mt_reading"]:
+            fault = await asyncio.to_thread(upload_reader.fault, kind, body.file)
+        if fault:
+            raise fault
+
+    async def _relay(self, answer: KfpResponse) -> None:
+        start, more = await answer.start()
+        self.tenants.heard(str(self.request.method), self._path, self._query, answer.status, start)
+        if answer.status >= 300:
+            await self._refuse(answer, start)
+            return
+        if answer.content_type == "text/html" or is_html(start):
+            text = refusal_causes.server_text(start)
+            raise answer.explained(page(answer.status, self._asked, text, answer.at))
+        self.set_status(answer.status)
+        headers = answer.headers()
+        for name, value in (HARMLESS | headers).items():
+            self.set_header(name, value)
+        if not more:
+            self.finish(start or None, set_content_type=headers["Content-Type"])
+        elif await self._stream(start, answer):
+            self.finish(set_content_type=headers["Content-Type"])
+
+    async def _refuse(self, answer: KfpResponse, body: bytes) -> None:
+        local = await self._is_local()
+        refused = refusal_causes.refusal(answer.status, body, self._asked, local, answer.at)
+        error = answer.explained(refused)
+        status = answer.status
+        silent = refused_uploads.is_silent(error)
+        if silent:
+            error = await self._refused_upload(error)
+            status = error.status
+        if releases.is_unread(error):
+            error = await self._unread(error)
+        may_be_token = isinstance(error, Unauthenticated) or (silent and status == 400)
+        if may_be_token and self._body and not self._body.repeatable:
+            error.cause += " So long a body is not kept, and was not sent again with a new token."
+        if answer.status < 400 or answer.status == 407:  # a browser would ask its own proxy
+            raise error
+        self.set_status(status)
+        self.finish(refusal_causes.explained(body, error))
+
+    async def _refused_upload(self, error: KfpError) -> KfpError:
+        """The reason, which KFP does not tell of an upload: see `refused_uploads`."""
+        namespace = await self._where()
+        if not isinstance(error, Conflict):
+            query = [("namespace", namespace), ("page_size", "1")]
+            asked = KfpRequest("GET", "/apis/v2beta1/pipelines", query)
+            with contextlib.closing(await self.upstream.forward(asked)) as answer:
+                body, _ = await answer.start()
+            if answer.status >= 300:
+                return answer.explained(refusal_causes.refusal(answer.status, body, self._asked))
+        user, allowed = await self.tenants.may_create_pipelines(namespace)
+        return refused_uploads.told(error, self._asked, namespace, user, lambda: allowed)
+
+    async def _unread(self, error: KfpError) -> KfpError:
+        """The same, with both releases where a newer kfp compiled the pipeline."""
+        content = self._body.content() if self._body else b""
+        if not isinstance(content, bytes):  # so long a one is not kept
+            return error
+        pipeline = await asyncio.to_thread(releases.sent, content)
+        return releases.told(error, self._asked, pipeline, await self.upstream.health())
+
+    async def _is_local(self) -> bool:
+        try:
+            return (await self.upstream.health()).local
+        except KfpError:
+            return False
+
+    async def _stream(self, start: bytes, answer: KfpResponse) -> bool:
+        """Pass it on as it comes: whether to its end."""
+        try:
+            await self.pass_on(start)
+            async for piece in answer.rest():
+                await self.pass_on(piece)
+        except Unreachable as error:
+            self.log.warning("kfp-mt: %s was not answered to its end: %s", self._asked, error)
+            self.break_off()
+            return False
+        return True
+
+    async def _where(self) -> str:
+        """In which namespace something is to be changed, as far as that can be told.
+
+        The query comes last: KFP ignores what it says where the path or the body names it.
+        """
+        assert self._body
+        query = dict(self._query)
+        known: NamespaceOfRequest = self.settings["kfp_mt_whereabouts"]
+        if found := named(self._path):
+            return await known.of(*found)
+        if experiment_id := self._body.named("EXPERIMENT"):
+            return await known.of("experiments", experiment_id)
+        if namespace := self._body.named("NAMESPACE"):
+            return namespace
+        if pipeline_id := query.get("pipelineid"):
+            return await known.of("pipelines", pipeline_id)
+        return query.get("namespace", "")
+
+    def _note(self, namespace: str, status: int) -> None:
+        where = f" in {namespace}" if is_namespace(namespace) else ""
+        who = "".join(filter(str.isprintable, self.current_user.username))
+        took = (time.monotonic() - self._started) * 1000
+        self.log.info("kfp-mt: %s: %s%s: %d, %.0f ms", who, self._asked, where, status, took)
+
+    @cached_property
+    def _path(self) -> str:
+        return str(self.request.path).partition("/kfp-mt/api")[2]
+
+    @cached_property
+    def _query(self) -> Query:
+        sent = parse_qsl(self.request.query, keep_blank_values=True)
+        return [(name, value) for name, value in sent if name not in _JUPYTERS]
+
+    @property
+    def _asked(self) -> str:
+        return f"{self.request.method} " + "".join(filter(str.isprintable, self._path))

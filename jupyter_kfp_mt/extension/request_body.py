@@ -1,0 +1,164 @@
+"""The body of a request as it arrives: kept if it is short, else handed on piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cached_property
+from typing import IO
+
+import msgspec
+
+from ..client.pipeline_archives import LONGEST
+from ..errors import TooLong
+from ..intervals import READ_SECONDS
+
+# Up to this size a body is kept until KFP has answered, so that it can be sent again.
+LONGEST_KEPT = 1 << 20
+# A pipeline of as much as KFP takes, and the form around it.
+LONGEST_UPLOAD = LONGEST + (1 << 16)
+PIECE = 64 << 10
+
+
+class Body:
+    """What a browser or a kernel sends, and KFP takes.
+
+    Where that takes nothing for as long as it may be silent, `given_up` is called, and `stuck`.
+    """
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        length = headers.get("Content-Length", "")
+        known = length.isdecimal() and "Transfer-Encoding" not in headers
+        self.comes = bool(length or "Transfer-Encoding" in headers)
+        self.known_length = int(length) if known else None
+        self.streamed = int(length) > LONGEST_KEPT if known else self.comes
+        self.length = length if known and self.streamed else ""
+        self.stuck = False
+        self.given_up: Callable[[], object] = lambda: None
+        self._kept: list[bytes] = []
+        self._pieces: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+        self._stopped = False
+
+    def check(self, longest: int) -> None:
+        """Raises `TooLong` for one that is known to be longer than the server takes."""
+        self.check_size(self.known_length or 0, longest)
+
+    @staticmethod
+    def check_size(size: int, longest: int) -> None:
+        if size > longest:
+            raise TooLong(
+                f"A body of {size} bytes is too long: this Jupyter server takes {longest} at most.",
+                cure="Whoever runs it can allow more with c.ServerApp.max_body_size.",
+            )
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent again."""
+        return not self.streamed
+
+    def close(self) -> None:
+        """Give back what it takes."""
+
+    def content(self) -> bytes | AsyncIterator[bytes]:
+        return self._as_it_comes() if self.streamed else b"".join(self._kept)
+
+    async def add(self, piece: bytes) -> None:
+        """One piece more; of a streamed body not before the last one was taken."""
+        if not self.streamed:
+            self._kept.append(piece)
+        elif not self._stopped:
+            try:
+                await asyncio.wait_for(self._pieces.put(piece), READ_SECONDS)
+            except asyncio.TimeoutError:
+                self.stuck = True
+                self.given_up()
+
+    async def end(self) -> None:
+        await self.add(b"")
+
+    def stop(self) -> None:
+        """Nobody takes it any more: what still arrives is dropped."""
+        self._stopped = True
+        while not self._pieces.empty():
+            self._pieces.get_nowait()
+
+    def named(self, kind: str) -> str:
+        """The NAMESPACE or the EXPERIMENT that it names, where it is kept and one is to be seen."""
+        try:
+            return msgspec.json.decode(b"".join(self._kept), type=_Naming).name(kind)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ""
+
+    async def _as_it_comes(self) -> AsyncIterator[bytes]:
+        while piece := await self._pieces.get():
+            yield piece
+
+
+class Held(Body):
+    """An upload: all of it is there, on the disk, before any of it is sent to KFP."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__(headers)
+        self.streamed, self.length = False, ""
+        self.size = 0
+
+    @cached_property
+    def file(self) -> IO[bytes]:
+        return tempfile.TemporaryFile()
+
+    @property
+    def repeatable(self) -> bool:
+        return self.size <= LONGEST_KEPT
+
+    def check(self, longest: int) -> None:
+        super().check(min(longest, LONGEST_UPLOAD))
+
+    async def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.size <= LONGEST_UPLOAD:
+            self.file.write(piece)
+
+    def content(self) -> bytes | AsyncIterator[bytes]:
+        """Raises `TooLong` where it was longer than it said."""
+        self.check_size(self.size, LONGEST_UPLOAD)
+        self.file.seek(0)
+        if self.repeatable:
+            return self.file.read()
+        self.length = str(self.size)
+        return self._from_file()
+
+    async def _from_file(self) -> AsyncIterator[bytes]:
+        while piece := self.file.read(PIECE):
+            yield piece
+
+    def named(self, kind: str) -> str:
+        return ""  # its namespace is in the query
+
+    def close(self) -> None:
+        if "file" in vars(self):
+            self.file.close()
+
+
+class _Key(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+
+
+class _Reference(msgspec.Struct):
+    key: _Key = msgspec.field(default_factory=_Key)
+
+
+class _Naming(msgspec.Struct):
+    """Where the messages of both versions of the API have a namespace, or an experiment."""
+
+    namespace: str = ""
+    experiment_id: str = ""
+    pipeline: _Naming | None = None
+    resource_references: list[_Reference] = []
+
+    def name(self, kind: str) -> str:
+        keys = (reference.key for reference in self.resource_references)
+        named = next((key.id for key in keys if key.type == kind), "")
+        own = self.namespace if kind == "NAMESPACE" else self.experiment_id
+        return own or named or (self.pipeline.name(kind) if self.pipeline else "")

@@ -1,0 +1,252 @@
+"""Requests to KFP: on kept-alive connections, streamed both ways, as this server's identity."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import certifi
+import msgspec
+
+from ..client import refused_uploads
+from ..credentials.base import Credentials
+from ..errors import KfpError, Misconfigured
+from ..intervals import CONNECT_SECONDS, READ_SECONDS
+from ..network.certificates import authorities
+from ..network.sessions import proxy_to
+from ..network.tls import Tls
+from ..scrubbing import Scrubber
+from .kfp_response import KfpResponse, faults, no_answer
+
+if TYPE_CHECKING:
+    import aiohttp
+
+# A token is looked for again after this time, in a thread: a hop for each request costs too much.
+FRESH_SECONDS = 1.0
+CONNECTIONS = 64
+USER_AGENT = f"jupyter-kfp-mt/{version('jupyter-kfp-mt')}"
+
+T = TypeVar("T")
+Query = list[tuple[str, str]]
+
+
+class KfpRequest(msgspec.Struct, frozen=True):
+    """What is asked of KFP; a `body` that arrives while it is sent cannot be sent again."""
+
+    method: str
+    path: str
+    query: Query = []
+    body: bytes | AsyncIterator[bytes] = b""
+    content_type: str = ""
+    length: str = ""  # of such a body, where it is known
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def repeatable(self) -> bool:
+        return isinstance(self.body, bytes)
+
+    def headers(self) -> dict[str, str]:
+        """All that are sent but those that say who we are: nothing of the browser's otherwise."""
+        given = {"Content-Type": self.content_type, "Content-Length": self.length}
+        return {
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": USER_AGENT,
+            **{name: value for name, value in given.items() if value},
+        }
+
+
+class Destination:
+    """KFP at an endpoint: how to connect to it, and what to send along, looked up in `threads`."""
+
+    def __init__(self, endpoint: str, credentials: Credentials, threads: Executor) -> None:
+        self.endpoint = endpoint
+        self._credentials = credentials
+        self._threads = threads
+        self._headers: asyncio.Future[dict[str, str]] | None = None
+        self._asked_at = 0.0
+        self.proxy = _proxy(endpoint, credentials.tls)
+        self.ssl = _trust(endpoint, credentials.tls)
+
+    async def headers(self, anew: bool = False) -> dict[str, str]:
+        """What says who we are. Raises the `KfpError` for which it cannot be had."""
+        before, age = self._headers, time.monotonic() - self._asked_at
+        # While one is asked for that takes long, others wait for the same, and not in threads.
+        old = before is None or _failed(before) or (before.done() and age > FRESH_SECONDS)
+        if before is None or old or anew:
+            self._asked_at = time.monotonic()
+            self._headers = before = self._in_thread(self._credentials.headers)
+        return await asyncio.shield(before)
+
+    def may_refuse(self, answer: aiohttp.ClientResponse) -> bool:
+        """Tell whether it may be that, of which KFP says nothing where something is uploaded."""
+        kind = answer.headers.get("Content-Type", "")
+        silent = refused_uploads.may_be_of_identity(answer.url.path, answer.status, kind)
+        return silent or self.refuses(answer)
+
+    def refuses(self, answer: aiohttp.ClientResponse) -> bool:
+        """Whether it does not accept what says who we are."""
+        kind = answer.headers.get("Content-Type", "")
+        return self._credentials.refused_by(answer.status, kind)
+
+    def explained(self, error: KfpError, refused: bool) -> KfpError:
+        """What went wrong, with what the credentials know of it."""
+        return self._credentials.explained(error, refused)
+
+    async def renewed(self, refused: Mapping[str, str]) -> bool:
+        """Whether there is something else to send than was refused."""
+        return await self._in_thread(lambda: self._credentials.renewed(refused))
+
+    def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+class Sender:
+    """Sends requests, and gives their answers as soon as these begin.
+
+    A GET is sent once more on a lost connection. Anything else is sent once, on a connection of
+    its own: a kept one might be closed by the other side just then.
+    """
+
+    def __init__(self) -> None:
+        self._kept: aiohttp.ClientSession | None = None
+        self._own: aiohttp.ClientSession | None = None
+
+    async def send(self, to: Destination, request: KfpRequest) -> KfpResponse:
+        """The answer, whatever its status. Raises a `KfpError` where there is none.
+
+        What is refused is asked again with renewed credentials: nothing was done for the old ones.
+        """
+        headers = await to.headers(anew=not request.repeatable)
+        response = await self._send_once(to, request, headers)
+        if to.may_refuse(response) and await _renewed(to, headers, response) and request.repeatable:
+            response.close()
+            headers = await to.headers(anew=True)
+            response = await self._send_once(to, request, headers)
+        refused = to.refuses(response)
+        return KfpResponse(
+            *(response, to.endpoint, str(request)),
+            lambda error: to.explained(error, refused),
+            Scrubber.of(headers),
+        )
+
+    async def close(self) -> None:
+        for session in filter(None, (self._kept, self._own)):
+            await session.close()
+
+    async def _send_once(
+        self, to: Destination, request: KfpRequest, identity: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        from yarl import URL
+
+        url = f"{to.endpoint}{request.path}"
+        if request.query:
+            url += "?" + urlencode(request.query)
+        safe = request.method == "GET"
+        try:
+            return await self._session(kept=safe).request(
+                request.method,
+                URL(url, encoded=True),
+                data=request.body or None,
+                headers={**request.headers(), **identity},
+                allow_redirects=False,
+                proxy=to.proxy,
+                ssl=to.ssl,
+                middlewares=None if safe else (_Once(),),
+            )
+        except faults() as error:
+            raise to.explained(no_answer(to.endpoint, str(request), error), False) from None
+
+    def _session(self, kept: bool) -> aiohttp.ClientSession:
+        if kept:
+            self._kept = self._kept or _new_session()
+            return self._kept
+        self._own = self._own or _new_session(force_close=True)
+        return self._own
+
+
+class _Once:
+    """Sends a request once: aiohttp itself would send a DELETE again."""
+
+    sent = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        import aiohttp
+
+        if self.sent:
+            raise aiohttp.ServerDisconnectedError
+        self.sent = True
+        return await send(request)
+
+
+def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS, force_close=force_close),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
+        ),
+    )
+
+
+async def _renewed(
+    to: Destination, refused: Mapping[str, str], response: aiohttp.ClientResponse
+) -> bool:
+    """Whether it can be asked again; where that is not found out, the answer is given up."""
+    try:
+        return await to.renewed(refused)
+    except BaseException:
+        response.close()
+        raise
+
+
+def _failed(future: asyncio.Future[Any]) -> bool:
+    return future.done() and (future.cancelled() or future.exception() is not None)
+
+
+def _proxy(endpoint: str, tls: Tls | None) -> str | None:
+    """The same that `requests` would use. Raises `Misconfigured` for another kind of proxy."""
+    found = urlsplit(proxy_to(endpoint, tls))
+    if found.scheme not in ("", "http", "https"):
+        raise Misconfigured(
+            f"Cannot reach {endpoint}: a proxy of kind {found.scheme} is set, and none but HTTP "
+            "proxies are used.",
+            cure="Name such a one in HTTPS_PROXY, or the endpoint's host in NO_PROXY.",
+        )
+    return found.geturl() or None
+
+
+def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
+    """Whom to believe to be KFP: the same as `requests` would."""
+    if not endpoint.startswith("https:"):
+        return True
+    path = (tls.authorities if tls else authorities()) or certifi.where()
+    folder = os.path.isdir(path)
+    try:
+        context = ssl.create_default_context(
+            cafile=None if folder else path, capath=path if folder else None
+        )
+        if tls and tls.certificate:
+            context.load_cert_chain(tls.certificate, tls.key or None)
+    except OSError as error:
+        raise Misconfigured(
+            f"Cannot reach {endpoint}: the certificates for it cannot be read ({error.strerror}).",
+            cause=f"Whom to trust is looked up in {path}.",
+            cure="REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or a kubeconfig names it: correct it there.",
+        ) from None
+    if tls and not tls.verified:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

@@ -1,0 +1,1 @@
+"""The data folder: where everything is kept, and whose it is."""

@@ -1,0 +1,250 @@
+"""One page of a list, as SQL: conditions, order, position, and how many there are in all."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import msgspec
+
+from ..wire.list_options import (
+    EXPERIMENTS,
+    METRIC,
+    PIPELINE_VERSIONS,
+    PIPELINES,
+    RECURRING_RUNS,
+    RUNS,
+    TAG,
+    ListOptions,
+    Noun,
+    Position,
+    Predicate,
+)
+from .collation import WRITTEN, collation_key, folded
+
+_FROM = {
+    EXPERIMENTS.name: "experiments",
+    PIPELINES.name: "pipelines",
+    PIPELINE_VERSIONS.name: "pipeline_versions JOIN specifications USING (digest)",
+    RUNS.name: "runs",
+    RECURRING_RUNS.name: "recurring_runs",
+}
+
+# What of that is in a page's rows, where it is not all.
+_COLUMNS = {PIPELINE_VERSIONS.name: "pipeline_versions.*"}
+
+# Columns whose texts may be long.
+_LONG = {
+    EXPERIMENTS.name: ("description",),
+    PIPELINES.name: ("description",),
+    PIPELINE_VERSIONS.name: ("description",),
+    RUNS.name: ("runtime_config", "state_history"),
+    RECURRING_RUNS.name: ("runtime_config", "trigger"),
+}
+
+_CONDITIONS = {
+    "EQUALS": "{} = ?",
+    "NOT_EQUALS": "{} <> ?",
+    "GREATER_THAN": "{} > ?",
+    "GREATER_THAN_EQUALS": "{} >= ?",
+    "LESS_THAN": "{} < ?",
+    "LESS_THAN_EQUALS": "{} <= ?",
+    "IN": "{} IN (SELECT value FROM json_each(?))",
+    "IS_SUBSTRING": r"{} LIKE ? ESCAPE '\'",
+}
+
+# Columns of moments, in seconds.
+_NUMBERS = frozenset(
+    {"created_at", "updated_at", "scheduled_at", "finished_at", "last_run_created_at"}
+)
+# What `run_counts` tells apart: filters by these alone need no counting.
+_COUNTED = frozenset({"state", "storage_state", "status"})
+_TAGGED = (
+    "EXISTS (SELECT 1 FROM json_each(tags) "
+    "WHERE collation_key(key) = ? AND collation_key(value) = ?)"
+)
+# Runs without the metric come after those with it when the greatest are first.
+_METRIC = """coalesce((
+    SELECT max(number_value) FROM run_metrics
+    WHERE run_metrics.run_id = runs.run_id AND name = ?), -1e308)"""
+
+
+class PageQuery(msgspec.Struct, frozen=True):
+    """The rows of one page, how many rows there are on all pages, and where the next one starts."""
+
+    rows: list[sqlite3.Row]
+    total_size: int
+    next: Position | None
+
+
+class PageTooLong(Exception):
+    """There is more on a page than was allowed."""
+
+
+class PageLimit(msgspec.Struct, frozen=True):
+    """The bytes of text that a page may have. There it ends, or PageTooLong is raised."""
+
+    most_bytes: int = 8 << 20
+    ends: bool = True
+
+    def fitting(self, lengths: Iterable[int]) -> int:
+        """Count how many of things that are so long fit, the first of which always does."""
+        left, count = self.most_bytes, 0
+        for length in lengths:
+            left -= length
+            if left < 0 and not self.ends:
+                raise PageTooLong
+            if left < 0 and count:
+                break
+            count += 1
+        return count
+
+
+PAGE_LIMIT = PageLimit()
+
+
+def shortened(found: PageQuery, noun: Noun, limit: PageLimit, lengths: Iterable[int]) -> PageQuery:
+    """The page as far as it fits with what belongs to its rows and is so long."""
+    fit = limit.fitting(lengths)
+    if fit >= len(found.rows):
+        return found
+    return msgspec.structs.replace(
+        found, rows=found.rows[:fit], next=_position(noun, found.rows[fit])
+    )
+
+
+def _position(noun: Noun, row: sqlite3.Row) -> Position:
+    return Position(row["sorted_by"], row[noun.key])
+
+
+def page(
+    db: sqlite3.Connection,
+    scope: Mapping[str, str],
+    options: ListOptions,
+    limit: PageLimit = PAGE_LIMIT,
+) -> PageQuery:
+    """The rows whose columns have the values in `scope`, as far as the options ask for them and
+    the limit allows.
+    """
+    noun = options.noun
+    where, values = _where(scope, noun, options.predicates)
+    sort, sort_values = _sort(options)
+    direction, comparison = ("DESC", "<=") if options.order.descending else ("ASC", ">=")
+    after, start = "", []
+    if options.start:
+        after = f"AND ({sort}, {noun.key}) {comparison} (?, ?)"
+        start = [*sort_values, options.start.value, options.start.key]
+    cursor = db.execute(
+        f"SELECT {_COLUMNS.get(noun.name, '*')}, {sort} AS sorted_by FROM {_FROM[noun.name]} "
+        f"WHERE {where} {after} "
+        f"ORDER BY {sort} {direction}, {noun.key} {direction} LIMIT ?",
+        [*sort_values, *values, *start, *sort_values, options.page_size + 1],
+    )
+    rows, following = _fitting(cursor, options.page_size, limit, _LONG[noun.name])
+    if following is None and not options.start:
+        return PageQuery(rows, len(rows), None)
+    return PageQuery(
+        rows,
+        _total(db, scope, options),
+        _position(noun, following) if following is not None else None,
+    )
+
+
+def _fitting(
+    cursor: sqlite3.Cursor, most: int, limit: PageLimit, long: Sequence[str]
+) -> tuple[list[sqlite3.Row], sqlite3.Row | None]:
+    """As many rows as the limit allows, and the one after them; no more is read."""
+    rows: list[sqlite3.Row] = []
+    columns = [place for place, (name, *_) in enumerate(cursor.description) if name in long]
+
+    def lengths() -> Iterator[int]:
+        for row in islice(cursor, most):
+            rows.append(row)
+            yield sum([len(row[place]) for place in columns])
+
+    fit = limit.fitting(lengths())
+    return rows[:fit], rows[fit] if fit < len(rows) else next(cursor, None)
+
+
+def _total(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOptions) -> int:
+    noun, predicates = options.noun, options.predicates
+    columns = {noun.column(predicate.key) for predicate in predicates}
+    if noun is RUNS and len(scope) == 1 and columns <= _COUNTED:
+        (kind, value), *_ = scope.items()
+        where, values = _where({"scope": kind, "scope_id": value}, noun, predicates)
+        query = f"SELECT coalesce(sum(runs), 0) FROM run_counts WHERE {where}"
+    else:
+        where, values = _where(scope, noun, predicates)
+        query = f"SELECT count(*) FROM {_FROM[noun.name]} WHERE {where}"
+    (total,) = db.execute(query, values).fetchone()
+    return int(total)
+
+
+def _sort(options: ListOptions) -> tuple[str, list[object]]:
+    """What is sorted by, and the values in it."""
+    field = options.order.field
+    if options.noun is RUNS and (metric := METRIC.fullmatch(field)):
+        return _METRIC, [metric["name"]]
+    column = options.noun.columns[field]
+    return (f"collation_key({column})" if column in WRITTEN else column), []
+
+
+def _where(
+    scope: Mapping[str, str], noun: Noun, predicates: Sequence[Predicate]
+) -> tuple[str, list[object]]:
+    conditions = [f"{column} = ?" for column in scope]
+    values: list[object] = list(scope.values())
+    for predicate in predicates:
+        condition, operands = _condition(noun, predicate)
+        conditions.append(condition)
+        values += operands
+    return " AND ".join(conditions), values
+
+
+def _condition(noun: Noun, predicate: Predicate) -> tuple[str, list[object]]:
+    if tag := TAG.fullmatch(predicate.key):
+        return _TAGGED, [collation_key(tag["name"]), collation_key(str(predicate.value))]
+    column = noun.columns[predicate.key]
+    if (column, predicate.operation) == ("storage_state", "NOT_EQUALS"):
+        return _other_storage_state(predicate.value)
+    condition = _CONDITIONS[predicate.operation]
+    if column in _NUMBERS and predicate.operation != "IS_SUBSTRING":
+        given = predicate.value
+        number = [*map(_number, given)] if isinstance(given, list) else _number(given)
+        return condition.format(column), [_operand(predicate.operation, number)]
+    if column not in WRITTEN:
+        return condition.format(column), [_operand(predicate.operation, predicate.value)]
+    function = folded if predicate.operation == "IS_SUBSTRING" else collation_key
+    given = predicate.value
+    value = [*map(function, map(str, given))] if isinstance(given, list) else function(str(given))
+    return condition.format(f"{function.__name__}({column})"), [
+        _operand(predicate.operation, value)
+    ]
+
+
+def _other_storage_state(value: object) -> tuple[str, list[object]]:
+    """There are two of them; that it is the other one is what an index can find."""
+    others = {"AVAILABLE", "ARCHIVED"} - {str(value).upper()}
+    if len(others) == 1:
+        return "storage_state = ?", [*others]
+    return "storage_state <> ?", [value]
+
+
+def _number(value: object) -> object:
+    """Return the number that MySQL compares with: a text counts as the one it begins with, or 0."""
+    if not isinstance(value, str):
+        return value
+    found = re.match(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)", value)
+    return float(found[1]) if found else 0
+
+
+def _operand(operation: str, value: object) -> object:
+    if operation == "IN":
+        return msgspec.json.encode(value).decode()
+    if operation != "IS_SUBSTRING":
+        return value
+    # As in the API server, % and _ in the value are wildcards too, unless a backslash is before
+    # them; before anything else it stands for that.
+    return "%" + re.sub(r"\\(?![%_\\])(.?)", r"\1", str(value), flags=re.DOTALL) + "%"

@@ -1,0 +1,77 @@
+"""Compiled pipelines, each kept once however many versions and runs have it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from ..pipelines.pipeline_files import Specification
+from .column_values import to_json
+from .row_types import Origin
+
+# To unfold nothing, not even their texts.
+_COLUMNS = (
+    "digest, CAST(pipeline_spec AS BLOB) AS pipeline_spec, "
+    "CAST(platform_spec AS BLOB) AS platform_spec"
+)
+
+
+class SpecificationTable:
+    """Found by their digests."""
+
+    def __init__(self, db: sqlite3.Connection):
+        self._db = db
+
+    def keep(self, specification: Specification | None) -> str | None:
+        """The digest under which it is kept from now on. Part of the caller's transaction."""
+        if specification is None:
+            return None
+        if self.length(specification.digest) is None:
+            self._db.execute(
+                "INSERT INTO specifications (digest, pipeline_spec, platform_spec, length) "
+                "VALUES (?, ?, ?, ?)",
+                (
+                    specification.digest,
+                    specification.pipeline.decode(),
+                    specification.platform.decode(),
+                    specification.length,
+                ),
+            )
+        return specification.digest
+
+    def length(self, digest: str) -> int | None:
+        """How many bytes it has, if it is kept."""
+        query = "SELECT length FROM specifications WHERE digest = ?"
+        row = self._db.execute(query, (digest,)).fetchone()
+        return row["length"] if row else None
+
+    def one(self, digest: str) -> Specification:
+        return self.by_digest([digest])[digest]
+
+    def by_digest(self, digests: Iterable[str]) -> dict[str, Specification]:
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM specifications "
+            "WHERE digest IN (SELECT value FROM json_each(?))",
+            (to_json([*digests]),),
+        )
+        return {
+            row["digest"]: Specification.read(
+                row["pipeline_spec"], row["platform_spec"], row["digest"]
+            )
+            for row in rows
+        }
+
+    def lengths(self, digests: Iterable[str | None], *, manifests: bool) -> Iterator[int]:
+        """The length of each in an answer, nothing being 0; asked for one by one. A manifest takes
+        some ten times as long to write as JSON of its length.
+        """
+        known: dict[str, int] = {}
+        for digest in digests:
+            if digest and digest not in known:
+                known[digest] = self.length(digest) or 0
+            yield known[digest] * (10 if manifests else 1) if digest else 0
+
+    def origin(self, row: sqlite3.Row) -> Origin:
+        """That in a row which has the digest of its specification, if it has one."""
+        kept = self.one(row["digest"]) if row["digest"] else None
+        return Origin(kept, row["pipeline_name"], bool(row["texts"]))

@@ -1,0 +1,68 @@
+"""The conditions of `dsl.If` and `dsl.Elif`, and the fields that tasks select of their inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ....errors import KfpError
+from ...wire.go_numbers import protojson_value
+from .expressions import NoResult, as_cel, evaluate
+from .go_values import text_of
+
+_INPUT = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
+
+
+class ConditionFailed(KfpError):
+    """A condition that is neither true nor false."""
+
+
+class NotSelected(KfpError):
+    """A part of a value that is not there; the message says which."""
+
+
+def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
+    """Return whether the condition is true of the task's parameters. Raises ConditionFailed."""
+    names = {"inputs": {"parameter_values": as_cel(dict(inputs))}}
+    try:
+        result = evaluate(condition, names)
+        if isinstance(result, bool):
+            return result
+        reason = "it is neither true nor false"
+    except NoResult as error:
+        reason = str(error)
+    raise ConditionFailed(
+        f"the condition `{_readable(condition)}` cannot be evaluated: {_readable(reason)}"
+    )
+
+
+def select(selector: str, value: Any) -> Any:
+    """Return the part of a value that a `parameterExpressionSelector` asks for.
+
+    Rule: `Select` in KFP's backend/src/v2/expression/expression.go, to which null is no result.
+    Raises NotSelected.
+    """
+    try:
+        selected = evaluate(selector, {"string_value": text_of(value), **_kinds(value)})
+    except NoResult as error:
+        raise NotSelected(str(error)) from None
+    if selected is None:
+        raise NotSelected("it is null")
+    return protojson_value(selected)
+
+
+def _kinds(value: Any) -> dict[str, Any]:
+    """The fields of `google.protobuf.Value` that are set."""
+    if isinstance(value, bool):
+        return {"bool_value": value}
+    if isinstance(value, (int, float)):
+        return {"number_value": float(value)}
+    if isinstance(value, dict):
+        return {"struct_value": as_cel(value)}
+    return {"list_value": as_cel(value)} if isinstance(value, list) else {}
+
+
+def _readable(condition: str) -> str:
+    text = _INPUT.sub(lambda found: found[1], condition)
+    return text.replace("pipelinechannel--", "")

@@ -1,0 +1,394 @@
+"""One run's tasks that are no groups: each in a folder and a process or container of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format  # type: ignore[import-untyped]
+
+from ....errors import KfpError
+from ....models import TaskValues
+from ...machine.disk_faults import why
+from ..run_request import Assignment
+from ..task import persistent_volumes
+from ..task.containers import MARK, Engines, TaskContainer, why_needed
+from ..task.input_folders import input_folders
+from ..task.task_process import LOG_NAME, run_command, run_container
+from ..task.task_server import TaskServer
+from . import task_values as api
+from .executor_input import executor_input, prepare
+from .importer import elsewhere, importable, told_of
+from .placeholders import (
+    WORKSPACE_MOUNT,
+    WORKSPACE_PATH,
+    NotFilledIn,
+    in_command,
+    in_constant,
+    with_parameters,
+)
+from .platform_spec import PlatformSpec, Secrets
+from .record_progress import Progress, TaskPath
+from .scopes import CACHED, COMPLETE, FAILED, Outcome, RuntimeArtifact, Scope, Values
+from .task_cache import TaskCache
+from .task_inputs import python_value, task_inputs, with_defaults
+from .task_outputs import OutputRefused, collect, in_their_places, left_behind
+
+# How often a task that waits to be tried again looks whether the run is stopped.
+_GLANCE_SECONDS = 0.2
+
+
+class _Failed(KfpError):
+    """An attempt at a task that has failed; the message says why."""
+
+
+class _Execution:
+    """A task being executed: what it is, and what is known of it by now."""
+
+    def __init__(self, path: TaskPath, task: Any, component: Any, folder: Path) -> None:
+        self.path = path
+        self.task = task
+        self.component = component
+        self.label: str = component.executor_label
+        self.folder = folder
+        self.given = Values()
+        self.executor_input: dict[str, Any] = {}
+        self.secrets = Secrets()
+        self.put_out: Values | None = None
+        self.reused_from = ""  # the run that made what it puts out, where it is not executed
+
+    @property
+    def outputs(self) -> Path:
+        return self.folder / "outputs"
+
+
+class Launcher:
+    """Executes the tasks of one run, as KFP's launcher does in their pods."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        folder: Path,
+        progress: Progress,
+        executors: Mapping[str, Any],
+        words: Mapping[str, str],
+        pipeline_name: str,
+    ) -> None:
+        self._assignment = assignment
+        self._folder = folder
+        self._progress = progress
+        self._executors = executors
+        self._words = words
+        as_json = {name: json_format.MessageToDict(one) for name, one in executors.items()}
+        # Of each executor, why its tasks can only run in containers, or nothing.
+        self.container_needed = {label: why_needed(one) for label, one in as_json.items()}
+        self._containers = {label: one.get("container") for label, one in as_json.items()}
+        in_containers = all(self.container_needed.values())
+        self._task_server = None if in_containers else TaskServer()
+        self.engines = Engines(assignment.engine_environment)
+        self.platform_spec = PlatformSpec(assignment)
+        self.token_folder = Path(assignment.environment["KF_PIPELINES_SA_TOKEN_PATH"]).parent
+        namespace = folder.parent.parent
+        job = assignment.job
+        self._reuse = TaskCache(namespace / "cache", namespace / "runs", job.run_id, pipeline_name)
+
+    @property
+    def workspace(self) -> Path:
+        return self._folder / "workspace"
+
+    def run(
+        self, path: TaskPath, task: Any, component: Any, scope: Scope, status: Mapping[str, Any]
+    ) -> Outcome:
+        """Execute a task, report on it from start to end, and return its outcome.
+
+        The status is for the parameters of type PipelineTaskFinalStatus.
+        """
+        if self._progress.stopping:
+            return Outcome(FAILED)
+        known = self._progress.plan(path)
+        execution = _Execution(path, task, component, self._folder / "tasks" / known.task_id)
+        if (earlier := self._assignment.succeeded.get(known.task_id)) is not None:
+            if (put_out := api.restored(earlier, component)) is not None:
+                return Outcome(COMPLETE, put_out)
+        self._start(execution)
+        try:
+            outcome = self._outcome(execution, scope, status)
+        except Exception as error:  # Anything may go wrong; the exit handler still has to run.
+            failure = why(error) or str(error) or type(error).__name__
+            if not isinstance(error, _Failed):
+                _log(execution, failure)
+            failure = told_of(execution.given.artifacts, failure)
+            self._progress.finish(path, self._left_behind(execution), failure)
+            return Outcome(FAILED)
+        self._progress.finish(path, api.put_out(outcome.values, execution.reused_from))
+        return outcome
+
+    def _start(self, execution: _Execution) -> None:
+        # What the disk does not take now it does not take from the task either, and that says why.
+        with contextlib.suppress(OSError):
+            execution.folder.mkdir(parents=True, exist_ok=True)
+            with (execution.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+                if log.tell():
+                    log.write("\n[The run was started again, and so is this task.]\n")
+        self._progress.start(execution.path)
+
+    def _outcome(self, execution: _Execution, scope: Scope, status: Mapping[str, Any]) -> Outcome:
+        words = self.words(execution.path, execution.folder.name)
+        task, component = execution.task, execution.component
+        execution.given = task_inputs(task, component, scope, words, status)
+        execution.executor_input = executor_input(execution.given, component, execution.outputs)
+        parameters = execution.executor_input["inputs"]["parameterValues"]
+        inputs = api.given(execution.given, parameters, component)
+        self._progress.note_inputs(execution.path, inputs)
+        execution.secrets = self.platform_spec.secrets(
+            execution.label, scope, execution.folder.name
+        )
+        if self._executors[execution.label].WhichOneof("spec") == "importer":
+            return Outcome(COMPLETE, self._imported(execution, words))
+        key = self._cache_key(execution) if not status else ""
+        reusable = key and self._is_reusable(execution)
+        if reusable and (found := self._reused(execution, key)) is not None:
+            return Outcome(CACHED, found)
+        put_out = self._tried(execution, words)
+        if key:
+            self._reuse.put(key, put_out)
+        return Outcome(COMPLETE, put_out)
+
+    def words(self, path: TaskPath, task_id: str) -> dict[str, str]:
+        """Return what the placeholders for the run and for a task stand for."""
+        return {
+            **self._words,
+            "{{$.pipeline_task_name}}": path[-1],
+            "{{$.pipeline_task_uuid}}": task_id,
+            WORKSPACE_PATH: str(self.workspace),
+            WORKSPACE_MOUNT: str(self.workspace),
+        }
+
+    def _cache_key(self, execution: _Execution) -> str:
+        """A key that all tasks share whose outputs this one may have; or nothing."""
+        task, label = execution.task, execution.label
+        if not task.caching_options.enable_cache:
+            return ""
+        name = task.component_ref.name
+        if custom := getattr(task.caching_options, "cache_key", ""):
+            return self._reuse.custom_key(name, custom)
+        platform = self.platform_spec.asked(label)
+        return self._reuse.key(name, self._containers[label], execution.given, platform)
+
+    def _is_reusable(self, execution: _Execution) -> bool:
+        """Tell if what an earlier task has put out can still be there; a claim can be deleted."""
+        image = self._image(execution)
+        return not persistent_volumes.changes_claims(image) or persistent_volumes.is_reusable(
+            image, self.platform_spec.claims, execution.given.parameters
+        )
+
+    def _image(self, execution: _Execution) -> str:
+        return str(self._executors[execution.label].container.image)
+
+    def _reused(self, execution: _Execution, key: str) -> Values | None:
+        found, run_id = self._reuse.found(key, execution.folder, execution.component)
+        if found is not None:
+            execution.reused_from = run_id
+            _log(
+                execution,
+                f"[Not executed: run {run_id} did the same, and its outputs are reused. "
+                "With task.set_caching_options(False) it is executed each time.]",
+            )
+        return found
+
+    def _tried(self, execution: _Execution, words: Mapping[str, str]) -> Values:
+        """Try, as often as the task's retry policy says. Raises what keeps the last one from it."""
+        policy = execution.task.retry_policy
+        factor = policy.backoff_factor if policy.backoff_factor > 0 else 2.0
+        pause: float = policy.backoff_duration.seconds
+        longest = (
+            policy.backoff_max_duration.seconds if policy.HasField("backoff_max_duration") else 3600
+        )
+        for _ in range(max(policy.max_retry_count, 0)):
+            try:
+                return self._attempt(execution, words)
+            except Exception as error:  # It is told if it stays the last one.
+                if self._progress.stopping:
+                    raise
+                if not isinstance(error, _Failed):
+                    _log(execution, str(error))
+                failure = str(error)
+            pause = min(pause, longest)
+            self._wait(pause)
+            pause *= factor
+            if not self._progress.stopping:
+                self._progress.try_again(execution.path, failure)
+        return self._attempt(execution, words)
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._progress.stopping:
+            time.sleep(min(left, _GLANCE_SECONDS))
+
+    def _attempt(self, execution: _Execution, words: Mapping[str, str]) -> Values:
+        if self._progress.stopping:
+            raise _Failed("stopped")
+        self._note_what_is_elsewhere(execution)
+        prepare(execution.outputs)
+        execution.put_out = None
+        if failure := self._execute(execution, words):
+            raise _Failed(failure)
+        return execution.put_out or self._collected(execution)
+
+    def _collect(self, execution: _Execution) -> None:
+        with contextlib.suppress(OutputRefused, OSError):  # It is raised when all is tidied up.
+            execution.put_out = self._collected(execution)
+
+    def _collected(self, execution: _Execution) -> Values:
+        put_out = collect(execution.executor_input, execution.component)
+        return in_their_places(
+            put_out, execution.folder, lambda path: self._may_read(execution, path)
+        )
+
+    def _may_read(self, execution: _Execution, path: Path) -> bool:
+        """A process writes what we do; what a container says of paths is about its own."""
+        if not self.container_needed[execution.label]:
+            return True
+        real = path.resolve()
+        return any(
+            real.is_relative_to(folder.resolve()) for folder in (execution.folder, self.workspace)
+        )
+
+    def _execute(self, execution: _Execution, words: Mapping[str, str]) -> str:
+        """Execute the command. Returns why it failed, or nothing."""
+        container = self._executors[execution.label].container
+        if persistent_volumes.changes_claims(container.image):
+            self._change_claims(execution)
+            return ""
+        environment = {
+            **self._assignment.environment,
+            **{variable.name: variable.value for variable in container.env},
+            **execution.secrets.variables,
+        }
+        timeout = self.platform_spec.timeout(execution.label)
+        command = _filled_in(container.command, execution, words)
+        args = _filled_in(container.args, execution, words)
+        if self.container_needed[execution.label]:
+            image = "".join(_filled_in([container.image], execution, words))
+            (self._folder / MARK).touch()
+            described = self._container(execution, image, command, args, environment)
+            return run_container(self.engines.engine(), described, execution.folder, timeout)
+        return run_command(
+            [*command, *args],
+            environment,
+            execution.folder,
+            self._task_server,
+            execution.secrets.volumes,
+            timeout,
+            lambda: self._collect(execution),
+        )
+
+    def _change_claims(self, execution: _Execution) -> None:
+        """Creates or deletes a claim. Raises `ClaimRefused`."""
+        outputs = execution.executor_input["outputs"].get("parameters", {})
+        done = persistent_volumes.execute(
+            self._image(execution),
+            self.platform_spec.claims,
+            execution.executor_input["inputs"]["parameterValues"],
+            outputs.get("name", {}).get("outputFile", ""),
+        )
+        _log(execution, done)
+
+    def _container(
+        self,
+        execution: _Execution,
+        image: str,
+        command: list[str],
+        args: list[str],
+        environment: dict[str, str],
+    ) -> TaskContainer:
+        folders = [execution.folder, self.workspace]
+        read_only = [
+            *input_folders(execution.executor_input, self._folder),
+            str(self.token_folder),
+        ]
+        return TaskContainer(
+            namespace=self._assignment.job.namespace,
+            run_id=self._assignment.job.run_id,
+            task_id=execution.folder.name,
+            image=image,
+            command=[*command, *args] if command else [],
+            args=[] if command else args,
+            environment=environment,
+            folders=[str(folder) for folder in folders if folder.is_dir()],
+            read_only=[path for path in read_only if os.path.exists(path)],
+            volumes=execution.secrets.volumes,
+        )
+
+    def _imported(self, execution: _Execution, words: Mapping[str, str]) -> Values:
+        """The artifact that an importer points at.
+
+        Rule: KFP's backend/src/v2/component/importer_launcher.go.
+        """
+        importer = self._executors[execution.label].importer
+        parameters = with_defaults(execution.given.parameters, execution.component)
+        if importer.artifact_uri.WhichOneof("value") == "constant":
+            source = python_value(importer.artifact_uri.constant)
+        else:
+            source = parameters.get(importer.artifact_uri.runtime_parameter or "uri")
+        uri = importable(str(with_parameters(in_constant(source or "", words), parameters)))
+        metadata = with_parameters(in_constant(python_value(importer.metadata), words), parameters)
+        (name,) = execution.component.output_definitions.artifacts
+        artifact = RuntimeArtifact(
+            name=name,
+            type=importer.type_schema.schema_title or "system.Artifact",
+            uri=uri,
+            metadata=metadata,
+            path=self._in_workspace(uri) if _to_workspace(importer) else "",
+        )
+        return Values(artifacts={name: [artifact]})
+
+    def _in_workspace(self, uri: str) -> str:
+        """Where a copy of an imported file or folder is; nothing if it is not on this machine."""
+        if not os.path.exists(uri):
+            return ""
+        place = self.workspace / ".artifacts" / uuid.uuid4().hex / Path(uri).name
+        place.parent.mkdir(parents=True)
+        if os.path.isdir(uri):
+            shutil.copytree(uri, place)
+        else:
+            shutil.copy2(uri, place)
+        return str(place)
+
+    def _left_behind(self, execution: _Execution) -> TaskValues:
+        """The outputs that a failed task has left."""
+        try:
+            return api.put_out(left_behind(execution.executor_input, execution.component))
+        except Exception:  # It has failed, and this may be why.
+            return TaskValues()
+
+    def _note_what_is_elsewhere(self, execution: _Execution) -> None:
+        for name, uri in elsewhere(execution.given.artifacts):
+            _log(
+                execution,
+                f"[The input '{name}' is {uri}. Nothing is downloaded here: there is no file "
+                f"at {name}.path, but the task can fetch {name}.uri itself.]",
+            )
+
+
+def _filled_in(elements: Any, execution: _Execution, words: Mapping[str, str]) -> list[str]:
+    try:
+        return in_command(list(elements), execution.executor_input, execution.given, words)
+    except NotFilledIn as reason:
+        raise _Failed(f"its command is not complete: {reason}") from None
+
+
+def _to_workspace(importer: Any) -> bool:
+    return bool(getattr(importer, "download_to_workspace", False))
+
+
+def _log(execution: _Execution, line: str) -> None:
+    log = execution.folder / LOG_NAME
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors="replace") as file:
+        file.write(f"{line}\n")

@@ -1,0 +1,156 @@
+"""The placeholders in the constants and commands of a pipeline, and what they stand for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ....errors import KfpError
+from .go_values import argument_of, text_of
+from .scopes import CHANNEL, Values
+
+WORKSPACE_PATH = "{{$.workspace_path}}"
+# Where a cluster mounts the workspace.
+WORKSPACE_MOUNT = "/kfp-workspace"
+
+_INPUT_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\[(['\"]+)(.+?)\1\]\}\}")
+# Everything that a command may name of the run, the task, its inputs and its outputs.
+_ANY = re.compile(
+    r"\{\{\$\}\}|" + re.escape(WORKSPACE_MOUNT) + r"|\{\{\$\.(?P<word>[A-Za-z_.]+)\}\}"
+    r"|\{\{\$\.(?P<way>in|out)puts\.(?P<kind>parameters|artifacts)"
+    r"\[(?P<quote>['\"]+)(?P<name>.+?)(?P=quote)\]"
+    r"(?:\.(?P<field>\w+)(?:\[['\"]+(?P<key>.+?)['\"]+\])?)?\}\}"
+)
+
+
+class NotFilledIn(KfpError):
+    """A placeholder without a value; the message says which."""
+
+
+def in_constant(value: Any, words: Mapping[str, str]) -> Any:
+    """Return a constant of the pipeline with what stands for the run and the task filled in.
+
+    The words are by their placeholders. Rule: `resolveInputParameter` in KFP's
+    backend/src/v2/driver/resolve.go.
+    """
+
+    def fill(text: str) -> str:
+        for placeholder, word in words.items():
+            text = text.replace(placeholder, word)
+        return text
+
+    return _in_texts(value, fill)
+
+
+def with_parameters(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return a constant with the parameters filled in that it names, as f-strings become.
+
+    Rule: `getPlaceholders` in KFP's backend/src/v2/component/launcher_v2.go.
+    """
+
+    def fill(text: str) -> str:
+        return _INPUT_PARAMETER.sub(lambda found: text_of(_parameter(found[2], parameters)), text)
+
+    return _in_texts(value, fill)
+
+
+def in_command(
+    elements: list[str],
+    executor_input: Mapping[str, Any],
+    given: Values,
+    words: Mapping[str, str],
+) -> list[str]:
+    """Return a command with all its placeholders filled in.
+
+    The executor input is the task's, with the defaults of what is not among the values given.
+    Rule: `resolveContainerArgs` in KFP's backend/src/v2/driver/util.go, then `compileCmdAndArgs`
+    in component/launcher_v2.go. Raises NotFilledIn.
+    """
+    present = {name for name, value in given.parameters.items() if value is not None}
+    chosen = _flat(_chosen(element, present | given.artifacts.keys()) for element in elements)
+    return [_filled(element, executor_input, words) for element in chosen]
+
+
+def _in_texts(value: Any, fill: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return fill(value)
+    if isinstance(value, list):
+        return [_in_texts(one, fill) for one in value]
+    if isinstance(value, dict):
+        return {fill(name): _in_texts(one, fill) for name, one in value.items()}
+    return value
+
+
+def _chosen(element: Any, present: set[str]) -> Any:
+    """Decide `IfPresent` and `Concat`, which leave a text, a list of such, or None."""
+    if isinstance(element, str):
+        if not element.lstrip().startswith(('{"Concat":', '{"IfPresent":')):
+            return element
+        try:
+            return _chosen(json.loads(element), present)
+        except ValueError:
+            return element
+    if isinstance(element, list):
+        return [_chosen(one, present) for one in element]
+    if isinstance(element, dict) and "Concat" in element:
+        return "".join(_flat(_chosen(one, present) for one in element["Concat"]))
+    if isinstance(element, dict) and "IfPresent" in element:
+        condition = element["IfPresent"]
+        branch = "Then" if condition.get("InputName") in present else "Else"
+        return _chosen(condition.get(branch), present)
+    if element is None:
+        return None
+    raise NotFilledIn(f"its command has {json.dumps(element)[:100]} where a text should be")
+
+
+def _flat(elements: Any) -> list[str]:
+    flat: list[str] = []
+    for element in elements:
+        if isinstance(element, list):
+            flat += _flat(element)
+        elif element is not None:
+            flat.append(element)
+    return flat
+
+
+def _filled(element: str, executor_input: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    # Arguments that name outputs are left by the driver to the launcher, which writes numbers so.
+    write = text_of if "$.outputs" in element else argument_of
+
+    def fill(found: re.Match[str]) -> str:
+        if found["name"]:
+            value = _value(found, executor_input)
+            return found[0] if value is _UNKNOWN else write(value)
+        if found[0] == "{{$}}":
+            return json.dumps(executor_input)
+        if found[0] in ("{{$.outputs.output_file}}", "{{$.outputMetadataUri}}"):
+            return str(executor_input["outputs"]["outputFile"])
+        return words.get(found[0], found[0])
+
+    return _ANY.sub(fill, element)
+
+
+_UNKNOWN = object()
+
+
+def _value(found: re.Match[str], executor_input: Mapping[str, Any]) -> Any:
+    """The value of the task's own input or output that a placeholder names."""
+    way, name = executor_input[f"{found['way']}puts"], found["name"]
+    if found["kind"] == "parameters" and found["way"] == "in":
+        return _parameter(name, way["parameterValues"])
+    if found["kind"] == "parameters":
+        return way["parameters"].get(name, {}).get("outputFile", _UNKNOWN)
+    listed = way["artifacts"].get(name, {}).get("artifacts", [])
+    if not listed or found["field"] not in ("uri", "path", "name", "metadata"):
+        return _UNKNOWN
+    # An artifact is at its URI here.
+    value = listed[0]["uri" if found["field"] == "path" else found["field"]]
+    return value.get(found["key"]) if found["key"] and isinstance(value, dict) else value
+
+
+def _parameter(name: str, parameters: Mapping[str, Any]) -> Any:
+    if parameters.get(name) is None:
+        raise NotFilledIn(f"'{name.removeprefix(CHANNEL)}' is part of it, but has no value")
+    return parameters[name]

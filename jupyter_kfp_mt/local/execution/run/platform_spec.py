@@ -1,0 +1,210 @@
+"""The part of a pipeline that is for Kubernetes: what of it tasks get here, and what not."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from google.protobuf import json_format  # type: ignore[import-untyped]
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from ....errors import KfpError
+from ..run_request import Assignment, deadline
+from ..task import persistent_volumes
+from ..task.volumes import Volume, mount_path, with_files
+from . import task_inputs
+
+# What a task can be given in a pod, but not here: it would run without what it counts on. And what
+# it can use instead.
+_ONLY_IN_A_POD = {
+    "initContainers": ("a container that runs first", "make that a task of its own before it"),
+}
+# All that is mounted somewhere.
+_MOUNTED = (
+    "secretAsVolume",
+    "configMapAsVolume",
+    "pvcMount",
+    "emptyDirMounts",
+    "genericEphemeralVolume",
+)
+# The machine has its own, as a pod has that is given shared memory.
+_SHARED_MEMORY = "/dev/shm"
+_MAP_ENTRY = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
+
+
+class TaskRefused(KfpError):
+    """A task that cannot run as it asks to; the message says why."""
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """The variables and volumes that a task gets of its namespace. It does not show them."""
+
+    variables: dict[str, str] = {}
+    volumes: list[Volume] = []
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(self.variables)}, {self.volumes})"
+
+
+class _Kind(NamedTuple):
+    """Secrets or config maps: how a task asks for one, and what the profile calls them."""
+
+    what: str
+    in_profile: str
+    as_env: str
+    as_volume: str
+    name: str
+    key: str
+
+
+_SECRETS = _Kind("secret", "secrets", "secretAsEnv", "secretAsVolume", "secretName", "secretKey")
+_CONFIG_MAPS = _Kind(
+    "config map",
+    "configMaps",
+    "configMapAsEnv",
+    "configMapAsVolume",
+    "configMapName",
+    "configMapKey",
+)
+
+
+class PlatformSpec:
+    """The part of a pipeline that is for Kubernetes, with what the run's namespace has for it."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        kubernetes = assignment.job.kubernetes
+        self._executors: dict[str, dict[str, Any]] = kubernetes.get("deploymentSpec", {}).get(
+            "executors", {}
+        )
+        self._job = assignment.job
+        self._objects = {_SECRETS: assignment.secrets, _CONFIG_MAPS: assignment.config_maps}
+        # A run's folder is two below its namespace's.
+        namespace = Path(assignment.folder).parent.parent
+        self.claims = persistent_volumes.folder_of(namespace)
+        self.has_workspace = "workspace" in kubernetes.get("pipelineConfig", {})
+
+    def asked(self, label: str) -> dict[str, Any]:
+        """All that the tasks with this executor ask for."""
+        return self._executors.get(label, {})
+
+    def timeout(self, label: str) -> int | None:
+        """After how many seconds an attempt at a task is killed."""
+        return deadline(self.asked(label))
+
+    def mount_paths(self, label: str) -> list[str]:
+        return [
+            path
+            for field in _MOUNTED
+            for entry in self.asked(label).get(field, [])
+            if (path := mount_path(entry)) != _SHARED_MEMORY
+        ]
+
+    def secrets(self, label: str, inputs: Any, task_id: str = "") -> Secrets:
+        """What a task gets. Raises the reason why it cannot have it.
+
+        The inputs hold those names that are no constants.
+        """
+        asked = self.asked(label)
+        for field, (what, instead) in _ONLY_IN_A_POD.items():
+            if asked.get(field):
+                raise TaskRefused(
+                    f"it asks for {what}, which needs a cluster: run the pipeline there, "
+                    f"or {instead}"
+                )
+        variables = dict(
+            variable
+            for kind in (_SECRETS, _CONFIG_MAPS)
+            for entry in asked.get(kind.as_env, [])
+            for variable in self._variables(kind, entry, inputs)
+        )
+        variables |= {
+            entry["name"]: self._field(entry.get("fieldPath", ""), asked, task_id)
+            for entry in asked.get("fieldPathAsEnv", [])
+        }
+        return Secrets(variables, [*self._volumes(asked, inputs)])
+
+    def _variables(
+        self, kind: _Kind, entry: dict[str, Any], inputs: Any
+    ) -> Iterator[tuple[str, str]]:
+        if (name := _name(kind, entry, inputs)) is None:
+            return
+        found = self._objects[kind].get(name)
+        for pair in entry.get("keyToEnv", []):
+            key = pair[kind.key]
+            if found is not None and key in found:
+                yield pair["envVar"], found[key]
+            elif not entry.get("optional"):
+                what = f"{kind.what} '{name}'" if found is None else f"'{key}' in '{name}'"
+                raise self._absent(kind, what)
+
+    def _volumes(self, asked: dict[str, Any], inputs: Any) -> Iterator[Volume]:
+        for kind in (_SECRETS, _CONFIG_MAPS):
+            for entry in asked.get(kind.as_volume, []):
+                if (name := _name(kind, entry, inputs)) is None:
+                    continue
+                if name not in self._objects[kind] and not entry.get("optional"):
+                    raise self._absent(kind, f"{kind.what} '{name}'")
+                yield with_files(mount_path(entry), self._objects[kind].get(name, {}), name)
+        for entry in asked.get("pvcMount", []):
+            name = _resolved(_claim(entry), inputs) or ""
+            folder = persistent_volumes.mounted(self.claims, name, entry.get("subPath", ""))
+            yield Volume(mount_path(entry), folder=folder)
+        for field in ("emptyDirMounts", "genericEphemeralVolume"):
+            for entry in asked.get(field, []):
+                if mount_path(entry) != _SHARED_MEMORY:
+                    yield Volume(mount_path(entry), scratch=True)
+
+    def _absent(self, kind: _Kind, what: str) -> TaskRefused:
+        return TaskRefused(
+            f"no {what} in namespace {self._job.namespace}; add it to the `{kind.in_profile}` of "
+            "that namespace's profile, or ask for it with optional=True"
+        )
+
+    def _field(self, path: str, asked: dict[str, Any], task_id: str) -> str:
+        """A field of the pod that the task would be."""
+        fields = {
+            "metadata.name": "-".join(filter(None, [self._job.name, task_id])),
+            "metadata.namespace": self._job.namespace,
+            "metadata.uid": task_id or self._job.run_id,
+            "spec.nodeName": socket.gethostname(),
+            "spec.serviceAccountName": self._job.service_account or "default-editor",
+            "status.hostIP": "127.0.0.1",
+            "status.podIP": "127.0.0.1",
+        }
+        if path in fields:
+            return fields[path]
+        if entry := _MAP_ENTRY.fullmatch(path):
+            metadata: dict[str, str] = asked.get("podMetadata", {}).get(entry[1], {})
+            return {**metadata, "pipeline/runid": self._job.run_id}.get(entry[2], "")
+        raise TaskRefused(
+            f"it asks for the field '{path}' of its pod, which is none here; there are "
+            f"{', '.join(fields)} and metadata.labels['NAME']"
+        )
+
+
+def _name(kind: _Kind, entry: dict[str, Any], inputs: Any) -> str | None:
+    """The name of a secret or config map; None where it comes from what is null."""
+    if (parameter := entry.get(f"{kind.name}Parameter")) is None:
+        return str(entry.get(kind.name, ""))
+    return _resolved(parameter, inputs)
+
+
+def _claim(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the name of the claim is from; up to kfp 2.4 there were three fields for it."""
+    if "pvcNameParameter" in entry:
+        return dict(entry["pvcNameParameter"])
+    if "constant" in entry:
+        return {"runtimeValue": {"constant": entry["constant"]}}
+    fields = ("taskOutputParameter", "componentInputParameter")
+    return {field: entry[field] for field in fields if field in entry}
+
+
+def _resolved(parameter: dict[str, Any], inputs: Any) -> str | None:
+    """A constant, an input of the pipeline or another task's output; None where that is null."""
+    spec = json_format.ParseDict(parameter, pipeline_spec_pb2.TaskInputsSpec.InputParameterSpec())
+    name = task_inputs.parameter(spec, inputs, {})
+    return None if name is None else str(name)

@@ -1,0 +1,170 @@
+"""The process from which runs are forked, with kfp imported; and the server's side of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Protocol
+
+from .. import forking
+from ..leftover_processes import kill_orphans
+from ..pipes import reader
+from .run_environment import inherited
+
+IDLE_SECONDS = 60.0
+LOST = "the process that starts the runs ended without warning; start the run again"
+
+
+class Lost(Exception):
+    """Nobody can tell any more how a process ended."""
+
+
+class Process(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+    async def wait(self) -> int:
+        """Its exit code, or minus the signal that killed it. Raises `Lost`."""
+
+
+class ForkServer:
+    """Starts the processes of runs. It comes with the first, and goes when idle for a while.
+
+    It lives on the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._control: socket.socket | None = None
+        self._starting = asyncio.Lock()
+        self._forked = 0
+        self._idle: asyncio.TimerHandle | None = None
+
+    async def start(self, assignment: int, reports: int, environment: dict[str, str]) -> Process:
+        """A run's process: it reads its assignment from one descriptor and reports on another."""
+        if not forking.AVAILABLE:
+            return await _spawn(assignment, reports, environment)
+        async with self._starting:
+            try:
+                fate = forking.ask(await self._ready(), [assignment, reports])
+            except ConnectionError:  # It has just died.
+                await self.close()
+                fate = forking.ask(await self._ready(), [assignment, reports])
+        self._busy()
+        lines, _ = await reader(fate)
+        if pid := await lines.readline():
+            return _Forked(int(pid), lines, self._done)
+        self._done()
+        raise Lost(LOST)
+
+    async def close(self) -> None:
+        """Ends it, but no run."""
+        if self._idle:
+            self._idle.cancel()
+        if self._control:
+            self._control.close()
+            self._control = None
+        if self._process:
+            process, self._process = self._process, None
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _ready(self) -> socket.socket:
+        if self._control and self._process and self._process.returncode is None:
+            return self._control
+        await self.close()
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", __name__, str(theirs.fileno())),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                # Python looks for modules in the folder that it is started in.
+                cwd="/",
+                env=inherited(home=Path("/"), scratch=gettempdir()),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        return self._control
+
+    def _busy(self) -> None:
+        self._forked += 1
+        if self._idle:
+            self._idle.cancel()
+            self._idle = None
+
+    def _done(self) -> None:
+        self._forked -= 1
+        if not self._forked:
+            loop = asyncio.get_running_loop()
+            self._idle = loop.call_later(IDLE_SECONDS, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        if not self._forked and self._control:
+            self._control.close()  # at which it ends
+            self._control = None
+
+
+class _Forked:
+    """A process that the fork server has made for us."""
+
+    def __init__(self, pid: int, fate: asyncio.StreamReader, done: Callable[[], None]) -> None:
+        self.pid = pid
+        self._fate = fate
+        self._done = done
+
+    async def wait(self) -> int:
+        line = await self._fate.readline()
+        self._done()
+        if not line:
+            raise Lost(LOST)
+        return int(line)
+
+
+async def _spawn(assignment: int, reports: int, environment: dict[str, str]) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "jupyter_kfp_mt.local.execution.run.run_process", str(reports)),
+        stdin=assignment,
+        cwd="/",
+        env=environment,
+        pass_fds=[reports],
+        start_new_session=True,
+    )
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    sys.path.pop(0)  # the folder that this was started in
+    _preload()
+    # A run's process adopts what its tasks leave; so this one does only when that has been killed.
+    assignment, reports = forking.serve(control, kill_orphans)
+    # Only what has been forked gets here: it is a run's process from now on.
+    os.setsid()
+    os.dup2(assignment, 0)
+    os.close(assignment)
+    from ..run import run_process
+
+    run_process.main(reports)
+
+
+def _preload() -> None:
+    warnings.simplefilter("ignore")
+    with contextlib.suppress(Exception):  # What is wrong with kfp, each run tells.
+        from ..run import run_process
+
+        run_process.import_kfp()
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pipeline files: read, checked and fetched, and what is filled into parameters."""

@@ -1,0 +1,558 @@
+"""What a pipeline file holds: unpacks it, checks it, and says what it is if it is no pipeline."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import yaml
+
+from ..wire.api_errors import UNKNOWN_FORMAT, UNREADABLE_FILE, ApiError, invalid_input
+from ..wire.protojson import MOST_VALUES, struct
+from .pipeline_schema import faults
+
+MAX_FILE_LENGTH = 32 << 20
+SCHEMA_VERSION = "2.1.0"
+# How much a pipeline may be once its aliases are unfolded. On a cluster it has to fit into an
+# object of Kubernetes, which etcd limits to a megabyte and a half.
+LONGEST_SPECIFICATION = 8 << 20
+DEEPEST = 200
+
+_TOO_DEEP = f"it is nested too deeply, in more than {DEEPEST} levels"
+MOVE_OUT = (
+    "Consider moving large embedded artifacts or notebooks or Python code into a container image "
+    "or object store."
+)
+
+_ZIP, _GZIP = b"PK", b"\x1f\x8b"
+# Files with such names are not looked into for what else they might be (`server/util.go`).
+_PLAIN = (".yaml", ".yml", ".json")
+_PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of a pipeline, as its specification declares it."""
+
+    parameterType: str = ""
+    defaultValue: Any = None
+    isOptional: bool = False
+    literals: list[Any] = []
+
+
+class _Inputs(msgspec.Struct, frozen=True):
+    parameters: dict[str, Parameter] = {}
+
+
+class _Root(msgspec.Struct, frozen=True):
+    dag: dict[str, Any]
+    inputDefinitions: _Inputs = _Inputs()
+
+
+class _PipelineInfo(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _PipelineSpec(msgspec.Struct, frozen=True):
+    """The part of a compiled pipeline that is checked before it is accepted."""
+
+    pipelineInfo: _PipelineInfo
+    schemaVersion: str
+    root: _Root
+    deploymentSpec: dict[str, Any]
+    components: dict[str, dict[str, Any]] = {}
+
+
+class _NamedInfo(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _RootInputs(msgspec.Struct, frozen=True):
+    inputDefinitions: _Inputs = _Inputs()
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The few things in a compiled pipeline that the API looks at."""
+
+    pipelineInfo: _NamedInfo = _NamedInfo()
+    root: _RootInputs = _RootInputs()
+    defaultPipelineRoot: str | None = None
+
+
+class Specification(msgspec.Struct, frozen=True, dict=True):
+    """A compiled pipeline as JSON, with what is particular to a platform if there is any.
+
+    It may have megabytes, so it is taken along and given on as it is, and nothing but its head is
+    unfolded. Made by `of` or `read`.
+    """
+
+    pipeline: bytes
+    platform: bytes
+    digest: str
+
+    @classmethod
+    def of(
+        cls, pipeline: Mapping[str, Any], platform: Mapping[str, Any] | None = None
+    ) -> Specification:
+        return cls.read(msgspec.json.encode(pipeline), msgspec.json.encode(platform or {}))
+
+    @classmethod
+    def read(cls, pipeline: bytes, platform: bytes, digest: str = "") -> Specification:
+        """Of its texts; `digest` is that under which they are kept already."""
+        return cls(pipeline, platform, digest or _digest(pipeline, platform))
+
+    @cached_property
+    def head(self) -> Head:
+        return msgspec.json.decode(self.pipeline, type=Head)
+
+    @property
+    def name(self) -> str:
+        return self.head.pipelineInfo.name
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        return self.head.root.inputDefinitions.parameters
+
+    @property
+    def length(self) -> int:
+        return len(self.pipeline) + len(self.platform)
+
+    def to_wire(self) -> Any:
+        """As the API writes it, for msgspec to pass on unseen: bare, unless there is something
+        particular to a platform.
+        """
+        if self.platform == b"{}":
+            return msgspec.Raw(self.pipeline)
+        parts = self.pipeline, self.platform
+        return msgspec.Raw(b'{"pipeline_spec":%b,"platform_spec":%b}' % parts)
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The pipeline unfolded, and the part for a platform if there is one."""
+        texts = [self.pipeline] if self.platform == b"{}" else [self.pipeline, self.platform]
+        return [msgspec.json.decode(text) for text in texts]
+
+
+def _digest(*texts: bytes) -> str:
+    digest = hashlib.sha256()
+    for number, text in enumerate(texts):
+        digest.update(b"\n" if number else b"")
+        digest.update(text)
+    return digest.hexdigest()
+
+
+def from_wire(spec: dict[str, Any]) -> Specification:
+    """The specification in an API message, checked."""
+    check_values(spec)
+    spec = struct(spec)
+    if "pipeline_spec" not in spec:
+        return _checked([spec])
+    documents = [spec["pipeline_spec"], spec.get("platform_spec") or {}]
+    return _checked([document for document in documents if document])
+
+
+def read_pipeline_file(file_name: str, content: bytes) -> Specification:
+    """The specification in a file that is uploaded, or behind an address."""
+    return _checked(_documents(_text(file_name, _unpacked(file_name, content))))
+
+
+def is_archive(content: bytes) -> bool:
+    return content[:2] in (_ZIP, _GZIP)
+
+
+def _unpacked(file_name: str, content: bytes) -> bytes:
+    """The pipeline's YAML, taken out of the archive if the file is one."""
+    if len(content) > MAX_FILE_LENGTH:
+        raise invalid_input(
+            f"File size too large ({len(content)} bytes). Maximum supported size: "
+            f"{MAX_FILE_LENGTH}. {MOVE_OUT}",
+            UNREADABLE_FILE,
+        )
+    if file_name.endswith(_PLAIN):
+        return content
+    if not is_archive(content):
+        raise _nameless(file_name, content)
+    try:
+        if content[:2] == _ZIP:
+            return _from_zip(content)
+        if content[:2] == _GZIP:
+            return _from_tarball(content)
+    except (
+        EOFError,
+        NotImplementedError,  # a compression that zipfile does not know
+        OSError,
+        RuntimeError,  # an encrypted archive
+        ValueError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise _unreadable(f"{file_name!r} is not a readable archive: {error}") from error
+    return content
+
+
+def _nameless(file_name: str, content: bytes) -> ApiError:
+    """Refuse a file of which neither name nor content says that it may be a pipeline."""
+    if _is_python(file_name, content.decode("utf-8", "replace")):
+        return _unreadable(f"The file is Python source. {_COMPILE}")
+    return _unreadable(
+        f"{file_name!r} is no archive, so its name has to end in .yaml, .yml or .json. {_WANTED}"
+    )
+
+
+def _unreadable(text: str) -> ApiError:
+    return invalid_input(text, UNREADABLE_FILE)
+
+
+def _no_pipeline(text: str) -> ApiError:
+    return invalid_input(text, UNKNOWN_FORMAT)
+
+
+def _from_zip(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        member = _pipeline_member(archive.namelist())
+        with archive.open(member) as file:
+            return _limited(file.read(MAX_FILE_LENGTH + 1))
+
+
+def _from_tarball(content: bytes) -> bytes:
+    with gzip.open(io.BytesIO(content)) as file:
+        tarball = _limited(file.read(MAX_FILE_LENGTH + 1))
+    with tarfile.open(fileobj=io.BytesIO(tarball), mode="r:") as archive:
+        files = [member.name for member in archive.getmembers() if member.isreg()]
+        member = archive.extractfile(_pipeline_member(files))
+        # A sparse file is longer than the tarball that it is in.
+        return _limited(member.read(MAX_FILE_LENGTH + 1)) if member else b""
+
+
+def _pipeline_member(names: list[str]) -> str:
+    """The file in an archive that is the pipeline: pipeline.yaml, else the first one."""
+    name = "pipeline.yaml" if "pipeline.yaml" in names else next(iter(names), "")
+    if not name.endswith((".yaml", ".yml")):
+        raise _unreadable(f"Expecting a pipeline.yaml file inside the archive. Got: {name!r}")
+    return name
+
+
+def _limited(content: bytes) -> bytes:
+    if len(content) > MAX_FILE_LENGTH:
+        raise _unreadable(f"The archive unpacks to more than {MAX_FILE_LENGTH} bytes")
+    return content
+
+
+def _text(file_name: str, content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        kind = "an archive by another name" if is_archive(content) else "binary data"
+        raise _no_pipeline(f"{file_name!r} is not a pipeline but {kind}. {_WANTED}") from None
+    if not text.strip():
+        raise _no_pipeline(f"The file is empty. {_WANTED}")
+    if _is_python(file_name, text):
+        raise _no_pipeline(f"The file is Python source. {_COMPILE}")
+    return text
+
+
+_WANTED = (
+    "A pipeline is uploaded as the YAML that kfp.compiler writes, or that in a .zip or .tar.gz."
+)
+_COMPILE = (
+    "Compile the pipeline with KFP 2: "
+    "kfp.compiler.Compiler().compile(my_pipeline, 'my_pipeline.yaml')."
+)
+
+
+def _is_python(file_name: str, text: str) -> bool:
+    """In YAML with Python inside, no line of that starts at the margin."""
+    lines = r"^(import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|@\w+)"
+    return file_name.endswith(".py") or bool(re.search(lines, text, re.MULTILINE))
+
+
+def _documents(text: str) -> list[Any]:
+    try:
+        documents = [document for document in _loaded(text) if document is not None]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        # Releases of libyaml differ in how deep they look ahead.
+        problem = _TOO_DEEP if "nesting depth" in str(error.problem) else error.problem
+        said = f"failed to parse pipeline spec YAML: yaml: line {line}: {problem}"
+        text = f"The file is not YAML: {problem} (line {line}). {_WANTED}"
+        raise invalid_input(text, said) from None
+    except (yaml.YAMLError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        said = f"failed to parse pipeline spec YAML: yaml: {error}"
+        raise invalid_input(f"The file is not YAML: {error}. {_WANTED}", said) from error
+    if not documents:
+        raise _no_pipeline(f"The file is empty. {_WANTED}")
+    return documents
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads `1e-07` as a number, as Go does and JSON means it; in YAML 1.1 it is a text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def _loaded(text: str) -> Iterator[Any]:
+    """The documents of a YAML text, each once through JSON, for that is what the API speaks."""
+    _check_events(text)
+    for document in yaml.load_all(text, _Loader):
+        encoded = msgspec.json.encode(document)
+        if len(encoded) > LONGEST_SPECIFICATION:
+            raise _too_long()
+        yield struct(msgspec.json.decode(encoded))
+
+
+def _check_events(text: str) -> None:
+    """Refuse, before anything is built, what is too deep or too much once its aliases unfold."""
+    # How many values and keys there are, and how long their texts: so far, and in each anchor.
+    nodes, length = 0, 0
+    anchored: dict[str | None, tuple[int, int]] = {}
+    around: list[tuple[str | None, int, int]] = []
+    for event in _with_distinct_keys(yaml.parse(text, _Loader)):
+        if isinstance(event, yaml.ScalarEvent):
+            anchored[event.anchor] = own = 1, len(event.value.encode())
+            nodes, length = nodes + own[0], length + own[1]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            around.append((event.anchor, nodes, length))
+            nodes, length = nodes + 1, length + 2
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, nodes_before, length_before = around.pop()
+            anchored[anchor] = nodes - nodes_before, length - length_before
+        elif isinstance(event, yaml.AliasEvent):
+            again = anchored.get(event.anchor, (1, 0))
+            nodes, length = nodes + again[0], length + again[1]
+        if len(around) > DEEPEST:
+            raise ValueError(_TOO_DEEP)
+        _check_extent(nodes, length)
+
+
+class _Mapping:
+    """A mapping whose events are coming: its keys so far, and whether the next node is one."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.key_next = True
+
+
+def _with_distinct_keys(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
+    """Refuse a mapping in which a key is there twice."""
+    around: list[_Mapping | None] = []
+    for event in events:
+        mapping = around[-1] if around else None
+        if isinstance(event, yaml.NodeEvent) and mapping:
+            if mapping.key_next and isinstance(event, yaml.ScalarEvent):
+                _add_key(mapping.keys, event)
+            mapping.key_next = not mapping.key_next
+        if isinstance(event, yaml.CollectionStartEvent):
+            around.append(_Mapping() if isinstance(event, yaml.MappingStartEvent) else None)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            around.pop()
+        yield event
+
+
+def _add_key(keys: set[str], event: yaml.ScalarEvent) -> None:
+    if event.value in keys and event.value != "<<":  # which merges, any number of times
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise _no_pipeline(f"The key {event.value[:100]!r} is there twice (line {line}).")
+    keys.add(event.value)
+
+
+def _check_extent(nodes: int, length: int) -> None:
+    if nodes > MOST_VALUES:
+        raise _too_many()
+    if length > LONGEST_SPECIFICATION:
+        raise _too_long()
+
+
+def check_values(value: Any) -> None:
+    """Refuse what of a message is too deep or too much to be kept, read and listed again."""
+    nodes, pending = 0, [(value, 1)]
+    while pending:
+        each, depth = pending.pop()
+        nodes += 1
+        if depth > DEEPEST:
+            raise invalid_input(f"The request cannot be read: {_TOO_DEEP}")
+        if nodes > MOST_VALUES:
+            raise _too_many()
+        if isinstance(each, dict | list):
+            inner = each.values() if isinstance(each, dict) else each
+            pending.extend((one, depth + 1) for one in inner)
+
+
+def _too_many() -> ApiError:
+    return invalid_input(
+        f"The pipeline unfolds to more than {MOST_VALUES} values. Move large constants into a file "
+        "or an object store, and write loops and nested pipelines for what is repeated."
+    )
+
+
+def _too_long() -> ApiError:
+    return invalid_input(
+        f"The pipeline unfolds to more than {LONGEST_SPECIFICATION} bytes. {MOVE_OUT}"
+    )
+
+
+def _checked(documents: list[Any]) -> Specification:
+    pipelines = [document for document in documents if _is_pipeline(document)]
+    platforms = [document for document in documents if _is_platform(document)]
+    if len(pipelines) > 1:
+        raise invalid_input("multiple pipeline specs provided")
+    if len(platforms) > 1:
+        raise invalid_input("multiple platform specs provided")
+    if not pipelines:
+        raise _not_a_pipeline(documents[0] if documents else None)
+    for document in documents:
+        if not isinstance(document, dict):
+            raise invalid_input(
+                f"One document of the file is {_what(document)}, which belongs to no pipeline.",
+                "unable to decode yaml document: yaml: unmarshal errors: it is no mapping",
+            )
+    _check_pipeline(pipelines[0])
+    for platform in platforms:
+        _check_schema(platform, "PlatformSpec", pipelines[0])
+    return Specification.of(pipelines[0], platforms[0] if platforms else {})
+
+
+def _is_pipeline(document: Any) -> bool:
+    return isinstance(document, dict) and "pipelineInfo" in document
+
+
+def _is_platform(document: Any) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("platforms"), dict)
+
+
+def _check_schema(document: dict[str, Any], message: str, pipeline: dict[str, Any]) -> None:
+    """Refuse what KFP's own schema does not have."""
+    if found := next(faults(document, message), ""):
+        sdk = pipeline.get("sdkVersion")
+        compiled = f"It was compiled by {sdk[:50]}; c" if isinstance(sdk, str) else "C"
+        raise _no_pipeline(
+            f"The pipeline specification is not valid: {found[:500]}. {compiled}ompile it with a "
+            "kfp that is as old as this KFP: pip install 'kfp==2.17.*'."
+        )
+
+
+def _check_pipeline(document: dict[str, Any]) -> None:
+    _check_schema(document, "PipelineSpec", document)
+    version = document.get("schemaVersion")
+    if version != SCHEMA_VERSION:
+        raise invalid_input(
+            f"KFP only supports schema version {SCHEMA_VERSION}, "
+            f"but the pipeline spec has version {version}"
+        )
+    _check_name((document["pipelineInfo"] or {}).get("name"))
+    try:
+        msgspec.convert(document, _PipelineSpec)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise _no_pipeline(f"The pipeline specification is not valid: {error}") from error
+
+
+def _check_name(name: str | None) -> None:
+    if not name:
+        raise _no_pipeline("pipeline's name cannot be empty")
+    if len(name) > 128:
+        raise invalid_input("pipeline's name must contain no more than 128 characters")
+    if not _PIPELINE_NAME.fullmatch(name):
+        raise invalid_input(
+            "pipeline's name must contain only lowercase alphanumeric characters or '-' "
+            "and must start with alphanumeric characters",
+            "" if re.search("[a-z0-9]", name) else _INVALID_NAME,
+        )
+
+
+_INVALID_NAME = (
+    "invalid v2 pipeline spec: name should consist of lower case alphanumeric characters, '-' or "
+    "'.', and must start and end with an alphanumeric character"
+)
+
+
+def _not_a_pipeline(document: Any) -> ApiError:
+    cure = _COMPILE if _is_argo(document) else _WANTED
+    return _no_pipeline(f"This is not a compiled pipeline but {_what(document)}. {cure}")
+
+
+def _is_argo(document: Any) -> bool:
+    version = document.get("apiVersion") if isinstance(document, dict) else ""
+    return str(version).startswith("argoproj.io/")
+
+
+def _what(document: Any) -> str:
+    """Name the kind of a document that is no pipeline."""
+    if not isinstance(document, dict):
+        return "plain text" if isinstance(document, str) else f"a YAML {type(document).__name__}"
+    if _is_argo(document):
+        return "an Argo Workflow, which KFP 1 compiled and which does not run here"
+    if "apiVersion" in document and "kind" in document:
+        return f"a Kubernetes object of kind {document['kind']}"
+    if "implementation" in document:
+        return "a component definition; use the component in a pipeline and compile that"
+    if "nbformat" in document:
+        return "a Jupyter notebook"
+    if _is_platform(document):
+        return "the platform part of one, without the pipeline"
+    return "some other YAML"
+
+
+def check_parameters(specification: Specification, given: dict[str, Any]) -> None:
+    """Refuse values that the pipeline's parameters do not take, in the API server's words."""
+    declared = specification.parameters
+    for name, parameter in declared.items():
+        if name in given:
+            _check_type(name, parameter.parameterType, given[name])
+            _check_literals(name, parameter.literals, given[name])
+        elif not parameter.isOptional and parameter.defaultValue is None:
+            raise invalid_input(
+                f"parameter {name} is not optional, yet has neither default value "
+                "nor user provided value"
+            )
+    extra = [name for name in given if name not in declared]
+    if extra:
+        raise invalid_input(
+            f"parameter(s) provided are not required by pipeline: {', '.join(extra)}"
+        )
+
+
+_NUMBER = ((int, float), "double or integer, but the parameter value is not of number value type")
+
+# What a value of each type must be, and the end of the sentence if it is not.
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "NUMBER_DOUBLE": _NUMBER,
+    "NUMBER_INTEGER": _NUMBER,
+    "STRING": (str, "string, but the input parameter is not of string value type"),
+    "BOOLEAN": (bool, "bool, but the input parameter is not of bool value type"),
+    "LIST": (list, "list, but the input parameter is not of list value type"),
+    "STRUCT": (dict, "struct, but the input parameter is not of struct value type"),
+    "TASK_FINAL_STATUS": ((), "TASK_FINAL_STATUS, which is invalid for root component"),
+}
+
+
+def _check_type(name: str, kind: str, value: Any) -> None:
+    if kind in ("", "PARAMETER_TYPE_ENUM_UNSPECIFIED"):
+        raise invalid_input(f"input parameter {name} has unspecified type")
+    types, mismatch = _TYPES.get(kind, ((), "unknown"))
+    # To Python true and false are numbers, to JSON they are not.
+    if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
+        raise invalid_input(f"input parameter {name} requires type {mismatch}")
+
+
+def _check_literals(name: str, literals: list[Any], value: Any) -> None:
+    def written(item: Any) -> str:
+        return json.dumps(float(item) if type(item) is int else item, sort_keys=True)
+
+    if literals and written(value) not in map(written, literals):
+        raise invalid_input(
+            f'input parameter "{name}" value {json.dumps(value)} does not match any of the '
+            f"allowed literal values: {json.dumps(literals)}"
+        )

@@ -1,0 +1,124 @@
+"""Pipelines fetched from the web: from where that is allowed, by the API server's own rules.
+
+Its settings have the same names here: PIPELINE_URL_ALLOWED_DOMAINS (a list with commas, `*` for
+any characters), PIPELINE_URL_ALLOW_HTTP, PIPELINE_URL_TIMEOUT (seconds), and for tests alone
+PIPELINE_URL_VALIDATION_ENABLED=false.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import os
+import socket
+import time
+from pathlib import PurePosixPath
+from typing import IO
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import requests
+
+from ..wire.api_errors import internal, invalid_input
+from .pipeline_files import MAX_FILE_LENGTH
+
+_ALLOWED = ["storage.googleapis.com", "s3.amazonaws.com", "github.com", "raw.githubusercontent.com"]
+_PORTS = {"https": 443, "http": 80}
+_MOST_REDIRECTS = 10
+
+
+def file_name(url: str) -> str:
+    """The last part of its path, which names the pipeline if nothing else does."""
+    try:
+        return PurePosixPath(urlsplit(url).path).name
+    except ValueError:
+        return ""  # it is refused when it is to be fetched
+
+
+def fetch(url: str, file: IO[bytes]) -> None:
+    """Write what is behind a URL to a file. Takes as long as the network takes, up to the timeout:
+    call it in a thread.
+    """
+    place, deadline = url, time.monotonic() + _timeout()
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy would connect to what is not allowed here
+        for _ in range(_MOST_REDIRECTS):
+            _check(place)
+            try:
+                with session.get(
+                    place, timeout=_timeout(), stream=True, allow_redirects=False
+                ) as response:
+                    if not response.is_redirect:
+                        return _write_body(place, response, file, deadline)
+                    place = urljoin(place, response.headers["Location"])
+            except requests.RequestException as error:
+                raise internal(
+                    f"error downloading the pipeline spec from {place}: {error}"
+                ) from None
+    raise invalid_input("too many redirects")
+
+
+def _write_body(url: str, response: requests.Response, file: IO[bytes], deadline: float) -> None:
+    if response.status_code != requests.codes.ok:
+        raise invalid_input(
+            f"error fetching pipeline spec from {url} - request returned "
+            f"{response.status_code} {response.reason}"
+        )
+    for chunk in response.iter_content(1 << 16):
+        file.write(chunk)
+        if file.tell() > MAX_FILE_LENGTH:
+            break  # and the reader says that it is too large
+        if time.monotonic() > deadline:
+            raise requests.Timeout(f"it takes longer than {_timeout():g} s to send it")
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which is looked at only when it is asked for
+    except ValueError:
+        raise invalid_input(f"invalid pipeline spec URL: {url}") from None
+    return parts
+
+
+def _check(url: str) -> None:
+    parts = _parts(url)
+    if not parts.scheme or not parts.hostname:
+        raise invalid_input(f"invalid pipeline spec URL: {url}")
+    if os.environ.get("PIPELINE_URL_VALIDATION_ENABLED", "true").lower() == "false":
+        return
+    if reason := _why_not(parts, parts.port):
+        raise invalid_input(f"Pipeline URL validation failed: {reason}")
+
+
+def _why_not(parts: SplitResult, port: int | None) -> str:
+    """Why this is not fetched, or nothing."""
+    http = os.environ.get("PIPELINE_URL_ALLOW_HTTP", "").lower() == "true"
+    host = (parts.hostname or "").rstrip(".").lower()
+    if parts.scheme != "https" and not (http and parts.scheme == "http"):
+        return f'URL scheme "{parts.scheme}" not allowed, use https'
+    if port not in (None, _PORTS[parts.scheme]):
+        return f'{parts.scheme.upper()} requires port {_PORTS[parts.scheme]}, got "{port}"'
+    if not any(fnmatch.fnmatchcase(host, domain) for domain in _allowed_domains()):
+        return f'URL domain "{host}" not in allowlist'
+    return _why_not_address(host)
+
+
+def _why_not_address(host: str) -> str:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return f'DNS resolution failed for "{host}": {error}'
+    for *_, address in found:
+        if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
+            return f"URL resolves to blocked IP range: {address[0]}"
+    return ""
+
+
+def _allowed_domains() -> list[str]:
+    more = os.environ.get("PIPELINE_URL_ALLOWED_DOMAINS", "").split(",")
+    return [*_ALLOWED, *(domain.strip() for domain in more if domain.strip())]
+
+
+def _timeout() -> float:
+    text = os.environ.get("PIPELINE_URL_TIMEOUT", "")
+    return float(text) if text.isdecimal() and int(text) else 30.0

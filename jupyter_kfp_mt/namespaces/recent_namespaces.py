@@ -1,0 +1,69 @@
+"""The namespaces that were used before, in a small file: names by endpoint, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from ..settings import Kfp
+
+LONGEST = 20
+
+
+class UsedNamespaces:
+    """Those that KFP has answered for. A file that cannot be read or written is done without.
+
+    One thread reads and writes it: whoever adds one does not wait for the disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._added: set[tuple[str, str]] = set()
+        self._thread = ThreadPoolExecutor(1, "kfp-mt-used-namespaces")
+
+    @classmethod
+    def of_settings(cls, settings: Kfp) -> UsedNamespaces:
+        return cls(settings.data_folder() / "used-namespaces.json")
+
+    def of(self, endpoint: str) -> list[str]:
+        """The newest first, with all that were added before."""
+        return self._thread.submit(self._read).result().get(endpoint, [])
+
+    def add(self, endpoint: str, namespace: str) -> None:
+        if (endpoint, namespace) not in self._added:
+            self._added.add((endpoint, namespace))
+            with contextlib.suppress(RuntimeError):  # it has been closed
+                self._thread.submit(self._put, endpoint, namespace)
+
+    def close(self) -> None:
+        """Once all is written."""
+        self._thread.shutdown()
+
+    def _put(self, endpoint: str, namespace: str) -> None:
+        found = self._read()
+        others = [name for name in found.get(endpoint, []) if name != namespace]
+        found[endpoint] = [namespace, *others][:LONGEST]
+        with contextlib.suppress(OSError):
+            self._write(found)
+
+    def _read(self) -> dict[str, list[str]]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[str]])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+
+    def _write(self, found: dict[str, list[str]]) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".namespaces-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.encode(found))
+            os.replace(temporary, self._path)
+        except OSError:
+            os.unlink(temporary)
+            raise

@@ -1,0 +1,71 @@
+"""The bodies of answers that are read whole: in time, and up to a length, which counts unpacked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from math import inf
+from typing import Any
+
+import requests
+
+CHUNK = 1 << 16
+# 200 runs, the longest page, have 300 kB each then, with their pipelines.
+LONGEST_ANSWER = 64 << 20
+LONGEST_REFUSAL = 1 << 20
+
+
+class BodyTooLong(OSError):
+    """An answer that goes on for longer than anything that is asked for."""
+
+    def __init__(self, most: int) -> None:
+        size = f"{most >> 20} MB" if most >> 20 else f"{most} bytes"
+        super().__init__(f"its answer is longer than {size}")
+
+
+def whole(answer: Any, seconds: float, most: int | None = None) -> bytes:
+    """All of an answer of urllib3's, which is closed then; `LONGEST_ANSWER` bytes at most.
+
+    Raises `BodyTooLong`, `requests.ReadTimeout` for one that does not end in so many seconds, and
+    urllib3's `HTTPError` or an `OSError` for one that breaks off.
+    """
+    most = LONGEST_ANSWER if most is None else most
+    body = _read(answer, seconds, most)
+    if len(body) > most:
+        raise BodyTooLong(most)
+    return body
+
+
+def beginning(answer: Any, seconds: float, most: int | None = None) -> bytes:
+    """The same of one that refuses: what is longer than `LONGEST_REFUSAL` is cut."""
+    most = LONGEST_REFUSAL if most is None else most
+    return _read(answer, seconds, most)[:most]
+
+
+def _read(answer: Any, seconds: float, most: int) -> bytes:
+    """A little more than `most` bytes of a longer one."""
+    body = bytearray()
+    with closing(answer):
+        for piece in pieces(answer, seconds):
+            body += piece
+            if len(body) > most:
+                break
+    return bytes(body)
+
+
+def pieces(answer: Any, seconds: float = inf) -> Iterator[bytes]:
+    """An answer as it comes. Raises `requests.ReadTimeout` for one that goes on for longer."""
+    deadline = time.monotonic() + seconds
+    for piece in _parts(answer):
+        yield piece
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout(f"timeout={seconds}")
+
+
+def _parts(answer: Any) -> Iterator[bytes]:
+    if not hasattr(answer, "read1"):  # urllib3 before 2.1 has none
+        yield from answer.stream(CHUNK, decode_content=True)
+        return
+    while part := answer.read1(CHUNK, decode_content=True):
+        yield part

@@ -1,0 +1,60 @@
+"""Sessions of `requests`: kept-alive connections, and what each may take from where it runs."""
+
+from __future__ import annotations
+
+import ipaddress
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+
+from .certificates import authorities
+
+if TYPE_CHECKING:
+    from .tls import Tls
+
+
+def new_session(*, trust_environment: bool, tls: Tls | None = None) -> requests.Session:
+    """Kept-alive connections, no cookies; proxies and the like from the environment if trusted.
+
+    Authorities are the environment's in any case, unless others are named.
+    """
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    # Certificates that were named must not give way to REQUESTS_CA_BUNDLE.
+    session.trust_env = trust_environment and tls is None
+    session.verify = authorities() or True
+    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    if tls:
+        session.verify = (tls.authorities or True) if tls.verified else False
+        session.cert = (tls.certificate, tls.key) if tls.certificate else None
+        session.proxies = {"https": tls.proxy, "http": tls.proxy} if tls.proxy else {}
+    return session
+
+
+def proxy_to(endpoint: str, tls: Tls | None = None) -> str:
+    """The address of the proxy that requests to an endpoint go through; empty for none."""
+    if tls or is_own(endpoint):
+        found = tls.proxy if tls else ""
+    else:
+        found = select_proxy(endpoint, get_environ_proxies(endpoint)) or ""
+    # It may be written without one, and is no address to everybody then.
+    return str(prepend_scheme_if_needed(found, "http")) if found else ""  # type: ignore[no-untyped-call]
+
+
+def is_own(endpoint: str) -> bool:
+    """Whether an address is on this machine: a proxy has no business there, and gets no token."""
+    return is_loopback(urlsplit(endpoint).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,326 @@
+"""What the refusals of KFP, Istio and Kubernetes mean, and what mends them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any, NamedTuple
+
+import msgspec
+
+from . import other_servers
+from .errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    KfpError,
+    NotFound,
+    Refused,
+    Unauthenticated,
+    Unreachable,
+    from_dict,
+)
+from .kubeflow_roles import Goal, role_for
+from .other_servers import NOWHERE, AskedAddress
+from .resource_names import as_name, kubectl_option
+
+# The text with which the API server denies a SubjectAccessReview.
+_DENIED = re.compile(
+    r"User '(?P<user>[^']*)' is not authorized with reason: .*?"
+    r"Namespace:(?P<namespace>[^,]*),Verb:(?P<verb>[^,]*),Group:[^,]*,Version:[^,]*,"
+    r"Resource:(?P<resource>[^,]*),"
+)
+# With 400 to an upload, until it gave no reason at all (2.15).
+_NOBODY = "User identity is empty in the request header"
+# What it answers for a run that is not there to be stopped, or not any more.
+_NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
+# What the gateway before its API says of a path that it does not have: in JSON since 2.14.
+_NO_PATH = "Not Found"
+_NO_METHOD = "Method Not Allowed"
+# How its database refuses a text, which KFP does not look at before.
+_TOO_LONG = re.compile(r"Data too long for column '(\w+)'")
+# What is wrong, after all that KFP was about to do: of an internal error it tells it so alone.
+_INNERMOST = re.compile(r".*\b(?:Invalid input error|InvalidInputError): ", re.DOTALL)
+_NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
+# Where the local KFP tells why an upload was refused, of which KFP tells nothing.
+_REASON = re.compile(r"\nreason\n\t([^\n]+)")
+# How the door begins, which knows only the request.
+_REQUESTED = re.compile(r"^Cannot (GET|POST|PATCH|DELETE) /\S*:")
+
+# What KFP's own error bodies are made of, in all its versions.
+_KFP_FIELDS = ("code", "error", "message", "details", "error_message", "error_details")
+
+OTHER_PROXY = (
+    "HTTPS_PROXY or HTTP_PROXY names the proxy, a kubeconfig its own (proxy-url): correct it, or "
+    "name the endpoint's host in NO_PROXY."
+)
+# A port that is forwarded asks for a token as KFP does; Kubernetes gives one.
+FORWARDED = """\
+kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888
+export KFP_MT_ENDPOINT=http://localhost:8888 KFP_MT_AUTH=kubernetes"""
+GET_TOKEN = (
+    "In a Kubeflow notebook: tick 'Allow access to Kubeflow Pipelines' (PodDefault "
+    "access-ml-pipeline) for this notebook and restart it; elsewhere set "
+    "KF_PIPELINES_SA_TOKEN_PATH to a token file for audience pipelines.kubeflow.org."
+)
+LOCAL_TOKEN = (
+    "The local KFP keeps the tokens that it accepts in its data folder, such as "
+    "tokens/NAMESPACE/default-editor/token: point c.Kfp.token_file there, or leave it out."
+)
+
+
+def refusal(
+    status: int, body: bytes, asked: str, local: bool = False, at: AskedAddress = NOWHERE
+) -> KfpError:
+    """The error for an answer of `status` >= 300 to what was `asked` ("list runs in alice").
+
+    `local`: the answer is the local KFP's, where a cure is a line in the profiles file; `at`: where
+    it was asked for.
+    """
+    fields = _fields(body)
+    if fields.get("kind") == "Status":
+        return _kubernetes(status, str(fields.get("message", "")), asked)
+    if "kind" not in fields:
+        return _refusal(status, body, asked, local, at)
+    # A Jupyter server's door has explained it already, for the request that it saw.
+    if "code" not in fields:
+        said = _REQUESTED.sub(lambda _: f"Cannot {asked}:", str(fields.get("message", "")))
+        return from_dict({**fields, "message": said})
+    error = _refusal(status, body, asked, local, at)
+    if not (isinstance(asked, Goal) and denial(body)):  # of which a door knows only the first step
+        error.cause, error.cure = str(fields.get("cause", "")), str(fields.get("cure", ""))
+    return error
+
+
+def _refusal(status: int, body: bytes, asked: str, local: bool, at: AskedAddress) -> KfpError:
+    text = server_text(body)
+    if status == 407:
+        return Unreachable(
+            f"Cannot {asked}: a proxy asks for a user name and a password (HTTP 407).",
+            cure=OTHER_PROXY,
+            server_text=text,
+        )
+    if status in (502, 503, 504) and not _fields(body):
+        return nobody_behind(status, asked, text)
+    if other := other_servers.told(status, body, text, asked, at):
+        return other
+    denied = _DENIED.search(text)
+    if denied:
+        return _denied(denied, asked, local, text)
+    if "RBAC: access denied" in text:
+        return _istio(asked, text)
+    if status == 401 or (status == 400 and _NOBODY in text):
+        return _unauthenticated(body, asked, text, LOCAL_TOKEN if local else GET_TOKEN)
+    if _NOT_STOPPED.search(text):
+        return BadRequest(
+            f"Cannot {asked}: there is nothing left to stop.",
+            cause="The run has finished already, or is being terminated.",
+            server_text=text,
+        )
+    if too_long := _TOO_LONG.search(text):
+        return _too_long(asked, too_long[1], text)
+    if _is_too_old(status, body, text, at):
+        return other_servers.too_old(asked, text)
+    if status == 404 and _decoded(body) is None:
+        return other_servers.nothing_there(asked, text, at)
+    if status == 404 and text == _NO_PATH:
+        return other_servers.version_1(asked, text, at)
+    classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
+    said = _INNERMOST.sub("", text)
+    return classes.get(status, Refused)(
+        f"Cannot {asked}: {said or f'HTTP {status}'}", server_text=text
+    )
+
+
+def _is_too_old(status: int, body: bytes, text: str, at: AskedAddress) -> bool:
+    """Tell whether a KFP before 2.14 does not know a path, or what to do there.
+
+    Of its health every KFP tells: where that is not found there is none.
+    """
+    unknown = (status, text) in ((404, _NO_PATH), (405, _NO_METHOD), (501, _NO_METHOD))
+    return unknown and _decoded(body) is None and not at.url.endswith("/healthz")
+
+
+def _too_long(asked: str, column: str, text: str) -> BadRequest:
+    what = "description" if column == "Description" else "name"
+    return BadRequest(
+        f"Cannot {asked}: the {what} is longer than KFP's database takes.",
+        cure=f"Give it a shorter {what}.",
+        server_text=text,
+    )
+
+
+class Denial(NamedTuple):
+    """Who may not do what, in KFP's own words."""
+
+    user: str
+    namespace: str
+    verb: str
+    resource: str
+
+
+def denial(body: bytes) -> Denial | None:
+    """What KFP has asked Kubernetes and been denied, if that is what the body says."""
+    denied = _DENIED.search(server_text(body))
+    return Denial(**denied.groupdict()) if denied else None
+
+
+def explained(body: bytes, error: KfpError) -> dict[str, Any]:
+    """The one JSON shape of an error; what KFP itself wrote goes before our own words."""
+    fields = _fields(body)
+    own = {} if fields.get("kind") == "Status" else fields
+    said = {name: own[name] for name in _KFP_FIELDS if name in own}
+    if isinstance(trace := said.get("error_details"), str):  # of Go's functions, for nobody here
+        said["error_details"] = re.split(r"\n|\\n", trace, maxsplit=1)[0]
+    return {**error.to_dict(), **said}
+
+
+def read_only(asked: str) -> Forbidden:
+    """For a change where `Kfp.read_only` is set."""
+    return Forbidden(
+        f"Cannot {asked}: this connection to KFP is for reading only.",
+        cause="c.Kfp.read_only or KFP_MT_READ_ONLY is set, so that nothing is changed from here.",
+        cure="Whoever configured it can unset it; then restart the Jupyter server and this kernel.",
+    )
+
+
+def server_text(body: bytes) -> str:
+    """The server's own words for a person (details, else message, else error), or the body.
+
+    Of an upload it is the reason that the local KFP adds.
+    The order is that of the API server's error bodies since 2.0; for an internal error the details
+    say nothing and the message does.
+    """
+    answer = _decoded(body)
+    if answer is None:
+        return body[:1000].decode("utf-8", "replace").strip()
+    if not isinstance(answer, dict):
+        return ""
+    if reason := _REASON.search(str(answer.get("error_details", ""))):
+        return reason[1]
+    details = answer.get("details") or [{}]
+    said = _message(details[0]) if isinstance(details, list) else ""
+    if said in ("", "Internal Server Error"):
+        said = _message(answer) or said
+    return said
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    answer = _decoded(body)
+    return answer if isinstance(answer, dict) else {}
+
+
+def _message(answer: Any) -> str:
+    if not isinstance(answer, dict):
+        return ""
+    found = next(
+        (answer[key] for key in ("message", "error", "error_message") if answer.get(key)), ""
+    )
+    return str(found)
+
+
+def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbidden:
+    user, namespace, verb, resource = denied.group("user", "namespace", "verb", "resource")
+    goal = asked if isinstance(asked, Goal) else None
+    role = role_for(verb, resource, goal)
+    step = f"{verb} {resource}"
+    deed, because = step, "It has no role there that allows it"
+    if goal and (verb, resource) != (goal.verb, goal.resource):
+        deed, because = goal.deed, f"KFP refused to {step}, which that begins with"
+    return Forbidden(
+        f"Cannot {asked}: {user} may not {deed} in namespace {namespace}.",
+        cause=f"{because}; it takes {role}.",
+        cure=grant_locally(user, namespace, role)
+        if local
+        else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
+        server_text=text,
+    )
+
+
+def grant_role(user: str, namespace: str, role: str) -> str:
+    """The command that gives somebody KFP's role edit or view in a namespace."""
+    words = ["kubectl", "create", "rolebinding", f"kfp-{as_name(user)}-{role}", "-n", namespace]
+    words += [f"--clusterrole=kubeflow-pipelines-{role}", kubectl_option(user)]
+    return shlex.join(words)
+
+
+def grant_locally(user: str, namespace: str, role: str) -> str:
+    return (
+        f"Whoever runs this local KFP can allow it, with a line in its profiles file:\n"
+        f"- namespace: {namespace}\n"
+        f"  contributors: {{{msgspec.json.encode(user).decode()}: {role}}}"
+    )
+
+
+def _istio(asked: str, text: str) -> Forbidden:
+    return Forbidden(
+        f"Cannot {asked}: Istio refused it before KFP saw it (RBAC: access denied).",
+        cause="The notebook pod has no sidecar, or an AuthorizationPolicy does not let it in.",
+        cure="Ask the cluster's administrator about AuthorizationPolicy ml-pipeline in namespace "
+        "kubeflow: since Kubeflow 1.9 it lets in requests without a kubeflow-userid header.",
+        server_text=text,
+    )
+
+
+def nobody_behind(status: int, asked: str, text: str) -> Unreachable:
+    """For an answer of what stands before KFP, where KFP is away."""
+    return Unreachable(
+        f"Cannot {asked}: a gateway answered in KFP's place (HTTP {status}).",
+        cause="It found no KFP behind it that answers: KFP starts, has stopped, or is overloaded.",
+        cure="Try again in a minute; an administrator sees the reason with\n"
+        "kubectl get pods -n kubeflow -l app=ml-pipeline",
+        server_text=text,
+    )
+
+
+def _kubernetes(status: int, text: str, asked: str) -> KfpError:
+    """A refusal of the Kubernetes API, through whose service proxy KFP was asked."""
+    if status == 401:
+        return Unauthenticated(
+            f"Cannot {asked}: Kubernetes does not know who is asking.",
+            cause="It does not accept the credentials of the kubeconfig; they may have expired.",
+            cure="Log in to the cluster again; this shows whether it worked:\nkubectl auth whoami",
+            server_text=text,
+        )
+    if status == 403:
+        return Forbidden(
+            f"Cannot {asked}: Kubernetes refused it before KFP saw it.",
+            cause="Asking KFP through the Kubernetes API takes the right to services/proxy.",
+            cure=f"Forward a port instead, and name it as the endpoint:\n{FORWARDED}",
+            server_text=text,
+        )
+    if status >= 500 or status == 404:
+        return Unreachable(
+            f"Cannot {asked}: Kubernetes found no KFP to pass it on to.",
+            cause="Service ml-pipeline is not there, or none of its pods is ready.",
+            cure="kubectl get service,pods -n kubeflow -l app=ml-pipeline",
+            server_text=text,
+        )
+    return Refused(f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text)
+
+
+def _unauthenticated(body: bytes, asked: str, text: str, cure: str) -> Unauthenticated:
+    whole = body.decode("utf-8", "replace")
+    if gone := _NO_ACCOUNT.search(whole):
+        cause = f"The service account {gone[1]} that the token is of was deleted."
+    elif "audience" in whole:
+        cause = "The token is for another audience."
+    elif "expired" in whole:
+        cause = "The token has expired."
+    elif "Authenticated is false" in whole:
+        cause = "KFP does not accept the token: it has expired, or it is not from this cluster."
+    else:
+        cause = "No token was sent, or none that KFP could read."
+    return Unauthenticated(
+        f"Cannot {asked}: KFP does not know who is asking.",
+        cause=cause,
+        cure=cure,
+        server_text=text,
+    )

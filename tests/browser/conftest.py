@@ -1,0 +1,55 @@
+"""JupyterLab in a process, and a page of a browser for each test."""
+
+import pytest
+from harness import secrecy
+from harness.lab import FLAGS, Lab, chromium
+from harness.waiting import wait_until
+from playwright.sync_api import expect, sync_playwright
+
+from jupyter_kfp_mt.connection import local_kfp
+
+# In milliseconds; the limit of a page does not reach what is expected of it.
+expect.set_options(timeout=60_000)
+
+
+@pytest.fixture
+def jp_asyncio_loop():
+    """None: no Jupyter server runs in this process, and Playwright has a loop of its own."""
+
+
+@pytest.fixture
+def jp_server_cleanup():
+    """Nothing to clean up, likewise."""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.stop()
+    # Its local KFP was started for it, and goes with it.
+    wait_until(lambda: local_kfp.running(lab.data) is None, what="the end of the local KFP")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, tmp_path):
+    """A page; whatever the Jupyter server has answered it is searched for tokens in the end."""
+    traffic = tmp_path / "traffic.har"
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800},
+        record_har_path=traffic,
+        record_har_url_filter="**/kfp-mt/**",
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()
+    assert not secrecy.tells_token(traffic.read_text())

@@ -1,0 +1,35 @@
+"""What the tests of local share."""
+
+import os
+
+import pytest
+import yaml
+
+
+@pytest.fixture(scope="session")
+def labelled(adder, tmp_path_factory):
+    """The adder, with a default for each of its parameters: old clients send texts alone."""
+    spec = yaml.safe_load(adder.read_text())
+    spec["root"]["inputDefinitions"]["parameters"]["x"]["defaultValue"] = 1
+    path = tmp_path_factory.mktemp("labelled") / "labelled.yaml"
+    path.write_text(yaml.dump(spec))
+    return path
+
+
+@pytest.fixture
+def kfp(tmp_path, request):
+    """An executor of the test's own; the parameter, if any, is how many runs execute at once."""
+    from harness.own_executor import Kfp
+
+    kfp = Kfp(tmp_path, *getattr(request, "param", ()))
+    yield kfp
+    kfp.close()
+
+
+@pytest.fixture
+def lifeline(tmp_path):
+    from harness.own_executor import Lifeline
+
+    lifeline = Lifeline(tmp_path)
+    yield lifeline
+    os.close(lifeline.descriptor)

@@ -1,0 +1,1100 @@
+"""Who may do what in the local KFP: every endpoint, asked by every kind of caller."""
+
+import copy
+import json
+import re
+import time
+import uuid
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import jwt
+import pytest
+import yaml
+from harness.local_kfp import API, LocalKfp, denied, text
+from harness.waiting import wait_until
+from tornado.web import RequestHandler
+
+from jupyter_kfp_mt.local.api.app import application
+from jupyter_kfp_mt.local.tenants.identity import AUDIENCE
+
+PROFILES = """\
+profiles:
+- namespace: alice
+  owner: alice@example.com
+  contributors: {viewer@example.com: view, editor@example.com: edit}
+  secrets: {warehouse: {password: s3cret}}
+- {namespace: bob, owner: bob@example.com}
+- {namespace: kubeflow, owner: admin@example.com}
+"""
+
+V1ALPHA1 = "/apis/v1alpha1"
+ALICE, BOB = "users/alice@example.com", "users/bob@example.com"
+UNAUTHENTICATED = "Failed to check authorization. User identity is empty in the request header"
+NO_HEADER = (
+    "Unauthenticated: Request header error: there is no user identity header.: "
+    "Request header error: there is no user identity header."
+)
+
+
+# Every endpoint: what it asks for in alice, and the name of that.
+
+
+GROUP = "pipelines.kubeflow.org"
+
+
+class Endpoint(SimpleNamespace):
+    def __str__(self):
+        path, _, query = self.path.removeprefix("/apis/").partition("?")
+        return f"{self.method} {path}{' by experiment' * ('{experiment}' in query)}"
+
+
+def endpoint(
+    method,
+    path,
+    resource="",
+    verb="",
+    name="",
+    body=None,
+    status=200,
+    file=False,
+    group=GROUP,
+    spoil=None,
+):
+    """One of the API. `status` is that for those who may; `body` is made from alice's things.
+
+    `spoil` makes the body one that is refused, but not before its sender is known.
+    """
+    path = path if path.startswith("/apis/") else API + path
+    return Endpoint(
+        method=method,
+        path=path,
+        resource=resource,
+        verb=verb,
+        name=name,
+        body=body or (lambda things: None),
+        status=status,
+        file=file,
+        group=group,
+        spoil=spoil,
+    )
+
+
+def by_reference(things):
+    return {
+        "display_name": "another",
+        "experiment_id": things.experiment,
+        "pipeline_version_reference": {"pipeline_id": things.pipeline},
+        "runtime_config": {"parameters": {"x": 1}},
+    }
+
+
+BAD_TAGS = {"tags": {"a.b": "c"}}
+BAD_SPEC = {"pipeline_version_reference": None, "pipeline_spec": {"not": "one"}}
+BAD_MANIFEST = {"pipeline_spec": {"pipeline_manifest": "{"}}
+
+# From where no pipeline is fetched.
+SOMEWHERE = {"pipeline_url": "https://127.0.0.1/adder.yaml"}
+
+
+EXPERIMENTS = [
+    endpoint("GET", "/experiments?namespace=alice", "experiments", "list"),
+    endpoint(
+        "POST",
+        "/experiments",
+        "experiments",
+        "create",
+        "{new}",
+        lambda things: {"display_name": things.new, "namespace": "alice"},
+    ),
+    endpoint("GET", "/experiments/{experiment}", "experiments", "get", "{experiment_name}"),
+    endpoint("DELETE", "/experiments/{experiment}", "experiments", "delete", "{experiment_name}"),
+    *(
+        endpoint(
+            "POST", f"/experiments/{{experiment}}:{verb}", "experiments", verb, "{experiment_name}"
+        )
+        for verb in ("archive", "unarchive")
+    ),
+]
+
+PIPELINES = [
+    endpoint("GET", "/pipelines?namespace=alice", "pipelines", "list"),
+    endpoint(
+        "POST",
+        "/pipelines",
+        "pipelines",
+        "create",
+        "{new}",
+        lambda things: {"name": things.new, "namespace": "alice"},
+        spoil=BAD_TAGS,
+    ),
+    endpoint(
+        "POST",
+        "/pipelines/create",
+        "pipelines",
+        "create",
+        "{new}",
+        lambda things: {
+            "pipeline": {"name": things.new, "namespace": "alice"},
+            "pipeline_version": {"package_url": SOMEWHERE},
+        },
+        400,
+        spoil={"pipeline_version": {}},
+    ),
+    endpoint("POST", "/pipelines/upload?namespace=alice", "pipelines", "create", file=True),
+    endpoint(
+        "POST",
+        "/pipelines/upload_version?pipelineid={pipeline}&name={new}",
+        "pipelines",
+        "create",
+        file=True,
+    ),
+    endpoint(
+        "GET",
+        "/pipelines/names/{pipeline_name}?namespace=alice",
+        "pipelines",
+        "get",
+        "{pipeline_name}",
+    ),
+    endpoint("GET", "/pipelines/{pipeline}", "pipelines", "get", "{pipeline_name}"),
+    endpoint(
+        "PATCH",
+        "/pipelines/{pipeline}",
+        "pipelines",
+        "update",
+        "{pipeline_name}",
+        lambda things: {"display_name": things.new},
+        spoil=BAD_TAGS,
+    ),
+    endpoint(
+        "DELETE", "/pipelines/{pipeline}?cascade=true", "pipelines", "delete", "{pipeline_name}"
+    ),
+    endpoint("GET", "/pipelines/{pipeline}/versions", "pipelines", "list"),
+    endpoint(
+        "POST",
+        "/pipelines/{pipeline}/versions",
+        "pipelines",
+        "create",
+        "{new}",
+        lambda things: {"name": things.new, "package_url": SOMEWHERE},
+        400,
+        spoil={"package_url": {"pipeline_url": "https://[::1/a"}},
+    ),
+    endpoint(
+        "GET", "/pipelines/{pipeline}/versions/{version}", "pipelines", "get", "{pipeline_name}"
+    ),
+    endpoint(
+        "PATCH",
+        "/pipelines/{pipeline}/versions/{version}",
+        "pipelines",
+        "update",
+        "{pipeline_name}",
+        lambda things: {"display_name": things.new},
+        spoil=BAD_TAGS,
+    ),
+    endpoint(
+        "DELETE",
+        "/pipelines/{pipeline}/versions/{version}",
+        "pipelines",
+        "delete",
+        "{pipeline_name}",
+    ),
+]
+
+RUNS = [
+    endpoint("GET", "/runs?namespace=alice", "runs", "list"),
+    endpoint("GET", "/runs?experiment_id={experiment}&namespace=bob", "runs", "list"),
+    endpoint("POST", "/runs", "runs", "create", body=by_reference, spoil=BAD_SPEC),
+    endpoint("GET", "/runs/{run}", "runs", "get", "{workflow}"),
+    endpoint("DELETE", "/runs/{run}", "runs", "delete", "{workflow}"),
+    *(
+        endpoint("POST", f"/runs/{{run}}:{verb}", "runs", verb, "{workflow}", status=status)
+        for verb, status in {
+            "archive": 200,
+            "unarchive": 200,
+            "terminate": 200,
+            "retry": 409,
+        }.items()
+    ),
+    endpoint(
+        "GET",
+        "/runs/{run}/nodes/x/artifacts/model:read",
+        "runs",
+        "readArtifact",
+        "{workflow}",
+        status=404,
+    ),
+    endpoint("GET", f"{V1ALPHA1}/runs/{{busy}}/nodes", "runs", "get", "{busy_workflow}"),
+    endpoint("GET", f"{V1ALPHA1}/runs/{{busy}}/nodes/{{task}}", "runs", "get", "{busy_workflow}"),
+    endpoint(
+        "GET", f"{V1ALPHA1}/runs/{{busy}}/nodes/{{task}}/log", "runs", "get", "{busy_workflow}"
+    ),
+]
+
+RECURRING_RUNS = [
+    endpoint("GET", "/recurringruns?namespace=alice", "jobs", "list"),
+    endpoint("GET", "/recurringruns?experiment_id={experiment}&namespace=bob", "jobs", "list"),
+    endpoint(
+        "POST",
+        "/recurringruns",
+        "jobs",
+        "create",
+        "another",
+        lambda things: by_reference(things) | {"max_concurrency": "1"},
+        spoil=BAD_SPEC,
+    ),
+    endpoint("GET", "/recurringruns/{recurring}", "jobs", "get", "{recurring_name}"),
+    endpoint("DELETE", "/recurringruns/{recurring}", "jobs", "delete", "{recurring_name}"),
+    *(
+        endpoint("POST", f"/recurringruns/{{recurring}}:{verb}", "jobs", verb, "{recurring_name}")
+        for verb in ("enable", "disable")
+    ),
+]
+
+
+# As Kubernetes tells on a cluster: who has no role in a namespace learns nothing of it
+
+TOLD_OF_ROLES = [
+    endpoint(*("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", "", "create")),
+    endpoint(*("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "", "create")),
+    endpoint(*("GET", "/apis/kubeflow.org/v1/profiles", "profiles", "list")),
+    endpoint(
+        "GET",
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/alice/rolebindings",
+        "rolebindings",
+        "list",
+    ),
+]
+
+
+# The same in v1beta1
+
+V1BETA1 = "/apis/v1beta1"
+OF_ALICE = "resource_reference_key.type=NAMESPACE&resource_reference_key.id=alice"
+OF_EXPERIMENT = "resource_reference_key.type=EXPERIMENT&resource_reference_key.id={experiment}"
+
+
+def owned(kind, id_, **fields):
+    return {
+        **fields,
+        "resource_references": [{"key": {"type": kind, "id": id_}, "relationship": 1}],
+    }
+
+
+def by_reference_in_v1(things):
+    spec = {"pipeline_id": things.pipeline, "runtime_config": {"parameters": {"x": 1}}}
+    return owned("EXPERIMENT", things.experiment, name="another", pipeline_spec=spec)
+
+
+def in_v1(row, *changes):
+    path = row.path.replace("v2beta1", "v1beta1")
+    for old, new in changes:
+        path = path.replace(old, new)
+    return Endpoint(**vars(row) | {"path": path})
+
+
+IN_V1BETA1 = [
+    endpoint(
+        "GET",
+        f"{V1BETA1}/auth?namespace=alice&resources=VIEWERS&verb=GET",
+        "viewers",
+        "get",
+        group="kubeflow.org",
+    ),
+    endpoint("GET", f"{V1BETA1}/experiments?{OF_ALICE}", "experiments", "list"),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/experiments",
+        "experiments",
+        "create",
+        "{new}",
+        lambda things: owned("NAMESPACE", "alice", name=things.new),
+    ),
+    *(in_v1(row) for row in EXPERIMENTS[2:]),
+    endpoint("GET", f"{V1BETA1}/runs?{OF_ALICE}", "runs", "list"),
+    endpoint("GET", f"{V1BETA1}/runs?{OF_EXPERIMENT}", "runs", "list"),
+    endpoint(
+        *("POST", f"{V1BETA1}/runs", "runs", "create"), body=by_reference_in_v1, spoil=BAD_MANIFEST
+    ),
+    *(
+        in_v1(row, (":terminate", "/terminate"), (":retry", "/retry"))
+        for row in RUNS[3:]
+        if API in row.path
+    ),
+    endpoint(
+        *("POST", f"{V1BETA1}/runs/{{run}}:reportMetrics", "runs", "reportMetrics", "{workflow}"),
+        spoil={"metrics": [{"name": "1st"}]},
+    ),
+    endpoint("GET", f"{V1BETA1}/jobs?{OF_ALICE}", "jobs", "list"),
+    endpoint("GET", f"{V1BETA1}/jobs?{OF_EXPERIMENT}", "jobs", "list"),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/jobs",
+        "jobs",
+        "create",
+        "another",
+        lambda things: by_reference_in_v1(things) | {"max_concurrency": "1"},
+        spoil=BAD_MANIFEST,
+    ),
+    *(
+        in_v1(row, ("recurringruns", "jobs"), (":enable", "/enable"), (":disable", "/disable"))
+        for row in RECURRING_RUNS[3:]
+    ),
+    endpoint("GET", f"{V1BETA1}/pipelines?{OF_ALICE}", "pipelines", "list"),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/pipelines",
+        "pipelines",
+        "create",
+        "{new}",
+        lambda things: owned("NAMESPACE", "alice", name=things.new, url=SOMEWHERE),
+        400,
+        spoil={"url": None},
+    ),
+    *(in_v1(row) for row in PIPELINES if row.file),
+    endpoint("GET", f"{V1BETA1}/pipelines/{{pipeline}}", "pipelines", "get", "{pipeline_name}"),
+    endpoint(
+        "DELETE",
+        f"{V1BETA1}/pipelines/{{pipeline}}",
+        "pipelines",
+        "delete",
+        "{pipeline_name}",
+        status=400,
+    ),
+    endpoint(
+        "GET", f"{V1BETA1}/pipelines/{{pipeline}}/templates", "pipelines", "get", "{pipeline_name}"
+    ),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/pipelines/{{pipeline}}/default_version/{{version}}",
+        "pipelines",
+        "update",
+        "{pipeline_name}",
+    ),
+    endpoint(
+        "GET",
+        f"{V1BETA1}/namespaces/alice/pipelines/{{pipeline_name}}",
+        "pipelines",
+        "get",
+        "{pipeline_name}",
+    ),
+    endpoint(
+        "GET",
+        f"{V1BETA1}/pipeline_versions?resource_key.type=PIPELINE&resource_key.id={{pipeline}}",
+        "pipelines",
+        "list",
+    ),
+    endpoint(
+        "POST",
+        f"{V1BETA1}/pipeline_versions",
+        "pipelines",
+        "create",
+        "{new}",
+        lambda things: owned("PIPELINE", things.pipeline, name=things.new, package_url=SOMEWHERE),
+        400,
+        spoil={"package_url": {"pipeline_url": "https://[::1/a"}},
+    ),
+    endpoint(
+        "GET", f"{V1BETA1}/pipeline_versions/{{version}}", "pipelines", "get", "{pipeline_name}"
+    ),
+    endpoint(
+        "DELETE",
+        f"{V1BETA1}/pipeline_versions/{{version}}",
+        "pipelines",
+        "delete",
+        "{pipeline_name}",
+    ),
+    endpoint(
+        "GET",
+        f"{V1BETA1}/pipeline_versions/{{version}}/templates",
+        "pipelines",
+        "get",
+        "{pipeline_name}",
+    ),
+]
+
+HEALTHZ = [
+    endpoint(method, f"{api}/healthz")
+    for method in ("GET", "HEAD", "POST")
+    for api in (API, V1BETA1)
+]
+GUARDED = [*EXPERIMENTS, *PIPELINES, *RUNS, *RECURRING_RUNS, *IN_V1BETA1]
+ENDPOINTS = [*HEALTHZ, *GUARDED, *TOLD_OF_ROLES]
+SPOILED = [row for row in GUARDED if row.spoil or row.file]
+OF_ONE_THING = [row for row in GUARDED if re.search(r"{(?!new)\w+}", row.path)]
+
+VIEWED = {"get", "list", "readArtifact"}
+
+
+# Every kind of caller: the headers, and for whom the server takes them or why for nobody.
+
+
+def token(server, name):
+    return {"Authorization": f"Bearer {server.token(name)}"}
+
+
+def signed(server, key=b"", **changes):
+    key = key or bytes.fromhex((server.data / "keys" / "signing-key").read_text())
+    now = int(time.time())
+    claims = {"iss": "jupyter-kfp-mt", "aud": [AUDIENCE], "sub": "alice@example.com"}
+    claims |= {"iat": now, "exp": now + 600} | changes
+    return {"Authorization": f"Bearer {jwt.encode(claims, key, 'HS256')}"}
+
+
+def not_authenticated(reason):
+    return (
+        f"[{NO_HEADER}, Authentication failure: Unauthenticated: Review.Status.Authenticated is "
+        f"false. Error {reason}: Failed to authenticate token review]"
+    )
+
+
+def malformed(text):
+    return f"BadRequestError: {text}: {text}"
+
+
+BAD_PREFIX = malformed("Header 'Authorization' is incorrectly formatted. Expected prefix 'Bearer '")
+TWO_HEADERS = malformed(
+    "Request header error: unexpected number of 'kubeflow-userid' headers. Expect 1 got 2"
+)
+
+UNKNOWN = {
+    "none": (lambda server: {}, NO_HEADER),
+    "malformed header": (
+        lambda server: {"Authorization": "Basic YTpi"},
+        f"[{NO_HEADER}, {BAD_PREFIX}]",
+    ),
+    "malformed token": (
+        lambda server: {"Authorization": "Bearer a.b.c"},
+        not_authenticated("invalid bearer token"),
+    ),
+    "forged signature": (
+        lambda server: signed(server, key=b"k" * 32),
+        not_authenticated("invalid bearer token"),
+    ),
+    "expired": (
+        lambda server: signed(server, exp=1),
+        not_authenticated("[invalid bearer token, service account token has expired]"),
+    ),
+    "another audience": (
+        lambda server: signed(server, aud=["vault"]),
+        not_authenticated(
+            '[invalid bearer token, token audiences ["vault"] is invalid for the target audiences '
+            f'["{AUDIENCE}"]]'
+        ),
+    ),
+    "token of a stranger": (
+        lambda server: signed(server, sub="mallory@example.com"),
+        not_authenticated("invalid bearer token, its subject is in no profile"),
+    ),
+    "empty header": (lambda server: {"kubeflow-userid": ""}, NO_HEADER),
+    "two headers": (
+        lambda server: [("kubeflow-userid", "alice@example.com")] * 2,
+        f"[{TWO_HEADERS}, {NO_HEADER}]",
+    ),
+}
+
+SERVICE_ACCOUNT = "system:serviceaccount:{}:{}".format
+
+# For each: headers, the name, and the role in alice.
+KNOWN = {
+    "owner": (lambda server: token(server, ALICE), "alice@example.com", "edit"),
+    "editor": (
+        lambda server: token(server, "users/editor@example.com"),
+        "editor@example.com",
+        "edit",
+    ),
+    "viewer": (
+        lambda server: token(server, "users/viewer@example.com"),
+        "viewer@example.com",
+        "view",
+    ),
+    "elsewhere": (lambda server: token(server, BOB), "bob@example.com", ""),
+    "default-editor": (
+        lambda server: token(server, "alice/default-editor"),
+        SERVICE_ACCOUNT("alice", "default-editor"),
+        "edit",
+    ),
+    "default-viewer": (
+        lambda server: token(server, "alice/default-viewer"),
+        SERVICE_ACCOUNT("alice", "default-viewer"),
+        "view",
+    ),
+    "another's default-editor": (
+        lambda server: token(server, "bob/default-editor"),
+        SERVICE_ACCOUNT("bob", "default-editor"),
+        "",
+    ),
+    "header": (
+        lambda server: {"kubeflow-userid": "alice@example.com"},
+        "alice@example.com",
+        "edit",
+    ),
+    "header of a stranger": (
+        lambda server: {"kubeflow-userid": "mallory@example.com"},
+        "mallory@example.com",
+        "",
+    ),
+    "header and another's token": (
+        lambda server: {"kubeflow-userid": "alice@example.com"} | token(server, BOB),
+        "alice@example.com",
+        "edit",
+    ),
+    "another's header and token": (
+        lambda server: {"kubeflow-userid": "bob@example.com"} | token(server, ALICE),
+        "bob@example.com",
+        "",
+    ),
+    "empty header and token": (
+        lambda server: {"kubeflow-userid": ""} | token(server, ALICE),
+        "alice@example.com",
+        "edit",
+    ),
+}
+
+STRANGERS = [name for name, (_, _, role) in KNOWN.items() if not role]
+UNREADING = [*UNKNOWN, *STRANGERS]
+
+
+def headers_of(server, who):
+    make, *_ = (UNKNOWN | KNOWN)[who]
+    return make(server)
+
+
+# The server, and what alice has in it
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("isolation")
+    (folder / "profiles.yaml").write_text(PROFILES)
+    server = LocalKfp(
+        folder / "data",
+        *("--profiles", str(folder / "profiles.yaml")),
+        *("--max-runs", "1", "--trust-userid-header"),
+    )
+    yield server
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def marker():
+    """In everything that alice has written, and in nothing else."""
+    return f"quokka{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def alices_spec(spec, marker):
+    changed = copy.deepcopy(spec)
+    changed["pipelineInfo"]["name"] = f"{marker}-pipeline"
+    changed["root"]["inputDefinitions"]["parameters"]["label"]["defaultValue"] = f"{marker}-value"
+    return changed
+
+
+@pytest.fixture(scope="module")
+def busy(server, marker, sleeper):
+    """The run that keeps all others waiting, so that they cost nothing."""
+    body = {"display_name": f"{marker}-busy", "namespace": "alice"}
+    experiment_id = server.post(f"{API}/experiments", body, ALICE).json()["experiment_id"]
+    spec = yaml.safe_load(
+        sleeper.read_text().replace("time.sleep", f"print('{marker}-log');time.sleep")
+    )
+    body = {"display_name": marker, "experiment_id": experiment_id, "pipeline_spec": spec}
+    run_id = server.post(f"{API}/runs", body, ALICE).json()["run_id"]
+
+    def task():
+        details = server.get(f"{API}/runs/{run_id}", ALICE).json().get("run_details", {})
+        for task in details.get("task_details", []):
+            log = server.get(f"{V1ALPHA1}/runs/{run_id}/nodes/{task['task_id']}/log", ALICE)
+            if marker in log.text:
+                return task["task_id"]
+
+    return SimpleNamespace(run=run_id, task=wait_until(task, what="the log"))
+
+
+def workflow_name(server, run_id):
+    """As the API server shows it to those who may read a run, but do no more with it."""
+    answer = server.post(f"{API}/runs/{run_id}:archive", who="alice/default-viewer")
+    return re.search(r",Name:([^,]+),", text(answer))[1]
+
+
+@pytest.fixture(scope="module")
+def make_things(server, marker, alices_spec, busy):
+    def made(path, body, **kwargs):
+        answer = server.call("POST", API + path, ALICE, json=body, **kwargs)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def make_things():
+        names = [f"{marker}-{uuid.uuid4().hex[:8]}" for _ in range(3)]
+        common = {"description": f"{marker}-description", "namespace": "alice"}
+        experiment = made("/experiments", {"display_name": names[0], **common})
+        uploaded = server.call(
+            "POST",
+            f"{API}/pipelines/upload",
+            ALICE,
+            params={"name": names[1], "tags": f'{{"{marker}-key": "{marker}-tag"}}', **common},
+            files={"uploadfile": (f"{marker}.yaml", yaml.safe_dump(alices_spec))},
+        ).json()
+        path = f"/pipelines/{uploaded['pipeline_id']}/versions"
+        (version,) = server.get(API + path, ALICE).json()["pipeline_versions"]
+        run = {
+            "display_name": names[2],
+            "description": f"{marker}-description",
+            "experiment_id": experiment["experiment_id"],
+            "pipeline_spec": alices_spec,
+            "runtime_config": {"parameters": {"x": 987654321, "label": f"{marker}-parameter"}},
+        }
+        created = made("/runs", run)
+        recurring = made("/recurringruns", run | {"max_concurrency": "1", "mode": "DISABLE"})
+        return SimpleNamespace(
+            experiment=experiment["experiment_id"],
+            experiment_name=names[0],
+            pipeline=uploaded["pipeline_id"],
+            pipeline_name=names[1],
+            version=version["pipeline_version_id"],
+            run=created["run_id"],
+            workflow=workflow_name(server, created["run_id"]),
+            recurring=recurring["recurring_run_id"],
+            recurring_name=names[2],
+            busy=busy.run,
+            busy_workflow=workflow_name(server, busy.run),
+            task=busy.task,
+            new=f"new-{uuid.uuid4().hex[:8]}",
+        )
+
+    return make_things
+
+
+@pytest.fixture(scope="module")
+def things(make_things):
+    """Those that stay as they are, for callers who are refused or only read."""
+    return make_things()
+
+
+def ask(server, row, things, headers):
+    """The answer to this endpoint for these headers; a list of them may repeat one."""
+    path = row.path.format(**{name: quote(value) for name, value in vars(things).items()})
+    if isinstance(headers, list):
+        return ask_raw(server, row.method, path, headers, row.body(things))
+    if row.file:
+        files = {"uploadfile": ("new.yaml", yaml.safe_dump({"pipelineInfo": {}}))}
+        return server.call(row.method, path, headers, files=files)
+    return server.call(row.method, path, headers, json=row.body(things))
+
+
+def ask_wrongly(server, row, things, headers):
+    """The same with something that is not to be: a body that is refused, or no file."""
+    path = row.path.format(**{name: quote(value) for name, value in vars(things).items()})
+    body = None if row.file else (row.body(things) or {}) | row.spoil
+    return server.call(row.method, path, headers, json=body)
+
+
+def ask_raw(server, method, path, headers, body):
+    """The same for a header that is there twice, which `requests` does not send."""
+    import http.client
+
+    connection = http.client.HTTPConnection(server.endpoint.removeprefix("http://"), timeout=30)
+    connection.putrequest(method, path)
+    content = json.dumps(body or {}).encode()
+    if "/upload" in path:
+        content = (
+            b'--b\r\nContent-Disposition: form-data; name="uploadfile"; filename="x.yaml"\r\n\r\n'
+            b"a: 1\r\n--b--\r\n"
+        )
+        headers = [*headers, ("Content-Type", "multipart/form-data; boundary=b")]
+    for name, value in [*headers, ("Content-Length", str(len(content)))]:
+        connection.putheader(name, value)
+    connection.endheaders(content)
+    response = connection.getresponse()
+    answer = response.read()
+    connection.close()
+    return SimpleNamespace(
+        status_code=response.status,
+        headers=response.headers,
+        text=answer.decode(),
+        json=lambda: json.loads(answer),
+    )
+
+
+def refused_with(row, status):
+    """Of an upload the API server says 400 for whatever reason."""
+    return 400 if row.file else status
+
+
+def sent_with(row, things):
+    return f"{row.path.format(**vars(things))} {row.body(things)}"
+
+
+def refusal(answer):
+    """The sentence of a refusal, and the whole message; files have a shape of their own."""
+    body = answer.json()
+    if "error_message" in body:
+        assert set(body) == {"error_message", "error_details"}
+        said, *reason = body["error_details"].split("\n\t")
+        assert not reason or said == f"{body['error_message']}\nreason"
+        return tuple(reason) if reason else (body["error_message"], said)
+    assert set(body) == {"code", "message", "details"}
+    (detail,) = body["details"]
+    assert detail["@type"] == "type.googleapis.com/google.rpc.Status"
+    assert detail["code"] == body["code"] == {401: 16, 403: 7}[answer.status_code]
+    return detail["message"], body["message"]
+
+
+def assert_no_leak(answer, sent, things, marker):
+    """Nothing of alice's is in the answer but what was in the question."""
+    telling = [*re.findall(rf"{marker}[-\w]*", answer.text), "s3cret", "987654321", marker]
+    ids = [value for name, value in vars(things).items() if name != "new"]
+    for secret in [*telling, *ids]:
+        where = f"{answer.text}\n{answer.headers}"
+        assert secret in sent or secret not in where, f"{secret} in {where}"
+
+
+def all_routes():
+    """Each (method, regular expression of the path) that the application answers."""
+    inner = [rule for rule in application(None, [], None).wildcard_router.rules]
+    return [
+        (method, rule.matcher.regex)
+        for rule in inner
+        for method in RequestHandler.SUPPORTED_METHODS
+        if getattr(rule.target, method.lower()) is not getattr(RequestHandler, method.lower())
+    ]
+
+
+# The claims
+
+
+def test_every_route_of_the_application_is_in_the_table():
+    paths = [(row.method, re.sub(r"{\w+}", "x", row.path.partition("?")[0])) for row in ENDPOINTS]
+    missing = [
+        (method, regex.pattern)
+        for method, regex in all_routes()
+        if not any(method == asked and regex.fullmatch(path) for asked, path in paths)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("who", UNKNOWN)
+@pytest.mark.parametrize("row", GUARDED, ids=str)
+def test_nobody_gets_in_without_an_identity(server, things, marker, row, who):
+    answer = ask(server, row, things, headers_of(server, who))
+    assert answer.status_code == refused_with(row, 401)
+    short, message = refusal(answer)
+    assert short == UNAUTHENTICATED
+    assert message.endswith(f"Unauthenticated: {UNAUTHENTICATED}: {UNKNOWN[who][1]}")
+    assert row.file or answer.headers["WWW-Authenticate"] == message
+    assert_no_leak(answer, sent_with(row, things), things, marker)
+
+
+@pytest.mark.parametrize("who", KNOWN)
+@pytest.mark.parametrize("row", GUARDED, ids=str)
+def test_everyone_may_what_their_role_says_and_no_more(
+    server, things, make_things, marker, row, who
+):
+    _, user, role = KNOWN[who]
+    reading = row.verb in VIEWED
+    allowed = role == "edit" or (role == "view" and reading)
+    things = make_things() if allowed and not reading else things
+    answer = ask(server, row, things, headers_of(server, who))
+    if allowed:
+        # The file that is uploaded is none that would be taken.
+        assert answer.status_code == (400 if row.file else row.status), answer.text
+        return
+    assert answer.status_code == refused_with(row, 403)
+    short, message = refusal(answer)
+    name, sent = row.name.format(**vars(things)), sent_with(row, things)
+    # A name is for those who may read what has it, or who have said it themselves.
+    name = name if role or name in sent else ""
+    assert short == denied(user, row.verb, row.resource, name=name, group=row.group)
+    assert message.endswith(f"PermissionDenied: {short}: Unauthorized access")
+    if not role:
+        assert_no_leak(answer, sent, things, marker)
+
+
+@pytest.mark.parametrize("who", ["none", *STRANGERS])
+@pytest.mark.parametrize("row", SPOILED, ids=str)
+def test_whoever_may_not_ask_does_not_hear_what_is_wrong_with_the_question(
+    server, things, row, who
+):
+    right = ask(server, row, things, headers_of(server, who))
+    spoiled = ask_wrongly(server, row, things, headers_of(server, who))
+    assert (spoiled.status_code, spoiled.json()) == (right.status_code, right.json())
+
+
+@pytest.mark.parametrize("row", SPOILED, ids=str)
+def test_what_is_wrong_with_a_question_is_said_to_those_who_may_ask(server, things, row):
+    answer = ask_wrongly(server, row, things, headers_of(server, "owner"))
+    results = answer.json().get("results", [])
+    assert answer.status_code == 400 or results[0]["status"] == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("who", UNREADING)
+def test_the_health_is_for_everyone(server, things, who):
+    for row in HEALTHZ:
+        assert ask(server, row, things, headers_of(server, who)).status_code == 200
+
+
+@pytest.mark.parametrize("row", OF_ONE_THING, ids=str)
+def test_what_is_not_there_is_missing_to_anyone(server, things, row):
+    nothing = SimpleNamespace(**{name: str(uuid.uuid4()) for name in vars(things)})
+    for who in ("none", "elsewhere", "owner"):
+        answer = ask(server, row, nothing, headers_of(server, who))
+        if "{pipeline_name}" in row.path and who != "owner":
+            assert answer.status_code == (401 if who == "none" else 403)
+            continue
+        assert answer.status_code == refused_with(row, 404)
+        assert "not found" in answer.text
+
+
+# What is shared
+
+
+@pytest.fixture(scope="module")
+def shared(server, adder):
+    """A pipeline of no namespace, and its version."""
+    name, admin = f"shared-{uuid.uuid4().hex[:8]}", "users/admin@example.com"
+    path = f"{API}/pipelines/upload?name={name}"
+    with adder.open("rb") as file:
+        pipeline = server.call("POST", path, admin, files={"uploadfile": file}).json()
+    path = f"{API}/pipelines/{pipeline['pipeline_id']}/versions"
+    (version,) = server.get(path, "").json()["pipeline_versions"]
+    return SimpleNamespace(
+        pipeline=pipeline["pipeline_id"],
+        version=version["pipeline_version_id"],
+        pipeline_name=name,
+        new="new",
+    )
+
+
+@pytest.mark.parametrize("who", UNREADING)
+def test_what_is_shared_is_read_by_anyone(server, shared, who):
+    for row in PIPELINES:
+        if row.verb in VIEWED:
+            row = Endpoint(**vars(row) | {"path": row.path.removesuffix("?namespace=alice")})
+            answer = ask(server, row, shared, headers_of(server, who))
+            assert answer.status_code == 200, (str(row), answer.text)
+            assert shared.pipeline in answer.text
+
+
+CHANGED_BY = (
+    "shared pipelines are changed by those who may edit the namespace kubeflow: add a profile of "
+    "that name to the local KFP, or pass a namespace to keep the pipeline in your own"
+)
+
+
+@pytest.mark.parametrize("who", [*UNKNOWN, *KNOWN])
+@pytest.mark.parametrize("api", [API, V1BETA1])
+@pytest.mark.parametrize("path", ["upload", "upload_version?pipelineid={pipeline}&name={new}"])
+def test_what_is_shared_is_uploaded_by_anyone_who_is_known(server, shared, who, api, path):
+    row = endpoint("POST", f"{api}/pipelines/{path}", file=True)
+    answer = ask(server, row, shared, headers_of(server, who))
+    if who in UNKNOWN:
+        assert (answer.status_code, refusal(answer)[0]) == (400, UNAUTHENTICATED)
+    else:  # the file is none that would be taken
+        assert answer.status_code == 400
+
+
+def test_a_viewer_uploads_a_shared_pipeline_and_its_next_version(server, adder):
+    def uploaded(path, **query):
+        with adder.open("rb") as file:
+            files = {"uploadfile": file}
+            path = f"{API}/pipelines/{path}"
+            return server.call("POST", path, "alice/default-viewer", params=query, files=files)
+
+    pipeline = uploaded("upload", name=f"viewers-{uuid.uuid4().hex[:8]}").json()
+    assert "namespace" not in pipeline
+    again = uploaded("upload_version", pipelineid=pipeline["pipeline_id"], name="next")
+    assert again.json()["name"] == "next"
+
+
+@pytest.mark.parametrize("who", ["owner", "elsewhere", "default-editor", "header of a stranger"])
+@pytest.mark.parametrize("path", ["pipelines", "pipelines/create"])
+def test_what_is_shared_is_else_created_by_those_who_may_in_kubeflow(server, things, who, path):
+    body = {"name": things.new}
+    body = body if path == "pipelines" else {"pipeline": body}
+    answer = server.call("POST", f"{API}/{path}", headers_of(server, who), json=body)
+    name = things.new
+    expected = denied(KNOWN[who][1], "create", "pipelines", "kubeflow", name, reason=CHANGED_BY)
+    assert (answer.status_code, refusal(answer)[0]) == (403, expected)
+
+
+@pytest.mark.parametrize("who", ["owner", "elsewhere", "default-editor", "header of a stranger"])
+@pytest.mark.parametrize(
+    "row", [row for row in OF_ONE_THING if row.resource == "pipelines"], ids=str
+)
+def test_what_is_shared_is_changed_by_those_who_may_in_kubeflow(server, shared, row, who):
+    if row.verb in VIEWED or row.file:
+        return
+    answer = ask(server, row, shared, headers_of(server, who))
+    assert answer.status_code == refused_with(row, 403)
+    name = row.name.format(**vars(shared))
+    user = KNOWN[who][1]
+    expected = denied(user, row.verb, "pipelines", "kubeflow", name, reason=CHANGED_BY)
+    assert refusal(answer)[0] == expected
+    assert ask(server, row, shared, {}).status_code == refused_with(row, 401)
+
+
+# What someone may do at home, with something that is not theirs
+
+
+@pytest.fixture(scope="module")
+def bobs(server, adder):
+    """What bob has: an experiment, a pipeline and a recurring run."""
+    name = f"bobs-{uuid.uuid4().hex[:8]}"
+    body = {"display_name": name, "namespace": "bob"}
+    experiment = server.post(f"{API}/experiments", body, BOB).json()["experiment_id"]
+    with adder.open("rb") as file:
+        path = f"{API}/pipelines/upload?name={name}&namespace=bob"
+        pipeline = server.call("POST", path, BOB, files={"uploadfile": file}).json()["pipeline_id"]
+    mine = SimpleNamespace(experiment=experiment, pipeline=pipeline)
+    body = by_reference(mine) | {"max_concurrency": "1"}
+    mine.recurring = server.post(f"{API}/recurringruns", body, BOB).json()["recurring_run_id"]
+    mine.run = server.post(f"{API}/runs", by_reference(mine), BOB).json()["run_id"]
+    return mine
+
+
+def referring(mine, kind, id_):
+    """What a run of v1beta1 refers to, in bob's own experiment."""
+    return {
+        "pipeline_spec": {
+            "pipeline_id": mine.pipeline if kind == "JOB" else "",
+            "runtime_config": {"parameters": {"x": 1}},
+        },
+        "resource_references": [
+            {"key": {"type": "EXPERIMENT", "id": mine.experiment}, "relationship": "OWNER"},
+            {"key": {"type": kind, "id": id_}, "relationship": "CREATOR"},
+        ],
+    }
+
+
+FOREIGN = [
+    pytest.param(
+        *("POST", "/runs", 403),
+        lambda mine, hers: {"pipeline_version_reference": {"pipeline_id": hers.pipeline}},
+        id="run of her pipeline",
+    ),
+    pytest.param(
+        *("POST", "/runs", 403),
+        lambda mine, hers: {"pipeline_version_reference": {"pipeline_version_id": hers.version}},
+        id="run of her version",
+    ),
+    pytest.param(
+        *("POST", "/runs", 403),
+        lambda mine, hers: {
+            "pipeline_version_reference": None,
+            "pipeline_version_id": hers.version,
+        },
+        id="run of her version in the old field",
+    ),
+    pytest.param(
+        *("POST", "/runs", 403),
+        lambda mine, hers: {"experiment_id": hers.experiment},
+        id="run in her experiment",
+    ),
+    pytest.param(
+        *("POST", "/runs", 400),
+        lambda mine, hers: {"recurring_run_id": hers.recurring},
+        id="run of her recurring run",
+    ),
+    pytest.param(
+        *("POST", "/runs", 409), lambda mine, hers: {"run_id": hers.run}, id="run with her run's id"
+    ),
+    pytest.param(
+        *("POST", "/runs", 409),
+        lambda mine, hers: {"run_id": hers.run, "recurring_run_id": mine.recurring},
+        id="run of one's own recurring run with her run's id",
+    ),
+    pytest.param(
+        *("POST", "/recurringruns", 403),
+        lambda mine, hers: {"pipeline_version_reference": {"pipeline_id": hers.pipeline}},
+        id="recurring run of her pipeline",
+    ),
+    pytest.param(
+        *("POST", "/recurringruns", 400),
+        lambda mine, hers: {"experiment_id": hers.experiment, "namespace": "bob"},
+        id="recurring run in her experiment",
+    ),
+    pytest.param(
+        *("GET", "/pipelines/{mine.pipeline}/versions/{hers.version}", 403), None, id="version"
+    ),
+    pytest.param(
+        *("DELETE", "/pipelines/{mine.pipeline}/versions/{hers.version}", 403),
+        None,
+        id="deletion of a version",
+    ),
+    pytest.param(
+        *("PATCH", "/pipelines/{mine.pipeline}/versions/{hers.version}", 403),
+        lambda mine, hers: {"tags": {}},
+        id="change of a version",
+    ),
+    pytest.param(*("GET", "/pipelines/names/{hers.pipeline_name}", 404), None, id="name"),
+    pytest.param(
+        *("GET", "/pipelines/names/{hers.pipeline_name}?namespace=bob", 404),
+        None,
+        id="name at home",
+    ),
+    pytest.param(*("GET", "/pipelines", 200), None, id="shared pipelines"),
+    pytest.param(
+        *("GET", "/../v1alpha1/runs/{mine.run}/nodes/{hers.task}", 404), None, id="task values"
+    ),
+    pytest.param(
+        *("GET", "/../v1alpha1/runs/{mine.run}/nodes/{hers.task}/log", 404), None, id="log"
+    ),
+    pytest.param(
+        *("POST", "/../v1beta1/runs", 403),
+        lambda mine, hers: {"pipeline_spec": {"pipeline_id": hers.pipeline}},
+        id="v1 run of her pipeline",
+    ),
+    pytest.param(
+        *("POST", "/../v1beta1/runs", 403),
+        lambda mine, hers: referring(mine, "PIPELINE_VERSION", hers.version),
+        id="v1 run of her version",
+    ),
+    pytest.param(
+        *("POST", "/../v1beta1/runs", 400),
+        lambda mine, hers: referring(mine, "JOB", hers.recurring),
+        id="v1 run of her job",
+    ),
+    pytest.param(
+        *("POST", "/../v1beta1/jobs", 403),
+        lambda mine, hers: {"pipeline_spec": {"pipeline_id": hers.pipeline}},
+        id="v1 job of her pipeline",
+    ),
+    pytest.param(
+        *("GET", "/../v1beta1/namespaces/-/pipelines/{hers.pipeline_name}", 404), None, id="v1 name"
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status", "change"), FOREIGN)
+def test_what_is_hers_is_of_no_use_at_home(
+    server, bobs, things, marker, method, path, status, change
+):
+    path = (API + path.format(mine=bobs, hers=things)).replace("/v2beta1/..", "")
+    body = change(bobs, things) if change else {}
+    if method == "POST":
+        body = (by_reference_in_v1 if "v1beta1" in path else by_reference)(bobs) | body
+        body |= {"max_concurrency": "1"} if path.endswith(("recurringruns", "jobs")) else {}
+    answer = server.call(method, path, BOB, json=body)
+    assert answer.status_code == status, answer.text
+    if status == 400:
+        assert things.recurring in answer.text or "belongs to namespace 'alice'" in answer.text
+    assert_no_leak(answer, f"{path} {body}", things, marker)
+
+
+@pytest.mark.parametrize("noun", ["experiments", "pipelines", "runs", "recurringruns"])
+def test_no_filter_and_no_page_token_leads_out_of_the_namespace(
+    server, bobs, make_things, marker, noun
+):
+    things = make_things()
+    path = f"{API}/{noun}"
+    token = server.get(path, ALICE, namespace="alice", page_size=1).json()["next_page_token"]
+    key = "id" if noun == "recurringruns" else "namespace"
+    value = things.recurring if noun == "recurringruns" else "alice"
+    predicate = {"key": key, "operation": "EQUALS", "string_value": value}
+    for params in ({"page_token": token}, {"filter": json.dumps({"predicates": [predicate]})}, {}):
+        answer = server.get(path, BOB, namespace="bob", **params)
+        assert answer.status_code == 200
+        assert "alice" not in answer.text
+        assert_no_leak(answer, str(params), things, marker)
+        assert answer.json().get("total_size", 0) <= 1
