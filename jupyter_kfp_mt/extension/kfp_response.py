@@ -54,6 +54,7 @@ class KfpResponse:
         self._endpoint = endpoint
         self._asked = asked
         self._scrubber = scrubber
+        self._held = b""
         self._late = False
 
     async def start(self) -> tuple[bytes, bool]:
@@ -66,6 +67,8 @@ class KfpResponse:
             start, more = await self._start()
         finally:
             late.cancel()
+        if more:
+            start, self._held = self._scrubber.part(start)
         return await self._scrubbed(start), more
 
     async def _scrubbed(self, body: bytes) -> bytes:
@@ -82,7 +85,7 @@ class KfpResponse:
         if self._length is not None:
             return (b"", True) if self._length > LONGEST_WHOLE else (await self._whole(), False)
         start = bytearray()
-        async for piece in self.rest():
+        async for piece in self._pieces():
             start += piece
             if len(start) > LONGEST_WHOLE:
                 return bytes(start), True
@@ -95,7 +98,18 @@ class KfpResponse:
             raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
-        """What comes from here on. Raises `Unreachable` where it breaks off."""
+        """What comes from here on, without what was sent, where it is in there plainly.
+
+        Raises `Unreachable` where it breaks off.
+        """
+        async for piece in self._pieces():
+            shown, self._held = self._scrubber.part(self._held + piece)
+            if shown:
+                yield shown
+        if self._held:
+            yield self._scrubber.masked(self._held)
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._response.content.iter_chunked(CHUNK):
                 yield piece
