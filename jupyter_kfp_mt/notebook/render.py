@@ -270,7 +270,7 @@ def _run(run: Run) -> View:
         state=run_state(run),
         facts=[(label, value) for label, value in facts if value],
         problem=run.error.message if run.error else "",
-        tables=[Table(["ShownState", "Task", "Duration"], tasks)] if tasks else [],
+        tables=[Table(["State", "Task", "Duration"], tasks)] if tasks else [],
     )
 
 
@@ -640,7 +640,7 @@ def _recurring_row(recurring: RecurringRun) -> list[Any]:
 
 
 _LISTS: dict[type, tuple[str, list[str], Any]] = {
-    Run: ("run", ["ShownState", "Name", "Started", "Duration"], _run_row),
+    Run: ("run", ["State", "Name", "Started", "Duration"], _run_row),
     Experiment: ("experiment", ["Name", "Description", "Created", "Last run"], _experiment_row),
     Pipeline: ("pipeline", ["Name", "Description", "Created", "Shared"], _pipeline_row),
     PipelineVersion: ("version", ["Name", "Description", "Uploaded"], _version_row),

@@ -277,7 +277,7 @@ def _card(card: Card) -> View:
         folded_texts=[(f"{traceback.hidden} lines of the executor", traceback.whole)]
         if traceback and traceback.hidden
         else [],
-        tables=[Table(["Task", "ShownState", "Duration", "Outputs"], rows)] if rows else [],
+        tables=[Table(["Task", "State", "Duration", "Outputs"], rows)] if rows else [],
     )
 
 
