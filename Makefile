@@ -77,7 +77,7 @@ $(VENV)/proxy/installed: .ci/proxy/package-lock.json | $(VENV)/tools
 
 demo: setup
 	@echo "Starting JupyterLab and the local KFP ..."
-	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
+	@$(BIN)/jupyter-lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
 test: setup-checks
 	@$(AT_ONCE) checks
