@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
+import logging
 import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Misconfigured
 from .machine.logs import LogFile, log_to_stderr, open_standard_streams, say
+from .machine.tried_kfp import check, warning
 
 if TYPE_CHECKING:
     from .data.data_folder import DataFolder
@@ -61,9 +65,36 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="tell of tasks as a cluster does: of every part of an Argo workflow",
     )
+    _add_what_a_cluster_allows(parser)
     _add_what_proxies_need(parser)
     _add_times(parser)
     return parser.parse_args(argv)
+
+
+def _add_what_a_cluster_allows(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--reviews-per-second",
+        type=_rate,
+        metavar="N",
+        help="be as slow as on a cluster, where KFP may ask Kubernetes so often who is calling "
+        "and whether they may, for all its callers together: CLIENTQPS, which is 5 by default "
+        "(default: any number)",
+    )
+    add(
+        "--review-burst",
+        type=_count,
+        default=10,
+        metavar="N",
+        help="how many reviews may be saved up: CLIENTBURST (default: %(default)s)",
+    )
+    add(
+        "--reviews-per-request",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="how many reviews one request takes (default: %(default)s)",
+    )
 
 
 def _add_what_proxies_need(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +133,16 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
 
 
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if 0 < rate < float("inf"):
+        return rate
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+
+
 def _count(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
@@ -117,6 +158,7 @@ def _check_installed() -> None:
             cure="Install what it needs, and restart the Jupyter server:\n"
             "pip install 'jupyter-kfp-mt[local]'",
         )
+    check(version("kfp"))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -125,6 +167,8 @@ def _run(options: argparse.Namespace) -> int:
     from .tenants.profiles import read_profiles, single_profile
 
     log_to_stderr()
+    if untried := warning(version("kfp")):
+        logging.getLogger(__name__).warning(untried)
     os.umask(0o077)  # what is kept here is nobody else's
     # Before anything is done in the folder: what is wrong with them is no fault of the folder's.
     given = read_profiles(options.profiles) if options.profiles else None
@@ -165,6 +209,7 @@ async def _serve(options: argparse.Namespace, folder: DataFolder, profiles: Prof
         say(json.dumps(ready))
         if log:
             log.take_stderr()
+        gc.freeze()  # what is here now stays, and need not be looked through again and again
         server.stopped_because = await stop.wait()
         folder.withdraw()  # before the runs are stopped, which takes a while
 

@@ -17,7 +17,7 @@ from jupyter_kfp_mt.local.wire.list_options import RUNS, ListOptions, Order, Pre
 from jupyter_kfp_mt.models import Experiment, Run, StateChange, Task
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
-SPECIFICATION = Specification({"pipelineInfo": {"name": "p"}}, {"platforms": {"kubernetes": {}}})
+SPECIFICATION = Specification.of({"pipelineInfo": {"name": "p"}}, {"platforms": {"kubernetes": {}}})
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_task_is_replaced_where_it_stands(database, add_run):
 def test_a_job_has_both_parts_of_the_specification(database, add_run):
     add_run("r")
     job = database.runs.job("r")
-    assert (job.pipeline_spec, job.platform_spec) == (
+    assert (bytes(job.pipeline_spec), bytes(job.platform_spec)) == (
         SPECIFICATION.pipeline,
         SPECIFICATION.platform,
     )
@@ -193,9 +193,8 @@ def test_what_the_oldest_release_kept_is_there(tmp_path):
         assert (run.display_name, run.storage_state, run.state) == ("old", "ARCHIVED", "SUCCEEDED")
         assert [task.task_id for task in run.tasks] == ["t"]
         assert counted(database, "SUCCEEDED", namespace="alice") == 1
-        assert database.runs.origin("r") == Origin(
-            Specification({"pipelineInfo": {"name": "p"}}), "v"
-        )
+        origin = database.runs.origin("r")
+        assert (origin.specification.name, origin.pipeline_name) == ("p", "v")
         assert database.pipelines.version("v").tags == database.pipelines.one("p").tags == {}
         assert database.experiments.one("e").display_name == "old"
 

@@ -81,7 +81,8 @@ def application(
     **limits: Any,
 ) -> web.Application:
     """`limits` are what handlers find in the settings: `pipeline_reader` (PipelineReader), `hosts`
-    (Hosts), and `write_timeout` in seconds.
+    (Hosts), `allowance` (Allowance, or None for as much as is asked for), and `write_timeout` in
+    seconds.
     """
     shared = {"operations": operations, "authenticators": authenticators}
     routes = [*v1beta1.ROUTES, *v2beta1.ROUTES, *kubernetes.ROUTES]
