@@ -39,13 +39,15 @@ OWN = Bounds(0.5, shortest=1.0, longest=5.0)
 PATIENCE = 10.0
 # The first pause after a look that failed, which each further one doubles.
 RETRY = 1.0
-# How much of the time KFP may be busy with our questions.
-MOST_BUSY = 1 / 20
+# How much of the time one of our questions may be waiting for its answer. Of five requests a second
+# the budget of a namespace takes a fiftieth, and less the longer the answers take.
+MOST_BUSY = 1 / 10
 # An answer that takes so many seconds longer than the quickest did has waited behind others.
-QUEUED = 0.15
-# What the pause is multiplied by after an answer that has waited, and after one that has not.
-SLOWER, QUICKER = 2.0, 0.85
-SLOWEST = 64.0
+QUEUED = 0.1
+# What pause and budget are stretched by after an answer that has waited, and after one that has
+# not: `python -m bench crowd` plays what comes of it.
+SLOWER, QUICKER = 2.0, 0.93
+SLOWEST = 32.0
 # Servers that were started at the same moment do not go on asking at the same moments.
 JITTER = 0.1
 
@@ -133,10 +135,10 @@ class Pace:
         self._saved -= requests
 
     def _count(self, now: float) -> None:
-        earned = max(0.0, now - self._counted_at) / self.bounds.budget
+        earned = max(0.0, now - self._counted_at) / (self.bounds.budget * self._slowness)
         self._saved = min(self._saved + earned, self.bounds.saved)
         self._counted_at = max(self._counted_at, now)
 
     def _until_saved(self, requests: float) -> float:
         """The seconds until there are so many."""
-        return max(0.0, requests - self._saved) * self.bounds.budget
+        return max(0.0, requests - self._saved) * self.bounds.budget * self._slowness

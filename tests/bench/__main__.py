@@ -15,6 +15,7 @@ PARTS = {
     "api": "the local KFP's API with up to a million runs (minutes: it makes them first)",
     "door": "what the Jupyter server's door costs over asking KFP directly",
     "events": "what fifty listeners cost (two minutes; BENCH_MINUTES=10 for ten more)",
+    "crowd": "a hundred servers on a KFP that answers five requests a second (played in seconds)",
     "execution": "pipelines on the local KFP beside the same through kfp.local (two minutes)",
     "views": "the picture of a run with a thousand tasks, and how large what draws it is",
     "kills": "a hundred `kill -9` under load, after which nothing may be lost",
