@@ -156,7 +156,7 @@ def test_what_only_kfp_can_tell_is_asked_at_the_moment_but_within_the_budget():
     pace.looked(Look(0, 0.1))
     pace.wanted(20)
     assert pace.next() == 20
-    for _ in range(5):
+    for _ in range(10):
         pace.looked(Look(20, 0.1))
     pace.wanted(21)
     assert pace.next() > 21 + TOLD.budget
@@ -172,3 +172,12 @@ def test_a_clock_that_goes_back_stops_nothing():
     pace.looked(Look(1000, 0.1, requests=3, changed=True))
     pace.looked(Look(10, 0.1, changed=True))
     assert pace.next() < 1000
+
+
+def test_to_and_fro_between_two_bounds_nothing_is_won():
+    pace = Pace(0)
+    for _ in range(20):
+        pace.keep(TOLD)
+        pace.keep(SHARED)
+    looks = played(pace, 10 * MINUTES)
+    assert asked(looks, 0, 10 * MINUTES) <= 60
