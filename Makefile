@@ -105,7 +105,7 @@ lock: | $(VENV)/tools
 	@.ci/renew-lock
 
 bench: setup $(VENV)/tests
-	cd tests && ../$(BIN)/python -m bench
+	cd tests && ../$(BIN)/python -m bench $(PARTS)
 
 conformance: setup $(VENV)/tests
 	@test -n "$(PIPELINES)" || { echo "Name the folder: make conformance PIPELINES=/path/to/it" >&2; exit 2; }
