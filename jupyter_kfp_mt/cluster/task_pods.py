@@ -94,7 +94,13 @@ class TaskPods:
         name = container_of(pod, container)
         try:
             return self._cluster.pod_log(
-                *(self.namespace, pod.name, name, follow, tail, since), timestamps=follow
+                namespace=self.namespace,
+                pod=pod.name,
+                container=name,
+                follow=follow,
+                tail_lines=tail,
+                since=since,
+                timestamps=follow,
             )
         except Forbidden as error:
             raise self._curable(error) from None

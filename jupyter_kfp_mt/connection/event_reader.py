@@ -107,7 +107,8 @@ class Stream:
         with self._door.session() as session:
             try:
                 answer = self._door.get(
-                    *(session, "events"),
+                    session,
+                    "events",
                     params=self._query,
                     headers=headers,
                     stream=True,

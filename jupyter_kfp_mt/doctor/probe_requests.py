@@ -60,11 +60,20 @@ class ProbeAnswer(msgspec.Struct, frozen=True):
         return 300 <= self.status < 400 or is_html(self.body)
 
 
+class Known(msgspec.Struct):
+    """The facts that have been asked for by now, as far as there was an answer."""
+
+    greeting: ProbeAnswer | None = None
+    health: Health | None = None
+    listed: ProbeAnswer | None = None
+    claims: Claims | None = None
+
+
 class ProbedConnection:
     """What there is to know of a connection. Each fact is asked for once, by the check it is of.
 
     `decide` makes the connection, `find_cluster` the Kubernetes API that may be asked of it;
-    `namespace` is another one than the connection's.
+    `namespace` is another one than the connection's. `known` is what others have asked for.
     """
 
     def __init__(
@@ -76,6 +85,7 @@ class ProbedConnection:
         self._decide = decide
         self._find_cluster = find_cluster
         self._namespace = namespace
+        self.known = Known()
 
     @cached_property
     def connection(self) -> Connection:
@@ -131,27 +141,26 @@ class ProbedConnection:
 
     @cached_property
     def claims(self) -> Claims:
-        return within(DECIDE_SECONDS, self.connection.credentials.claims, "read the token")
+        claims = within(DECIDE_SECONDS, self.connection.credentials.claims, "read the token")
+        self.known.claims = claims
+        return claims
 
     # --- what is answered ---------------------------------------------------------------------
 
     @cached_property
     def greeting(self) -> ProbeAnswer:
         """What `healthz` answers."""
-        return self.ask("healthz", headers=self.headers)
+        self.known.greeting = answer = self.ask("healthz", headers=self.headers)
+        return answer
 
     @cached_property
     def health(self) -> Health:
         try:
-            return msgspec.json.decode(self.greeting.body, type=Health)
+            self.known.health = health = msgspec.json.decode(self.greeting.body, type=Health)
+            return health
         except (msgspec.DecodeError, UnicodeDecodeError):
             asked = f"reach {self.connection.endpoint}"
             raise page(self.greeting.status, asked, "", self._at(self.greeting)) from None
-
-    @property
-    def known_health(self) -> Health | None:
-        """The same, if it has been told."""
-        return vars(self).get("health")
 
     @cached_property
     def listed(self) -> ProbeAnswer:
@@ -161,12 +170,13 @@ class ProbedConnection:
         refused = credentials.refused_by(answer.status, answer.headers.get("Content-Type", ""))
         if refused and credentials.renewed(self.headers):
             answer = self.list("experiments", self.namespace, credentials.headers())
+        self.known.listed = answer
         return answer
 
     @property
     def recognized(self) -> bool | None:
         """Whether KFP knows who is asking, as far as it has said so."""
-        answer: ProbeAnswer | None = vars(self).get("listed")
+        answer = self.known.listed
         if answer is None or answer.by_istio or answer.by_login:
             return None
         known = answer.status == 200 or refusal_causes.denial(answer.body) is not None
@@ -175,7 +185,7 @@ class ProbedConnection:
     @cached_property
     def ahead(self) -> timedelta | None:
         """By how much the clock of whoever answered is ahead of ours, if it told the time."""
-        answer: ProbeAnswer | None = vars(self).get("greeting")
+        answer = self.known.greeting
         try:
             said = parsedate_to_datetime(answer.headers["Date"]) if answer else None
         except (KeyError, ValueError, TypeError):
@@ -248,7 +258,7 @@ class ProbedConnection:
 
     def refusal(self, answer: ProbeAnswer, asked: str) -> KfpError:
         """What an answer that is none of KFP's good ones means."""
-        local = self.known_health is not None and self.known_health.local
+        local = self.known.health is not None and self.known.health.local
         error = refusal_causes.refusal(answer.status, answer.body, asked, local, self._at(answer))
         credentials = self.connection.credentials
         kind = answer.headers.get("Content-Type", "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import cached_property
 from typing import IO
 
 import msgspec
@@ -102,10 +101,13 @@ class Held(Body):
         super().__init__(headers)
         self.streamed, self.length = False, ""
         self.size = 0
+        self._file: IO[bytes] | None = None
 
-    @cached_property
+    @property
     def file(self) -> IO[bytes]:
-        return tempfile.TemporaryFile()
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()
+        return self._file
 
     @property
     def repeatable(self) -> bool:
@@ -136,8 +138,8 @@ class Held(Body):
         return ""  # its namespace is in the query
 
     def close(self) -> None:
-        if "file" in vars(self):
-            self.file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class _Key(msgspec.Struct):

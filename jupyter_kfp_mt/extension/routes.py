@@ -16,7 +16,6 @@ from .. import refusal_causes
 from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
-from .event_stream import Events
 from .handlers import KERNEL, KfpHandler
 from .proxy_handler import ProxyHandler
 from .task_log_handler import LogsHandler
@@ -123,7 +122,7 @@ class EventsHandler(KfpHandler):
         for name, value in _STREAMED.items():
             self.set_header(name, value)
         self._listening = asyncio.current_task()
-        events: Events = self.settings["kfp_mt_events"]
+        events = self.collaborators.events
         last_id = self.request.headers.get("Last-Event-ID", "")
         try:
             async with contextlib.aclosing(events.listen(namespace, runs, last_id)) as stream:

@@ -133,9 +133,11 @@ class Sender:
             response = await self._send_once(to, request, headers)
         refused = to.refuses(response)
         return KfpResponse(
-            *(response, to.endpoint, str(request)),
-            lambda error: to.explained(error, refused),
-            Scrubber.of(headers),
+            response=response,
+            endpoint=to.endpoint,
+            asked=str(request),
+            explained=lambda error: to.explained(error, refused),
+            scrubber=Scrubber.of(headers),
         )
 
     async def close(self) -> None:

@@ -101,8 +101,7 @@ class LogsHandler(KfpHandler):
 
     @property
     def logs(self) -> Logs:
-        logs: Logs = self.settings["kfp_mt_logs"]
-        return logs
+        return self.collaborators.logs
 
     def on_connection_close(self) -> None:
         """Whoever read it went away: the thread that waits for a line waits no more."""
