@@ -57,6 +57,20 @@ def kfp_client(client: Client | None = None) -> kfp.Client:
     return sdk_client(client or connect(), (loaded_magic() or Kfp()).value("ui_url"))
 
 
+def as_html(value: Any) -> str:
+    """A value of this package as a cell shows it."""
+    from .notebook.render import html
+
+    return html(value)
+
+
+def as_text(value: Any) -> str:
+    """A value of this package as a terminal shows it."""
+    from .notebook.render import text
+
+    return text(value)
+
+
 def _decided(identity: str, settings: dict[str, str]) -> Connection:
     from .connection.choose_connection import decide
     from .settings import chosen

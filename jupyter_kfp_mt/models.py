@@ -31,6 +31,17 @@ def never(moment: datetime) -> bool:
     return moment <= EPOCH
 
 
+class Viewed:
+    """Shown in a notebook as HTML, also where `%kfp` is not loaded."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from . import as_html
+
+        return as_html(self)
+
+
 class Value(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the API sends: like protojson, what is empty or zero is left out."""
 
@@ -49,7 +60,7 @@ class Health(Value, frozen=True):
         return self.tag_name.startswith("jupyter-kfp-mt-")
 
 
-class Experiment(Value, frozen=True):
+class Experiment(Value, Viewed, frozen=True):
     """A group of runs, in one namespace."""
 
     experiment_id: str = ""
@@ -61,7 +72,7 @@ class Experiment(Value, frozen=True):
     last_run_created_at: datetime = EPOCH
 
 
-class Pipeline(Value, frozen=True):
+class Pipeline(Value, Viewed, frozen=True):
     """A named pipeline; what runs is one of its versions. No namespace: shared with everyone."""
 
     pipeline_id: str = ""
@@ -76,7 +87,13 @@ class Pipeline(Value, frozen=True):
         _name(self)
 
 
-class PipelineVersion(Value, frozen=True):
+class Url(Value, frozen=True):
+    """Where a version of a pipeline was fetched from."""
+
+    pipeline_url: str = ""
+
+
+class PipelineVersion(Value, Viewed, frozen=True):
     """One uploaded specification of a pipeline."""
 
     pipeline_id: str = ""
@@ -85,6 +102,7 @@ class PipelineVersion(Value, frozen=True):
     name: str = ""
     description: str = ""
     created_at: datetime = EPOCH
+    package_url: Url | None = None
     code_source_url: str = ""
     pipeline_spec: dict[str, Any] = {}
     tags: dict[str, str] = {}
@@ -208,7 +226,7 @@ class RunDetails(Value, frozen=True):
     task_details: list[Task] = []
 
 
-class Run(Value, frozen=True):
+class Run(Value, Viewed, frozen=True):
     """One execution of a pipeline. Its namespace is its experiment's, and not repeated here."""
 
     experiment_id: str = ""
@@ -247,6 +265,15 @@ class Run(Value, frozen=True):
         return f"Run({self.run_id!r}, {self.display_name!r}, {self.state})"
 
     @property
+    def terminated(self) -> bool:
+        """Whether somebody stopped it, where KFP tells: it has no state for that."""
+        return any(
+            change.state in ("CANCELING", "CANCELED")
+            or (change.error is not None and change.error.message == "terminated")
+            for change in self.state_history
+        )
+
+    @property
     def tasks(self) -> list[Task]:
         return self.run_details.task_details if self.run_details else []
 
@@ -274,7 +301,7 @@ class Trigger(Value, frozen=True):
     periodic_schedule: PeriodicSchedule | None = None
 
 
-class RecurringRun(Value, frozen=True):
+class RecurringRun(Value, Viewed, frozen=True):
     """What starts a run again and again. Without a version, each time the pipeline's latest."""
 
     recurring_run_id: str = ""
@@ -304,7 +331,7 @@ class RecurringRun(Value, frozen=True):
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Rows(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class Rows(msgspec.Struct, Viewed, Generic[T], frozen=True, kw_only=True):
     """Values that can be looked through, and become plain dicts or a DataFrame."""
 
     items: list[T] = []
@@ -330,12 +357,21 @@ class Rows(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row per item. Needs pandas, which is not installed with this package."""
-        try:
-            import pandas
-        except ModuleNotFoundError:
-            raise Misconfigured("to_pandas() needs pandas.", cure="%pip install pandas") from None
+        return frame(self.records())
 
-        return pandas.DataFrame(self.to_dicts())
+    def records(self) -> list[dict[str, Any]]:
+        """One dict for each row of the DataFrame."""
+        return self.to_dicts()
+
+
+def frame(records: list[dict[str, Any]]) -> pandas.DataFrame:
+    """A DataFrame of records. Raises `Misconfigured` where there is no pandas."""
+    try:
+        import pandas
+    except ModuleNotFoundError:
+        raise Misconfigured("to_pandas() needs pandas.", cure="%pip install pandas") from None
+
+    return pandas.DataFrame.from_records(records)
 
 
 class Page(Rows[T], Generic[T], frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import itertools
 import re
@@ -249,6 +250,16 @@ def definitions(pipeline_spec: dict[str, Any]) -> dict[str, Definition]:
     # A version read back from the API may wrap the specification beside its platform part.
     spec = pipeline_spec.get("pipeline_spec", pipeline_spec)
     return msgspec.convert(spec, _Pipeline).root.input_definitions.parameters
+
+
+def uncached(pipeline_spec: dict[str, Any]) -> dict[str, Any]:
+    """The same pipeline, no task of which takes what an earlier run has made."""
+    copied: dict[str, Any] = copy.deepcopy(pipeline_spec)
+    spec = copied.get("pipeline_spec", copied)
+    for part in [spec.get("root", {}), *spec.get("components", {}).values()]:
+        for task in part.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
+    return copied
 
 
 def parse_parameters(

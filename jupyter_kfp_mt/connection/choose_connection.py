@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from .. import refusal_causes
-from ..client.client import Client, checked_endpoint
+from ..client.client import Client
+from ..client.transport import checked_endpoint
 from ..cluster import own_pod
 from ..cluster.kubernetes_api import Cluster
 from ..cluster.kubernetes_api import of_settings as cluster_of
@@ -197,13 +198,16 @@ def _check_local(asked: AskedKind | None) -> None:
         )
 
 
-def decide(settings: Kfp, identity: str = "") -> Connection:
+def decide(
+    settings: Kfp, identity: str = "", local: Callable[[], LocalKfp] | None = None
+) -> Connection:
     """A connection from here: through the Jupyter server's door if there is one, else directly.
 
     A configured endpoint or credentials, or one of the local KFP's identities (such as
-    `bob/default-editor`), ask for a direct connection. Raises `KfpError`.
+    `bob/default-editor`), ask for a direct connection. `local` finds the local KFP if that is the
+    configured endpoint, be it that it starts one. Raises `KfpError`.
     """
-    found = _decided(settings, identity)
+    found = _decided(settings, identity, local if settings.endpoint == LOCAL else None)
     return msgspec.structs.replace(found, read_only=settings.is_read_only())
 
 
@@ -213,7 +217,7 @@ def door_of(settings: Kfp) -> Door | None:
     return None if own else Door.of_this_process()
 
 
-def _decided(settings: Kfp, identity: str) -> Connection:
+def _decided(settings: Kfp, identity: str, local: Callable[[], LocalKfp] | None) -> Connection:
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
         raise Misconfigured(
@@ -223,7 +227,7 @@ def _decided(settings: Kfp, identity: str) -> Connection:
     if identity and door:
         return resolve(settings, lambda: _local_kfp_behind(door), identity)
     if identity or not door or settings.endpoint:
-        return resolve(settings, identity=identity)
+        return resolve(settings, local, identity)
     if settings.asks_for_credentials():
         given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
         # The same KFP, as somebody else; a kubeconfig knows the way itself.
@@ -239,6 +243,7 @@ def find_local(settings: Kfp) -> LocalKfp:
     if found is None:
         raise Misconfigured(
             f"No KFP is configured, and no local KFP runs in {shown(folder)}.",
+            cause="%kfp connect --endpoint local starts one for a session of IPython.",
             cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
         )
     return found

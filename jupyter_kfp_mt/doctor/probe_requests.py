@@ -14,7 +14,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from .. import refusal_causes
-from ..client.client import API
+from ..client.transport import API
 from ..cluster.kubernetes_api import Cluster
 from ..connection.choose_connection import Connection
 from ..connection.local_cluster import LocalCluster

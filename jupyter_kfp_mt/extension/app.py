@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 
+from ..cluster.kubernetes_api import of_settings
 from ..log_lines import one_line
 from ..settings import Kfp
 from .activity import Activity
@@ -32,7 +34,7 @@ class KfpExtension(Kfp, ExtensionApp):
             upstream=upstream,
             tenants=CallerNamespaces(self, upstream),
             logs=Logs(upstream),
-            events=Events(upstream.ask),
+            events=Events(upstream.ask, partial(of_settings, self)),
             namespace_of_request=NamespaceOfRequest(upstream.ask),
         )
         self.settings[SETTING] = self.collaborators

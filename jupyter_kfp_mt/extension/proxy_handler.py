@@ -128,7 +128,7 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(where, status)
-            self.collaborators.events.wake()
+            self.collaborators.events.wake(self._path)
 
     patch = delete = post
 

@@ -10,7 +10,8 @@ from typing import Protocol
 import msgspec
 
 from .. import refusal_causes
-from ..client.client import Client, no_namespace
+from ..client.api import no_namespace
+from ..client.client import Client
 from ..cluster import kubernetes_api, own_pod
 from ..cluster.kfam import IN_CLUSTER_ENDPOINT, Kfam
 from ..cluster.kubernetes_api import Cluster
