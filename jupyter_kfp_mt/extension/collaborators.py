@@ -34,6 +34,6 @@ class Collaborators:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Collaborators:
-        """Those of the server that has these settings."""
+        """Return the collaborators of the server that has these settings."""
         found: Collaborators = settings[SETTING]
         return found

@@ -1,4 +1,4 @@
-"""What every route of the extension has in common: who may ask, and how an error is told."""
+"""The base of every route of the extension: who may ask, and how an error is told."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class KfpHandler(APIHandler):
             super().log_exception(*exc_info)
 
     def _log(self) -> None:
-        """What went well is in Jupyter's log only where it is debugged: the line costs its time."""
+        """Log what went well only where it is debugged: the line costs its time."""
         if self.get_status() >= 400 or self._debugged:
             super()._log()
         else:

@@ -92,7 +92,7 @@ class KfpResponse:
             raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
-        """What comes from here on. Raises `Unreachable` where it breaks off."""
+        """Return what comes from here on. Raises `Unreachable` where it breaks off."""
         try:
             async for piece in self._response.content.iter_chunked(CHUNK):
                 yield piece
@@ -130,7 +130,7 @@ class KfpResponse:
 
 
 def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
-    """Why there was no answer, or no whole one."""
+    """Tell why there was no answer, or no whole one."""
     if wrong := certificates.fault(error):
         return unreachable(endpoint, asked, *wrong)
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -21,7 +21,7 @@ PIECE = 64 << 10
 
 
 class Body:
-    """What a browser or a kernel sends, and KFP takes.
+    """The body that a browser or a kernel sends, and KFP takes.
 
     Where that takes nothing for as long as it may be silent, `given_up` is called, and `stuck`.
     """
@@ -53,7 +53,7 @@ class Body:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it can be sent again."""
+        """Tell whether it can be sent again."""
         return not self.streamed
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from .task_log_handler import LogsHandler
 
 
 class StatusHandler(KfpHandler):
-    """Who am I, where, in which namespace, why, and what is wrong."""
+    """The connection: who am I, where, in which namespace, why, and what is wrong."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -32,7 +32,9 @@ class StatusHandler(KfpHandler):
 
 
 class DoctorHandler(KfpHandler):
-    """What is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept apart."""
+    """The doctor: what is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept
+    apart.
+    """
 
     @web.authenticated
     async def get(self) -> None:
@@ -94,7 +96,9 @@ class NamespacesHandler(KfpHandler):
 
 
 class ContributorsHandler(KfpHandler):
-    """Who shares a namespace: `?namespace=`, and to change it also `&user=` and `&role=`."""
+    """The contributors of a namespace: `?namespace=`, and to change it also `&user=` and
+    `&role=`.
+    """
 
     @web.authenticated
     async def get(self) -> None:

@@ -28,7 +28,7 @@ _YES, _NO = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
 
 class Logs:
-    """Those that are being read now."""
+    """The logs that are being read now."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream

@@ -183,7 +183,7 @@ def _total(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOption
 
 
 def _sort(options: ListOptions) -> tuple[str, list[object]]:
-    """What is sorted by, and the values in it."""
+    """Return what is sorted by, and the values in it."""
     field = options.order.field
     if options.noun is RUNS and (metric := METRIC.fullmatch(field)):
         return _METRIC, [metric["name"]]
