@@ -83,14 +83,14 @@ class _Info(msgspec.Struct, frozen=True):
 
 
 class _Pipeline(msgspec.Struct, frozen=True, rename="camel"):
-    """What of a compiled pipeline is read here."""
+    """The parts of a compiled pipeline that are read here."""
 
     pipeline_info: _Info
     root: _Root
 
 
 class PipelineFile(msgspec.Struct, frozen=True):
-    """What a compiled file holds: the pipeline, and what is special to Kubernetes."""
+    """The content of a compiled file: the pipeline, and what is special to Kubernetes."""
 
     pipeline_spec: dict[str, Any]
     platform_spec: dict[str, Any] = {}
@@ -155,7 +155,7 @@ class _Not(Exception):
 
 
 class _Argo(NotAPipeline):
-    """What kfp 1 has compiled, which KFP runs, and this client does not."""
+    """A workflow that kfp 1 has compiled: KFP runs it, this client does not."""
 
 
 def _documents(content: bytes) -> list[Any]:
@@ -265,7 +265,7 @@ def uncached(pipeline_spec: dict[str, Any]) -> dict[str, Any]:
 def parse_parameters(
     texts: dict[str, str], accepted: dict[str, Definition], pipeline: str
 ) -> dict[str, Any]:
-    """What a person typed as the values that the pipeline takes.
+    """Parse what a person typed as the values that the pipeline takes.
 
     Raises `BadRequest` for a name it does not take and for a text that is not of its type.
     """

@@ -1,4 +1,4 @@
-"""What came of runs: their metrics and artifacts, and what differs between them."""
+"""Results of runs: their metrics and artifacts, and what differs between them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Comparison(Viewed, msgspec.Struct, frozen=True):
 
 
 def artifacts(run: Run, values: Mapping[str, TaskIO]) -> Artifacts:
-    """What the tasks of a run made, in the order of the tasks."""
+    """Return what the tasks of a run made, in the order of the tasks."""
     found = [
         Made(task.display_name, output, artifact)
         for task in run.tasks

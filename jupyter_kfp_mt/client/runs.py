@@ -147,7 +147,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         return [run for run in found if run.display_name.lower().startswith(text.lower())]
 
     def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
-        """Those whose ids begin so."""
+        """Return the runs whose ids begin so."""
         having = {"operation": "IS_SUBSTRING", "key": "run_id", "string_value": text}
         found = self._all(
             lambda token: self._page(

@@ -98,7 +98,7 @@ class KfpResponse:
             raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
-        """What comes from here on, without what was sent, where it is in there plainly.
+        """Return what comes from here on, without what was sent, where it is in there plainly.
 
         Raises `Unreachable` where it breaks off.
         """
@@ -154,7 +154,7 @@ def faults() -> tuple[type[Exception], ...]:
 
 
 def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
-    """Why there was no answer, or no whole one."""
+    """Tell why there was no answer, or no whole one."""
     import aiohttp
 
     if wrong := certificates.fault(error):

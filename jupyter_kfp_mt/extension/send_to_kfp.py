@@ -38,7 +38,7 @@ Query = list[tuple[str, str]]
 
 
 class KfpRequest(msgspec.Struct, frozen=True):
-    """What is asked of KFP; a `body` that arrives while it is sent cannot be sent again."""
+    """A request to KFP; a `body` that arrives while it is sent cannot be sent again."""
 
     method: str
     path: str
@@ -78,7 +78,7 @@ class Destination:
         self.ssl = _trust(endpoint, credentials.tls)
 
     async def headers(self, anew: bool = False) -> dict[str, str]:
-        """What says who we are. Raises the `KfpError` for which it cannot be had."""
+        """Return what says who we are. Raises the `KfpError` for which it cannot be had."""
         before, age = self._headers, time.monotonic() - self._asked_at
         # While one is asked for that takes long, others wait for the same, and not in threads.
         old = before is None or _failed(before) or (before.done() and age > FRESH_SECONDS)
@@ -94,16 +94,16 @@ class Destination:
         return silent or self.refuses(answer)
 
     def refuses(self, answer: aiohttp.ClientResponse) -> bool:
-        """Whether it does not accept what says who we are."""
+        """Tell whether it does not accept what says who we are."""
         kind = answer.headers.get("Content-Type", "")
         return self._credentials.refused_by(answer.status, kind)
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        """What went wrong, with what the credentials know of it."""
+        """Return what went wrong, with what the credentials know of it."""
         return self._credentials.explained(error, refused)
 
     async def renewed(self, refused: Mapping[str, str]) -> bool:
-        """Whether there is something else to send than was refused."""
+        """Tell whether there is something else to send than was refused."""
         return await self._in_thread(lambda: self._credentials.renewed(refused))
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
@@ -134,9 +134,11 @@ class Sender:
             response = await self._send_once(to, request, headers)
         refused = to.refuses(response)
         return KfpResponse(
-            *(response, to.endpoint, str(request)),
-            lambda error: to.explained(error, refused),
-            Scrubber.of(headers),
+            response=response,
+            endpoint=to.endpoint,
+            asked=str(request),
+            explained=lambda error: to.explained(error, refused),
+            scrubber=Scrubber.of(headers),
         )
 
     async def close(self) -> None:
@@ -205,7 +207,7 @@ def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
 async def _renewed(
     to: Destination, refused: Mapping[str, str], response: aiohttp.ClientResponse
 ) -> bool:
-    """Whether it can be asked again; where that is not found out, the answer is given up."""
+    """Tell whether it can be asked again; where that is not found out, the answer is given up."""
     try:
         return await to.renewed(refused)
     except BaseException:

@@ -143,7 +143,7 @@ class KfpMagics(Kfp, Magics):
         return here(self._shell, self._by)
 
     def _subject(self) -> str:
-        """Who the token says that we are; empty where that is not told."""
+        """Tell who the token says that we are; empty where that is not told."""
         from ..errors import KfpError
         from ..resource_names import short_name
 
@@ -157,7 +157,7 @@ class KfpMagics(Kfp, Magics):
 
     @property
     def names(self) -> KnownNames:
-        """What completion knows."""
+        """Return what completion knows."""
         if self._names is None:
             from .known_names import KnownNames
 
@@ -233,7 +233,7 @@ class KfpMagics(Kfp, Magics):
 
     @property
     def cards(self) -> Cards:
-        """What makes a picture of a run."""
+        """Return what makes a picture of a run."""
         if self._cards is None:
             from ..client.sdk_links import pages_of
             from .run_card import Cards

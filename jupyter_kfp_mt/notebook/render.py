@@ -1,4 +1,4 @@
-"""How a value looks in a cell: one description of it, as HTML and as plain text."""
+"""The looks of a value in a cell: one description of it, as HTML and as plain text."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ShownState(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Whether something works, as a sign, a word and a colour."""
+    """A mark that something works or does not, as a sign, a word and a colour."""
 
     works: bool
 
@@ -100,7 +100,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Allowed(msgspec.Struct, frozen=True):
-    """Whether something is allowed, or not known to be. That it is not is no fault."""
+    """A mark that something is allowed, or not known to be. That it is not is no fault."""
 
     answer: bool | None
 
@@ -113,7 +113,7 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a check came to, as a sign, a word and a colour."""
+    """The result of a check, as a sign, a word and a colour."""
 
     finding: Finding
 
@@ -149,7 +149,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """What is wrong, and its cure: a sentence, and on the lines below it what is to be pasted."""
+    """A fault, and its cure: a sentence, and on the lines below it what is to be pasted."""
 
     wrong: str
     cure: str
@@ -167,7 +167,9 @@ class Remedy(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to see of a value, from top to bottom; what is empty is not shown."""
+    """The parts of a value that there are to see, from top to bottom; what is empty is not
+    shown.
+    """
 
     title: str = ""
     state: ShownState | None = None
@@ -183,7 +185,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 @singledispatch
 def view(value: Any) -> View:
-    """What there is to see of a value."""
+    """Return what there is to see of a value."""
     return View(title=str(value))
 
 
@@ -248,7 +250,7 @@ def _where(namespaces: Sequence[str]) -> str:
 
 
 def _without(listing: Listing) -> str:  # type: ignore[type-arg]
-    """How many a list without its filters would have."""
+    """Return how many a list without its filters would have."""
     try:
         count = listing.without_filters()
     except KfpError:
@@ -720,7 +722,7 @@ def _aligned(rows: list[list[Any]]) -> str:
 
 
 def lasted(task: Task) -> str:
-    """How long a task took, and in how many attempts where it was tried again."""
+    """Return how long a task took, and in how many attempts where it was tried again."""
     if never(task.start_time):
         return ""
     attempts = f" in {task.tries} attempts" if task.tries > 1 else ""
@@ -747,7 +749,9 @@ def _identifier(item: Any) -> str:
 
 
 def _id_length(items: Sequence[Any]) -> int:
-    """How much of the ids it takes to tell those of a list apart; eight characters at least."""
+    """Return how much of the ids it takes to tell those of a list apart; eight characters at
+    least.
+    """
     ids = [_identifier(item) for item in items]
     return next((n for n in range(8, 36) if len({i[:n] for i in ids}) == len(ids)), 36)
 

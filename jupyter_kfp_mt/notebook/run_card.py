@@ -224,7 +224,7 @@ def _cut(value: Any) -> Any:
 
 
 def _trimmed(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What the graph is drawn from: no images, no code."""
+    """Return what the graph is drawn from: no images, no code."""
     components = {
         name: _component(each, definitions=True)
         for name, each in (spec.get("components") or {}).items()

@@ -212,7 +212,7 @@ def _counted_in(scope: Mapping[str, str], noun: Noun, predicates: Sequence[Predi
 
 
 def _sort(options: ListOptions) -> tuple[str, list[object]]:
-    """What is sorted by, and the values in it."""
+    """Return what is sorted by, and the values in it."""
     field = options.order.field
     if options.noun is RUNS and (metric := METRIC.fullmatch(field)):
         return _METRIC, [metric["name"]]

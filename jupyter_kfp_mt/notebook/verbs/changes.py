@@ -63,7 +63,7 @@ def _named(session: Session, change: Change, text: str, namespace: str) -> Run:
 def _fitting(
     session: Session, change: Change, arguments: Namespace, wanted: dict[str, str]
 ) -> list[Run]:
-    """Those that the filters let through, and for which it makes sense."""
+    """Return the runs that the filters let through, and for which it makes sense."""
     listed = session.client.runs(
         where(session, arguments), archived=change.archived, limit=MOST_AT_ONCE, **wanted
     )

@@ -47,7 +47,9 @@ def plan(session: Session, arguments: Namespace) -> Planned:
 
 
 def found(session: Session, arguments: Namespace) -> PipelineSource:
-    """What is to be run: what the notebook calls so, else a file, else an uploaded pipeline."""
+    """Return what is to be run: what the notebook calls so, else a file, else an uploaded
+    pipeline.
+    """
     text, version = arguments.pipeline, arguments.version
     own = session.variables.get(text) if isinstance(text, str) and text.isidentifier() else text
     if PipelineSource.can_be(own) and not version:
