@@ -98,6 +98,15 @@ def form_of(pipeline: Any) -> Any:
     return Form(source, client, lambda: magics.cards if magics else Cards(client))
 
 
+def browser_of(runs: Any) -> Any:
+    """A browser through a list of runs."""
+    from .notebook.browser import RunBrowser
+    from .notebook.run_card import Cards
+
+    magics, client = _magics(), connect()
+    return RunBrowser(runs, client, lambda: magics.cards if magics else Cards(client))
+
+
 def _decided(identity: str, settings: dict[str, str]) -> Connection:
     from .connection.choose_connection import decide
     from .settings import chosen

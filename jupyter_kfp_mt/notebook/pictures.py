@@ -78,7 +78,7 @@ def _parallel(names: Sequence[str], rows: Sequence[Difference]) -> Markup:
         _line(name, number, [place[number] for place in places if place[number]])
         for number, name in enumerate(names)
     ]
-    width = _STEP * len(rows) + 160
+    width = _STEP * len(rows) + 240
     told = f"Parallel coordinates of {len(names)} runs: {', '.join(row.name for row in rows)}"
     return _drawn(kind="parallel", axes=axes, lines=lines, width=width, told=told)
 
@@ -170,7 +170,7 @@ _SVG = """\
 {{- axis.low }}</text>
 {% endfor %}
 {{ paths(lines) }}
-{{ legend(lines, width - 160) }}
+{{ legend(lines, width - 240) }}
 {% elif kind == "bars" %}
 <text x="200" y="14" fill="currentColor" font-weight="600">{{ title }}</text>
 {% for bar in bars %}
