@@ -93,6 +93,12 @@ class Pipeline(Value, Viewed, frozen=True):
         return form_of(self)
 
 
+class Url(Value, frozen=True):
+    """Where a version of a pipeline was fetched from."""
+
+    pipeline_url: str = ""
+
+
 class PipelineVersion(Value, Viewed, frozen=True):
     """One uploaded specification of a pipeline."""
 
@@ -102,6 +108,7 @@ class PipelineVersion(Value, Viewed, frozen=True):
     name: str = ""
     description: str = ""
     created_at: datetime = EPOCH
+    package_url: Url | None = None
     code_source_url: str = ""
     pipeline_spec: dict[str, Any] = {}
     tags: dict[str, str] = {}

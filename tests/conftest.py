@@ -13,6 +13,8 @@ pytest_plugins = [
     "harness.jupyter_server",
     "fakes.kubernetes_api",
     "fakes.guarded_kfp",
+    "fakes.listed_kfp",
+    "harness.live_events",
 ]
 
 

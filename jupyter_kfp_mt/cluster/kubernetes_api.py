@@ -49,6 +49,7 @@ from .kubernetes_objects import (
     SubjectReview,
     TokenRequest,
 )
+from .workflows import GOING_ON, GROUP, RESOURCE, VERSION, Workflow
 
 T = TypeVar("T")
 
@@ -56,6 +57,9 @@ CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 LONGEST_PAGE = 500
 MOST_OBJECTS = 100_000
+# Of what is long only what is said of any object of Kubernetes.
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONNECTIONS = 32  # enough for one burst of access reviews
 _FORBIDDEN = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
@@ -70,6 +74,9 @@ class Cluster:
     Made by `of_pod`, `of_kubeconfig` or `of_this_process`.
     """
 
+    # After so many seconds without a byte of an answer there is none.
+    patience = READ_SECONDS
+
     def __init__(self, configuration: Any, source: str) -> None:
         from kubernetes.client import ApiClient
 
@@ -80,7 +87,7 @@ class Cluster:
         self._configuration = configuration  # it holds the token: never shown
         self._api = ApiClient(configuration)
         connections = self._api.rest_client.pool_manager
-        connections.request = _cut_refusals(connections.request)
+        connections.request = self._cut_refusals(connections.request)
 
     def __repr__(self) -> str:
         return f"Cluster({self.server!r}, {self.source})"
@@ -225,9 +232,51 @@ class Cluster:
             query["sinceTime"] = since.astimezone(timezone.utc).isoformat()
         access = ResourceAccess("get", "pods/log", namespace, name=pod)
         # A container may write nothing for hours: keep-alive packets tell whether anybody is there.
-        read = None if follow else READ_SECONDS
-        answer = self._request(access, query=query, read=read)
-        return LineStream(answer, lambda error: _no_answer(str(access), self.server, error))
+        answer = self._request(access, query=query, endless=follow)
+        return LineStream(answer, lambda error: self._no_answer(access, error))
+
+    # --- runs, as Argo's Workflows ------------------------------------------------------------
+
+    def may_watch_workflows(self, namespace: str) -> bool:
+        """Tell whether that is allowed, or nobody tells: then trying shows it."""
+        return self.may(namespace, "watch", RESOURCE, GROUP) is not False
+
+    def workflow(self, namespace: str, name: str) -> Workflow:
+        """One with its nodes."""
+        access = ResourceAccess("get", RESOURCE, namespace, GROUP, name, VERSION)
+        return self._ask(access, Workflow)
+
+    def workflows_going_on(self, namespace: str) -> tuple[list[Workflow], str]:
+        """The metadata of those that are runs and go on, and the version of the list."""
+        access = ResourceAccess("list", RESOURCE, namespace, GROUP, version=VERSION)
+        found: list[Workflow] = []
+        following = version = ""
+        while True:
+            asked = {"labelSelector": GOING_ON, "limit": str(LONGEST_PAGE), "continue": following}
+            answer = self._request(access, query=asked, accept=_METADATA_LIST)
+            page = self._decoded(access, answer, ObjectList)
+            found += (self._converted(access, item, Workflow) for item in page.items)
+            following = page.metadata.get("continue") or ""
+            version = version or str(page.metadata.get("resourceVersion") or "")
+            if not following or len(found) > MOST_OBJECTS:
+                return found, version
+
+    def watch_workflows(self, namespace: str, version: str, seconds: float) -> LineStream:
+        """The changes after a version to those that are runs and go on, for so many seconds.
+
+        Each line is a `WatchEvent`: one that ends leaves them and counts as deleted.
+        """
+        access = ResourceAccess("watch", RESOURCE, namespace, GROUP, version=VERSION)
+        query = {
+            "watch": "true",
+            "labelSelector": GOING_ON,
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(int(seconds)),
+        }
+        read = seconds + READ_SECONDS
+        answer = self._request(access, query=query, read=read, accept=_METADATA)
+        return LineStream(answer, lambda error: self._no_answer(access, error))
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -252,11 +301,11 @@ class Cluster:
         from urllib3.exceptions import HTTPError
 
         try:
-            return msgspec.json.decode(whole(answer, READ_SECONDS), type=kind)
+            return msgspec.json.decode(whole(answer, self.patience), type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._not_kubernetes(access) from None
         except (HTTPError, OSError) as error:
-            raise _no_answer(str(access), self.server, error) from None
+            raise self._no_answer(access, error) from None
 
     def _converted(self, access: ResourceAccess, item: Any, kind: type[T]) -> T:
         try:
@@ -269,7 +318,9 @@ class Cluster:
         access: ResourceAccess,
         body: Any = None,
         query: dict[str, str] | None = None,
-        read: float | None = READ_SECONDS,
+        endless: bool = False,
+        read: float | None = None,
+        accept: str = "application/json, */*",
     ) -> Any:
         """The one door to the network: every failure leaves it as a KfpError."""
         from kubernetes.client import ApiException
@@ -281,18 +332,18 @@ class Cluster:
                 access.path,
                 "GET" if body is None else "POST",
                 query_params=[(name, text) for name, text in (query or {}).items() if text],
-                header_params={"Accept": "application/json, */*"},
+                header_params={"Accept": accept},
                 body=body,
                 auth_settings=["BearerToken"],
                 # The client logs what it decodes itself, and that may be a token.
                 _preload_content=False,
                 _return_http_data_only=True,
-                _request_timeout=(CONNECT_SECONDS, read),
+                _request_timeout=(CONNECT_SECONDS, None if endless else read or self.patience),
             )
         except ApiException as error:
             self._refuse(access, error)
         except (HTTPError, OSError) as error:
-            raise _no_answer(str(access), self.server, error) from None
+            raise self._no_answer(access, error) from None
         except (ConfigException, ValueError):  # in whose words the token may be
             raise Misconfigured(
                 f"Cannot {access}: the credentials of {self.source} cannot be sent."
@@ -300,7 +351,7 @@ class Cluster:
 
     def _refuse(self, access: ResourceAccess, error: Any) -> NoReturn:
         if not error.status:
-            raise _no_answer(str(access), self.server, error) from None
+            raise self._no_answer(access, error) from None
         if error.status == 404 and b"page not found" in (error.body or b""):
             raise NotFound(
                 f"Cannot {access}: this cluster's API has no {access.resource} in group "
@@ -314,6 +365,32 @@ class Cluster:
         sent = self._configuration.get_api_key_with_prefix("authorization") or ""
         said = Scrubber.of({"Authorization": sent}).text(said)
         raise refusal(error.status, said, access, self.source) from None
+
+    def _cut_refusals(self, request: Callable[..., Any]) -> Callable[..., Any]:
+        """The same, where the client would read all of an answer that refuses, however long."""
+        from urllib3 import HTTPResponse
+
+        def cut(*arguments: Any, **options: Any) -> Any:
+            answer = request(*arguments, **options)
+            if answer.status < 300:
+                return answer
+            body = beginning(answer, self.patience)
+            return HTTPResponse(body, status=answer.status, reason=answer.reason)
+
+        return cut
+
+    def _no_answer(self, access: ResourceAccess, error: Exception) -> Unreachable:
+        reason = getattr(error, "reason", None) or error
+        if wrong := certificates.fault(reason):
+            return Unreachable(
+                f"Cannot {access}: no answer from Kubernetes at {self.server} ({wrong.reason}).",
+                cure=certificates.in_cluster(wrong.cure),
+            )
+        return Unreachable(
+            f"Cannot {access}: no answer from Kubernetes at {self.server}.",
+            cause=_cause(error, self.patience),
+            cure="Can this machine reach it? `kubectl get --raw /version` tries the same address.",
+        )
 
     def _not_kubernetes(self, access: ResourceAccess, status: int = 200) -> Unreachable:
         return Unreachable(
@@ -377,20 +454,6 @@ def grant(user: str, access: ResourceAccess) -> str:
     return "\n".join(map(shlex.join, commands))
 
 
-def _cut_refusals(request: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, where the client would read all of an answer that refuses, however long."""
-    from urllib3 import HTTPResponse
-
-    def cut(*arguments: Any, **options: Any) -> Any:
-        answer = request(*arguments, **options)
-        if answer.status < 300:
-            return answer
-        body = beginning(answer, READ_SECONDS)
-        return HTTPResponse(body, status=answer.status, reason=answer.reason)
-
-    return cut
-
-
 def _review(
     kind: str, access: ResourceAccess, spec: dict[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -406,26 +469,12 @@ def _read_token(configuration: Any, path: Path) -> None:
     configuration.api_key["authorization"] = f"Bearer {token}"
 
 
-def _no_answer(asked: str, server: str, error: Exception) -> Unreachable:
-    reason = getattr(error, "reason", None) or error
-    if wrong := certificates.fault(reason):
-        return Unreachable(
-            f"Cannot {asked}: no answer from Kubernetes at {server} ({wrong.reason}).",
-            cure=certificates.in_cluster(wrong.cure),
-        )
-    return Unreachable(
-        f"Cannot {asked}: no answer from Kubernetes at {server}.",
-        cause=_cause(error),
-        cure="Can this machine reach it? `kubectl get --raw /version` tries the same address.",
-    )
-
-
-def _cause(error: Exception) -> str:
+def _cause(error: Exception, patience: float) -> str:
     kinds = {
         "ConnectTimeoutError": f"It did not accept a connection in {CONNECT_SECONDS:g} s.",
         "BodyTooLong": f"It answered, but {error}.",
-        "ReadTimeout": f"It did not answer in {READ_SECONDS:g} s.",
-        "ReadTimeoutError": f"It did not answer in {READ_SECONDS:g} s.",
+        "ReadTimeout": f"It did not answer in {patience:g} s.",
+        "ReadTimeoutError": f"It did not answer in {patience:g} s.",
         "NameResolutionError": "Its name is not known here.",
         "NewConnectionError": "Nothing listens there, or the connection was refused.",
         "ProtocolError": "The connection was dropped.",

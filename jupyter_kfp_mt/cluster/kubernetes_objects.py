@@ -148,6 +148,7 @@ class ResourceAccess(msgspec.Struct, frozen=True):
     namespace: str = ""
     group: str = ""
     name: str = ""
+    version: str = "v1"
 
     def __str__(self) -> str:
         what = f"{self.verb} {self.resource} {self.name}".rstrip()
@@ -159,11 +160,11 @@ class ResourceAccess(msgspec.Struct, frozen=True):
         for name in (self.namespace, self.name):
             if name and not _NAME.fullmatch(name):
                 raise BadRequest(f"Cannot {self}: {name!r} is not a name that Kubernetes gives.")
-        root = f"/apis/{self.group}/v1" if self.group else "/api/v1"
+        root = f"/apis/{self.group}" if self.group else "/api"
         namespace = f"/namespaces/{self.namespace}" if self.namespace else ""
         resource, _, subresource = self.resource.partition("/")
         parts = [resource, self.name, subresource]
-        return root + namespace + "".join(f"/{part}" for part in parts if part)
+        return f"{root}/{self.version}{namespace}" + "".join(f"/{part}" for part in parts if part)
 
 
 class KubernetesFailure(msgspec.Struct, frozen=True):

@@ -181,6 +181,6 @@ def _updated(run: Run, changes: Changes) -> Run:
 def parsed(pieces: Iterable[bytes]) -> Iterator[LiveEvent]:
     """The events in a `text/event-stream`, however it is cut.
 
-    Raises `TooLong` for one that has no end.
+    Raises `BodyTooLong` for one that has no end.
     """
     return events_in(pieces, LiveEvent)

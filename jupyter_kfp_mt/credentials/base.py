@@ -18,6 +18,8 @@ from requests.auth import AuthBase
 
 from ..errors import KfpError, Misconfigured
 from ..network.tls import Tls
+from ..settings import Kfp
+from .kinds import Kind, Place
 
 AUDIENCE = "pipelines.kubeflow.org"
 LONGEST = 1 << 14  # of a token; servers take no longer headers
@@ -50,10 +52,16 @@ class Credentials(AuthBase):
     `source` says where they come from, in words; `audience` is whom a token of them is for.
     """
 
+    kind: ClassVar[Kind] = Kind("none")
     source: str = "none"
     audience: str = AUDIENCE
     # Whether KFP sees who is asking; where it does not, only a KFP without tenants answers.
     identifies: ClassVar[bool] = True
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> Credentials:
+        """Make these as settings say. Raises `Misconfigured` where something is lacking."""
+        return cls()
 
     def headers(self) -> dict[str, str]:
         """What to send now. Raises a `KfpError` where it can't be had."""

@@ -14,8 +14,10 @@ from ..errors import Forbidden, KfpError, Misconfigured, Unauthenticated
 from ..network.certificates import in_cluster
 from ..network.sessions import is_own
 from ..network.tls import Tls
+from ..settings import Kfp
 from .base import Claims, Hidden, claims, one_token, shown
 from .exec_plugin import ExecPlugin
+from .kinds import Kind, Place, kubeconfig_now
 from .renewal import Renewed, Secret
 from .run_program import SECONDS
 
@@ -40,9 +42,16 @@ class Kubeconfig(Renewed):
     may take `seconds`.
     """
 
+    kind: ClassVar[Kind] = Kind("kubeconfig", beside=("kubeconfig", "kube_context"))
     identifies: ClassVar[bool] = False
     # The file is read again now and then, and its plugin run.
     unknown_life: ClassVar[timedelta | None] = timedelta(minutes=5)
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> Kubeconfig:
+        """The one for a context: reading it may run a plugin, however often this is decided."""
+        file, context, state = kubeconfig_now(settings)
+        return place.kept.one((cls, file, context, state), lambda: cls(file, context))
 
     def __init__(self, file: str = "", context: str = "", seconds: float = SECONDS) -> None:
         self._file = str(Path(file).expanduser()) if file else ""

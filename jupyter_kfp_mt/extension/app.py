@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 
+from ..cluster.kubernetes_api import of_settings
 from ..log_lines import one_line
 from ..settings import Kfp
 from .activity import Activity
@@ -30,7 +32,7 @@ class KfpExtension(Kfp, ExtensionApp):
 
     def initialize_settings(self) -> None:
         self.upstream = Upstream(self)
-        self.events = Events(self.upstream.ask)
+        self.events = Events(self.upstream.ask, partial(of_settings, self))
         self.settings["kfp_mt"] = self.upstream
         self.tenants = CallerNamespaces(self, self.upstream)
         self.settings["kfp_mt_tenants"] = self.tenants

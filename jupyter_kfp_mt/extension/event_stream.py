@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from typing import TypeVar
 
 import msgspec
 
 from .. import intervals
 from ..client.client import Client
+from ..cluster.kubernetes_api import Cluster
 from ..connection.event_reader import Changes, EventFailure, Removed
 from ..connection.status import Problem
 from ..errors import KfpError
-from .watched_namespace import NamespaceState, look
+from . import pace
+from .live_runs import Ask, LiveRuns
+from .watched_namespace import Look, NamespaceState
 
 T = TypeVar("T")
 
-# From one look to the next: while something goes on, at most, and between two in any case.
-FAST, SLOW, SHORTEST = 1.0, 30.0, 0.5
 # How often to ask for what seldom changes, and for runs that were started again.
-THOROUGH = 15.0
+THOROUGH = 300.0
+# What of the API has to do with that: a request for such a thing is a reason to ask.
+_SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # What is kept for listeners that are slow or were away; who missed more gets a new snapshot.
 KEPT_EVENTS, KEPT_BYTES = 256, 1 << 20
 
+# When KFP is asked for a run that Kubernetes told of: KFP may not know it yet, or never will.
+_LOOKS_FOR = (0.2, 5.0, 60.0)
+# How long after the end of a run KFP is asked for the rest: its agent reports with some delay.
+_SETTLED = 10.0
+_NOTHING = Removed()
+
 ALIVE = b":\n\n"
-
-
-class Ask(Protocol):
-    """How a question is put to KFP. See `Upstream.ask`."""
-
-    async def __call__(self, question: Any) -> Any: ...
 
 
 class Events:
     """The watchers: each is started by its first listener and stopped after its last."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, cluster: Callable[[], Cluster | None] = lambda: None) -> None:
         self._ask = ask
+        self._cluster = cluster
         self._watchers: dict[str, Watcher] = {}
 
     async def listen(
@@ -49,7 +54,7 @@ class Events:
         """A stream of events, with the tasks of `runs`; from `last_id` on, if that is known yet."""
         watcher = self._watchers.get(namespace)
         if watcher is None or watcher.ended:
-            watcher = self._watchers[namespace] = Watcher(namespace, self._ask)
+            watcher = self._watchers[namespace] = Watcher(namespace, self._ask, self._cluster)
         watcher.join(runs)
         try:
             async for piece in watcher.stream(runs, last_id):
@@ -67,10 +72,10 @@ class Events:
             if self._watchers.get(namespace) is watcher:
                 del self._watchers[namespace]
 
-    def wake(self) -> None:
-        """Something was changed through this door: look at once."""
+    def wake(self, path: str) -> None:
+        """Something was changed through this door, by a request with this path: look at once."""
         for watcher in self._watchers.values():
-            watcher.wake(thorough=True)
+            watcher.wake(thorough=bool(_SELDOM_CHANGED.search(path)))
 
     def close(self) -> None:
         """End all streams."""
@@ -84,6 +89,15 @@ class _Kept(msgspec.Struct, frozen=True):
     number: int
     text: bytes
     run_id: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What a look has found: whose it is, what there is, what was deleted, and if it is local."""
+
+    whose: tuple[str, ...]
+    state: NamespaceState
+    removed: Removed
+    is_local: bool
 
 
 class _Listener(msgspec.Struct):
@@ -100,15 +114,18 @@ class _Listener(msgspec.Struct):
 class Watcher:
     """Looks at one namespace for all who listen to it, and keeps what it last told.
 
-    A listener is nothing but the number of the last event it was given: a slow one holds up nobody.
+    It asks KFP, and watches the Workflows of the cluster where that may be. A listener is nothing
+    but the number of the last event it was given: a slow one holds up nobody.
     """
 
-    def __init__(self, namespace: str, ask: Ask) -> None:
+    def __init__(self, namespace: str, ask: Ask, cluster: Callable[[], Cluster | None]) -> None:
         self.ended = False
         self._namespace = namespace
         self._ask = ask
+        self._live = LiveRuns(namespace, ask, cluster, self._hear)
         self._name = secrets.token_hex(4)  # numbers of another watcher mean nothing to this one
-        self._state: NamespaceState | None = None
+        self._asked: NamespaceState | None = None  # as KFP tells it
+        self._state: NamespaceState | None = None  # as it is told to listeners
         self._problem: Problem | None = None
         self._whose: tuple[str, ...] = ()
         self._farewell = b""
@@ -119,14 +136,19 @@ class Watcher:
         self._newest = 0
         self._published = asyncio.Event()
         self._woken = asyncio.Event()
-        self._pace, self._failures, self._thorough_at = FAST, 0, 0.0
+        self._pace = pace.Pace(time.monotonic(), pace.SHARED)
+        self._thorough_at: float | None = None
+        self._is_eager = False
+        self._looks_for: Counter[str] = Counter()  # those that KFP has not told of yet
         self._task: asyncio.Task[None] | None = None
 
     # --- its listeners ------------------------------------------------------------------------
 
     def join(self, runs: Collection[str]) -> None:
         self.listeners += 1
+        self._woken.set()
         self._runs.update(runs)
+        self._live.view(self._runs)
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
         elif runs and not self._knows(runs):
@@ -135,10 +157,13 @@ class Watcher:
     def leave(self, runs: Collection[str]) -> None:
         self.listeners -= 1
         self._runs -= Counter(runs)
+        self._live.view(self._runs)
 
     def wake(self, thorough: bool = False) -> None:
         if thorough:
-            self._thorough_at = 0.0
+            self._thorough_at = None
+        self._is_eager = True
+        self._pace.woken(time.monotonic())
         self._woken.set()
 
     def stop(self) -> None:
@@ -207,55 +232,122 @@ class Watcher:
     async def _watch(self) -> None:
         try:
             while not self.ended:
-                self._woken.clear()
-                started = time.monotonic()
-                await self._look(started)
-                took = time.monotonic() - started
-                # A KFP that is slow to answer is asked less.
-                pause = max(self._pause() - took, min(took, SLOW), SHORTEST)
-                await asyncio.sleep(SHORTEST)
-                await _set(self._woken, pause - SHORTEST)
+                await self._look()
+                await self._rest()
         finally:
+            self._live.close()
             self._end()
 
-    async def _look(self, now: float) -> None:
-        before, watched = self._state or NamespaceState(), frozenset(self._runs)
-        thorough = self._state is None or now - self._thorough_at >= THOROUGH
-        self._thorough_at = now if thorough else self._thorough_at
+    async def _rest(self) -> None:
+        """Wait until it is time for the next look: for as long as nobody listens."""
+        while True:
+            self._woken.clear()
+            due, now = self._pace.next(bool(self.listeners)), time.monotonic()
+            if due is not None and due <= now:
+                return
+            await _set(self._woken, None if due is None else due - now)
 
-        def question(client: Client) -> tuple[tuple[str, ...], NamespaceState, Removed]:
-            return _whose(client), *look(client, self._namespace, before, watched, thorough)
-
+    async def _look(self) -> None:
+        """Ask for the runs, and then for what seldom changes if it is time for that."""
+        begun, newest, self._requests = time.monotonic(), self._newest, 0
+        self._is_eager = False
+        is_first = self._state is None
+        thorough = self._thorough_at is None or begun - self._thorough_at >= THOROUGH
+        failed = False
         try:
-            whose, state, removed = await self._ask(question)
+            again = thorough and not is_first
+            await self._ask_runs(older=again, again=again)
+            if thorough and not self.ended:
+                self._thorough_at = begun
+                await self._ask_others(is_first)
         except KfpError as error:
-            self._thorough_at = 0.0
+            failed, self._thorough_at = True, None
             self._fail(Problem.of(error))
-            return
-        if self._whose and whose != self._whose:
+        took, changed = time.monotonic() - begun, self._newest > newest and not failed
+        self._pace.looked(pace.Look(begun, took, self._requests, changed, failed))
+        if self._is_eager:  # what was found may be older than the change
+            self._pace.woken(time.monotonic())
+        unknown = self._live.unknown(self._asked) if self._asked else ()
+        self._looks_for = Counter({run_id: self._looks_for[run_id] + 1 for run_id in unknown})
+        self._want()
+
+    async def _ask_runs(self, older: bool, again: bool = False) -> None:
+        watched = frozenset(self._runs)
+        await self._ask_for(lambda look: look.runs(watched, older, again))
+
+    async def _ask_others(self, is_first: bool) -> None:
+        """After the first page, which somebody waits for, the runs that are not on it, too."""
+        assert self._state
+        if is_first and self._state.total_runs > len(self._state.runs):
+            await self._ask_runs(older=True)
+        await self._ask_for(lambda look: look.others())
+
+    async def _ask_for(self, part: Callable[[Look], tuple[NamespaceState, Removed]]) -> None:
+        before = self._asked or NamespaceState()
+
+        def question(client: Client) -> _Answer:
+            look = Look(client, self._namespace, before)
+            try:
+                state, removed = part(look)
+            finally:
+                self._requests += look.requests
+            return _Answer(_whose(client), state, removed, client.health().local)
+
+        answer: _Answer = await self._ask(question)
+        if self._whose and answer.whose != self._whose:
             self._end(_sent("reset", {}))
             return
-        self._whose = whose
-        self._succeed(state, removed)
+        self._whose = answer.whose
+        if not answer.is_local:
+            self._live.start()
+        told = pace.TOLD if self._live.is_told else pace.SHARED
+        self._pace.bounds = pace.OWN if answer.is_local else told
+        self._succeed(answer.state, answer.removed)
 
     def _fail(self, problem: Problem) -> None:
-        self._failures += 1
         if problem != self._problem:
             self._problem = problem
             self._publish("error", _failure(problem))
 
     def _succeed(self, state: NamespaceState, removed: Removed) -> None:
-        before, self._state, self._failures = self._state, state, 0
+        self._asked = state
+        self._live.settle(state)
         if self._problem:
             self._problem = None
             self._publish("back", {})
-        changed = before is not None and self._tell(before, state, removed)
-        self._pace = FAST if changed or state.busy else min(self._pace * 1.5, SLOW)
+        self._show(removed)
+
+    def _show(self, removed: Removed = _NOTHING) -> None:
+        """Tell what is new, of all that is known by now."""
+        assert self._asked
+        before, self._state = self._state, self._live.over(self._asked)
+        if before is not None:
+            self._tell(before, self._state, removed)
         self._announce()
 
-    def _tell(self, before: NamespaceState, state: NamespaceState, removed: Removed) -> bool:
-        """Publish what is new: whether there is something."""
-        newest = self._newest
+    def _hear(self) -> None:
+        """Kubernetes has told of runs, or tells no more."""
+        if self._asked is not None and self._problem is None:
+            self._show()
+        self._pace.bounds = pace.TOLD if self._live.is_told else pace.SHARED
+        if not self._live.is_told:
+            self._pace.wanted(time.monotonic())
+        self._want()
+        self._woken.set()
+
+    def _want(self) -> None:
+        """Look again for what only KFP can tell: of new runs, and of those that have ended."""
+        if self._asked is None or not self._live.is_told:
+            return
+        looks = (self._looks_for[run_id] for run_id in self._live.unknown(self._asked))
+        delays = [_LOOKS_FOR[many] for many in looks if many < len(_LOOKS_FOR)]
+        if not self._live.is_settled:
+            delays.append(_SETTLED)
+        if delays:
+            self._pace.wanted(time.monotonic() + min(delays))
+
+    def _tell(self, before: NamespaceState, state: NamespaceState, removed: Removed) -> None:
+        """Publish what is new."""
         # Those of a run come first: who waits for its end then has its last tasks already.
         for run_id, news in state.of_watched(before):
             self._publish("error" if isinstance(news, EventFailure) else "changed", news, run_id)
@@ -263,10 +355,6 @@ class Watcher:
             self._publish("changed", changes)
         if removed != Removed():
             self._publish("removed", removed)
-        return self._newest > newest
-
-    def _pause(self) -> float:
-        return min(FAST * 2.0 ** min(self._failures, 10), SLOW) if self._failures else self._pace
 
     def _publish(self, name: str, data: object, run_id: str = "") -> None:
         self._newest += 1
@@ -305,7 +393,7 @@ def _sent(name: str, data: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
 
 
-async def _set(event: asyncio.Event, seconds: float) -> bool:
+async def _set(event: asyncio.Event, seconds: float | None) -> bool:
     """Whether it was set in time."""
     try:
         await asyncio.wait_for(event.wait(), seconds)

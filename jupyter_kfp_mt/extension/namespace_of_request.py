@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from ..client.client import Client
 from ..errors import KfpError
-from .event_stream import Ask
+from .live_runs import Ask
 
 _NAMED = re.compile(
     r"/apis/v[12]beta1/(experiments|runs|recurringruns|jobs|pipelines)/"

@@ -128,7 +128,7 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(where, status)
-            self.settings["kfp_mt_events"].wake()
+            self.settings["kfp_mt_events"].wake(self._path)
 
     patch = delete = post
 

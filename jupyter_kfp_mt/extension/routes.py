@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from itertools import islice
 from typing import Any
 
 import msgspec
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from .. import refusal_causes
+from .. import cron, refusal_causes
 from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
@@ -49,6 +51,35 @@ class TasksHandler(KfpHandler):
     async def get(self, run_id: str) -> None:
         run = await self.upstream.ask(lambda client: client.run(run_id))
         self.finish(msgspec.json.encode({"tasks": run.tasks}))
+
+
+class ScheduleHandler(KfpHandler):
+    """`?cron=...`: the next five moments at which a recurring run with this expression is due.
+
+    In UTC, the time zone of KFP unless its administrator has set another.
+    """
+
+    @web.authenticated
+    async def get(self) -> None:
+        text = self.get_query_argument("cron", "")
+        try:
+            schedule = cron.parse(text)
+        except cron.NotACron as error:
+            raise BadRequest(
+                f"KFP cannot read it: {error}.",
+                cure="It takes six fields, seconds first: 0 30 6 * * 1 is each Monday at 6:30.",
+            ) from None
+        found = await asyncio.to_thread(lambda: [*islice(_moments(schedule), NEXT_MOMENTS)])
+        self.finish(msgspec.json.encode({"times": found}))
+
+
+def _moments(schedule: cron.Cron | cron.Every) -> Iterator[datetime]:
+    now: int | None = int(datetime.now(timezone.utc).timestamp())
+    while now is not None and (now := schedule.next(now, timezone.utc)) is not None:
+        yield datetime.fromtimestamp(now, timezone.utc)
+
+
+NEXT_MOMENTS = 5
 
 
 class NamespacesHandler(KfpHandler):
@@ -173,6 +204,7 @@ routes = [
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),
+    (r"/kfp-mt/schedule", ScheduleHandler),
     (r"/kfp-mt/events", EventsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),
 ]

@@ -1,8 +1,8 @@
 """What there is in a namespace, and what of it is new: asked of KFP with as few requests as can be.
 
-The newest runs are on one page. Older ones that go on are asked for together with one request more,
-and only while there are any. What KFP lists is newest first, so whatever was known, is newer than
-the end of a page and yet not on it, was deleted.
+The newest runs are on one page, which is no longer than what goes on in it. Older ones that go on
+are asked for together with one request more, and only while there are any. What KFP lists is newest
+first, so whatever was known, is newer than the end of a page and yet not on it, was deleted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from ..errors import NotFound, Refused
 from ..models import Experiment, Page, RecurringRun, Run
 
 NEWEST = 50
+# A page of runs has so many at least, and so many after the last that goes on.
+FEWEST, SPARE = 10, 5
 MOST_UNFINISHED = 5000
 
 Item = TypeVar("Item", Run, RecurringRun, Experiment)
@@ -32,13 +34,15 @@ _IDS = {Run: "run_id", RecurringRun: "recurring_run_id", Experiment: "experiment
 class NamespaceState(msgspec.Struct, frozen=True):
     """What is known, by ids: the newest runs and those that go on, and the newest of the others.
 
-    `watched` are the runs that were asked for, with their tasks, or why one is not to be had.
+    `watched` are the runs that were asked for, with their tasks, or why one is not to be had, and
+    `origins` what they were made from, which is told to nobody.
     """
 
     runs: dict[str, Run] = {}
     recurring_runs: dict[str, RecurringRun] = {}
     experiments: dict[str, Experiment] = {}
     watched: dict[str, Run | EventFailure] = {}
+    origins: dict[str, Run] = {}
     total_runs: int = 0
 
     @property
@@ -83,59 +87,131 @@ class NamespaceState(msgspec.Struct, frozen=True):
                 yield run_id, Changes(runs=[_summary(run)], tasks=new)
 
 
-def look(
-    client: Client, namespace: str, before: NamespaceState, watched: Collection[str], thorough: bool
-) -> tuple[NamespaceState, Removed]:
-    """What there is now, and what was deleted; what seldom changes is asked for if `thorough`.
+class Look:
+    """One look at a namespace, after what was known before; `requests`: how many it has taken.
 
-    Raises the `KfpError` that stands in the way.
+    Its methods ask KFP, and raise the `KfpError` that stands in the way.
     """
-    page = client.run_page(namespace, page_size=NEWEST)
-    runs, gone = _runs(client, namespace, before.runs, page, thorough)
-    state = NamespaceState(
-        runs={run_id: _summary(_light(run)) for run_id, run in runs.items()},
-        recurring_runs=before.recurring_runs,
-        experiments=before.experiments,
-        watched={
-            run_id: _light(client.as_written(runs[run_id]))
-            if run_id in runs
-            else _watched(client, run_id, before, thorough)
-            for run_id in watched
-        },
-        total_runs=page.total_size,
-    )
-    if not thorough:
+
+    def __init__(self, client: Client, namespace: str, before: NamespaceState) -> None:
+        self.requests = 0
+        self._client = client
+        self._namespace = namespace
+        self._before = before
+
+    def runs(
+        self, watched: Collection[str], older: bool = False, again: bool = False
+    ) -> tuple[NamespaceState, Removed]:
+        """The runs that there are now, and those that were deleted.
+
+        `older`: also those that go on and are not known yet; `again`: also watched ones that had
+        finished, and may have been started again.
+        """
+        page, found, gone = self._page(again)
+        gone += self._find_older(page, found, gone, older)
+        seen = {run_id: self._watched(run_id, found, again) for run_id in watched}
+        state = msgspec.structs.replace(
+            self._before,
+            runs=_kept(self._before.runs, found, gone),
+            watched={
+                key: _light(run) if isinstance(run, Run) else run for key, run in seen.items()
+            },
+            origins={key: self._origin(key, run) for key, run in seen.items()},
+            total_runs=page.total_size,
+        )
         return state, Removed(runs=gone)
-    schedules, stopped = _newest(
-        before.recurring_runs, client.recurring_run_page(namespace, LONGEST_PAGE)
-    )
-    experiments, dropped = _newest(
-        before.experiments, client.experiment_page(namespace, LONGEST_PAGE)
-    )
-    state = msgspec.structs.replace(
-        state,
-        recurring_runs={key: _light(item) for key, item in schedules.items()},
-        experiments=experiments,
-    )
-    return state, Removed(runs=gone, recurring_runs=stopped, experiments=dropped)
 
+    def others(self) -> tuple[NamespaceState, Removed]:
+        """What seldom changes: recurring runs and experiments."""
+        client, before, self.requests = self._client, self._before, self.requests + 2
+        schedules, stopped = _newest(
+            before.recurring_runs, client.recurring_run_page(self._namespace, LONGEST_PAGE)
+        )
+        experiments, dropped = _newest(
+            before.experiments, client.experiment_page(self._namespace, LONGEST_PAGE)
+        )
+        state = msgspec.structs.replace(
+            before,
+            recurring_runs={key: _light(item) for key, item in schedules.items()},
+            experiments=experiments,
+        )
+        return state, Removed(recurring_runs=stopped, experiments=dropped)
 
-def _runs(
-    client: Client, namespace: str, before: Items[Run], page: Page[Run], thorough: bool
-) -> tuple[Items[Run], list[str]]:
-    found, gone = _newest(before, page)
-    left = {run_id for run_id, run in before.items() if run_id not in found and not run.finished}
-    older = left.difference(gone)
-    if page.next_page_token and (older or thorough):
-        found |= {
-            run.run_id: run for run in islice(client.unfinished_runs(namespace), MOST_UNFINISHED)
-        }
-    for run_id in older.difference(found):
+    def _page(self, whole: bool) -> tuple[Page[Run], Items[Run], list[str]]:
+        """The newest runs: what is found on a page, and what would be on it if it still existed."""
+        before = self._before
+        size = NEWEST if whole else _page_size(before.runs)
+        page = self._asked_page(size)
+        found, gone = _newest(before.runs, page)
+        known = before.total_runs - len(gone) + len(found.keys() - before.runs.keys())
+        if size < NEWEST and (page.total_size != known or not found.keys() & before.runs.keys()):
+            page = self._asked_page(NEWEST)  # something has come or gone beyond its end
+            found, gone = _newest(before.runs, page)
+        return page, found, gone
+
+    def _asked_page(self, size: int) -> Page[Run]:
+        self.requests += 1
+        return self._client.run_page(self._namespace, page_size=size)
+
+    def _find_older(
+        self, page: Page[Run], found: Items[Run], gone: list[str], unknown: bool
+    ) -> list[str]:
+        """Find the older runs that go on, or did until now: those that were deleted."""
+        before = self._before.runs
+        left = {run_id for run_id, run in before.items() if not run.finished}
+        older = left.difference(found, gone)
+        if page.next_page_token and (older or unknown):
+            self.requests += 1
+            unfinished = self._client.unfinished_runs(self._namespace)
+            found |= {run.run_id: run for run in islice(unfinished, MOST_UNFINISHED)}
+        missing = []
+        for run_id in older.difference(found):
+            try:
+                found[run_id] = self._asked_run(run_id)  # it has finished, or is deleted
+            except NotFound:
+                missing.append(run_id)
+        return missing
+
+    def _asked_run(self, run_id: str) -> Run:
+        self.requests += 1
+        return self._client.run(run_id)
+
+    def _watched(self, run_id: str, found: Items[Run], again: bool) -> Run | EventFailure:
+        """A run with its tasks; one that has finished is not asked for each time."""
+        if run_id in found:
+            return self._client.as_written(found[run_id])
+        known = self._before.watched.get(run_id)
+        if known and not again and (isinstance(known, EventFailure) or known.finished):
+            return known
         try:
-            found[run_id] = client.run(run_id)  # it has finished, or is deleted
-        except NotFound:
-            gone.append(run_id)
-    return found, gone
+            return self._asked_run(run_id)
+        except Refused as error:
+            return EventFailure(**msgspec.structs.asdict(Problem.of(error)), run_id=run_id)
+
+    def _origin(self, run_id: str, run: Run | EventFailure) -> Run:
+        """What says from which pipeline a run was made."""
+        if isinstance(run, Run) and run.pipeline_spec:
+            return Run(run_id=run_id, pipeline_spec=run.pipeline_spec)
+        if isinstance(run, Run) and run.pipeline_version_reference:
+            return Run(run_id=run_id, pipeline_version_reference=run.pipeline_version_reference)
+        return self._before.origins.get(run_id, Run(run_id=run_id))
+
+
+def _page_size(known: Mapping[str, Run]) -> int:
+    """How many of the newest runs to ask for: those that go on, and some more."""
+    newest = sorted(known.values(), key=_age, reverse=True)[:NEWEST]
+    if not newest:
+        return NEWEST
+    going_on = [number for number, run in enumerate(newest, 1) if not run.finished]
+    return min(max(FEWEST, max(going_on, default=0) + SPARE), NEWEST)
+
+
+def _kept(before: Items[Run], found: Items[Run], gone: Collection[str]) -> Items[Run]:
+    """What is known now: what was found, and of the newest those that nobody asked for anew."""
+    kept = {key: run for key, run in before.items() if key not in gone and run.finished}
+    runs = kept | {key: _summary(_light(run)) for key, run in found.items()}
+    newest = sorted(runs, key=lambda key: _age(runs[key]), reverse=True)
+    return {key: runs[key] for key in newest if key in found or key in newest[:NEWEST]}
 
 
 def _newest(before: Mapping[str, Item], page: Page[Item]) -> tuple[Items[Item], list[str]]:
@@ -148,19 +224,6 @@ def _newest(before: Mapping[str, Item], page: Page[Item]) -> tuple[Items[Item], 
         if key not in found and (last is None or _age(item) > last)
     ]
     return found, gone
-
-
-def _watched(
-    client: Client, run_id: str, before: NamespaceState, thorough: bool
-) -> Run | EventFailure:
-    """A run that is not among the listed ones; one that has finished is not asked for each time."""
-    known = before.watched.get(run_id)
-    if known and not thorough and (isinstance(known, EventFailure) or known.finished):
-        return known
-    try:
-        return _light(client.run(run_id))
-    except Refused as error:
-        return EventFailure(**msgspec.structs.asdict(Problem.of(error)), run_id=run_id)
 
 
 def _new(before: Mapping[str, Item], after: Mapping[str, Item]) -> list[Item]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -64,9 +65,36 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="tell of tasks as a cluster does: of every part of an Argo workflow",
     )
+    _add_what_a_cluster_allows(parser)
     _add_what_proxies_need(parser)
     _add_times(parser)
     return parser.parse_args(argv)
+
+
+def _add_what_a_cluster_allows(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--reviews-per-second",
+        type=_rate,
+        metavar="N",
+        help="be as slow as on a cluster, where KFP may ask Kubernetes so often who is calling "
+        "and whether they may, for all its callers together: CLIENTQPS, which is 5 by default "
+        "(default: any number)",
+    )
+    add(
+        "--review-burst",
+        type=_count,
+        default=10,
+        metavar="N",
+        help="how many reviews may be saved up: CLIENTBURST (default: %(default)s)",
+    )
+    add(
+        "--reviews-per-request",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="how many reviews one request takes (default: %(default)s)",
+    )
 
 
 def _add_what_proxies_need(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +131,16 @@ def _port(text: str) -> int:
     if text.isdecimal() and int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if 0 < rate < float("inf"):
+        return rate
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
 def _count(text: str) -> int:
@@ -171,6 +209,7 @@ async def _serve(options: argparse.Namespace, folder: DataFolder, profiles: Prof
         say(json.dumps(ready))
         if log:
             log.take_stderr()
+        gc.freeze()  # what is here now stays, and need not be looked through again and again
         server.stopped_because = await stop.wait()
         folder.withdraw()  # before the runs are stopped, which takes a while
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from tornado.netutil import bind_sockets
 
 from ..errors import Misconfigured
+from .api.allowance import Allowance
 from .api.app import application
 from .api.hosts import Hosts
 from .api.http_server import LONGEST_HEADERS, HttpServer
@@ -116,6 +117,7 @@ class Server:
                 self._complaints,
                 pipeline_reader=self._reader,
                 hosts=Hosts(options.host, options.allow_host),
+                allowance=_allowance(options),
                 write_timeout=options.write_timeout,
             ),
             max_header_size=LONGEST_HEADERS,
@@ -153,6 +155,18 @@ class Server:
 
     def _fire(self, recurring_run_id: str, moment: datetime) -> None:
         self._operations.recurring_runs.fire(recurring_run_id, moment)
+
+
+def _allowance(options: Namespace) -> Allowance | None:
+    """What is asked of it in a second, as on a cluster; None for any number."""
+    if not options.reviews_per_second:
+        return None
+    return Allowance(
+        options.reviews_per_second,
+        options.review_burst,
+        options.reviews_per_request,
+        [name for name in ("Authorization", options.trust_userid_header) if name],
+    )
 
 
 class Stop:

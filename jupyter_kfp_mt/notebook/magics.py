@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..client.pipeline_source import PipelineSource
     from ..client.provenance import Provenance
     from ..connection.choose_connection import Connection
+    from ..connection.local_kfp import LocalKfp, LocalKfpUse
     from ..doctor.check_results import CheckReport
     from ..errors import KfpError
     from ..models import Run
@@ -61,6 +62,8 @@ class KfpMagics(Kfp, Magics):
         self._client: Client | None = None
         self._live: LiveRun | None = None
         self._cards: Cards | None = None
+        # The local KFP's, until the session ends: a server that was started for us stops then.
+        self._local_use: LocalKfpUse | None = None
         self._by: str | None = None
         self._names: KnownNames | None = None
         self._matcher: Callable[[Any], Any] | None = None
@@ -89,10 +92,31 @@ class KfpMagics(Kfp, Magics):
         if token_file or identity:  # another kind would contradict it
             configured.update(dict.fromkeys(set(CREDENTIALS) - set(KUBERNETES), ""))
         chosen = {name: text for name, text in given.items() if text}
-        connection = decide(Kfp(**{**configured, **chosen}), identity)
+        connection = decide(Kfp(**{**configured, **chosen}), identity, self._local_kfp)
         client = self._with_origin(connection.client())
         self.close()
         self._connection, self._client = connection, client
+
+    def _local_kfp(self) -> LocalKfp:
+        """The local KFP that runs; one is started where there is none, and that is said."""
+        from ..connection.local_kfp import LocalKfpUse
+        from ..credentials import shown
+
+        use = LocalKfpUse(self.data_folder(), self.profiles_file())
+        if use.is_new:
+            self.say(
+                f"A local KFP was started in {shown(self.data_folder())}. It stops when this "
+                "session ends, unless others use it then."
+            )
+        self.leave_local_kfp()
+        self._local_use = use
+        return use.kfp
+
+    def leave_local_kfp(self) -> None:
+        """End its use: the last one that a session has of a local KFP stops it."""
+        if self._local_use is not None:
+            self._local_use.close()
+            self._local_use = None
 
     @observe(*Kfp.class_own_traits(config=True))
     def _on_setting(self, _: Any) -> None:
@@ -326,6 +350,7 @@ def unload(shell: InteractiveShell) -> None:
         ]
         shell.configurables.remove(magics)
         magics.close()
+        magics.leave_local_kfp()
 
 
 def _matcher_of(magics: KfpMagics) -> Any:

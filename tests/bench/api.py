@@ -204,7 +204,8 @@ def _fill(path: Path, size: int, spec: object) -> None:
         register(db)
         db.execute("PRAGMA cache_size = -200000")
         db.execute("PRAGMA synchronous = OFF")
-        db.execute("INSERT INTO specifications VALUES ('d', ?, '{}')", (json.dumps(spec),))
+        query = "INSERT INTO specifications VALUES ('d', ?, '{}', ?)"
+        db.execute(query, (json.dumps(spec), len(json.dumps(spec))))
         db.execute(
             "INSERT INTO pipelines (pipeline_id, namespace, name, display_name, description, "
             "created_at) VALUES ('pipeline', 'team-00', 'bench', 'bench', '', ?)",

@@ -4,172 +4,32 @@ import asyncio
 import base64
 import json
 import socket
-from collections import Counter
+import time
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote, urlencode
 
-import aiohttp
 import pytest
-from fakes.guarded_kfp import Answer, GuardedKfp, refusal
+from fakes.guarded_kfp import refusal
+from fakes.listed_kfp import ListedKfp
 from fakes.odd_kfp import OddKfp, ok, reply
 from harness.jupyter_server import call, server_config
+from harness.live_events import at_any_time, states, until, watcher, watchers
 from harness.waiting import wait_until
-from yarl import URL
 
 from jupyter_kfp_mt import intervals
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection import event_reader
 from jupyter_kfp_mt.connection.door_client import Door
 from jupyter_kfp_mt.errors import Forbidden, NotFound, Unreachable
-from jupyter_kfp_mt.extension import event_stream, watched_namespace
+from jupyter_kfp_mt.extension import event_stream, pace, watched_namespace
 from jupyter_kfp_mt.models import Run
 
 API = "/apis/v2beta1"
-LISTS = {"runs": "run_id", "recurringRuns": "recurring_run_id", "experiments": "experiment_id"}
-
-
-class ListedKfp(GuardedKfp):
-    """A KFP with the runs and the like that a test puts into it."""
-
-    def __init__(self, **options):
-        self.runs, self.recurringRuns, self.experiments = {}, {}, {}
-        super().__init__(**options)
-
-    def add(self, number, state="RUNNING", tasks=(), noun="runs"):
-        """The id of something made at second `number`; what was there with it is replaced."""
-        key = f"00000000-0000-4000-8000-{number:012}"
-        made = {
-            LISTS[noun]: key,
-            "display_name": f"{noun} {number}",
-            "created_at": f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z",
-            "state": state,
-            "pipeline_spec": {"long": "x" * 1000},
-            "run_details": {"task_details": [{"run_id": key, **task} for task in tasks]},
-        }
-        getattr(self, noun)[key] = made
-        return key
-
-    def found(self, request, path):
-        if request.method == "POST":
-            self.add(1, noun="experiments")
-            return Answer(200, {})
-        noun, _, key = path.partition("/")
-        if key:
-            missing = refusal(404, 5, f"Run {key} not found")
-            return Answer(200, self.runs[key]) if key in self.runs else missing
-        noun = {"recurringruns": "recurringRuns"}.get(noun, noun)
-        return self.listed(noun, request.query)
-
-    def listed(self, noun, query):
-        items = sorted(getattr(self, noun).values(), key=lambda item: item["created_at"])[::-1]
-        if "filter" in query:
-            (predicate,) = json.loads(unquote(query["filter"]))["predicates"]
-            values = predicate["string_values"]["values"]
-            items = [item for item in items if item["state"] in values]
-        size = int(query["page_size"])
-        more = {"next_page_token": "more"} if len(items) > size else {}
-        return Answer(200, {noun: items[:size], "total_size": len(items), **more})
-
-    def costs(self):
-        """How often each list, or single run, was asked for; healthz is left out."""
-        asked = [request.path.split("/")[3] for request in self.asked]
-        return Counter(noun for noun in asked if noun != "healthz")
-
-
-@pytest.fixture
-def multi_user():
-    return True
-
-
-@pytest.fixture
-def behind(serve, multi_user):
-    return serve(ListedKfp, multi_user=multi_user)
 
 
 @pytest.fixture
 def jp_server_config(behind, token_file):
     return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    for name in ("FAST", "SLOW", "SHORTEST"):
-        monkeypatch.setattr(event_stream, name, 0.05)
-
-
-@pytest.fixture
-def patient(monkeypatch):
-    """Who waits for the next look by itself waits long."""
-    monkeypatch.setattr(event_stream, "FAST", 60.0)
-    monkeypatch.setattr(event_stream, "SLOW", 60.0)
-    monkeypatch.setattr(event_stream, "SHORTEST", 0.05)
-
-
-class Listener:
-    """One stream of events, read as it comes."""
-
-    def __init__(self, response):
-        self.response = response
-
-    async def event(self, *names):
-        """The next event, or the next of these names."""
-        while True:
-            block = await asyncio.wait_for(self.response.content.readuntil(b"\n\n"), 60)
-            if not block:  # it has ended as a stream should, and has not broken off
-                raise EOFError
-            (event,) = event_reader.parsed([block])
-            if event.name in names or (event.name and not names):
-                return event
-
-    def leave(self):
-        self.response.close()
-
-
-@pytest.fixture
-def listen(door, jp_asyncio_loop):
-    """Starts listeners, with the kernels' key, and ends them after the test."""
-    address, key = door
-    session, started = None, []
-
-    async def listen(namespace="alice", runs=(), last_id="", **headers):
-        nonlocal session
-        session = session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        query = urlencode({"namespace": namespace, "run": runs}, doseq=True)
-        url = URL(f"{address}/events?{query}", encoded=True)
-        headers = {"Authorization": f"Bearer {key}", "Last-Event-ID": last_id, **headers}
-        response = await session.get(url, headers=headers)
-        assert response.status == 200, await response.text()
-        started.append(Listener(response))
-        return started[-1]
-
-    yield listen
-    for listener in started:
-        listener.leave()
-    if session:
-        jp_asyncio_loop.run_until_complete(session.close())
-
-
-def watchers():
-    names = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
-    return names.count("Watcher._watch")
-
-
-async def until(condition):
-    """Wait for it while the server answers on this loop, which is where it is looked at."""
-    loop = asyncio.get_running_loop()
-
-    async def value():
-        return condition()
-
-    def asked():
-        return asyncio.run_coroutine_threadsafe(value(), loop).result()
-
-    await asyncio.to_thread(wait_until, asked)
-
-
-def states(event):
-    return {run.run_id: run.state for run in event.changes().runs}
 
 
 async def test_first_all_there_is_then_what_is_new(listen, behind, quick):
@@ -179,8 +39,9 @@ async def test_first_all_there_is_then_what_is_new(listen, behind, quick):
     listener = await listen()
     first = await listener.event()
     assert (first.name, states(first)) == ("snapshot", {old: "RUNNING"})
-    assert [each.display_name for each in first.changes().recurring_runs] == ["recurringRuns 2"]
-    assert [each.display_name for each in first.changes().experiments] == ["experiments 3"]
+    seldom = (await listener.event("changed")).changes()
+    assert [each.display_name for each in seldom.recurring_runs] == ["recurringRuns 2"]
+    assert [each.display_name for each in seldom.experiments] == ["experiments 3"]
     new = behind.add(4, "PENDING")
     event = await listener.event()
     assert (event.name, states(event)) == ("changed", {new: "PENDING"})
@@ -212,7 +73,8 @@ async def test_an_old_run_that_goes_on_is_followed_to_its_end(
     for number in range(2, 6):
         behind.add(number, "SUCCEEDED")
     listener = await listen()
-    assert states(await listener.event())[old] == "RUNNING"
+    await listener.event("snapshot")
+    assert states(await listener.event("changed")) == {old: "RUNNING"}
     if ending == "deleted":
         del behind.runs[old]
         assert (await listener.event("removed")).removed().runs == [old]
@@ -226,6 +88,7 @@ async def test_a_look_is_one_request_while_all_that_goes_on_is_new(listen, behin
         behind.add(number, "SUCCEEDED" if number < 50 else "RUNNING")
     listener = await listen()
     await listener.event("snapshot")
+    await until(lambda: behind.costs()["runs"] > 3)
     behind.asked.clear()
     for number in range(60, 65):
         behind.add(number)
@@ -239,6 +102,7 @@ async def test_fifty_listeners_cost_what_one_costs(listen, behind, patient):
     listeners = [await listen() for _ in range(50)]
     for listener in listeners:
         await listener.event("snapshot")
+    await until(lambda: len(behind.costs()) == 3)
     assert behind.costs() == {"runs": 1, "recurringruns": 1, "experiments": 1}
 
 
@@ -346,6 +210,7 @@ async def test_a_run_that_is_not_there_is_told_to_who_asked_for_it(listen, behin
 async def test_trouble_is_told_once_with_its_cure_and_so_is_its_end(listen, behind, quick):
     listener = await listen()
     await listener.event("snapshot")
+    await until(lambda: behind.costs()["runs"] > 1)
     behind.lets_in = lambda request: False
     failure = (await listener.event()).failure()
     assert failure.kind == "Unauthenticated"
@@ -364,40 +229,92 @@ async def test_who_comes_in_trouble_is_told_and_gets_all_when_it_ends(listen, be
     assert (await listener.event()).name == "snapshot"
 
 
-async def test_a_kfp_that_fails_is_asked_less_and_less(listen, behind, monkeypatch):
-    monkeypatch.setattr(event_stream, "SHORTEST", 0.0)
-    monkeypatch.setattr(event_stream, "FAST", 0.01)
-    pauses = []
-    original = event_stream.Watcher._pause
-    monkeypatch.setattr(
-        event_stream.Watcher,
-        "_pause",
-        lambda watcher: pauses.append(original(watcher)) or pauses[-1],
-    )
-    behind.lets_in = lambda request: False
-    await listen()
-    await until(lambda: len(pauses) > 4)
-    assert pauses[:5] == [0.02, 0.04, 0.08, 0.16, 0.32]
-
-
-async def test_the_pace_is_quick_while_something_goes_on_and_slows_down_after(
-    listen, behind, monkeypatch
-):
-    monkeypatch.setattr(event_stream, "SHORTEST", 0.0)
-    monkeypatch.setattr(event_stream, "FAST", 0.02)
-    monkeypatch.setattr(event_stream, "SLOW", 0.1)
-    behind.add(1)
+async def test_the_pace_is_told_how_each_look_went(listen, behind, monkeypatch):
+    looks = []
+    monkeypatch.setattr(pace.Pace, "looked", lambda self, look: looks.append(look))
     listener = await listen()
     await listener.event("snapshot")
-    (watcher,) = [
-        task.get_coro().cr_frame.f_locals["self"]
-        for task in asyncio.all_tasks()
-        if task.get_coro().__qualname__ == "Watcher._watch"
-    ]
-    assert watcher._pace == 0.02
-    behind.add(1, "SUCCEEDED")
+    await until(lambda: len(looks) > 1)
+    behind.add(1)
     await listener.event("changed")
-    await until(lambda: watcher._pace == 0.1)
+    behind.lets_in = lambda request: False
+    await listener.event("error")
+    await until(lambda: looks[-1].failed)
+    assert (looks[0].requests, looks[0].changed) == (3, False)
+    assert any(look.changed for look in looks)
+    assert not any(look.failed and look.changed for look in looks)
+
+
+async def test_nothing_is_asked_while_nobody_listens_even_if_they_may_come_back(
+    listen, behind, quick
+):
+    listener = await listen()
+    last = (await listener.event("snapshot")).id
+    listener.leave()
+    await until(lambda: watchers() == 1 and not watcher().listeners)
+    asked = len(behind.asked)
+    run = behind.add(1)
+    await asyncio.sleep(20 * 0.05)
+    assert len(behind.asked) <= asked + 3  # those of a look that was going on
+    assert states(await (await listen(last_id=last)).event("changed")) == {run: "RUNNING"}
+
+
+async def test_the_first_rows_take_one_list(listen, behind, patient):
+    for number in range(60):
+        behind.add(number)
+    asked = []
+
+    def listed(noun, query):
+        asked.append(noun)
+        wait_until(lambda: len(asked) == 1 or told.done(), what="the first rows")
+        return ListedKfp.listed(behind, noun, query)
+
+    behind.listed = listed
+    listener = await listen()
+    told = asyncio.ensure_future(listener.event("snapshot"))
+    await told
+    assert asked[:1] == ["runs"]
+    await until(lambda: {"experiments", "recurringRuns"} <= {*asked})
+
+
+async def test_a_page_is_no_longer_than_what_goes_on(listen, behind, quick):
+    for number in range(100):
+        behind.add(number, "RUNNING" if number == 80 else "SUCCEEDED")
+    listener = await listen()
+    await listener.event("snapshot")
+    await until(lambda: len(pages(behind)) > 5)
+    assert pages(behind)[0] == 50
+    assert min(pages(behind)) == 20 + watched_namespace.SPARE
+    behind.add(80, "SUCCEEDED")
+    await listener.event("changed")
+    await until(lambda: pages(behind)[-1] == watched_namespace.FEWEST)
+
+
+@pytest.mark.parametrize("many", [1, 30])
+async def test_what_comes_or_goes_beyond_a_short_page_is_seen(
+    listen, behind, quick, monkeypatch, many
+):
+    for number in range(60):
+        behind.add(number, "SUCCEEDED")
+    monkeypatch.setattr(event_stream, "THOROUGH", 600.0)
+    listener = await listen()
+    await listener.event("snapshot")
+    await until(lambda: pages(behind)[-1] == watched_namespace.FEWEST)
+    gone = [behind.add(59 - 20 - number, "SUCCEEDED") for number in range(many)]
+    for run_id in gone:
+        del behind.runs[run_id]
+    removed = {*(await listener.event("removed")).removed().runs}
+    assert removed and removed <= {*gone}
+    made = {behind.add(100 + number) for number in range(many)}
+    seen = set()
+    while seen < made:
+        seen |= states(await listener.event("changed")).keys()
+
+
+def pages(behind):
+    """How long the pages were that were asked for."""
+    asked = [request.query for request in behind.asked if request.path == f"{API}/runs"]
+    return [int(query["page_size"]) for query in asked if "filter" not in query]
 
 
 async def test_who_was_away_gets_what_it_missed(listen, behind, quick):
@@ -472,8 +389,7 @@ async def test_the_stream_ends_with_the_server(listen, behind, patient, jp_serve
 async def test_a_quiet_stream_shows_that_it_is_alive_however_often_it_looks(
     listen, monkeypatch, seconds
 ):
-    for name in ("FAST", "SLOW", "SHORTEST"):
-        monkeypatch.setattr(event_stream, name, seconds)
+    at_any_time(monkeypatch, seconds)
     monkeypatch.setattr(intervals, "KEEP_ALIVE_SECONDS", 0.05)
     listener = await listen()
     await listener.event("snapshot")
@@ -611,3 +527,21 @@ def test_a_stream_is_read_however_it_is_cut():
     whole = [event_reader.LiveEvent(), event_reader.LiveEvent("changed", b'{"runs":[]}', "a-1")]
     pieces = ([text[:cut], text[cut:]] for cut in range(len(text)))
     assert all([*event_reader.parsed(each)] == whole for each in pieces)
+
+
+def test_an_event_of_megabytes_takes_no_longer_for_coming_in_small_pieces():
+    data = b'{"text":"' + b"x" * (16 << 20) + b'"}'
+    text = b"event: changed\ndata: " + data + b"\n\nevent: removed\n\n"
+    pieces = (text[at : at + 1000] for at in range(0, len(text), 1000))
+    started = time.monotonic()
+    told = [*event_reader.parsed(pieces)]
+    assert time.monotonic() - started < 5
+    assert told == [event_reader.LiveEvent("changed", data), event_reader.LiveEvent("removed")]
+
+
+def test_events_are_told_apart_wherever_the_pieces_end():
+    text = b"event: a\n\nevent: b\n\n\nevent: c\n\n"
+    whole = [*event_reader.parsed([text])]
+    for length in range(1, len(text)):
+        pieces = [text[at : at + length] for at in range(0, len(text), length)]
+        assert [*event_reader.parsed(pieces)] == whole

@@ -15,7 +15,7 @@ from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection import event_reader
 from jupyter_kfp_mt.connection.door_client import Door
 from jupyter_kfp_mt.errors import Forbidden, KfpError
-from jupyter_kfp_mt.extension import event_stream
+from jupyter_kfp_mt.extension import event_stream, pace
 from jupyter_kfp_mt.models import Run
 
 HURRY = 50
@@ -26,10 +26,14 @@ def hurried(monkeypatch):
     """A minute takes little more than a second."""
     for module, names in (
         (intervals, [name for name in vars(intervals) if name.endswith("_SECONDS")]),
-        (event_stream, ["FAST", "SLOW", "SHORTEST", "THOROUGH"]),
+        (event_stream, ["THOROUGH"]),
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name) / HURRY)
+    seconds = (getattr(pace.SHARED, name) for name in ("budget", "shortest", "longest"))
+    budget, shortest, longest = (each / HURRY for each in seconds)
+    hurried = pace.Bounds(budget, shortest=shortest, longest=longest)
+    monkeypatch.setattr(pace, "SHARED", hurried)
 
 
 class QuietKfp(GuardedKfp):

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from copy import deepcopy
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -57,7 +58,9 @@ GROUPS = {
     "rolebindings": RBAC,
     "authorizationpolicies": "security.istio.io",
     "poddefaults": "kubeflow.org",
+    "workflows": "argoproj.io",
 }
+VERSIONS = {"argoproj.io": "v1alpha1"}
 KINDS = {
     "namespaces": "Namespace",
     "pods": "Pod",
@@ -67,6 +70,7 @@ KINDS = {
     "rolebindings": "RoleBinding",
     "authorizationpolicies": "AuthorizationPolicy",
     "poddefaults": "PodDefault",
+    "workflows": "Workflow",
 }
 CLUSTER_WIDE = {"namespaces", "profiles"}
 
@@ -254,6 +258,121 @@ class Log:
             yield from new
 
 
+def selects(selector, item):
+    """Whether an object has the labels that a selector names: `a=b`, `a!=b`, `a` or `!a`."""
+    labels = item["metadata"].get("labels", {})
+    for part in filter(None, selector.split(",")):
+        key, sign, value = re.fullmatch(r"(!?[^!=]+)(!?=)?(.*)", part).groups()
+        if sign == "=" and labels.get(key) != value:
+            return False
+        if sign == "!=" and labels.get(key) == value:
+            return False
+        if not sign and (key.lstrip("!") in labels) == key.startswith("!"):
+            return False
+    return True
+
+
+def as_asked(item, headers):
+    """An object, or of it only the metadata, as the Accept header has it."""
+    if "as=PartialObjectMetadata" not in headers.get("Accept", ""):
+        return item
+    kind = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+    return {**kind, "metadata": item["metadata"]}
+
+
+class History:
+    """What has become of objects, version by version, for those who watch them."""
+
+    def __init__(self):
+        self.version = 1000
+        self.forgotten = 0  # versions up to this one are too old
+        self.cuts = 0
+        self.watching = 0
+        self.breaks_with = None  # what is sent in place of an event, once
+        self._changes = []  # (version, before or None, after or None)
+        self._now = {}
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item):
+        return self._change(item, deepcopy(item))
+
+    def remove(self, item):
+        return self._change(item, None)
+
+    def _change(self, item, after):
+        with self._changed:
+            self.version += 1
+            key = item["metadata"]["namespace"], item["metadata"]["name"]
+            for each in filter(None, (item, after)):
+                each["metadata"]["resourceVersion"] = str(self.version)
+            self._changes.append((self.version, self._now.get(key), after))
+            self._now[key] = after
+            self._changed.notify_all()
+            return self.version
+
+    def forget(self):
+        """Let nobody go on from any version up to now, as after a compaction."""
+        with self._changed:
+            self.forgotten = self.version
+            self.version += 1
+
+    def cut(self):
+        """End all watches, as the API server does after a while."""
+        with self._changed:
+            self.cuts += 1
+            self._changed.notify_all()
+
+    def close(self):
+        self._closed = True
+        self.cut()
+
+    def watch(self, namespace, query, headers):
+        """The lines of a watch after a version; bookmarks, where asked for, when it is cut."""
+        seen, selector = int(query["resourceVersion"]), query.get("labelSelector", "")
+        if seen <= self.forgotten:
+            gone = Status(410, "Expired", f"too old resource version: {seen} ({self.version})")
+            yield json.dumps({"type": "ERROR", "object": gone.body}).encode() + b"\n"
+            return
+        cuts = self.cuts
+        self.watching += 1
+        try:
+            while new := self._after(seen, cuts):
+                for seen, before, after in new:
+                    if event := self._event(namespace, selector, before, after, headers, seen):
+                        yield json.dumps(event).encode() + b"\n"
+                if self.breaks_with:
+                    text, self.breaks_with = self.breaks_with, None
+                    yield text
+                    return
+            if query.get("allowWatchBookmarks") == "true":
+                metadata = {"resourceVersion": str(seen)}
+                mark = {"kind": "PartialObjectMetadata", "metadata": metadata}
+                yield json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n"
+        finally:
+            self.watching -= 1
+
+    def _after(self, seen, cuts):
+        with self._changed:
+            while self.cuts == cuts and not (self._changes and self._changes[-1][0] > seen):
+                self._changed.wait()
+            return [each for each in self._changes if each[0] > seen]
+
+    @staticmethod
+    def _event(namespace, selector, before, after, headers, version):
+        """As the API server's cache has it: what is selected no more is told as it was before."""
+        item = after or before
+        if item is None or item["metadata"]["namespace"] != namespace:
+            return None
+        was, fits = (bool(each) and selects(selector, each) for each in (before, after))
+        if not was and not fits:
+            return None
+        kind = "DELETED" if not fits else "MODIFIED" if was else "ADDED"
+        told = deepcopy(after if fits else before)
+        told["metadata"]["resourceVersion"] = str(version)
+        return {"type": kind, "object": as_asked(told, headers)}
+
+
 class KubernetesApi:
     """The API: its objects, who may do what, and what it was asked."""
 
@@ -264,6 +383,7 @@ class KubernetesApi:
         self._rules = set()
         self._users = {}
         self.objects = {resource: {} for resource in GROUPS}  # (namespace, name) -> object
+        self.history = History()  # of the objects that are watched: Workflows
         self.logs = {}  # (namespace, pod, container) -> Log
         self.services = {}  # "NAMESPACE/[SCHEME:]NAME:PORT" -> endpoint
         self.asked = []
@@ -288,6 +408,7 @@ class KubernetesApi:
 
     def close(self):
         self._closing.set()
+        self.history.close()
         for log in self.logs.values():
             log.end()
         self._server.shutdown()
@@ -409,6 +530,27 @@ class KubernetesApi:
         fields = {"metadata": metadata or {}, "subjects": [subject], "roleRef": reference}
         return self.add("rolebindings", name, namespace, **fields)
 
+    def put_workflow(self, name, namespace, run_id, phase="Running", nodes=(), **status):
+        """A Workflow as Argo writes it: a new one, or what has become of one. Its version."""
+        over = phase in ("Succeeded", "Failed", "Error")
+        labels = {"pipeline/runid": run_id, "workflows.argoproj.io/phase": phase}
+        labels |= {"workflows.argoproj.io/completed": "true"} if over else {}
+        told = {"phase": phase, "nodes": {node["id"]: node for node in nodes}, **status}
+        if over:
+            told["finishedAt"] = stamp(datetime.now(timezone.utc))
+        made = {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Workflow",
+            "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "spec": {"templates": [{"name": "long", "script": "x" * 1000}]},
+            "status": told,
+        }
+        self.objects["workflows"][namespace, name] = made
+        return self.history.put(made)
+
+    def remove_workflow(self, name, namespace):
+        self.history.remove(self.objects["workflows"].pop((namespace, name)))
+
     def add_pod(self, name, namespace, labels=None, containers=("main",), phase="Running"):
         """A pod with a log for each container."""
         state = {"running": {"startedAt": stamp(datetime.now(timezone.utc))}}
@@ -511,15 +653,19 @@ class KubernetesApi:
             return 200, self._log(asked, namespace, name)
         verb = {"GET": "get" if name else "list", "POST": "create", "DELETE": "delete"}
         access = Access(verb[asked.method], resource, namespace, group, name)
+        if asked.query.get("watch") == "true":
+            access = access._replace(verb="watch")
+            self.check(asked.user, access)
+            return 200, self.history.watch(namespace, asked.query, asked.headers)
         if resource == "namespaces" and name:
             access = access._replace(namespace=name)
         self.check(asked.user, access)
-        return self._object(access, asked.query, body)
+        return self._object(access, asked.query, body, asked.headers)
 
-    def _object(self, access, query, body):
+    def _object(self, access, query, body, headers):
         there = self.objects[access.resource]
         if access.verb == "list":
-            return 200, self._list(access, query)
+            return 200, self._list(access, query, headers)
         if access.verb == "create":
             name = body["metadata"]["name"]
             if (access.namespace, name) in there:
@@ -534,10 +680,7 @@ class KubernetesApi:
             return 200, {"kind": "Status", "apiVersion": "v1", "status": "Success"}
         return 200, there[namespace, access.name]
 
-    def _list(self, access, query):
-        wanted = dict(
-            pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if pair
-        )
+    def _list(self, access, query, headers):
         fields = dict(
             pair.split("=", 1) for pair in query.get("fieldSelector", "").split(",") if pair
         )
@@ -546,16 +689,19 @@ class KubernetesApi:
             found
             for (namespace, _), found in sorted(self.objects[access.resource].items())
             if access.namespace in ("", namespace)
-            and wanted.items() <= found["metadata"].get("labels", {}).items()
+            and selects(query.get("labelSelector", ""), found)
             and (pod is None or found.get("involvedObject", {}).get("name") == pod)
         ]
         limit = int(query.get("limit", 0)) or len(items)
         begin = int(query.get("continue", 0))
-        metadata = {"resourceVersion": "1"}
+        metadata = {"resourceVersion": str(self.history.version)}
         if begin + limit < len(items):
             metadata["continue"] = str(begin + limit)
-        kind, version = f"{KINDS[access.resource]}List", f"{access.group}/v1".lstrip("/")
-        page = items[begin : begin + limit]
+        kind, version = (
+            f"{KINDS[access.resource]}List",
+            f"{access.group}/{VERSIONS.get(access.group, 'v1')}".lstrip("/"),
+        )
+        page = [as_asked(item, headers) for item in items[begin : begin + limit]]
         return {"kind": kind, "apiVersion": version, "metadata": metadata, "items": page}
 
     def _token_request(self, user, namespace, name, body):

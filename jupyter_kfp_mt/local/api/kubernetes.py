@@ -40,6 +40,7 @@ class _Question(Handler):
     """A request that changes nothing, whatever its method."""
 
     changes = False
+    is_reviewed = False
 
     def object(self, kind: str, group: str, **fields: Any) -> None:
         """Answer with an object of Kubernetes."""

@@ -32,11 +32,14 @@ _FROM = {
     RECURRING_RUNS.name: "recurring_runs",
 }
 
+# What of that is in a page's rows, where it is not all.
+_COLUMNS = {PIPELINE_VERSIONS.name: "pipeline_versions.*"}
+
 # Columns whose texts may be long.
 _LONG = {
     EXPERIMENTS.name: ("description",),
     PIPELINES.name: ("description",),
-    PIPELINE_VERSIONS.name: ("description", "pipeline_spec", "platform_spec"),
+    PIPELINE_VERSIONS.name: ("description",),
     RUNS.name: ("runtime_config", "state_history"),
     RECURRING_RUNS.name: ("runtime_config", "trigger"),
 }
@@ -134,7 +137,8 @@ def page(
         after = f"AND ({sort}, {noun.key}) {comparison} (?, ?)"
         start = [*sort_values, options.start.value, options.start.key]
     cursor = db.execute(
-        f"SELECT *, {sort} AS sorted_by FROM {_FROM[noun.name]} WHERE {where} {after} "
+        f"SELECT {_COLUMNS.get(noun.name, '*')}, {sort} AS sorted_by FROM {_FROM[noun.name]} "
+        f"WHERE {where} {after} "
         f"ORDER BY {sort} {direction}, {noun.key} {direction} LIMIT ?",
         [*sort_values, *values, *start, *sort_values, options.page_size + 1],
     )

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+import msgspec
+
 from ...models import (
     FINISHED,
     PipelineVersionReference,
@@ -26,7 +28,7 @@ from ..wire.api_errors import INTERNAL
 from ..wire.list_options import ListOptions, Position
 from .column_values import from_json, from_seconds, to_json, to_seconds
 from .list_queries import PAGE_LIMIT, PageLimit, page, shortened
-from .pipeline_specs import SpecificationTable, specification
+from .pipeline_specs import SpecificationTable
 from .row_types import Metric, Origin, PlacedRun
 from .tasks import TaskTable
 
@@ -94,6 +96,11 @@ class RunTable:
     def one(self, run_id: str) -> PlacedRun | None:
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         return self._placed([row])[0] if row else None
+
+    def digest(self, run_id: str) -> str:
+        """That of its specification; empty if there is no such run."""
+        row = self._one("SELECT digest FROM runs WHERE run_id = ?", run_id)
+        return str(row["digest"]) if row else ""
 
     def origin(self, run_id: str) -> Origin:
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
@@ -193,18 +200,16 @@ class RunTable:
 
     def job(self, run_id: str) -> RunRequest:
         """What is to be done for a run."""
-        row = self._one(
-            "SELECT * FROM runs JOIN specifications USING (digest) WHERE run_id = ?", run_id
-        )
+        row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         if row is None:
             raise KeyError(run_id)
-        compiled = specification(row)
+        compiled = self._specifications.one(row["digest"])
         return RunRequest(
             run_id=run_id,
             namespace=row["namespace"],
             service_account=row["service_account"],
-            pipeline_spec=compiled.pipeline,
-            platform_spec=compiled.platform,
+            pipeline_spec=msgspec.Raw(compiled.pipeline),
+            platform_spec=msgspec.Raw(compiled.platform),
             parameters=expanded(
                 from_json(row["runtime_config"], RuntimeConfig).parameters,
                 run_id,

@@ -115,13 +115,13 @@ class Runs:
             self._authorize(caller, "", ResourceAttributes(namespace, "create", "runs"))
         return namespace
 
-    def create(self, caller: Caller, new: NewRun) -> PlacedRun:
+    async def create(self, caller: Caller, new: NewRun) -> PlacedRun:
         namespace = self.authorize_creation(caller, new)
         if existing := self._of_recurring_run(new, namespace):
             return existing
         _check(new)
         with wrapped("Failed to create a run due to error fetching manifest"):
-            version, specification = self.source(caller, new)
+            version, specification = await self.source(caller, new)
         with wrapped("Failed to generate the ExecutionSpec: invalid pipeline job inputs"):
             check_parameters(specification, dict(new.parameters))
         placed = pending_run(new, namespace, version, specification)
@@ -130,8 +130,11 @@ class Runs:
                 f"Failed to create a run. The id {placed.run.run_id} is that of a run which is "
                 "being deleted. Try again in a few seconds, or choose another"
             )
+        origin = origin_of(new, version, specification)
         try:
-            self._table.add(placed, origin_of(new, version, specification))
+            await self._database.change(
+                specification, lambda tables: tables.runs.add(placed, origin)
+            )
         except sqlite3.IntegrityError:
             raise already_exists(
                 f"Failed to create a run. The id {placed.run.run_id} is taken"
@@ -139,9 +142,13 @@ class Runs:
         self._runner.submit(placed.run.run_id)
         return placed
 
-    def get(self, caller: Caller, run_id: str) -> PlacedRun:
+    async def get(self, caller: Caller, run_id: str) -> PlacedRun:
         self._authorized(caller, run_id, "get")
-        return self._existing(run_id)
+        placed = await self._database.read(
+            self._table.digest(run_id), lambda tables: tables.runs.one(run_id)
+        )
+        with wrapped(f"Failed to fetch run {run_id}"):
+            return found(placed, "Run", run_id)
 
     async def list(
         self,
@@ -260,9 +267,11 @@ class Runs:
         self._authorized(caller, run_id, "get")
         return self._table.all_values(run_id)
 
-    def origin(self, run_id: str) -> Origin:
+    async def origin(self, run_id: str) -> Origin:
         """For those who have been authorized to the run."""
-        return self._table.origin(run_id)
+        return await self._database.read(
+            self._table.digest(run_id), lambda tables: tables.runs.origin(run_id)
+        )
 
     def log_file(self, caller: Caller, run_id: str, task_id: str) -> Path:
         """The file with a task's output, which may still be growing."""
@@ -297,12 +306,13 @@ class Runs:
             )
         return namespace
 
-    def source(
+    async def source(
         self, caller: Caller, source: PipelineToRun
     ) -> tuple[PipelineVersion | None, Specification]:
         """The pipeline version that is to run, if it is one, and its specification."""
         if source.pipeline_version_id or source.pipeline_id:
-            return self._pipelines.runnable(caller, source.pipeline_id, source.pipeline_version_id)
+            ids = source.pipeline_id, source.pipeline_version_id
+            return await self._pipelines.runnable(caller, *ids)
         if source.specification:
             return None, source.specification
         raise invalid_input("Failed to fetch a template with an empty pipeline spec manifest")

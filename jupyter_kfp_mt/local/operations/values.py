@@ -74,4 +74,5 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str = ""
     description: str = ""
     code_source_url: str = ""
+    package_url: str = ""
     tags: Mapping[str, str] = {}

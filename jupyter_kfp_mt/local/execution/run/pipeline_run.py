@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -33,7 +34,8 @@ class PipelineRun:
         self._assignment = assignment
         self._folder = folder
         self._progress = progress
-        self._spec = _parsed(assignment.job.pipeline_spec, pipeline_spec_pb2.PipelineSpec())
+        pipeline = msgspec.json.decode(assignment.job.pipeline_spec)
+        self._spec = _parsed(pipeline, pipeline_spec_pb2.PipelineSpec())
         progress.called = self._called
         self._executors = {
             label: _parsed(

@@ -1,0 +1,129 @@
+"""Argo's Workflows, as far as they tell of runs: their states and times, and those of their parts.
+
+A run of Kubeflow Pipelines on a cluster is a Workflow with the run's id in a label. Argo writes to
+it whatever changes, and KFP hears of that from its persistence agent some seconds later.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..models import EPOCH, UNSPECIFIED, ChildTask, Task
+
+GROUP, VERSION, RESOURCE = "argoproj.io", "v1alpha1", "workflows"
+RUN_ID = "pipeline/runid"
+PHASE = "workflows.argoproj.io/phase"
+COMPLETED = "workflows.argoproj.io/completed"
+# Of those of a namespace the ones that are runs and go on: there may be thousands of others.
+GOING_ON = f"{RUN_ID},{COMPLETED}!=true"
+
+# For Argo's other phases, as for what was left out, KFP has no word. Source:
+# `backend/src/apiserver/model/run.go` of KFP.
+_STATES = {
+    "Pending": "PENDING",
+    "Running": "RUNNING",
+    "Succeeded": "SUCCEEDED",
+    "Failed": "FAILED",
+    "Error": "FAILED",
+    "Skipped": "SKIPPED",
+}
+# What Argo packs because it is too long for etcd is no longer than this.
+_LONGEST_UNPACKED = 64 << 20
+
+
+class WorkflowMetadata(msgspec.Struct, frozen=True, rename="camel"):
+    """What is said of any object of Kubernetes."""
+
+    name: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+    creation_timestamp: datetime = EPOCH
+    labels: dict[str, str] = {}
+
+
+class Node(msgspec.Struct, frozen=True, rename="camel"):
+    """One part of a Workflow."""
+
+    id: str
+    display_name: str = ""
+    phase: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    children: list[str] = []
+
+
+class WorkflowStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of it. Where there are many, its nodes are packed, or not in it at all."""
+
+    phase: str = ""
+    finished_at: datetime | None = None
+    nodes: dict[str, Node] = {}
+    compressed_nodes: str = ""
+    offload_node_status_version: str = ""
+
+
+class Workflow(msgspec.Struct, frozen=True):
+    """One, or only its metadata."""
+
+    metadata: WorkflowMetadata
+    status: WorkflowStatus = WorkflowStatus()
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def run_id(self) -> str:
+        return self.metadata.labels.get(RUN_ID, "")
+
+    @property
+    def state(self) -> str:
+        """The state of the run: that of a Workflow without a phase is not known yet."""
+        phase = self.status.phase or self.metadata.labels.get(PHASE, "")
+        return _STATES.get(phase, UNSPECIFIED)
+
+    def tasks(self) -> list[Task] | None:
+        """Its nodes as KFP tells of them; None where they are kept elsewhere."""
+        nodes = self._nodes()
+        return None if nodes is None else [self._task(node) for node in nodes.values()]
+
+    def _nodes(self) -> dict[str, Node] | None:
+        status = self.status
+        if status.compressed_nodes:
+            return _unpacked(status.compressed_nodes)
+        return None if status.offload_node_status_version else status.nodes
+
+    def _task(self, node: Node) -> Task:
+        return Task(
+            run_id=self.run_id,
+            task_id=node.id,
+            display_name=node.display_name,
+            create_time=self.metadata.creation_timestamp,
+            start_time=node.started_at or EPOCH,
+            end_time=node.finished_at or EPOCH,
+            state=_STATES.get(node.phase, UNSPECIFIED),
+            child_tasks=[ChildTask(pod_name=child) for child in node.children],
+        )
+
+
+class WatchEvent(msgspec.Struct, frozen=True):
+    """One line of a watch; `object` is a Workflow's metadata, or with type ERROR a refusal."""
+
+    type: str
+    object: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def _unpacked(packed: str) -> dict[str, Node] | None:
+    """Nodes as Argo packs them (`util/file/fileutil.go`); None for what cannot be read."""
+    try:
+        unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        text: Any = unpacking.decompress(base64.b64decode(packed), _LONGEST_UNPACKED)
+        return msgspec.json.decode(text, type=dict[str, Node])
+    except (binascii.Error, zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
+        return None

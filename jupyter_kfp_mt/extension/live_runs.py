@@ -1,0 +1,133 @@
+"""The runs of a namespace as its Workflows tell of them: watched in a thread, read on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+from ..client.client import Client
+from ..cluster.kubernetes_api import Cluster
+from ..cluster.workflows import Workflow
+from ..errors import KfpError
+from ..models import Run, RunDetails, Task
+from .watched_namespace import NamespaceState
+from .workflow_runs import WorkflowRun, WorkflowRuns
+from .workflow_watch import News, WorkflowWatch
+
+
+class Ask(Protocol):
+    """How a question is put to KFP. See `Upstream.ask`."""
+
+    async def __call__(self, question: Any) -> Any: ...
+
+
+class LiveRuns:
+    """Calls `heard` after Kubernetes has told something, or tells no more.
+
+    What it tells is laid over what KFP told, by `over`. Without a namespace nothing is watched.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        ask: Ask,
+        cluster: Callable[[], Cluster | None],
+        heard: Callable[[], None],
+    ) -> None:
+        self.is_told = False  # whether it is known just now what Kubernetes knows
+        self._namespace = namespace
+        self._ask = ask
+        self._cluster = cluster
+        self._heard = heard
+        self._runs = WorkflowRuns()
+        self._origins: dict[str, Run] = {}
+        self._viewed: Collection[str] = ()
+        self._watch: WorkflowWatch | None = None
+        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether KFP has told the end of each run that has ended."""
+        return self._runs.are_settled()
+
+    def start(self) -> None:
+        """Watch, if that is not done yet."""
+        if self._watch is None and self._namespace:
+            loop = asyncio.get_running_loop()
+
+            def heard(news: News) -> None:
+                loop.call_soon_threadsafe(self._news.put_nowait, news)
+
+            self._watch = WorkflowWatch(self._cluster, self._namespace, heard)
+            self._watch.viewed = frozenset(self._viewed)
+            self._task = asyncio.create_task(self._listen())
+            self._watch.start()
+
+    def close(self) -> None:
+        if self._watch:
+            self._watch.close()
+        if self._task:
+            self._task.cancel()
+
+    def view(self, runs: Collection[str]) -> None:
+        """Tell the tasks of these runs, too."""
+        self._viewed = runs
+        if self._watch:
+            self._watch.viewed = frozenset(runs)
+
+    def settle(self, state: NamespaceState) -> None:
+        """KFP has told what it knows: of what has ended nothing more is to be told here."""
+        self._origins = state.origins
+        self._runs.settle(state)
+
+    def unknown(self, state: NamespaceState) -> set[str]:
+        """The runs of which KFP has not told."""
+        return self._runs.unknown(state)
+
+    def over(self, state: NamespaceState) -> NamespaceState:
+        """What KFP told, as it is by now."""
+        return self._runs.over(state)
+
+    async def _listen(self) -> None:
+        while True:
+            await self._take(await self._news.get())
+            self._heard()
+
+    async def _take(self, news: News) -> None:
+        self.is_told = not news.lost
+        if news.lost:
+            self._runs.clear()
+            return
+        self._runs.add([await self._run(workflow) for workflow in news.workflows])
+        self._runs.drop(news.deleted)
+        if news.whole:
+            self._runs.keep({workflow.run_id for workflow in news.workflows})
+
+    async def _run(self, workflow: Workflow) -> WorkflowRun:
+        viewed = workflow.run_id in self._viewed and workflow.status.phase
+        return WorkflowRun.of(workflow, await self._tasks(workflow) if viewed else None)
+
+    async def _tasks(self, workflow: Workflow) -> list[Task] | None:
+        """The tasks that a person wrote; None where they are not told."""
+        nodes = workflow.tasks()
+        if nodes is None:
+            return None
+        origin = self._origins.get(workflow.run_id, Run())
+        told = Run(
+            run_id=workflow.run_id,
+            state=workflow.state,
+            pipeline_spec=origin.pipeline_spec,
+            pipeline_version_reference=origin.pipeline_version_reference,
+            run_details=RunDetails(task_details=nodes),
+        )
+
+        def written(client: Client) -> list[Task]:
+            return client.as_written(told).tasks
+
+        try:
+            tasks: list[Task] = await self._ask(written)
+        except KfpError:
+            return None
+        return tasks

@@ -1,0 +1,54 @@
+"""How often the API server of a cluster may ask Kubernetes, which all its requests wait for.
+
+Kubeflow Pipelines asks Kubernetes who is calling and whether they may, for each request anew, and
+no more often than CLIENTQPS and CLIENTBURST allow: five times a second and ten at once by default.
+Who asks more waits in one queue with everybody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+
+from tornado.httputil import HTTPHeaders
+
+PER_SECOND, BURST, PER_REQUEST = 5.0, 10, 1
+
+
+class Allowance:
+    """A bucket of reviews that fills up at `per_second`, as the rate limiter of client-go.
+
+    It holds `burst` of them; a request takes `per_request` and goes on once they are there.
+    `names` are the headers that say who is calling: who does not say so is refused unreviewed.
+    """
+
+    def __init__(
+        self,
+        per_second: float = PER_SECOND,
+        burst: int = BURST,
+        per_request: int = PER_REQUEST,
+        names: Collection[str] = ("Authorization",),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._per_request = per_request
+        self._names = names
+        self._clock = clock
+        self._spent_until = float("-inf")
+
+    def reserve(self) -> float:
+        """Take the reviews of one request: the seconds until they are there."""
+        now = self._clock()
+        full = now - self._burst / self._per_second
+        self._spent_until = max(self._spent_until, full) + self._per_request / self._per_second
+        return max(0.0, self._spent_until - now)
+
+    def concerns(self, headers: HTTPHeaders) -> bool:
+        """Tell whether a request with these headers leads to reviews."""
+        return any(name in headers for name in self._names)
+
+    async def wait(self) -> None:
+        """Return when it is the turn of a request that comes now."""
+        await asyncio.sleep(self.reserve())
