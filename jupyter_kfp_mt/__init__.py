@@ -73,11 +73,12 @@ def as_text(value: Any) -> str:
 
 def form_of(pipeline: Any) -> Any:
     """A form that starts a pipeline: a value of `%kfp pipelines`, a file, a `@dsl.pipeline`."""
+    from .connection.loaded_magic import loaded_magic
     from .models import Pipeline
     from .notebook.form import Form
     from .notebook.run_card import Cards
 
-    magics, client = _magics(), connect()
+    magics, client = loaded_magic(), connect()
     known = pipeline.pipeline_id if isinstance(pipeline, Pipeline) else pipeline
     source = client.pipeline_source(known)
     return Form(source, client, lambda: magics.cards if magics else Cards(client))
@@ -85,10 +86,11 @@ def form_of(pipeline: Any) -> Any:
 
 def browser_of(runs: Any) -> Any:
     """A browser through a list of runs."""
+    from .connection.loaded_magic import loaded_magic
     from .notebook.browser import RunBrowser
     from .notebook.run_card import Cards
 
-    magics, client = _magics(), connect()
+    magics, client = loaded_magic(), connect()
     return RunBrowser(runs, client, lambda: magics.cards if magics else Cards(client))
 
 
