@@ -64,7 +64,9 @@ class Transport:
         )
 
     def health(self) -> Health:
-        """What `healthz` says, asked once: it answers without identity, in 5 seconds or not."""
+        """Return what `healthz` says, asked once: it answers without identity, in 5 seconds
+        or not.
+        """
         if self._health is None:
             read = DOOR_SECONDS if self.behind_door else HEALTH_SECONDS
             answer = self.request("GET", "healthz", "reach KFP", read)
@@ -183,7 +185,9 @@ class Transport:
         return health is not None and health.local
 
     def _renewed(self, response: requests.Response) -> bool:
-        """Whether it can be asked again; where that is not found out, the answer is given up."""
+        """Tell whether it can be asked again; where that is not found out, the answer is
+        given up.
+        """
         try:
             return self.credentials.renewed(response.request.headers)
         except BaseException:

@@ -157,7 +157,7 @@ class Cluster:
     def may(
         self, namespace: str, verb: str, resource: str, group: str, name: str = ""
     ) -> bool | None:
-        """Whether this identity may do that; None where Kubernetes does not tell."""
+        """Tell whether this identity may do that; None where Kubernetes does not tell."""
         access = ResourceAccess("create", "selfsubjectaccessreviews", group="authorization.k8s.io")
         resource, _, subresource = resource.partition("/")
         attributes = {
@@ -191,7 +191,7 @@ class Cluster:
         return self._list(ResourceAccess("list", "profiles", group="kubeflow.org"), Profile)
 
     def role_bindings(self, namespace: str = "") -> list[RoleBinding]:
-        """Those of a namespace, or of all."""
+        """Return the role bindings of a namespace, or of all."""
         group = "rbac.authorization.k8s.io"
         return self._list(ResourceAccess("list", "rolebindings", namespace, group), RoleBinding)
 
@@ -204,7 +204,7 @@ class Cluster:
         )
 
     def pod_events(self, namespace: str, name: str) -> list[Event]:
-        """What happened to a pod lately."""
+        """Return what happened to a pod lately."""
         about = f"involvedObject.name={name}"
         return self._list(ResourceAccess("list", "events", namespace), Event, fieldSelector=about)
 
@@ -399,7 +399,7 @@ class Cluster:
 
 
 def is_reached(settings: Kfp) -> bool:
-    """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
+    """Tell whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
     chosen = (settings.value(name) for name in ("kubeconfig", "kube_context"))
     kinds = ("kubernetes", "kubeconfig")
     return own_pod.is_here() or any(chosen) or settings.value("auth") in kinds

@@ -279,7 +279,7 @@ class _Browser:
             )
 
     def _secret(self, answer: requests.Response, page: _Page | None, filled_in: bool) -> Secret:
-        """What was got at the end of the way, if that is a session."""
+        """Return what was got at the end of the way, if that is a session."""
         kind = answer.headers.get("Content-Type", "")
         request = requests.Request("GET", self._start).prepare()
         cookies = get_cookie_header(self._session.cookies, request) or ""  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ from ..resource_names import is_namespace
 from .allowed_requests import checked, is_for_local, is_upload
 from .handlers import KfpHandler
 from .kfp_response import KfpResponse, no_answer
-from .namespace_of_request import NamespaceOfRequest, named
+from .namespace_of_request import named
 from .request_body import LONGEST_UPLOAD, Body, Held
 from .send_to_kfp import KfpRequest, Query
 from .unread_body import closed
@@ -128,7 +128,7 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(where, status)
-            self.settings["kfp_mt_events"].wake(self._path)
+            self.collaborators.events.wake(self._path)
 
     patch = delete = post
 
@@ -186,7 +186,7 @@ class ProxyHandler(KfpHandler):
         body.check_size(body.size, LONGEST_UPLOAD)
         if await self._is_local():  # it reads them so itself
             return
-        async with self.settings["kfp_mt_reading"]:
+        async with self.collaborators.reading:
             fault = await asyncio.to_thread(upload_reader.fault, kind, body.file)
         if fault:
             raise fault
@@ -274,7 +274,7 @@ class ProxyHandler(KfpHandler):
         """
         assert self._body
         query = dict(self._query)
-        known: NamespaceOfRequest = self.settings["kfp_mt_whereabouts"]
+        known = self.collaborators.namespace_of_request
         if found := named(self._path):
             return await known.of(*found)
         if experiment_id := self._body.named("EXPERIMENT"):
