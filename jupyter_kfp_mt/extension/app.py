@@ -17,6 +17,7 @@ from .event_stream import Events
 from .kernel_door import KernelDoor
 from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
+from .shared_answers import SharedAnswers
 from .task_log_handler import Logs
 from .upstream import Upstream
 
@@ -40,6 +41,7 @@ class KfpExtension(Kfp, ExtensionApp):
         self.settings["kfp_mt_logs"] = self.logs
         self.settings["kfp_mt_reading"] = asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
         self.settings["kfp_mt_events"] = self.events
+        self.settings["kfp_mt_shared"] = SharedAnswers()
         self.settings["kfp_mt_whereabouts"] = NamespaceOfRequest(self.upstream.ask)
 
     def initialize_handlers(self) -> None:
