@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -107,6 +107,11 @@ class Upstream:
             health = await self.ask(lambda client: client.health())
             self._known = (decision.client, health)
         return self._known[1]
+
+    async def identity(self) -> Hashable:
+        """Where KFP is, and as whom it is asked: another one after each change of either."""
+        to = (await self._decision()).destination
+        return to.endpoint, hash(frozenset((await to.headers()).items()))
 
     async def client(self) -> Client:
         """For questions of our own. Raises the `KfpError` that stands in the way."""
