@@ -86,6 +86,12 @@ class Pipeline(Value, Viewed, frozen=True):
     def __post_init__(self) -> None:
         _name(self)
 
+    def form(self) -> Any:
+        """A form of ipywidgets that starts its latest version, as `%kfp` connects to KFP."""
+        from . import form_of
+
+        return form_of(self)
+
 
 class Url(Value, frozen=True):
     """Where a version of a pipeline was fetched from."""
@@ -109,6 +115,12 @@ class PipelineVersion(Value, Viewed, frozen=True):
 
     def __post_init__(self) -> None:
         _name(self)
+
+    def form(self) -> Any:
+        """A form of ipywidgets that starts its latest version, as `%kfp` connects to KFP."""
+        from . import form_of
+
+        return form_of(self)
 
 
 class PipelineVersionReference(Value, frozen=True):

@@ -64,6 +64,7 @@ class Listing(Viewed, Generic[T]):
         limit: int = 0,
         unfiltered: Callable[[], int] | None = None,
         record: Callable[[T], dict[str, Any]] = msgspec.to_builtins,
+        again: Callable[..., Listing[T]] | None = None,
     ) -> None:
         self.kind = kind
         self.filters = [*filters]
@@ -76,6 +77,7 @@ class Listing(Viewed, Generic[T]):
         self._kept = kept
         self._unfiltered = unfiltered
         self._record = record
+        self.again = again  # the same list anew, with other filters where they are given
         self._totals: dict[str, int] = {}
         self._places: dict[int, str] = {}
         self._seen: list[T] = []
@@ -152,6 +154,12 @@ class Listing(Viewed, Generic[T]):
     def without_filters(self) -> int | None:
         """Return how many there would be without any filter, where KFP tells it."""
         return self._unfiltered() if self._unfiltered and self.filters else None
+
+    def browse(self) -> Any:
+        """A browser of ipywidgets through it: filter, sort, selection, actions on that. Of runs."""
+        from .. import browser_of
+
+        return browser_of(self)
 
     # --- as other things --------------------------------------------------------------------
 

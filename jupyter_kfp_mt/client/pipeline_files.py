@@ -68,6 +68,8 @@ class Definition(msgspec.Struct, frozen=True, rename="camel"):
     parameter_type: str = ""
     default_value: Any = msgspec.UNSET
     is_optional: bool = False
+    description: str = ""
+    literals: list[Any] = []
 
 
 class _Inputs(msgspec.Struct, frozen=True):
@@ -280,9 +282,13 @@ def check_parameters(
 ) -> None:
     """Raises `BadRequest` for a name it does not take, a wrong type, or a missing value."""
     for name, value in values.items():
-        kind = _definition(name, accepted, pipeline).parameter_type
+        definition = _definition(name, accepted, pipeline)
+        kind, literals = definition.parameter_type, definition.literals
         if not _fits(value, kind):
-            raise BadRequest(f"Parameter {name} takes {_words(kind)}, not {value!r}.")
+            raise BadRequest(f"Parameter {name} takes {type_words(kind)}, not {value!r}.")
+        if literals and value not in literals:
+            known = ", ".join(map(str, literals))
+            raise BadRequest(f"Parameter {name} takes one of {known}, not {value!r}.")
     missing = [
         name
         for name, definition in accepted.items()
@@ -293,7 +299,7 @@ def check_parameters(
     if missing:
         raise BadRequest(
             f"Pipeline {pipeline} needs a value for {', '.join(missing)}.",
-            cure="Give it with " + " ".join(f"-p {name}=..." for name in missing),
+            cure="Give it with " + " ".join(f"-p {name}=..." for name in missing) + ", or --form.",
         )
 
 
@@ -301,7 +307,9 @@ def _definition(name: str, accepted: dict[str, Definition], pipeline: str) -> De
     if name in accepted:
         return accepted[name]
     close = difflib.get_close_matches(name, accepted, 1)
-    takes = ", ".join(f"{known} ({_words(accepted[known].parameter_type)})" for known in accepted)
+    takes = ", ".join(
+        f"{known} ({type_words(accepted[known].parameter_type)})" for known in accepted
+    )
     raise BadRequest(
         f"Pipeline {pipeline} has no parameter {name}."
         + (f" Did you mean {close[0]}?" if close else ""),
@@ -320,7 +328,7 @@ def _parse(name: str, text: str, definition: Definition) -> Any:
     if not _fits(value, kind):
         quoted = kind in ("LIST", "STRUCT")
         raise BadRequest(
-            f"Parameter {name} takes {_words(kind)}, not {text!r}.",
+            f"Parameter {name} takes {type_words(kind)}, not {text!r}.",
             cure=f"Quote the whole of it: -p '{name}=[1, \"two\"]'" if quoted else "",
         )
     return value
@@ -338,7 +346,8 @@ def _fits(value: Any, kind: str) -> bool:
     }.get(kind, True)
 
 
-def _words(kind: str) -> str:
+def type_words(kind: str) -> str:
+    """A type of parameters, as a person says it."""
     return {
         "STRING": "text",
         "BOOLEAN": "true or false",

@@ -65,4 +65,4 @@ class TaskResults(Api):
 
     def compare(self, runs: Sequence[Run]) -> results.Comparison:
         """Parameters and metrics of runs side by side, what differs first."""
-        return results.comparison([(run, self.metrics(run)) for run in runs])
+        return results.comparison([(run, self.task_values(run.run_id)) for run in runs])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -53,7 +55,9 @@ class KfpExtension(Kfp, ExtensionApp):
         self.activity = Activity(
             serverapp.web_app.settings, self.collaborators.upstream.is_executing
         )
-        status = await self.collaborators.upstream.status()
+        # While it is decided which KFP there is, what requests will be sent with is loaded.
+        loading = asyncio.to_thread(import_module, "aiohttp")
+        status, _ = await asyncio.gather(self.collaborators.upstream.status(), loading)
         if status.error:
             self.log.warning("kfp-mt: %s", one_line(status.error.message))
 

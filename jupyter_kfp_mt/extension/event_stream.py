@@ -301,7 +301,7 @@ class Watcher:
         if not answer.is_local:
             self._live.start()
         told = pace.TOLD if self._live.is_told else pace.SHARED
-        self._pace.bounds = pace.OWN if answer.is_local else told
+        self._pace.keep(pace.OWN if answer.is_local else told)
         self._succeed(answer.state, answer.removed)
 
     def _fail(self, problem: Problem) -> None:
@@ -325,12 +325,12 @@ class Watcher:
             self._tell(before, self._state, removed)
         self._announce()
 
-    def _hear(self) -> None:
-        """Kubernetes has told of runs, or tells no more."""
+    def _hear(self, unsure: bool) -> None:
+        """Kubernetes has told of runs; `unsure`: what became of some only KFP knows."""
         if self._asked is not None and self._problem is None:
             self._show()
-        self._pace.bounds = pace.TOLD if self._live.is_told else pace.SHARED
-        if not self._live.is_told:
+        self._pace.keep(pace.TOLD if self._live.is_told else pace.SHARED)
+        if unsure:
             self._pace.wanted(time.monotonic())
         self._want()
         self._woken.set()

@@ -9,13 +9,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import certifi
 import msgspec
-from yarl import URL
 
 from ..client import refused_uploads
 from ..credentials.base import Credentials
@@ -25,7 +23,10 @@ from ..network.certificates import authorities
 from ..network.sessions import proxy_to
 from ..network.tls import Tls
 from ..scrubbing import Scrubber
-from .kfp_response import FAULTS, KfpResponse, no_answer
+from .kfp_response import KfpResponse, faults, no_answer
+
+if TYPE_CHECKING:
+    import aiohttp
 
 # A token is looked for again after this time, in a thread: a hop for each request costs too much.
 FRESH_SECONDS = 1.0
@@ -147,6 +148,8 @@ class Sender:
     async def _send_once(
         self, to: Destination, request: KfpRequest, identity: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
+        from yarl import URL
+
         url = f"{to.endpoint}{request.path}"
         if request.query:
             url += "?" + urlencode(request.query)
@@ -162,7 +165,7 @@ class Sender:
                 ssl=to.ssl,
                 middlewares=None if safe else (_Once(),),
             )
-        except FAULTS as error:
+        except faults() as error:
             raise to.explained(no_answer(to.endpoint, str(request), error), False) from None
 
     def _session(self, kept: bool) -> aiohttp.ClientSession:
@@ -181,6 +184,8 @@ class _Once:
     async def __call__(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
+        import aiohttp
+
         if self.sent:
             raise aiohttp.ServerDisconnectedError
         self.sent = True
@@ -188,6 +193,8 @@ class _Once:
 
 
 def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
+    import aiohttp
+
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, force_close=force_close),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -23,6 +23,7 @@ from ..settings import CREDENTIALS, KUBERNETES, Kfp
 
 if TYPE_CHECKING:
     from ..client.client import Client
+    from ..client.pipeline_source import PipelineSource
     from ..client.provenance import Provenance
     from ..connection.choose_connection import Connection
     from ..connection.local_kfp import LocalKfp, LocalKfpUse
@@ -242,6 +243,12 @@ class KfpMagics(Kfp, Magics):
             pages = pages_of(client.endpoint, self.value("ui_url"), client.health().local)
             self._cards = Cards(client, pages)
         return self._cards
+
+    def form(self, source: PipelineSource, namespace: str = "", experiment: str = "") -> Any:
+        """A form that starts a pipeline; shown where ipywidgets are."""
+        from .form import Form
+
+        return Form(source, self.client, lambda: self.cards, namespace, experiment or "Default")
 
     def pictured(self, run: Run) -> dict[str, Any] | None:
         """A run in every form that a front end may draw; a terminal has its own."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, Template
+from markupsafe import Markup
 
 from .. import cron_words
 from ..client import provenance
@@ -30,6 +31,7 @@ from ..models import (
 )
 from ..namespaces.list_namespaces import Namespace
 from ..namespaces.permissions import role
+from .pictures import pictures
 from .verbs.values import (
     Chosen,
     Known,
@@ -180,6 +182,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     folded_texts: list[tuple[str, str]] = []  # shown where they can be folded away
     remedies: list[Remedy] = []
     folded: str = ""  # what the remedies are, where they are folded away
+    pictures: list[Markup] = []
     note: str = ""
 
 
@@ -368,6 +371,7 @@ def _comparison(found: Comparison) -> View:
     ]
     return View(
         tables=[Table(["", "", *names], rows, faint=same)],
+        pictures=pictures(found),
         note=f"{same:,} of {len(found):,} are the same in all, and come last." if same else "",
     )
 
@@ -839,6 +843,9 @@ _HTML = """\
 {% else %}
 {{ rows(table) }}
 {% endif %}
+{% endfor %}
+{% for picture in view.pictures %}
+<div>{{ picture }}</div>
 {% endfor %}
 {% for title, content in view.texts %}
 <p style="margin: 8px 0 2px 0">{{ title }}</p>

@@ -14,6 +14,7 @@ from ...models import Run
 
 if TYPE_CHECKING:
     from ...client.client import Client
+    from ...client.pipeline_source import PipelineSource
     from ...client.provenance import Provenance
     from ...connection.choose_connection import Connection
     from ...doctor.check_results import CheckReport
@@ -64,6 +65,9 @@ class Session(Protocol):
 
     def forget_names(self) -> None:
         """Complete no more names of another namespace."""
+
+    def form(self, source: PipelineSource, namespace: str, experiment: str) -> Any:
+        """A form that starts a pipeline."""
 
     def say(self, text: str) -> None:
         """Tell the person something beside the value."""
