@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from .. import intervals
 from ..client.client import Client
 from ..connection.choose_connection import Connection, find_local, resolve
 from ..connection.local_kfp import LocalKfp, LocalKfpUse, running
@@ -29,8 +30,8 @@ from .send_to_kfp import Destination, KfpRequest, Sender
 T = TypeVar("T")
 
 THREADS = 32
-STATUS_SECONDS = 2.5
-LOOK_SECONDS = 8.0  # longer than KFP is given to answer; a token may take longer
+STATUS_SECONDS = intervals.STATUS_SECONDS
+LOOK_SECONDS = intervals.LOOK_SECONDS
 CLOSE_SECONDS = 5.0
 
 
