@@ -82,7 +82,7 @@ $(VENV)/proxy/installed: .ci/proxy/package-lock.json | $(VENV)/tools
 
 demo: setup
 	@echo "Starting JupyterLab and the local KFP ..."
-	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
+	@$(BIN)/jupyter-lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
 test: setup-checks
 	@$(AT_ONCE) checks
@@ -114,7 +114,7 @@ docs: $(VENV)/docs
 	@echo "The documentation is in docs/_build/index.html."
 
 bench: setup $(VENV)/tests
-	cd tests && ../$(BIN)/python -m bench
+	cd tests && ../$(BIN)/python -m bench $(PARTS)
 
 conformance: setup $(VENV)/tests
 	@test -n "$(PIPELINES)" || { echo "Name the folder: make conformance PIPELINES=/path/to/it" >&2; exit 2; }

@@ -71,6 +71,29 @@ def as_text(value: Any) -> str:
     return text(value)
 
 
+def form_of(pipeline: Any) -> Any:
+    """A form that starts a pipeline: a value of `%kfp pipelines`, a file, a `@dsl.pipeline`."""
+    from .connection.loaded_magic import loaded_magic
+    from .models import Pipeline
+    from .notebook.form import Form
+    from .notebook.run_card import Cards
+
+    magics, client = loaded_magic(), connect()
+    known = pipeline.pipeline_id if isinstance(pipeline, Pipeline) else pipeline
+    source = client.pipeline_source(known)
+    return Form(source, client, lambda: magics.cards if magics else Cards(client))
+
+
+def browser_of(runs: Any) -> Any:
+    """A browser through a list of runs."""
+    from .connection.loaded_magic import loaded_magic
+    from .notebook.browser import RunBrowser
+    from .notebook.run_card import Cards
+
+    magics, client = loaded_magic(), connect()
+    return RunBrowser(runs, client, lambda: magics.cards if magics else Cards(client))
+
+
 def _decided(identity: str, settings: dict[str, str]) -> Connection:
     from .connection.choose_connection import decide
     from .settings import chosen

@@ -1,4 +1,4 @@
-"""What can go wrong, each with its cause and its cure for the person at the notebook.
+"""Errors, each with its cause and its cure for the person at the notebook.
 
 KfpError
 ├── Misconfigured       a setting, a file or a folder that cannot work

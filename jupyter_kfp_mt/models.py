@@ -43,7 +43,7 @@ class Viewed:
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What the API sends: like protojson, what is empty or zero is left out."""
+    """A value of the API: like protojson, what is empty or zero is left out."""
 
 
 class Health(Value, frozen=True):
@@ -56,7 +56,7 @@ class Health(Value, frozen=True):
 
     @property
     def local(self) -> bool:
-        """Whether this is the local KFP of this package."""
+        """Tell whether this is the local KFP of this package."""
         return self.tag_name.startswith("jupyter-kfp-mt-")
 
 
@@ -86,6 +86,12 @@ class Pipeline(Value, Viewed, frozen=True):
     def __post_init__(self) -> None:
         _name(self)
 
+    def form(self) -> Any:
+        """A form of ipywidgets that starts its latest version, as `%kfp` connects to KFP."""
+        from . import form_of
+
+        return form_of(self)
+
 
 class Url(Value, frozen=True):
     """Where a version of a pipeline was fetched from."""
@@ -110,6 +116,12 @@ class PipelineVersion(Value, Viewed, frozen=True):
     def __post_init__(self) -> None:
         _name(self)
 
+    def form(self) -> Any:
+        """A form of ipywidgets that starts its latest version, as `%kfp` connects to KFP."""
+        from . import form_of
+
+        return form_of(self)
+
 
 class PipelineVersionReference(Value, frozen=True):
     """Which version a run runs; without a version, the latest."""
@@ -119,7 +131,7 @@ class PipelineVersionReference(Value, frozen=True):
 
 
 class RuntimeConfig(Value, frozen=True):
-    """What a run was given to run with."""
+    """The parameters that a run was given."""
 
     parameters: dict[str, Any] = {}
     pipeline_root: str = ""
@@ -157,7 +169,9 @@ class Artifact(Value, frozen=True):
 
 
 class TaskValues(Value, frozen=True):
-    """What went into a task, or came out of it, by the names of its inputs or outputs."""
+    """The values that went into a task, or came out of it, by the names of its inputs or
+    outputs.
+    """
 
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[Artifact]] = {}
@@ -173,7 +187,7 @@ class TaskIO(Value, frozen=True):
 
 
 class ChildTask(Value, frozen=True):
-    """What a task consists of: another task, or a pod."""
+    """A part of a task: another task, or a pod."""
 
     task_id: str = ""
     pod_name: str = ""
@@ -201,12 +215,14 @@ class Task(Value, frozen=True):
 
     @property
     def tries(self) -> int:
-        """How often it was begun, as far as is known: more than once where it was tried again."""
+        """Return how often it was begun, as far as is known: more than once where it was tried
+        again.
+        """
         return self.attempts or sum(change.state == "RUNNING" for change in self.state_history)
 
     @property
     def auxiliary(self) -> bool:
-        """Whether it is one of those that a cluster's KFP adds to the tasks of a pipeline."""
+        """Tell whether it is one of those that a cluster's KFP adds to the tasks of a pipeline."""
         name = self.display_name
         return name == "root" or name.endswith("-driver") or name.partition("(")[0] == "executor"
 
@@ -216,12 +232,12 @@ class Task(Value, frozen=True):
 
     @property
     def duration(self) -> timedelta:
-        """How long it ran, until now if it still does; zero before it has started."""
+        """Return how long it ran, until now if it still does; zero before it has started."""
         return _span(self.start_time, self.end_time)
 
 
 class RunDetails(Value, frozen=True):
-    """What became of a run's tasks."""
+    """The outcome of a run's tasks."""
 
     task_details: list[Task] = []
 
@@ -266,7 +282,7 @@ class Run(Value, Viewed, frozen=True):
 
     @property
     def terminated(self) -> bool:
-        """Whether somebody stopped it, where KFP tells: it has no state for that."""
+        """Tell whether somebody stopped it, where KFP tells: it has no state for that."""
         return any(
             change.state in ("CANCELING", "CANCELED")
             or (change.error is not None and change.error.message == "terminated")
@@ -287,7 +303,9 @@ class CronSchedule(Value, frozen=True):
 
 
 class PeriodicSchedule(Value, frozen=True):
-    """How often; the API writes the seconds, as every int64, as a string."""
+    """A schedule of every so many seconds; the API writes the seconds, as every int64, as a
+    string.
+    """
 
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -302,7 +320,9 @@ class Trigger(Value, frozen=True):
 
 
 class RecurringRun(Value, Viewed, frozen=True):
-    """What starts a run again and again. Without a version, each time the pipeline's latest."""
+    """A schedule that starts a run again and again. Without a version, each time the pipeline's
+    latest.
+    """
 
     recurring_run_id: str = ""
     display_name: str = ""

@@ -1,4 +1,4 @@
-"""What the refusals of KFP, Istio and Kubernetes mean, and what mends them."""
+"""The meaning of refusals of KFP, Istio and Kubernetes, and what mends them."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _too_long(asked: str, column: str, text: str) -> BadRequest:
 
 
 class Denial(NamedTuple):
-    """Who may not do what, in KFP's own words."""
+    """A statement of who may not do what, in KFP's own words."""
 
     user: str
     namespace: str
@@ -160,7 +160,7 @@ class Denial(NamedTuple):
 
 
 def denial(body: bytes) -> Denial | None:
-    """What KFP has asked Kubernetes and been denied, if that is what the body says."""
+    """Return what KFP has asked Kubernetes and been denied, if that is what the body says."""
     denied = _DENIED.search(server_text(body))
     return Denial(**denied.groupdict()) if denied else None
 

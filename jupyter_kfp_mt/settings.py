@@ -23,7 +23,7 @@ def variable(setting: str) -> str:
 
 
 class Kfp(Configurable):
-    """How to reach Kubeflow Pipelines. Each setting has a variable too, `KFP_MT_<NAME>`."""
+    """The way to Kubeflow Pipelines. Each setting has a variable too, `KFP_MT_<NAME>`."""
 
     endpoint = Unicode(
         help="""Address of KFP's API, such as

@@ -65,7 +65,9 @@ class Api:
         return self.transport.credentials
 
     def health(self) -> Health:
-        """What `healthz` says, asked once: it answers without identity, in 5 seconds or not."""
+        """Return what `healthz` says, asked once: it answers without identity, in 5 seconds
+        or not.
+        """
         return self.transport.health()
 
     def _version(self, reference: PipelineVersionReference) -> PipelineVersion:

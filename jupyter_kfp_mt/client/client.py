@@ -57,7 +57,7 @@ class Client(Waiting, RecurringRuns):
 
     @property
     def warnings(self) -> deque[str]:
-        """What KFP has warned of in its answers to changes, until it is taken from here."""
+        """Return what KFP has warned of in its answers to changes, until it is taken from here."""
         return self.transport.warnings
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What KFP lists: read page by page as it is looked at, of one namespace or of several."""
+"""Lists of KFP: read page by page as it is looked at, of one namespace or of several."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Feed(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """How a list is sorted: as the API is told, and how items of several lists compare."""
+    """The order of a list: as the API is told, and how items of several lists compare."""
 
     sort_by: str = "created_at desc"
     key: Callable[[Any], Any] = lambda item: item.created_at
@@ -64,6 +64,7 @@ class Listing(Viewed, Generic[T]):
         limit: int = 0,
         unfiltered: Callable[[], int] | None = None,
         record: Callable[[T], dict[str, Any]] = msgspec.to_builtins,
+        again: Callable[..., Listing[T]] | None = None,
     ) -> None:
         self.kind = kind
         self.filters = [*filters]
@@ -76,6 +77,7 @@ class Listing(Viewed, Generic[T]):
         self._kept = kept
         self._unfiltered = unfiltered
         self._record = record
+        self.again = again  # the same list anew, with other filters where they are given
         self._totals: dict[str, int] = {}
         self._places: dict[int, str] = {}
         self._seen: list[T] = []
@@ -116,7 +118,7 @@ class Listing(Viewed, Generic[T]):
 
     @property
     def total(self) -> int | None:
-        """How many there are in all, as far as KFP has said it."""
+        """Return how many there are in all, as far as KFP has said it."""
         if self.is_complete:
             return len(self._seen)
         if self._kept or not self._reach(0) or len(self._totals) < len(self._feeds):
@@ -126,7 +128,7 @@ class Listing(Viewed, Generic[T]):
 
     @property
     def total_size(self) -> int:
-        """How many KFP says that there are, whatever the limit; asks for the first page."""
+        """Return how many KFP says that there are, whatever the limit; asks for the first page."""
         self._reach(1)
         return sum(self._totals.values())
 
@@ -150,8 +152,14 @@ class Listing(Viewed, Generic[T]):
         return self._places.get(id(item), "")
 
     def without_filters(self) -> int | None:
-        """How many there would be without any filter, where KFP tells it."""
+        """Return how many there would be without any filter, where KFP tells it."""
         return self._unfiltered() if self._unfiltered and self.filters else None
+
+    def browse(self) -> Any:
+        """A browser of ipywidgets through it: filter, sort, selection, actions on that. Of runs."""
+        from .. import browser_of
+
+        return browser_of(self)
 
     # --- as other things --------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What tasks write, from wherever it is."""
+"""The output of tasks, from wherever it is."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ class Logs(Runs):
         recent: bool = False,
         after: str = "",
     ) -> TaskLog:
-        """What a task writes: so far, or its last lines; with `follow` what is to come as well.
+        """Return what a task writes: so far, or its last lines; with `follow` what is to come as
+        well.
 
         `recent`: what was found out of the run in the last seconds will do.
         `after` is a `TaskLog.cursor`: what was read before it is left out.
@@ -79,8 +80,8 @@ class Logs(Runs):
         return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
 
     def local_log(self, run_id: str, task_id: str, start: int = 0) -> LineStream:
-        """What the local KFP keeps of it, from a byte on; all of it (`LineStream.partial`) where it
-        has not so many. Never asked of another: it hands any log to anybody.
+        """Return what the local KFP keeps of it, from a byte on; all of it (`LineStream.partial`)
+        where it has not so many. Never asked of another: it hands any log to anybody.
         """
         path = f"/apis/v1alpha1/runs/{part(run_id)}/nodes/{part(task_id)}/log"
         asked = f"read the log of task {task_id}"
@@ -89,7 +90,7 @@ class Logs(Runs):
         )
 
     def archived_log(self, run_id: str, node_id: str) -> LineStream:
-        """What KFP has archived of a node: JSON with the file in it."""
+        """Return what KFP has archived of a node: JSON with the file in it."""
         path = f"runs/{part(run_id)}/nodes/{part(node_id)}/artifacts/main-logs:read"
         return self.transport.stream(
             self.endpoint + API + path, f"read the archived log of {node_id}"

@@ -1,4 +1,4 @@
-"""What a run is to run: a compiled file, or a version of an uploaded pipeline."""
+"""The source of a run: a compiled file, or a version of an uploaded pipeline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .pipeline_files import PipelineFile
 
 
 class PipelineSource(msgspec.Struct, frozen=True):
-    """What a run is to run: a name for it, the parameters it takes, and how the API names it."""
+    """The source of a run: a name for it, the parameters it takes, and how the API names it."""
 
     name: str
     accepted: dict[str, pipeline_files.Definition]
@@ -54,7 +54,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         return cls.from_file(PipelineFile(spec, MessageToDict(component.platform_spec)))
 
     def parse(self, texts: dict[str, str]) -> dict[str, Any]:
-        """What a person typed, as the values it takes."""
+        """Parse what a person typed as the values it takes."""
         return pipeline_files.parse_parameters(texts, self.accepted, self.name)
 
     def fitting(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         service_account: str = "",
         cache: bool = True,
     ) -> dict[str, Any]:
-        """What KFP is sent to start it, but for the experiment. Raises as `check` does."""
+        """Return what KFP is sent to start it, but for the experiment. Raises as `check` does."""
         self.check(parameters)
         said = {"description": description, "service_account": service_account}
         return {

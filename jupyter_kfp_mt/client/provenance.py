@@ -36,13 +36,13 @@ _LABELS = ("Notebook", "Cell", "Git commit", "Started by")
 
 
 def read(description: str) -> Provenance:
-    """What a description tells of it, if anything."""
+    """Return what a description tells of it, if anything."""
     found = dict(_LINE.findall(description))
     return Provenance(*(found.get(label, "").strip() for label in _LABELS))
 
 
 def without(description: str) -> str:
-    """What a person wrote in a description."""
+    """Return what a person wrote in a description."""
     return _LINE.sub("", description).rstrip()
 
 

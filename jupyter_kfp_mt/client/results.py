@@ -1,4 +1,4 @@
-"""What came of runs: their metrics and artifacts, and what differs between them."""
+"""Results of runs: their metrics and artifacts, and what differs between them."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ class Comparison(Viewed, msgspec.Struct, frozen=True):
 
     runs: list[Run]
     rows: list[Difference]
+    # ROC curves by the names of runs: false and true positive rates, ascending.
+    curves: dict[str, list[tuple[float, float]]] = {}
 
     def __iter__(self) -> Iterator[Difference]:
         return iter(self.rows)
@@ -87,7 +89,7 @@ class Comparison(Viewed, msgspec.Struct, frozen=True):
 
 
 def artifacts(run: Run, values: Mapping[str, TaskIO]) -> Artifacts:
-    """What the tasks of a run made, in the order of the tasks."""
+    """Return what the tasks of a run made, in the order of the tasks."""
     found = [
         Made(task.display_name, output, artifact)
         for task in run.tasks
@@ -114,15 +116,27 @@ def metrics(run: Run, values: Mapping[str, TaskIO]) -> dict[str, float]:
     }
 
 
-def comparison(found: Sequence[tuple[Run, Mapping[str, float]]]) -> Comparison:
-    """Runs with their metrics side by side, what differs first."""
+def curve(run: Run, values: Mapping[str, TaskIO]) -> list[tuple[float, float]]:
+    """The first ROC curve that a run's tasks logged, as `log_roc_curve` of the SDK keeps it."""
+    for made in artifacts(run, values):
+        listed = made.artifact.metadata.get("confidenceMetrics")
+        if isinstance(listed, list) and listed:
+            points = [(each.get("falsePositiveRate"), each.get("recall")) for each in listed]
+            return sorted((x, y) for x, y in points if _is_number(x) and _is_number(y))
+    return []
+
+
+def comparison(found: Sequence[tuple[Run, Mapping[str, TaskIO]]]) -> Comparison:
+    """Runs with what went into their tasks and came out, side by side, what differs first."""
     runs = [run for run, _ in found]
     parameters = [run.runtime_config.parameters if run.runtime_config else {} for run in runs]
     rows = [
         *_rows("param", parameters),
-        *_rows("metric", [metrics for _, metrics in found]),
+        *_rows("metric", [metrics(run, values) for run, values in found]),
     ]
-    return Comparison(runs, sorted(rows, key=lambda row: not row.differs))
+    curves = {run.display_name: curve(run, values) for run, values in found}
+    drawn = {name: points for name, points in curves.items() if points}
+    return Comparison(runs, sorted(rows, key=lambda row: not row.differs), drawn)
 
 
 def shown_metadata(artifact: Artifact) -> dict[str, Any]:

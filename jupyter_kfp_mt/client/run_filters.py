@@ -28,7 +28,7 @@ Predicate = dict[str, Any]
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted of runs; what is empty does not matter.
+    """The runs that are wanted; a field that is empty does not matter.
 
     `since`: a moment, or how long ago, as `2d`. `archived`: only those, only others, or both.
     """
@@ -44,7 +44,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def predicates(self) -> list[Predicate]:
-        """What KFP filters by itself; experiment and pipeline apart, which have ids."""
+        """Return what KFP filters by itself; experiment and pipeline apart, which have ids."""
         found = [archived_or_not(self.archived)] if self.archived is not None else []
         if self.state:
             found.append(_state(self.state))
@@ -74,7 +74,9 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def kept(self, pipelines: Collection[str]) -> Callable[[Run], bool] | None:
-        """What KFP cannot filter by: a pipeline's ids or its name, and a description's lines."""
+        """Return what KFP cannot filter by: a pipeline's ids or its name, and a description's
+        lines.
+        """
         if not (self.pipeline or self.notebook or self.by):
             return None
 
@@ -104,7 +106,7 @@ def order(sort: str, columns: dict[str, str] | None = None) -> Order:
 
 
 def archived_or_not(archived: bool) -> Predicate:
-    """Those that are archived, or all others."""
+    """Keep the runs that are archived, or all others."""
     operation = "EQUALS" if archived else "NOT_EQUALS"
     return {"operation": operation, "key": "storage_state", "string_value": "ARCHIVED"}
 

@@ -75,7 +75,7 @@ class RunStarts(Experiments, Pipelines):
     def pipeline_source(
         self, pipeline: Any, namespace: str = "", version: str = ""
     ) -> PipelineSource:
-        """What to run: the compiled file of that name, else the uploaded pipeline.
+        """Return what to run: the compiled file of that name, else the uploaded pipeline.
 
         A `@dsl.pipeline` or `@dsl.component` of the kfp SDK is one itself.
         """

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
+import msgspec
+
 from ..errors import BadRequest, NotFound
 from ..models import Page, Run
 from . import records
@@ -58,6 +60,7 @@ class Runs(Experiments, Pipelines, TaskResults):
             name=name,
             archived=archived,
         )
+        given = {**msgspec.structs.asdict(wanted), "namespace": namespace, "sort": sort}
         ids = self._pipeline_ids(pipeline, namespace) if pipeline else []
         return self._listing(
             *("runs", Run, namespace, wanted.predicates, order(sort)),
@@ -66,6 +69,7 @@ class Runs(Experiments, Pipelines, TaskResults):
             kept=wanted.kept(ids),
             record=lambda run: records.run(run, self.metrics(run)),
             scope=self._in_experiment(experiment),
+            again=lambda **changes: self.runs(**{**given, **changes}),
         )
 
     def _in_experiment(self, experiment: str) -> Callable[[str], dict[str, str]]:
@@ -147,7 +151,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         return [run for run in found if run.display_name.lower().startswith(text.lower())]
 
     def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
-        """Those whose ids begin so."""
+        """Return the runs whose ids begin so."""
         having = {"operation": "IS_SUBSTRING", "key": "run_id", "string_value": text}
         found = self._all(
             lambda token: self._page(

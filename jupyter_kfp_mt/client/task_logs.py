@@ -1,4 +1,4 @@
-"""What a task writes: from its pod, from the local KFP's own store, or from KFP's archive."""
+"""The output of a task: from its pod, from the local KFP's own store, or from KFP's archive."""
 
 from __future__ import annotations
 
@@ -235,7 +235,9 @@ class LocalLog(TaskLog):
             self._pause(again=self._seen == before)
 
     def _new(self, task: Task) -> Iterator[bytes]:
-        """What was written since; a line that has only begun waits for its end, if it is short."""
+        """Return what was written since; a line that has only begun waits for its end, if it is
+        short.
+        """
         # With the last byte that was seen: while it is the same log, it has that.
         start = max(self._seen - 1, 0)
         try:
@@ -419,7 +421,7 @@ class PodLog(TaskLog):
         return self._pods.find(self._task, names.count(self._task.display_name))
 
     def _is_over(self, pod: Pod | None, read: str) -> bool:
-        """Whether nothing more is to come: no other attempt either."""
+        """Tell whether nothing more is to come: no other attempt either."""
         if pod is None or pod.name != read:
             return self._task.finished or self._run.finished
         code = exit_code(pod, self._wanted.container)
@@ -432,7 +434,8 @@ class PodLog(TaskLog):
         return code == 0 or (code is not None and (self._task.finished or self._run.finished))
 
     def _archived(self, lost: NotFound | None = None) -> Iterator[bytes]:
-        """What KFP has kept of it. Raises `NotFound` with all the reasons why there is nothing.
+        """Return what KFP has kept of it. Raises `NotFound` with all the reasons why there is
+        nothing.
 
         `lost` is why its pod has no log, where there is a pod.
         """
@@ -527,7 +530,7 @@ def _first_file(text: bytes) -> bytes:
 
 
 def _read(file: IO[bytes] | gzip.GzipFile) -> bytes:
-    """What is in it: a packed one, or one with holes, may be far longer than it looks."""
+    """Read it: a packed one, or one with holes, may be far longer than it looks."""
     text = file.read(LONGEST_ARCHIVED + 1)
     if len(text) > LONGEST_ARCHIVED:
         raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")

@@ -41,7 +41,7 @@ class TaskResults(Api):
         return self.as_written(run).tasks
 
     def task_values(self, run_id: str) -> dict[str, models.TaskIO]:
-        """What went into a run's tasks and came out of them, by their ids.
+        """Return what went into a run's tasks and came out of them, by their ids.
 
         Only the local KFP tells it; a cluster's answer is empty.
         """
@@ -60,9 +60,9 @@ class TaskResults(Api):
         return results.metrics(run, self.task_values(run.run_id)) if run.finished else {}
 
     def artifacts(self, run: Run) -> results.Artifacts:
-        """What the tasks of a run have made, where KFP tells it."""
+        """Return what the tasks of a run have made, where KFP tells it."""
         return results.artifacts(run, self.task_values(run.run_id))
 
     def compare(self, runs: Sequence[Run]) -> results.Comparison:
         """Parameters and metrics of runs side by side, what differs first."""
-        return results.comparison([(run, self.metrics(run)) for run in runs])
+        return results.comparison([(run, self.task_values(run.run_id)) for run in runs])

@@ -30,7 +30,7 @@ T = TypeVar("T", bound=Value)
 
 
 API = "/apis/v2beta1/"
-HEALTH_SECONDS = 5.0
+HEALTH_SECONDS = intervals.HEALTH_SECONDS
 MOST_WARNINGS = 20
 # Of a Warning header: a code, who warns, and a text in quotes (RFC 7234, 5.5).
 _WARNING = re.compile(r'\b[0-9]{3} \S+ "((?:[^"\\]|\\.)*)"')
@@ -64,7 +64,9 @@ class Transport:
         )
 
     def health(self) -> Health:
-        """What `healthz` says, asked once: it answers without identity, in 5 seconds or not."""
+        """Return what `healthz` says, asked once: it answers without identity, in 5 seconds
+        or not.
+        """
         if self._health is None:
             read = DOOR_SECONDS if self.behind_door else HEALTH_SECONDS
             answer = self.request("GET", "healthz", "reach KFP", read)
@@ -183,7 +185,9 @@ class Transport:
         return health is not None and health.local
 
     def _renewed(self, response: requests.Response) -> bool:
-        """Whether it can be asked again; where that is not found out, the answer is given up."""
+        """Tell whether it can be asked again; where that is not found out, the answer is
+        given up.
+        """
         try:
             return self.credentials.renewed(response.request.headers)
         except BaseException:

@@ -16,15 +16,18 @@ from typing import IO
 import msgspec
 from tornado import httputil
 
+from .. import intervals
 from ..errors import KfpError, NotAPipeline, from_dict
 from . import pipeline_files
 
 MEMORY = 512 << 20  # in bytes
-SECONDS = 60
+SECONDS = intervals.UPLOAD_READ_SECONDS
 
 
 def fault(content_type: str, form: IO[bytes], seconds: float = SECONDS) -> KfpError | None:
-    """What is wrong with the pipeline in a form. It takes at most `seconds`, in another process."""
+    """Return what is wrong with the pipeline in a form. It takes at most `seconds`, in another
+    process.
+    """
     form.flush()
     form.seek(0)
     try:

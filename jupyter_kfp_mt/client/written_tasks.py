@@ -152,7 +152,7 @@ class _Parts:
         return self.has(node.part("executor")) and not self.has(node.part("executor-driver"))
 
     def attempts(self, node: Node) -> int:
-        """How many there were at what may be tried again; 0 for what is not."""
+        """Return how many there were at what may be tried again; 0 for what is not."""
         return next(number for number in count() if not self.has(node.attempt(number)))
 
     def before(self, node: Node, name: str) -> Task | None:

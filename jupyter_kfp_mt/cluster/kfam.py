@@ -14,12 +14,13 @@ import msgspec
 import requests
 from urllib3.exceptions import HTTPError
 
+from .. import intervals
 from ..errors import Forbidden, Misconfigured, Refused, Unreachable
 from ..network.bodies import BodyTooLong, whole
 from .access_manifests import USER_HEADER
 
 IN_CLUSTER_ENDPOINT = "http://profiles-kfam.kubeflow.svc.cluster.local:8081"
-SECONDS = 2.5
+SECONDS = intervals.KFAM_SECONDS
 
 
 class _User(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ class Kfam:
         self.endpoint = endpoint.rstrip("/")
 
     def bindings(self, namespace: str = "", user: str = "", role: str = "") -> list[Binding]:
-        """Those of a namespace, a person and a role, or of any."""
+        """Return the bindings of a namespace, a person and a role, or of any."""
         query = {"namespace": namespace, "user": user, "role": role}
         asked = f"list the contributors of {namespace or 'every namespace'}"
         answer = self._request(

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from .. import intervals
 from ..credentials.base import claims, shown
 from ..credentials.kubeconfig import Kubeconfig
 from ..errors import (
@@ -53,8 +54,8 @@ from .workflows import GOING_ON, GROUP, RESOURCE, VERSION, Workflow
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 2.0
-READ_SECONDS = 5.0
+CONNECT_SECONDS = intervals.KUBERNETES_CONNECT_SECONDS
+READ_SECONDS = intervals.KUBERNETES_READ_SECONDS
 LONGEST_PAGE = 500
 MOST_OBJECTS = 100_000
 # Of what is long only what is said of any object of Kubernetes.
@@ -157,7 +158,7 @@ class Cluster:
     def may(
         self, namespace: str, verb: str, resource: str, group: str, name: str = ""
     ) -> bool | None:
-        """Whether this identity may do that; None where Kubernetes does not tell."""
+        """Tell whether this identity may do that; None where Kubernetes does not tell."""
         access = ResourceAccess("create", "selfsubjectaccessreviews", group="authorization.k8s.io")
         resource, _, subresource = resource.partition("/")
         attributes = {
@@ -191,7 +192,7 @@ class Cluster:
         return self._list(ResourceAccess("list", "profiles", group="kubeflow.org"), Profile)
 
     def role_bindings(self, namespace: str = "") -> list[RoleBinding]:
-        """Those of a namespace, or of all."""
+        """Return the role bindings of a namespace, or of all."""
         group = "rbac.authorization.k8s.io"
         return self._list(ResourceAccess("list", "rolebindings", namespace, group), RoleBinding)
 
@@ -204,7 +205,7 @@ class Cluster:
         )
 
     def pod_events(self, namespace: str, name: str) -> list[Event]:
-        """What happened to a pod lately."""
+        """Return what happened to a pod lately."""
         about = f"involvedObject.name={name}"
         return self._list(ResourceAccess("list", "events", namespace), Event, fieldSelector=about)
 
@@ -399,7 +400,7 @@ class Cluster:
 
 
 def is_reached(settings: Kfp) -> bool:
-    """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
+    """Tell whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
     chosen = (settings.value(name) for name in ("kubeconfig", "kube_context"))
     kinds = ("kubernetes", "kubeconfig")
     return own_pod.is_here() or any(chosen) or settings.value("auth") in kinds

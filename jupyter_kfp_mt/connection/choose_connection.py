@@ -46,7 +46,7 @@ CONTEXT_FILE = Path("~/.config/kfp/context.json")
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """What was decided."""
+    """The connection that was decided on."""
 
     endpoint: str
     credentials: Credentials
@@ -73,7 +73,7 @@ class Connection(msgspec.Struct, frozen=True):
         )
 
     def is_same(self, other: Connection) -> bool:
-        """Whether it leads to the same place as the same identity, in the same namespace."""
+        """Tell whether it leads to the same place as the same identity, in the same namespace."""
         return self._what_counts == other._what_counts
 
     @property
@@ -264,7 +264,7 @@ def _resolve_local(
 
 
 def _lent(trace: Trace, local: LocalKfp, namespace: str, identity: str) -> Credentials:
-    """Those of one of the local KFP's own identities."""
+    """Return the credentials of one of the local KFP's own identities."""
     path = str(local.token_file(identity)) if identity else _editor(local, namespace)
     because = "the identity asked for" if identity else "the namespace's default-editor"
     trace.add("credentials", because, shown(Path(path)), chosen=True)

@@ -55,7 +55,7 @@ def _issuer(folder: str, file: str, context: str) -> Cluster:
 
 
 def asked_for(settings: Kfp) -> AskedKind | None:
-    """What the settings ask for, else their variables. Raises `Misconfigured`."""
+    """Return what the settings ask for, else their variables. Raises `Misconfigured`."""
     given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
     words = {name: f"c.Kfp.{name}" for name in given}
     found = _asked_for({name: _kind(name, value) for name, value in given.items()}, words)

@@ -29,7 +29,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
 class Changes(Value, frozen=True):
-    """What there is, in a snapshot, or what is new of it.
+    """The content of a snapshot, or the news since.
 
     Runs and recurring runs come without what never changes of them, the specification and the
     parameters; tasks are those of the runs that were asked for.
@@ -51,7 +51,7 @@ class Removed(Value, frozen=True):
 
 
 class EventFailure(Problem, frozen=True):
-    """Why nothing is known: of the namespace, or only of a run that was asked for."""
+    """The reason why nothing is known: of the namespace, or only of a run that was asked for."""
 
     run_id: str = ""
 
@@ -107,7 +107,8 @@ class Stream:
         with self._door.session() as session:
             try:
                 answer = self._door.get(
-                    *(session, "events"),
+                    session,
+                    "events",
                     params=self._query,
                     headers=headers,
                     stream=True,

@@ -93,7 +93,7 @@ def running(folder: Path) -> LocalKfp | None:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Whether a server holds the folder; it does as long as it lives."""
+    """Tell whether a server holds the folder; it does as long as it lives."""
     with (folder / "lock").open("rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

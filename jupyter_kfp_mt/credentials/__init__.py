@@ -1,4 +1,4 @@
-"""Who we are, to KFP: a file for each kind of credentials."""
+"""Our identity to KFP: a file for each kind of credentials."""
 
 from ..network.tls import Tls
 from .base import AUDIENCE, Claims, Credentials, Key, claims, shown, warnings

@@ -1,4 +1,4 @@
-"""What a kubeconfig holds: the way to KFP through the Kubernetes API, from outside the cluster."""
+"""A kubeconfig: the way to KFP through the Kubernetes API, from outside the cluster."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Kubeconfig(Renewed):
 
     @property
     def configuration(self) -> Any:
-        """What it says, as the official client has it. It holds secrets."""
+        """Return what it says, as the official client has it. It holds secrets."""
         self.headers()
         return self._configuration
 
@@ -176,7 +176,7 @@ def namespace_of(file: str = "", context: str = "") -> str:
 
 
 def anonymous(asked: str, server_text: str = "") -> Unauthenticated:
-    """Why nobody arrives at KFP this way."""
+    """Tell why nobody arrives at KFP this way."""
     return Unauthenticated(
         f"{asked}: no identity arrives at KFP through the Kubernetes API.",
         cause=_LOST,
@@ -186,14 +186,14 @@ def anonymous(asked: str, server_text: str = "") -> Unauthenticated:
 
 
 def no_certificate() -> Misconfigured:
-    """Why the SDK's client has to go another way."""
+    """Tell why the SDK's client has to go another way."""
     return Misconfigured(
         "kfp.Client cannot show the client certificate of this kubeconfig.", cure=PORT_FORWARD
     )
 
 
 def _bypassed(configuration: Any) -> bool:
-    """Whether its API server is one of those that no proxy is for."""
+    """Tell whether its API server is one of those that no proxy is for."""
     host = str(configuration.host)
     return is_own(host) or should_bypass_proxies(host, configuration.no_proxy or None)
 

@@ -11,9 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .. import intervals
 from ..errors import Misconfigured
 
-SECONDS = 30.0
+SECONDS = intervals.PROGRAM_SECONDS
 LONGEST = 1 << 16  # bytes
 
 
@@ -25,8 +26,8 @@ def printed(
     variables: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> bytes:
-    """What it prints. Raises `Misconfigured` where it fails, which says nothing of what it wrote:
-    a secret may be in that.
+    """Run it, and return what it prints. Raises `Misconfigured` where it fails, which says nothing
+    of what it wrote: a secret may be in that.
     """
     process = _started(words, what, cure, variables or {}, folder)
     with process:

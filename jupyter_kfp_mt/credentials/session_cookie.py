@@ -82,7 +82,7 @@ class SessionCookie(Credentials):
 
 
 def is_login_page(status: int, content_type: str) -> bool:
-    """Whether what answered asks to sign in: with a redirect, a page, or in so many words."""
+    """Tell whether what answered asks to sign in: with a redirect, a page, or in so many words."""
     return status == 401 or 300 <= status < 400 or (status == 403 and "html" in content_type)
 
 

@@ -92,7 +92,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What a look has found: whose it is, what there is, what was deleted, and if it is local."""
+    """The result of a look: whose it is, what there is, what was deleted, and if it is local."""
 
     whose: tuple[str, ...]
     state: NamespaceState
@@ -167,6 +167,7 @@ class Watcher:
         self._woken.set()
 
     def stop(self) -> None:
+        self._live.close()
         if self._task:
             self._task.cancel()
         self._end()
@@ -301,7 +302,7 @@ class Watcher:
         if not answer.is_local:
             self._live.start()
         told = pace.TOLD if self._live.is_told else pace.SHARED
-        self._pace.bounds = pace.OWN if answer.is_local else told
+        self._pace.keep(pace.OWN if answer.is_local else told)
         self._succeed(answer.state, answer.removed)
 
     def _fail(self, problem: Problem) -> None:
@@ -325,12 +326,12 @@ class Watcher:
             self._tell(before, self._state, removed)
         self._announce()
 
-    def _hear(self) -> None:
-        """Kubernetes has told of runs, or tells no more."""
+    def _hear(self, unsure: bool) -> None:
+        """Kubernetes has told of runs; `unsure`: what became of some only KFP knows."""
         if self._asked is not None and self._problem is None:
             self._show()
-        self._pace.bounds = pace.TOLD if self._live.is_told else pace.SHARED
-        if not self._live.is_told:
+        self._pace.keep(pace.TOLD if self._live.is_told else pace.SHARED)
+        if unsure:
             self._pace.wanted(time.monotonic())
         self._want()
         self._woken.set()
@@ -394,7 +395,7 @@ def _sent(name: str, data: object) -> bytes:
 
 
 async def _set(event: asyncio.Event, seconds: float | None) -> bool:
-    """Whether it was set in time."""
+    """Tell whether it was set in time."""
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except asyncio.TimeoutError:

@@ -17,13 +17,14 @@ from .workflow_watch import News, WorkflowWatch
 
 
 class Ask(Protocol):
-    """How a question is put to KFP. See `Upstream.ask`."""
+    """A question that is put to KFP. See `Upstream.ask`."""
 
     async def __call__(self, question: Any) -> Any: ...
 
 
 class LiveRuns:
-    """Calls `heard` after Kubernetes has told something, or tells no more.
+    """Calls `heard` after Kubernetes has told something: with True where KFP must be asked what has
+    become of some, or of all since it tells no more.
 
     What it tells is laid over what KFP told, by `over`. Without a namespace nothing is watched.
     """
@@ -33,7 +34,7 @@ class LiveRuns:
         namespace: str,
         ask: Ask,
         cluster: Callable[[], Cluster | None],
-        heard: Callable[[], None],
+        heard: Callable[[bool], None],
     ) -> None:
         self.is_told = False  # whether it is known just now what Kubernetes knows
         self._namespace = namespace
@@ -68,7 +69,7 @@ class LiveRuns:
     def close(self) -> None:
         if self._watch:
             self._watch.close()
-        if self._task:
+        if self._task and not self._task.get_loop().is_closed():
             self._task.cancel()
 
     def view(self, runs: Collection[str]) -> None:
@@ -87,13 +88,14 @@ class LiveRuns:
         return self._runs.unknown(state)
 
     def over(self, state: NamespaceState) -> NamespaceState:
-        """What KFP told, as it is by now."""
+        """Return what KFP told, as it is by now."""
         return self._runs.over(state)
 
     async def _listen(self) -> None:
         while True:
-            await self._take(await self._news.get())
-            self._heard()
+            news = await self._news.get()
+            await self._take(news)
+            self._heard(news.lost or bool(news.deleted))
 
     async def _take(self, news: News) -> None:
         self.is_told = not news.lost

@@ -18,14 +18,13 @@ from .. import cron, refusal_causes
 from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
-from .event_stream import Events
 from .handlers import KERNEL, KfpHandler
 from .proxy_handler import ProxyHandler
 from .task_log_handler import LogsHandler
 
 
 class StatusHandler(KfpHandler):
-    """Who am I, where, in which namespace, why, and what is wrong."""
+    """The connection: who am I, where, in which namespace, why, and what is wrong."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -33,7 +32,9 @@ class StatusHandler(KfpHandler):
 
 
 class DoctorHandler(KfpHandler):
-    """What is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept apart."""
+    """The doctor: what is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept
+    apart.
+    """
 
     @web.authenticated
     async def get(self) -> None:
@@ -95,7 +96,9 @@ class NamespacesHandler(KfpHandler):
 
 
 class ContributorsHandler(KfpHandler):
-    """Who shares a namespace: `?namespace=`, and to change it also `&user=` and `&role=`."""
+    """The contributors of a namespace: `?namespace=`, and to change it also `&user=` and
+    `&role=`.
+    """
 
     @web.authenticated
     async def get(self) -> None:
@@ -154,7 +157,7 @@ class EventsHandler(KfpHandler):
         for name, value in _STREAMED.items():
             self.set_header(name, value)
         self._listening = asyncio.current_task()
-        events: Events = self.settings["kfp_mt_events"]
+        events = self.collaborators.events
         last_id = self.request.headers.get("Last-Event-ID", "")
         try:
             async with contextlib.aclosing(events.listen(namespace, runs, last_id)) as stream:

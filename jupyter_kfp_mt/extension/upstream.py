@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from .. import intervals
 from ..client.client import Client
 from ..connection.choose_connection import Connection, find_local, resolve
 from ..connection.local_kfp import LocalKfp, LocalKfpUse, running
@@ -29,8 +30,8 @@ from .send_to_kfp import Destination, KfpRequest, Sender
 T = TypeVar("T")
 
 THREADS = 32
-STATUS_SECONDS = 2.5
-LOOK_SECONDS = 8.0  # longer than KFP is given to answer; a token may take longer
+STATUS_SECONDS = intervals.STATUS_SECONDS
+LOOK_SECONDS = intervals.LOOK_SECONDS
 CLOSE_SECONDS = 5.0
 
 
@@ -60,7 +61,8 @@ class Upstream:
         self._closed = threading.Event()
 
     async def status(self) -> ConnectionStatus:
-        """What there is, or what stands in the way; "not ready" while that is being found out.
+        """Return what there is, or what stands in the way; "not ready" while that is being found
+        out.
 
         It decides anew: a namespace that was chosen elsewhere meanwhile counts from here on.
         """
@@ -80,7 +82,7 @@ class Upstream:
 
     @property
     def read_only(self) -> bool:
-        """Whether whatever would change something is refused."""
+        """Tell whether whatever would change something is refused."""
         return self._settings.is_read_only()
 
     @property
@@ -89,7 +91,7 @@ class Upstream:
         return self._settings.believes_userid()
 
     async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> CheckReport:
-        """What the doctor finds when it looks from here."""
+        """Return what the doctor finds when it looks from here."""
         loop = asyncio.get_running_loop()
 
         def decide() -> Connection:
@@ -100,12 +102,17 @@ class Upstream:
         return await asyncio.to_thread(look)
 
     async def health(self) -> Health:
-        """What KFP says of itself. Raises the `KfpError` that stands in the way."""
+        """Return what KFP says of itself. Raises the `KfpError` that stands in the way."""
         decision = await self._decision()
         if self._known is None or self._known[0] is not decision.client:
             health = await self.ask(lambda client: client.health())
             self._known = (decision.client, health)
         return self._known[1]
+
+    async def identity(self) -> Hashable:
+        """Where KFP is, and as whom it is asked: another one after each change of either."""
+        to = (await self._decision()).destination
+        return to.endpoint, hash(frozenset((await to.headers()).items()))
 
     async def client(self) -> Client:
         """For questions of our own. Raises the `KfpError` that stands in the way."""

@@ -120,7 +120,7 @@ def _positionals(words: list[str], options: Mapping[str, Option]) -> list[str]:
 def _values(
     option: Option, verb: Verb, words: list[str], names: Names, variables: Mapping[str, Any]
 ) -> list[str]:
-    """What may be given for an option or an argument."""
+    """Return what may be given for an option or an argument."""
     flags = {flag: each for each in verb.options for flag in each.flags}
     first = next(iter(_positionals(words, flags)), "")
     if "--params" in option.flags:
@@ -159,7 +159,7 @@ def _public(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _words_alone(found: Iterable[str]) -> list[str]:
-    """Those that can be written without quotes."""
+    """Return the words that can be written without quotes."""
     return [text for text in found if text and shlex.quote(text) == text]
 
 

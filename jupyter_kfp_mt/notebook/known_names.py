@@ -42,7 +42,7 @@ class KnownNames:
         }
 
     def get(self, kind: str, of: str = "") -> list[str]:
-        """What is known now; what is old or missing is learned meanwhile."""
+        """Return what is known now; what is old or missing is learned meanwhile."""
         key = (kind, of)
         with self._lock:
             age = time.monotonic() - self._learned.get(key, float("-inf"))

@@ -62,7 +62,7 @@ _NONE = object()
 
 
 def _next(line: str, place: int) -> tuple[str, int]:
-    """What begins here and may be filled in, and where it ends."""
+    """Return what begins here and may be filled in, and where it ends."""
     if line.startswith(("{{", "}}", "$$"), place):
         return line[place : place + 2], place + 2
     if line[place] == "$":

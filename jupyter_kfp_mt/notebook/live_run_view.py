@@ -29,7 +29,7 @@ class LiveRun:
         self._said: set[str] = set()
 
     def is_here(self, run: Run) -> bool:
-        """Whether the cell that runs now is the one that shows this run."""
+        """Tell whether the cell that runs now is the one that shows this run."""
         return self._place == (run.run_id, self._shell.execution_count)
 
     def update(self, run: Run) -> None:

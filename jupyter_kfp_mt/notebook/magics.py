@@ -23,6 +23,7 @@ from ..settings import CREDENTIALS, KUBERNETES, Kfp
 
 if TYPE_CHECKING:
     from ..client.client import Client
+    from ..client.pipeline_source import PipelineSource
     from ..client.provenance import Provenance
     from ..connection.choose_connection import Connection
     from ..connection.local_kfp import LocalKfp, LocalKfpUse
@@ -43,7 +44,7 @@ _VALUES = {
     ),
     "jupyter_kfp_mt.client.listings": ("Listing",),
     "jupyter_kfp_mt.client.results": ("Artifacts", "Comparison"),
-    "jupyter_kfp_mt.findings": ("Report",),
+    "jupyter_kfp_mt.doctor.check_results": ("CheckReport",),
     "jupyter_kfp_mt.notebook.verbs.values": (
         *("Overview", "Chosen", "Log", "Known", "Looked", "Sharing", "Planned", "Touched", "Said"),
     ),
@@ -143,7 +144,7 @@ class KfpMagics(Kfp, Magics):
         return here(self._shell, self._by)
 
     def _subject(self) -> str:
-        """Who the token says that we are; empty where that is not told."""
+        """Tell who the token says that we are; empty where that is not told."""
         from ..errors import KfpError
         from ..resource_names import short_name
 
@@ -157,7 +158,7 @@ class KfpMagics(Kfp, Magics):
 
     @property
     def names(self) -> KnownNames:
-        """What completion knows."""
+        """Return what completion knows."""
         if self._names is None:
             from .known_names import KnownNames
 
@@ -233,7 +234,7 @@ class KfpMagics(Kfp, Magics):
 
     @property
     def cards(self) -> Cards:
-        """What makes a picture of a run."""
+        """Return what makes a picture of a run."""
         if self._cards is None:
             from ..client.sdk_links import pages_of
             from .run_card import Cards
@@ -242,6 +243,12 @@ class KfpMagics(Kfp, Magics):
             pages = pages_of(client.endpoint, self.value("ui_url"), client.health().local)
             self._cards = Cards(client, pages)
         return self._cards
+
+    def form(self, source: PipelineSource, namespace: str = "", experiment: str = "") -> Any:
+        """A form that starts a pipeline; shown where ipywidgets are."""
+        from .form import Form
+
+        return Form(source, self.client, lambda: self.cards, namespace, experiment or "Default")
 
     def pictured(self, run: Run) -> dict[str, Any] | None:
         """A run in every form that a front end may draw; a terminal has its own."""

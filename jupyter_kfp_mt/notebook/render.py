@@ -1,4 +1,4 @@
-"""How a value looks in a cell: one description of it, as HTML and as plain text."""
+"""The looks of a value in a cell: one description of it, as HTML and as plain text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, Template
+from markupsafe import Markup
 
 from .. import cron_words
 from ..client import provenance
@@ -30,6 +31,7 @@ from ..models import (
 )
 from ..namespaces.list_namespaces import Namespace
 from ..namespaces.permissions import role
+from .pictures import pictures
 from .verbs.values import (
     Chosen,
     Known,
@@ -87,7 +89,7 @@ class ShownState(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Whether something works, as a sign, a word and a colour."""
+    """A mark that something works or does not, as a sign, a word and a colour."""
 
     works: bool
 
@@ -100,7 +102,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Allowed(msgspec.Struct, frozen=True):
-    """Whether something is allowed, or not known to be. That it is not is no fault."""
+    """A mark that something is allowed, or not known to be. That it is not is no fault."""
 
     answer: bool | None
 
@@ -113,7 +115,7 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a check came to, as a sign, a word and a colour."""
+    """The result of a check, as a sign, a word and a colour."""
 
     finding: Finding
 
@@ -149,7 +151,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """What is wrong, and its cure: a sentence, and on the lines below it what is to be pasted."""
+    """A fault, and its cure: a sentence, and on the lines below it what is to be pasted."""
 
     wrong: str
     cure: str
@@ -167,7 +169,9 @@ class Remedy(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to see of a value, from top to bottom; what is empty is not shown."""
+    """The parts of a value that there are to see, from top to bottom; what is empty is not
+    shown.
+    """
 
     title: str = ""
     state: ShownState | None = None
@@ -178,12 +182,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     folded_texts: list[tuple[str, str]] = []  # shown where they can be folded away
     remedies: list[Remedy] = []
     folded: str = ""  # what the remedies are, where they are folded away
+    pictures: list[Markup] = []
     note: str = ""
 
 
 @singledispatch
 def view(value: Any) -> View:
-    """What there is to see of a value."""
+    """Return what there is to see of a value."""
     return View(title=str(value))
 
 
@@ -248,7 +253,7 @@ def _where(namespaces: Sequence[str]) -> str:
 
 
 def _without(listing: Listing) -> str:  # type: ignore[type-arg]
-    """How many a list without its filters would have."""
+    """Return how many a list without its filters would have."""
     try:
         count = listing.without_filters()
     except KfpError:
@@ -270,7 +275,7 @@ def _run(run: Run) -> View:
         state=run_state(run),
         facts=[(label, value) for label, value in facts if value],
         problem=run.error.message if run.error else "",
-        tables=[Table(["ShownState", "Task", "Duration"], tasks)] if tasks else [],
+        tables=[Table(["State", "Task", "Duration"], tasks)] if tasks else [],
     )
 
 
@@ -366,6 +371,7 @@ def _comparison(found: Comparison) -> View:
     ]
     return View(
         tables=[Table(["", "", *names], rows, faint=same)],
+        pictures=pictures(found),
         note=f"{same:,} of {len(found):,} are the same in all, and come last." if same else "",
     )
 
@@ -640,7 +646,7 @@ def _recurring_row(recurring: RecurringRun) -> list[Any]:
 
 
 _LISTS: dict[type, tuple[str, list[str], Any]] = {
-    Run: ("run", ["ShownState", "Name", "Started", "Duration"], _run_row),
+    Run: ("run", ["State", "Name", "Started", "Duration"], _run_row),
     Experiment: ("experiment", ["Name", "Description", "Created", "Last run"], _experiment_row),
     Pipeline: ("pipeline", ["Name", "Description", "Created", "Shared"], _pipeline_row),
     PipelineVersion: ("version", ["Name", "Description", "Uploaded"], _version_row),
@@ -720,7 +726,7 @@ def _aligned(rows: list[list[Any]]) -> str:
 
 
 def lasted(task: Task) -> str:
-    """How long a task took, and in how many attempts where it was tried again."""
+    """Return how long a task took, and in how many attempts where it was tried again."""
     if never(task.start_time):
         return ""
     attempts = f" in {task.tries} attempts" if task.tries > 1 else ""
@@ -747,7 +753,9 @@ def _identifier(item: Any) -> str:
 
 
 def _id_length(items: Sequence[Any]) -> int:
-    """How much of the ids it takes to tell those of a list apart; eight characters at least."""
+    """Return how much of the ids it takes to tell those of a list apart; eight characters at
+    least.
+    """
     ids = [_identifier(item) for item in items]
     return next((n for n in range(8, 36) if len({i[:n] for i in ids}) == len(ids)), 36)
 
@@ -835,6 +843,9 @@ _HTML = """\
 {% else %}
 {{ rows(table) }}
 {% endif %}
+{% endfor %}
+{% for picture in view.pictures %}
+<div>{{ picture }}</div>
 {% endfor %}
 {% for title, content in view.texts %}
 <p style="margin: 8px 0 2px 0">{{ title }}</p>

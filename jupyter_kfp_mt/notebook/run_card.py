@@ -224,7 +224,7 @@ def _cut(value: Any) -> Any:
 
 
 def _trimmed(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What the graph is drawn from: no images, no code."""
+    """Return what the graph is drawn from: no images, no code."""
     components = {
         name: _component(each, definitions=True)
         for name, each in (spec.get("components") or {}).items()
@@ -277,7 +277,7 @@ def _card(card: Card) -> View:
         folded_texts=[(f"{traceback.hidden} lines of the executor", traceback.whole)]
         if traceback and traceback.hidden
         else [],
-        tables=[Table(["Task", "ShownState", "Duration", "Outputs"], rows)] if rows else [],
+        tables=[Table(["Task", "State", "Duration", "Outputs"], rows)] if rows else [],
     )
 
 

@@ -213,9 +213,12 @@ export const ACTIONS: readonly IAction[] = [
     label: trans => trans.__('Delete'),
     question: (items, trans) =>
       items.length === 1
-        ? trans.__('Delete %1? This cannot be undone.', nameOf(items))
+        ? trans.__(
+            'Delete %1? Its runs stay. This cannot be undone.',
+            nameOf(items)
+          )
         : trans.__(
-            'Delete %1 experiments? This cannot be undone.',
+            'Delete %1 experiments? Their runs stay. This cannot be undone.',
             count(items.length)
           ),
     done: (number, trans) =>

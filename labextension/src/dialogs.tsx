@@ -20,6 +20,7 @@ class DoingDialog extends Dialog<unknown> {
   ) {
     super(options);
     this.addClass('jp-KfpMt-dialog');
+    this.node.setAttribute('aria-label', `${options.title}`);
   }
 
   resolve(index?: number): void {
@@ -361,5 +362,6 @@ export async function confirm(
     ],
     defaultButton: 0
   });
+  dialog.node.setAttribute('aria-label', accept);
   return (await dialog.launch()).button.accept;
 }

@@ -173,6 +173,7 @@ export class ListModel<T extends Item> {
       void this._inTurn(async () => {
         if (this._rows) {
           this._rows = rows.without(this._rows, gone, this.kind.key);
+          this._deselectGone();
           this._changed();
         }
       });
@@ -289,7 +290,15 @@ export class ListModel<T extends Item> {
     });
     this._changes = changes.length ? changes : this._changes;
     this._rows = { ...now, head, tail: now.tail.map(keep) };
+    this._deselectGone();
     this._updatedAt = Date.now();
+  }
+
+  /** What is not listed any more is not selected either. */
+  private _deselectGone(): void {
+    if (this._selected.size) {
+      this._selected = new Set(this.selection.map(this.kind.key));
+    }
   }
 
   private _lookSoon(): void {

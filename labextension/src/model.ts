@@ -69,6 +69,7 @@ export class KfpModel extends VDomModel {
       standby: options.standby ?? 'when-hidden'
     });
     document.addEventListener('visibilitychange', this._onVisibility);
+    window.addEventListener('online', this._onVisibility);
   }
 
   /** Those there are, and which one is chosen. */
@@ -250,6 +251,7 @@ export class KfpModel extends VDomModel {
       return;
     }
     document.removeEventListener('visibilitychange', this._onVisibility);
+    window.removeEventListener('online', this._onVisibility);
     this._stopListening();
     Object.values(this.lists).forEach(list => list.dispose());
     this._poll.dispose();

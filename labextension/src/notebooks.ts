@@ -9,11 +9,28 @@ import { IDragged } from './context';
 import { pipelinesIcon } from './icons';
 import { IKfpSession } from './session';
 
+interface ISource {
+  getSource: () => string;
+  setSource: (source: string) => void;
+}
+
 /** What of a notebook's panel is used; it is JupyterLab's and Notebook's alike. */
 interface INotebook extends Widget {
-  context: { path: string };
+  context: {
+    path: string;
+    sessionContext: {
+      session: {
+        kernel: {
+          requestExecute: (content: { code: string; silent: boolean }) => {
+            done: Promise<unknown>;
+          };
+        } | null;
+      } | null;
+    };
+  };
   content: {
     activeCellIndex: number;
+    activeCell: { model: { type: string; sharedModel: ISource } } | null;
     model: {
       sharedModel: {
         insertCell: (
@@ -60,6 +77,28 @@ export function insertCell(
   return true;
 }
 
+const TASK = '%%kfp task';
+
+/** Make the active cell one that runs as a task; whether there is a code cell for it. */
+export async function makeTask(
+  shell: JupyterFrontEnd.IShell
+): Promise<boolean> {
+  const panel = notebook(shell);
+  const cell = panel?.content.activeCell?.model;
+  if (!panel || cell?.type !== 'code') {
+    return false;
+  }
+  const source = cell.sharedModel.getSource();
+  if (!source.startsWith(TASK)) {
+    cell.sharedModel.setSource(`${TASK}\n${source}`);
+  }
+  // The magic may not be there yet; to load it twice does no harm.
+  const { session } = panel.context.sessionContext;
+  const code = '%load_ext jupyter_kfp_mt';
+  await session?.kernel?.requestExecute({ code, silent: true }).done;
+  return true;
+}
+
 /** The code that shows or starts something, as a magic or as Python. */
 export function codeOf(session: IKfpSession, item: IDragged): string {
   const { model, options } = session;
@@ -77,13 +116,16 @@ export function codeOf(session: IKfpSession, item: IDragged): string {
         ? `${load}%kfp run ${word(name)}`
         : `${connect}run = connect().start_run(${quoted(name)})\nrun`;
     }
+    case 'recurring':
+      return isMagic
+        ? `${load}%kfp recurring get ${item.id}`
+        : `${connect}connect().recurring_run(${quoted(item.id)})`;
     default: {
       const list = model.lists.experiments;
       const name = list.find(item.id)?.display_name ?? item.id;
       return isMagic
         ? `${load}%kfp runs --experiment ${word(name)}`
-        : `${connect}kfp = connect()\nexperiment = kfp.experiment_named(${quoted(name)})\n` +
-            'list(kfp.runs(experiment_id=experiment.experiment_id))';
+        : `${connect}connect().runs(experiment=${quoted(name)})`;
     }
   }
 }

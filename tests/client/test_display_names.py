@@ -7,14 +7,14 @@ import pytest
 from harness.jupyter_server import call, server_config
 from harness.pipelines import compiled
 from harness.waiting import wait_until
-from IPython.core.error import UsageError
 from kfp import dsl
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.client.display_names import labelled
 from jupyter_kfp_mt.credentials import TokenFile
-from jupyter_kfp_mt.extension.watched_namespace import NamespaceState, look
+from jupyter_kfp_mt.errors import KfpError
+from jupyter_kfp_mt.extension.watched_namespace import Look, NamespaceState
 from jupyter_kfp_mt.models import Task
 from jupyter_kfp_mt.notebook import render
 from jupyter_kfp_mt.notebook.run_card import Cards
@@ -94,8 +94,8 @@ def test_a_run_is_told_waited_for_and_drawn_with_them(alice, failed):
 
 
 def test_events_tell_of_them(alice, failed):
-    state, _ = look(alice, "alice", NamespaceState(), [failed.run_id], thorough=True)
-    again, _ = look(alice, "alice", state, [failed.run_id], thorough=True)
+    state, _ = Look(alice, "alice", NamespaceState()).runs([failed.run_id])
+    again, _ = Look(alice, "alice", state).runs([failed.run_id], again=True)
     tasks = again.everything([failed.run_id]).tasks
     assert {"Get the data", "Train it[0]", "In it/Clean", "Say no"} < {*told(tasks)}
     assert again == state
@@ -111,7 +111,7 @@ def test_a_log_is_asked_for_by_the_name_or_by_the_one_in_the_code(
     for name in ("'Say no'", "fail"):
         log = shell.run_line_magic("kfp", f"logs {failed.run_id} {name}")
         assert "ValueError: no more" in str(log)
-    with pytest.raises(UsageError, match="It has .*Say no"):
+    with pytest.raises(KfpError, match="It has .*Say no"):
         shell.run_line_magic("kfp", f"logs {failed.run_id} nothing")
 
 

@@ -749,7 +749,7 @@ async def test_the_door_streams_and_stops_when_the_browser_goes_away(
     argo_kfp.add_component("train")
     _, log = add_pod(kubernetes_api, "train.executor")
     log.write("first")
-    logs = jp_serverapp.web_app.settings["kfp_mt_logs"]
+    logs = jp_serverapp.web_app.settings["kfp_mt"].logs
     headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
 
     def in_a_browser():
@@ -775,7 +775,7 @@ async def test_a_reader_that_takes_nothing_holds_no_place(
     _, log = add_pod(kubernetes_api, "train.executor")
     for _ in range(32):
         log.write("=" * 500_000)
-    logs = jp_web_app.settings["kfp_mt_logs"]
+    logs = jp_web_app.settings["kfp_mt"].logs
     headers = {"Authorization": f"Bearer {key}"}
 
     def in_a_browser():

@@ -8,9 +8,9 @@ import sys
 import pytest
 from harness.paths import ROOT
 from harness.waiting import PATIENCE, wait_until
-from IPython.core.error import UsageError
 
 from jupyter_kfp_mt.connection.local_kfp import LocalKfpUse, running
+from jupyter_kfp_mt.errors import KfpError
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_one_that_runs_is_used_without_a_word(folder, shell, profiles, capsys):
 
 
 def test_where_none_is_configured_and_none_runs_it_is_said_what_to_type(folder, shell):
-    with pytest.raises(UsageError, match="no local KFP runs in ~/data") as told:
+    with pytest.raises(KfpError, match="no local KFP runs in ~/data") as told:
         shell.run_line_magic("kfp", "runs")
     assert "%kfp connect --endpoint local starts one" in str(told.value)
     assert not folder.exists()
@@ -57,7 +57,7 @@ def test_where_none_is_configured_and_none_runs_it_is_said_what_to_type(folder, 
 def test_one_that_cannot_be_started_says_why(folder, shell):
     folder.mkdir()
     (folder / "mine.txt").write_text("not a data folder")
-    with pytest.raises(UsageError, match="The local KFP cannot start"):
+    with pytest.raises(KfpError, match="The local KFP cannot start"):
         shell.run_line_magic("kfp", "connect --endpoint local")
 
 

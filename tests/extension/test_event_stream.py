@@ -350,7 +350,7 @@ async def test_who_is_too_slow_gets_all_there_is_anew(
     monkeypatch.setattr(event_stream, "KEPT_EVENTS", 2)
     quick_one = await listen()
     await quick_one.event("snapshot")
-    slow = jp_serverapp.web_app.settings["kfp_mt_events"].listen("alice")
+    slow = jp_serverapp.web_app.settings["kfp_mt"].events.listen("alice")
     while b"snapshot" not in await anext(slow):
         pass
     for number in range(5):
@@ -380,7 +380,7 @@ async def test_another_identity_ends_the_stream(listen, behind, quick, token_fil
 async def test_the_stream_ends_with_the_server(listen, behind, patient, jp_serverapp):
     listener = await listen()
     await listener.event("snapshot")
-    jp_serverapp.web_app.settings["kfp_mt_events"].close()
+    jp_serverapp.web_app.settings["kfp_mt"].events.close()
     with pytest.raises(EOFError):
         await listener.event()
 

@@ -40,7 +40,7 @@ def jp_server_config(behind, token_file, cluster, in_pod):
 
 @pytest.fixture
 def deaf(monkeypatch):
-    """Who waits for KFP to be asked waits long."""
+    """KFP is asked only for what nobody else tells, however often."""
     bounds = pace.Bounds(1e-9, saved=1e9, shortest=600, longest=600)
     monkeypatch.setattr(pace, "SHARED", bounds)
     monkeypatch.setattr(pace, "TOLD", bounds)
@@ -161,14 +161,14 @@ def test_nodes_are_read_however_argo_keeps_them(kept):
     assert (len(tasks) if tasks else tasks) == (len(nodes) if kept == "packed" else None)
 
 
-async def test_a_run_that_kfp_has_not_told_of_is_asked_for_at_once(listen, behind, cluster):
+async def test_a_run_that_kfp_has_not_told_of_is_asked_for_at_once(listen, behind, cluster, deaf):
     listener, _ = await watching(listen, cluster)
     run, _ = told(cluster, behind, 1)
     assert states(await listener.event("changed")) == {run: "RUNNING"}
 
 
 async def test_workflows_that_are_no_runs_of_this_kfp_are_not_shown_and_not_asked_for_long(
-    listen, behind, cluster, monkeypatch
+    listen, behind, cluster, deaf, monkeypatch
 ):
     monkeypatch.setattr(event_stream, "_LOOKS_FOR", (0.0, 0.05))
     listener, _ = await watching(listen, cluster)
@@ -183,7 +183,7 @@ async def test_workflows_that_are_no_runs_of_this_kfp_are_not_shown_and_not_aske
 
 
 async def test_the_end_of_a_run_is_asked_of_kfp_once_it_is_there(
-    listen, behind, cluster, monkeypatch
+    listen, behind, cluster, deaf, monkeypatch
 ):
     monkeypatch.setattr(event_stream, "_SETTLED", 0.1)
     run, flow = told(cluster, behind, 1)
@@ -268,7 +268,7 @@ async def test_the_token_that_the_kubelet_has_renewed_is_sent_with_the_next_watc
     assert states(await listener.event("changed")) == {run: "RUNNING"}
 
 
-async def test_a_workflow_that_is_deleted_leaves_the_run_to_kfp(listen, behind, cluster):
+async def test_a_workflow_that_is_deleted_leaves_the_run_to_kfp(listen, behind, cluster, deaf):
     run, flow = told(cluster, behind, 1)
     listener, _ = await watching(listen, cluster)
     del behind.runs[run]

@@ -173,5 +173,10 @@ def test_loading_the_magic_loads_nothing_heavy():
     assert not loaded & {"kfp", "kubernetes", "ipywidgets", "requests", "msgspec", "jinja2", "yaml"}
 
 
+def test_a_jupyter_server_starts_without_what_only_requests_need():
+    loaded = loaded_by("import jupyter_kfp_mt.extension.app")
+    assert not loaded & {"aiohttp", "kubernetes", "kfp", "yarl"}
+
+
 def test_the_local_kfp_serves_without_the_sdk():
     assert "kfp" not in loaded_by("import jupyter_kfp_mt.local.__main__")

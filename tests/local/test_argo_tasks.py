@@ -20,7 +20,7 @@ from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.client.written_tasks import written
 from jupyter_kfp_mt.credentials import TokenFile
-from jupyter_kfp_mt.extension.watched_namespace import NamespaceState, look
+from jupyter_kfp_mt.extension.watched_namespace import Look, NamespaceState
 from jupyter_kfp_mt.local.api.argo_tasks import as_on_a_cluster, local_task_ids
 from jupyter_kfp_mt.local.database import Database
 from jupyter_kfp_mt.local.database.row_types import Origin, PlacedRun
@@ -239,7 +239,7 @@ def test_an_uploaded_pipelines_skipped_task_is_told_by_its_version(alice, skippi
 def test_events_tell_of_the_tasks_that_were_written(alice, failing):
     run = alice.start_run(failing)
     wait_until(lambda: alice.run(run.run_id).finished)
-    state, _ = look(alice, "alice", NamespaceState(), [run.run_id], thorough=True)
+    state, _ = Look(alice, "alice", NamespaceState()).runs([run.run_id], older=True, again=True)
     tasks = state.everything([run.run_id]).tasks
     assert [(task.display_name, task.state) for task in tasks] == [("fail", "FAILED")]
 

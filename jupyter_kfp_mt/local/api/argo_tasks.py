@@ -49,7 +49,7 @@ def local_task_ids(placed: PlacedRun, origin: Origin) -> dict[str, str]:
 
 
 class _Components(msgspec.Struct, frozen=True):
-    """What of a compiled pipeline its workflow is made of."""
+    """The parts of a compiled pipeline that its workflow is made of."""
 
     root: Any = None
     components: dict[str, Any] | None = None

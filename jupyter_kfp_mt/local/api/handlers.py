@@ -1,4 +1,4 @@
-"""What all routes share: who is calling, query parameters, answers, and errors as responses."""
+"""The base of all routes: who is calling, query parameters, answers, and errors as responses."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class Handler(web.RequestHandler):
         return list_options(noun, size, self.parameter, self.filter_type)
 
     def pagination(self) -> str:
-        """How a list was asked for, in the words of a refusal."""
+        """Tell how a list was asked for, in the words of a refusal."""
         return (
             f"pageToken: {self.parameter('page_token')}, "
             f"pageSize: {self.query.whole('page_size')}, "
@@ -402,7 +402,7 @@ class TaskLogHandler(Handler):
                 await self.flushed()
 
     def _sought(self, file: IO[bytes]) -> int:
-        """How many bytes there are from where it is to be read."""
+        """Return how many bytes there are from where it is to be read."""
         size = os.fstat(file.fileno()).st_size
         asked = _RANGE.fullmatch(self.request.headers.get("Range", ""))
         if not asked or (start := int(asked[1])) >= size:
@@ -485,7 +485,7 @@ class UploadHandler(FileHandler):
         return await self.reader.read_form(content_type, self._form)
 
     def upload(self, file_name: str) -> Upload:
-        """What the parameters say about the file."""
+        """Return what the parameters say about the file."""
         display_name = self.parameter("display_name")
         return Upload(
             name=self.parameter("name") or display_name or file_name,
@@ -496,7 +496,7 @@ class UploadHandler(FileHandler):
         )
 
     def tags(self) -> dict[str, str]:
-        """Those in the parameter of this name, which is a JSON object."""
+        """Return the tags in the parameter of this name, which is a JSON object."""
         try:
             tags = msgspec.json.decode(self.parameter("tags") or "{}", type=dict[str, str] | None)
         except (msgspec.MsgspecError, RecursionError) as error:
@@ -547,7 +547,7 @@ class VersionUploadHandler(UploadHandler):
 
 
 class UnknownPath(Handler):
-    """What is asked of a path that there is not."""
+    """A request to a path that does not exist."""
 
     def prepare(self) -> None:
         self.check_host()
@@ -575,7 +575,7 @@ def _as_api_error(status: int, error: BaseException | None) -> ApiError:
 
 
 def _printable(text: str) -> str:
-    """What may be in a header."""
+    """Return what may be in a header."""
     return "".join(char if " " <= char <= "~" else "?" for char in text)
 
 

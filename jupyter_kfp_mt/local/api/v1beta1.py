@@ -38,7 +38,9 @@ _VERBS = {0: "UNASSIGNED_VERB", 1: "CREATE", 2: "GET", 3: "DELETE"}
 
 
 class V1Handler(Handler):
-    """What only v1beta1 has: enums and keys in the query, and manifests in messages."""
+    """A route with what only v1beta1 has: enums and keys in the query, and manifests in
+    messages.
+    """
 
     filter_type = FilterV1
 

@@ -82,7 +82,7 @@ class KeyMessage(Message, frozen=True):
 
 
 class ReferenceMessage(Message, frozen=True):
-    """What something belongs to, or was created by."""
+    """A resource that something belongs to, or was created by."""
 
     key: KeyMessage = KeyMessage()
     name: str = ""
@@ -127,7 +127,7 @@ class PipelineMessage(Message, frozen=True):
 
 
 class PipelineSpecMessage(Message, frozen=True):
-    """What runs, and with which parameters. A manifest is the text of a specification."""
+    """The pipeline that runs, and its parameters. A manifest is the text of a specification."""
 
     pipeline_id: str = ""
     pipeline_name: str = ""
@@ -142,7 +142,7 @@ class PipelineSpecMessage(Message, frozen=True):
 
 
 class SourceMessage(MessageWithPipeline, frozen=True):
-    """What a run and a job have in common: which pipeline, and with what."""
+    """The fields that a run and a job have in common: which pipeline, and with what."""
 
     IS_YAML: ClassVar[bool] = True
 
@@ -283,7 +283,7 @@ def new_recurring_run(message: JobMessage) -> NewRecurringRun:
 
 
 def _source(spec: PipelineSpecMessage, references: Sequence[ReferenceMessage]) -> dict[str, Any]:
-    """What a new run or recurring run executes, and with what."""
+    """Return what a new run or recurring run executes, and with what."""
     pipeline_id = spec.pipeline_id or referred(references, "PIPELINE")
     version_id = referred(references, "PIPELINE_VERSION", "CREATOR")
     if spec.workflow_manifest and spec.pipeline_manifest:
@@ -428,7 +428,7 @@ def _reference(kind: str, id: str, relationship: str) -> ReferenceMessage:
 
 
 def _references(*references: tuple[str, str, str]) -> list[ReferenceMessage]:
-    """Those that refer to something; like the API server's, without its name."""
+    """Return the references that refer to something; like the API server's, without its name."""
     return [_reference(*reference) for reference in references if reference[1]]
 
 
@@ -448,7 +448,7 @@ def _pipeline_spec(
 
 
 def _same(value: object, kind: type[T]) -> T | None:
-    """What has the same fields in both, as the other kind."""
+    """Return what has the same fields in both, as the other kind."""
     return None if value is None else msgspec.convert(value, kind, from_attributes=True)
 
 

@@ -266,7 +266,9 @@ class Run(Handler):
 
 
 class TaskValues(Handler):
-    """What went into a task and came out of it. On a cluster the metadata store knows that."""
+    """The values that went into a task and came out of it. On a cluster the metadata store knows
+    that.
+    """
 
     async def get(self, run_id: str, task_id: str) -> None:
         task_id = await self.task_id(run_id, task_id)

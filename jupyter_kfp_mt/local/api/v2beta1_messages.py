@@ -1,4 +1,4 @@
-"""What requests of the v2beta1 API may hold.
+"""The messages that requests of the v2beta1 API may hold.
 
 What only the server decides is read and dropped, as the API server does.
 """
@@ -104,7 +104,7 @@ class RuntimeConfigMessage(Message, frozen=True):
 
 
 class SourceMessage(MessageWithPipeline, frozen=True):
-    """What a run and a recurring run have in common: which pipeline, and with what."""
+    """The fields that a run and a recurring run have in common: which pipeline, and with what."""
 
     SOURCES: ClassVar[frozenset[str]] = frozenset(
         {"pipeline_version_id", "pipeline_spec", "pipeline_version_reference"}

@@ -1,4 +1,4 @@
-"""What is large is read and written apart from all else, in a thread and on its own connection.
+"""Large values are read and written apart from all else, in a thread and on its own connection.
 
 There it holds up nobody but what is large, too, of which there is one at a time.
 """

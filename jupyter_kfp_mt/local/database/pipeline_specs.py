@@ -40,7 +40,7 @@ class SpecificationTable:
         return specification.digest
 
     def length(self, digest: str) -> int | None:
-        """How many bytes it has, if it is kept."""
+        """Return how many bytes it has, if it is kept."""
         query = "SELECT length FROM specifications WHERE digest = ?"
         row = self._db.execute(query, (digest,)).fetchone()
         return row["length"] if row else None

@@ -117,7 +117,7 @@ class RecurringRunTable:
             self._db.execute(query, (recurring_run_id,))
 
     def fired(self, recurring_run_id: str) -> int:
-        """How often it has fired."""
+        """Return how often it has fired."""
         (times,) = self._db.execute(
             "SELECT fired FROM recurring_runs WHERE recurring_run_id = ?", (recurring_run_id,)
         ).fetchone()
@@ -134,7 +134,7 @@ class RecurringRunTable:
             )
 
     def set_error(self, recurring_run_id: str, text: str) -> None:
-        """Why it could not fire."""
+        """Record why it could not fire."""
         status = to_json(Status(code=INTERNAL, message=text)) if text else ""
         with self._db:
             query = "UPDATE recurring_runs SET error = ? WHERE recurring_run_id = ?"

@@ -143,7 +143,7 @@ class RunTable:
             self._db.execute(query, (state, run_id))
 
     def cancel(self, run_id: str) -> bool:
-        """Whether it was in a state that can be left so."""
+        """Tell whether it was in a state that can be left so."""
         with self._db:
             changed = self._db.execute(
                 f"UPDATE runs SET state = 'CANCELING' WHERE run_id = ? AND state IN {_STOPPABLE}",
@@ -199,7 +199,7 @@ class RunTable:
         return namespace
 
     def job(self, run_id: str) -> RunRequest:
-        """What is to be done for a run."""
+        """Return what is to be done for a run."""
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         if row is None:
             raise KeyError(run_id)
@@ -250,11 +250,11 @@ class RunTable:
         return self._tasks.of([run_id]).get(run_id, [])
 
     def succeeded(self, run_id: str) -> dict[str, TaskValues]:
-        """What came out of the tasks that have succeeded, by their ids."""
+        """Return what came out of the tasks that have succeeded, by their ids."""
         return self._tasks.outputs_of_succeeded(run_id)
 
     def values(self, run_id: str, task_id: str) -> tuple[TaskValues, TaskValues] | None:
-        """What went into a task and what came out of it."""
+        """Return what went into a task and what came out of it."""
         return self._tasks.values(run_id, task_id)
 
     def all_values(self, run_id: str) -> dict[str, TaskIO]:

@@ -300,7 +300,7 @@ def opened_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _check(path: Path) -> None:
-    """Whether it is ours, and not newer than we are. Nothing is written, not even beside it."""
+    """Check that it is ours, and not newer than we are. Nothing is written, not even beside it."""
     with closing(_seen(path)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()

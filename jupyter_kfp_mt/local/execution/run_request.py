@@ -1,4 +1,4 @@
-"""What the executor tells a run's worker process, and what it hears back."""
+"""Messages between the executor and a run's worker process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Platforms(msgspec.Struct, frozen=True):
 
 
 class _Platform(msgspec.Struct, frozen=True):
-    """What concerns a whole run of the part for a platform."""
+    """The settings for a platform that concern a whole run."""
 
     platforms: _Platforms = _Platforms()
 

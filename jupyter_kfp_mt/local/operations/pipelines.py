@@ -1,4 +1,4 @@
-"""What can be done with pipelines and their versions."""
+"""Operations on pipelines and their versions."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ class Pipelines:
             return self._authorized_version(caller, version_id, "get")
 
     async def readable_specification(self, caller: Caller, version_id: str) -> Specification:
-        """What a version runs, for what says itself what for."""
+        """Return what a version runs, for what says itself what for."""
         self._authorized_version(caller, version_id, "get")
         return await self.specification(version_id)
 
@@ -287,14 +287,14 @@ class Pipelines:
             return found(version, "PipelineVersion", version_id)
 
     async def specification(self, version_id: str) -> Specification:
-        """What a version runs, for those who have been authorized to it."""
+        """Return what a version runs, for those who have been authorized to it."""
         digest = self._table.digest(version_id)
         return await self._database.read(digest, lambda tables: tables.specifications.one(digest))
 
     async def runnable(
         self, caller: Caller, pipeline_id: str, version_id: str
     ) -> tuple[PipelineVersion, Specification]:
-        """What to run: this version, or else the latest of the pipeline."""
+        """Return what to run: this version, or else the latest of the pipeline."""
         if version_id:
             version = self._authorized_version(caller, version_id, "get")
             if pipeline_id not in ("", version.pipeline_id):

@@ -1,4 +1,4 @@
-"""What can be done with recurring runs; and what the controller that fires them asks for."""
+"""Operations on recurring runs; and what the controller that fires them asks for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RecurringRuns:
         self._runs = runs
 
     def check(self, new: NewRecurringRun) -> None:
-        """What the API server checks of it before it asks who wants it."""
+        """Check what the API server checks before it asks who wants it."""
         if not new.display_name:
             raise invalid_input("Recurring run's name cannot be empty")
         if not 1 <= new.max_concurrency <= _MOST_CONCURRENT:
@@ -103,7 +103,7 @@ class RecurringRuns:
         *,
         manifests: bool = False,
     ) -> Listed[RecurringRun]:
-        """Those of an experiment if one is named, whatever the namespace."""
+        """Return the recurring runs of an experiment if one is named, whatever the namespace."""
         if experiment_id:
             with wrapped(
                 "Failed to list recurring runs due to error fetching namespace for experiment "

@@ -1,4 +1,4 @@
-"""What can be done with runs."""
+"""Operations on runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _MOST_METRICS = 1000
 
 
 class Runner(Protocol):
-    """What executes runs."""
+    """Executes runs."""
 
     def submit(self, run_id: str) -> None: ...
 
@@ -65,7 +65,7 @@ class Runner(Protocol):
     def forget(self, namespace: str, run_id: str) -> None: ...
 
     def is_forgetting(self, run_id: str) -> bool:
-        """Whether something of a run that has been deleted is still there."""
+        """Tell whether something of a run that has been deleted is still there."""
 
     def log_file(self, namespace: str, run_id: str, task_id: str) -> Path: ...
 
@@ -73,7 +73,7 @@ class Runner(Protocol):
 
 
 class Controller(Protocol):
-    """What fires recurring runs."""
+    """Fires recurring runs."""
 
     def changed(self, recurring_run_id: str) -> None:
         """It was created, enabled, disabled or deleted."""
@@ -159,7 +159,7 @@ class Runs:
         *,
         manifests: bool = False,
     ) -> Listed[PlacedRun]:
-        """Those of an experiment if one is named, whatever the namespace."""
+        """Return the runs of an experiment if one is named, whatever the namespace."""
         if experiment_id:
             with wrapped(
                 "Failed to list runs due to error fetching namespace for experiment "
@@ -236,7 +236,7 @@ class Runs:
     def report_metrics(
         self, caller: Caller, run_id: str, metrics: Sequence[Metric]
     ) -> Iterator[tuple[str, str]]:
-        """What became of each: a status, as v1beta1 has them, and what is wrong with it."""
+        """Return what became of each: a status, as v1beta1 has them, and what is wrong with it."""
         self._authorized(caller, run_id, "reportMetrics")
         if len(metrics) > _MOST_METRICS:
             raise invalid_input(
@@ -257,7 +257,7 @@ class Runs:
         raise not_found("artifact", f"runs/{run_id}/nodes/{node_id}/artifacts/{name}")
 
     def task_values(self, caller: Caller, run_id: str, task_id: str) -> dict[str, TaskValues]:
-        """What went into a task and what came out of it."""
+        """Return what went into a task and what came out of it."""
         self._authorized(caller, run_id, "get")
         values = found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
         return {"inputs": values[0], "outputs": values[1]}

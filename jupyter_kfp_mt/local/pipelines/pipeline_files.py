@@ -1,4 +1,4 @@
-"""What a pipeline file holds: unpacks it, checks it, and says what it is if it is no pipeline."""
+"""Reads a pipeline file: unpacks it, checks it, and says what it is if it is no pipeline."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was in the file, or the code and the texts of the refusal.
+    """The content of the file, or the code and the texts of the refusal.
 
     Its specification, if there is one, follows it: two texts of JSON, of which this has only the
     lengths and the digest, so that nobody unfolds them again.

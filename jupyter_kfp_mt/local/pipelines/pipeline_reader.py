@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 class Sent(msgspec.Struct, Generic[S], frozen=True):
-    """What was sent: the message, and what gives the pipeline in it, or raises its refusal."""
+    """The message that was sent, and what gives the pipeline in it, or raises its refusal."""
 
     message: S
     specification: Callable[[], Awaitable[Specification | None]]

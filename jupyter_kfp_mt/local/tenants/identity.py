@@ -1,4 +1,4 @@
-"""Who is calling: the tokens this server issues, and how it recognises them."""
+"""Identities of callers: the tokens this server issues, and how it recognises them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Authenticator = Callable[[HTTPHeaders], str]
 
 
 class Caller:
-    """Who sent a request. Asked only by what needs to know: much may be read anonymously."""
+    """The sender of a request. Asked only by what needs to know: much may be read anonymously."""
 
     def __init__(self, headers: HTTPHeaders, authenticators: Sequence[Authenticator]):
         self._headers = headers

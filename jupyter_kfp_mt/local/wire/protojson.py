@@ -20,7 +20,7 @@ from .protojson_text import JsonToken, JsonTokens, UnreadableJson
 class Message(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 ):
-    """What a request may hold. What is missing or null has its default.
+    """A message that a request may hold. What is missing or null has its default.
 
     Where it is also an answer, what is empty or zero is left out. `ONE_OF` names fields of which a
     request may have only one, and the name of their group in the API's definition.

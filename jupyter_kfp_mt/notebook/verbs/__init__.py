@@ -1,4 +1,4 @@
-"""What `%kfp` can do: one small function per verb, and the table of them all.
+"""The verbs of `%kfp`: one small function per verb, and the table of them all.
 
 A verb takes the session and its parsed arguments and returns a value; how that looks is not its
 business. The table is the parser, the help and the completion.

@@ -39,7 +39,7 @@ _INSTALLED_AS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-pyth
 
 
 class CellTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell is to be run with."""
+    """The options with which a cell is to be run."""
 
     code: str
     inputs: Mapping[str, Any]
@@ -263,7 +263,7 @@ def assigned_names(code: str) -> set[str]:
 
 
 def collected(client: Client, run: Run, outputs: Sequence[str]) -> dict[str, Any]:
-    """What a task has put out. Raises a `KfpError` where it is not to be had."""
+    """Return what a task has put out. Raises a `KfpError` where it is not to be had."""
     if not outputs:
         return {}
     (task,) = [each for each in client.tasks(run) if each.display_name == "cell"]

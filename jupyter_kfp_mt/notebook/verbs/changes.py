@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ...client.client import Client
 from ...errors import BadRequest, KfpError
 from ...kubeflow_roles import Goal
 from ...models import Run
@@ -24,7 +25,7 @@ class Change(msgspec.Struct, frozen=True):
 
     verb: str
     past: str
-    call: Callable[[Session, Run], Any]
+    call: Callable[[Client, Run], Any]
     refusal: Callable[[Run], str] = lambda run: ""
     archived: bool | None = False  # where its runs are looked for
     always_asks: bool = False
@@ -63,7 +64,7 @@ def _named(session: Session, change: Change, text: str, namespace: str) -> Run:
 def _fitting(
     session: Session, change: Change, arguments: Namespace, wanted: dict[str, str]
 ) -> list[Run]:
-    """Those that the filters let through, and for which it makes sense."""
+    """Return the runs that the filters let through, and for which it makes sense."""
     listed = session.client.runs(
         where(session, arguments), archived=change.archived, limit=MOST_AT_ONCE, **wanted
     )
@@ -71,7 +72,7 @@ def _fitting(
 
 
 def _one(session: Session, change: Change, run: Run) -> Run:
-    made = change.call(session, run)
+    made = change.call(session.client, run)
     warn(session)
     session.last_run = made.run_id if isinstance(made, Run) else run.run_id
     return made if isinstance(made, Run) else session.client.run(run.run_id)
@@ -82,7 +83,7 @@ def _several(session: Session, change: Change, runs: list[Run]) -> Touched:
     failed: list[tuple[Run, KfpError]] = []
     for run in runs:
         try:
-            change.call(session, run)
+            change.call(session.client, run)
         except KfpError as error:
             failed.append((run, error))
     warn(session)
@@ -116,28 +117,26 @@ CHANGES = {
     "terminate": Change(
         "terminate",
         "terminated",
-        lambda session, run: session.client.terminate(run.run_id),
+        lambda client, run: client.terminate(run.run_id),
         _stoppable,
     ),
-    "retry": Change(
-        "retry", "retried", lambda session, run: session.client.retry(run.run_id), _retriable
-    ),
+    "retry": Change("retry", "retried", lambda client, run: client.retry(run.run_id), _retriable),
     "clone": Change(
         "clone",
         "cloned",
-        lambda session, run: session.client.clone(run.run_id),
+        lambda client, run: client.clone(run.run_id),
     ),
     "archive": Change(
-        "archive", "archived", lambda session, run: session.client.archive(run.run_id), _archivable
+        "archive", "archived", lambda client, run: client.archive(run.run_id), _archivable
     ),
     "restore": Change(
-        *("restore", "restored", lambda session, run: session.client.restore(run.run_id)),
+        *("restore", "restored", lambda client, run: client.restore(run.run_id)),
         *(_restorable, True),
     ),
     "delete": Change(
         "delete",
         "deleted",
-        lambda session, run: session.client.delete(run.run_id),
+        lambda client, run: client.delete(run.run_id),
         archived=None,
         always_asks=True,
     ),

@@ -23,7 +23,7 @@ MOST_SHOWN = 5  # runs that go on, and that failed
 
 
 def overview(session: Session, arguments: Namespace) -> Overview:
-    """Who am I, where, why, and what works."""
+    """Show who and where you are, why, and what works."""
     status = session.connection.status()
     if session.client.namespace != session.connection.namespace:
         here = Step("namespace", "%kfp ns", session.client.namespace, True)

@@ -37,7 +37,7 @@ def logs(session: Session, arguments: Namespace) -> Log | Run:
 
 
 def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
-    """Those of that name, or all."""
+    """Return the tasks of that name, or all."""
     if not wanted:
         return client.tasks(run)
     found = [task for task in client.tasks(run) if wanted in _names(task)]

@@ -14,11 +14,13 @@ from .values import Planned
 from .waiting import waited, watched
 
 
-def run(session: Session, arguments: Namespace) -> Run | Planned:
+def run(session: Session, arguments: Namespace) -> Run | Planned | Any:
     """Start a pipeline: a compiled file, an uploaded one, or one of this notebook's own.
 
     With %%kfp the rest of the cell is YAML with its parameters.
     """
+    if arguments.form:
+        return session.form(found(session, arguments), arguments.namespace, arguments.experiment)
     planned = plan(session, arguments)
     if arguments.dry_run:
         return planned
@@ -47,7 +49,9 @@ def plan(session: Session, arguments: Namespace) -> Planned:
 
 
 def found(session: Session, arguments: Namespace) -> PipelineSource:
-    """What is to be run: what the notebook calls so, else a file, else an uploaded pipeline."""
+    """Return what is to be run: what the notebook calls so, else a file, else an uploaded
+    pipeline.
+    """
     text, version = arguments.pipeline, arguments.version
     own = session.variables.get(text) if isinstance(text, str) and text.isidentifier() else text
     if PipelineSource.can_be(own) and not version:
@@ -158,6 +162,7 @@ VERBS = (
             PIPELINE,
             *START,
             option("--name", default="", help="name of the run"),
+            option("--form", action="store_true", help="fill in the parameters in a form"),
             option("--dry-run", action="store_true", help="check all, and show what would be sent"),
             *WAIT,
             NAMESPACE,
@@ -168,6 +173,7 @@ VERBS = (
             ("run churn.yaml --params $best", "a file, with parameters out of a dict"),
             ("run my_pipeline --watch", "a @dsl.pipeline of this notebook"),
             ("run churn --dry-run", "only check it"),
+            ("run churn --form", "with a form for its parameters"),
         ),
         takes_cell=True,
     ),

@@ -14,6 +14,7 @@ from ...models import Run
 
 if TYPE_CHECKING:
     from ...client.client import Client
+    from ...client.pipeline_source import PipelineSource
     from ...client.provenance import Provenance
     from ...connection.choose_connection import Connection
     from ...doctor.check_results import CheckReport
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """What a kernel's `%kfp` remembers between cells."""
+    """The session that a kernel's `%kfp` remembers between cells."""
 
     @property
     def connection(self) -> Connection: ...
@@ -38,7 +39,7 @@ class Session(Protocol):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether there is no front end that draws."""
+        """Tell whether there is no front end that draws."""
 
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
         """Use another connection from now on; with nothing given, the usual one."""
@@ -47,14 +48,14 @@ class Session(Protocol):
         """Look for what is wrong with the connection, also where there is none."""
 
     def tenants(self) -> NamespaceSource:
-        """Who knows of namespaces and contributors: to be closed."""
+        """Return the source of namespaces and contributors, which is to be closed."""
 
     def provenance(self) -> Provenance:
         """The notebook and the cell that run now, and who runs them."""
 
     @property
     def variables(self) -> dict[str, Any]:
-        """Those of the notebook, to be read and changed."""
+        """Return the variables of the notebook, to be read and changed."""
 
     def show(self, run: Run) -> None:
         """Show a run as it is now, in the place where it was shown before."""
@@ -64,6 +65,9 @@ class Session(Protocol):
 
     def forget_names(self) -> None:
         """Complete no more names of another namespace."""
+
+    def form(self, source: PipelineSource, namespace: str, experiment: str) -> Any:
+        """A form that starts a pipeline."""
 
     def say(self, text: str) -> None:
         """Tell the person something beside the value."""
@@ -173,7 +177,7 @@ def readable(session: Session) -> str | list[str]:
 
 
 def limit(arguments: Namespace) -> int:
-    """How many at most; 0 for all."""
+    """Make the option for how many to list at most; 0 for all."""
     count: int | None = arguments.limit
     if count is not None and count < 1:
         raise BadRequest(f"Cannot list {count}: -l takes a number from 1.")

@@ -1,4 +1,4 @@
-"""What `%kfp` answers with that is no value of KFP's API: how it looks is `render`'s business."""
+"""Answers of `%kfp` that are no value of KFP's API: how it looks is `render`'s business."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAIL = 1000  # lines of a log
 
 
 class OverviewCheck(msgspec.Struct, frozen=True):
-    """Whether something works, and what was said about it."""
+    """A check whether something works, and what was said about it."""
 
     what: str
     works: bool
@@ -56,7 +56,7 @@ class Known(Rows[Any], frozen=True, kw_only=True):
 
 
 class Looked(msgspec.Struct, frozen=True):
-    """What is known of one namespace."""
+    """The knowledge of one namespace."""
 
     namespace: there.Namespace
     in_use: bool
@@ -64,14 +64,14 @@ class Looked(msgspec.Struct, frozen=True):
 
 
 class Sharing(Rows[Any], frozen=True, kw_only=True):
-    """Who shares a namespace."""
+    """The people who share a namespace."""
 
     items: list[Contributor]
     namespace: str
 
 
 class Log(msgspec.Struct, frozen=True):
-    """What the tasks of a run have written."""
+    """The output of the tasks of a run."""
 
     run: Run
     tasks: list[tuple[Task, str]]

@@ -438,6 +438,18 @@ it('Space, Shift and Ctrl select, Escape selects nothing', async () => {
   expect(text()).not.toContain('selected');
 });
 
+it('what is not listed any more is not selected either', async () => {
+  server.runs = [run('b', 'SUCCEEDED'), run('a', 'SUCCEEDED')];
+  await show('2 runs');
+  rows()[0].focus();
+  press('a', { ctrlKey: true });
+  await show('2 selected');
+  server.runs = [run('a', 'SUCCEEDED')];
+  await show('1 selected');
+  server.runs = [];
+  await until(() => !text().includes('selected'));
+});
+
 it('what cannot be done with what is selected can be reached, and says why', async () => {
   server.runs = [run('train', 'SUCCEEDED')];
   await show('train');

@@ -8,7 +8,8 @@ import { Notification } from '@jupyterlab/apputils';
 
 import { CommandIDs, copy, describedBy, idOf } from '../commands';
 import { KindId } from '../kinds';
-import { codeOf, insertCell } from '../notebooks';
+import { pipelinesIcon } from '../icons';
+import { codeOf, insertCell, makeTask } from '../notebooks';
 import { IKfpSession } from '../session';
 
 export const notebookPlugin: JupyterFrontEndPlugin<void> = {
@@ -19,6 +20,20 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
   activate: (app: JupyterFrontEnd, session: IKfpSession): void => {
     addInsert(app, session, CommandIDs.insertRun, 'runs');
     addInsert(app, session, CommandIDs.insertPipeline, 'pipelines');
+    const { trans } = session;
+    app.commands.addCommand('kfp-mt:run-as-task', {
+      label: trans.__('Run as pipeline task'),
+      caption: trans.__(
+        'Run this cell in the namespace, as a task of Kubeflow Pipelines'
+      ),
+      icon: pipelinesIcon,
+      describedBy: describedBy({}),
+      execute: async () => {
+        if (await makeTask(app.shell)) {
+          await app.commands.execute('notebook:run-cell');
+        }
+      }
+    });
   }
 };
 

@@ -163,6 +163,8 @@ class Pages {
       content = new ComparePage({ ids, session, copy, open });
     }
     const page = new MainAreaWidget({ content });
+    // It calls all content by one name.
+    content.node.setAttribute('aria-label', content.title.label);
     page.id = `kfp-mt-page-${Object.values(args).join('-')}`;
     if (command === CommandIDs.openRun) {
       this._addTools(page, args.id);

@@ -72,6 +72,16 @@ const IN_PALETTE = [
   CommandIDs.createExperiment
 ];
 
+const OF_ONE = [
+  'runs-clone',
+  'runs-insert',
+  'experiments-runs',
+  'pipelines-start',
+  'pipelines-schedule',
+  'pipelines-version',
+  'pipelines-insert'
+];
+
 /** What the parts of the panel know of the application. */
 function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
   const { api, model, trans } = session;
@@ -90,9 +100,13 @@ function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
       if (!commands.hasCommand(command)) {
         return trans.__('the plugin that does it is switched off');
       }
-      return commands.isEnabled(command)
-        ? ''
-        : commands.caption(command) || trans.__('select one first');
+      if (commands.isEnabled(command)) {
+        return '';
+      }
+      const isOfOne = OF_ONE.includes(name);
+      return isOfOne && model.lists[model.section].selected.size !== 1
+        ? trans.__('it is for one at a time')
+        : commands.caption(command);
     },
     notebook: () => notebookPath(shell),
     drag: (item, event) => drag(codeOf(session, item), event)

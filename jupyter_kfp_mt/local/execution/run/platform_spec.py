@@ -104,7 +104,7 @@ class PlatformSpec:
         ]
 
     def secrets(self, label: str, inputs: Any, task_id: str = "") -> Secrets:
-        """What a task gets. Raises the reason why it cannot have it.
+        """Return the secrets that a task gets. Raises the reason why it cannot have it.
 
         The inputs hold those names that are no constants.
         """

@@ -1,4 +1,4 @@
-"""How far a run has come, as its worker process reports it: task by task."""
+"""The progress of a run, as its worker process reports it: task by task."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _settle(assignment: Assignment) -> None:
 
 
 class _Log(io.FileIO):
-    """What a full disk does not take is left out, and the run goes on."""
+    """A log that leaves out what a full disk does not take, and the run goes on."""
 
     def write(self, data: Any) -> int:
         try:
