@@ -120,4 +120,4 @@ def test_the_metadata_say_what_it_is_and_what_it_needs(metadata):
     assert "Framework :: Jupyter :: JupyterLab :: Extensions :: Prebuilt" in metadata.get_all(
         "Classifier"
     )
-    assert metadata.get_all("Provides-Extra") == ["dev", "iap", "local", "test"]
+    assert metadata.get_all("Provides-Extra") == ["dev", "docs", "iap", "local", "test"]
