@@ -1,5 +1,6 @@
 """The demo's JupyterLab: on the local KFP, with the demo's tenants, as alice, its panel open."""
 
+import json
 from pathlib import Path
 
 from jupyterlab_server.workspaces_handler import WorkspacesManager
@@ -35,6 +36,5 @@ if not workspaces.exists():
         },
         "relativeSizes": [0.22, 0.78, 0],
     }
-    WorkspacesManager(str(workspaces)).save(
-        "default", {"data": {"layout-restorer:data": layout}, "metadata": {"id": "default"}}
-    )
+    saved = {"data": {"layout-restorer:data": layout}, "metadata": {"id": "default"}}
+    WorkspacesManager(str(workspaces)).save("default", json.dumps(saved))

@@ -42,7 +42,14 @@ export class RunPage extends ReactWidget {
     const { copy, session } = this._options;
     const { trans } = session;
     if (this._host) {
-      return <RunView host={this._host} />;
+      return (
+        <>
+          <h3 className="jp-KfpMt-hidden">
+            {this._host.get().data.run.display_name}
+          </h3>
+          <RunView host={this._host} />
+        </>
+      );
     }
     return this._problem ? (
       <div className="jp-KfpMt-notice">

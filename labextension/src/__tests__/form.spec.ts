@@ -10,7 +10,7 @@ const SPEC = {
   root: {
     inputDefinitions: {
       parameters: {
-        label: {
+        word: {
           parameterType: 'STRING',
           defaultValue: 'sum',
           isOptional: true
@@ -38,7 +38,7 @@ it('what needs a value comes first, and defaults are filled in', () => {
   expect(textsOf(FIELDS, {})).toEqual({
     steps: '',
     sizes: '',
-    label: 'sum',
+    word: 'sum',
     rate: null,
     more: '{}',
     deep: 'false'
@@ -46,7 +46,7 @@ it('what needs a value comes first, and defaults are filled in', () => {
 });
 
 it('the values of another run are taken over as they were', () => {
-  const given = { steps: 3, sizes: [1, 'two'], label: '', rate: 0.5 };
+  const given = { steps: 3, sizes: [1, 'two'], word: '', rate: 0.5 };
   const texts = textsOf(FIELDS, given);
   const { values, errors } = readTexts(FIELDS, texts, trans);
   expect(errors).toEqual({});

@@ -3,6 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Classification } from './classification';
 import { INode } from './graph';
 import {
   IArtifact,
@@ -16,6 +17,8 @@ import {
 const LONG = 160;
 const SHORT = 32;
 const METRICS = ['system.Metrics'];
+const CLASSIFICATION = /ClassificationMetrics$/;
+const DRAWN = ['confidenceMetrics', 'confusionMatrix'];
 // What the local KFP and the SDK add for themselves.
 const OWN_METADATA = new Set(['display_name', 'store_session_info']);
 
@@ -178,13 +181,15 @@ function Artifact(props: {
   trans: TranslationBundle;
 }): JSX.Element {
   const { artifact } = props;
+  const isDrawn = CLASSIFICATION.test(artifact.type);
   const metadata = Object.entries(artifact.metadata).filter(
-    ([key]) => !OWN_METADATA.has(key)
+    ([key]) => !OWN_METADATA.has(key) && !(isDrawn && DRAWN.includes(key))
   );
   return (
     <div className="jp-KfpMt-viewArtifact">
       <span>{artifact.type.replace(/^system\./, '')}</span>{' '}
       <Place uri={artifact.uri} />
+      {isDrawn && <Classification artifact={artifact} trans={props.trans} />}
       {metadata.map(([key, value]) => (
         <div key={key}>
           {key}: <Value value={value} />
