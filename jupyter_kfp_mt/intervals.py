@@ -1,4 +1,4 @@
-"""The intervals of requests and streams, in seconds: of door, kernels, and proxies between them.
+"""The intervals of requests and streams, in seconds: of door, kernels, and servers behind them.
 
 They only work together, as `tests/ground/test_intervals.py` holds them; the browser's are in
 `labextension/src/intervals.ts`.
@@ -15,6 +15,46 @@ CONNECT_SECONDS = 2.5
 READ_SECONDS = 30.0  # without a byte, and for a whole answer
 # The door waits as long for KFP, maybe twice, and is to say itself what came of it.
 DOOR_SECONDS = 2 * READ_SECONDS + 10
+
+# KFP's `healthz` needs neither database nor Kubernetes: what takes longer does not work.
+HEALTH_SECONDS = 5.0
+# An upload is read, in a process of its own, before it is sent on.
+UPLOAD_READ_SECONDS = 60
+
+# --- credentials --------------------------------------------------------------------------------
+
+# For a program that prints a secret; it may ask a server of its own, but nobody can answer it.
+PROGRAM_SECONDS = 30.0
+GOOGLE_SECONDS = 10.0
+# For each step of a login: until it takes a connection, and until it answers.
+LOGIN_SECONDS = (2.5, 15)
+# How long a failed renewal, or a new secret that was refused as well, is left alone.
+RENEWAL_PAUSE_SECONDS = 5.0
+
+# --- namespaces and Kubernetes --------------------------------------------------------------------
+
+# A person waits for these, and each source is done without if it takes longer.
+SOURCE_SECONDS = 2.5
+KFAM_SECONDS = 2.5
+# A list that tells whether it may be read, where Kubernetes does not.
+TRY_SECONDS = 2.5
+KUBERNETES_CONNECT_SECONDS = 2.0
+KUBERNETES_READ_SECONDS = 5.0
+
+# --- status and doctor ----------------------------------------------------------------------------
+
+# A status is "not ready" while the connection takes longer to be decided on.
+STATUS_SECONDS = 2.5
+# For KFP to say what it is; longer than it is given to answer, as a token may have to come first.
+LOOK_SECONDS = 8.0
+# A kernel asks so long for a status, and again while it is not ready.
+ASK_STATUS_SECONDS = 15.0
+READY_SECONDS = 30.0
+# One probe of the doctor, one decision that it waits for, and everything that it looks at.
+PROBE_CONNECT_SECONDS = 2.0
+PROBE_ANSWER_SECONDS = 3.0
+DECIDE_SECONDS = 4.0
+EXAMINE_SECONDS = 10.0
 
 # --- a stream of events -------------------------------------------------------------------------
 

@@ -123,7 +123,7 @@ def _password(secret: str) -> str:
 
 
 def _begun(body: bytes, secret: bytes) -> int:
-    """How many bytes at the end of a body the secret begins with."""
+    """Return how many bytes at the end of a body the secret begins with."""
     longest = min(len(body), len(secret) - 1)
     return next((n for n in range(longest, 0, -1) if body.endswith(secret[:n])), 0)
 

@@ -30,7 +30,7 @@ T = TypeVar("T", bound=Value)
 
 
 API = "/apis/v2beta1/"
-HEALTH_SECONDS = 5.0
+HEALTH_SECONDS = intervals.HEALTH_SECONDS
 MOST_WARNINGS = 20
 # Of a Warning header: a code, who warns, and a text in quotes (RFC 7234, 5.5).
 _WARNING = re.compile(r'\b[0-9]{3} \S+ "((?:[^"\\]|\\.)*)"')

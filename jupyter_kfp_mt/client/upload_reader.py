@@ -16,11 +16,12 @@ from typing import IO
 import msgspec
 from tornado import httputil
 
+from .. import intervals
 from ..errors import KfpError, NotAPipeline, from_dict
 from . import pipeline_files
 
 MEMORY = 512 << 20  # in bytes
-SECONDS = 60
+SECONDS = intervals.UPLOAD_READ_SECONDS
 
 
 def fault(content_type: str, form: IO[bytes], seconds: float = SECONDS) -> KfpError | None:

@@ -14,12 +14,13 @@ import msgspec
 import requests
 from urllib3.exceptions import HTTPError
 
+from .. import intervals
 from ..errors import Forbidden, Misconfigured, Refused, Unreachable
 from ..network.bodies import BodyTooLong, whole
 from .access_manifests import USER_HEADER
 
 IN_CLUSTER_ENDPOINT = "http://profiles-kfam.kubeflow.svc.cluster.local:8081"
-SECONDS = 2.5
+SECONDS = intervals.KFAM_SECONDS
 
 
 class _User(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from .. import intervals
 from ..credentials.base import claims, shown
 from ..credentials.kubeconfig import Kubeconfig
 from ..errors import (
@@ -53,8 +54,8 @@ from .workflows import GOING_ON, GROUP, RESOURCE, VERSION, Workflow
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 2.0
-READ_SECONDS = 5.0
+CONNECT_SECONDS = intervals.KUBERNETES_CONNECT_SECONDS
+READ_SECONDS = intervals.KUBERNETES_READ_SECONDS
 LONGEST_PAGE = 500
 MOST_OBJECTS = 100_000
 # Of what is long only what is said of any object of Kubernetes.

@@ -16,7 +16,7 @@ import msgspec
 import requests
 from urllib3.exceptions import HTTPError
 
-from .. import refusal_causes
+from .. import intervals, refusal_causes
 from ..credentials.base import reason
 from ..errors import Unreachable
 from ..intervals import CONNECT_SECONDS
@@ -28,7 +28,7 @@ from .status import ConnectionStatus
 
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY_FILE")
 _GONE = "Has it stopped, or been started anew? Then restart this kernel."
-READY_SECONDS = 30.0
+READY_SECONDS = intervals.READY_SECONDS
 
 T = TypeVar("T")
 
@@ -103,7 +103,12 @@ class Door(msgspec.Struct, frozen=True):
         """Return what it says of its connection, once that is made. Raises `Unreachable`."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            status = self.ask("ask the Jupyter server", ConnectionStatus, "status", seconds=15)
+            status = self.ask(
+                "ask the Jupyter server",
+                ConnectionStatus,
+                "status",
+                seconds=intervals.ASK_STATUS_SECONDS,
+            )
             if status.ready or time.monotonic() > deadline:
                 return status
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
+from .. import intervals
 from ..errors import KfpError, Misconfigured, Unauthenticated
 from ..settings import Kfp
 from .base import one_token
 from .kinds import Kind, Place
 from .renewal import Renewed, Secret
 
-SECONDS = 10.0
+SECONDS = intervals.GOOGLE_SECONDS
 _CURE = (
     "Give this machine application default credentials of a service account "
     "(GOOGLE_APPLICATION_CREDENTIALS), and that account the role IAP-secured Web App User."

@@ -21,7 +21,7 @@ import requests
 from requests.cookies import get_cookie_header
 from urllib3.exceptions import HTTPError
 
-from .. import refusal_causes
+from .. import intervals, refusal_causes
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
 from ..network.bodies import beginning
 from ..network.certificates import CertificateFault, fault
@@ -35,7 +35,7 @@ from .session_cookie import is_login_page
 
 USER, PASSWORD = "KFP_MT_USERNAME", "KFP_MT_PASSWORD"
 STEPS = 20
-TIMEOUT = (2.5, 15)
+TIMEOUT = intervals.LOGIN_SECONDS
 _CURE = (
     "Put the user name and the password on two lines of a file that only you can read, and name "
     f"it in c.Kfp.login_file; or set {USER} and {PASSWORD} where the Jupyter server starts."

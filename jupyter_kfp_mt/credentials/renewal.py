@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
+from .. import intervals
 from ..errors import KfpError
 from .base import Claims, Credentials, bearer, claims, differ
 
@@ -21,7 +22,7 @@ LEAST = timedelta(seconds=1)
 # By how much the clock must have gone back to have been set.
 STEP = timedelta(minutes=1)
 # How long a failed renewal, or a new secret that was refused as well, is left alone.
-PATIENCE = 5.0
+PATIENCE = intervals.RENEWAL_PAUSE_SECONDS
 
 
 class Secret(msgspec.Struct, frozen=True):

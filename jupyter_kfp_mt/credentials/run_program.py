@@ -11,9 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .. import intervals
 from ..errors import Misconfigured
 
-SECONDS = 30.0
+SECONDS = intervals.PROGRAM_SECONDS
 LONGEST = 1 << 16  # bytes
 
 

@@ -13,7 +13,7 @@ import msgspec
 import requests
 from urllib3.exceptions import HTTPError
 
-from .. import refusal_causes
+from .. import intervals, refusal_causes
 from ..client.transport import API
 from ..cluster.kubernetes_api import Cluster
 from ..connection.choose_connection import Connection
@@ -30,9 +30,9 @@ from ..other_servers import AskedAddress, is_html, page, refuses_tokens
 from ..scrubbing import Scrubber
 from .check_results import within
 
-CONNECT_SECONDS = 2.0
-ANSWER_SECONDS = 3.0
-DECIDE_SECONDS = 4.0
+CONNECT_SECONDS = intervals.PROBE_CONNECT_SECONDS
+ANSWER_SECONDS = intervals.PROBE_ANSWER_SECONDS
+DECIDE_SECONDS = intervals.DECIDE_SECONDS
 LONGEST_ANSWER = 1 << 18
 _PORTS = {"http": 80, "https": 443}
 

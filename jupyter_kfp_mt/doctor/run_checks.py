@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from urllib3.exceptions import HTTPError
 
-from .. import refusal_causes
+from .. import intervals, refusal_causes
 from ..client import releases
 from ..cluster import access_manifests, kubernetes_api, own_pod
 from ..connection import choose_connection
@@ -48,7 +48,7 @@ from .check_results import (
 )
 from .probe_requests import CONNECT_SECONDS, DECIDE_SECONDS, ProbedConnection
 
-SECONDS = 10.0  # for all checks
+SECONDS = intervals.EXAMINE_SECONDS
 SKEW = timedelta(seconds=60)
 PACKAGES = ("jupyter-kfp-mt", "kfp", "kfp-server-api", "jupyter-server", "kubernetes")
 _KFP_RUNS = "Is KFP there, and does it run? Whoever administers the cluster sees it with\n"

@@ -19,6 +19,7 @@ from .event_stream import Events
 from .kernel_door import KernelDoor
 from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
+from .shared_answers import SharedAnswers
 from .task_log_handler import Logs
 from .upstream import Upstream
 
@@ -37,6 +38,7 @@ class KfpExtension(Kfp, ExtensionApp):
             tenants=CallerNamespaces(self, upstream),
             logs=Logs(upstream),
             events=Events(upstream.ask, partial(of_settings, self)),
+            shared_answers=SharedAnswers(),
             namespace_of_request=NamespaceOfRequest(upstream.ask),
         )
         self.settings[SETTING] = self.collaborators

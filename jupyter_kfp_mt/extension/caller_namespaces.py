@@ -9,6 +9,7 @@ from concurrent.futures import TimeoutError
 from functools import partial
 from typing import TypeVar
 
+from .. import intervals
 from ..client.client import Client
 from ..connection.status import ConnectionStatus
 from ..errors import KfpError, Unreachable
@@ -23,7 +24,7 @@ from .upstream import Upstream
 
 T = TypeVar("T")
 
-TRY_SECONDS = 2.5
+TRY_SECONDS = intervals.TRY_SECONDS
 
 
 class CallerNamespaces:

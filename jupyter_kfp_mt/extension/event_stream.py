@@ -167,6 +167,7 @@ class Watcher:
         self._woken.set()
 
     def stop(self) -> None:
+        self._live.close()
         if self._task:
             self._task.cancel()
         self._end()

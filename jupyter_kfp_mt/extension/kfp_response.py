@@ -147,7 +147,7 @@ class KfpResponse:
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """What a request, or the reading of its answer, fails with."""
+    """Return what a request, or the reading of its answer, fails with."""
     import aiohttp
 
     return aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from .. import intervals
 from ..client.client import Client
 from ..errors import KfpError
 from .live_runs import Ask
@@ -16,7 +17,7 @@ _NAMED = re.compile(
     r"/apis/v[12]beta1/(experiments|runs|recurringruns|jobs|pipelines)/"
     r"(?!(?:upload|upload_version|create)$)([^/:]+)(?:[/:].*)?"
 )
-LOOK_SECONDS = 2.5
+LOOK_SECONDS = intervals.TRY_SECONDS
 MOST_KNOWN = 10_000
 
 

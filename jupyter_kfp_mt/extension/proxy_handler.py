@@ -27,6 +27,7 @@ from .kfp_response import KfpResponse, no_answer
 from .namespace_of_request import named
 from .request_body import LONGEST_UPLOAD, Body, Held
 from .send_to_kfp import KfpRequest, Query
+from .shared_answers import Whole, is_name, is_shared
 from .unread_body import closed
 
 # What a browser says to the Jupyter server in the query, and is not for KFP.
@@ -54,6 +55,7 @@ class ProxyHandler(KfpHandler):
     _working: asyncio.Task[Any] | None = None
     _gone = False
     _admitted = False
+    _told: Whole | None = None
 
     async def prepare(self) -> None:  # type: ignore[override]
         self._started = time.monotonic()
@@ -111,7 +113,25 @@ class ProxyHandler(KfpHandler):
 
     @web.authenticated
     async def get(self, *_: str) -> None:
-        await self._forward()
+        """What others are asking just now is not asked again."""
+        if not is_shared(self._path):
+            await self._forward()
+            return
+        shared = self.collaborators.shared_answers
+        key = (await self.upstream.identity(), self.request.path, self.request.query)
+        if told := await shared.answer(key):
+            self._give(told)
+            return
+        asking = shared.asking(key)
+        try:
+            await self._forward()
+        finally:
+            shared.tell(key, asking, self._told, keep=is_name(self._path))
+
+    def _give(self, told: Whole) -> None:
+        for name, value in (HARMLESS | told.headers).items():
+            self.set_header(name, value)
+        self.finish(told.body or None, set_content_type=told.headers["Content-Type"])
 
     @web.authenticated
     async def post(self, *_: str) -> None:
@@ -128,6 +148,7 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(where, status)
+            self.collaborators.shared_answers.forget()
             self.collaborators.events.wake(self._path)
 
     patch = delete = post
@@ -205,6 +226,7 @@ class ProxyHandler(KfpHandler):
         for name, value in (HARMLESS | headers).items():
             self.set_header(name, value)
         if not more:
+            self._told = Whole(headers, start) if answer.status == 200 else None
             self.finish(start or None, set_content_type=headers["Content-Type"])
         elif await self._stream(start, answer):
             self.finish(set_content_type=headers["Content-Type"])

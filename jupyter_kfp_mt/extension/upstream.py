@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from .. import intervals
 from ..client.client import Client
 from ..connection.choose_connection import Connection, find_local, resolve
 from ..connection.local_kfp import LocalKfp, LocalKfpUse, running
@@ -29,8 +30,8 @@ from .send_to_kfp import Destination, KfpRequest, Sender
 T = TypeVar("T")
 
 THREADS = 32
-STATUS_SECONDS = 2.5
-LOOK_SECONDS = 8.0  # longer than KFP is given to answer; a token may take longer
+STATUS_SECONDS = intervals.STATUS_SECONDS
+LOOK_SECONDS = intervals.LOOK_SECONDS
 CLOSE_SECONDS = 5.0
 
 
@@ -107,6 +108,11 @@ class Upstream:
             health = await self.ask(lambda client: client.health())
             self._known = (decision.client, health)
         return self._known[1]
+
+    async def identity(self) -> Hashable:
+        """Where KFP is, and as whom it is asked: another one after each change of either."""
+        to = (await self._decision()).destination
+        return to.endpoint, hash(frozenset((await to.headers()).items()))
 
     async def client(self) -> Client:
         """For questions of our own. Raises the `KfpError` that stands in the way."""

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import msgspec
 
-from .. import refusal_causes
+from .. import intervals, refusal_causes
 from ..answer_cache import AnswerCache
 from ..cluster.kfam import Kfam
 from ..cluster.kubernetes_api import Cluster
@@ -16,7 +16,7 @@ from ..errors import KfpError
 from .permissions import Permissions, Table
 
 SINGLE_USER = "This KFP serves a single user: it keeps no namespaces apart."
-PATIENCE = 2.5  # seconds, for each source, and again for the permissions
+PATIENCE = intervals.SOURCE_SECONDS
 
 # What a source is called, and what it knows: namespaces, each with its owner where that is told.
 Sources = Mapping[str, Callable[[], Mapping[str, str]]]

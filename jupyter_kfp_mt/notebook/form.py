@@ -64,7 +64,9 @@ class Field:
             control.observe(lambda _: changed(), "value")
 
     def value(self) -> Any:
-        """What is given; `UNSET` for nothing. Raises `BadRequest` for what is no such value."""
+        """Return what is given; `UNSET` for nothing. Raises `BadRequest` for what is no such
+        value.
+        """
         if not self._given.value:
             return msgspec.UNSET
         given = self.control.value

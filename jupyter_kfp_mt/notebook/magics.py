@@ -44,7 +44,7 @@ _VALUES = {
     ),
     "jupyter_kfp_mt.client.listings": ("Listing",),
     "jupyter_kfp_mt.client.results": ("Artifacts", "Comparison"),
-    "jupyter_kfp_mt.findings": ("Report",),
+    "jupyter_kfp_mt.doctor.check_results": ("CheckReport",),
     "jupyter_kfp_mt.notebook.verbs.values": (
         *("Overview", "Chosen", "Log", "Known", "Looked", "Sharing", "Planned", "Touched", "Said"),
     ),

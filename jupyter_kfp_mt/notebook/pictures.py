@@ -46,7 +46,7 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 def pictures(found: Comparison) -> list[Markup]:
-    """What can be drawn of a comparison: numbers that differ, and curves."""
+    """Draw what can be drawn of a comparison: numbers that differ, and curves."""
     numbers = [row for row in found if row.differs and _is_numeric(row)][:MOST_AXES]
     names = [run.display_name for run in found.runs][:MOST_RUNS]
     made = []

@@ -37,6 +37,41 @@ def test_the_door_answers_itself_when_kfp_does_not_before_its_asker_gives_up():
     assert DOOR_SECONDS > 2 * (CONNECT_SECONDS + READ_SECONDS)
 
 
+def test_kernels_wait_for_a_status_until_the_door_has_looked_at_kfp():
+    looked = intervals.STATUS_SECONDS + intervals.LOOK_SECONDS
+    assert looked < intervals.ASK_STATUS_SECONDS < intervals.READY_SECONDS
+
+
+def test_the_door_looks_for_longer_than_kfp_is_given_to_answer():
+    assert intervals.LOOK_SECONDS > CONNECT_SECONDS + intervals.HEALTH_SECONDS
+
+
+def test_an_upload_is_read_before_its_sender_gives_up():
+    assert intervals.UPLOAD_READ_SECONDS < DOOR_SECONDS
+
+
+def test_a_program_has_printed_a_secret_before_its_asker_gives_up():
+    assert intervals.PROGRAM_SECONDS + CONNECT_SECONDS + READ_SECONDS < DOOR_SECONDS
+
+
+def test_one_step_of_a_login_fits_into_a_request():
+    assert sum(intervals.LOGIN_SECONDS) < READ_SECONDS
+
+
+def test_no_source_of_namespaces_is_waited_for_longer_than_for_all():
+    assert max(intervals.KFAM_SECONDS, intervals.TRY_SECONDS) <= intervals.SOURCE_SECONDS
+
+
+def test_the_doctor_has_time_for_a_decision_and_two_probes_in_a_row():
+    probe = max(intervals.PROBE_CONNECT_SECONDS, intervals.PROBE_ANSWER_SECONDS)
+    assert intervals.DECIDE_SECONDS + 2 * probe <= intervals.EXAMINE_SECONDS
+
+
+def test_kubernetes_gives_up_before_the_doctor_does():
+    kubernetes = intervals.KUBERNETES_CONNECT_SECONDS + intervals.KUBERNETES_READ_SECONDS
+    assert kubernetes < intervals.EXAMINE_SECONDS
+
+
 def test_a_stream_lives_longer_than_it_takes_to_find_out_that_it_is_dead():
     assert LIFE_SECONDS > PATIENCE_SECONDS
 

@@ -174,7 +174,7 @@ def _fitting(
 
 
 def _total(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOptions) -> int:
-    """How many there are; those that are not called so are all but those that are."""
+    """Return how many there are; those that are not called so are all but those that are."""
     noun, predicates = options.noun, options.predicates
     for predicate in predicates:
         if predicate.operation == "NOT_EQUALS" and noun.column(predicate.key) in WRITTEN:

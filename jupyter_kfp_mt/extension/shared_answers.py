@@ -1,0 +1,101 @@
+"""One answer for all who ask the same: of those who ask at once, and of names for a while after.
+
+What an experiment, a pipeline or a version is called hardly changes, and each row of a list asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+# Names are asked for again after so many seconds; whatever is changed through this door, and
+# another identity, drops them at once.
+KEPT_SECONDS = 30.0
+KEPT_ANSWERS, KEPT_BYTES = 256, 16 << 20
+
+_SHARED = re.compile(r"/apis/v[12]beta1/(?!healthz)[^:]*")
+_NAMES = re.compile(r"/apis/v2beta1/(experiments/[^/:]+|pipelines/[^/:]+(/versions/[^/:]+)?)")
+
+
+class Whole(NamedTuple):
+    """A short answer that went well: its headers and its body."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+def is_shared(path: str) -> bool:
+    """Tell whether what is asked is the same for everybody who asks at the same time."""
+    return bool(_SHARED.fullmatch(path))
+
+
+def is_name(path: str) -> bool:
+    """Tell whether it is something that has a name, and hardly changes."""
+    return bool(_NAMES.fullmatch(path))
+
+
+class SharedAnswers:
+    """Who asks first gets None and asks KFP, then says what came of it with `tell`.
+
+    Keys hold who is asking, and where: nobody is given what another identity was told.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._asked: dict[Hashable, asyncio.Future[Whole | None]] = {}
+        self._kept: OrderedDict[Hashable, tuple[float, Whole]] = OrderedDict()
+        self._bytes = 0
+
+    async def answer(self, key: Hashable) -> Whole | None:
+        """What somebody was told; None for who is to ask now."""
+        while True:
+            until, kept = self._kept.get(key, (0.0, None))
+            if kept and until > self._clock():
+                return kept
+            asked = self._asked.get(key)
+            if asked is None:
+                self._asked[key] = asyncio.get_running_loop().create_future()
+                return None
+            if told := await asyncio.shield(asked):
+                return told
+
+    def asking(self, key: Hashable) -> asyncio.Future[Whole | None] | None:
+        """The question that is being asked, for `tell`."""
+        return self._asked.get(key)
+
+    def tell(
+        self,
+        key: Hashable,
+        asking: asyncio.Future[Whole | None] | None,
+        told: Whole | None,
+        keep: bool = False,
+    ) -> None:
+        """Give what was told to all who wait for it; None: there is nothing to give to others."""
+        if asking is None or asking.done():
+            return
+        asking.set_result(told)
+        if self._asked.get(key) is asking:  # nothing was changed meanwhile
+            del self._asked[key]
+            if told and keep:
+                self._keep(key, told)
+
+    def forget(self) -> None:
+        """Something was changed: what was asked before counts no more for who asks from now on."""
+        self._asked.clear()
+        self._kept.clear()
+        self._bytes = 0
+
+    def _keep(self, key: Hashable, told: Whole) -> None:
+        self._drop(key)
+        self._kept[key] = self._clock() + KEPT_SECONDS, told
+        self._bytes += len(told.body)
+        while len(self._kept) > KEPT_ANSWERS or self._bytes > KEPT_BYTES:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: Hashable) -> None:
+        _, told = self._kept.pop(key, (0.0, None))
+        self._bytes -= len(told.body) if told else 0
