@@ -7,6 +7,8 @@
 #                   test_data/sdk_compiled_pipelines/valid of kubeflow/pipelines, on a local KFP
 # make compare ENDPOINT=URL TOKENS=FOLDER  sets up, then makes the calls that were recorded on a
 #                   cluster at another KFP: see tests/recorded_calls/__main__.py for what it needs
+# make compatibility  sets up, then tries it with every Python, JupyterLab, Notebook and kfp for which
+#                   it is said to work (a Python that is not in the PATH is left out)
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,7 +27,7 @@ FRONT_END := $(shell find labextension/src labextension/style labextension/schem
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 AT_ONCE := $(MAKE) --no-print-directory -j 2
 
-.PHONY: demo test test-newest lock bench conformance compare format setup setup-checks checks chromium \
+.PHONY: demo test test-newest lock bench conformance compare compatibility format setup setup-checks checks chromium \
 	clean ruff mypy eslint jest
 
 setup:
@@ -75,7 +77,7 @@ $(VENV)/proxy/installed: .ci/proxy/package-lock.json | $(VENV)/tools
 
 demo: setup
 	@echo "Starting JupyterLab and the local KFP ..."
-	@$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
+	@$(BIN)/jupyter-lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
 test: setup-checks
 	@$(AT_ONCE) checks
@@ -112,6 +114,9 @@ conformance: setup $(VENV)/tests
 compare: setup $(VENV)/tests
 	@test -n "$(ENDPOINT)" -a -n "$(TOKENS)" || { echo "Name a KFP: make compare ENDPOINT=https://... TOKENS=/path/to/folder" >&2; exit 2; }
 	cd tests && ../$(BIN)/python -m recorded_calls "$(ENDPOINT)" "$(abspath $(TOKENS))"
+
+compatibility: setup-checks
+	cd tests && ../$(BIN)/python -W ignore -m compatibility
 
 format: setup $(VENV)/tests $(FRONT)/checks
 	$(BIN)/ruff format .

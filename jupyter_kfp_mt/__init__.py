@@ -6,17 +6,16 @@ wired to the same door; `%load_ext jupyter_kfp_mt` brings the `%kfp` magic.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import kfp
     from IPython.core.interactiveshell import InteractiveShell
 
-    from . import credentials
     from .client.client import Client
     from .connection.choose_connection import Connection
-    from .notebook.magics import KfpMagics
+    from .connection.chosen_credentials import Credentials
+    from .errors import KfpError
 
 __all__ = ["connect", "kfp_client", "Client", "Credentials", "KfpError", "__version__"]
 
@@ -35,29 +34,14 @@ def connect(
     local KFP's, such as `bob/default-editor`; `settings` are those of `c.Kfp`, such as
     `auth="kubernetes"`. Raises `KfpError`.
     """
-    magics = _magics()
+    from .connection.loaded_magic import loaded_magic
+
+    magics = loaded_magic()
     if magics is not None and not (endpoint or token_file or namespace or identity or settings):
-        return magics.client
+        client: Client = magics.client
+        return client
     given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
     return _decided(identity, {**given, **settings}).client()
-
-
-def Credentials(**settings: str) -> credentials.Credentials:
-    """The credentials with which `connect()` of the same arguments comes to KFP itself.
-
-    For `kfp.Client(host=..., credentials=jupyter_kfp_mt.Credentials())`: it asks them before each
-    request. They never are the Jupyter server's key, which is for its own door alone. Raises
-    `KfpError`.
-    """
-    from .connection.choose_connection import resolve
-    from .settings import chosen
-
-    magics = _magics()
-    found = magics.connection if magics and not settings else None
-    if found is None or found.door:
-        identity = settings.pop("identity", "")
-        found = resolve(chosen(settings), identity=identity)
-    return found.credentials
 
 
 def kfp_client(client: Client | None = None) -> kfp.Client:
@@ -67,9 +51,47 @@ def kfp_client(client: Client | None = None) -> kfp.Client:
     Its links lead to KFP's pages as `Kfp.ui_url` names them. Raises `KfpError`.
     """
     from .client.sdk import sdk_client
+    from .connection.loaded_magic import loaded_magic
     from .settings import Kfp
 
-    return sdk_client(client or connect(), (_magics() or Kfp()).value("ui_url"))
+    return sdk_client(client or connect(), (loaded_magic() or Kfp()).value("ui_url"))
+
+
+def as_html(value: Any) -> str:
+    """A value of this package as a cell shows it."""
+    from .notebook.render import html
+
+    return html(value)
+
+
+def as_text(value: Any) -> str:
+    """A value of this package as a terminal shows it."""
+    from .notebook.render import text
+
+    return text(value)
+
+
+def form_of(pipeline: Any) -> Any:
+    """A form that starts a pipeline: a value of `%kfp pipelines`, a file, a `@dsl.pipeline`."""
+    from .connection.loaded_magic import loaded_magic
+    from .models import Pipeline
+    from .notebook.form import Form
+    from .notebook.run_card import Cards
+
+    magics, client = loaded_magic(), connect()
+    known = pipeline.pipeline_id if isinstance(pipeline, Pipeline) else pipeline
+    source = client.pipeline_source(known)
+    return Form(source, client, lambda: magics.cards if magics else Cards(client))
+
+
+def browser_of(runs: Any) -> Any:
+    """A browser through a list of runs."""
+    from .connection.loaded_magic import loaded_magic
+    from .notebook.browser import RunBrowser
+    from .notebook.run_card import Cards
+
+    magics, client = loaded_magic(), connect()
+    return RunBrowser(runs, client, lambda: magics.cards if magics else Cards(client))
 
 
 def _decided(identity: str, settings: dict[str, str]) -> Connection:
@@ -77,13 +99,6 @@ def _decided(identity: str, settings: dict[str, str]) -> Connection:
     from .settings import chosen
 
     return decide(chosen(settings), identity)
-
-
-def _magics() -> KfpMagics | None:
-    """`%kfp`, where this is an IPython that has loaded it."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return shell.magics_manager.registry.get("KfpMagics") if shell else None
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
@@ -115,6 +130,10 @@ def __getattr__(name: str) -> Any:
         from .client.client import Client
 
         return Client
+    if name == "Credentials":
+        from .connection.chosen_credentials import Credentials
+
+        return Credentials
     if name == "KfpError":
         from .errors import KfpError
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class AnswerCache(Generic[K, T]):
-    """What `ask` says to each question: the same for `seconds`, unless it raised.
+    """The answers of `ask` to each question: the same for `seconds`, unless it raised.
 
     A question that is being asked is not asked again meanwhile, however long that takes. Whatever
     is raised is a `KfpError`: what goes wrong with one question spoils no other.

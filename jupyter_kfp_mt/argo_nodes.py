@@ -26,6 +26,10 @@ class Node(NamedTuple):
         """Return the part that is called so in it; the hash goes on from its own."""
         return Node(f"{self.name}.{name}", fnv(f".{name}", self.number))
 
+    def attempt(self, number: int) -> Node:
+        """Return one attempt at what is tried again, from 0 on."""
+        return Node(f"{self.name}({number})", fnv(f"({number})", self.number))
+
 
 def fnv(text: str, number: int = _START) -> int:
     """FNV-1a in 32 bits, of a text that may go on from what has the hash `number`."""

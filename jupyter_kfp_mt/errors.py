@@ -1,7 +1,8 @@
-"""What can go wrong, each with its cause and its cure for the person at the notebook.
+"""Errors, each with its cause and its cure for the person at the notebook.
 
 KfpError
 ├── Misconfigured       a setting, a file or a folder that cannot work
+├── Misunderstood       a line of %kfp that cannot be read
 ├── NotAPipeline        a file that is not a compiled pipeline
 ├── RunFailed           a run that was waited for and did not succeed
 ├── Unreachable         no answer, or none that KFP would give
@@ -16,8 +17,20 @@ KfpError
 
 from __future__ import annotations
 
+import sysconfig
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from traceback import FrameSummary, extract_tb
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .models import Run
+
+# Whose code a person has not written: this package's, the installed ones and Python's own.
+_NOT_THEIRS = (
+    *(str(Path(__file__).parent), "<frozen"),
+    *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")),
+)
 
 
 class KfpError(Exception):
@@ -29,6 +42,8 @@ class KfpError(Exception):
     """
 
     status = 500
+    # Whether cause and cure are shown beside the error already, where they can be copied from.
+    is_explained = False
 
     def __init__(self, message: str, *, cause: str = "", cure: str = "", server_text: str = ""):
         super().__init__(message)
@@ -39,6 +54,11 @@ class KfpError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(filter(None, (self.message, self.cause, self.cure)))
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython shows: what is wrong, below those calls that a person wrote."""
+        told = self.message if self.is_explained else str(self)
+        return [*map(_called, _theirs(self)), f"{type(self).__name__}: {told}"]
 
     def to_dict(self) -> dict[str, str]:
         """The one JSON shape of an error."""
@@ -55,6 +75,12 @@ class Misconfigured(KfpError):
     """A setting, a file or a folder that cannot work."""
 
 
+class Misunderstood(KfpError):
+    """A line of `%kfp` that cannot be read."""
+
+    status = 400
+
+
 class NotAPipeline(KfpError):
     """A file that is not a compiled pipeline."""
 
@@ -62,7 +88,9 @@ class NotAPipeline(KfpError):
 
 
 class RunFailed(KfpError):
-    """A run that was waited for and did not succeed."""
+    """A run that was waited for and did not succeed: `run`, where it is known."""
+
+    run: Run | None = None
 
 
 class Unreachable(KfpError):
@@ -125,3 +153,17 @@ def _kinds(root: type[KfpError]) -> Iterator[type[KfpError]]:
     yield root
     for kind in root.__subclasses__():
         yield from _kinds(kind)
+
+
+def _theirs(error: KfpError) -> list[FrameSummary]:
+    """The calls that led to it from cell to library; none where the cell itself made the call."""
+    frames = [
+        frame
+        for frame in extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_NOT_THEIRS)
+    ]
+    return frames if len(frames) > 1 else []
+
+
+def _called(frame: FrameSummary) -> str:
+    return f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}: {frame.line}"

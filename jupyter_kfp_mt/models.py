@@ -31,8 +31,19 @@ def never(moment: datetime) -> bool:
     return moment <= EPOCH
 
 
+class Viewed:
+    """Shown in a notebook as HTML, also where `%kfp` is not loaded."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from . import as_html
+
+        return as_html(self)
+
+
 class Value(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What the API sends: like protojson, what is empty or zero is left out."""
+    """A value of the API: like protojson, what is empty or zero is left out."""
 
 
 class Health(Value, frozen=True):
@@ -45,11 +56,11 @@ class Health(Value, frozen=True):
 
     @property
     def local(self) -> bool:
-        """Whether this is the local KFP of this package."""
+        """Tell whether this is the local KFP of this package."""
         return self.tag_name.startswith("jupyter-kfp-mt-")
 
 
-class Experiment(Value, frozen=True):
+class Experiment(Value, Viewed, frozen=True):
     """A group of runs, in one namespace."""
 
     experiment_id: str = ""
@@ -61,7 +72,7 @@ class Experiment(Value, frozen=True):
     last_run_created_at: datetime = EPOCH
 
 
-class Pipeline(Value, frozen=True):
+class Pipeline(Value, Viewed, frozen=True):
     """A named pipeline; what runs is one of its versions. No namespace: shared with everyone."""
 
     pipeline_id: str = ""
@@ -75,8 +86,20 @@ class Pipeline(Value, frozen=True):
     def __post_init__(self) -> None:
         _name(self)
 
+    def form(self) -> Any:
+        """A form of ipywidgets that starts its latest version, as `%kfp` connects to KFP."""
+        from . import form_of
 
-class PipelineVersion(Value, frozen=True):
+        return form_of(self)
+
+
+class Url(Value, frozen=True):
+    """Where a version of a pipeline was fetched from."""
+
+    pipeline_url: str = ""
+
+
+class PipelineVersion(Value, Viewed, frozen=True):
     """One uploaded specification of a pipeline."""
 
     pipeline_id: str = ""
@@ -85,12 +108,19 @@ class PipelineVersion(Value, frozen=True):
     name: str = ""
     description: str = ""
     created_at: datetime = EPOCH
+    package_url: Url | None = None
     code_source_url: str = ""
     pipeline_spec: dict[str, Any] = {}
     tags: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         _name(self)
+
+    def form(self) -> Any:
+        """A form of ipywidgets that starts its latest version, as `%kfp` connects to KFP."""
+        from . import form_of
+
+        return form_of(self)
 
 
 class PipelineVersionReference(Value, frozen=True):
@@ -101,7 +131,7 @@ class PipelineVersionReference(Value, frozen=True):
 
 
 class RuntimeConfig(Value, frozen=True):
-    """What a run was given to run with."""
+    """The parameters that a run was given."""
 
     parameters: dict[str, Any] = {}
     pipeline_root: str = ""
@@ -139,7 +169,9 @@ class Artifact(Value, frozen=True):
 
 
 class TaskValues(Value, frozen=True):
-    """What went into a task, or came out of it, by the names of its inputs or outputs."""
+    """The values that went into a task, or came out of it, by the names of its inputs or
+    outputs.
+    """
 
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[Artifact]] = {}
@@ -155,7 +187,7 @@ class TaskIO(Value, frozen=True):
 
 
 class ChildTask(Value, frozen=True):
-    """What a task consists of: another task, or a pod."""
+    """A part of a task: another task, or a pod."""
 
     task_id: str = ""
     pod_name: str = ""
@@ -178,10 +210,19 @@ class Task(Value, frozen=True):
     parent_task_id: str = ""
     pod_name: str = ""
     child_tasks: list[ChildTask] = []
+    # How often it was begun, as the parts of a workflow tell; KFP has no such field.
+    attempts: int = 0
+
+    @property
+    def tries(self) -> int:
+        """Return how often it was begun, as far as is known: more than once where it was tried
+        again.
+        """
+        return self.attempts or sum(change.state == "RUNNING" for change in self.state_history)
 
     @property
     def auxiliary(self) -> bool:
-        """Whether it is one of those that a cluster's KFP adds to the tasks of a pipeline."""
+        """Tell whether it is one of those that a cluster's KFP adds to the tasks of a pipeline."""
         name = self.display_name
         return name == "root" or name.endswith("-driver") or name.partition("(")[0] == "executor"
 
@@ -191,17 +232,17 @@ class Task(Value, frozen=True):
 
     @property
     def duration(self) -> timedelta:
-        """How long it ran, until now if it still does; zero before it has started."""
+        """Return how long it ran, until now if it still does; zero before it has started."""
         return _span(self.start_time, self.end_time)
 
 
 class RunDetails(Value, frozen=True):
-    """What became of a run's tasks."""
+    """The outcome of a run's tasks."""
 
     task_details: list[Task] = []
 
 
-class Run(Value, frozen=True):
+class Run(Value, Viewed, frozen=True):
     """One execution of a pipeline. Its namespace is its experiment's, and not repeated here."""
 
     experiment_id: str = ""
@@ -240,6 +281,15 @@ class Run(Value, frozen=True):
         return f"Run({self.run_id!r}, {self.display_name!r}, {self.state})"
 
     @property
+    def terminated(self) -> bool:
+        """Tell whether somebody stopped it, where KFP tells: it has no state for that."""
+        return any(
+            change.state in ("CANCELING", "CANCELED")
+            or (change.error is not None and change.error.message == "terminated")
+            for change in self.state_history
+        )
+
+    @property
     def tasks(self) -> list[Task]:
         return self.run_details.task_details if self.run_details else []
 
@@ -253,7 +303,9 @@ class CronSchedule(Value, frozen=True):
 
 
 class PeriodicSchedule(Value, frozen=True):
-    """How often; the API writes the seconds, as every int64, as a string."""
+    """A schedule of every so many seconds; the API writes the seconds, as every int64, as a
+    string.
+    """
 
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -267,8 +319,10 @@ class Trigger(Value, frozen=True):
     periodic_schedule: PeriodicSchedule | None = None
 
 
-class RecurringRun(Value, frozen=True):
-    """What starts a run again and again. Without a version, each time the pipeline's latest."""
+class RecurringRun(Value, Viewed, frozen=True):
+    """A schedule that starts a run again and again. Without a version, each time the pipeline's
+    latest.
+    """
 
     recurring_run_id: str = ""
     display_name: str = ""
@@ -297,7 +351,7 @@ class RecurringRun(Value, frozen=True):
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Rows(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class Rows(msgspec.Struct, Viewed, Generic[T], frozen=True, kw_only=True):
     """Values that can be looked through, and become plain dicts or a DataFrame."""
 
     items: list[T] = []
@@ -323,12 +377,21 @@ class Rows(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row per item. Needs pandas, which is not installed with this package."""
-        try:
-            import pandas
-        except ModuleNotFoundError:
-            raise Misconfigured("to_pandas() needs pandas.", cure="%pip install pandas") from None
+        return frame(self.records())
 
-        return pandas.DataFrame(self.to_dicts())
+    def records(self) -> list[dict[str, Any]]:
+        """One dict for each row of the DataFrame."""
+        return self.to_dicts()
+
+
+def frame(records: list[dict[str, Any]]) -> pandas.DataFrame:
+    """A DataFrame of records. Raises `Misconfigured` where there is no pandas."""
+    try:
+        import pandas
+    except ModuleNotFoundError:
+        raise Misconfigured("to_pandas() needs pandas.", cure="%pip install pandas") from None
+
+    return pandas.DataFrame.from_records(records)
 
 
 class Page(Rows[T], Generic[T], frozen=True, kw_only=True):

@@ -103,6 +103,16 @@ def nothing_there(asked: str, text: str, at: AskedAddress) -> NotFound:
     )
 
 
+def too_old(asked: str, text: str) -> NotFound:
+    """For what a KFP 2 before 2.14 says of a path, or a method, that it does not have."""
+    return NotFound(
+        f"Cannot {asked}: this KFP does not have that part of the API.",
+        cause="It is too old for what was asked of it; %kfp doctor tells its version.",
+        cure="Do without it, or ask whoever administers KFP to upgrade it.",
+        server_text=text,
+    )
+
+
 def version_1(asked: str, text: str, at: AskedAddress) -> NotFound:
     """For KFP's own 404 for a path, which has no v2beta1 before 2.0."""
     show = f":\ncurl {at.endpoint}/apis/v1beta1/healthz" if at.endpoint else "."

@@ -1,4 +1,4 @@
-"""What the refusals of KFP, Istio and Kubernetes mean, and what mends them."""
+"""The meaning of refusals of KFP, Istio and Kubernetes, and what mends them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,13 @@ _DENIED = re.compile(
 _NOBODY = "User identity is empty in the request header"
 # What it answers for a run that is not there to be stopped, or not any more.
 _NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
-# What the gateway before its API says of a path that it does not have.
+# What the gateway before its API says of a path that it does not have: in JSON since 2.14.
 _NO_PATH = "Not Found"
+_NO_METHOD = "Method Not Allowed"
+# How its database refuses a text, which KFP does not look at before.
+_TOO_LONG = re.compile(r"Data too long for column '(\w+)'")
+# What is wrong, after all that KFP was about to do: of an internal error it tells it so alone.
+_INNERMOST = re.compile(r".*\b(?:Invalid input error|InvalidInputError): ", re.DOTALL)
 _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
 # Where the local KFP tells why an upload was refused, of which KFP tells nothing.
 _REASON = re.compile(r"\nreason\n\t([^\n]+)")
@@ -112,18 +117,41 @@ def _refusal(status: int, body: bytes, asked: str, local: bool, at: AskedAddress
             cause="The run has finished already, or is being terminated.",
             server_text=text,
         )
+    if too_long := _TOO_LONG.search(text):
+        return _too_long(asked, too_long[1], text)
+    if _is_too_old(status, body, text, at):
+        return other_servers.too_old(asked, text)
     if status == 404 and _decoded(body) is None:
         return other_servers.nothing_there(asked, text, at)
     if status == 404 and text == _NO_PATH:
         return other_servers.version_1(asked, text, at)
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
+    said = _INNERMOST.sub("", text)
     return classes.get(status, Refused)(
-        f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text
+        f"Cannot {asked}: {said or f'HTTP {status}'}", server_text=text
+    )
+
+
+def _is_too_old(status: int, body: bytes, text: str, at: AskedAddress) -> bool:
+    """Tell whether a KFP before 2.14 does not know a path, or what to do there.
+
+    Of its health every KFP tells: where that is not found there is none.
+    """
+    unknown = (status, text) in ((404, _NO_PATH), (405, _NO_METHOD), (501, _NO_METHOD))
+    return unknown and _decoded(body) is None and not at.url.endswith("/healthz")
+
+
+def _too_long(asked: str, column: str, text: str) -> BadRequest:
+    what = "description" if column == "Description" else "name"
+    return BadRequest(
+        f"Cannot {asked}: the {what} is longer than KFP's database takes.",
+        cure=f"Give it a shorter {what}.",
+        server_text=text,
     )
 
 
 class Denial(NamedTuple):
-    """Who may not do what, in KFP's own words."""
+    """A statement of who may not do what, in KFP's own words."""
 
     user: str
     namespace: str
@@ -132,7 +160,7 @@ class Denial(NamedTuple):
 
 
 def denial(body: bytes) -> Denial | None:
-    """What KFP has asked Kubernetes and been denied, if that is what the body says."""
+    """Return what KFP has asked Kubernetes and been denied, if that is what the body says."""
     denied = _DENIED.search(server_text(body))
     return Denial(**denied.groupdict()) if denied else None
 

@@ -24,7 +24,7 @@ def short_name(user: str) -> str:
 
 
 def kubectl_option(user: str) -> str:
-    """How `kubectl create rolebinding` is told whom to bind."""
+    """Tell how `kubectl create rolebinding` is told whom to bind."""
     account = service_account(user)
     return f"--serviceaccount={account[0]}:{account[1]}" if account else f"--user={user}"
 
@@ -35,7 +35,7 @@ def as_name(user: str) -> str:
 
 
 def is_namespace(text: str) -> bool:
-    """Whether a namespace may be called so."""
+    """Tell whether a namespace may be called so."""
     return _NAMESPACE.fullmatch(text) is not None
 
 

@@ -39,6 +39,11 @@ class Scrubber:
         self._secrets = {secret for secret in secrets if len(secret) >= SHORTEST}
 
     @cached_property
+    def _sent(self) -> list[bytes]:
+        """As they were sent, the longest first, for one may be a part of another."""
+        return sorted((secret.encode() for secret in self._secrets), key=len, reverse=True)
+
+    @cached_property
     def _forms(self) -> set[str]:
         """The ways to write them: worked out for the few answers that are looked at closely."""
         return {form for secret in self._secrets for form in _forms(secret)}
@@ -50,7 +55,7 @@ class Scrubber:
 
     def is_plainly_in(self, body: bytes) -> bool:
         """Tell whether one is in a body as it was sent. Quick, for what is long and is no error."""
-        return any(secret.encode() in body for secret in self._secrets)
+        return any(secret in body for secret in self._sent)
 
     def text(self, text: str) -> str:
         if not (text and self._secrets):
@@ -67,6 +72,23 @@ class Scrubber:
 
     def body(self, body: bytes) -> bytes:
         return self.text(body.decode("latin-1")).encode("latin-1")
+
+    def part(self, body: bytes) -> tuple[bytes, bytes]:
+        """Split what has come of a long body into what may be shown of it, and what may be the
+        beginning of a secret, which belongs before what comes next.
+
+        Each secret is masked where it is written as it was sent. The length stays: it is announced.
+        """
+        cut = len(body) - max((_begun(body, secret) for secret in self._sent), default=0)
+        while crossing := [at for secret in self._sent if (at := _across(body, secret, cut)) >= 0]:
+            cut = min(crossing)
+        return self.masked(body[:cut]), body[cut:]
+
+    def masked(self, body: bytes) -> bytes:
+        """A body of the same length, without what is in it as it was sent."""
+        for secret in self._sent:
+            body = body.replace(secret, b"*" * len(secret))
+        return body
 
     def error(self, error: KfpError) -> KfpError:
         """The same error, without them."""
@@ -98,6 +120,18 @@ def _password(secret: str) -> str:
         return base64.b64decode(secret).decode("utf-8", "replace").partition(":")[2]
     except binascii.Error:
         return ""
+
+
+def _begun(body: bytes, secret: bytes) -> int:
+    """How many bytes at the end of a body the secret begins with."""
+    longest = min(len(body), len(secret) - 1)
+    return next((n for n in range(longest, 0, -1) if body.endswith(secret[:n])), 0)
+
+
+def _across(body: bytes, secret: bytes, cut: int) -> int:
+    """Where the secret begins that goes on behind the cut; -1 if none does."""
+    beyond = len(secret) - 1
+    return body.find(secret, max(0, cut - beyond), min(len(body), cut + beyond))
 
 
 def _forms(secret: str) -> Iterator[str]:

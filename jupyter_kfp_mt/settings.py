@@ -8,28 +8,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from traitlets import Bool, Unicode
+from traitlets import Bool, TraitType, Unicode
 from traitlets.config import Configurable
 
 LOCAL = "local"
 
-# The setting that asks for each kind of credentials by itself.
-IMPLIED = {
-    "token_file": "token-file",
-    "token_command": "token-command",
-    "service_account": "kubernetes",
-    "cookie_file": "cookie",
-    "iap_client_id": "google-iap",
-    "login_file": "login",
-}
-# The settings that say more of a kind that was asked for otherwise.
-BESIDE = {
-    "cookie_name": ("cookie",),
-    "login_hosts": ("login",),
-    "kubeconfig": ("kubeconfig", "kubernetes"),
-    "kube_context": ("kubeconfig", "kubernetes"),
-}
-CREDENTIALS = ("auth", *IMPLIED, *BESIDE)
 # Which Kubernetes is asked for logs and access reviews, beside credentials of any kind.
 KUBERNETES = ("kubeconfig", "kube_context")
 
@@ -40,7 +23,7 @@ def variable(setting: str) -> str:
 
 
 class Kfp(Configurable):
-    """How to reach Kubeflow Pipelines. Each setting has a variable too, `KFP_MT_<NAME>`."""
+    """The way to Kubeflow Pipelines. Each setting has a variable too, `KFP_MT_<NAME>`."""
 
     endpoint = Unicode(
         help="""Address of the KFP API server, such as
@@ -48,54 +31,54 @@ class Kfp(Configurable):
         one: KFP_MT_ENDPOINT, KF_PIPELINES_ENDPOINT, in a Kubernetes pod the address above, else
         the local KFP."""
     ).tag(config=True)
-    token_file = Unicode(
-        help="""File with the bearer token to send, read again whenever it changes. Without one:
-        KFP_MT_TOKEN_FILE, KF_PIPELINES_SA_TOKEN_PATH, else the token that Kubeflow's PodDefault
-        access-ml-pipeline projects into the pod."""
-    ).tag(config=True)
     auth = Unicode(
         help="""How to say who we are: none, token-file, token-command, kubernetes (a token asked of
         Kubernetes for a service account), cookie, google-iap, login (user name and password at Dex
         or oauth2-proxy) or kubeconfig. Without one: KFP_MT_AUTH, else the first that fits."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
+    token_file = Unicode(
+        help="""File with the bearer token to send, read again whenever it changes. Without one:
+        KFP_MT_TOKEN_FILE, KF_PIPELINES_SA_TOKEN_PATH, else the token that Kubeflow's PodDefault
+        access-ml-pipeline projects into the pod."""
+    ).tag(config=True, credentials=True)
     token_command = Unicode(
         help="""Command that prints the bearer token to send, such as 'gcloud auth
         print-identity-token'; run without a shell, and again before the token expires. Without
         one: KFP_MT_TOKEN_COMMAND."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     service_account = Unicode(
         help="""Service account for which a token is asked of Kubernetes: NAME or NAMESPACE/NAME.
         Without one: KFP_MT_SERVICE_ACCOUNT, in a pod its own, else default-editor."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     cookie_file = Unicode(
         help="""File with the cookie of a browser's session, as NAME=VALUE. Without one:
         KFP_MT_COOKIE_FILE, else the cookie itself is in KFP_MT_COOKIE."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     cookie_name = Unicode(
         help="""Name of that cookie where there is its value alone, such as authservice_session or
         oauth2_proxy_kubeflow. Without one: KFP_MT_COOKIE_NAME."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     iap_client_id = Unicode(
         help="""Client id of the Google Identity-Aware Proxy before KFP. Without one:
         KFP_MT_IAP_CLIENT_ID."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     login_file = Unicode(
         help="""File with the user name and the password for the login page before KFP, on two
         lines. Without one: KFP_MT_LOGIN_FILE, else KFP_MT_USERNAME and KFP_MT_PASSWORD."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     login_hosts = Unicode(
         help="""Hosts beside the endpoint's own that the login may lead to, separated by commas.
         Without any: KFP_MT_LOGIN_HOSTS."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     kubeconfig = Unicode(
         help="""Kubeconfig for auth 'kubeconfig', and outside a pod for 'kubernetes'; beside other
         credentials it is for the logs of tasks and for access reviews. Without one:
         KFP_MT_KUBECONFIG, else the one that kubectl would use."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     kube_context = Unicode(
         help="""Context of that kubeconfig. Without one: KFP_MT_KUBE_CONTEXT, else its current
         one."""
-    ).tag(config=True)
+    ).tag(config=True, credentials=True)
     kfam_endpoint = Unicode(
         help="""Address of Kubeflow's access management service (kfam), which knows contributors.
         Without one: KFP_MT_KFAM_ENDPOINT, else in a Kubernetes pod
@@ -179,6 +162,14 @@ class Kfp(Configurable):
     def may_start_local(self) -> bool:
         said = os.environ.get("KFP_MT_START_LOCAL", "").lower()
         return self.start_local and said not in ("0", "false", "no")
+
+
+# Settings that have to do with credentials; the kinds of these say with which.
+CREDENTIALS = tuple(
+    name
+    for name, trait in vars(Kfp).items()
+    if isinstance(trait, TraitType) and trait.metadata.get("credentials")
+)
 
 
 def is_under_jupyterhub() -> bool:

@@ -28,6 +28,6 @@ export default tseslint.config(
     ...config
   })),
   // The panel has to be there from the start, and the model with it.
-  { files: ['src/index.ts'], rules: { 'jupyter/prefer-lazy-imports': 'off' } },
+  { files: ['src/plugins/*'], rules: { 'jupyter/prefer-lazy-imports': 'off' } },
   prettier
 );

@@ -1,1 +1,1 @@
-"""KFP's REST API: the typed client, task logs, pipeline files, and the kfp SDK wired alike."""
+"""KFP's REST API: the typed client, a file for each noun, on one transport."""

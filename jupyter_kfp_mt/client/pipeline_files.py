@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import itertools
 import re
@@ -67,6 +68,8 @@ class Definition(msgspec.Struct, frozen=True, rename="camel"):
     parameter_type: str = ""
     default_value: Any = msgspec.UNSET
     is_optional: bool = False
+    description: str = ""
+    literals: list[Any] = []
 
 
 class _Inputs(msgspec.Struct, frozen=True):
@@ -82,14 +85,14 @@ class _Info(msgspec.Struct, frozen=True):
 
 
 class _Pipeline(msgspec.Struct, frozen=True, rename="camel"):
-    """What of a compiled pipeline is read here."""
+    """The parts of a compiled pipeline that are read here."""
 
     pipeline_info: _Info
     root: _Root
 
 
 class PipelineFile(msgspec.Struct, frozen=True):
-    """What a compiled file holds: the pipeline, and what is special to Kubernetes."""
+    """The content of a compiled file: the pipeline, and what is special to Kubernetes."""
 
     pipeline_spec: dict[str, Any]
     platform_spec: dict[str, Any] = {}
@@ -154,7 +157,7 @@ class _Not(Exception):
 
 
 class _Argo(NotAPipeline):
-    """What kfp 1 has compiled, which KFP runs, and this client does not."""
+    """A workflow that kfp 1 has compiled: KFP runs it, this client does not."""
 
 
 def _documents(content: bytes) -> list[Any]:
@@ -251,10 +254,20 @@ def definitions(pipeline_spec: dict[str, Any]) -> dict[str, Definition]:
     return msgspec.convert(spec, _Pipeline).root.input_definitions.parameters
 
 
+def uncached(pipeline_spec: dict[str, Any]) -> dict[str, Any]:
+    """The same pipeline, no task of which takes what an earlier run has made."""
+    copied: dict[str, Any] = copy.deepcopy(pipeline_spec)
+    spec = copied.get("pipeline_spec", copied)
+    for part in [spec.get("root", {}), *spec.get("components", {}).values()]:
+        for task in part.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
+    return copied
+
+
 def parse_parameters(
     texts: dict[str, str], accepted: dict[str, Definition], pipeline: str
 ) -> dict[str, Any]:
-    """What a person typed as the values that the pipeline takes.
+    """Parse what a person typed as the values that the pipeline takes.
 
     Raises `BadRequest` for a name it does not take and for a text that is not of its type.
     """
@@ -269,9 +282,13 @@ def check_parameters(
 ) -> None:
     """Raises `BadRequest` for a name it does not take, a wrong type, or a missing value."""
     for name, value in values.items():
-        kind = _definition(name, accepted, pipeline).parameter_type
+        definition = _definition(name, accepted, pipeline)
+        kind, literals = definition.parameter_type, definition.literals
         if not _fits(value, kind):
-            raise BadRequest(f"Parameter {name} takes {_words(kind)}, not {value!r}.")
+            raise BadRequest(f"Parameter {name} takes {type_words(kind)}, not {value!r}.")
+        if literals and value not in literals:
+            known = ", ".join(map(str, literals))
+            raise BadRequest(f"Parameter {name} takes one of {known}, not {value!r}.")
     missing = [
         name
         for name, definition in accepted.items()
@@ -282,7 +299,7 @@ def check_parameters(
     if missing:
         raise BadRequest(
             f"Pipeline {pipeline} needs a value for {', '.join(missing)}.",
-            cure="Give it with " + " ".join(f"-p {name}=..." for name in missing),
+            cure="Give it with " + " ".join(f"-p {name}=..." for name in missing) + ", or --form.",
         )
 
 
@@ -290,7 +307,9 @@ def _definition(name: str, accepted: dict[str, Definition], pipeline: str) -> De
     if name in accepted:
         return accepted[name]
     close = difflib.get_close_matches(name, accepted, 1)
-    takes = ", ".join(f"{known} ({_words(accepted[known].parameter_type)})" for known in accepted)
+    takes = ", ".join(
+        f"{known} ({type_words(accepted[known].parameter_type)})" for known in accepted
+    )
     raise BadRequest(
         f"Pipeline {pipeline} has no parameter {name}."
         + (f" Did you mean {close[0]}?" if close else ""),
@@ -309,7 +328,7 @@ def _parse(name: str, text: str, definition: Definition) -> Any:
     if not _fits(value, kind):
         quoted = kind in ("LIST", "STRUCT")
         raise BadRequest(
-            f"Parameter {name} takes {_words(kind)}, not {text!r}.",
+            f"Parameter {name} takes {type_words(kind)}, not {text!r}.",
             cure=f"Quote the whole of it: -p '{name}=[1, \"two\"]'" if quoted else "",
         )
     return value
@@ -327,7 +346,8 @@ def _fits(value: Any, kind: str) -> bool:
     }.get(kind, True)
 
 
-def _words(kind: str) -> str:
+def type_words(kind: str) -> str:
+    """A type of parameters, as a person says it."""
     return {
         "STRING": "text",
         "BOOLEAN": "true or false",

@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from ..errors import BadRequest, KfpError
 from ..models import Health
 
 _RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
 # As KFP writes it with 400 or 500, from 2.0 on.
 _NOT_READ = re.compile(r"unknown template format|unknown field|invalid v2 pipeline spec")
+# Where a compiled pipeline names the kfp that compiled it, in YAML and in JSON.
+_SDK = re.compile(rb"""sdkVersion["']?\s*:\s*["']?(kfp-[0-9.]+)""")
 _WORDS = {
     "workspace": "its workspace",
     "resourceTtlOnCompletion": "the time after which it is cleaned up",
@@ -38,6 +42,16 @@ def compiled_by(spec: dict[str, Any]) -> str:
     return str(spec.get("pipeline_spec", spec).get("sdkVersion", ""))
 
 
+def sent(body: bytes) -> dict[str, Any]:
+    """The pipeline in a request to start a run, or of one in a form that which kfp compiled it."""
+    try:
+        found = msgspec.json.decode(body, type=dict[str, Any]).get("pipeline_spec")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        named = _SDK.search(body)
+        return {"sdkVersion": named[1].decode()} if named else {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_unread(error: KfpError) -> bool:
     """Tell whether KFP has refused a pipeline because it could not read it."""
     return bool(_NOT_READ.search(f"{error.message} {error.server_text}"))
@@ -45,6 +59,8 @@ def is_unread(error: KfpError) -> bool:
 
 def told(error: KfpError, asked: str, spec: dict[str, Any], server: Health) -> KfpError:
     """The reason for such a refusal, if it is that a newer kfp compiled the pipeline."""
+    if spec.keys() == {"platforms"}:
+        return _in_part(asked, error)
     releases = older(server, compiled_by(spec))
     if not releases:
         return error
@@ -53,6 +69,16 @@ def told(error: KfpError, asked: str, spec: dict[str, Any], server: Health) -> K
         cause=f"It was compiled by kfp {releases[1]}, and KFP is {releases[0]} there, which does "
         "not know all that is in it.",
         cure=f"Compile it with the kfp of that release:\npip install 'kfp=={releases[0]}.*'",
+        server_text=error.server_text,
+    )
+
+
+def _in_part(asked: str, error: KfpError) -> BadRequest:
+    """For a run of a file with a part for Kubernetes, of which KFP 2.5 keeps nothing else."""
+    return BadRequest(
+        f"Cannot {asked}: KFP does not hand out its pipeline.",
+        cause="Of a compiled file with a part for Kubernetes this KFP tells that part alone.",
+        cure="Run the file itself, or upload it and run what was uploaded.",
         server_text=error.server_text,
     )
 

@@ -67,7 +67,7 @@ def _kind(adapter: Any, proxy: str) -> type[kfp.Client]:
 
 
 def _api(found: kfp.Client) -> Any:
-    """What sends the requests of all its parts."""
+    """Return the API client that sends the requests of all its parts."""
     return found._run_api.api_client
 
 

@@ -1,4 +1,4 @@
-"""What a task writes: from its pod, from the local KFP's own store, or from KFP's archive."""
+"""The output of a task: from its pod, from the local KFP's own store, or from KFP's archive."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..network.server_sent_events import ServerSentEvent, events_in
 if TYPE_CHECKING:
     from ..cluster.kubernetes_api import Cluster
     from ..cluster.kubernetes_objects import Pod
-    from .client import Client
+    from .logs import Logs
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 # The end of a container is known a little later than the end of its log.
@@ -118,7 +118,7 @@ class TaskLog:
 
 
 def opened(
-    client: Client, cluster: Callable[[], Cluster | None], run_id: str, task_id: str, wanted: Wanted
+    client: Logs, cluster: Callable[[], Cluster | None], run_id: str, task_id: str, wanted: Wanted
 ) -> TaskLog:
     """The log of a task of a run that KFP lets this identity see; the namespace is the run's own.
 
@@ -146,16 +146,14 @@ class Seen(NamedTuple):
     pods: TaskPods
 
 
-def _recent(client: Client, run_id: str) -> Seen | None:
+def _recent(client: Logs, run_id: str) -> Seen | None:
     since = time.monotonic() - RECENT_SECONDS
     for known in [known for known, seen in client.seen_runs.items() if seen.time < since]:
         client.seen_runs.pop(known, None)
     return client.seen_runs.get(run_id)
 
 
-def _pods(
-    client: Client, cluster: Cluster | None, run: Run, task: Task, wanted: Wanted
-) -> TaskPods:
+def _pods(client: Logs, cluster: Cluster | None, run: Run, task: Task, wanted: Wanted) -> TaskPods:
     namespace = client.experiment(run.experiment_id).namespace
     if cluster is None:
         raise _no_cluster(task, namespace)
@@ -206,7 +204,7 @@ class DoorLog(TaskLog):
 class LocalLog(TaskLog):
     """The file that the local KFP keeps, of which is read what is new while it grows."""
 
-    def __init__(self, client: Client, task: Task, wanted: Wanted) -> None:
+    def __init__(self, client: Logs, task: Task, wanted: Wanted) -> None:
         super().__init__("the local KFP")
         self._client, self._task, self._wanted = client, task, wanted
         self._seen = _number(wanted.after)
@@ -237,7 +235,9 @@ class LocalLog(TaskLog):
             self._pause(again=self._seen == before)
 
     def _new(self, task: Task) -> Iterator[bytes]:
-        """What was written since; a line that has only begun waits for its end, if it is short."""
+        """Return what was written since; a line that has only begun waits for its end, if it is
+        short.
+        """
         # With the last byte that was seen: while it is the same log, it has that.
         start = max(self._seen - 1, 0)
         try:
@@ -312,9 +312,7 @@ class LogPosition(msgspec.Struct, frozen=True):
 class PodLog(TaskLog):
     """The log of the pod that executes a task; with `follow` of each that does so in turn."""
 
-    def __init__(
-        self, client: Client, pods: TaskPods, run: Run, task: Task, wanted: Wanted
-    ) -> None:
+    def __init__(self, client: Logs, pods: TaskPods, run: Run, task: Task, wanted: Wanted) -> None:
         super().__init__(f"the pods of the run in {pods.namespace}")
         self._client, self._pods, self._wanted = client, pods, wanted
         self._run, self._task = run, task
@@ -423,7 +421,7 @@ class PodLog(TaskLog):
         return self._pods.find(self._task, names.count(self._task.display_name))
 
     def _is_over(self, pod: Pod | None, read: str) -> bool:
-        """Whether nothing more is to come: no other attempt either."""
+        """Tell whether nothing more is to come: no other attempt either."""
         if pod is None or pod.name != read:
             return self._task.finished or self._run.finished
         code = exit_code(pod, self._wanted.container)
@@ -436,7 +434,8 @@ class PodLog(TaskLog):
         return code == 0 or (code is not None and (self._task.finished or self._run.finished))
 
     def _archived(self, lost: NotFound | None = None) -> Iterator[bytes]:
-        """What KFP has kept of it. Raises `NotFound` with all the reasons why there is nothing.
+        """Return what KFP has kept of it. Raises `NotFound` with all the reasons why there is
+        nothing.
 
         `lost` is why its pod has no log, where there is a pod.
         """
@@ -531,7 +530,7 @@ def _first_file(text: bytes) -> bytes:
 
 
 def _read(file: IO[bytes] | gzip.GzipFile) -> bytes:
-    """What is in it: a packed one, or one with holes, may be far longer than it looks."""
+    """Read it: a packed one, or one with holes, may be far longer than it looks."""
     text = file.read(LONGEST_ARCHIVED + 1)
     if len(text) > LONGEST_ARCHIVED:
         raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
@@ -546,7 +545,7 @@ def _archive_refused(error: KfpError) -> str:
     return error.message
 
 
-def _task(client: Client, run: Run, task_id: str) -> Task:
+def _task(client: Logs, run: Run, task_id: str) -> Task:
     """The task of that id: one that was written, else the part of a workflow that KFP tells of."""
     written = client.as_written(run).tasks
     found = next((task for task in [*written, *run.tasks] if task.task_id == task_id), None)
@@ -558,7 +557,7 @@ def _task(client: Client, run: Run, task_id: str) -> Task:
     return msgspec.structs.replace(found, run_id=run.run_id)
 
 
-def _now(client: Client, task: Task) -> tuple[Run, Task]:
+def _now(client: Logs, task: Task) -> tuple[Run, Task]:
     run = client.run_as_told(task.run_id, f"follow the log of task {task.display_name}")
     return run, _task(client, run, task.task_id)
 

@@ -24,7 +24,9 @@ SECONDS = 60
 
 
 def fault(content_type: str, form: IO[bytes], seconds: float = SECONDS) -> KfpError | None:
-    """What is wrong with the pipeline in a form. It takes at most `seconds`, in another process."""
+    """Return what is wrong with the pipeline in a form. It takes at most `seconds`, in another
+    process.
+    """
     form.flush()
     form.seek(0)
     try:

@@ -17,19 +17,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ..argo_nodes import Node, number_of
 from ..models import EPOCH, UNSPECIFIED, Run, Task, never
+from .display_names import COMPILERS_GROUP, DEEPEST, label_of, labelled
 
-# The groups that the compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on: whoever wrote
-# that does not know their names.
-_COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 _ITERATION = re.compile(r"iteration-iterations\((\d+):")
-# No pipeline is so deep, unless one of its groups is in itself.
-_DEEPEST = 50
 _AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
 # As Kubernetes makes a name of `generateName`, with letters and digits that spell no words.
 _GENERATED = re.compile(r".+-[bcdfghjklmnpqrstvwxz2456789]{5}")
@@ -61,7 +58,7 @@ class _Leaf(NamedTuple):
     @property
     def name(self) -> str:
         """`train`, `train[0]` in a loop, `inner/train` in a pipeline."""
-        groups = [step.label for step in self.path[:-1] if not _COMPILERS_GROUP.fullmatch(step.key)]
+        groups = [step.label for step in self.path[:-1] if not COMPILERS_GROUP.fullmatch(step.key)]
         numbers = [f"[{step.iteration}]" for step in self.path if step.iteration is not None]
         return "/".join([*groups, self.path[-1].label]) + "".join(numbers)
 
@@ -78,7 +75,9 @@ def written(
     """
     tasks = run.tasks
     if not any(child.pod_name for task in tasks for child in task.child_tasks):
-        return [] if _is_workflow_alone(tasks) and not is_local() else tasks
+        if _is_workflow_alone(tasks) and not is_local():
+            return []
+        return labelled(tasks, specification(run)) if tasks else tasks
     workflow = _workflow(tasks)
     if workflow is None:  # of a KFP that names things otherwise
         return [told(task, run.finished) for task in tasks if not task.auxiliary]
@@ -152,6 +151,10 @@ class _Parts:
         """Tell whether an executor is in it, which is none that has a driver of its own."""
         return self.has(node.part("executor")) and not self.has(node.part("executor-driver"))
 
+    def attempts(self, node: Node) -> int:
+        """Return how many there were at what may be tried again; 0 for what is not."""
+        return next(number for number in count() if not self.has(node.attempt(number)))
+
     def before(self, node: Node, name: str) -> Task | None:
         """The part of that name which comes before another one."""
         found = (task for task in self._before.get(node.number, ()) if task.display_name == name)
@@ -204,7 +207,7 @@ class _Parts:
                 yield from self.leaves(item, (*leaf.path[:-1], _Step(key, key, number)))
         elif inside := [*self.leaves(node, leaf.path)]:
             yield from inside
-        elif not _COMPILERS_GROUP.fullmatch(key):  # a guess: it may be a pipeline that was left out
+        elif not COMPILERS_GROUP.fullmatch(key):  # a guess: it may be a pipeline that was left out
             yield leaf
 
 
@@ -237,9 +240,9 @@ class _Specification:
     ) -> Iterator[_Leaf]:
         for key, task in _in_order(dag):
             node = _place(parts, group, key, task)
-            label = (task.get("taskInfo") or {}).get("name") or key
+            label = label_of(key, task)
             component = str((task.get("componentRef") or {}).get("name"))
-            inner = _dag(self._components.get(component)) if len(scope) < _DEEPEST else {}
+            inner = _dag(self._components.get(component)) if len(scope) < DEEPEST else {}
             here = skipped or parts.is_skipped(node)
             if inner and ("parameterIterator" in task or "artifactIterator" in task):
                 for number, item in parts.iterations(node):
@@ -305,6 +308,7 @@ class _Told:
             task_id=f"{workflow}-{leaf.node.number}",
             display_name=leaf.name,
             pod_name=f"{workflow}-{part.number}",
+            attempts=self._parts.attempts(executor),
             child_tasks=[],
         )
 

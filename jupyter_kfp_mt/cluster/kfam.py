@@ -73,7 +73,7 @@ class Kfam:
         self.endpoint = endpoint.rstrip("/")
 
     def bindings(self, namespace: str = "", user: str = "", role: str = "") -> list[Binding]:
-        """Those of a namespace, a person and a role, or of any."""
+        """Return the bindings of a namespace, a person and a role, or of any."""
         query = {"namespace": namespace, "user": user, "role": role}
         asked = f"list the contributors of {namespace or 'every namespace'}"
         answer = self._request(

@@ -74,6 +74,9 @@ class Cluster:
     Made by `of_pod`, `of_kubeconfig` or `of_this_process`.
     """
 
+    # After so many seconds without a byte of an answer there is none.
+    patience = READ_SECONDS
+
     def __init__(self, configuration: Any, source: str) -> None:
         from kubernetes.client import ApiClient
 
@@ -84,7 +87,7 @@ class Cluster:
         self._configuration = configuration  # it holds the token: never shown
         self._api = ApiClient(configuration)
         connections = self._api.rest_client.pool_manager
-        connections.request = _cut_refusals(connections.request)
+        connections.request = self._cut_refusals(connections.request)
 
     def __repr__(self) -> str:
         return f"Cluster({self.server!r}, {self.source})"
@@ -154,7 +157,7 @@ class Cluster:
     def may(
         self, namespace: str, verb: str, resource: str, group: str, name: str = ""
     ) -> bool | None:
-        """Whether this identity may do that; None where Kubernetes does not tell."""
+        """Tell whether this identity may do that; None where Kubernetes does not tell."""
         access = ResourceAccess("create", "selfsubjectaccessreviews", group="authorization.k8s.io")
         resource, _, subresource = resource.partition("/")
         attributes = {
@@ -188,7 +191,7 @@ class Cluster:
         return self._list(ResourceAccess("list", "profiles", group="kubeflow.org"), Profile)
 
     def role_bindings(self, namespace: str = "") -> list[RoleBinding]:
-        """Those of a namespace, or of all."""
+        """Return the role bindings of a namespace, or of all."""
         group = "rbac.authorization.k8s.io"
         return self._list(ResourceAccess("list", "rolebindings", namespace, group), RoleBinding)
 
@@ -201,7 +204,7 @@ class Cluster:
         )
 
     def pod_events(self, namespace: str, name: str) -> list[Event]:
-        """What happened to a pod lately."""
+        """Return what happened to a pod lately."""
         about = f"involvedObject.name={name}"
         return self._list(ResourceAccess("list", "events", namespace), Event, fieldSelector=about)
 
@@ -229,9 +232,8 @@ class Cluster:
             query["sinceTime"] = since.astimezone(timezone.utc).isoformat()
         access = ResourceAccess("get", "pods/log", namespace, name=pod)
         # A container may write nothing for hours: keep-alive packets tell whether anybody is there.
-        read = None if follow else READ_SECONDS
-        answer = self._request(access, query=query, read=read)
-        return LineStream(answer, lambda error: _no_answer(str(access), self.server, error))
+        answer = self._request(access, query=query, endless=follow)
+        return LineStream(answer, lambda error: self._no_answer(access, error))
 
     # --- runs, as Argo's Workflows ------------------------------------------------------------
 
@@ -274,7 +276,7 @@ class Cluster:
         }
         read = seconds + READ_SECONDS
         answer = self._request(access, query=query, read=read, accept=_METADATA)
-        return LineStream(answer, lambda error: _no_answer(str(access), self.server, error))
+        return LineStream(answer, lambda error: self._no_answer(access, error))
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -299,11 +301,11 @@ class Cluster:
         from urllib3.exceptions import HTTPError
 
         try:
-            return msgspec.json.decode(whole(answer, READ_SECONDS), type=kind)
+            return msgspec.json.decode(whole(answer, self.patience), type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._not_kubernetes(access) from None
         except (HTTPError, OSError) as error:
-            raise _no_answer(str(access), self.server, error) from None
+            raise self._no_answer(access, error) from None
 
     def _converted(self, access: ResourceAccess, item: Any, kind: type[T]) -> T:
         try:
@@ -316,7 +318,8 @@ class Cluster:
         access: ResourceAccess,
         body: Any = None,
         query: dict[str, str] | None = None,
-        read: float | None = READ_SECONDS,
+        endless: bool = False,
+        read: float | None = None,
         accept: str = "application/json, */*",
     ) -> Any:
         """The one door to the network: every failure leaves it as a KfpError."""
@@ -335,12 +338,12 @@ class Cluster:
                 # The client logs what it decodes itself, and that may be a token.
                 _preload_content=False,
                 _return_http_data_only=True,
-                _request_timeout=(CONNECT_SECONDS, read),
+                _request_timeout=(CONNECT_SECONDS, None if endless else read or self.patience),
             )
         except ApiException as error:
             self._refuse(access, error)
         except (HTTPError, OSError) as error:
-            raise _no_answer(str(access), self.server, error) from None
+            raise self._no_answer(access, error) from None
         except (ConfigException, ValueError):  # in whose words the token may be
             raise Misconfigured(
                 f"Cannot {access}: the credentials of {self.source} cannot be sent."
@@ -348,7 +351,7 @@ class Cluster:
 
     def _refuse(self, access: ResourceAccess, error: Any) -> NoReturn:
         if not error.status:
-            raise _no_answer(str(access), self.server, error) from None
+            raise self._no_answer(access, error) from None
         if error.status == 404 and b"page not found" in (error.body or b""):
             raise NotFound(
                 f"Cannot {access}: this cluster's API has no {access.resource} in group "
@@ -363,6 +366,32 @@ class Cluster:
         said = Scrubber.of({"Authorization": sent}).text(said)
         raise refusal(error.status, said, access, self.source) from None
 
+    def _cut_refusals(self, request: Callable[..., Any]) -> Callable[..., Any]:
+        """The same, where the client would read all of an answer that refuses, however long."""
+        from urllib3 import HTTPResponse
+
+        def cut(*arguments: Any, **options: Any) -> Any:
+            answer = request(*arguments, **options)
+            if answer.status < 300:
+                return answer
+            body = beginning(answer, self.patience)
+            return HTTPResponse(body, status=answer.status, reason=answer.reason)
+
+        return cut
+
+    def _no_answer(self, access: ResourceAccess, error: Exception) -> Unreachable:
+        reason = getattr(error, "reason", None) or error
+        if wrong := certificates.fault(reason):
+            return Unreachable(
+                f"Cannot {access}: no answer from Kubernetes at {self.server} ({wrong.reason}).",
+                cure=certificates.in_cluster(wrong.cure),
+            )
+        return Unreachable(
+            f"Cannot {access}: no answer from Kubernetes at {self.server}.",
+            cause=_cause(error, self.patience),
+            cure="Can this machine reach it? `kubectl get --raw /version` tries the same address.",
+        )
+
     def _not_kubernetes(self, access: ResourceAccess, status: int = 200) -> Unreachable:
         return Unreachable(
             f"Cannot {access}: what answered at {self.server} is not Kubernetes (HTTP {status})."
@@ -370,7 +399,7 @@ class Cluster:
 
 
 def is_reached(settings: Kfp) -> bool:
-    """Whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
+    """Tell whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
     chosen = (settings.value(name) for name in ("kubeconfig", "kube_context"))
     kinds = ("kubernetes", "kubeconfig")
     return own_pod.is_here() or any(chosen) or settings.value("auth") in kinds
@@ -425,20 +454,6 @@ def grant(user: str, access: ResourceAccess) -> str:
     return "\n".join(map(shlex.join, commands))
 
 
-def _cut_refusals(request: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, where the client would read all of an answer that refuses, however long."""
-    from urllib3 import HTTPResponse
-
-    def cut(*arguments: Any, **options: Any) -> Any:
-        answer = request(*arguments, **options)
-        if answer.status < 300:
-            return answer
-        body = beginning(answer, READ_SECONDS)
-        return HTTPResponse(body, status=answer.status, reason=answer.reason)
-
-    return cut
-
-
 def _review(
     kind: str, access: ResourceAccess, spec: dict[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -454,26 +469,12 @@ def _read_token(configuration: Any, path: Path) -> None:
     configuration.api_key["authorization"] = f"Bearer {token}"
 
 
-def _no_answer(asked: str, server: str, error: Exception) -> Unreachable:
-    reason = getattr(error, "reason", None) or error
-    if wrong := certificates.fault(reason):
-        return Unreachable(
-            f"Cannot {asked}: no answer from Kubernetes at {server} ({wrong.reason}).",
-            cure=certificates.in_cluster(wrong.cure),
-        )
-    return Unreachable(
-        f"Cannot {asked}: no answer from Kubernetes at {server}.",
-        cause=_cause(error),
-        cure="Can this machine reach it? `kubectl get --raw /version` tries the same address.",
-    )
-
-
-def _cause(error: Exception) -> str:
+def _cause(error: Exception, patience: float) -> str:
     kinds = {
         "ConnectTimeoutError": f"It did not accept a connection in {CONNECT_SECONDS:g} s.",
-        "TooLong": f"It answered, but {error}.",
-        "ReadTimeout": f"It did not answer in {READ_SECONDS:g} s.",
-        "ReadTimeoutError": f"It did not answer in {READ_SECONDS:g} s.",
+        "BodyTooLong": f"It answered, but {error}.",
+        "ReadTimeout": f"It did not answer in {patience:g} s.",
+        "ReadTimeoutError": f"It did not answer in {patience:g} s.",
         "NameResolutionError": "Its name is not known here.",
         "NewConnectionError": "Nothing listens there, or the connection was refused.",
         "ProtocolError": "The connection was dropped.",

@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]{0,251}[A-Za-z0-9])?")
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What every object of Kubernetes has."""
+    """The metadata that every object of Kubernetes has."""
 
     name: str = ""
     namespace: str = ""
@@ -97,7 +97,9 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """Whether something is so, `status` being "True", "False" or "Unknown", and why."""
+    """A statement of Kubernetes that holds or does not, `status` being "True", "False" or
+    "Unknown", and why.
+    """
 
     type: str
     status: str = ""
@@ -141,7 +143,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ResourceAccess(msgspec.Struct, frozen=True):
-    """What someone wants to do; without a namespace, in the whole cluster."""
+    """An action that someone wants to take; without a namespace, in the whole cluster."""
 
     verb: str
     resource: str  # with its subresource, as "pods/log"

@@ -1,4 +1,4 @@
-"""What a pod of Kubernetes finds around itself."""
+"""The surroundings of a pod of Kubernetes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECRETS = Path("/var/run/secrets")
 
 
 def is_here() -> bool:
-    """Whether this is a pod."""
+    """Tell whether this is a pod."""
     return "KUBERNETES_SERVICE_HOST" in os.environ
 
 

@@ -94,7 +94,13 @@ class TaskPods:
         name = container_of(pod, container)
         try:
             return self._cluster.pod_log(
-                *(self.namespace, pod.name, name, follow, tail, since), timestamps=follow
+                namespace=self.namespace,
+                pod=pod.name,
+                container=name,
+                follow=follow,
+                tail_lines=tail,
+                since=since,
+                timestamps=follow,
             )
         except Forbidden as error:
             raise self._curable(error) from None
@@ -104,7 +110,7 @@ class TaskPods:
             raise (self.broken(pod) or error) from None
 
     def waiting(self, pod: Pod) -> str:
-        """Why it has not started, in a sentence; as far as that is known."""
+        """Tell why it has not started, in a sentence; as far as that is known."""
         said = [
             f"{condition.reason}: {condition.message}"
             for condition in pod.status.conditions
@@ -117,7 +123,7 @@ class TaskPods:
         return " ".join(text.rstrip(": ") for text in said or self._events(pod))
 
     def broken(self, pod: Pod) -> NotFound | None:
-        """Why it has no log any more, where Kubernetes says so."""
+        """Tell why it has no log any more, where Kubernetes says so."""
         if pod.phase != "Failed" or not pod.status.reason:
             return None
         return NotFound(
@@ -136,7 +142,7 @@ class TaskPods:
         return pods
 
     def _events(self, pod: Pod) -> Iterator[str]:
-        """What warned of it last; they need not be allowed to be read."""
+        """Return what warned of it last; they need not be allowed to be read."""
         try:
             events = self._cluster.pod_events(self.namespace, pod.name)
         except KfpError:
@@ -182,13 +188,13 @@ def container_of(pod: Pod, wanted: str) -> str:
 
 
 def has_begun(pod: Pod, container: str) -> bool:
-    """Whether a container has started, be it that it has ended since."""
+    """Tell whether a container has started, be it that it has ended since."""
     status = _status(pod, container)
     return not status.state.get("waiting") if status else pod.phase not in ("", "Pending")
 
 
 def exit_code(pod: Pod, container: str) -> int | None:
-    """How a container ended; None while it has not."""
+    """Tell how a container ended; None while it has not."""
     status = _status(pod, container)
     ended = status.state.get("terminated") if status else None
     if ended is not None:
@@ -226,7 +232,7 @@ def _driven(pod: Pod) -> int:
 
 
 def _numbers(pod: Pod) -> set[int]:
-    """Those of its own name and of all that it is a part of."""
+    """Return those of its own name and of all that it is a part of."""
     name = _node_name(pod)
     ends = [match.start() for match in re.finditer(r"[.(]", name)]
     parts = {fnv(name[:end]) for end in [*ends, len(name)] if end}

@@ -38,7 +38,7 @@ _LONGEST_UNPACKED = 64 << 20
 
 
 class WorkflowMetadata(msgspec.Struct, frozen=True, rename="camel"):
-    """What is said of any object of Kubernetes."""
+    """The metadata of an object of Kubernetes."""
 
     name: str = ""
     namespace: str = ""
@@ -59,7 +59,7 @@ class Node(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WorkflowStatus(msgspec.Struct, frozen=True, rename="camel"):
-    """What became of it. Where there are many, its nodes are packed, or not in it at all."""
+    """The outcome so far. Where there are many, its nodes are packed, or not in it at all."""
 
     phase: str = ""
     finished_at: datetime | None = None

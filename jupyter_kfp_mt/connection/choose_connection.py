@@ -12,32 +12,41 @@ from pathlib import Path
 import msgspec
 
 from .. import refusal_causes
-from ..client.client import Client, checked_endpoint
+from ..client.client import Client
+from ..client.transport import checked_endpoint
 from ..cluster import own_pod
 from ..cluster.kubernetes_api import Cluster
 from ..cluster.kubernetes_api import of_settings as cluster_of
-from ..credentials import Claims, Credentials, Key, Kubeconfig, Tls, TokenFile, shown, warnings
+from ..credentials import (
+    KINDS,
+    Claims,
+    Credentials,
+    Key,
+    Kubeconfig,
+    Tls,
+    TokenFile,
+    shown,
+    warnings,
+)
 from ..credentials.kubeconfig import anonymous, namespace_of
 from ..errors import KfpError, Misconfigured
 from ..models import Health
 from ..resource_names import short_name
 from ..settings import CREDENTIALS, LOCAL, Kfp
 from . import local_kfp
-from .choose_credentials import AskedKind, Place, asked_for, choose
+from .choose_credentials import AskedKind, asked_for, choose, place
 from .door_client import Door
 from .local_kfp import LocalKfp
 from .status import ConnectionStatus, Identity, Problem, Step, Trace
 
 # kfp SDK, client.py: where a pod of Kubeflow finds the API server.
 IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
-# Kinds of credentials that the local KFP has no use for.
-FOR_CLUSTERS = ("kubernetes", "cookie", "google-iap", "login")
 # The file in which the kfp SDK keeps what `Client.set_user_namespace` is told.
 CONTEXT_FILE = Path("~/.config/kfp/context.json")
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """What was decided."""
+    """The connection that was decided on."""
 
     endpoint: str
     credentials: Credentials
@@ -53,14 +62,18 @@ class Connection(msgspec.Struct, frozen=True):
     def client(self) -> Client:
         session = self.door.session() if self.door else None
         return Client(
-            *(self.endpoint, self.credentials, self.namespace, self.health, session),
+            self.endpoint,
+            self.credentials,
+            self.namespace,
+            health=self.health,
+            session=session,
             read_only=self.read_only,
             cluster=self.cluster,
             logs=f"{self.door.address}/logs" if self.door else "",
         )
 
     def is_same(self, other: Connection) -> bool:
-        """Whether it leads to the same place as the same identity, in the same namespace."""
+        """Tell whether it leads to the same place as the same identity, in the same namespace."""
         return self._what_counts == other._what_counts
 
     @property
@@ -142,10 +155,13 @@ def resolve(
         _check_local(asked)
         found = local() if local else find_local(settings)
         return _resolve_local(settings, trace, found, identity, asked)
-    place = Place(checked_endpoint(endpoint), _choose(trace, "namespace", _namespaces(settings)))
-    credentials = choose(settings, asked, place, trace)
+    address = checked_endpoint(endpoint)
+    namespace = _choose(trace, "namespace", _namespaces(settings))
     return Connection(
-        *(place.endpoint, credentials, place.namespace, trace.steps),
+        endpoint=address,
+        credentials=choose(settings, asked, place(address, namespace), trace),
+        namespace=namespace,
+        trace=trace.steps,
         cluster=partial(cluster_of, settings),
     )
 
@@ -159,19 +175,22 @@ def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: AskedKind) -> Connec
             "c.Kfp.auth.",
         )
     namespace = _choose(trace, "namespace", _namespaces(settings))
-    credentials = choose(settings, asked, Place("", namespace), trace)
+    credentials = choose(settings, asked, place("", namespace), trace)
     assert isinstance(credentials, Kubeconfig)
     endpoint = credentials.endpoint
     trace.add("endpoint", "the kubeconfig's service proxy", endpoint, chosen=True)
     return Connection(
-        *(endpoint, credentials, namespace, trace.steps),
+        endpoint=endpoint,
+        credentials=credentials,
+        namespace=namespace,
+        trace=trace.steps,
         tls=credentials.tls,
         cluster=partial(cluster_of, settings),
     )
 
 
 def _check_local(asked: AskedKind | None) -> None:
-    if asked and asked.kind in FOR_CLUSTERS:
+    if asked and KINDS[asked.kind].kind.of_clusters:
         raise Misconfigured(
             f"{asked.because} asks for credentials of kind {asked.kind}, and no cluster's KFP is "
             "configured.",
@@ -179,13 +198,16 @@ def _check_local(asked: AskedKind | None) -> None:
         )
 
 
-def decide(settings: Kfp, identity: str = "") -> Connection:
+def decide(
+    settings: Kfp, identity: str = "", local: Callable[[], LocalKfp] | None = None
+) -> Connection:
     """A connection from here: through the Jupyter server's door if there is one, else directly.
 
     A configured endpoint or credentials, or one of the local KFP's identities (such as
-    `bob/default-editor`), ask for a direct connection. Raises `KfpError`.
+    `bob/default-editor`), ask for a direct connection. `local` finds the local KFP if that is the
+    configured endpoint, be it that it starts one. Raises `KfpError`.
     """
-    found = _decided(settings, identity)
+    found = _decided(settings, identity, local if settings.endpoint == LOCAL else None)
     return msgspec.structs.replace(found, read_only=settings.is_read_only())
 
 
@@ -195,7 +217,7 @@ def door_of(settings: Kfp) -> Door | None:
     return None if own else Door.of_this_process()
 
 
-def _decided(settings: Kfp, identity: str) -> Connection:
+def _decided(settings: Kfp, identity: str, local: Callable[[], LocalKfp] | None) -> Connection:
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
         raise Misconfigured(
@@ -205,7 +227,7 @@ def _decided(settings: Kfp, identity: str) -> Connection:
     if identity and door:
         return resolve(settings, lambda: _local_kfp_behind(door), identity)
     if identity or not door or settings.endpoint:
-        return resolve(settings, identity=identity)
+        return resolve(settings, local, identity)
     if settings.asks_for_credentials():
         given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
         # The same KFP, as somebody else; a kubeconfig knows the way itself.
@@ -221,6 +243,7 @@ def find_local(settings: Kfp) -> LocalKfp:
     if found is None:
         raise Misconfigured(
             f"No KFP is configured, and no local KFP runs in {shown(folder)}.",
+            cause="%kfp connect --endpoint local starts one for a session of IPython.",
             cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
         )
     return found
@@ -234,14 +257,14 @@ def _resolve_local(
     lent = [("the identity's own", lambda: own)] if own else []
     namespace = _choose(trace, "namespace", [configured_namespace, *lent, *others])
     if asked and not identity:
-        credentials = choose(settings, asked, Place(local.endpoint, namespace), trace)
+        credentials = choose(settings, asked, place(local.endpoint, namespace), trace)
     else:
         credentials = _lent(trace, local, namespace, identity)
     return Connection(local.endpoint, credentials, namespace, trace.steps, local)
 
 
 def _lent(trace: Trace, local: LocalKfp, namespace: str, identity: str) -> Credentials:
-    """Those of one of the local KFP's own identities."""
+    """Return the credentials of one of the local KFP's own identities."""
     path = str(local.token_file(identity)) if identity else _editor(local, namespace)
     because = "the identity asked for" if identity else "the namespace's default-editor"
     trace.add("credentials", because, shown(Path(path)), chosen=True)

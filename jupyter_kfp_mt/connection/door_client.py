@@ -100,7 +100,7 @@ class Door(msgspec.Struct, frozen=True):
         raise refusal_causes.refusal(answer.status_code, scrubbed(answer, body), asked)
 
     def status(self) -> ConnectionStatus:
-        """What it says of its connection, once that is made. Raises `Unreachable`."""
+        """Return what it says of its connection, once that is made. Raises `Unreachable`."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
             status = self.ask("ask the Jupyter server", ConnectionStatus, "status", seconds=15)

@@ -29,7 +29,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
 class Changes(Value, frozen=True):
-    """What there is, in a snapshot, or what is new of it.
+    """The content of a snapshot, or the news since.
 
     Runs and recurring runs come without what never changes of them, the specification and the
     parameters; tasks are those of the runs that were asked for.
@@ -51,7 +51,7 @@ class Removed(Value, frozen=True):
 
 
 class EventFailure(Problem, frozen=True):
-    """Why nothing is known: of the namespace, or only of a run that was asked for."""
+    """The reason why nothing is known: of the namespace, or only of a run that was asked for."""
 
     run_id: str = ""
 
@@ -107,7 +107,8 @@ class Stream:
         with self._door.session() as session:
             try:
                 answer = self._door.get(
-                    *(session, "events"),
+                    session,
+                    "events",
                     params=self._query,
                     headers=headers,
                     stream=True,
@@ -181,6 +182,6 @@ def _updated(run: Run, changes: Changes) -> Run:
 def parsed(pieces: Iterable[bytes]) -> Iterator[LiveEvent]:
     """The events in a `text/event-stream`, however it is cut.
 
-    Raises `TooLong` for one that has no end.
+    Raises `BodyTooLong` for one that has no end.
     """
     return events_in(pieces, LiveEvent)

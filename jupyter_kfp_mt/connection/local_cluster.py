@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..client.client import Client
-from ..cluster.kubernetes_api import READ_SECONDS, Cluster
+from ..cluster.kubernetes_api import Cluster
 from ..cluster.kubernetes_objects import ResourceAccess
 
 
@@ -31,7 +31,8 @@ class LocalCluster(Cluster):
         access: ResourceAccess,
         body: Any = None,
         query: dict[str, str] | None = None,
-        read: float | None = READ_SECONDS,
-        accept: str = "application/json",
+        endless: bool = False,
+        read: float | None = None,
+        accept: str = "application/json, */*",
     ) -> Any:
         return self._client.in_kubernetes_place(access.path, str(access), body)

@@ -93,7 +93,7 @@ def running(folder: Path) -> LocalKfp | None:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Whether a server holds the folder; it does as long as it lives."""
+    """Tell whether a server holds the folder; it does as long as it lives."""
     with (folder / "lock").open("rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -104,6 +104,8 @@ def _is_locked(folder: Path) -> bool:
 
 class LocalKfpUse:
     """The use of a data folder's local KFP, started if there is none; `close()` ends the use.
+
+    `is_new`: none ran before.
 
     Raises `Misconfigured` with the server's own words where it cannot start, and `Unreachable` when
     `cancelled` is set meanwhile or time is up.
@@ -116,7 +118,9 @@ class LocalKfpUse:
         self._fifo = -1
         self._cancelled = cancelled or threading.Event()
         self._deadline = time.monotonic() + START_SECONDS
-        self.kfp = self._taken() or self._started(profiles)
+        found = self._taken()
+        self.is_new = found is None
+        self.kfp = found or self._started(profiles)
 
     def close(self) -> None:
         if self._fifo >= 0:

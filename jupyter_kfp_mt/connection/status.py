@@ -1,4 +1,4 @@
-"""What is said of a connection: who am I, where, in which namespace, why, and what is wrong."""
+"""The status of a connection: who am I, where, in which namespace, why, and what is wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who we are, as the token says; nothing of it is verified here."""
+    """Our identity, as the token says; nothing of it is verified here."""
 
     subject: str = ""
     expires_at: datetime | None = None

@@ -1,4 +1,4 @@
-"""What is sent to say who we are: the root of all kinds of credentials.
+"""The headers that say who we are: the root of all kinds of credentials.
 
 It has no `repr` of a secret, and is sent in the headers that `headers()` gives, nowhere else.
 """
@@ -18,13 +18,15 @@ from requests.auth import AuthBase
 
 from ..errors import KfpError, Misconfigured
 from ..network.tls import Tls
+from ..settings import Kfp
+from .kinds import Kind, Place
 
 AUDIENCE = "pipelines.kubeflow.org"
 LONGEST = 1 << 14  # of a token; servers take no longer headers
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a JWT says of itself. Decoded, not verified: good for showing, not for trusting."""
+    """The claims of a JWT. Decoded, not verified: good for showing, not for trusting."""
 
     sub: str = ""
     aud: str | list[str] = ""
@@ -50,17 +52,23 @@ class Credentials(AuthBase):
     `source` says where they come from, in words; `audience` is whom a token of them is for.
     """
 
+    kind: ClassVar[Kind] = Kind("none")
     source: str = "none"
     audience: str = AUDIENCE
     # Whether KFP sees who is asking; where it does not, only a KFP without tenants answers.
     identifies: ClassVar[bool] = True
 
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> Credentials:
+        """Make these as settings say. Raises `Misconfigured` where something is lacking."""
+        return cls()
+
     def headers(self) -> dict[str, str]:
-        """What to send now. Raises a `KfpError` where it can't be had."""
+        """Return what to send now. Raises a `KfpError` where it can't be had."""
         return {}
 
     def refused_by(self, status: int, content_type: str) -> bool:
-        """Whether an answer says that these are not accepted. Nothing was done then."""
+        """Tell whether an answer says that these are not accepted. Nothing was done then."""
         return status == 401
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
@@ -74,19 +82,21 @@ class Credentials(AuthBase):
 
     @property
     def tls(self) -> Tls | None:
-        """What the connection is to be made with, if that is part of them."""
+        """Return what the connection is to be made with, if that is part of them."""
         return None
 
     def claims(self) -> Claims:
-        """What their token says of itself."""
+        """Return what their token says of itself."""
         return claims(self._token())
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        """What went wrong, as these know it; `refused`: it was they that were not accepted."""
+        """Return what went wrong, as these know it; `refused`: it was they that were not
+        accepted.
+        """
         return error
 
     def refresh_api_key_hook(self, config: Any) -> None:
-        """What `kfp.Client(credentials=...)` calls before each request."""
+        """Set the token of a request: `kfp.Client(credentials=...)` calls this before each."""
         headers = self.headers()
         if set(headers) - {"Authorization"}:
             raise Misconfigured(
@@ -121,7 +131,9 @@ class Key(Credentials):
 
 
 class Hidden(str):
-    """What is sent but not shown: tracebacks with values, such as IPython's, print the `repr`."""
+    """A text that is sent but not shown: tracebacks with values, such as IPython's, print the
+    `repr`.
+    """
 
     __slots__ = ()
 
@@ -134,7 +146,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def differ(refused: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-    """Whether headers are others than those of a request that was refused."""
+    """Tell whether headers are others than those of a request that was refused."""
     return any(refused.get(name) != value for name, value in headers.items())
 
 
@@ -168,7 +180,7 @@ def shown(path: Path) -> str:
 
 
 def warnings(found: Claims, audience: str, now: datetime) -> Iterator[str]:
-    """What is wrong with a token on the face of it."""
+    """Return what is wrong with a token on the face of it."""
     if found.expires_at and found.expires_at <= now:
         yield f"The token expired at {found.expires_at:%Y-%m-%d %H:%M:%S} UTC."
     if found.sub and audience not in found.audiences:
@@ -177,5 +189,5 @@ def warnings(found: Claims, audience: str, now: datetime) -> Iterator[str]:
 
 
 def reason(error: Exception) -> str:
-    """Why a file could not be read, without what is in it."""
+    """Tell why a file could not be read, without what is in it."""
     return getattr(error, "strerror", None) or "it is not text"

@@ -25,7 +25,7 @@ class _Variable(msgspec.Struct, frozen=True):
 
 
 class ExecPlugin(msgspec.Struct, frozen=True, rename="camel"):
-    """What a kubeconfig says of it."""
+    """A plugin as a kubeconfig describes it."""
 
     command: str
     api_version: str
@@ -37,7 +37,7 @@ class ExecPlugin(msgspec.Struct, frozen=True, rename="camel"):
         return f"ExecPlugin({self.command})"
 
     def credential(self, source: str, folder: Path, seconds: float) -> Credential:
-        """What it gives now. Raises `Misconfigured`, which shows nothing that it wrote."""
+        """Return what it gives now. Raises `Misconfigured`, which shows nothing that it wrote."""
         what = f"The plugin {self.command} of the {source}"
         if self.interactive_mode == "Always":
             raise Misconfigured(f"{what} wants a terminal, and there is none here.", cure=_CURE)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from ..errors import KfpError, Misconfigured, Unauthenticated
+from ..settings import Kfp
 from .base import one_token
+from .kinds import Kind, Place
 from .renewal import Renewed, Secret
 
 SECONDS = 10.0
@@ -17,6 +20,12 @@ _CURE = (
 
 class GoogleIap(Renewed):
     """An identity token for the client id of an IAP, from application default credentials."""
+
+    kind: ClassVar[Kind] = Kind("google-iap", asked_by=("iap_client_id",), of_clusters=True)
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> GoogleIap:
+        return cls(cls.kind.needed(settings, "iap_client_id"))
 
     def __init__(self, client_id: str) -> None:
         self.audience = client_id

@@ -1,4 +1,4 @@
-"""What a kubeconfig holds: the way to KFP through the Kubernetes API, from outside the cluster."""
+"""A kubeconfig: the way to KFP through the Kubernetes API, from outside the cluster."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from ..errors import Forbidden, KfpError, Misconfigured, Unauthenticated
 from ..network.certificates import in_cluster
 from ..network.sessions import is_own
 from ..network.tls import Tls
+from ..settings import Kfp
 from .base import Claims, Hidden, claims, one_token, shown
 from .exec_plugin import ExecPlugin
+from .kinds import Kind, Place, kubeconfig_now
 from .renewal import Renewed, Secret
 from .run_program import SECONDS
 
@@ -40,9 +42,16 @@ class Kubeconfig(Renewed):
     may take `seconds`.
     """
 
+    kind: ClassVar[Kind] = Kind("kubeconfig", beside=("kubeconfig", "kube_context"))
     identifies: ClassVar[bool] = False
     # The file is read again now and then, and its plugin run.
     unknown_life: ClassVar[timedelta | None] = timedelta(minutes=5)
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> Kubeconfig:
+        """The one for a context: reading it may run a plugin, however often this is decided."""
+        file, context, state = kubeconfig_now(settings)
+        return place.kept.one((cls, file, context, state), lambda: cls(file, context))
 
     def __init__(self, file: str = "", context: str = "", seconds: float = SECONDS) -> None:
         self._file = str(Path(file).expanduser()) if file else ""
@@ -54,7 +63,7 @@ class Kubeconfig(Renewed):
 
     @property
     def configuration(self) -> Any:
-        """What it says, as the official client has it. It holds secrets."""
+        """Return what it says, as the official client has it. It holds secrets."""
         self.headers()
         return self._configuration
 
@@ -167,7 +176,7 @@ def namespace_of(file: str = "", context: str = "") -> str:
 
 
 def anonymous(asked: str, server_text: str = "") -> Unauthenticated:
-    """Why nobody arrives at KFP this way."""
+    """Tell why nobody arrives at KFP this way."""
     return Unauthenticated(
         f"{asked}: no identity arrives at KFP through the Kubernetes API.",
         cause=_LOST,
@@ -177,14 +186,14 @@ def anonymous(asked: str, server_text: str = "") -> Unauthenticated:
 
 
 def no_certificate() -> Misconfigured:
-    """Why the SDK's client has to go another way."""
+    """Tell why the SDK's client has to go another way."""
     return Misconfigured(
         "kfp.Client cannot show the client certificate of this kubeconfig.", cure=PORT_FORWARD
     )
 
 
 def _bypassed(configuration: Any) -> bool:
-    """Whether its API server is one of those that no proxy is for."""
+    """Tell whether its API server is one of those that no proxy is for."""
     host = str(configuration.host)
     return is_own(host) or should_bypass_proxies(host, configuration.no_proxy or None)
 

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from datetime import datetime
-from typing import Protocol
+from typing import ClassVar
 
 from ..errors import Misconfigured, NotFound
-from .base import AUDIENCE
+from ..resource_names import short_name
+from ..settings import Kfp
+from .base import AUDIENCE, claims
+from .kinds import Kind, Place, Pod, TokenIssuer, kubeconfig_now
 from .renewal import Renewed, Secret
 
 SECONDS = 3600
 
 
-class Cluster(Protocol):
-    """The part of a Kubernetes API that gives tokens."""
-
-    def request_token(
-        self, namespace: str, service_account: str, audience: str, seconds: float
-    ) -> tuple[str, datetime]: ...
-
-
 class KubernetesTokenRequest(Renewed):
     """A token of `namespace`'s service account `name`, renewed at 80 % of its life."""
 
-    def __init__(self, cluster: Cluster, namespace: str, name: str) -> None:
+    kind: ClassVar[Kind] = Kind(
+        "kubernetes",
+        asked_by=("service_account",),
+        beside=("kubeconfig", "kube_context"),
+        of_clusters=True,
+    )
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> KubernetesTokenRequest:
+        """The one for a service account, which keeps its token however often this is decided."""
+        named = settings.value("service_account") or _own_account(place.pod)
+        namespace, _, name = named.rpartition("/")
+        namespace, name = namespace or place.namespace, name or "default-editor"
+        if not namespace:
+            raise cls.kind.lacking("c.Kfp.service_account as NAMESPACE/NAME, or c.Kfp.namespace")
+        file, context, state = kubeconfig_now(settings)
+        # What a kubeconfig names comes before the pod itself.
+        in_pod = not (file or context) and place.pod.is_here()
+        folder = str(place.pod.service_account_folder()) if in_pod else ""
+        host = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
+        return place.kept.one(
+            (cls, folder, host, file, context, state, namespace, name),
+            lambda: cls(place.issuer(folder, file, context), namespace, name),
+        )
+
+    def __init__(self, cluster: TokenIssuer, namespace: str, name: str) -> None:
         super().__init__(f"token request for {namespace}/{name}")
         self._cluster = cluster
         self._account = (namespace, name)
@@ -41,3 +61,12 @@ class KubernetesTokenRequest(Renewed):
                 f"them:\nkubectl get serviceaccounts -n {shlex.quote(namespace)}",
                 server_text=error.server_text,
             ) from None
+
+
+def _own_account(pod: Pod) -> str:
+    """The pod's own service account, as NAMESPACE/NAME: its ordinary token says whose it is."""
+    try:
+        token = (pod.service_account_folder() / "token").read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return short_name(claims(token).sub)

@@ -13,6 +13,7 @@ from datetime import datetime
 from html.parser import HTMLParser
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import SplitResult, urldefrag, urljoin, urlsplit
 
 import msgspec
@@ -26,7 +27,9 @@ from ..network.bodies import beginning
 from ..network.certificates import CertificateFault, fault
 from ..network.sessions import is_own, new_session
 from ..scrubbing import Scrubber
+from ..settings import Kfp
 from .base import Claims, Hidden, reason, shown
+from .kinds import Kind, Place
 from .renewal import Renewed, Secret
 from .session_cookie import is_login_page
 
@@ -45,6 +48,22 @@ class Login(Renewed):
     `file` holds user name and password, on two lines; without one they are in the environment.
     `hosts` are those that the login may lead to beside the endpoint's own.
     """
+
+    kind: ClassVar[Kind] = Kind(
+        "login",
+        asked_by=("login_file",),
+        beside=("login_hosts",),
+        held_in=(PASSWORD,),
+        of_clusters=True,
+    )
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> Login:
+        file = settings.value("login_file")
+        if not file and not (os.environ.get(USER) and os.environ.get(PASSWORD)):
+            raise cls.kind.lacking(f"c.Kfp.login_file, KFP_MT_LOGIN_FILE, or {USER} and {PASSWORD}")
+        hosts = (host.strip() for host in settings.value("login_hosts").split(","))
+        return cls(place.endpoint, file, filter(None, hosts))
 
     def __init__(self, endpoint: str, file: str = "", hosts: Iterable[str] = ()) -> None:
         where = (
@@ -260,7 +279,7 @@ class _Browser:
             )
 
     def _secret(self, answer: requests.Response, page: _Page | None, filled_in: bool) -> Secret:
-        """What was got at the end of the way, if that is a session."""
+        """Return what was got at the end of the way, if that is a session."""
         kind = answer.headers.get("Content-Type", "")
         request = requests.Request("GET", self._start).prepare()
         cookies = get_cookie_header(self._session.cookies, request) or ""  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What all credentials have in common that run out and are asked for anew."""
+"""Credentials that run out and are asked for anew."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def printed(
     variables: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> bytes:
-    """What it prints. Raises `Misconfigured` where it fails, which says nothing of what it wrote:
-    a secret may be in that.
+    """Run it, and return what it prints. Raises `Misconfigured` where it fails, which says nothing
+    of what it wrote: a secret may be in that.
     """
     process = _started(words, what, cure, variables or {}, folder)
     with process:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
+from ..settings import Kfp
 from .base import Claims, Credentials, Hidden, claims, differ, reason, shown
+from .kinds import Kind, Place
 
 VARIABLE = "KFP_MT_COOKIE"
 _CURE = (
@@ -22,6 +25,21 @@ class SessionCookie(Credentials):
 
     Without a file it is in the environment variable `KFP_MT_COOKIE`.
     """
+
+    kind: ClassVar[Kind] = Kind(
+        "cookie",
+        asked_by=("cookie_file",),
+        beside=("cookie_name",),
+        held_in=(VARIABLE,),
+        of_clusters=True,
+    )
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> SessionCookie:
+        file = settings.value("cookie_file")
+        if not file and not os.environ.get(VARIABLE):
+            raise cls.kind.lacking(f"c.Kfp.cookie_file, KFP_MT_COOKIE_FILE or {VARIABLE}")
+        return cls(file, settings.value("cookie_name"))
 
     def __init__(self, file: str = "", name: str = "") -> None:
         self._file = Path(file).expanduser() if file else None
@@ -64,7 +82,7 @@ class SessionCookie(Credentials):
 
 
 def is_login_page(status: int, content_type: str) -> bool:
-    """Whether what answered asks to sign in: with a redirect, a page, or in so many words."""
+    """Tell whether what answered asks to sign in: with a redirect, a page, or in so many words."""
     return status == 401 or 300 <= status < 400 or (status == 403 and "html" in content_type)
 
 

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import ClassVar
 
 from ..errors import Misconfigured
+from ..settings import Kfp
 from .base import one_token
+from .kinds import Kind, Place
 from .renewal import Renewed, Secret
 from .run_program import SECONDS, printed
 
@@ -21,8 +23,13 @@ _CURE = (
 class TokenCommand(Renewed):
     """The token that a command prints, run again before the token expires. No shell sees it."""
 
+    kind: ClassVar[Kind] = Kind("token-command", asked_by=("token_command",))
     # A token that is no JWT may end any time: it is asked for again now and then.
     unknown_life: ClassVar[timedelta | None] = timedelta(minutes=5)
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> TokenCommand:
+        return cls(cls.kind.needed(settings, "token_command"))
 
     def __init__(self, command: str, seconds: float = SECONDS) -> None:
         try:

@@ -6,9 +6,12 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from ..errors import Misconfigured
+from ..settings import Kfp
 from .base import Credentials, bearer, differ, one_token, reason, shown
+from .kinds import STANDARD, Kind, Place
 
 _WANTED = "It is to hold one token and nothing else: neither 'Bearer' nor quotes."
 _CURE = "Point c.Kfp.token_file or KF_PIPELINES_SA_TOKEN_PATH at a readable one."
@@ -16,6 +19,16 @@ _CURE = "Point c.Kfp.token_file or KF_PIPELINES_SA_TOKEN_PATH at a readable one.
 
 class TokenFile(Credentials):
     """The token in a file, read again whenever the file has changed."""
+
+    kind: ClassVar[Kind] = Kind("token-file", asked_by=("token_file",))
+
+    @classmethod
+    def chosen(cls, settings: Kfp, place: Place) -> TokenFile:
+        path = settings.value("token_file") or os.environ.get(STANDARD, "")
+        projected = place.pod.projected_token()
+        if not path and not projected.exists():
+            raise cls.kind.lacking(f"c.Kfp.token_file, KFP_MT_TOKEN_FILE or {STANDARD}")
+        return cls(path or projected)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()

@@ -1,4 +1,4 @@
-"""What a look at something found: each line passed, failed or not known, and what mends it."""
+"""Results of checks: each line passed, failed or not known, and what mends it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def not_known(found: str) -> Finding:
 
 
 def examined(checks: Sequence[Check[P]], patient: P, seconds: float) -> list[Finding]:
-    """What every check found, as far as it is there after `seconds`.
+    """Return what every check found, as far as it is there after `seconds`.
 
     Each has a thread of its own, which the process does not wait for at its end.
     """
@@ -99,7 +99,9 @@ def examined(checks: Sequence[Check[P]], patient: P, seconds: float) -> list[Fin
 
 
 def within(seconds: float, call: Callable[[], T], asked: str) -> T:
-    """What `call` gives or raises, if that is in time. Raises `Unreachable` where it is not."""
+    """Return what `call` gives or raises, if that is in time. Raises `Unreachable` where it
+    is not.
+    """
     answer: Future[T] = Future()
 
     def work() -> None:
@@ -131,7 +133,7 @@ def _examine(check: Check[P], patient: P, answers: dict[str, Future[Finding]]) -
 
 
 def _remedy(finding: Finding, same: str = "") -> str:
-    """Why it failed and what mends it, folded but for what is to be pasted."""
+    """Tell why it failed and what mends it, folded but for what is to be pasted."""
     cure, _, paste = (same or finding.cure).partition("\n")
     folded = [textwrap.fill(text, WIDTH, break_on_hyphens=False) for text in (finding.cause, cure)]
     return "\n".join(filter(None, [*folded, paste.rstrip()]))

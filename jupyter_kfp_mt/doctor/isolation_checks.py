@@ -1,4 +1,4 @@
-"""Whether a deployment keeps its tenants apart, as far as one identity can tell by reading.
+"""Checks whether a deployment keeps its tenants apart, as far as one identity can tell by reading.
 
 Each check tries what ought not to be possible. None changes anything, and of what should have
 stayed closed only that it was open is told.
@@ -170,7 +170,7 @@ def anonymous_logs(patient: ProbedConnection) -> Finding:
 
 
 def is_closed(answer: ProbeAnswer) -> bool:
-    """Whether it sends away whoever asked."""
+    """Tell whether it sends away whoever asked."""
     return answer.status in (401, 403) or answer.by_login
 
 
@@ -211,7 +211,7 @@ def _check(
 
 
 def report(findings: list[Finding]) -> CheckReport:
-    """What they come to, in words."""
+    """Return what they come to, in words."""
     leaks = [finding for finding in findings if finding.result == FAILED]
     unknown = [finding.check for finding in findings if finding.result not in (FAILED, PASSED)]
     told = "This deployment keeps its tenants apart, as far as one identity can tell by reading."

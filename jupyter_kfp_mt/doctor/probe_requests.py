@@ -14,7 +14,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from .. import refusal_causes
-from ..client.client import API
+from ..client.transport import API
 from ..cluster.kubernetes_api import Cluster
 from ..connection.choose_connection import Connection
 from ..connection.local_cluster import LocalCluster
@@ -38,7 +38,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class ProbeAnswer(msgspec.Struct, frozen=True):
-    """What came back, whatever it is, and when."""
+    """An answer, whatever it is, and when it came."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,22 +49,31 @@ class ProbeAnswer(msgspec.Struct, frozen=True):
 
     @property
     def by_istio(self) -> bool:
-        """Whether Istio refused it in KFP's place: its access rules, or its look at tokens."""
+        """Tell whether Istio refused it in KFP's place: its access rules, or its look at tokens."""
         said = self.body[:200].decode("utf-8", "replace")
         by_rules = said.startswith("RBAC: access denied")
         return self.status in (401, 403) and (by_rules or refuses_tokens(said))
 
     @property
     def by_login(self) -> bool:
-        """Whether it is a web page or a redirect, as of a login."""
+        """Tell whether it is a web page or a redirect, as of a login."""
         return 300 <= self.status < 400 or is_html(self.body)
 
 
+class Known(msgspec.Struct):
+    """The facts that have been asked for by now, as far as there was an answer."""
+
+    greeting: ProbeAnswer | None = None
+    health: Health | None = None
+    listed: ProbeAnswer | None = None
+    claims: Claims | None = None
+
+
 class ProbedConnection:
-    """What there is to know of a connection. Each fact is asked for once, by the check it is of.
+    """Facts about a connection. Each fact is asked for once, by the check it is of.
 
     `decide` makes the connection, `find_cluster` the Kubernetes API that may be asked of it;
-    `namespace` is another one than the connection's.
+    `namespace` is another one than the connection's. `known` is what others have asked for.
     """
 
     def __init__(
@@ -76,6 +85,7 @@ class ProbedConnection:
         self._decide = decide
         self._find_cluster = find_cluster
         self._namespace = namespace
+        self.known = Known()
 
     @cached_property
     def connection(self) -> Connection:
@@ -87,7 +97,7 @@ class ProbedConnection:
         return self._namespace or self.connection.namespace
 
     def chosen(self, step: str) -> Step:
-        """What was decided for an endpoint, credentials or a namespace."""
+        """Return what was decided for an endpoint, credentials or a namespace."""
         if step == "namespace" and self._namespace not in ("", self.connection.namespace):
             return Step(step, "this session", self._namespace, True)
         nothing = Step(step, "nothing names one", "")
@@ -131,42 +141,42 @@ class ProbedConnection:
 
     @cached_property
     def claims(self) -> Claims:
-        return within(DECIDE_SECONDS, self.connection.credentials.claims, "read the token")
+        claims = within(DECIDE_SECONDS, self.connection.credentials.claims, "read the token")
+        self.known.claims = claims
+        return claims
 
     # --- what is answered ---------------------------------------------------------------------
 
     @cached_property
     def greeting(self) -> ProbeAnswer:
-        """What `healthz` answers."""
-        return self.ask("healthz", headers=self.headers)
+        """Return what `healthz` answers."""
+        self.known.greeting = answer = self.ask("healthz", headers=self.headers)
+        return answer
 
     @cached_property
     def health(self) -> Health:
         try:
-            return msgspec.json.decode(self.greeting.body, type=Health)
+            self.known.health = health = msgspec.json.decode(self.greeting.body, type=Health)
+            return health
         except (msgspec.DecodeError, UnicodeDecodeError):
             asked = f"reach {self.connection.endpoint}"
             raise page(self.greeting.status, asked, "", self._at(self.greeting)) from None
 
-    @property
-    def known_health(self) -> Health | None:
-        """The same, if it has been told."""
-        return vars(self).get("health")
-
     @cached_property
     def listed(self) -> ProbeAnswer:
-        """What KFP answers to this identity about the experiments of its namespace."""
+        """Return what KFP answers to this identity about the experiments of its namespace."""
         credentials = self.connection.credentials
         answer = self.list("experiments", self.namespace, self.headers)
         refused = credentials.refused_by(answer.status, answer.headers.get("Content-Type", ""))
         if refused and credentials.renewed(self.headers):
             answer = self.list("experiments", self.namespace, credentials.headers())
+        self.known.listed = answer
         return answer
 
     @property
     def recognized(self) -> bool | None:
-        """Whether KFP knows who is asking, as far as it has said so."""
-        answer: ProbeAnswer | None = vars(self).get("listed")
+        """Tell whether KFP knows who is asking, as far as it has said so."""
+        answer = self.known.listed
         if answer is None or answer.by_istio or answer.by_login:
             return None
         known = answer.status == 200 or refusal_causes.denial(answer.body) is not None
@@ -175,7 +185,7 @@ class ProbedConnection:
     @cached_property
     def ahead(self) -> timedelta | None:
         """By how much the clock of whoever answered is ahead of ours, if it told the time."""
-        answer: ProbeAnswer | None = vars(self).get("greeting")
+        answer = self.known.greeting
         try:
             said = parsedate_to_datetime(answer.headers["Date"]) if answer else None
         except (KeyError, ValueError, TypeError):
@@ -191,7 +201,9 @@ class ProbedConnection:
 
     @cached_property
     def permitted(self) -> Permitted:
-        """What Kubernetes, or a local KFP itself, says this identity may do in its namespace."""
+        """Return what Kubernetes, or a local KFP itself, says this identity may do in its
+        namespace.
+        """
         client = self.connection.client() if self.health.local else None
         cluster = LocalCluster(client) if client else self._find_cluster()
         permissions = Permissions(lambda: cluster, lambda: self.claims.sub)
@@ -206,7 +218,7 @@ class ProbedConnection:
     # --- asking -------------------------------------------------------------------------------
 
     def list(self, nouns: str, namespace: str, headers: dict[str, str]) -> ProbeAnswer:
-        """What is answered to a list of one."""
+        """Return what is answered to a list of one."""
         where = {"namespace": namespace} if namespace and self.health.multi_user else {}
         return self.ask(nouns, {**where, "page_size": "1"}, headers)
 
@@ -247,8 +259,8 @@ class ProbedConnection:
         return ProbeAnswer(response.status_code, response.headers, body, now, took, url)
 
     def refusal(self, answer: ProbeAnswer, asked: str) -> KfpError:
-        """What an answer that is none of KFP's good ones means."""
-        local = self.known_health is not None and self.known_health.local
+        """Return what an answer that is none of KFP's good ones means."""
+        local = self.known.health is not None and self.known.health.local
         error = refusal_causes.refusal(answer.status, answer.body, asked, local, self._at(answer))
         credentials = self.connection.credentials
         kind = answer.headers.get("Content-Type", "")

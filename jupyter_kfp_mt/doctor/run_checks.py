@@ -104,7 +104,7 @@ def connected(patient: ProbedConnection) -> Finding:
 
 
 def istio(patient: ProbedConnection) -> Finding:
-    answers = [vars(patient).get("greeting"), vars(patient).get("listed")]
+    answers = [patient.known.greeting, patient.known.listed]
     refusals = [answer for answer in answers if answer and answer.by_istio]
     if not refusals:
         return (
@@ -146,7 +146,7 @@ def tenants(patient: ProbedConnection) -> Finding:
 
 def clock(patient: ProbedConnection) -> Finding:
     ahead = patient.ahead
-    issued = vars(patient)["claims"].iat if "claims" in vars(patient) else 0
+    issued = patient.known.claims.iat if patient.known.claims else 0
     if ahead is None and issued:
         early = issued - patient.now.timestamp()
         ahead = timedelta(seconds=early) if early > 0 else None
@@ -170,7 +170,7 @@ def token(patient: ProbedConnection) -> Finding:
     if not isinstance(patient.sent, dict):
         raise patient.sent
     credentials = patient.connection.credentials
-    health = patient.known_health
+    health = patient.known.health
     if health and health.multi_user and not credentials.identifies:
         raise anonymous(f"Cannot use {patient.connection.endpoint}")
     if patient.sent:
@@ -220,7 +220,7 @@ def subject(patient: ProbedConnection) -> Finding:
 
 def _token_cure(patient: ProbedConnection) -> str:
     namespace = patient.namespace or "NAMESPACE"
-    health = patient.known_health
+    health = patient.known.health
     if health and health.local:
         return refusal_causes.LOCAL_TOKEN
     if own_pod.is_here():
@@ -250,7 +250,7 @@ def _lasting(seconds: int) -> str:
 
 
 def namespace(patient: ProbedConnection) -> Finding:
-    health, chosen = patient.known_health, patient.chosen("namespace")
+    health, chosen = patient.known.health, patient.chosen("namespace")
     if health and not health.multi_user:
         return passed("not used: this KFP is for a single user")
     if patient.namespace:
@@ -351,7 +351,7 @@ def _context(patient: ProbedConnection, named: str, remove: str) -> Finding:
 
 
 def versions(patient: ProbedConnection) -> Finding:
-    health = patient.known_health
+    health = patient.known.health
     return _versions(health.tag_name if health else "")
 
 
@@ -466,7 +466,8 @@ def _ask(door: Door, query: list[tuple[str, str]]) -> CheckReport:
     try:
         with door.session() as session:
             answer = door.get(
-                *(session, "doctor"),
+                session,
+                "doctor",
                 params=[(name, value) for name, value in query if value],
                 timeout=(CONNECT_SECONDS, SECONDS + DECIDE_SECONDS),
                 stream=True,

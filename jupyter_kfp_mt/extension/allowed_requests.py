@@ -37,7 +37,9 @@ def checked(path: str, query: Query, local: bool) -> str:
 
 
 def is_for_local(path: str) -> bool:
-    """Whether it is forwarded to the local KFP alone: a task's log, or the values of all tasks."""
+    """Tell whether it is forwarded to the local KFP alone: a task's log, or the values of all
+    tasks.
+    """
     return any(pattern.fullmatch(unquote(path)) for pattern in (_LOG, _VALUES))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -13,6 +14,7 @@ from ..log_lines import one_line
 from ..settings import Kfp
 from .activity import Activity
 from .caller_namespaces import CallerNamespaces
+from .collaborators import SETTING, Collaborators
 from .event_stream import Events
 from .kernel_door import KernelDoor
 from .namespace_of_request import NamespaceOfRequest
@@ -20,8 +22,6 @@ from .routes import routes
 from .shared_answers import SharedAnswers
 from .task_log_handler import Logs
 from .upstream import Upstream
-
-UPLOADS_READ_AT_ONCE = 2
 
 
 class KfpExtension(Kfp, ExtensionApp):
@@ -32,17 +32,16 @@ class KfpExtension(Kfp, ExtensionApp):
     activity: Activity | None = None
 
     def initialize_settings(self) -> None:
-        self.upstream = Upstream(self)
-        self.events = Events(self.upstream.ask, partial(of_settings, self))
-        self.settings["kfp_mt"] = self.upstream
-        self.tenants = CallerNamespaces(self, self.upstream)
-        self.settings["kfp_mt_tenants"] = self.tenants
-        self.logs = Logs(self.upstream)
-        self.settings["kfp_mt_logs"] = self.logs
-        self.settings["kfp_mt_reading"] = asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
-        self.settings["kfp_mt_events"] = self.events
-        self.settings["kfp_mt_shared"] = SharedAnswers()
-        self.settings["kfp_mt_whereabouts"] = NamespaceOfRequest(self.upstream.ask)
+        upstream = Upstream(self)
+        self.collaborators = Collaborators(
+            upstream=upstream,
+            tenants=CallerNamespaces(self, upstream),
+            logs=Logs(upstream),
+            events=Events(upstream.ask, partial(of_settings, self)),
+            namespace_of_request=NamespaceOfRequest(upstream.ask),
+            shared_answers=SharedAnswers(),
+        )
+        self.settings[SETTING] = self.collaborators
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(routes)
@@ -55,8 +54,12 @@ class KfpExtension(Kfp, ExtensionApp):
             self.log.warning(
                 "kfp-mt: kernels cannot ask this server, and have to find KFP themselves: %s", error
             )
-        self.activity = Activity(serverapp.web_app.settings, self.upstream.is_executing)
-        status = await self.upstream.status()
+        self.activity = Activity(
+            serverapp.web_app.settings, self.collaborators.upstream.is_executing
+        )
+        # While it is decided which KFP there is, what requests will be sent with is loaded.
+        loading = asyncio.to_thread(import_module, "aiohttp")
+        status, _ = await asyncio.gather(self.collaborators.upstream.status(), loading)
         if status.error:
             self.log.warning("kfp-mt: %s", one_line(status.error.message))
 
@@ -67,9 +70,9 @@ class KfpExtension(Kfp, ExtensionApp):
     async def stop_extension(self) -> None:
         if self.activity:
             self.activity.close()
-        self.logs.close()
-        self.tenants.close()
-        self.events.close()
+        found = self.collaborators
+        for one in (found.logs, found.tenants, found.events):
+            one.close()
         if self.kernels:
             await self.kernels.close()
-        await self.upstream.close()
+        await found.upstream.close()

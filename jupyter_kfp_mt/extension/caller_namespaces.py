@@ -1,4 +1,4 @@
-"""What the extension knows of namespaces: which there are, what is allowed, who shares them."""
+"""The extension's knowledge of namespaces: which there are, what is allowed, who shares them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class CallerNamespaces:
         return known.status.identity.subject, await asyncio.to_thread(may)
 
     async def contributors(self, namespace: str, ask: Callable[[Contributors], T]) -> T:
-        """What `ask` says to the contributors of a namespace; without one of ours."""
+        """Return what `ask` says to the contributors of a namespace; without one of ours."""
         known = await self._current()
         return await asyncio.to_thread(lambda: ask(known.contributors(namespace)))
 
@@ -68,7 +68,7 @@ class CallerNamespaces:
             self._known.close()
 
     async def _current(self) -> DirectNamespaceSource:
-        """What is known of the connection as it is now; of another one it is forgotten."""
+        """Return what is known of the connection as it is now; of another one it is forgotten."""
         status = await self._upstream.status()
         if status.error:
             raise status.error.to_error()
@@ -96,7 +96,9 @@ class CallerNamespaces:
     def _try_list(
         self, loop: asyncio.AbstractEventLoop, namespace: str, resource: str
     ) -> bool | None:
-        """Whether KFP lists the first of these; it has other reasons not to than permission."""
+        """Tell whether KFP lists the first of these; it has other reasons not to than
+        permission.
+        """
         path = f"/apis/v2beta1/{COLLECTIONS[resource]}"
         query = [("namespace", namespace), ("page_size", "1")]
         asked = asyncio.run_coroutine_threadsafe(self._answer(KfpRequest("GET", path, query)), loop)

@@ -92,7 +92,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What a look has found: whose it is, what there is, what was deleted, and if it is local."""
+    """The result of a look: whose it is, what there is, what was deleted, and if it is local."""
 
     whose: tuple[str, ...]
     state: NamespaceState
@@ -395,7 +395,7 @@ def _sent(name: str, data: object) -> bytes:
 
 
 async def _set(event: asyncio.Event, seconds: float | None) -> bool:
-    """Whether it was set in time."""
+    """Tell whether it was set in time."""
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except asyncio.TimeoutError:

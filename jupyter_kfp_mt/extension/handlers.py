@@ -1,4 +1,4 @@
-"""What every route of the extension has in common: who may ask, and how an error is told."""
+"""The base of every route of the extension: who may ask, and how an error is told."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ..log_lines import LineLogger
 from ..scrubbing import Scrubber
 from . import fetch_metadata
 from .caller_namespaces import CallerNamespaces
+from .collaborators import Collaborators
 from .kernel_door import KernelDoor
 from .upstream import Upstream
 
@@ -40,9 +41,12 @@ class KfpHandler(APIHandler):
         self._kernels = kernels
 
     @property
+    def collaborators(self) -> Collaborators:
+        return Collaborators.of(self.settings)
+
+    @property
     def upstream(self) -> Upstream:
-        upstream: Upstream = self.settings["kfp_mt"]
-        return upstream
+        return self.collaborators.upstream
 
     @property
     def log(self) -> LineLogger:  # type: ignore[override]
@@ -55,8 +59,7 @@ class KfpHandler(APIHandler):
 
     @property
     def tenants(self) -> CallerNamespaces:
-        tenants: CallerNamespaces = self.settings["kfp_mt_tenants"]
-        return tenants
+        return self.collaborators.tenants
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Refuse who may not ask, before anything of a body is read."""
@@ -111,7 +114,7 @@ class KfpHandler(APIHandler):
             super().log_exception(*exc_info)
 
     def _log(self) -> None:
-        """What went well is in Jupyter's log only where it is debugged: the line costs its time."""
+        """Log what went well only where it is debugged: the line costs its time."""
         if self.get_status() >= 400 or self._debugged:
             super()._log()
         else:

@@ -126,7 +126,8 @@ class KernelDoor:
         except OSError as error:
             self._log.warning(
                 "kfp-mt: the kernels' key could not be renewed in %s (%s): the old one is kept.",
-                *(self._keys.file.parent, error.strerror),
+                self._keys.file.parent,
+                error.strerror,
             )
 
 

@@ -1,12 +1,14 @@
-"""An answer of KFP's, which is read as it comes, and why there is none or no whole one."""
+"""An answer of KFP's, which is read as it comes, and why there is none or no whole one.
+
+aiohttp takes long to load, so it is loaded once the server has started.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from ..errors import KfpError, Unreachable
 from ..intervals import CONNECT_SECONDS, READ_SECONDS
@@ -16,13 +18,14 @@ from ..other_servers import AskedAddress
 from ..refusal_causes import OTHER_PROXY
 from ..scrubbing import Scrubber
 
+if TYPE_CHECKING:
+    import aiohttp
+
 # A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
 LONGEST_WHOLE = 1 << 20
 CHUNK = 1 << 16
 # What is no longer is looked through on the event loop.
 AT_ONCE = 1 << 14
-# What a request, or the reading of its answer, fails with.
-FAULTS = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
 
 
 class KfpResponse:
@@ -51,6 +54,7 @@ class KfpResponse:
         self._endpoint = endpoint
         self._asked = asked
         self._scrubber = scrubber
+        self._held = b""
         self._late = False
 
     async def start(self) -> tuple[bytes, bool]:
@@ -63,6 +67,8 @@ class KfpResponse:
             start, more = await self._start()
         finally:
             late.cancel()
+        if more:
+            start, self._held = self._scrubber.part(start)
         return await self._scrubbed(start), more
 
     async def _scrubbed(self, body: bytes) -> bytes:
@@ -79,7 +85,7 @@ class KfpResponse:
         if self._length is not None:
             return (b"", True) if self._length > LONGEST_WHOLE else (await self._whole(), False)
         start = bytearray()
-        async for piece in self.rest():
+        async for piece in self._pieces():
             start += piece
             if len(start) > LONGEST_WHOLE:
                 return bytes(start), True
@@ -88,15 +94,26 @@ class KfpResponse:
     async def _whole(self) -> bytes:
         try:
             return await self._response.read()
-        except FAULTS as error:
+        except faults() as error:
             raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
-        """What comes from here on. Raises `Unreachable` where it breaks off."""
+        """Return what comes from here on, without what was sent, where it is in there plainly.
+
+        Raises `Unreachable` where it breaks off.
+        """
+        async for piece in self._pieces():
+            shown, self._held = self._scrubber.part(self._held + piece)
+            if shown:
+                yield shown
+        if self._held:
+            yield self._scrubber.masked(self._held)
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._response.content.iter_chunked(CHUNK):
                 yield piece
-        except FAULTS as error:
+        except faults() as error:
             raise self._no_answer(error) from None
 
     def headers(self) -> dict[str, str]:
@@ -125,12 +142,21 @@ class KfpResponse:
         self.close()
 
     def _no_answer(self, error: Exception) -> Unreachable:
-        error = aiohttp.SocketTimeoutError() if self._late else error
+        error = TimeoutError() if self._late else error
         return no_answer(self._endpoint, self._asked, error)
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """What a request, or the reading of its answer, fails with."""
+    import aiohttp
+
+    return aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError
+
+
 def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
-    """Why there was no answer, or no whole one."""
+    """Tell why there was no answer, or no whole one."""
+    import aiohttp
+
     if wrong := certificates.fault(error):
         return unreachable(endpoint, asked, *wrong)
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -145,6 +171,8 @@ def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
 
 
 def _reason(error: Exception) -> str:
+    import aiohttp
+
     reasons = (
         (aiohttp.ConnectionTimeoutError, f"no connection in {CONNECT_SECONDS:g} s"),
         ((TimeoutError, asyncio.TimeoutError), f"it did not answer in {READ_SECONDS:g} s"),

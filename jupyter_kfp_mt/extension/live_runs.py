@@ -17,7 +17,7 @@ from .workflow_watch import News, WorkflowWatch
 
 
 class Ask(Protocol):
-    """How a question is put to KFP. See `Upstream.ask`."""
+    """A question that is put to KFP. See `Upstream.ask`."""
 
     async def __call__(self, question: Any) -> Any: ...
 
@@ -88,7 +88,7 @@ class LiveRuns:
         return self._runs.unknown(state)
 
     def over(self, state: NamespaceState) -> NamespaceState:
-        """What KFP told, as it is by now."""
+        """Return what KFP told, as it is by now."""
         return self._runs.over(state)
 
     async def _listen(self) -> None:

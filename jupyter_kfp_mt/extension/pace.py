@@ -14,7 +14,7 @@ import msgspec
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """How much may be asked, in requests and seconds.
+    """Bounds of what may be asked, in requests and seconds.
 
     Of a budget of one request for each `budget` seconds `saved` may be kept, and for somebody who
     has just changed something `owed` taken before they are there. Between two looks are at least
@@ -54,7 +54,7 @@ JITTER = 0.1
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What a look was like: when it began, what it took (in seconds, and in requests), whether
+    """A look at KFP: when it began, what it took (in seconds, and in requests), whether
     there was something new, and whether there was an answer at all.
     """
 

@@ -16,7 +16,7 @@ from tornado.escape import utf8
 from tornado.iostream import StreamClosedError
 
 from .. import refusal_causes
-from ..client import refused_uploads, upload_reader
+from ..client import refused_uploads, releases, upload_reader
 from ..errors import BadRequest, Conflict, KfpError, Unauthenticated, Unreachable
 from ..intervals import READ_SECONDS
 from ..other_servers import is_html, page
@@ -24,10 +24,10 @@ from ..resource_names import is_namespace
 from .allowed_requests import checked, is_for_local, is_upload
 from .handlers import KfpHandler
 from .kfp_response import KfpResponse, no_answer
-from .namespace_of_request import NamespaceOfRequest, named
+from .namespace_of_request import named
 from .request_body import LONGEST_UPLOAD, Body, Held
 from .send_to_kfp import KfpRequest, Query
-from .shared_answers import SharedAnswers, Whole, is_name, is_shared
+from .shared_answers import Whole, is_name, is_shared
 from .unread_body import closed
 
 # What a browser says to the Jupyter server in the query, and is not for KFP.
@@ -117,7 +117,7 @@ class ProxyHandler(KfpHandler):
         if not is_shared(self._path):
             await self._forward()
             return
-        shared: SharedAnswers = self.settings["kfp_mt_shared"]
+        shared = self.collaborators.shared_answers
         key = (await self.upstream.identity(), self.request.path, self.request.query)
         if told := await shared.answer(key):
             self._give(told)
@@ -148,8 +148,8 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(where, status)
-            self.settings["kfp_mt_shared"].forget()
-            self.settings["kfp_mt_events"].wake(self._path)
+            self.collaborators.shared_answers.forget()
+            self.collaborators.events.wake(self._path)
 
     patch = delete = post
 
@@ -207,7 +207,7 @@ class ProxyHandler(KfpHandler):
         body.check_size(body.size, LONGEST_UPLOAD)
         if await self._is_local():  # it reads them so itself
             return
-        async with self.settings["kfp_mt_reading"]:
+        async with self.collaborators.reading:
             fault = await asyncio.to_thread(upload_reader.fault, kind, body.file)
         if fault:
             raise fault
@@ -240,6 +240,8 @@ class ProxyHandler(KfpHandler):
         if silent:
             error = await self._refused_upload(error)
             status = error.status
+        if releases.is_unread(error):
+            error = await self._unread(error)
         may_be_token = isinstance(error, Unauthenticated) or (silent and status == 400)
         if may_be_token and self._body and not self._body.repeatable:
             error.cause += " So long a body is not kept, and was not sent again with a new token."
@@ -260,6 +262,14 @@ class ProxyHandler(KfpHandler):
                 return answer.explained(refusal_causes.refusal(answer.status, body, self._asked))
         user, allowed = await self.tenants.may_create_pipelines(namespace)
         return refused_uploads.told(error, self._asked, namespace, user, lambda: allowed)
+
+    async def _unread(self, error: KfpError) -> KfpError:
+        """The same, with both releases where a newer kfp compiled the pipeline."""
+        content = self._body.content() if self._body else b""
+        if not isinstance(content, bytes):  # so long a one is not kept
+            return error
+        pipeline = await asyncio.to_thread(releases.sent, content)
+        return releases.told(error, self._asked, pipeline, await self.upstream.health())
 
     async def _is_local(self) -> bool:
         try:
@@ -286,7 +296,7 @@ class ProxyHandler(KfpHandler):
         """
         assert self._body
         query = dict(self._query)
-        known: NamespaceOfRequest = self.settings["kfp_mt_whereabouts"]
+        known = self.collaborators.namespace_of_request
         if found := named(self._path):
             return await known.of(*found)
         if experiment_id := self._body.named("EXPERIMENT"):

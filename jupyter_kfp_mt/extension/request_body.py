@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import cached_property
 from typing import IO
 
 import msgspec
@@ -22,7 +21,7 @@ PIECE = 64 << 10
 
 
 class Body:
-    """What a browser or a kernel sends, and KFP takes.
+    """The body that a browser or a kernel sends, and KFP takes.
 
     Where that takes nothing for as long as it may be silent, `given_up` is called, and `stuck`.
     """
@@ -54,7 +53,7 @@ class Body:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it can be sent again."""
+        """Tell whether it can be sent again."""
         return not self.streamed
 
     def close(self) -> None:
@@ -102,10 +101,13 @@ class Held(Body):
         super().__init__(headers)
         self.streamed, self.length = False, ""
         self.size = 0
+        self._file: IO[bytes] | None = None
 
-    @cached_property
+    @property
     def file(self) -> IO[bytes]:
-        return tempfile.TemporaryFile()
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()
+        return self._file
 
     @property
     def repeatable(self) -> bool:
@@ -136,8 +138,8 @@ class Held(Body):
         return ""  # its namespace is in the query
 
     def close(self) -> None:
-        if "file" in vars(self):
-            self.file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class _Key(msgspec.Struct):

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from itertools import islice
 from typing import Any
 
 import msgspec
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from .. import refusal_causes
+from .. import cron, refusal_causes
 from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
-from .event_stream import Events
 from .handlers import KERNEL, KfpHandler
 from .proxy_handler import ProxyHandler
 from .task_log_handler import LogsHandler
 
 
 class StatusHandler(KfpHandler):
-    """Who am I, where, in which namespace, why, and what is wrong."""
+    """The connection: who am I, where, in which namespace, why, and what is wrong."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -31,7 +32,9 @@ class StatusHandler(KfpHandler):
 
 
 class DoctorHandler(KfpHandler):
-    """What is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept apart."""
+    """The doctor: what is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept
+    apart.
+    """
 
     @web.authenticated
     async def get(self) -> None:
@@ -51,6 +54,35 @@ class TasksHandler(KfpHandler):
         self.finish(msgspec.json.encode({"tasks": run.tasks}))
 
 
+class ScheduleHandler(KfpHandler):
+    """`?cron=...`: the next five moments at which a recurring run with this expression is due.
+
+    In UTC, the time zone of KFP unless its administrator has set another.
+    """
+
+    @web.authenticated
+    async def get(self) -> None:
+        text = self.get_query_argument("cron", "")
+        try:
+            schedule = cron.parse(text)
+        except cron.NotACron as error:
+            raise BadRequest(
+                f"KFP cannot read it: {error}.",
+                cure="It takes six fields, seconds first: 0 30 6 * * 1 is each Monday at 6:30.",
+            ) from None
+        found = await asyncio.to_thread(lambda: [*islice(_moments(schedule), NEXT_MOMENTS)])
+        self.finish(msgspec.json.encode({"times": found}))
+
+
+def _moments(schedule: cron.Cron | cron.Every) -> Iterator[datetime]:
+    now: int | None = int(datetime.now(timezone.utc).timestamp())
+    while now is not None and (now := schedule.next(now, timezone.utc)) is not None:
+        yield datetime.fromtimestamp(now, timezone.utc)
+
+
+NEXT_MOMENTS = 5
+
+
 class NamespacesHandler(KfpHandler):
     """Every namespace that this identity may use, where it was learned, and what is allowed.
 
@@ -64,7 +96,9 @@ class NamespacesHandler(KfpHandler):
 
 
 class ContributorsHandler(KfpHandler):
-    """Who shares a namespace: `?namespace=`, and to change it also `&user=` and `&role=`."""
+    """The contributors of a namespace: `?namespace=`, and to change it also `&user=` and
+    `&role=`.
+    """
 
     @web.authenticated
     async def get(self) -> None:
@@ -123,7 +157,7 @@ class EventsHandler(KfpHandler):
         for name, value in _STREAMED.items():
             self.set_header(name, value)
         self._listening = asyncio.current_task()
-        events: Events = self.settings["kfp_mt_events"]
+        events = self.collaborators.events
         last_id = self.request.headers.get("Last-Event-ID", "")
         try:
             async with contextlib.aclosing(events.listen(namespace, runs, last_id)) as stream:
@@ -173,6 +207,7 @@ routes = [
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),
+    (r"/kfp-mt/schedule", ScheduleHandler),
     (r"/kfp-mt/events", EventsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),
 ]

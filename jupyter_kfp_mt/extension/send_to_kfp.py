@@ -9,13 +9,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import certifi
 import msgspec
-from yarl import URL
 
 from ..client import refused_uploads
 from ..credentials.base import Credentials
@@ -25,7 +23,10 @@ from ..network.certificates import authorities
 from ..network.sessions import proxy_to
 from ..network.tls import Tls
 from ..scrubbing import Scrubber
-from .kfp_response import FAULTS, KfpResponse, no_answer
+from .kfp_response import KfpResponse, faults, no_answer
+
+if TYPE_CHECKING:
+    import aiohttp
 
 # A token is looked for again after this time, in a thread: a hop for each request costs too much.
 FRESH_SECONDS = 1.0
@@ -37,7 +38,7 @@ Query = list[tuple[str, str]]
 
 
 class KfpRequest(msgspec.Struct, frozen=True):
-    """What is asked of KFP; a `body` that arrives while it is sent cannot be sent again."""
+    """A request to KFP; a `body` that arrives while it is sent cannot be sent again."""
 
     method: str
     path: str
@@ -77,7 +78,7 @@ class Destination:
         self.ssl = _trust(endpoint, credentials.tls)
 
     async def headers(self, anew: bool = False) -> dict[str, str]:
-        """What says who we are. Raises the `KfpError` for which it cannot be had."""
+        """Return what says who we are. Raises the `KfpError` for which it cannot be had."""
         before, age = self._headers, time.monotonic() - self._asked_at
         # While one is asked for that takes long, others wait for the same, and not in threads.
         old = before is None or _failed(before) or (before.done() and age > FRESH_SECONDS)
@@ -93,16 +94,16 @@ class Destination:
         return silent or self.refuses(answer)
 
     def refuses(self, answer: aiohttp.ClientResponse) -> bool:
-        """Whether it does not accept what says who we are."""
+        """Tell whether it does not accept what says who we are."""
         kind = answer.headers.get("Content-Type", "")
         return self._credentials.refused_by(answer.status, kind)
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        """What went wrong, with what the credentials know of it."""
+        """Return what went wrong, with what the credentials know of it."""
         return self._credentials.explained(error, refused)
 
     async def renewed(self, refused: Mapping[str, str]) -> bool:
-        """Whether there is something else to send than was refused."""
+        """Tell whether there is something else to send than was refused."""
         return await self._in_thread(lambda: self._credentials.renewed(refused))
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
@@ -133,9 +134,11 @@ class Sender:
             response = await self._send_once(to, request, headers)
         refused = to.refuses(response)
         return KfpResponse(
-            *(response, to.endpoint, str(request)),
-            lambda error: to.explained(error, refused),
-            Scrubber.of(headers),
+            response=response,
+            endpoint=to.endpoint,
+            asked=str(request),
+            explained=lambda error: to.explained(error, refused),
+            scrubber=Scrubber.of(headers),
         )
 
     async def close(self) -> None:
@@ -145,6 +148,8 @@ class Sender:
     async def _send_once(
         self, to: Destination, request: KfpRequest, identity: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
+        from yarl import URL
+
         url = f"{to.endpoint}{request.path}"
         if request.query:
             url += "?" + urlencode(request.query)
@@ -160,7 +165,7 @@ class Sender:
                 ssl=to.ssl,
                 middlewares=None if safe else (_Once(),),
             )
-        except FAULTS as error:
+        except faults() as error:
             raise to.explained(no_answer(to.endpoint, str(request), error), False) from None
 
     def _session(self, kept: bool) -> aiohttp.ClientSession:
@@ -179,6 +184,8 @@ class _Once:
     async def __call__(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
+        import aiohttp
+
         if self.sent:
             raise aiohttp.ServerDisconnectedError
         self.sent = True
@@ -186,6 +193,8 @@ class _Once:
 
 
 def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
+    import aiohttp
+
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, force_close=force_close),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -198,7 +207,7 @@ def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
 async def _renewed(
     to: Destination, refused: Mapping[str, str], response: aiohttp.ClientResponse
 ) -> bool:
-    """Whether it can be asked again; where that is not found out, the answer is given up."""
+    """Tell whether it can be asked again; where that is not found out, the answer is given up."""
     try:
         return await to.renewed(refused)
     except BaseException:

@@ -28,7 +28,7 @@ _YES, _NO = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
 
 class Logs:
-    """Those that are being read now."""
+    """The logs that are being read now."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -101,8 +101,7 @@ class LogsHandler(KfpHandler):
 
     @property
     def logs(self) -> Logs:
-        logs: Logs = self.settings["kfp_mt_logs"]
-        return logs
+        return self.collaborators.logs
 
     def on_connection_close(self) -> None:
         """Whoever read it went away: the thread that waits for a line waits no more."""

@@ -60,7 +60,8 @@ class Upstream:
         self._closed = threading.Event()
 
     async def status(self) -> ConnectionStatus:
-        """What there is, or what stands in the way; "not ready" while that is being found out.
+        """Return what there is, or what stands in the way; "not ready" while that is being found
+        out.
 
         It decides anew: a namespace that was chosen elsewhere meanwhile counts from here on.
         """
@@ -80,7 +81,7 @@ class Upstream:
 
     @property
     def read_only(self) -> bool:
-        """Whether whatever would change something is refused."""
+        """Tell whether whatever would change something is refused."""
         return self._settings.is_read_only()
 
     @property
@@ -89,7 +90,7 @@ class Upstream:
         return self._settings.believes_userid()
 
     async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> CheckReport:
-        """What the doctor finds when it looks from here."""
+        """Return what the doctor finds when it looks from here."""
         loop = asyncio.get_running_loop()
 
         def decide() -> Connection:
@@ -100,7 +101,7 @@ class Upstream:
         return await asyncio.to_thread(look)
 
     async def health(self) -> Health:
-        """What KFP says of itself. Raises the `KfpError` that stands in the way."""
+        """Return what KFP says of itself. Raises the `KfpError` that stands in the way."""
         decision = await self._decision()
         if self._known is None or self._known[0] is not decision.client:
             health = await self.ask(lambda client: client.health())

@@ -1,4 +1,4 @@
-"""What there is in a namespace, and what of it is new: asked of KFP with as few requests as can be.
+"""The content of a namespace, and its news: asked of KFP with as few requests as can be.
 
 The newest runs are on one page, which is no longer than what goes on in it. Older ones that go on
 are asked for together with one request more, and only while there are any. What KFP lists is newest
@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
-from ..client.client import LONGEST_PAGE, Client
+from ..client.client import Client
+from ..client.listings import LONGEST_PAGE
 from ..connection.event_reader import Changes, EventFailure, Removed
 from ..connection.status import Problem
 from ..errors import NotFound, Refused
@@ -31,7 +32,7 @@ _IDS = {Run: "run_id", RecurringRun: "recurring_run_id", Experiment: "experiment
 
 
 class NamespaceState(msgspec.Struct, frozen=True):
-    """What is known, by ids: the newest runs and those that go on, and the newest of the others.
+    """The known state, by ids: the newest runs and those that go on, and the newest of the others.
 
     `watched` are the runs that were asked for, with their tasks, or why one is not to be had, and
     `origins` what they were made from, which is told to nobody.
@@ -46,7 +47,7 @@ class NamespaceState(msgspec.Struct, frozen=True):
 
     @property
     def busy(self) -> bool:
-        """Whether something goes on."""
+        """Tell whether something goes on."""
         seen = [run for run in self.watched.values() if isinstance(run, Run)]
         return not all(run.finished for run in [*self.runs.values(), *seen])
 
@@ -64,7 +65,7 @@ class NamespaceState(msgspec.Struct, frozen=True):
         )
 
     def since(self, before: NamespaceState) -> Changes:
-        """What is new to everybody."""
+        """Return what is new to everybody."""
         return Changes(
             runs=_new(before.runs, self.runs),
             recurring_runs=_new(before.recurring_runs, self.recurring_runs),
@@ -73,7 +74,9 @@ class NamespaceState(msgspec.Struct, frozen=True):
         )
 
     def of_watched(self, before: NamespaceState) -> Iterator[tuple[str, Changes | EventFailure]]:
-        """What is new to those who asked for a run; who asks first is told everything instead."""
+        """Return what is new to those who asked for a run; who asks first is told everything
+        instead.
+        """
         for run_id, run in self.watched.items():
             known = before.watched.get(run_id)
             if known is None or known == run:
@@ -121,7 +124,7 @@ class Look:
         return state, Removed(runs=gone)
 
     def others(self) -> tuple[NamespaceState, Removed]:
-        """What seldom changes: recurring runs and experiments."""
+        """Return what seldom changes: recurring runs and experiments."""
         client, before, self.requests = self._client, self._before, self.requests + 2
         schedules, stopped = _newest(
             before.recurring_runs, client.recurring_run_page(self._namespace, LONGEST_PAGE)
@@ -188,7 +191,7 @@ class Look:
             return EventFailure(**msgspec.structs.asdict(Problem.of(error)), run_id=run_id)
 
     def _origin(self, run_id: str, run: Run | EventFailure) -> Run:
-        """What says from which pipeline a run was made."""
+        """Return what says from which pipeline a run was made."""
         if isinstance(run, Run) and run.pipeline_spec:
             return Run(run_id=run_id, pipeline_spec=run.pipeline_spec)
         if isinstance(run, Run) and run.pipeline_version_reference:
@@ -197,7 +200,7 @@ class Look:
 
 
 def _page_size(known: Mapping[str, Run]) -> int:
-    """How many of the newest runs to ask for: those that go on, and some more."""
+    """Return how many of the newest runs to ask for: those that go on, and some more."""
     newest = sorted(known.values(), key=_age, reverse=True)[:NEWEST]
     if not newest:
         return NEWEST
@@ -206,7 +209,9 @@ def _page_size(known: Mapping[str, Run]) -> int:
 
 
 def _kept(before: Items[Run], found: Items[Run], gone: Collection[str]) -> Items[Run]:
-    """What is known now: what was found, and of the newest those that nobody asked for anew."""
+    """Return what is known now: what was found, and of the newest those that nobody asked
+    for anew.
+    """
     kept = {key: run for key, run in before.items() if key not in gone and run.finished}
     runs = kept | {key: _summary(_light(run)) for key, run in found.items()}
     newest = sorted(runs, key=lambda key: _age(runs[key]), reverse=True)
@@ -214,7 +219,7 @@ def _kept(before: Items[Run], found: Items[Run], gone: Collection[str]) -> Items
 
 
 def _newest(before: Mapping[str, Item], page: Page[Item]) -> tuple[Items[Item], list[str]]:
-    """What is on a page, and what would be on it if it still existed."""
+    """Return what is on a page, and what would be on it if it still existed."""
     found = {_id(item): item for item in page}
     last = _age(page[-1]) if page.next_page_token and len(page) else None
     gone = [

@@ -1,4 +1,4 @@
-"""What Workflows tell of runs, laid over what KFP tells of them, which is some seconds older."""
+"""Runs as Workflows tell of them, laid over what KFP tells some seconds later."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class WorkflowRuns:
         return not any(run.ended for run in self._runs.values())
 
     def over(self, state: NamespaceState) -> NamespaceState:
-        """What there is now."""
+        """Return what there is now."""
         runs = {**state.runs}
         watched: dict[str, Run | EventFailure] = {**state.watched}
         for run_id, told in self._runs.items():

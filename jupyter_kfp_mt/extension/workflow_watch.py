@@ -29,7 +29,7 @@ _FINAL = (Forbidden, NotFound, Unauthenticated, Misconfigured)
 
 
 class News(msgspec.Struct, frozen=True):
-    """What a watch tells: Workflows as they are now, and names of those that are not there.
+    """The news of a watch: Workflows as they are now, and names of those that are not there.
 
     `whole`: there are no others that go on. `lost`: nothing more is known, until it is told again.
     """
@@ -154,7 +154,7 @@ class WorkflowWatch:
         ended: Iterable[str],
         whole: bool = False,
     ) -> News:
-        """What is told: of those that have ended, or are looked at, with their nodes."""
+        """Return what is told: of those that have ended, or are looked at, with their nodes."""
         found, deleted = [], []
         for workflow in going_on:
             seen = workflow.run_id in self.viewed

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
+import logging
 import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Misconfigured
 from .machine.logs import LogFile, log_to_stderr, open_standard_streams, say
+from .machine.tried_kfp import check, warning
 
 if TYPE_CHECKING:
     from .data.data_folder import DataFolder
@@ -154,6 +158,7 @@ def _check_installed() -> None:
             cure="Install what it needs, and restart the Jupyter server:\n"
             "pip install 'jupyter-kfp-mt[local]'",
         )
+    check(version("kfp"))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -162,6 +167,8 @@ def _run(options: argparse.Namespace) -> int:
     from .tenants.profiles import read_profiles, single_profile
 
     log_to_stderr()
+    if untried := warning(version("kfp")):
+        logging.getLogger(__name__).warning(untried)
     os.umask(0o077)  # what is kept here is nobody else's
     # Before anything is done in the folder: what is wrong with them is no fault of the folder's.
     given = read_profiles(options.profiles) if options.profiles else None
@@ -202,6 +209,7 @@ async def _serve(options: argparse.Namespace, folder: DataFolder, profiles: Prof
         say(json.dumps(ready))
         if log:
             log.take_stderr()
+        gc.freeze()  # what is here now stays, and need not be looked through again and again
         server.stopped_because = await stop.wait()
         folder.withdraw()  # before the runs are stopped, which takes a while
 

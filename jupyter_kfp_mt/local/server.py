@@ -158,7 +158,7 @@ class Server:
 
 
 def _allowance(options: Namespace) -> Allowance | None:
-    """What is asked of it in a second, as on a cluster; None for any number."""
+    """Return what is asked of it in a second, as on a cluster; None for any number."""
     if not options.reviews_per_second:
         return None
     return Allowance(

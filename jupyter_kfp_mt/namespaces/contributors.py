@@ -35,7 +35,7 @@ class Contributor(msgspec.Struct, frozen=True):
 
 
 class Contributors:
-    """Those of one namespace."""
+    """The contributors of one namespace."""
 
     def __init__(self, namespace: str, kfam: Kfam, cluster: Callable[[], Cluster | None]) -> None:
         check_namespace(namespace)
@@ -83,7 +83,7 @@ class Contributors:
         self._change(asked, remove, sender, " ".join(command))
 
     def _roles(self, user: str, asked: str) -> list[str]:
-        """Those that can be taken from somebody. Raises `NotFound` for none."""
+        """Return the roles that can be taken from somebody. Raises `NotFound` for none."""
         found = [binding.role for binding in self._kfam.bindings(self.namespace, user)]
         roles = [role for role in found if role in access_manifests.ROLES]
         if not roles:
@@ -114,7 +114,10 @@ class Contributors:
             ) from None
 
     def _bound(self, error: KfpError) -> list[Contributor]:
-        """Those of the role bindings that kfam makes. Raises its error where none can be read."""
+        """Return the contributors of the role bindings that kfam makes.
+
+        Raises its error where none can be read.
+        """
         try:
             cluster = self._cluster()
             bindings = cluster.role_bindings(self.namespace) if cluster else None
@@ -131,7 +134,9 @@ class Contributors:
 
 
 class LocalContributors(Contributors):
-    """Those of a namespace of the local KFP, where its profiles file alone can change them."""
+    """The contributors of a namespace of the local KFP, where its profiles file alone can change
+    them.
+    """
 
     def __init__(self, namespace: str, cluster: Callable[[], Cluster | None]) -> None:
         check_namespace(namespace)

@@ -54,7 +54,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Namespaces:
-    """What all `sources` know, asked at once, and what `permissions` says of it."""
+    """The knowledge of all `sources`, asked at once, with what `permissions` says of it."""
 
     def __init__(self, sources: Sources, permissions: Permissions, patience: float = PATIENCE):
         self._sources = sources
@@ -128,18 +128,18 @@ def _cure(name: str, owner: str, subject: str, local: bool) -> str:
 
 
 def of_profiles(cluster: Cluster) -> dict[str, str]:
-    """Those of Kubeflow's profiles, with their owners."""
+    """Return the namespaces of Kubeflow's profiles, with their owners."""
     return {profile.name: profile.owner for profile in cluster.profiles()}
 
 
 def of_role_bindings(cluster: Cluster, subject: str) -> dict[str, str]:
-    """Those in which a role is bound to `subject`."""
+    """Return the namespaces in which a role is bound to `subject`."""
     bindings = cluster.role_bindings()
     return {binding.namespace: "" for binding in bindings if subject in binding.users}
 
 
 def of_kfam(kfam: Kfam, own: str, subject: str) -> dict[str, str]:
-    """Those that `subject` contributes to, or the owner of its `own` namespace."""
+    """Return the namespaces that `subject` contributes to, or the owner of its `own` namespace."""
     owner = kfam.owner(own) if own else ""
     people = [person for person in (subject, owner) if person]
     bindings = [binding for person in people for binding in kfam.bindings(user=person)]
@@ -151,5 +151,5 @@ def of_kfam(kfam: Kfam, own: str, subject: str) -> dict[str, str]:
 
 
 def named(names: Iterable[str]) -> dict[str, str]:
-    """Those of which nothing is known but their names."""
+    """Return the namespaces of which nothing is known but their names."""
     return {name: "" for name in names if name}

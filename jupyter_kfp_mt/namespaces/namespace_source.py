@@ -1,4 +1,4 @@
-"""Who knows the namespaces of a KFP and their contributors: this process, or a door's server."""
+"""Sources of namespaces and contributors: this process, or the Jupyter server behind a door."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Protocol
 import msgspec
 
 from .. import refusal_causes
-from ..client.client import Client, no_namespace
+from ..client.api import no_namespace
+from ..client.client import Client
 from ..cluster import kubernetes_api, own_pod
 from ..cluster.kfam import IN_CLUSTER_ENDPOINT, Kfam
 from ..cluster.kubernetes_api import Cluster
@@ -48,13 +49,14 @@ class NamespaceSource(Protocol):
         """Every namespace there is to show, with the one `wanted` whoever knows of it."""
 
     def contributors(self, namespace: str = "") -> ContributorSource:
-        """Those of a namespace; without a name, of the configured one."""
+        """Return the contributors of a namespace; without a name, of the configured one."""
 
     def close(self) -> None: ...
 
 
 class DirectNamespaceSource:
-    """What this process finds out for one identity at one KFP. May be asked from any thread.
+    """The namespaces that this process finds out for one identity at one KFP. May be asked from any
+    thread.
 
     `client` is one of a local KFP, which is asked itself what it allows. Whoever closes this
     closes `used` with it.
@@ -145,7 +147,7 @@ class DirectNamespaceSource:
 
 
 class DoorNamespaceSource:
-    """What the Jupyter server behind a door knows: one request for each question."""
+    """The namespaces that the Jupyter server behind a door knows: one request for each question."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -186,7 +188,9 @@ class DoorContributorSource:
 
 
 def of_client(settings: Kfp, status: ConnectionStatus, client: Client) -> DirectNamespaceSource:
-    """What this process finds out as a client's identity. Raises what keeps that from KFP."""
+    """Return what this process finds out as a client's identity. Raises what keeps that from
+    KFP.
+    """
     if status.error:
         raise status.error.to_error()
     pages: dict[str, Callable[..., object]] = {

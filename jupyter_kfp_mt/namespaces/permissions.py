@@ -1,4 +1,4 @@
-"""What this identity may do in each namespace: asked of Kubernetes, or learned from KFP."""
+"""Permissions of this identity in each namespace: asked of Kubernetes, or learned from KFP."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _Key = tuple[str, str, str]
 
 
 class Permitted(msgspec.Struct, frozen=True):
-    """What may be done in each namespace, and why some of it is not known."""
+    """The actions that are allowed in each namespace, and why some of it is not known."""
 
     tables: dict[str, Table]
     reason: str = ""
 
 
 class Permissions:
-    """What the identity `subject()` may do, each answer remembered for a minute.
+    """The permissions of the identity `subject()`, each answer remembered for a minute.
 
     Access reviews answer for the identity that `cluster` is asked as, which in a pod is that of its
     service account. KFP's token usually is of the same; where it is not, they count for nothing.
@@ -81,7 +81,7 @@ class Permissions:
             answers.close()
 
     def of(self, namespaces: Iterable[str], patience: float = 2.5) -> Permitted:
-        """What may be done in each, as far as that is known after `patience` seconds."""
+        """Return what may be done in each, as far as that is known after `patience` seconds."""
         deadline = time.monotonic() + patience
         asked = list(dict.fromkeys(namespaces))
         keys = [
@@ -105,7 +105,7 @@ class Permissions:
         return Permitted({name: _table(name, found) for name in asked}, reason)
 
     def may(self, namespace: str, verb: str, resource: str) -> bool | None:
-        """Whether that is allowed; None where it is not known yet."""
+        """Tell whether that is allowed; None where it is not known yet."""
         return self.of([namespace]).tables[namespace].get(resource, {}).get(verb)
 
     def learn(self, namespace: str, verb: str, resource: str, allowed: bool) -> None:
@@ -120,7 +120,7 @@ class Permissions:
             return {key: told[1] for key, told in self._learned.items() if key[0] in wanted}
 
     def _why_no_reviews(self, patience: float) -> str:
-        """Why access reviews do not tell what KFP allows; empty where they do."""
+        """Tell why access reviews do not tell what KFP allows; empty where they do."""
         answer = self._who.to([""], patience)[""]
         if not answer.done():
             return f"Kubernetes did not answer in {patience:g} s."
@@ -157,7 +157,9 @@ class Permissions:
 
 
 def role(table: Table) -> str:
-    """What is allowed, as Kubeflow's roles are called: edit, view, "some" of that, or none."""
+    """Return what is allowed, as Kubeflow's roles are called: edit, view, "some" of that, or
+    none.
+    """
     view = [table[resource][verb] for resource, verbs in VIEW.items() for verb in verbs]
     adds = [table[resource][verb] for resource, verbs in EDIT_ADDS.items() for verb in verbs]
     known = {answer for answer in view + adds if answer is not None}
@@ -176,7 +178,9 @@ def role(table: Table) -> str:
 def told(
     method: str, path: str, query: Mapping[str, str], status: int, body: bytes
 ) -> tuple[str, str, str, bool] | None:
-    """What an answer of KFP's says: namespace, verb, resource, and whether that is allowed."""
+    """Return what an answer of KFP's says: namespace, verb, resource, and whether that is
+    allowed.
+    """
     if status == 403:
         denied = refusal_causes.denial(body)
         return (denied.namespace, denied.verb, denied.resource, False) if denied else None
@@ -190,7 +194,7 @@ def told(
 
 
 def _told(answer: Future[bool | None]) -> bool | None:
-    """What was answered; None for no answer yet, or none that can be had."""
+    """Return what was answered; None for no answer yet, or none that can be had."""
     if not answer.done() or answer.exception():
         return None
     return answer.result()

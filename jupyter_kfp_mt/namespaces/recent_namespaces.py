@@ -16,7 +16,8 @@ LONGEST = 20
 
 
 class UsedNamespaces:
-    """Those that KFP has answered for. A file that cannot be read or written is done without.
+    """The namespaces that KFP has answered for. A file that cannot be read or written is done
+    without.
 
     One thread reads and writes it: whoever adds one does not wait for the disk.
     """

@@ -27,7 +27,7 @@ class BodyTooLong(OSError):
 def whole(answer: Any, seconds: float, most: int | None = None) -> bytes:
     """All of an answer of urllib3's, which is closed then; `LONGEST_ANSWER` bytes at most.
 
-    Raises `TooLong`, `requests.ReadTimeout` for one that does not end in so many seconds, and
+    Raises `BodyTooLong`, `requests.ReadTimeout` for one that does not end in so many seconds, and
     urllib3's `HTTPError` or an `OSError` for one that breaks off.
     """
     most = LONGEST_ANSWER if most is None else most

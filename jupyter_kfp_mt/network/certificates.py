@@ -26,7 +26,7 @@ _PLAIN = "Does the address begin with http:// and not with https://?"
 
 
 class CertificateFault(NamedTuple):
-    """What is wrong, as the reason in a sentence, and what mends it."""
+    """A fault of a certificate: the reason in a sentence, and what mends it."""
 
     reason: str
     cure: str
@@ -52,7 +52,7 @@ _FAULTS = {
 
 
 def fault(error: Exception) -> CertificateFault | None:
-    """What is wrong with TLS, if that is why there is no answer."""
+    """Return what is wrong with TLS, if that is why there is no answer."""
     text = str(error)
     return next((found for sign, found in _FAULTS.items() if sign in text), None)
 

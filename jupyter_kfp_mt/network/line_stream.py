@@ -60,7 +60,7 @@ class LineStream:
 
     @property
     def partial(self) -> bool:
-        """Whether they are those of the range that was asked for, and not all there are."""
+        """Tell whether they are those of the range that was asked for, and not all there are."""
         return bool(self._answer.status == 206)
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ _OWN_ADDRESS = f"Use KFP's own address, such as {IN_CLUSTER}."
 
 
 def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Unreachable:
-    """Why there was no answer, in one sentence."""
+    """Tell why there was no answer, in one sentence."""
     if isinstance(error, bodies.BodyTooLong):
         return too_long(endpoint, asked, error)
     if wrong := certificates.fault(error):

@@ -24,15 +24,19 @@ E = TypeVar("E", bound=ServerSentEvent)
 def events_in(pieces: Iterable[bytes], kind: type[E]) -> Iterator[E]:
     """The events in a `text/event-stream`, however it is cut.
 
-    Raises `TooLong` for one that has no end.
+    Raises `BodyTooLong` for one that has no end.
     """
-    rest = b""
+    rest = bytearray()
     for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n\n")
+        joint = max(len(rest) - 1, 0)  # what is before it has been looked through
+        rest += piece
+        if rest.find(b"\n\n", joint) >= 0:
+            *whole, last = bytes(rest).split(b"\n\n")
+            rest = bytearray(last)
+            for block in whole:
+                yield _event(block, kind)
         if len(rest) > bodies.LONGEST_ANSWER:
             raise bodies.BodyTooLong(bodies.LONGEST_ANSWER)
-        for block in whole:
-            yield _event(block, kind)
 
 
 def _event(block: bytes, kind: type[E]) -> E:

@@ -48,12 +48,14 @@ def proxy_to(endpoint: str, tls: Tls | None = None) -> str:
 
 
 def is_own(endpoint: str) -> bool:
-    """Whether an address is on this machine: a proxy has no business there, and gets no token."""
+    """Tell whether an address is on this machine: a proxy has no business there, and gets no
+    token.
+    """
     return is_loopback(urlsplit(endpoint).hostname or "")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine."""
+    """Tell whether a host name means this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

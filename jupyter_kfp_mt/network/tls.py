@@ -1,4 +1,4 @@
-"""How a TLS connection is made: whom it trusts, and the certificate that it shows."""
+"""The making of a TLS connection: whom it trusts, and the certificate that it shows."""
 
 from __future__ import annotations
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle, display
 
-from ..models import Run
+from ..models import Run, Task
+from .render import lasting
 from .run_card import Card, Cards, bundle, widget_view
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class LiveRun:
         self._said: set[str] = set()
 
     def is_here(self, run: Run) -> bool:
-        """Whether the cell that runs now is the one that shows this run."""
+        """Tell whether the cell that runs now is the one that shows this run."""
         return self._place == (run.run_id, self._shell.execution_count)
 
     def update(self, run: Run) -> None:
@@ -47,14 +49,19 @@ class LiveRun:
         return {**bundle(card), **(widget_view(self._widget) if self._widget else {})}
 
     def _print(self, run: Run) -> None:
-        for line in _lines(run):
+        for line, since in _lines(run):
             if line not in self._said:
                 self._said.add(line)
-                print(line, flush=True)
+                print(f"{datetime.now():%H:%M:%S}  {line}{since}", flush=True)
 
 
-def _lines(run: Run) -> Iterator[str]:
+def _lines(run: Run) -> Iterator[tuple[str, str]]:
+    """A line for each state of a task and of the run, and how long that took."""
     for task in run.tasks:
         if task.state != "PENDING":
-            yield f"{run.display_name}: {task.display_name}: {task.state}"
-    yield f"{run.display_name}: {run.state}"
+            yield f"{run.display_name}: {task.display_name}: {task.state}", _took(task)
+    yield f"{run.display_name}: {run.state}", _took(run)
+
+
+def _took(of: Run | Task) -> str:
+    return f" ({lasting(of.duration)})" if of.finished else ""

@@ -5,12 +5,17 @@ What it takes to call a verb is imported at the first call: loading the magic co
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import Magics, line_magic, magics_class, output_can_be_silenced
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    no_var_expand,
+    output_can_be_silenced,
+)
 from IPython.display import display
 from traitlets import observe
 
@@ -18,11 +23,15 @@ from ..settings import CREDENTIALS, KUBERNETES, Kfp
 
 if TYPE_CHECKING:
     from ..client.client import Client
+    from ..client.pipeline_source import PipelineSource
+    from ..client.provenance import Provenance
     from ..connection.choose_connection import Connection
+    from ..connection.local_kfp import LocalKfp, LocalKfpUse
     from ..doctor.check_results import CheckReport
     from ..errors import KfpError
     from ..models import Run
     from ..namespaces.namespace_source import NamespaceSource
+    from .known_names import KnownNames
     from .live_run_view import LiveRun
     from .run_card import Cards
 
@@ -30,9 +39,15 @@ LONG_CURE = 5  # lines
 
 # Where the values of this package are defined, by name: registering a view imports none of them.
 _VALUES = {
-    "jupyter_kfp_mt.models": ("Page", "Run", "Experiment", "Pipeline", "PipelineVersion"),
-    "jupyter_kfp_mt.doctor.check_results": ("CheckReport",),
-    "jupyter_kfp_mt.notebook.verbs": ("Overview", "Chosen", "Log", "Known", "Looked", "Sharing"),
+    "jupyter_kfp_mt.models": (
+        *("Page", "Run", "Experiment", "Pipeline", "PipelineVersion", "RecurringRun"),
+    ),
+    "jupyter_kfp_mt.client.listings": ("Listing",),
+    "jupyter_kfp_mt.client.results": ("Artifacts", "Comparison"),
+    "jupyter_kfp_mt.findings": ("Report",),
+    "jupyter_kfp_mt.notebook.verbs.values": (
+        *("Overview", "Chosen", "Log", "Known", "Looked", "Sharing", "Planned", "Touched", "Said"),
+    ),
 }
 
 
@@ -47,6 +62,13 @@ class KfpMagics(Kfp, Magics):
         self._client: Client | None = None
         self._live: LiveRun | None = None
         self._cards: Cards | None = None
+        # The local KFP's, until the session ends: a server that was started for us stops then.
+        self._local_use: LocalKfpUse | None = None
+        self._by: str | None = None
+        self._names: KnownNames | None = None
+        self._matcher: Callable[[Any], Any] | None = None
+        self.last_run = ""
+        self._pictured = ("", 0)  # the run that a cell shows already, and that cell
 
     @property
     def connection(self) -> Connection:
@@ -59,7 +81,7 @@ class KfpMagics(Kfp, Magics):
     @property
     def client(self) -> Client:
         if self._client is None:
-            self._client = self.connection.client()
+            self._client = self._with_origin(self.connection.client())
         return self._client
 
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
@@ -70,10 +92,31 @@ class KfpMagics(Kfp, Magics):
         if token_file or identity:  # another kind would contradict it
             configured.update(dict.fromkeys(set(CREDENTIALS) - set(KUBERNETES), ""))
         chosen = {name: text for name, text in given.items() if text}
-        connection = decide(Kfp(**{**configured, **chosen}), identity)
-        client = connection.client()
+        connection = decide(Kfp(**{**configured, **chosen}), identity, self._local_kfp)
+        client = self._with_origin(connection.client())
         self.close()
         self._connection, self._client = connection, client
+
+    def _local_kfp(self) -> LocalKfp:
+        """The local KFP that runs; one is started where there is none, and that is said."""
+        from ..connection.local_kfp import LocalKfpUse
+        from ..credentials import shown
+
+        use = LocalKfpUse(self.data_folder(), self.profiles_file())
+        if use.is_new:
+            self.say(
+                f"A local KFP was started in {shown(self.data_folder())}. It stops when this "
+                "session ends, unless others use it then."
+            )
+        self.leave_local_kfp()
+        self._local_use = use
+        return use.kfp
+
+    def leave_local_kfp(self) -> None:
+        """End its use: the last one that a session has of a local KFP stops it."""
+        if self._local_use is not None:
+            self._local_use.close()
+            self._local_use = None
 
     @observe(*Kfp.class_own_traits(config=True))
     def _on_setting(self, _: Any) -> None:
@@ -85,6 +128,80 @@ class KfpMagics(Kfp, Magics):
         if self._client is not None:
             self._client.close()
         self._connection = self._client = self._cards = None
+        self._by, self.last_run = None, ""
+        if self._names is not None:
+            self._names.forget()
+
+    def _with_origin(self, client: Client) -> Client:
+        client.origin = self.provenance
+        return client
+
+    def provenance(self) -> Provenance:
+        from .origin import here
+
+        if self._by is None:
+            self._by = self._subject()
+        return here(self._shell, self._by)
+
+    def _subject(self) -> str:
+        """Tell who the token says that we are; empty where that is not told."""
+        from ..errors import KfpError
+        from ..resource_names import short_name
+
+        try:
+            door = self.connection.door
+            token = None if door else self.client.credentials.claims()
+            subject = door.status().identity.subject if door else ""
+        except KfpError:
+            return ""
+        return short_name(subject or (token and (token.email or token.sub)) or "")
+
+    @property
+    def names(self) -> KnownNames:
+        """Return what completion knows."""
+        if self._names is None:
+            from .known_names import KnownNames
+
+            self._names = KnownNames(self._another_client, self._usable_namespaces)
+        return self._names
+
+    def _another_client(self) -> Client:
+        """One for another thread, in the namespace in use."""
+        client = self.connection.client()
+        client.namespace = self.client.namespace
+        return client
+
+    def _usable_namespaces(self) -> list[str]:
+        from contextlib import closing
+
+        with closing(self.tenants()) as tenants:
+            found = tenants.found(self.client.namespace).namespaces
+        return [each.name for each in found if each.usable is not False]
+
+    def complete(self, context: Any) -> Any:
+        """IPython's matcher: what it takes is imported at the first line of `%kfp`."""
+        if self._matcher is None:
+            if "%kfp" not in context.line_with_cursor:
+                return {"completions": []}
+            from .completion import matcher
+
+            self._matcher = matcher(
+                lambda kind, of: self.names.get(kind, of), lambda: self._shell.user_ns
+            )
+        return self._matcher(context)
+
+    def forget_names(self) -> None:
+        if self._names is not None:
+            self._names.forget()
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._shell.user_ns
+        return found
+
+    @property
+    def is_terminal(self) -> bool:
+        return not hasattr(self._shell, "kernel")
 
     def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
         from ..connection.choose_connection import door_of
@@ -111,9 +228,13 @@ class KfpMagics(Kfp, Magics):
             self._live = LiveRun(run, self._shell, self.cards)
         self._live.update(run)
 
+    def picture(self, run: Run) -> None:
+        self._pictured = (run.run_id, self._shell.execution_count)
+        display(self.cards.shown(run), raw=True)
+
     @property
     def cards(self) -> Cards:
-        """What makes a picture of a run."""
+        """Return what makes a picture of a run."""
         if self._cards is None:
             from ..client.sdk_links import pages_of
             from .run_card import Cards
@@ -123,68 +244,79 @@ class KfpMagics(Kfp, Magics):
             self._cards = Cards(client, pages)
         return self._cards
 
+    def form(self, source: PipelineSource, namespace: str = "", experiment: str = "") -> Any:
+        """A form that starts a pipeline; shown where ipywidgets are."""
+        from .form import Form
+
+        return Form(source, self.client, lambda: self.cards, namespace, experiment or "Default")
+
     def pictured(self, run: Run) -> dict[str, Any] | None:
         """A run in every form that a front end may draw; a terminal has its own."""
-        if not hasattr(self._shell, "kernel"):
-            return None
-        return self.cards.shown(run)
+        return None if self.is_terminal else self.cards.shown(run)
+
+    def written(self, run: Run, printer: Any, cycle: bool) -> None:
+        """A run as text: in a terminal, which has nothing else, its tasks as a tree."""
+        from .render import text
+
+        printer.text(text(self.cards.of(run) if self.is_terminal else run))
 
     def say(self, text: str) -> None:
         print(text)
 
     @output_can_be_silenced
-    @line_magic
-    def kfp(self, line: str) -> Any:
-        """Kubeflow Pipelines from a cell; `%kfp help` lists what it can do."""
+    @no_var_expand
+    @line_cell_magic
+    def kfp(self, line: str, cell: str | None = None) -> Any:
+        """Kubeflow Pipelines from a cell.
+
+        %kfp                      who you are, where, and what goes on
+        %kfp run PIPELINE         start a pipeline: an uploaded one, a file, or a @dsl.pipeline;
+                                  -p name=value, --params $dict, --wait, --watch, --dry-run
+        %kfp show [RUN]           a run, live; terminate, retry, clone, archive, restore, delete
+        %kfp runs                 --state failed --since 2d --mine --notebook -e EXPERIMENT
+        %kfp logs [RUN] [TASK]    what tasks write; -f follows one
+        %kfp compare RUN RUN      parameters and metrics side by side; artifacts RUN
+        %kfp recurring            recurring create PIPELINE --cron '0 30 9 * * 1-5', or --every 2h
+        %kfp pipelines            upload FILE, versions PIPELINE, pipeline get, pipeline delete
+        %kfp experiments          experiment create, get, archive, restore, delete
+        %kfp ns [NAME]            the namespace in use; namespaces, contributors
+        %kfp connect, %kfp doctor another connection; what is wrong with this one
+        %%kfp task -i A -o B      the rest of the cell as a task, with variables in and out
+        %%kfp run PIPELINE        the rest of the cell is YAML with the parameters
+
+        A RUN is an id, a name, the beginning of one, or latest. -n NAMESPACE asks in another
+        namespace, -A in every one that you may read. What fails raises a KfpError. Every list has
+        .to_pandas(). `%kfp help VERB` shows options and examples.
+        """
         from ..errors import KfpError
+        from .line import words
         from .parser import HelpShown, parse
 
         try:
-            arguments = parse(_words(line))
-            return arguments.verb.call(self, arguments)
+            found = words(line, self._shell.user_ns, lambda text: self.say(f"Warning: {text}"))
+            arguments = parse(found, cell)
+            value = arguments.verb.call(self, arguments)
+            self.names.tell(value)
+            return value
         except KfpError as error:
-            raise UsageError(self._told(error)) from None
+            self._explain(error)
+            raise error.with_traceback(None) from None
         except HelpShown:
             return None
 
-    def _told(self, error: KfpError) -> str:
-        """What an error says. A cure of many lines is shown beside it, to be taken from there."""
-        if not hasattr(self._shell, "kernel") or error.cure.count("\n") < LONG_CURE:
-            return str(error)
-        from .render import html, text
+    def _explain(self, error: KfpError) -> None:
+        """Show a cure of many lines beside its error, to be taken from there."""
+        if hasattr(self._shell, "kernel") and error.cure.count("\n") >= LONG_CURE:
+            from .render import html, text
 
-        display({"text/html": html(error), "text/plain": text(error)}, raw=True)
-        return error.message
+            display({"text/html": html(error), "text/plain": text(error)}, raw=True)
+            error.is_explained = True
 
     def skip_what_is_shown(self, run: Run) -> None:
         """Show nothing for a run that its cell has watched: it is there already."""
-        if self._live is None or not self._live.is_here(run):
+        is_pictured = self._pictured == (run.run_id, self._shell.execution_count)
+        if not is_pictured and (self._live is None or not self._live.is_here(run)):
             raise NotImplementedError  # IPython's word for: show it the usual way
-
-
-def _words(line: str) -> list[str]:
-    try:
-        return shlex.split(_without_comment(line).rstrip().removesuffix(";"))
-    except ValueError as error:  # a quotation that does not end
-        raise UsageError(f"%kfp {line}: {str(error).lower()}") from None
-
-
-def _without_comment(line: str) -> str:
-    """The line up to a # that begins a word outside quotes, as in a shell."""
-    quote, escaped, begins = "", False, True
-    for place, sign in enumerate(line):
-        if sign == "#" and begins:
-            return line[:place]
-        begins = sign.isspace() and not quote and not escaped
-        if escaped:
-            escaped = False
-        elif sign == "\\" and quote != "'":
-            escaped = True
-        elif quote:
-            quote = "" if sign == quote else quote
-        elif sign in "'\"":
-            quote = sign
-    return line
 
 
 def load(shell: InteractiveShell) -> None:
@@ -192,12 +324,14 @@ def load(shell: InteractiveShell) -> None:
     unload(shell)
     magics = KfpMagics(shell)
     shell.register_magics(magics)
-    shell.set_hook("complete_command", _complete, str_key="%kfp")
+    shell.Completer.custom_matchers.append(_matcher_of(magics))
     formatter: Any = shell.display_formatter
     for module, names in _VALUES.items():
         for name in names:
             formatter.formatters["text/html"].for_type_by_name(module, name, _html)
             formatter.formatters["text/plain"].for_type_by_name(module, name, _text)
+    plain = formatter.formatters["text/plain"]
+    plain.for_type_by_name("jupyter_kfp_mt.models", "Run", magics.written)
     formatter.mimebundle_formatter.for_type_by_name("jupyter_kfp_mt.models", "Run", magics.pictured)
     formatter.ipython_display_formatter.for_type_by_name(
         "jupyter_kfp_mt.models", "Run", magics.skip_what_is_shown
@@ -208,10 +342,25 @@ def unload(shell: InteractiveShell) -> None:
     """Take `%kfp` away and give its connections back."""
     magics = shell.magics_manager.registry.pop(KfpMagics.__name__, None)
     if magics is not None:
-        shell.magics_manager.magics["line"].pop("kfp", None)
+        for kind in ("line", "cell"):
+            shell.magics_manager.magics[kind].pop("kfp", None)
+        matchers = shell.Completer.custom_matchers
+        matchers[:] = [
+            each for each in matchers if getattr(each, "matcher_identifier", "") != "kfp"
+        ]
         shell.configurables.remove(magics)
-        shell.strdispatchers["complete_command"].strs.pop("%kfp", None)
         magics.close()
+        magics.leave_local_kfp()
+
+
+def _matcher_of(magics: KfpMagics) -> Any:
+    from IPython.core.completer import context_matcher
+
+    @context_matcher(identifier="kfp", priority=100)
+    def kfp(context: Any) -> Any:
+        return magics.complete(context)
+
+    return kfp
 
 
 def _html(value: Any) -> str:
@@ -224,9 +373,3 @@ def _text(value: Any, printer: Any, cycle: bool) -> None:
     from .render import text
 
     printer.text(text(value))
-
-
-def _complete(shell: InteractiveShell, event: Any) -> list[str]:
-    from .parser import completions
-
-    return completions(event.line, event.symbol)

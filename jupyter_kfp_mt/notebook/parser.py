@@ -1,48 +1,135 @@
-"""The line after `%kfp` as a verb and its arguments: the parser, help and completion."""
+"""The words after `%kfp` as a verb and its arguments, and what was meant by those that are none."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import shlex
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from IPython.core.error import UsageError
-
+from ..errors import Misunderstood
 from .verbs import OVERVIEW, VERBS, Verb
 
+# What may be the second word of a verb, and no option or value.
+_WORD = re.compile(r"[^-=][^=]*")
 _TERMINATE = "%kfp terminate RUN stops a run."
 # Words of other tools, and what says the same here.
 _ELSEWHERE = {
     **dict.fromkeys(("list", "ls"), "%kfp runs, pipelines, experiments and namespaces list those."),
     **dict.fromkeys(("stop", "cancel", "kill", "abort"), _TERMINATE),
-    **dict.fromkeys(("delete", "rm", "archive"), "jupyter_kfp_mt.kfp_client() has a call for it."),
+    **dict.fromkeys(("rm", "remove"), "%kfp delete RUN deletes a run."),
     **dict.fromkeys(
-        ("status", "whoami", "info"), "%kfp alone tells of the connection, %kfp runs of runs."
+        ("status", "whoami", "info"), "%kfp alone tells of the connection, %kfp show of a run."
     ),
     **dict.fromkeys(("start", "submit", "create"), "%kfp run PIPELINE-OR-FILE starts a run."),
-    **dict.fromkeys(("watch", "wait"), "%kfp run PIPELINE-OR-FILE --wait watches a run."),
+    "wait": "%kfp show RUN --wait waits for a run.",
+    **dict.fromkeys(("get", "describe", "details"), "%kfp show RUN shows a run."),
+    **dict.fromkeys(("rerun", "restart"), "%kfp retry RUN runs again what failed in a run."),
+    **dict.fromkeys(("schedule", "cron", "job", "jobs"), "%kfp recurring create makes a schedule."),
     **dict.fromkeys(("login", "use"), "%kfp connect uses another endpoint, token or identity."),
+    **dict.fromkeys(("unarchive",), "%kfp restore RUN takes a run out of the archive."),
 }
+# The nouns that have verbs of their own, by all the words for them.
+NOUNS = {
+    **dict.fromkeys(("experiment", "experiments", "exp"), "experiment"),
+    **dict.fromkeys(("pipeline", "pipelines"), "pipeline"),
+    **dict.fromkeys(
+        ("recurring", "recurring-run", "recurring-runs", "recurringrun", "recurringruns"),
+        "recurring",
+    ),
+    "runs": "runs",
+}
+# What a noun alone lists.
+_LISTS = {
+    "experiment": "experiments",
+    "pipeline": "pipelines",
+    "recurring": "recurring",
+    "runs": "runs",
+}
+_BY_NAME = {name: verb for verb in VERBS for name in verb.names}
 
 
 class HelpShown(Exception):
     """The line asked for help and got it."""
 
 
-def parse(words: list[str]) -> argparse.Namespace:
-    """The arguments, with the verb among them as `verb`.
+def parse(words: Sequence[Any], cell: str | None = None) -> argparse.Namespace:
+    """The arguments, with the verb among them as `verb`, and the rest of a cell as `cell`.
 
-    Raises `UsageError` for what is not understood and `HelpShown` where it was help.
+    A word may be a value that is no text. Raises `Misunderstood` for what is not understood and
+    `HelpShown` where it was help.
     """
-    if words[:1] == ["help"]:
-        words = [*(word for word in words[1:2] if word != "help"), "-h"]
+    if words[:1] == ["help"] or words[:1] in (["-h"], ["--help"]):
+        from .help import text
+
+        print(text(words[1:]))
+        raise HelpShown
     if not words:
-        return argparse.Namespace(verb=OVERVIEW)
-    _check_verb(words[0])
-    arguments, rest = _parser().parse_known_args(words)
+        return argparse.Namespace(verb=OVERVIEW, cell=cell)
+    verb, rest = verb_of(words)
+    if cell is not None and not verb.takes_cell:
+        raise Misunderstood(
+            f"%%kfp {verb.name} takes no cell: write %kfp {verb.name}, on a line of its own."
+        )
+    arguments = _arguments(verb, rest)
+    arguments.verb, arguments.cell = verb, cell
+    return arguments
+
+
+def verb_of(words: Sequence[Any]) -> tuple[Verb, list[Any]]:
+    """The verb of a line, and the words after it. Raises `Misunderstood`."""
+    first, *rest = words
+    noun = NOUNS.get(str(first))
+    action = rest[0] if rest and isinstance(rest[0], str) and _WORD.fullmatch(rest[0]) else ""
+    if noun and action:
+        if verb := _BY_NAME.get(f"{noun} {'list' if action == 'ls' else action}"):
+            return verb, rest[1:]
+        raise Misunderstood(_no_action(noun, action))
+    if first == "run" and len(rest) > 1 and not str(rest[1]).startswith("-"):
+        if verb := _BY_NAME.get(f"run {action}"):
+            return verb, rest[1:]
+    name = _LISTS[noun] if noun else str(first)
+    if name not in _BY_NAME:
+        raise Misunderstood(_no_verb(name))
+    return _BY_NAME[name], rest
+
+
+def actions(noun: str) -> list[str]:
+    """The second words of the verbs of a noun."""
+    return [name.split(" ")[1] for name in _BY_NAME if name.startswith(f"{noun} ")]
+
+
+def _no_action(noun: str, action: str) -> str:
+    known = actions(noun)
+    close = difflib.get_close_matches(action.lower(), known, 1, 0.75)
+    if close:
+        return f"%kfp {noun} has no {action}. Did you mean %kfp {noun} {close[0]}?"
+    shows = "%kfp show" if noun == "runs" else f"%kfp {noun} get"
+    quoted = shlex.quote(action)
+    return f"%kfp {_LISTS[noun]}: what is {action}? {shows} {quoted} shows one of that name."
+
+
+def _no_verb(word: str) -> str:
+    known = [name for name in (*_BY_NAME, *NOUNS) if " " not in name]
+    alike = 0.6 if len(word) < 4 else 0.7
+    close = difflib.get_close_matches(word.lower(), known, 1, alike)
+    hint = f"Did you mean %kfp {close[0]}?" if close else "%kfp help lists what there is."
+    return f"%kfp has no verb {word}. {_ELSEWHERE.get(word.lower(), hint)}"
+
+
+def _arguments(verb: Verb, words: list[Any]) -> argparse.Namespace:
+    """The arguments among the words; what is no text is put back in its place."""
+    values = {f"\0{place}": word for place, word in enumerate(words) if not isinstance(word, str)}
+    texts = [word if isinstance(word, str) else f"\0{place}" for place, word in enumerate(words)]
+    parser = parser_of(verb)
+    arguments, rest = parser.parse_known_intermixed_args(texts)
     if rest:
-        arguments.parser.error(_not_understood(arguments.verb, rest))
+        parser.error(_not_understood(verb, rest))
+    for name, value in vars(arguments).items():
+        if isinstance(value, str) and value in values:
+            setattr(arguments, name, values[value])
     return arguments
 
 
@@ -62,50 +149,29 @@ def _not_understood(verb: Verb, rest: list[str]) -> str:
     return f"what is {' '.join(rest)}? Quote what has spaces in it."
 
 
-def completions(line: str, symbol: str) -> list[str]:
-    """What may come next, from the table alone: it never waits for a server."""
-    words = line.split()
-    verb = next((verb for verb in VERBS if words[1:2] == [verb.name]), None)
-    if verb is None or (len(words) == 2 and not line.endswith(" ")):
-        return [*(verb.name for verb in VERBS), "help"]
-    # Nothing for a plain word: the completion of file names takes over.
-    flags = [flag for option in verb.options for flag in option.flags if flag.startswith("--")]
-    return flags if symbol.startswith("-") else []
-
-
 class _Parser(argparse.ArgumentParser):
     """argparse as a magic needs it: an error is a sentence, and nothing ends the kernel."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}\n{self.format_usage().strip()}")
+        raise Misunderstood(f"%{self.prog}: {message}\n{as_shown(self.format_usage()).strip()}")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         raise HelpShown
 
+    def print_help(self, file: Any = None) -> None:
+        from .help import text
 
-def _parser() -> _Parser:
-    parser = _Parser("%kfp", description="Without a verb: who am I, where, why, and what works.")
-    commands = parser.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs")
-    for verb in VERBS:
-        _add(commands, verb)
-    return parser
+        print(text(self.prog.split()[1:]))
 
 
-def _add(commands: Any, verb: Verb) -> None:
-    parser = commands.add_parser(
-        verb.name, aliases=list(verb.aliases), help=verb.help, description=verb.help
-    )
-    parser.set_defaults(verb=verb, parser=parser)
+def as_shown(usage: str) -> str:
+    """A usage or a help of argparse's, with the name of the magic."""
+    return usage.replace("usage: kfp", "usage: %kfp", 1)
+
+
+def parser_of(verb: Verb) -> _Parser:
+    # argparse formats a usage more than once, which a percent sign does not survive.
+    parser = _Parser(f"kfp {verb.name}", description=verb.help, allow_abbrev=False)
     for option in verb.options:
         parser.add_argument(*option.flags, **option.settings)
-
-
-def _check_verb(word: str) -> None:
-    known = [name for verb in VERBS for name in (verb.name, *verb.aliases)]
-    if word in known or word in ("-h", "--help"):
-        return
-    alike = 0.6 if len(word) < 4 else 0.7
-    close = difflib.get_close_matches(word.lower(), known, 1, alike)
-    hint = f"Did you mean %kfp {close[0]}?" if close else "%kfp help lists what there is."
-    hint = _ELSEWHERE.get(word.lower(), hint)
-    raise UsageError(f"%kfp has no verb {word}. {hint}")
+    return parser

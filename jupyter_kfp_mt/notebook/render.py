@@ -1,22 +1,48 @@
-"""How a value looks in a cell: one description of it, as HTML and as plain text."""
+"""The looks of a value in a cell: one description of it, as HTML and as plain text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cache, singledispatch
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, Template
+from markupsafe import Markup
 
+from .. import cron_words
+from ..client import provenance
+from ..client.listings import SHOWN, Listing
+from ..client.results import MISSING, Artifacts, Comparison, shown_metadata
 from ..client.written_tasks import written
 from ..doctor.check_results import FAILED, PASSED, CheckReport, Finding
 from ..errors import KfpError
-from ..models import Experiment, Page, Pipeline, PipelineVersion, Run, Task, never
+from ..models import (
+    Experiment,
+    Page,
+    Pipeline,
+    PipelineVersion,
+    RecurringRun,
+    Run,
+    Task,
+    never,
+)
 from ..namespaces.list_namespaces import Namespace
 from ..namespaces.permissions import role
-from .verbs import Chosen, Known, Log, Looked, Overview, Sharing
+from .pictures import pictures
+from .verbs.values import (
+    Chosen,
+    Known,
+    Log,
+    Looked,
+    Overview,
+    Planned,
+    Said,
+    Sharing,
+    Touched,
+)
 
 # A sign and a word: a state is never told by its colour alone.
 _SIGNS = {
@@ -27,6 +53,7 @@ _SIGNS = {
     "SKIPPED": "–",
     "CANCELING": "■",
     "CANCELED": "■",
+    "TERMINATED": "■",
     "PAUSED": "‖",
 }
 _COLOURS = {
@@ -62,7 +89,7 @@ class ShownState(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Whether something works, as a sign, a word and a colour."""
+    """A mark that something works or does not, as a sign, a word and a colour."""
 
     works: bool
 
@@ -75,7 +102,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Allowed(msgspec.Struct, frozen=True):
-    """Whether something is allowed, or not known to be. That it is not is no fault."""
+    """A mark that something is allowed, or not known to be. That it is not is no fault."""
 
     answer: bool | None
 
@@ -88,7 +115,7 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a check came to, as a sign, a word and a colour."""
+    """The result of a check, as a sign, a word and a colour."""
 
     finding: Finding
 
@@ -124,7 +151,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """What is wrong, and its cure: a sentence, and on the lines below it what is to be pasted."""
+    """A fault, and its cure: a sentence, and on the lines below it what is to be pasted."""
 
     wrong: str
     cure: str
@@ -142,7 +169,9 @@ class Remedy(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to see of a value, from top to bottom; what is empty is not shown."""
+    """The parts of a value that there are to see, from top to bottom; what is empty is not
+    shown.
+    """
 
     title: str = ""
     state: ShownState | None = None
@@ -153,43 +182,98 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     folded_texts: list[tuple[str, str]] = []  # shown where they can be folded away
     remedies: list[Remedy] = []
     folded: str = ""  # what the remedies are, where they are folded away
+    pictures: list[Markup] = []
     note: str = ""
 
 
 @singledispatch
 def view(value: Any) -> View:
-    """What there is to see of a value."""
+    """Return what there is to see of a value."""
     return View(title=str(value))
 
 
 @view.register
 def _page(page: Page) -> View:  # type: ignore[type-arg]
-    noun, headings, row = _LISTS[page.kind]
-    where = f" in namespace {page.namespace}" if page.namespace else ""
-    if not page.items:
-        return View(note=f"No {noun}s found{where}.")
-    length = _id_length(page)
-    rows = [[*row(item), _short(_identifier(item), length)] for item in page.items]
-    count = f"{len(rows):,} of {page.total_size:,}" if page.next_page_token else f"{len(rows):,}"
-    return View(
-        tables=[Table(headings, rows)],
-        note=f"{count} {_plural(noun, page.total_size)}{where}, newest first",
+    return _listed(page.kind, page.items, page.total_size, [page.namespace], [], "")
+
+
+@view.register
+def _listing(listing: Listing) -> View:  # type: ignore[type-arg]
+    shown = listing.shown()
+    found = _listed(
+        *(listing.kind, shown, listing.total, listing.namespaces, listing.filters),
+        listing.order.words,
+        [listing.namespace_of(item) for item in shown],
     )
+    refused = [f"Not in {namespace}: {error.message}" for namespace, error in listing.refused]
+    notes = [found.note, *refused, _without(listing) if not shown else ""]
+    return msgspec.structs.replace(found, note="\n".join(filter(None, notes)))
+
+
+def _listed(
+    kind: type,
+    items: Sequence[Any],
+    total: int | None,
+    namespaces: Sequence[str],
+    filters: Sequence[str],
+    order: str = "",
+    places: Sequence[str] = (),
+) -> View:
+    noun, headings, row = _LISTS[kind]
+    many = len(namespaces) > 1
+    where = _where(namespaces)
+    fitting = f" that fit {', '.join(filters)}" if filters else ""
+    if not items:
+        return View(note=f"No {noun}s found{where}{fitting}.")
+    length = _id_length(items)
+    rows = [
+        [
+            *([place or "everyone's"] if many else []),
+            *row(item),
+            _short(_identifier(item), length),
+        ]
+        for item, place in zip(items, places or [""] * len(items), strict=True)
+    ]
+    count = f"{len(rows):,}" if total == len(rows) else f"{len(rows):,} of {_number(total)}"
+    plural = _plural(noun, total or 2)
+    return View(
+        tables=[Table([*(["Namespace"] if many else []), *headings, "ID"], rows)],
+        note=f"{count} {plural}{where}{fitting}, {order or 'newest first'}",
+    )
+
+
+def _number(total: int | None) -> str:
+    return "more" if total is None else f"{total:,}"
+
+
+def _where(namespaces: Sequence[str]) -> str:
+    if len(namespaces) > 1:
+        return f" in {len(namespaces)} namespaces"
+    return f" in namespace {namespaces[0]}" if namespaces and namespaces[0] else ""
+
+
+def _without(listing: Listing) -> str:  # type: ignore[type-arg]
+    """Return how many a list without its filters would have."""
+    try:
+        count = listing.without_filters()
+    except KfpError:
+        return ""
+    return f"Without these filters there are {count:,}." if count else ""
 
 
 @view.register
 def _run(run: Run) -> View:
     parameters = run.runtime_config.parameters if run.runtime_config else {}
-    facts = [("Run ID", Code(run.run_id)), ("Started", ago(run.created_at))]
+    facts = [("Run ID", Code(run.run_id)), ("Started", when(run.created_at))]
     facts += [("Archived", "yes")] if run.archived else []
     facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
-    facts += [("Parameters", _values(parameters))] if parameters else []
+    facts += [*origin_facts(run), ("Parameters", _values(parameters))]
     found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
-    tasks = [[ShownState(task.state), task.display_name, _lasted(task)] for task in found]
+    tasks = [[ShownState(task.state), task.display_name, lasted(task)] for task in found]
     return View(
         title=run.display_name,
-        state=ShownState(run.state),
-        facts=facts,
+        state=run_state(run),
+        facts=[(label, value) for label, value in facts if value],
         problem=run.error.message if run.error else "",
         tables=[Table(["State", "Task", "Duration"], tasks)] if tasks else [],
     )
@@ -202,7 +286,7 @@ def _experiment(experiment: Experiment) -> View:
         facts=[
             ("Experiment ID", Code(experiment.experiment_id)),
             ("Namespace", experiment.namespace),
-            ("Created", ago(experiment.created_at)),
+            ("Created", when(experiment.created_at)),
         ],
         note=experiment.description,
     )
@@ -215,7 +299,7 @@ def _pipeline(pipeline: Pipeline) -> View:
         facts=[
             ("Pipeline ID", Code(pipeline.pipeline_id)),
             ("Namespace", pipeline.namespace or "shared with everyone"),
-            ("Created", ago(pipeline.created_at)),
+            ("Created", when(pipeline.created_at)),
         ],
         note=pipeline.description,
     )
@@ -228,10 +312,123 @@ def _version(version: PipelineVersion) -> View:
         facts=[
             ("Pipeline ID", Code(version.pipeline_id)),
             ("Version ID", Code(version.pipeline_version_id)),
-            ("Uploaded", ago(version.created_at)),
+            ("Uploaded", when(version.created_at)),
         ],
         note=version.description,
     )
+
+
+@view.register
+def _recurring(recurring: RecurringRun) -> View:
+    now = datetime.now(timezone.utc)
+    due = cron_words.upcoming(recurring.trigger, now, recurring.created_at)
+    parameters = recurring.runtime_config.parameters if recurring.runtime_config else {}
+    facts: list[tuple[str, Any]] = [
+        ("Recurring run ID", Code(recurring.recurring_run_id)),
+        ("Enabled", Allowed(recurring.enabled)),
+        ("Due", cron_words.described(recurring.trigger)),
+        ("Parameters", _values(parameters)),
+        ("At once", recurring.max_concurrency),
+        ("Created", when(recurring.created_at)),
+    ]
+    rows = [[f"{moment:%a %Y-%m-%d %H:%M:%S} UTC"] for moment in due]
+    note = "A cluster may read cron expressions in a time zone of its own." if rows else ""
+    return View(
+        title=recurring.display_name,
+        facts=[(label, value) for label, value in facts if value],
+        problem=recurring.error.message if recurring.error else "",
+        tables=[Table(["Next times" if recurring.enabled else "Times, once enabled"], rows)]
+        if rows
+        else [],
+        note=note if recurring.trigger and recurring.trigger.cron_schedule else "",
+    )
+
+
+@view.register
+def _artifacts(found: Artifacts) -> View:
+    rows = [
+        [made.task, made.output, made.artifact.type, _values(shown_metadata(made.artifact))]
+        + [Code(made.artifact.uri)]
+        for made in found
+    ]
+    told = "has made no artifacts" if found.is_known else "made is not told by this KFP"
+    return View(
+        title=f"Artifacts of {found.run.display_name}",
+        tables=[Table(["Task", "Output", "Type", "Metadata", "URI"], rows)] if rows else [],
+        note="" if rows else f"What this run {told}." if not found.is_known else f"It {told}.",
+    )
+
+
+@view.register
+def _comparison(found: Comparison) -> View:
+    names = [_cut(run.display_name) for run in found.runs]
+    same = sum(not row.differs for row in found)
+    rows: list[list[Any]] = [["state", "", *(run_state(run) for run in found.runs)]]
+    rows += [["duration", "", *(lasting(run.duration) for run in found.runs)]]
+    rows += [
+        [row.name, {"param": "parameter"}.get(row.kind, row.kind), *map(_compared, row.values)]
+        for row in found
+    ]
+    return View(
+        tables=[Table(["", "", *names], rows, faint=same)],
+        pictures=pictures(found),
+        note=f"{same:,} of {len(found):,} are the same in all, and come last." if same else "",
+    )
+
+
+def _compared(value: Any) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.6g}" if isinstance(value, float) else _cut(_one_line(value))
+
+
+def _one_line(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+@view.register
+def _planned(planned: Planned) -> View:
+    request = planned.request
+    given = request["runtime_config"]["parameters"]
+    rows = [
+        [name, _one_line(value), "" if name in given else "default"]
+        for name, value in planned.parameters.items()
+    ]
+    facts = [
+        ("Pipeline", planned.source.name),
+        ("Namespace", planned.namespace),
+        ("Experiment", planned.experiment),
+        ("Service account", request.get("service_account", "")),
+        ("Description", request.get("description", "")),
+    ]
+    return View(
+        title=str(request["display_name"]),
+        facts=[(label, value) for label, value in facts if value],
+        tables=[Table(["Parameter", "Value", ""], rows)] if rows else [],
+        note="Nothing is started: without --dry-run it would be.",
+    )
+
+
+@view.register
+def _touched(touched: Touched) -> View:
+    count = f"{len(touched):,} {_plural('run', len(touched))}"
+    rows = [[*_run_row(run), _short(run.run_id, 8)] for run in touched.items[:SHOWN]]
+    rows += [[f"and {len(touched) - SHOWN:,} more", "", "", "", ""]] * (len(touched) > SHOWN)
+    failed = [f"Not {run.display_name}: {error.message}" for run, error in touched.failed]
+    would = f"This would {touched.verb} {count}. Nothing is done yet: add --yes to do it."
+    done = f"{touched.past.capitalize()} {count}."
+    if not touched.items and not touched.done:
+        would = f"There is no run that this would {touched.verb}."
+    return View(
+        tables=[Table([*_LISTS[Run][1], "ID"], rows)] if rows and not touched.done else [],
+        problem="\n".join(failed),
+        note=done if touched.done else would,
+    )
+
+
+@view.register
+def _said(said: Said) -> View:
+    return View(note=said.text)
 
 
 @view.register
@@ -245,20 +442,35 @@ def _overview(overview: Overview) -> View:
     ]
     why = Table(["Decision", "Looked at", "Found", ""], trace, folded="Why these")
     problems = [status.error] if status.error else status.warnings
+    useful = [[Code(line), what] for line, what in overview.next]
+    tables = [*_going_on(overview), *works]
+    tables += [Table(["Useful now", ""], useful)] if useful else []
     return View(
         title="Kubeflow Pipelines",
         facts=_who_and_where(overview),
         problem="\n".join(str(problem.to_error()) for problem in problems),
-        tables=[*works, why] if trace else works,
+        tables=[*tables, why] if trace else tables,
     )
+
+
+def _going_on(overview: Overview) -> list[Table]:
+    """The runs that go on, and those that failed of late."""
+    rows = [_run_row(run) for run in overview.active]
+    more = overview.active_in_all - len(rows)
+    rows += [[f"and {more:,} more", "", "", ""]] if more > 0 else []
+    rows += [_run_row(run) for run in overview.failed]
+    return [Table(["What goes on, and failed today", *_LISTS[Run][1][1:]], rows)] if rows else []
 
 
 def _who_and_where(overview: Overview) -> list[tuple[str, Any]]:
     status = overview.status
     identity = status.identity
-    endpoint = f"{status.endpoint} (local KFP)" if status.local else status.endpoint
+    kind = "the local KFP" if status.local else "a cluster"
+    server = f"KFP {status.server_version}" if status.server_version else ""
     facts = [
-        ("Endpoint", endpoint),
+        ("Endpoint", status.endpoint),
+        ("Server", ", ".join(filter(None, [kind, server])) if not status.error else ""),
+        ("Version", f"jupyter-kfp-mt {status.version}"),
         ("Identity", identity.subject or "none"),
         ("Credentials", identity.source),
         ("Namespace", overview.namespace if status.multi_user else SINGLE_USER),
@@ -381,18 +593,35 @@ def _report(report: CheckReport) -> View:
     )
 
 
+def origin_facts(run: Run) -> list[tuple[str, Any]]:
+    """Where a run was started from, and what its description says beside."""
+    origin = provenance.read(run.description)
+    place = f"{origin.notebook}, cell {origin.cell}" if origin.cell else origin.notebook
+    return [
+        ("Description", provenance.without(run.description)),
+        ("Started from", place if origin.notebook else ""),
+        ("Git commit", origin.commit),
+        ("Started by", origin.by),
+    ]
+
+
+def run_state(run: Run) -> ShownState:
+    """Its state, but that one that somebody stopped is not said to have failed."""
+    return ShownState("TERMINATED" if run.terminated and run.state == "FAILED" else run.state)
+
+
 def _run_row(run: Run) -> list[Any]:
     duration = lasting(run.duration) if run.state != "PENDING" else ""
     name = f"{_cut(run.display_name)} (archived)" if run.archived else _cut(run.display_name)
-    return [ShownState(run.state), name, ago(run.created_at), duration]
+    return [run_state(run), name, when(run.created_at), duration]
 
 
 def _experiment_row(experiment: Experiment) -> list[Any]:
     return [
         _cut(experiment.display_name),
         _cut(experiment.description),
-        ago(experiment.created_at),
-        ago(experiment.last_run_created_at),
+        when(experiment.created_at),
+        when(experiment.last_run_created_at),
     ]
 
 
@@ -400,27 +629,37 @@ def _pipeline_row(pipeline: Pipeline) -> list[Any]:
     return [
         _cut(pipeline.display_name or pipeline.name),
         _cut(pipeline.description),
-        ago(pipeline.created_at),
+        when(pipeline.created_at),
+        "" if pipeline.namespace else "with everyone",
     ]
 
 
+def _version_row(version: PipelineVersion) -> list[Any]:
+    name = version.display_name or version.name
+    return [_cut(name), _cut(version.description), when(version.created_at)]
+
+
+def _recurring_row(recurring: RecurringRun) -> list[Any]:
+    word = "enabled" if recurring.enabled else "disabled"
+    due = cron_words.described(recurring.trigger)
+    return [_cut(recurring.display_name), word, due, when(recurring.created_at)]
+
+
 _LISTS: dict[type, tuple[str, list[str], Any]] = {
-    Run: ("run", ["State", "Name", "Started", "Duration", "ID"], _run_row),
-    Experiment: (
-        "experiment",
-        ["Name", "Description", "Created", "Last run", "ID"],
-        _experiment_row,
-    ),
-    Pipeline: ("pipeline", ["Name", "Description", "Created", "ID"], _pipeline_row),
+    Run: ("run", ["State", "Name", "Started", "Duration"], _run_row),
+    Experiment: ("experiment", ["Name", "Description", "Created", "Last run"], _experiment_row),
+    Pipeline: ("pipeline", ["Name", "Description", "Created", "Shared"], _pipeline_row),
+    PipelineVersion: ("version", ["Name", "Description", "Uploaded"], _version_row),
+    RecurringRun: ("recurring run", ["Name", "Enabled", "Due", "Created"], _recurring_row),
 }
 
 
-def ago(moment: datetime) -> str:
-    """How long ago, in the largest unit that fits; empty for a moment that never was."""
+def when(moment: datetime) -> str:
+    """A time as it may be saved: in this machine's zone; empty for a moment that never was."""
     if never(moment):
         return ""
-    passed = datetime.now(timezone.utc) - moment
-    return "just now" if passed < timedelta(seconds=5) else f"{_largest(passed)} ago"
+    local = moment.astimezone()
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
 
 def lasting(span: timedelta) -> str:
@@ -429,11 +668,6 @@ def lasting(span: timedelta) -> str:
     if not seconds:
         return "under 1 s"
     return " ".join(f"{count} {unit}" for count, unit in _parts(seconds)[:2] if count)
-
-
-def _largest(span: timedelta) -> str:
-    count, unit = _parts(max(int(span.total_seconds()), 0))[0]
-    return f"{count} {unit}"
 
 
 def _parts(seconds: int) -> list[tuple[int, str]]:
@@ -491,8 +725,12 @@ def _aligned(rows: list[list[Any]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _lasted(task: Task) -> str:
-    return "" if never(task.start_time) else lasting(task.duration)
+def lasted(task: Task) -> str:
+    """Return how long a task took, and in how many attempts where it was tried again."""
+    if never(task.start_time):
+        return ""
+    attempts = f" in {task.tries} attempts" if task.tries > 1 else ""
+    return lasting(task.duration) + attempts
 
 
 def _values(parameters: dict[str, Any]) -> str:
@@ -501,14 +739,24 @@ def _values(parameters: dict[str, Any]) -> str:
     )
 
 
-def _identifier(item: Run | Experiment | Pipeline) -> str:
-    kinds = {Run: "run_id", Experiment: "experiment_id", Pipeline: "pipeline_id"}
-    return str(getattr(item, kinds[type(item)]))
+_IDS: dict[type, str] = {
+    Run: "run_id",
+    Experiment: "experiment_id",
+    Pipeline: "pipeline_id",
+    PipelineVersion: "pipeline_version_id",
+    RecurringRun: "recurring_run_id",
+}
 
 
-def _id_length(page: Page) -> int:  # type: ignore[type-arg]
-    """How much of the ids it takes to tell those of a page apart; eight characters at least."""
-    ids = [_identifier(item) for item in page]
+def _identifier(item: Any) -> str:
+    return str(getattr(item, _IDS[type(item)]))
+
+
+def _id_length(items: Sequence[Any]) -> int:
+    """Return how much of the ids it takes to tell those of a list apart; eight characters at
+    least.
+    """
+    ids = [_identifier(item) for item in items]
     return next((n for n in range(8, 36) if len({i[:n] for i in ids}) == len(ids)), 36)
 
 
@@ -595,6 +843,9 @@ _HTML = """\
 {% else %}
 {{ rows(table) }}
 {% endif %}
+{% endfor %}
+{% for picture in view.pictures %}
+<div>{{ picture }}</div>
 {% endfor %}
 {% for title, content in view.texts %}
 <p style="margin: 8px 0 2px 0">{{ title }}</p>

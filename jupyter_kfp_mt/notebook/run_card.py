@@ -16,7 +16,20 @@ import msgspec
 from ..client.client import Client
 from ..errors import KfpError
 from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
-from .render import Code, ShownState, Table, View, html, lasting, printable, text, view
+from .render import (
+    Code,
+    ShownState,
+    Table,
+    View,
+    html,
+    lasted,
+    lasting,
+    origin_facts,
+    printable,
+    run_state,
+    text,
+    view,
+)
 from .run_graph import Line, lines, pipeline_spec
 from .tracebacks import Traceback, found
 
@@ -211,7 +224,7 @@ def _cut(value: Any) -> Any:
 
 
 def _trimmed(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What the graph is drawn from: no images, no code."""
+    """Return what the graph is drawn from: no images, no code."""
     components = {
         name: _component(each, definitions=True)
         for name, each in (spec.get("components") or {}).items()
@@ -252,12 +265,13 @@ def _card(card: Card) -> View:
     facts += [("Started", f"{run.created_at:%Y-%m-%d %H:%M:%S} UTC")]
     facts += [("Duration", lasting(_duration(card)))] if run.state != "PENDING" else []
     parameters = run.runtime_config.parameters if run.runtime_config else {}
+    facts += origin_facts(run)
     facts += [(f"Parameter {name}", _shown(value)) for name, value in parameters.items()]
     facts += [] if run.finished else [("Seen", f"{card.seen_at:%Y-%m-%d %H:%M:%S} UTC")]
     rows = [_row(line, card) for line in lines(card.specification, run.tasks)]
     return View(
         title=run.display_name,
-        state=ShownState(run.state),
+        state=run_state(run),
         facts=[(name, value) for name, value in facts if value],
         problem="\n".join(filter(None, [told, traceback.own if traceback else ""])),
         folded_texts=[(f"{traceback.hidden} lines of the executor", traceback.whole)]
@@ -275,8 +289,7 @@ def _row(line: Line, card: Card) -> list[Any]:
         return [name, "" if line.group else left_out, "", ""]
     values = card.values.get(task.task_id, TaskIO())
     reused = " (reused)" if values.outputs.reused_from else ""
-    lasted = "" if never(task.start_time) else lasting(task.duration)
-    return [name, ShownState(task.state), lasted + reused, _outputs(values.outputs)]
+    return [name, ShownState(task.state), lasted(task) + reused, _outputs(values.outputs)]
 
 
 def _outputs(values: TaskValues) -> str:

@@ -9,14 +9,13 @@ from typing import Any
 
 import msgspec
 
+from ..client.display_names import COMPILERS_GROUP, DEEPEST, label_of
 from ..models import Task
 
-# The groups that KFP's compiler makes of `with dsl.If` and so on: nobody knows their names.
-_COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 _PARAMETER = re.compile(r"inputs\.parameter_values\['(?:pipelinechannel--)?(.*?)(?:-Output)?'\]")
 _ITERATIONS = re.compile(r"((?:\[\d+\])*)$")
-# No pipeline is so deep, unless one of its groups is in itself.
-_DEEPEST = 50
+
+_AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
 
 Specification = Mapping[str, Any]
 
@@ -62,13 +61,14 @@ class _Tree:
         depth: int,
     ) -> Iterator[Line]:
         for key, task in _in_order(dag):
-            label = (task.get("taskInfo") or {}).get("name") or key
-            inner = self._inner(task) if depth < _DEEPEST else {}
+            label = label_of(key, task)
+            inner = self._inner(task) if depth < DEEPEST else {}
             names = dict.fromkeys(base + name for base in bases for name in (key, label))
             if not inner:
-                yield Line(depth, label, self._task([*names], iterations))
+                name = f"{label} (exit task)" if _is_exit_task(task) else label
+                yield Line(depth, name, self._task([*names], iterations))
                 continue
-            hidden = _COMPILERS_GROUP.fullmatch(key)
+            hidden = COMPILERS_GROUP.fullmatch(key)
             within = bases if hidden else tuple(f"{name}/" for name in names)
             title = _title(key, label, task)
             if "parameterIterator" not in task and "artifactIterator" not in task:
@@ -94,12 +94,12 @@ class _Tree:
     ) -> Iterator[str]:
         """The names of all tasks in a group, without their iterations."""
         for key, task in dag.items():
-            label = (task.get("taskInfo") or {}).get("name") or key
+            label = label_of(key, task)
             names = tuple(dict.fromkeys(base + name for base in bases for name in (key, label)))
-            inner = self._inner(task) if depth < _DEEPEST else {}
+            inner = self._inner(task) if depth < DEEPEST else {}
             if not inner:
                 yield from names
-            elif _COMPILERS_GROUP.fullmatch(key):
+            elif COMPILERS_GROUP.fullmatch(key):
                 yield from self._leaves(inner, bases, depth + 1)
             else:
                 yield from self._leaves(inner, tuple(f"{name}/" for name in names), depth + 1)
@@ -120,6 +120,8 @@ def _title(key: str, label: str, task: Mapping[str, Any]) -> str:
     """A group's own name, else what its condition or its items are."""
     if label != key:
         return str(label)
+    if key.startswith("exit-handler-"):
+        return "With an exit task"
     if condition := (task.get("triggerPolicy") or {}).get("condition"):
         return "If " + _PARAMETER.sub(r"\1", condition)
     items = (task.get("parameterIterator") or {}).get("items") or {}
@@ -127,6 +129,13 @@ def _title(key: str, label: str, task: Mapping[str, Any]) -> str:
     if named:
         return f"For each of {named.removeprefix('pipelinechannel--').removesuffix('-Output')}"
     return key
+
+
+def _is_exit_task(task: Mapping[str, Any]) -> bool:
+    """Tell whether it follows a `with dsl.ExitHandler`, whatever happens in that."""
+    strategy = (task.get("triggerPolicy") or {}).get("strategy")
+    after = task.get("dependentTasks") or []
+    return strategy == _AFTER_ALL and any(name.startswith("exit-handler-") for name in after)
 
 
 def _dag(component: Any) -> Mapping[str, Any]:

@@ -80,7 +80,7 @@ def _answer(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def refusals(run: Run) -> dict[str, str]:
-    """Why an action makes no sense for a run in its state; whether it is allowed, KFP says."""
+    """Tell why an action makes no sense for a run in its state; whether it is allowed, KFP says."""
     told = {}
     if run.finished:
         told["terminate"] = "The run has finished already."

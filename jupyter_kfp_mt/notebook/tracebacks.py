@@ -20,7 +20,7 @@ class Traceback(msgspec.Struct, frozen=True):
 
     @property
     def hidden(self) -> int:
-        """How many lines are the executor's."""
+        """Return how many lines are the executor's."""
         return len(self.whole.splitlines()) - len(self.own.splitlines())
 
 

@@ -34,7 +34,10 @@ export function stateWord(state: string, trans: TranslationBundle): string {
 }
 
 /** What has become of a run, as a sentence to be read aloud. */
-export function stateChange(run: IRun, trans: TranslationBundle): string {
+export function stateChange(
+  run: Pick<IRun, 'display_name' | 'state'>,
+  trans: TranslationBundle
+): string {
   const name = run.display_name;
   switch (run.state) {
     case 'RUNNING':
@@ -113,13 +116,15 @@ export function duration(length: number, trans: TranslationBundle): string {
   return trans.__('%1 s', seconds);
 }
 
+type Times = Pick<IRun, 'state' | 'created_at' | 'finished_at'>;
+
 /** How long a run took, or has taken by now. */
-export function elapsed(run: IRun, now: number): number {
+export function elapsed(run: Times, now: number): number {
   return (finishedAt(run) ?? now) - Date.parse(run.created_at);
 }
 
 /** When a run ended. KFP says 1970, or the year 1, as long as it has not. */
-export function finishedAt(run: IRun): number | null {
+export function finishedAt(run: Times): number | null {
   const time = Date.parse(run.finished_at);
   return isFinished(run) && time > 0 ? time : null;
 }

@@ -1,15 +1,18 @@
-/** What the panel shows: the connection, the runs of a namespace, and what went wrong last. */
+/** What the panel shows: the connection, the lists of a namespace, and what went wrong last. */
 
 import { StateDB } from '@jupyterlab/statedb';
 import { VDomModel } from '@jupyterlab/ui-components';
 import { IPoll, Poll } from '@lumino/polling';
+import { ISignal, Signal } from '@lumino/signaling';
 
 import {
+  IExperiment,
+  INamespace,
+  IPipeline,
   IProblem,
+  IRecurringRun,
   IRun,
-  IRunPage,
   IStatus,
-  ITask,
   isFinished,
   KfpApi,
   KfpError,
@@ -17,10 +20,15 @@ import {
   problemOf
 } from './api';
 import { LONGEST_BACKOFF, TOLD } from './intervals';
-import { IMemory, Namespaces } from './namespaces';
+import { EXPERIMENTS, KindId, PIPELINES, RECURRING_RUNS, RUNS } from './kinds';
+import { ListModel } from './list_model';
+import { Names } from './names';
+import { ALL, IMemory, Namespaces } from './namespaces';
+import { wouldList } from './query';
 
-const PAGE_SIZE = 50;
-const LARGEST_PAGE = 200;
+const DAY = 24 * 3_600_000;
+const WATCHED = 'jupyter-kfp-mt:watched';
+const MOST_WATCHED = 100;
 
 /** Milliseconds between two looks, while something is unfinished and while nothing is. */
 export interface IIntervals {
@@ -35,8 +43,23 @@ export class KfpModel extends VDomModel {
     this.namespaces = new Namespaces({
       api: options.api,
       memory: options.memory ?? new StateDB(),
-      changed: () => this.stateChanged.emit()
+      changed: () => this._namespacesChanged()
     });
+    const changed = () => this.stateChanged.emit();
+    const { api } = options;
+    this.names = new Names(api, changed);
+    this.lists = {
+      runs: new ListModel({
+        kind: RUNS,
+        api,
+        changed: () => this._runsChanged(),
+        belongs: (run, query) => wouldList(query, run, Date.now())
+      }),
+      recurring: new ListModel({ kind: RECURRING_RUNS, api, changed }),
+      experiments: new ListModel({ kind: EXPERIMENTS, api, changed }),
+      pipelines: new ListModel({ kind: PIPELINES, api, changed })
+    };
+    void this._recallWatched(options.memory);
     this._intervals = options.intervals ?? { active: 2_000, idle: 5_000 };
     this._poll = new Poll({
       name: 'jupyter-kfp-mt:runs',
@@ -46,20 +69,55 @@ export class KfpModel extends VDomModel {
       standby: options.standby ?? 'when-hidden'
     });
     document.addEventListener('visibilitychange', this._onVisibility);
+    window.addEventListener('online', this._onVisibility);
   }
 
   /** Those there are, and which one is chosen. */
   readonly namespaces: Namespaces;
+
+  /** What is listed, by its kind. */
+  readonly lists: Readonly<KfpModel.ILists>;
+
+  readonly names: Names;
+
+  /** A run that somebody here started or watches has ended. */
+  get ended(): ISignal<this, IRun> {
+    return this._ended;
+  }
+
+  /** Which of the lists is shown. */
+  get section(): KindId {
+    return this._section;
+  }
 
   /** The connection, once it is known. */
   get status(): IStatus | null {
     return this._status;
   }
 
-  /** Whose runs are shown; empty where there is none. */
+  /** Whose things are shown, or the own one where those of all are; empty where there is none. */
   get namespace(): string {
     const { multi_user = false, namespace = '' } = this._status ?? {};
-    return multi_user ? this.namespaces.chosen || namespace : '';
+    const { chosen } = this.namespaces;
+    return multi_user ? (chosen !== ALL && chosen) || namespace : '';
+  }
+
+  /** Whether the lists are those of all namespaces that may be used. */
+  get isAll(): boolean {
+    return !!this._status?.multi_user && this.namespaces.chosen === ALL;
+  }
+
+  /** What is known of a namespace, by default of the one that is shown. */
+  known(namespace = this.namespace): INamespace | undefined {
+    return this.namespaces.found?.namespaces.find(
+      ({ name }) => name === namespace
+    );
+  }
+
+  /** Whether something may be done in a namespace; null is not known. */
+  may(resource: string, verb: string, namespace = ''): boolean | null {
+    const { permissions } = this.known(namespace || this.namespace) ?? {};
+    return permissions?.[resource]?.[verb] ?? null;
   }
 
   /** Whether there is another namespace to choose, as far as is known. */
@@ -71,42 +129,42 @@ export class KfpModel extends VDomModel {
     return this._hasNamespaces && (!this.namespace || (others ?? !!problem));
   }
 
-  /** The runs loaded so far, newest first; null until they are known. */
+  /** The runs loaded so far; null until they are known. */
   get runs(): readonly IRun[] | null {
-    return this._runs;
+    return this.lists.runs.rows && this.lists.runs.loaded;
   }
 
-  /** How many runs there are, loaded or not. */
-  get total(): number {
-    return this._total;
-  }
-
-  get hasMore(): boolean {
-    return this._next !== '';
-  }
-
-  /** What went wrong last; the runs are then those of `updatedAt`. */
+  /** What went wrong last; the rows are then those of earlier. */
   get problem(): IProblem | null {
-    return this._problem;
+    return this._problem ?? this.lists[this._section].problem;
   }
 
-  get updatedAt(): number {
-    return this._updatedAt;
-  }
-
-  /** The runs whose state changed when something last did. */
-  get changes(): readonly IRun[] {
-    return this._changes;
+  /** How many runs go on, and how many failed in the last 24 hours, as far as that is known. */
+  get counts(): { unfinished: number; failed: number } | null {
+    if (!this.runs && !this._recent.size) {
+      return null;
+    }
+    const recent = this._recent.size
+      ? [...this._recent.values()]
+      : (this.runs ?? []);
+    const since = Date.now() - DAY;
+    return {
+      unfinished: recent.filter(run => !isFinished(run)).length,
+      failed: recent.filter(
+        run => run.state === 'FAILED' && Date.parse(run.created_at) > since
+      ).length
+    };
   }
 
   /** Whether runs may be listed: KFP wants a namespace wherever there are many. */
   get isListable(): boolean {
     const status = this._status;
-    return !!status?.ready && (!!this.namespace || !status.multi_user);
+    const isSome = !!this.namespace || this.isAll || !status?.multi_user;
+    return !!status?.ready && isSome;
   }
 
   get isWatching(): boolean {
-    return this._watching;
+    return this._watchers.size > 0;
   }
 
   set intervals(intervals: IIntervals) {
@@ -114,26 +172,60 @@ export class KfpModel extends VDomModel {
     this._poll.frequency = this._nextFrequency();
   }
 
-  /** Look now, and again and again. */
-  watch(): void {
-    this._watching = true;
-    void this._poll.start();
+  /** Look now, and again and again, for as long as there is somebody who watches. */
+  watch(who = PANEL): void {
+    const wasWatching = this.isWatching;
+    this._watchers.add(who);
+    if (!wasWatching) {
+      void this._poll.start();
+    } else if (who === PANEL) {
+      void this._lookNow();
+    }
     this.stateChanged.emit();
   }
 
-  /** Ask nothing until watched again. */
-  pause(): void {
-    this._watching = false;
-    this._stopListening();
-    void this._poll.stop();
+  /** Ask nothing until somebody watches again. */
+  pause(who = PANEL): void {
+    this._watchers.delete(who);
+    if (!this.isWatching) {
+      this._stopListening();
+      void this._poll.stop();
+    }
     this.stateChanged.emit();
+  }
+
+  /** Show another list. */
+  show(section: KindId): void {
+    if (section !== this._section) {
+      this._section = section;
+      this._problem = null;
+      this.stateChanged.emit();
+      void this._refreshLists(true).catch(() => undefined);
+    }
+  }
+
+  /** Tell once this run has ended. */
+  watchRun(run: Pick<IRun, 'run_id' | 'state'>, isWatched = true): void {
+    if (isWatched) {
+      this._watched.add(run.run_id);
+      this.watch(WATCHED);
+    } else {
+      this._watched.delete(run.run_id);
+    }
+    this._rememberWatched();
+    this.stateChanged.emit();
+  }
+
+  isWatched(run_id: string): boolean {
+    return this._watched.has(run_id);
   }
 
   /** Look at everything now; what comes of it is in the state. */
   async refresh(): Promise<void> {
-    if (this._watching && this._hasNamespaces) {
+    if (this.isWatching && this._hasNamespaces) {
       void this.namespaces.look();
     }
+    this._isForced = true;
     await this._lookNow();
   }
 
@@ -147,30 +239,11 @@ export class KfpModel extends VDomModel {
     void this._lookNow();
   }
 
-  async loadMore(): Promise<void> {
-    await this._inTurn(async () => {
-      const view = this._view;
-      try {
-        const page = await this._page(PAGE_SIZE, this._next);
-        if (view === this._view) {
-          this._append(page);
-        }
-      } catch (reason) {
-        this._problem = view === this._view ? problemOf(reason) : this._problem;
-      }
-      this.stateChanged.emit();
-    });
-  }
-
-  /** The tasks of a run. Rejects with a KfpError where they cannot be had. */
-  async tasks(run_id: string): Promise<ITask[]> {
-    return this._api.tasks(run_id);
-  }
-
-  /** Stop a run. Rejects with a KfpError if it may not or cannot be stopped. */
-  async terminate(run_id: string): Promise<void> {
-    await this._api.terminate(run_id);
-    await this._lookNow();
+  /** Ask again for a list in which something was changed. */
+  async lookAt(section: KindId): Promise<void> {
+    if (this.isListable && !this.isDisposed) {
+      await this.lists[section].refresh().catch(() => undefined);
+    }
   }
 
   dispose(): void {
@@ -178,13 +251,15 @@ export class KfpModel extends VDomModel {
       return;
     }
     document.removeEventListener('visibilitychange', this._onVisibility);
+    window.removeEventListener('online', this._onVisibility);
     this._stopListening();
+    Object.values(this.lists).forEach(list => list.dispose());
     this._poll.dispose();
     super.dispose();
   }
 
   private async _lookNow(): Promise<void> {
-    if (!this._watching || this.isDisposed) {
+    if (!this.isWatching || this.isDisposed) {
       return;
     }
     await this._poll.refresh();
@@ -225,21 +300,48 @@ export class KfpModel extends VDomModel {
   /** Nothing of what was seen before is to stay where something else is to be seen. */
   private _turnTo(): void {
     const { endpoint, identity } = this._place ?? {};
-    const view = JSON.stringify([endpoint, identity?.subject, this.namespace]);
+    const { chosen } = this.namespaces;
+    const whose = chosen === ALL ? this._everybody.join() : this.namespace;
+    const view = JSON.stringify([endpoint, identity?.subject, whose]);
     if (view !== this._view) {
       this._view = view;
       this._forget();
     }
+    const own = this.isAll ? this._everybody : [this.namespace];
+    this.lists.runs.turnTo(own);
+    this.lists.recurring.turnTo(own);
+    this.lists.experiments.turnTo(own);
+    this.lists.pipelines.turnTo([...new Set([...own, ''])]);
   }
 
-  /** List the runs; those of another namespace, if one is chosen before the answer is here. */
+  /** The namespaces that may be used, as far as is known. */
+  private get _everybody(): string[] {
+    const found = this.namespaces.found?.namespaces ?? [];
+    const usable = found.filter(({ usable }) => usable !== false);
+    const names = usable.map(({ name }) => name).sort();
+    return names.length ? names : [this._status?.namespace ?? ''];
+  }
+
+  private _namespacesChanged(): void {
+    const before = this._view;
+    if (this.isAll) {
+      this._turnTo();
+    }
+    this.stateChanged.emit();
+    if (before !== this._view) {
+      void this._lookNow();
+    }
+  }
+
+  /** List what is shown; that of another namespace, if one is chosen before the answer is here. */
   private async _list(): Promise<void> {
+    const isForced = this._isForced;
+    this._isForced = false;
     for (let view = ''; this.isListable && view !== this._view;) {
       view = this._view;
       try {
-        const page = await this._loadedPages();
+        await this._refreshLists(isForced);
         if (view === this._view) {
-          this._replace(page);
           this.namespaces.accept();
         }
       } catch (reason) {
@@ -248,6 +350,21 @@ export class KfpModel extends VDomModel {
         }
       }
     }
+  }
+
+  /** Ask for what is looked at, unless the events tell of it. */
+  private async _refreshLists(isForced: boolean): Promise<void> {
+    const shown = new Set<KindId>();
+    if (this._watchers.has(PANEL)) {
+      shown.add(this._section);
+    }
+    if (this._watchers.size > (this._watchers.has(PANEL) ? 1 : 0)) {
+      shown.add('runs');
+    }
+    const isTold = (id: KindId) =>
+      this._told && id !== 'pipelines' && this.lists[id].rows !== null;
+    const asked = [...shown].filter(id => isForced || !isTold(id));
+    await Promise.all(asked.map(id => this.lists[id].refresh()));
   }
 
   /** Go back to the connection's own namespace, if the one of an earlier session is refused. */
@@ -263,9 +380,9 @@ export class KfpModel extends VDomModel {
 
   /** Be told what changes. Where that does not work, the poll goes on asking, and tries again. */
   private async _listen(): Promise<void> {
-    const idle = this._listening || !this._watching || document.hidden;
+    const idle = this._listening || !this.isWatching || document.hidden;
     const tooSoon = this._deaf || Date.now() < this._listenAgainAt;
-    if (idle || tooSoon || !this.isListable || this.isDisposed) {
+    if (idle || tooSoon || !this.isListable || this.isAll || this.isDisposed) {
       return;
     }
     const listening = (this._listening = new AbortController());
@@ -324,11 +441,11 @@ export class KfpModel extends VDomModel {
         return;
       case 'snapshot':
       case 'changed':
-        this._merge(event.runs, event.total ?? this._total);
+        this._merge(event, event.name === 'snapshot');
         this._pauseAsking();
         break;
       case 'removed':
-        this._remove(new Set(event.ids));
+        this._remove(event);
         break;
       case 'error':
         this._problem = event.problem;
@@ -347,25 +464,62 @@ export class KfpModel extends VDomModel {
     }
   }
 
-  /** Add what is new among the runs that are loaded; older ones come with their page. */
-  private _merge(news: IRun[], total: number): void {
-    const loaded = this._runs ?? [];
-    const oldest = this._next ? loaded[loaded.length - 1] : undefined;
-    const told = new Map(news.map(run => [run.run_id, run]));
-    const known = loaded.map(run => told.get(run.run_id) ?? run);
-    const ids = new Set(loaded.map(run => run.run_id));
-    const fresh = news.filter(
-      run => !ids.has(run.run_id) && !(oldest && byAge(run, oldest) > 0)
+  private _merge(told: KfpModel.ITold, isAll: boolean): void {
+    const { namespace } = this;
+    const runs = told.runs.map(run => ({ ...run, namespace }));
+    if (isAll) {
+      this._recent.clear();
+    }
+    runs.forEach(run => this._recent.set(run.run_id, run));
+    told.experiments.forEach(each =>
+      this.names.learn('experiment', each.experiment_id, each.display_name)
     );
-    this._replace({
-      runs: [...fresh, ...known].sort(byAge),
-      total_size: total,
-      next_page_token: this._next
-    });
+    this.lists.runs.hear(runs);
+    this.lists.recurring.hear(told.recurring_runs);
+    this.lists.experiments.hear(told.experiments);
+    this._tellEnded(runs);
   }
 
-  private _remove(ids: Set<string>): void {
-    this._runs = this._runs?.filter(run => !ids.has(run.run_id)) ?? null;
+  private _remove(gone: KfpModel.IGone): void {
+    gone.runs.forEach(id => this._recent.delete(id));
+    this.lists.runs.forget(gone.runs);
+    this.lists.recurring.forget(gone.recurring_runs);
+    this.lists.experiments.forget(gone.experiments);
+  }
+
+  private _runsChanged(): void {
+    this._tellEnded(this._watched.size ? (this.runs ?? []) : []);
+    this.stateChanged.emit();
+  }
+
+  private _tellEnded(runs: readonly IRun[]): void {
+    const ended = runs.filter(
+      run => this._watched.has(run.run_id) && isFinished(run)
+    );
+    for (const run of ended) {
+      this._watched.delete(run.run_id);
+      this._ended.emit(run);
+    }
+    if (ended.length) {
+      this._rememberWatched();
+    }
+  }
+
+  private async _recallWatched(memory: IMemory | undefined): Promise<void> {
+    this._memory = memory;
+    const kept = await memory?.fetch(WATCHED).catch(() => null);
+    if (Array.isArray(kept) && kept.length && !this.isDisposed) {
+      kept.forEach(run_id => this._watched.add(`${run_id}`));
+      this.watch(WATCHED);
+    }
+  }
+
+  private _rememberWatched(): void {
+    const kept = [...this._watched].slice(-MOST_WATCHED);
+    void this._memory?.save(WATCHED, kept).catch(() => undefined);
+    if (!kept.length) {
+      this.pause(WATCHED);
+    }
   }
 
   private _onVisibility = (): void => {
@@ -379,49 +533,9 @@ export class KfpModel extends VDomModel {
   private _forget(): void {
     this._stopListening();
     this._lastId = '';
-    this._runs = null;
-    this._changes = [];
-    this._total = 0;
-    this._next = '';
-    this._updatedAt = 0;
-  }
-
-  /** As many runs as are loaded now, in pages that KFP answers quickly. */
-  private async _loadedPages(): Promise<IRunPage> {
-    const wanted = Math.max(PAGE_SIZE, this._runs?.length ?? 0);
-    const page = await this._page(Math.min(wanted, LARGEST_PAGE));
-    while (page.next_page_token && page.runs.length < wanted) {
-      const size = Math.min(wanted - page.runs.length, LARGEST_PAGE);
-      const next = await this._page(size, page.next_page_token);
-      page.runs.push(...next.runs);
-      page.next_page_token = next.runs.length ? next.next_page_token : '';
-    }
-    return page;
-  }
-
-  private _page(page_size: number, page_token?: string): Promise<IRunPage> {
-    const { namespace } = this;
-    return this._api.runs({ namespace, page_size, page_token });
-  }
-
-  private _replace(page: IRunPage): void {
-    const before = new Map(this._runs?.map(run => [run.run_id, run]));
-    const changes = page.runs.filter(run => {
-      const known = before.get(run.run_id);
-      return known && known.state !== run.state;
-    });
-    this._changes = changes.length ? changes : this._changes;
-    this._runs = page.runs.map(run => unchanged(before.get(run.run_id), run));
-    this._total = page.total_size;
-    this._next = page.next_page_token;
-    this._updatedAt = Date.now();
-  }
-
-  private _append(page: IRunPage): void {
-    const runs = this._runs ?? [];
-    const known = new Set(runs.map(run => run.run_id));
-    this._runs = [...runs, ...page.runs.filter(run => !known.has(run.run_id))];
-    this._next = page.next_page_token;
+    this._recent.clear();
+    this.names.forgetAll();
+    Object.values(this.lists).forEach(list => list.forgetAll());
   }
 
   /** One request after the other, so that no late answer undoes a newer one. */
@@ -447,35 +561,36 @@ export class KfpModel extends VDomModel {
   }
 
   private _isBusy(): boolean {
-    const runs = this._runs ?? [];
-    return !!this._problem || !this._status?.ready || !runs.every(isFinished);
+    const runs = this.runs ?? [];
+    return !!this.problem || !this._status?.ready || !runs.every(isFinished);
   }
 
-  /** How many requests the list takes: a long one is not to cost KFP more than a short one. */
+  /** How many requests a look takes: many are not to cost KFP more than one does. */
   private get _requests(): number {
-    return Math.max(1, Math.ceil((this._runs?.length ?? 0) / LARGEST_PAGE));
+    return this.isAll ? this._everybody.length : 1;
   }
 
   private readonly _api: KfpApi;
   private _place: IStatus | null = null;
   private readonly _poll: Poll;
-  private _changes: readonly IRun[] = [];
+  private readonly _ended = new Signal<this, IRun>(this);
+  private _isForced = false;
+  private _memory: IMemory | undefined;
+  private readonly _recent = new Map<string, IRun>();
+  private _section: KindId = 'runs';
   private _deaf = false; // an older server half does not tell
   private _intervals: IIntervals;
   private _lastId = ''; // of the event told last
   private _listening: AbortController | null = null;
   private _listenAgainAt = 0;
   private _losses = 0;
-  private _next = '';
   private _problem: IProblem | null = null;
-  private _runs: readonly IRun[] | null = null;
   private _status: IStatus | null = null;
   private _told = false;
-  private _total = 0;
   private _turn: Promise<void> = Promise.resolve();
-  private _updatedAt = 0;
   private _view = '';
-  private _watching = false;
+  private readonly _watched = new Set<string>();
+  private readonly _watchers = new Set<string>();
 }
 
 export namespace KfpModel {
@@ -485,16 +600,23 @@ export namespace KfpModel {
     memory?: IMemory;
     standby?: Poll.Standby;
   }
+
+  export interface ILists {
+    runs: ListModel<IRun>;
+    recurring: ListModel<IRecurringRun>;
+    experiments: ListModel<IExperiment>;
+    pipelines: ListModel<IPipeline>;
+  }
+
+  export type ITold = Extract<KfpEvent, { name: 'snapshot' | 'changed' }>;
+  export type IGone = Extract<KfpEvent, { name: 'removed' }>;
 }
+
+// Who watches for as long as it can be seen.
+const PANEL = 'panel';
 
 function frequency(interval: number): IPoll.Frequency {
   return { interval, backoff: true, max: Math.max(interval, LONGEST_BACKOFF) };
-}
-
-/** Newest first, and those of one second in the order in which KFP lists them. */
-function byAge(a: IRun, b: IRun): number {
-  const between = Date.parse(b.created_at) - Date.parse(a.created_at);
-  return between || (a.run_id < b.run_id ? 1 : -1);
 }
 
 /** Whether it is another KFP or another person; what does not work may not say who we are. */
@@ -504,15 +626,4 @@ function isElsewhere(status: IStatus, place: IStatus): boolean {
     [status.endpoint, place.endpoint],
     [status.identity.subject, place.identity.subject]
   ].some(([now, before]) => now !== before && (now || works));
-}
-
-/** The run as known if nothing about it is new, so that its row is not drawn again. */
-function unchanged(known: IRun | undefined, run: IRun): IRun {
-  const same =
-    known &&
-    known.state === run.state &&
-    known.display_name === run.display_name &&
-    known.finished_at === run.finished_at &&
-    known.error === run.error;
-  return same ? known : run;
 }

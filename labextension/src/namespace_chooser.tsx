@@ -7,6 +7,7 @@ import * as React from 'react';
 import { INamespace } from './api';
 import { count } from './format';
 import { KfpModel } from './model';
+import { ALL } from './namespaces';
 import { Cure } from './problem_banner';
 
 interface IProps {
@@ -22,8 +23,14 @@ export function NamespaceChooser(props: IProps): JSX.Element {
   const { model, isOpen, setOpen, trans } = props;
   const button = React.useRef<HTMLButtonElement>(null);
   const { namespace } = model;
+  const role = roleIn(model, namespace, trans);
+  const name = model.isAll ? trans.__('All my namespaces') : namespace;
   if (!isOpen && !model.hasChoice) {
-    return <>{namespace || '–'}</>;
+    return (
+      <>
+        {name || '–'} <Role role={role} />
+      </>
+    );
   }
   const close = () => {
     button.current?.focus();
@@ -44,9 +51,8 @@ export function NamespaceChooser(props: IProps): JSX.Element {
         onClick={() => (isOpen ? close() : setOpen(true))}
         onKeyDown={event => event.key === 'ArrowDown' && setOpen(true)}
       >
-        <span className="jp-KfpMt-chosen">
-          {namespace || trans.__('Choose…')}
-        </span>
+        <span className="jp-KfpMt-chosen">{name || trans.__('Choose…')}</span>
+        {!model.isAll && <Role role={role} />}
         <caretDownIcon.react tag="span" />
       </button>
       {isOpen && <Choice {...props} close={close} />}
@@ -58,11 +64,13 @@ function Choice(props: IProps & { close: () => void }): JSX.Element {
   const { model, close, copy, trans } = props;
   const { found } = model.namespaces;
   const [filter, setFilter] = React.useState('');
-  const [marked, setMarked] = React.useState(model.namespace);
+  const current = model.isAll ? ALL : model.namespace;
+  const [marked, setMarked] = React.useState(current);
   const listId = React.useId();
   React.useEffect(() => void model.namespaces.look(), [model]);
 
-  const shown = matching(found?.namespaces ?? [], filter);
+  const shown = matching(found?.namespaces ?? [], filter, trans);
+  const isKnown = (each: INamespace) => !!found?.namespaces.includes(each);
   const active =
     shown.find(({ name }) => name === marked) ??
     shown.find(({ usable }) => usable !== false) ??
@@ -114,12 +122,13 @@ function Choice(props: IProps & { close: () => void }): JSX.Element {
         shown={shown}
         unknown={found?.unknown ?? ''}
         active={active}
-        current={model.namespace}
+        current={current}
+        model={model}
         choose={choose}
         trans={trans}
       />
       <p className="jp-KfpMt-quiet" role="status">
-        {summary(model, shown.length, filter, trans)}
+        {summary(model, shown.filter(isKnown).length, filter, trans)}
       </p>
       {active?.usable === false && (
         <div className="jp-KfpMt-refusal">
@@ -138,6 +147,7 @@ function List(props: {
   unknown: string;
   active: INamespace | undefined;
   current: string;
+  model: KfpModel;
   choose: (namespace: INamespace) => void;
   trans: TranslationBundle;
 }): JSX.Element {
@@ -179,9 +189,12 @@ function Group(props: {
   shown: INamespace[];
   active: INamespace | undefined;
   current: string;
+  model: KfpModel;
   choose: (namespace: INamespace) => void;
+  trans: TranslationBundle;
 }): JSX.Element | null {
   const { id, heading, why, shown, active, current, choose } = props;
+  const { model, trans } = props;
   if (!shown.length) {
     return null;
   }
@@ -207,7 +220,10 @@ function Group(props: {
           <span className="jp-KfpMt-check">
             {namespace.name === current && <checkIcon.react tag="span" />}
           </span>
-          <span className="jp-KfpMt-optionName">{namespace.name}</span>
+          <span className="jp-KfpMt-optionName">
+            {labelOf(namespace, trans)}
+          </span>
+          <Role role={roleIn(model, namespace.name, trans)} />
           {namespace.reason && (
             <span className="jp-KfpMt-hidden">{namespace.reason}</span>
           )}
@@ -271,15 +287,68 @@ function summary(
   }
   return shown < all
     ? trans.__('%1 of %2 namespaces', count(shown), count(all))
-    : trans._n('%1 namespace', '%1 namespaces', all, count(all));
+    : trans._n('%2 namespace', '%2 namespaces', all, count(all));
 }
 
 /** Those with these letters in their name: the usable ones first, each kind by name. */
-function matching(namespaces: INamespace[], filter: string): INamespace[] {
+function matching(
+  namespaces: INamespace[],
+  filter: string,
+  trans: TranslationBundle
+): INamespace[] {
   const letters = filter.trim().toLowerCase();
-  return namespaces
+  const found = namespaces
     .filter(({ name }) => name.includes(letters))
     .sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
+  const isMany = namespaces.filter(({ usable }) => usable !== false).length > 1;
+  const all = isMany && !letters ? [unknown(ALL, true, trans)] : [];
+  const isOther =
+    NAME.test(letters) && !namespaces.some(({ name }) => name === letters);
+  return [
+    ...all,
+    ...found,
+    ...(isOther ? [unknown(letters, null, trans)] : [])
+  ];
+}
+
+const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** One that no source has named: all of them, or one that was typed. */
+function unknown(
+  name: string,
+  usable: boolean | null,
+  trans: TranslationBundle
+): INamespace {
+  const reason =
+    name === ALL ? '' : trans.__('No source knows of a namespace %1.', name);
+  return { name, owner: '', usable, reason, cure: '', permissions: {} };
+}
+
+function labelOf({ name }: INamespace, trans: TranslationBundle): string {
+  return name === ALL ? trans.__('All my namespaces') : name;
+}
+
+/** What one may do in a namespace, in one word; empty where that is not known. */
+export function roleIn(
+  model: KfpModel,
+  name: string,
+  trans: TranslationBundle
+): string {
+  const known = model.known(name);
+  if (!known) {
+    return '';
+  }
+  if (known.owner && known.owner === model.status?.identity.subject) {
+    return trans.__('owner');
+  }
+  if (model.may('runs', 'create', name)) {
+    return trans.__('edit');
+  }
+  return model.may('runs', 'list', name) ? trans.__('view') : '';
+}
+
+function Role({ role }: { role: string }): JSX.Element | null {
+  return role ? <span className="jp-KfpMt-role">{role}</span> : null;
 }
 
 function rank({ usable }: INamespace): number {

@@ -4,6 +4,9 @@ import { IStateDB } from '@jupyterlab/statedb';
 
 import { INamespaces, IProblem, KfpApi, problemOf } from './api';
 
+/** Chosen in place of a name: all namespaces that may be used. No namespace is called so. */
+export const ALL = '*';
+
 /** Where choices outlive the page. */
 export type IMemory = Pick<IStateDB, 'fetch' | 'save' | 'remove'>;
 

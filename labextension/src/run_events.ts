@@ -5,15 +5,15 @@ import { ServerConnection } from '@jupyterlab/services';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 
+import { blocks } from './stream';
 import {
-  blocks,
   fellSilent,
   IJson,
   KfpError,
   problemOf,
   readJson,
   readProblem
-} from './api';
+} from './wire';
 import { LONGEST_BACKOFF } from './intervals';
 
 /** News of one run. */

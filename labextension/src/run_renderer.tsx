@@ -6,9 +6,8 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { RunEvents } from './run_events';
 import { RunHost } from './run_host';
-import { RunRequests } from './run_requests';
+import { runServices } from './session';
 import { htmlOf, textOf } from './views/plain';
 import { IRunData, MIME_TYPE, readData } from './views/run_data';
 import { RunView } from './views/run_view';
@@ -80,21 +79,6 @@ export function renderers(
   serverSettings: ServerConnection.ISettings,
   trans: TranslationBundle
 ): () => RunRenderer {
-  const requests = new RunRequests(serverSettings, trans);
-  const events = new RunEvents({ serverSettings, trans });
-  const permissions = once(namespace => requests.permissions(namespace));
-  return () => new RunRenderer({ requests, events, permissions, trans });
-}
-
-/** Ask once for each name, and again if that failed. */
-function once<T>(
-  ask: (name: string) => Promise<T>
-): (name: string) => Promise<T> {
-  const asked = new Map<string, Promise<T>>();
-  return name => {
-    const answer = asked.get(name) ?? ask(name);
-    asked.set(name, answer);
-    answer.catch(() => asked.delete(name));
-    return answer;
-  };
+  const services = runServices(serverSettings, trans);
+  return () => new RunRenderer({ ...services, trans });
 }

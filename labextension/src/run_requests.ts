@@ -4,14 +4,8 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import {
-  blocks,
-  fellSilent,
-  IJson,
-  KfpError,
-  readJson,
-  readProblem
-} from './api';
+import { blocks } from './stream';
+import { fellSilent, IJson, KfpError, readJson, readProblem } from './wire';
 import { ITaskValues, readValues } from './views/run_data';
 
 const RUNS = 'api/apis/v2beta1/runs';

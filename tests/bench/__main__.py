@@ -13,6 +13,7 @@ from . import machine
 PARTS = {
     "imports": "how long the package and its magics take to load",
     "api": "the local KFP's API with up to a million runs (minutes: it makes them first)",
+    "large": "who waits while eight pipelines of 7.7 MB are uploaded, run and read (a minute)",
     "door": "what the Jupyter server's door costs over asking KFP directly",
     "events": "what fifty listeners cost (two minutes; BENCH_MINUTES=10 for ten more)",
     "crowd": "a hundred servers on a KFP that answers five requests a second (played in seconds)",

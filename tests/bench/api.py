@@ -63,7 +63,7 @@ def _ratios(costs: dict[int, Costs]) -> Iterator[Figure]:
         for what, limit in limits.items():
             yield Figure(f"{what}, over healthz, {size:,} runs", cost.ratio(what), limit)
     small, large = costs[SIZES[0]], costs[SIZES[-1]]
-    for what in (*limits, "a page deep in the list"):
+    for what in (*limits, "a page deep in the list", "count by name"):
         growth = large.ratio(what) / small.ratio(what)
         yield Figure(f"{what}, a million runs over a thousand", growth, 1.3)
     what = "search in names"
@@ -99,6 +99,7 @@ def _costs(data: Path, profiles: Path, size: int, spec: object) -> Costs:
         # for whatever the size, so that it is the search for them that is compared.
         state = f"{runs}&page_size=16&filter={_filter('state', 'EQUALS', 'SUCCEEDED')}"
         name = f"{runs}&page_size=2&filter={_filter('display_name', 'IS_SUBSTRING', '7')}"
+        others = f"{runs}&page_size=1&filter={_filter('display_name', 'NOT_EQUALS', 'none')}"
         deep = f"{runs}&page_size=10&page_token={_deep(connection, runs, size)}"
         timed = {
             "bare": lambda: connection.seconds("GET", "/apis/v2beta1/healthz"),
@@ -106,6 +107,7 @@ def _costs(data: Path, profiles: Path, size: int, spec: object) -> Costs:
             "list 20": lambda: connection.seconds("GET", newest),
             "filter by state": lambda: connection.seconds("GET", state),
             "a page deep in the list": lambda: connection.seconds("GET", deep),
+            "count by name": lambda: connection.seconds("GET", others),
             "search in names": lambda: connection.seconds("GET", name),
             "create a run": _creator(connection),
         }
@@ -204,7 +206,8 @@ def _fill(path: Path, size: int, spec: object) -> None:
         register(db)
         db.execute("PRAGMA cache_size = -200000")
         db.execute("PRAGMA synchronous = OFF")
-        db.execute("INSERT INTO specifications VALUES ('d', ?, '{}')", (json.dumps(spec),))
+        query = "INSERT INTO specifications VALUES ('d', ?, '{}', ?)"
+        db.execute(query, (json.dumps(spec), len(json.dumps(spec))))
         db.execute(
             "INSERT INTO pipelines (pipeline_id, namespace, name, display_name, description, "
             "created_at) VALUES ('pipeline', 'team-00', 'bench', 'bench', '', ?)",

@@ -5,12 +5,11 @@ import re
 
 import nbformat
 import pytest
-from harness.paths import ROOT
+from harness.pages import theme, violations
 from harness.pipelines import compiled
 from harness.waiting import wait_until
 from playwright.sync_api import expect
 
-AXE = ROOT / "labextension/node_modules/axe-core/axe.min.js"
 MIME_TYPE = "application/vnd.kfp-mt.run+json"
 
 
@@ -103,23 +102,6 @@ def notebook(lab, page, request):
         return Notebook(lab, page, re.sub(r"\W", "-", request.node.name)[:60], *sources)
 
     return notebook
-
-
-def violations(page):
-    """What axe finds in our own roots."""
-    page.evaluate(AXE.read_text())
-    return page.evaluate(
-        "axe.run({include: ['.jp-KfpMt-runView']}).then(found => found.violations.map("
-        "({id, nodes}) => [id, ...nodes.map(node => node.html)]))"
-    )
-
-
-def theme(page, name):
-    page.get_by_role("menuitem", name="Settings", exact=True).click()
-    page.get_by_text("Theme", exact=True).hover()
-    page.get_by_text(name, exact=True).click()
-    light = "false" if "Dark" in name else "true"
-    page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
 
 
 def test_a_run_is_drawn_goes_on_after_a_reload_and_is_whole_without_a_kernel(

@@ -14,7 +14,7 @@ from harness.waiting import wait_until
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client import client as client_module
+from jupyter_kfp_mt.client import runs, transport
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection.choose_connection import decide
 from jupyter_kfp_mt.credentials import Credentials, TokenFile
@@ -77,7 +77,8 @@ def test_the_sdk_for_reading_only_sends_no_change(guarded_kfp, adder):
 
 def test_an_uploaded_pipeline_runs_by_its_name_and_gets_versions(alice, adder):
     first = alice.upload_pipeline(adder, name="twice")
-    second = alice.upload_pipeline(adder, name="twice")
+    assert alice.upload_pipeline(adder, name="twice") == first
+    second = alice.upload_pipeline(adder, name="twice", again=True)
     assert first.pipeline_id == second.pipeline_id
     assert [version.pipeline_version_id for version in alice.versions(first.pipeline_id)] == [
         second.pipeline_version_id,
@@ -141,7 +142,7 @@ def test_a_run_is_found_by_id_by_the_start_of_its_id_and_by_its_name(alice, adde
 
 
 def test_the_start_of_an_id_is_looked_for_among_all_runs(alice, adder, monkeypatch):
-    monkeypatch.setattr(client_module, "LONGEST_PAGE", 2)
+    monkeypatch.setattr(runs, "LONGEST_PAGE", 2)
     run, *_ = [alice.start_run(adder, {"x": 1}) for _ in range(3)]
     assert alice.find_run(run.run_id[:-1].upper()).run_id == run.run_id
     with pytest.raises(errors.BadRequest, match="2 runs or more answer to"):
@@ -262,7 +263,7 @@ def test_a_viewer_lists_and_is_refused_to_start(bob, adder):
     ],
 )
 def test_an_endpoint_that_does_not_answer_is_told(listening, reason, monkeypatch):
-    monkeypatch.setattr(client_module, "HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "HEALTH_SECONDS", 0.5)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if listening:
@@ -274,7 +275,7 @@ def test_an_endpoint_that_does_not_answer_is_told(listening, reason, monkeypatch
 
 
 def test_an_answer_that_comes_byte_after_byte_is_given_up(monkeypatch):
-    monkeypatch.setattr(client_module, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.5)
     kfp = OddKfp()
     kfp.answer = trickling
     with contextlib.closing(Client(kfp.endpoint, health=Health(multi_user=True))) as client:

@@ -5,11 +5,11 @@ import tarfile
 import zipfile
 
 import pytest
-from IPython.core.error import UsageError
 from kfp import compiler, dsl
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client import pipeline_files
+from jupyter_kfp_mt.errors import KfpError
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ COMPONENT = "name: Add\nimplementation: {container: {image: python}}"
 def test_what_is_no_pipeline_is_told_what_it_is(kfp, tmp_path, verb, name, content, what, cure):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         kfp(f"{verb} {path}")
     told = str(error.value)
     assert "is not a compiled pipeline" in told and what in told and cure in told
@@ -166,13 +166,13 @@ def test_a_file_comes_before_a_pipeline_of_its_name(kfp, adder, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     kfp(f"upload {adder} --name {unique}.yaml")
     (tmp_path / f"{unique}.yaml").write_text(COMPONENT)
-    with pytest.raises(UsageError, match="definition of a component"):
+    with pytest.raises(KfpError, match="definition of a component"):
         kfp(f"run {unique}.yaml -p x=1")
 
 
 @pytest.mark.parametrize("name", ["nosuch/train", "nosuch.yaml", "nosuch.zip", "nosuch.py"])
 def test_where_there_is_neither_both_are_told(kfp, name):
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         kfp(f"run {name}")
     assert f"Cannot read {name}: No such file" in str(error.value)
     assert f"No pipeline {name} in namespace alice." in str(error.value)

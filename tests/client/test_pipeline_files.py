@@ -106,7 +106,7 @@ def test_a_whole_number_may_be_very_long():
 def test_says_which_values_are_missing():
     with pytest.raises(BadRequest, match="needs a value for rows") as error:
         pipeline_files.check_parameters({}, TAKES, "p")
-    assert error.value.cure == "Give it with -p rows=..."
+    assert error.value.cure == "Give it with -p rows=..., or --form."
 
 
 def test_values_from_python_are_checked_too():
@@ -114,3 +114,10 @@ def test_values_from_python_are_checked_too():
         pipeline_files.check_parameters({"rows": True}, TAKES, "p")
     with pytest.raises(BadRequest, match="label takes text, not 7"):
         pipeline_files.check_parameters({"rows": 1, "label": 7}, TAKES, "p")
+
+
+def test_a_parameter_with_literals_takes_no_other_value():
+    accepted = {"size": pipeline_files.Definition("STRING", literals=["small", "large"])}
+    pipeline_files.check_parameters({"size": "small"}, accepted, "p")
+    with pytest.raises(BadRequest, match="size takes one of small, large, not 'huge'"):
+        pipeline_files.check_parameters({"size": "huge"}, accepted, "p")

@@ -145,7 +145,7 @@ def test_the_next_version_of_a_pipeline_of_an_older_kfp_is_called_after_it(uploa
     uploading_kfp.there = [{"pipeline_id": "p", "display_name": "adder"}]
     upload()
     (asked,) = [each for each in uploading_kfp.asked if each.path.endswith("/upload_version")]
-    assert asked.query["name"].startswith("adder 20")
+    assert asked.query["name"].startswith("adder-20")
 
 
 # --- through the door -----------------------------------------------------------------------------

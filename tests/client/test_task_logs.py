@@ -15,7 +15,6 @@ from fakes.guarded_kfp import Answer, Server
 from fakes.kubernetes_api import ALICE
 from harness.jupyter_server import call, server_config
 from harness.waiting import wait_until
-from IPython.core.error import UsageError
 from tornado.httpclient import HTTPClientError
 from traitlets.config import Config
 
@@ -25,6 +24,7 @@ from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection.choose_connection import decide
 from jupyter_kfp_mt.connection.event_reader import parsed
 from jupyter_kfp_mt.credentials import TokenFile
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.extension import task_log_handler as logs_module
 from jupyter_kfp_mt.network.line_stream import LONGEST_LINE
 from jupyter_kfp_mt.settings import Kfp
@@ -613,7 +613,7 @@ def test_a_cell_shows_the_tasks_of_the_pipeline_and_not_their_parts(kfp, argo_kf
         "train": "training",
         "evaluate": "[Task evaluate has no log yet: it has no pod in alice yet.]",
     }
-    with pytest.raises(UsageError, match="Cannot follow 2 tasks") as caught:
+    with pytest.raises(KfpError, match="Cannot follow 2 tasks") as caught:
         kfp(f"logs {RUN_ID} --follow")
     assert node_id(f"{WORKFLOW}.root.evaluate") in str(caught.value)
 
@@ -749,7 +749,7 @@ async def test_the_door_streams_and_stops_when_the_browser_goes_away(
     argo_kfp.add_component("train")
     _, log = add_pod(kubernetes_api, "train.executor")
     log.write("first")
-    logs = jp_serverapp.web_app.settings["kfp_mt_logs"]
+    logs = jp_serverapp.web_app.settings["kfp_mt"].logs
     headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
 
     def in_a_browser():
@@ -775,7 +775,7 @@ async def test_a_reader_that_takes_nothing_holds_no_place(
     _, log = add_pod(kubernetes_api, "train.executor")
     for _ in range(32):
         log.write("=" * 500_000)
-    logs = jp_web_app.settings["kfp_mt_logs"]
+    logs = jp_web_app.settings["kfp_mt"].logs
     headers = {"Authorization": f"Bearer {key}"}
 
     def in_a_browser():

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from harness.jupyter_server import server_config
 
-from jupyter_kfp_mt.client.client import Client, warnings_in
+from jupyter_kfp_mt.client.client import Client
+from jupyter_kfp_mt.client.transport import warnings_in
 from jupyter_kfp_mt.connection.choose_connection import decide
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.settings import Kfp

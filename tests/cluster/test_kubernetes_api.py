@@ -306,11 +306,12 @@ def test_outside_a_pod_it_is_said_what_is_missing(tmp_path, monkeypatch):
         Cluster.of_pod(tmp_path)
 
 
-def test_a_server_that_hangs_is_given_up(cluster, kubernetes_api, monkeypatch):
-    monkeypatch.setattr(cluster_module, "READ_SECONDS", 0.2)
+def test_a_server_that_hangs_is_given_up(cluster, kubernetes_api):
+    cluster.patience = 0.2
     kubernetes_api.hanging.add("/pods")
-    with pytest.raises(errors.Unreachable, match="no answer from Kubernetes"):
+    with pytest.raises(errors.Unreachable, match="no answer from Kubernetes") as caught:
         cluster.pods("alice")
+    assert caught.value.cause == "It did not answer in 0.2 s."
     assert len([asked for asked in kubernetes_api.asked if "/pods" in asked.path]) == 1
 
 

@@ -8,6 +8,7 @@ from fakes.kubernetes_api import ALICE
 import jupyter_kfp_mt
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.cluster import own_pod
+from jupyter_kfp_mt.connection import chosen_credentials
 from jupyter_kfp_mt.connection.choose_connection import Connection, decide, resolve
 from jupyter_kfp_mt.connection.door_client import Door
 from jupyter_kfp_mt.credentials import Credentials, Key, TokenFile
@@ -184,7 +185,7 @@ def test_credentials_are_never_the_key_to_a_jupyter_servers_door(monkeypatch, tm
         )
 
     for magics in (None, Magics):
-        monkeypatch.setattr(jupyter_kfp_mt, "_magics", lambda magics=magics: magics)
+        monkeypatch.setattr(chosen_credentials, "loaded_magic", lambda magics=magics: magics)
         found = jupyter_kfp_mt.Credentials()
         assert isinstance(found, TokenFile)
         assert found.path == tmp_path / "token"

@@ -1,8 +1,9 @@
 """Finding, starting and sharing the local KFP of a data folder."""
 
+import fcntl
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import psutil
 import pytest
@@ -11,6 +12,7 @@ from harness.waiting import wait_until
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.connection.local_kfp import LocalKfpUse, running
+from jupyter_kfp_mt.local.data.data_folder import DataFolder
 
 
 def alive(pid):
@@ -125,3 +127,19 @@ def test_packages_that_are_missing_are_named_as_pypi_does_with_a_line_to_paste(
     sentence, _, paste = error.value.cure.partition("\n")
     assert paste == "pip install 'jupyter-kfp-mt[local]'" and "pip" not in error.value.message
     assert "restart the Jupyter server" in sentence
+
+
+def test_who_looks_whether_a_folder_is_served_stands_in_nobodys_way(folder):
+    with DataFolder(folder):
+        pass
+
+    def enter():
+        with DataFolder(folder), pytest.raises(errors.Misconfigured, match="already serves"):
+            DataFolder(folder).__enter__()
+
+    with ThreadPoolExecutor(1) as thread, (folder / "lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        entering = thread.submit(enter)
+        wait([entering], timeout=0.2)  # it would be refused by then
+        fcntl.flock(looking, fcntl.LOCK_UN)
+        entering.result(timeout=60)

@@ -2,15 +2,15 @@
 
 import pytest
 from fakes.guarded_kfp import GuardedKfp
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection.choose_connection import resolve
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.models import Health
 from jupyter_kfp_mt.notebook.render import html, text
-from jupyter_kfp_mt.notebook.verbs import Overview
+from jupyter_kfp_mt.notebook.verbs.values import Overview
 from jupyter_kfp_mt.settings import Kfp
 
 
@@ -87,8 +87,8 @@ def test_the_magic_knows_no_namespaces_to_choose_from(single_user, monkeypatch):
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "jupyter_kfp_mt")
     try:
-        assert shell.run_line_magic("kfp", "runs").items == []
-        with pytest.raises(UsageError, match="it has no namespaces to choose from"):
+        assert shell.run_line_magic("kfp", "runs")[:] == []
+        with pytest.raises(KfpError, match="it has no namespaces to choose from"):
             shell.run_line_magic("kfp", "ns bob")
     finally:
         shell.run_line_magic("unload_ext", "jupyter_kfp_mt")

@@ -4,13 +4,14 @@ import json
 
 import pytest
 from fakes.guarded_kfp import Answer, Server
-from IPython.core.error import UsageError
 
 from jupyter_kfp_mt import errors
-from jupyter_kfp_mt.client.client import Client, checked_endpoint
+from jupyter_kfp_mt.client.client import Client
+from jupyter_kfp_mt.client.transport import checked_endpoint
 from jupyter_kfp_mt.connection.choose_connection import decide
 from jupyter_kfp_mt.doctor import run_checks
 from jupyter_kfp_mt.doctor.check_results import FAILED, PASSED, UNKNOWN
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.settings import Kfp
 
 HEALTHY = Answer(200, {"multi_user": True})
@@ -185,7 +186,7 @@ def test_whatever_stands_there_a_verb_is_told_why_and_what_mends_it(
     shell.run_line_magic("config", f"KfpMagics.endpoint = '{server.endpoint}'")
     shell.run_line_magic("config", f"KfpMagics.token_file = '{token_file}'")
     shell.run_line_magic("config", "KfpMagics.namespace = 'alice'")
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         shell.run_line_magic("kfp", "runs")
     told = str(error.value)
     for text in (said, cause, cure):

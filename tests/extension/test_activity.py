@@ -67,7 +67,7 @@ class TestOnALocalKfpOfItsOwn:
         self, door, jp_serverapp, tmp_path, sleeper, culled, namespace
     ):
         settings = jp_serverapp.web_app.settings
-        await settings["kfp_mt"].health()
+        await settings["kfp_mt"].upstream.health()
         client = client_of(lease.running(tmp_path / "kfp"), namespace)
         assert culled()
         assert activity.SETTING not in settings
@@ -91,7 +91,7 @@ class TestOnAKfpElsewhere:
         )
 
     async def test_runs_are_no_activity(self, door, jp_serverapp, local_kfp, sleeper, culled):
-        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        upstream = jp_serverapp.web_app.settings["kfp_mt"].upstream
         client = await upstream.client()
         run = await asyncio.to_thread(client.start_run, sleeper)
         assert not await upstream.is_executing()

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import socket
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -349,7 +350,7 @@ async def test_who_is_too_slow_gets_all_there_is_anew(
     monkeypatch.setattr(event_stream, "KEPT_EVENTS", 2)
     quick_one = await listen()
     await quick_one.event("snapshot")
-    slow = jp_serverapp.web_app.settings["kfp_mt_events"].listen("alice")
+    slow = jp_serverapp.web_app.settings["kfp_mt"].events.listen("alice")
     while b"snapshot" not in await anext(slow):
         pass
     for number in range(5):
@@ -379,7 +380,7 @@ async def test_another_identity_ends_the_stream(listen, behind, quick, token_fil
 async def test_the_stream_ends_with_the_server(listen, behind, patient, jp_serverapp):
     listener = await listen()
     await listener.event("snapshot")
-    jp_serverapp.web_app.settings["kfp_mt_events"].close()
+    jp_serverapp.web_app.settings["kfp_mt"].events.close()
     with pytest.raises(EOFError):
         await listener.event()
 
@@ -526,3 +527,21 @@ def test_a_stream_is_read_however_it_is_cut():
     whole = [event_reader.LiveEvent(), event_reader.LiveEvent("changed", b'{"runs":[]}', "a-1")]
     pieces = ([text[:cut], text[cut:]] for cut in range(len(text)))
     assert all([*event_reader.parsed(each)] == whole for each in pieces)
+
+
+def test_an_event_of_megabytes_takes_no_longer_for_coming_in_small_pieces():
+    data = b'{"text":"' + b"x" * (16 << 20) + b'"}'
+    text = b"event: changed\ndata: " + data + b"\n\nevent: removed\n\n"
+    pieces = (text[at : at + 1000] for at in range(0, len(text), 1000))
+    started = time.monotonic()
+    told = [*event_reader.parsed(pieces)]
+    assert time.monotonic() - started < 5
+    assert told == [event_reader.LiveEvent("changed", data), event_reader.LiveEvent("removed")]
+
+
+def test_events_are_told_apart_wherever_the_pieces_end():
+    text = b"event: a\n\nevent: b\n\n\nevent: c\n\n"
+    whole = [*event_reader.parsed([text])]
+    for length in range(1, len(text)):
+        pieces = [text[at : at + length] for at in range(0, len(text), length)]
+        assert [*event_reader.parsed(pieces)] == whole

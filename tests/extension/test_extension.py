@@ -283,7 +283,7 @@ class TestOnALocalKfpOfItsOwn:
         return jp_server_config
 
     async def test_it_is_started_once_and_outlives_a_decision(self, door, jp_serverapp, tmp_path):
-        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        upstream = jp_serverapp.web_app.settings["kfp_mt"].upstream
         first = await started(upstream, tmp_path / "kfp")
         await upstream._decision(anew=True)
         assert (await upstream.health()).local
@@ -292,7 +292,7 @@ class TestOnALocalKfpOfItsOwn:
     async def test_one_that_died_is_started_again_before_anybody_notices(
         self, door, jp_serverapp, tmp_path
     ):
-        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        upstream = jp_serverapp.web_app.settings["kfp_mt"].upstream
         first = await started(upstream, tmp_path / "kfp")
         os.kill(first.pid, signal.SIGKILL)
         asked = KfpRequest("GET", "/apis/v2beta1/runs", [("namespace", "alice")])
@@ -304,7 +304,7 @@ class TestOnALocalKfpOfItsOwn:
         self, door, jp_serverapp, tmp_path
     ):
         address, key = door
-        first = await started(jp_serverapp.web_app.settings["kfp_mt"], tmp_path / "kfp")
+        first = await started(jp_serverapp.web_app.settings["kfp_mt"].upstream, tmp_path / "kfp")
         os.kill(first.pid, signal.SIGKILL)
         while psutil.pid_exists(first.pid):  # till then it might take a connection
             await asyncio.sleep(0.01)
@@ -320,7 +320,7 @@ class TestOnALocalKfpOfItsOwn:
     async def test_a_change_that_it_may_have_received_is_not_sent_again(
         self, door, jp_serverapp, tmp_path
     ):
-        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        upstream = jp_serverapp.web_app.settings["kfp_mt"].upstream
         first = await started(upstream, tmp_path / "kfp")
         sent, send = [], upstream._sender.send
 
@@ -348,7 +348,7 @@ class TestOnALocalKfpOfItsOwn:
         self, door, jp_serverapp, tmp_path, monkeypatch
     ):
         monkeypatch.setenv("HOME", str(tmp_path))
-        upstream = jp_serverapp.web_app.settings["kfp_mt"]
+        upstream = jp_serverapp.web_app.settings["kfp_mt"].upstream
         upstream._settings.namespace = ""
         (tmp_path / ".config/kfp").mkdir(parents=True)
         (tmp_path / ".config/kfp/context.json").write_text('{"namespace": "bob"}')

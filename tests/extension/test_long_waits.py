@@ -9,13 +9,12 @@ import pytest
 from fakes.guarded_kfp import Answer, GuardedKfp, refusal
 from fakes.odd_kfp import OddKfp
 from harness.jupyter_server import server_config
-from IPython.core.error import UsageError
 
 from jupyter_kfp_mt import intervals
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection import event_reader
 from jupyter_kfp_mt.connection.door_client import Door
-from jupyter_kfp_mt.errors import Forbidden
+from jupyter_kfp_mt.errors import Forbidden, KfpError
 from jupyter_kfp_mt.extension import event_stream, pace
 from jupyter_kfp_mt.models import Run
 
@@ -123,7 +122,7 @@ def waiting(shell, behind, adder, token_file, monkeypatch):
     monkeypatch.delenv("KFP_MT_DOOR", raising=False)
 
     def wait():
-        with pytest.raises(UsageError) as error:
+        with pytest.raises(KfpError) as error:
             shell.run_line_magic("kfp", f"run {adder} -p x=1 --wait")
         return str(error.value)
 

@@ -827,7 +827,7 @@ async def test_an_early_answer_to_a_caller_that_went_away_is_given_up(door, behi
     monkeypatch.setattr(odd_kfp, "_body", lambda read, headers: 0)
     gone, begun = threading.Event(), []
     monkeypatch.setattr(
-        send_to_kfp, "Answer", lambda *given: begun.append(KfpResponse(*given)) or begun[0]
+        send_to_kfp, "KfpResponse", lambda **given: begun.append(KfpResponse(**given)) or begun[0]
     )
 
     def answer(connection, _):

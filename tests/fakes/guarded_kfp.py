@@ -79,7 +79,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_POST = do_DELETE = do_GET
+            do_POST = do_PATCH = do_DELETE = do_GET
 
             def log_message(self, *_):
                 pass

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "jupyter_kfp_mt"
 # The rooms from the ground up; each imports only those before it. "." is the package's own files.
 ORDER = [
     *(".", "network", "credentials", "cluster", "client", "connection", "namespaces", "doctor"),
-    *("extension", "notebook"),
+    *("extension", "notebook/verbs", "notebook"),
     *("local/wire", "local/machine", "local/schedules", "local/pipelines"),
     *("local/execution", "local/execution/task", "local/execution/run", "local/execution/server"),
     *("local/database", "local/data", "local/tenants", "local/operations", "local/api", "local"),
@@ -20,7 +20,7 @@ ORDER = [
 # Each is a process of its own, and meets the others over HTTP.
 PROCESSES = ("extension", "notebook", "local")
 # All that the local KFP knows of the rest.
-KNOWN_TO_LOCAL = {"errors", "models", "log_lines", "argo_nodes"}
+KNOWN_TO_LOCAL = {"errors", "models", "log_lines", "argo_nodes", "cron"}
 # The package's own file and the command line open the doors of every room.
 DOORS = {PACKAGE / "__init__.py", PACKAGE / "cli.py"}
 
@@ -171,6 +171,11 @@ def test_loading_the_magic_loads_nothing_heavy():
         "InteractiveShell.instance().run_line_magic('load_ext', 'jupyter_kfp_mt')"
     )
     assert not loaded & {"kfp", "kubernetes", "ipywidgets", "requests", "msgspec", "jinja2", "yaml"}
+
+
+def test_a_jupyter_server_starts_without_what_only_requests_need():
+    loaded = loaded_by("import jupyter_kfp_mt.extension.app")
+    assert not loaded & {"aiohttp", "kubernetes", "kfp", "yarl"}
 
 
 def test_the_local_kfp_serves_without_the_sdk():

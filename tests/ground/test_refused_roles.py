@@ -6,9 +6,9 @@ import json
 import pytest
 from harness.jupyter_server import server_config
 from harness.local_kfp import denied
-from IPython.core.error import UsageError
 
 from jupyter_kfp_mt import refusal_causes
+from jupyter_kfp_mt.errors import KfpError
 
 USER = "system:serviceaccount:alice:default-editor"
 # manifests/kustomize/base/installs/multi-user/view-edit-cluster-roles.yaml of kubeflow/pipelines.
@@ -78,7 +78,7 @@ def asked_directly(shell, local_kfp, monkeypatch):
 
 
 def refused_role(ask, line):
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         ask(line)
     return str(error.value)
 

@@ -234,6 +234,40 @@ async def test_a_good_answer_that_holds_what_was_sent_is_whole_without_it(tmp_pa
     kfp.close()
 
 
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_long_answer_that_holds_what_was_sent_is_passed_on_without_it(tmp_path, announced):
+    (tmp_path / "token").write_text(TOKEN)
+    kfp, sender = OddKfp(), Sender()
+    # Wherever the answer is cut while it is passed on, it is cut in the middle of a token.
+    long = json.dumps({"runs": [TOKEN] * (3 * answer_module.LONGEST_WHOLE // len(TOKEN))}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    whole = b"Content-Length: %d\r\n\r\n%b" % (len(long), long)
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(long), long)
+    sent = head + (whole if announced else chunked)
+    kfp.answer = lambda connection, asked: connection.sendall(sent)
+    with ThreadPoolExecutor(1) as threads:
+        to = Destination(kfp.endpoint, TokenFile(tmp_path / "token"), threads)
+        answer = await sender.send(to, KfpRequest("GET", "/apis/v2beta1/runs"))
+        body, more = await answer.start()
+        assert more
+        body += b"".join([piece async for piece in answer.rest()])
+    assert TOKEN.encode()[: len(TOKEN) // 2] not in body
+    assert set(json.loads(body)["runs"]) <= {"*" * len(TOKEN), MASK}
+    assert not announced or len(body) == len(long)
+    await sender.close()
+    kfp.close()
+
+
+def test_a_secret_is_masked_wherever_what_holds_it_is_cut():
+    scrubber = Scrubber(["secret-of-alice", "secret"])
+    text = b"a secret, secret-of-alice, secrsecret-of-alice secret-of-al"
+    masked = b"a ******, ***************, secr*************** ******-of-al"
+    for cut in range(len(text) + 1):
+        first, held = scrubber.part(text[:cut])
+        second, end = scrubber.part(held + text[cut:])
+        assert first + second + scrubber.masked(end) == masked
+
+
 async def test_a_long_error_is_scrubbed_apart_from_the_event_loop(tmp_path, monkeypatch):
     (tmp_path / "token").write_text(TOKEN)
     kfp, sender, where = OddKfp(), Sender(), []

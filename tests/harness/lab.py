@@ -45,13 +45,14 @@ TEAM = """
 
 
 class Lab:
-    """A JupyterLab of its own, on the demo's configuration and a copy of its notebook."""
+    """A JupyterLab of its own, on the demo's configuration and copies of its notebooks."""
 
     def __init__(self, folder):
         self.root = folder / "notebooks"
         self.data = folder / "data"
         self.root.mkdir()
-        shutil.copy(ROOT / "binder/demo.ipynb", self.root)
+        for notebook in (ROOT / "binder").glob("*.ipynb"):
+            shutil.copy(notebook, self.root)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -83,6 +84,7 @@ class Lab:
             f"c.Kfp.data = {str(self.data)!r}\n"
             f"c.Kfp.profiles = {str(profiles)!r}\n"
             f"c.ServerApp.root_dir = {str(self.root)!r}\n"
+            f"c.LabApp.workspaces_dir = {str(folder / 'workspaces')!r}\n"
             f"c.ServerApp.port = {self.port}\n"
             "c.ServerApp.port_retries = 0\n"
         )

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from functools import cache, partial
 from pathlib import Path
 
+import msgspec
 import yaml
 from kfp import compiler, dsl
 
@@ -135,7 +136,7 @@ class Kfp:
             run_id or f"run-{len(self.runs.jobs)}",
             namespace,
             "",
-            *compiled(pipeline),
+            *map(msgspec.Raw, map(msgspec.json.encode, compiled(pipeline))),
             parameters,
             name=f"{pipeline.name}-abcde",
             display_name=f"My {pipeline.name}",

@@ -72,6 +72,22 @@ def failing(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def scored(tmp_path_factory):
+    """The compiled YAML of a pipeline whose one task, `score`, logs a metric."""
+    from kfp import dsl
+
+    @dsl.component(base_image="python:3.12")
+    def score(rate: float, label: str, metrics: dsl.Output[dsl.Metrics]):
+        metrics.log_metric("accuracy", 0.75)
+
+    @dsl.pipeline(name="scored")
+    def pipeline(rate: float, label: str = "none"):
+        score(rate=rate, label=label)
+
+    return compiled(tmp_path_factory.mktemp("scored"), pipeline)
+
+
+@pytest.fixture(scope="session")
 def skipping(tmp_path_factory):
     """The compiled YAML of a pipeline whose task `skipped` comes after one that fails."""
     from kfp import dsl

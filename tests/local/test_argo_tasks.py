@@ -1,13 +1,17 @@
 """The local KFP's tasks in a cluster's shape: what was written comes out of it again."""
 
 import base64
+import time
 import uuid
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
+import msgspec
 import pytest
 import requests
 from harness.pipelines import compiled
 from harness.waiting import wait_until
+from harness.watching import Watch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from kfp import dsl
@@ -16,9 +20,12 @@ from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.client.written_tasks import written
 from jupyter_kfp_mt.credentials import TokenFile
-from jupyter_kfp_mt.extension.watched_namespace import NamespaceState, look
-from jupyter_kfp_mt.local.api.argo_tasks import as_on_a_cluster, local_task_id
-from jupyter_kfp_mt.models import EPOCH, FINISHED, Run, RunDetails, Task
+from jupyter_kfp_mt.extension.watched_namespace import Look, NamespaceState
+from jupyter_kfp_mt.local.api.argo_tasks import as_on_a_cluster, local_task_ids
+from jupyter_kfp_mt.local.database import Database
+from jupyter_kfp_mt.local.database.row_types import Origin, PlacedRun
+from jupyter_kfp_mt.local.pipelines.pipeline_files import Specification
+from jupyter_kfp_mt.models import EPOCH, FINISHED, Run, RunDetails, Task, TaskValues
 from jupyter_kfp_mt.notebook import render
 
 RUN_ID = "7c7e1a52-3f0e-4a52-9d5b-0c9a55e1a001"
@@ -96,6 +103,18 @@ class Pipeline:
                 self.add(inside, (*path, key), pipelines + shown, iterations)
 
     @property
+    def as_on_a_cluster(self):
+        return as_on_a_cluster(self.placed, self.origin)
+
+    @property
+    def placed(self):
+        return PlacedRun(self.run, "alice", WORKFLOW)
+
+    @property
+    def origin(self):
+        return Origin(Specification.of(self.specification))
+
+    @property
     def run(self):
         states = {task.state for task in self.tasks}
         state = "RUNNING" if not states <= FINISHED else "SUCCEEDED"
@@ -155,7 +174,7 @@ slowly = settings(
 def test_what_was_written_comes_out_of_a_clusters_parts_again(tree):
     assume(has_iterations(tree))
     pipeline = Pipeline(tree)
-    run = as_on_a_cluster(pipeline.run, pipeline.specification, WORKFLOW)
+    run = pipeline.as_on_a_cluster
     if not begun(pipeline.tasks) and not pipeline.run.finished:
         assert run.tasks == []
         return
@@ -163,21 +182,21 @@ def test_what_was_written_comes_out_of_a_clusters_parts_again(tree):
     assert told(found) == told(pipeline.tasks)
     ids = {each.task_id for each in pipeline.tasks if each.state not in ("PENDING", "SKIPPED")}
     again = [each.task_id for each in found if each.state not in ("PENDING", "SKIPPED")]
-    spec = pipeline.specification
-    assert {local_task_id(pipeline.run, spec, WORKFLOW, each) for each in again} == ids
+    own = local_task_ids(pipeline.placed, pipeline.origin)
+    assert {own.get(each, each) for each in again} == ids
 
 
 @slowly
 @given(groups(["SUCCEEDED", "FAILED", "RUNNING"]))
 def test_without_the_specification_what_has_begun_comes_out_again(tree):
     pipeline = Pipeline(tree)
-    run = as_on_a_cluster(pipeline.run, pipeline.specification, WORKFLOW)
+    run = pipeline.as_on_a_cluster
     assert told(written(run)) == told(pipeline.tasks)
 
 
 def test_the_parts_are_more_than_the_tasks_and_tell_less():
     pipeline = Pipeline({"prep": "FAILED", "late": "SKIPPED", "for-loop-1": [{"x": "SUCCEEDED"}]})
-    run = as_on_a_cluster(pipeline.run, pipeline.specification, WORKFLOW)
+    run = pipeline.as_on_a_cluster
     names = {each.display_name for each in run.tasks}
     assert {WORKFLOW, "root", "root-driver", "prep-driver", "executor", "iteration-item"} <= names
     (late,) = [each for each in run.tasks if each.display_name == "late"]
@@ -220,7 +239,7 @@ def test_an_uploaded_pipelines_skipped_task_is_told_by_its_version(alice, skippi
 def test_events_tell_of_the_tasks_that_were_written(alice, failing):
     run = alice.start_run(failing)
     wait_until(lambda: alice.run(run.run_id).finished)
-    state, _ = look(alice, "alice", NamespaceState(), [run.run_id], thorough=True)
+    state, _ = Look(alice, "alice", NamespaceState()).runs([run.run_id], older=True, again=True)
     tasks = state.everything([run.run_id]).tasks
     assert [(task.display_name, task.state) for task in tasks] == [("fail", "FAILED")]
 
@@ -254,3 +273,38 @@ def test_the_results_of_a_task_are_asked_for_by_the_id_that_is_told(alice, writi
     assert [*read(f"v1alpha1/{path}")["outputs"]["artifacts"]] == ["greeting"]
     content = read(f"v2beta1/{path}/artifacts/greeting:read")["data"]
     assert base64.b64decode(content) == b"hello"
+
+
+def with_run_id(each, run_id):
+    """A task as that of another run."""
+    own = uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}/{each.display_name}")
+    return msgspec.structs.replace(each, run_id=run_id, task_id=str(own))
+
+
+@pytest.fixture
+def long_runs(start_local_kfp, tmp_path):
+    """A server with forty runs of three hundred tasks each, in alice."""
+    folder = tmp_path / "data"
+    start_local_kfp("--argo-tasks", data=folder).stop()
+    pipeline = Pipeline({f"task-{number}": "SUCCEEDED" for number in range(300)})
+    with closing(Database(folder / "kfp.db")) as database:
+        for number in range(40):
+            run_id = f"01900000-0000-7000-8000-{number:012x}"
+            run = msgspec.structs.replace(
+                pipeline.run, run_id=run_id, experiment_id="e", scheduled_at=START
+            )
+            database.runs.add(PlacedRun(run, "alice", f"run-{number}"), pipeline.origin)
+            for each in pipeline.tasks:
+                database.runs.put_task(with_run_id(each, run_id), TaskValues(), TaskValues())
+            database.runs.set_run_state(run_id, "SUCCEEDED")
+    return start_local_kfp("--argo-tasks", data=folder)
+
+
+def test_a_list_of_runs_with_many_tasks_holds_up_nobody(long_runs):
+    with Watch(long_runs) as watch:
+        started = time.monotonic()
+        answer = long_runs.get("/apis/v2beta1/runs", namespace="alice", page_size=40)
+        seconds = time.monotonic() - started
+    tasks = [len(run["run_details"]["task_details"]) for run in answer.json()["runs"]]
+    assert len(tasks) > 10 and min(tasks) > 900
+    assert max(watch.seconds) < seconds / 3

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 from typing import List, Optional  # noqa: UP035
 
+import msgspec
 import pytest
 from harness.own_executor import SECONDS, Kfp, component, make_wheel
+from harness.own_executor import compiled as compile_once
 from harness.paths import ROOT
 from harness.waiting import wait_until
 from kfp import dsl, kubernetes
@@ -448,7 +450,7 @@ class KilledAmidAReport:
 
 
 def test_half_a_report_does_not_hide_how_the_process_ended(tmp_path):
-    assignment = Assignment(RunRequest("r", "alice", "", {}), {}, {})
+    assignment = Assignment(RunRequest("r", "alice", "", msgspec.Raw(b"{}")), {}, {})
     run = WorkerProcess(KilledAmidAReport()).work(assignment, tmp_path, print)
     assert "killed by SIGKILL" in asyncio.run(run).error
 
@@ -613,7 +615,7 @@ def test_another_kfp_is_named_with_the_cure(kfp, tmp_path, monkeypatch):
     (tmp_path / "other" / "kfp" / "__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
     run_id = kfp.finish(quick)
-    assert "the local KFP needs kfp 2.17" in kfp.runs.errors[run_id]
+    assert "the local KFP needs kfp 2.14 or newer" in kfp.runs.errors[run_id]
     assert "pip install 'jupyter-kfp-mt[local]'" in kfp.runs.errors[run_id]
 
 
@@ -649,6 +651,7 @@ def test_a_task_goes_on_when_its_log_cannot_and_its_last_words_are_told(tmp_path
 
 
 def test_a_run_without_a_place_for_temporary_files_says_so(kfp, tmp_path, monkeypatch):
+    compile_once(quick)  # which takes such a place
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     run_id = kfp.finish(quick)
     assert kfp.runs.errors[run_id].startswith(

@@ -51,14 +51,18 @@ def test_a_token_of_the_folder_is_taken(local_kfp, signed):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param({"exp": 1}, "Error invalid bearer token, the token has expired", id="expired"),
         pytest.param(
-            {"aud": ["https://kubernetes.default.svc"]},
-            "Failed to find all of '[pipelines.kubeflow.org]' in audience: "
-            "[https://kubernetes.default.svc]",
-            id="another audience",
+            {"exp": 1},
+            "Error [invalid bearer token, service account token has expired]",
+            id="expired",
         ),
-        pytest.param({"aud": "vault"}, "in audience: [vault]", id="audience that is no list"),
+        pytest.param(
+            {"aud": ["https://kubernetes.default.svc", "vault"]},
+            'token audiences ["https://kubernetes.default.svc" "vault"] is invalid for the target '
+            'audiences ["pipelines.kubeflow.org"]',
+            id="other audiences",
+        ),
+        pytest.param({"aud": "vault"}, 'token audiences ["vault"]', id="audience that is no list"),
         pytest.param({"sub": "mallory"}, "its subject is in no profile", id="stranger"),
         pytest.param({"iss": "someone"}, "invalid bearer token", id="another issuer"),
         pytest.param({"exp": None}, "invalid bearer token", id="for ever"),

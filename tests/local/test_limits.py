@@ -18,6 +18,7 @@ import requests
 import yaml
 from harness.local_kfp import API, text
 from harness.waiting import wait_until
+from harness.watching import Watch
 
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
@@ -36,40 +37,6 @@ from jupyter_kfp_mt.models import Run, Task, TaskValues
 MEGABYTE = 1 << 20
 # What a server that stops for a file or a search takes to answer is a multiple of this.
 SECONDS = 2.0
-
-
-class Watch:
-    """What a server takes while something happens: megabytes at its peak, seconds for healthz."""
-
-    def __init__(self, server):
-        self._server = server
-        # From now on: the peak of what came before is forgotten.
-        Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
-        self._before = self._peak()
-        self._over = threading.Event()
-        self.seconds = []
-        self._thread = threading.Thread(target=self._ask)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error):
-        self._over.set()
-        self._thread.join()
-        self.megabytes = self._peak() - self._before
-        print(f"{self.megabytes} MB, healthz after {max(self.seconds):.3f} s at most")
-
-    def _ask(self):
-        with requests.Session() as session:
-            while not (self.seconds and self._over.wait(0.01)):
-                started = time.monotonic()
-                session.get(f"{self._server.endpoint}{API}/healthz", timeout=60)
-                self.seconds.append(time.monotonic() - started)
-
-    def _peak(self):
-        status = Path(f"/proc/{self._server.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) >> 10
 
 
 @pytest.fixture
@@ -460,7 +427,7 @@ def runs_of_a_kilobyte(tmp_path):
         for number in range(10):
             run = Run(run_id=f"r{number}", experiment_id="e", created_at=moment, state="RUNNING")
             run = msgspec.structs.replace(run, scheduled_at=moment)
-            spec = Specification({"pipelineInfo": {"name": "p"}, "text": f"{number}" * 2000})
+            spec = Specification.of({"pipelineInfo": {"name": "p"}, "text": f"{number}" * 2000})
             database.runs.add(PlacedRun(run, "alice", "p-12345"), Origin(spec))
             task = Task(run_id=run.run_id, task_id="t", display_name="x" * 2000)
             database.runs.put_task(task, TaskValues(), TaskValues())

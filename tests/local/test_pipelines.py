@@ -322,6 +322,13 @@ def web(adder, tmp_path, monkeypatch):
         yield endpoint
 
 
+def v1_version(server, version):
+    """In v1beta1 it is where the source code is, or nothing."""
+    told = server.get(f"/apis/v1beta1/pipeline_versions/{version['pipeline_version_id']}").json()
+    assert told.pop("package_url") == {"pipeline_url": version["code_source_url"]}
+    return told
+
+
 def package(url):
     return {"package_url": {"pipeline_url": url}}
 
@@ -338,8 +345,11 @@ def test_a_pipeline_and_a_version_are_fetched_from_a_url(start_local_kfp, web, s
     created = server.post(versions, second).json()
     assert (created["name"], created["display_name"]) == ("second", "2nd")
     assert (created["code_source_url"], created["pipeline_spec"]) == ("c", spec)
+    assert created["package_url"] == {"pipeline_url": url}
     first, listed = server.get(versions).json()["pipeline_versions"]
     assert (first["name"], first["tags"]) == ("adder.yaml", {"b": "2"})
+    assert first["package_url"] == {"pipeline_url": url}
+    assert "package_url" not in v1_version(server, created)
     assert listed == created
     again = server.post(versions, second)
     assert (again.status_code, "The name second already exist" in text(again)) == (409, True)

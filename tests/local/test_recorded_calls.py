@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jwt
 import pytest
 import yaml
 from recorded_calls.answers import differences
@@ -19,6 +20,7 @@ profiles:
 - namespace: carol
   owner: carol@example.com
 """
+UNVERIFIED = {"verify_signature": False}
 LEFT_BEHIND = "what a scenario that is not among these has left behind"
 KINDS = yaml.safe_load((Path(__file__).parents[1] / "recorded_calls/differences.yaml").read_text())
 
@@ -44,6 +46,48 @@ def test_calls_are_answered_as_on_a_cluster_but_for_the_differences_that_have_a_
     differ = {(each.scenario, each.step): each.differs for each in made if each.differs}
     assert {place: lines for place, lines in differ.items() if place not in named} == {}
     assert named - differ.keys() == set(), "answered as recorded by now"
+
+
+INVALID = "[invalid bearer token, token audiences [{}] is invalid for the target audiences [{}]]"
+OWN_AUDIENCE = '"pipelines.kubeflow.org"'
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param(
+            {"exp": 1}, "[invalid bearer token, service account token has expired]", id="expired"
+        ),
+        pytest.param({"aud": ["vault"]}, INVALID.format('"vault"', OWN_AUDIENCE), id="vault"),
+        pytest.param(
+            {"aud": ["https://kubernetes.default.svc"]},
+            INVALID.format('"https://kubernetes.default.svc"', OWN_AUDIENCE),
+            id="for Kubernetes",
+        ),
+        pytest.param({"aud": ["vault", "pipelines.kubeflow.org"]}, "", id="for both"),
+    ],
+)
+def test_tokens_that_are_out_of_date_or_for_others_are_answered_as_recorded(
+    recorded_kfp, changes, reason
+):
+    key = bytes.fromhex((recorded_kfp.data / "keys" / "signing-key").read_text())
+    claims = jwt.decode(recorded_kfp.token("alice/default-editor"), options=UNVERIFIED) | changes
+    header = {"Authorization": f"Bearer {jwt.encode(claims, key, 'HS256')}"}
+    answer = recorded_kfp.get("/apis/v2beta1/runs", header, namespace="alice", page_size=1)
+    nobody = "Request header error: there is no user identity header."
+    unknown = "Failed to check authorization. User identity is empty in the request header"
+    told = (
+        "Failed to list runs: Failed to list runs due to authorization error. Check if you have "
+        "permission to access namespace alice: Failed to access run . Check if you have access to "
+        f"namespace alice: Unauthenticated: {unknown}: [Unauthenticated: {nobody}: {nobody}, "
+        "Authentication failure: Unauthenticated: Review.Status.Authenticated is false. "
+        f"Error {reason}: Failed to authenticate token review]"
+    )
+    if reason:
+        assert (answer.status_code, answer.json()["message"]) == (401, told)
+        assert answer.json()["details"][0]["message"] == unknown
+    else:
+        assert (answer.status_code, answer.json()) == (200, {})
 
 
 def test_every_kind_of_difference_is_in_the_table_of_differences():

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from jupyter_kfp_mt import cron
 from jupyter_kfp_mt.errors import Misconfigured
-from jupyter_kfp_mt.local.schedules import cron
 from jupyter_kfp_mt.local.schedules.next_time import check, next_moment, time_zone
 from jupyter_kfp_mt.local.schedules.start_due_runs import (
     ATTENDED_PER_TURN,

@@ -441,15 +441,11 @@ def signed(server, key=b"", **changes):
     return {"Authorization": f"Bearer {jwt.encode(claims, key, 'HS256')}"}
 
 
-def not_reviewed(reason):
-    return (
-        f"[{NO_HEADER}, Authentication failure: Unauthenticated: {reason}: "
-        "Failed to authenticate token review]"
-    )
-
-
 def not_authenticated(reason):
-    return not_reviewed(f"Review.Status.Authenticated is false. Error {reason}")
+    return (
+        f"[{NO_HEADER}, Authentication failure: Unauthenticated: Review.Status.Authenticated is "
+        f"false. Error {reason}: Failed to authenticate token review]"
+    )
 
 
 def malformed(text):
@@ -477,11 +473,14 @@ UNKNOWN = {
     ),
     "expired": (
         lambda server: signed(server, exp=1),
-        not_authenticated("invalid bearer token, the token has expired"),
+        not_authenticated("[invalid bearer token, service account token has expired]"),
     ),
     "another audience": (
         lambda server: signed(server, aud=["vault"]),
-        not_reviewed(f"Failed to find all of '[{AUDIENCE}]' in audience: [vault]"),
+        not_authenticated(
+            '[invalid bearer token, token audiences ["vault"] is invalid for the target audiences '
+            f'["{AUDIENCE}"]]'
+        ),
     ),
     "token of a stranger": (
         lambda server: signed(server, sub="mallory@example.com"),

@@ -15,6 +15,7 @@ from kfp import dsl
 from jupyter_kfp_mt import models
 from jupyter_kfp_mt.local.api import v1beta1_messages as messages
 from jupyter_kfp_mt.local.database.row_types import Origin, PlacedRun
+from jupyter_kfp_mt.local.pipelines.pipeline_files import Specification
 from jupyter_kfp_mt.local.wire.protojson import read
 
 API = "/apis/v1beta1"
@@ -99,8 +100,8 @@ def test_a_trigger_comes_back_as_it_was_given(trigger):
 
 def test_a_pipeline_without_what_is_particular_to_a_platform_is_one_document():
     pipeline, platform = {"pipelineInfo": {"name": "p"}}, {"platforms": {"kubernetes": {}}}
-    assert list(yaml.safe_load_all(messages.manifest(pipeline))) == [pipeline]
-    both = {"pipeline_spec": pipeline, "platform_spec": platform}
+    alone, both = Specification.of(pipeline), Specification.of(pipeline, platform)
+    assert list(yaml.safe_load_all(messages.manifest(alone))) == [pipeline]
     assert list(yaml.safe_load_all(messages.manifest(both))) == [pipeline, platform]
 
 

@@ -140,7 +140,7 @@ async def test_what_kfp_answered_is_remembered_and_its_namespace_too(
     namespaces_of, jp_serverapp, kubernetes_api
 ):
     await namespaces_of()
-    tenants = jp_serverapp.web_app.settings["kfp_mt_tenants"]
+    tenants = jp_serverapp.web_app.settings["kfp_mt"].tenants
     tenants.heard("GET", "/apis/v2beta1/runs", [("namespace", "team")], 200, b"{}")
     found, sources, _ = await namespaces_of()
     assert found["team"]["sources"] == ["used before"]

@@ -1,9 +1,9 @@
 """The line after `%kfp`: comments in it, and what is not understood."""
 
 import pytest
-from IPython.core.error import UsageError
 
-from jupyter_kfp_mt.notebook.magics import _words
+from jupyter_kfp_mt.errors import KfpError
+from jupyter_kfp_mt.notebook.line import words as words_of
 from jupyter_kfp_mt.notebook.parser import parse
 
 
@@ -23,7 +23,7 @@ from jupyter_kfp_mt.notebook.parser import parse
     ],
 )
 def test_a_comment_is_one_where_a_shell_has_one(line, words):
-    assert _words(line) == words
+    assert words_of(line, {}, print) == words
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
         pytest.param("stop x", "%kfp terminate RUN", id="stop"),
         pytest.param("Cancel x", "%kfp terminate RUN", id="cancel"),
         pytest.param("status", "%kfp alone", id="status"),
-        pytest.param("delete x", "kfp_client()", id="delete"),
+        pytest.param("remove x", "%kfp delete RUN", id="remove"),
         pytest.param("submit x", "%kfp run", id="submit"),
         pytest.param("zzzz", "%kfp help lists what there is", id="no word"),
         pytest.param("run p x=1", "a parameter is written -p x=1, and not x=1 alone", id="a value"),
@@ -43,7 +43,7 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
             "run p name=x", "an option is written --name x, and not name=x", id="an option"
         ),
         pytest.param("runs limit=3", "an option is written --limit 3", id="a limit"),
-        pytest.param("run p --dry-run", "there is no option --dry-run; it has -p", id="dry run"),
+        pytest.param("runs --dry-run", "there is no option --dry-run; it has -e", id="dry run"),
         pytest.param(
             "run p --waits", "there is no option --waits; did you mean --wait?", id="near"
         ),
@@ -57,8 +57,8 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
     ],
 )
 def test_what_is_not_understood_is_told_with_what_may_be_meant(line, sentence):
-    with pytest.raises(UsageError) as error:
-        parse(_words(line))
+    with pytest.raises(KfpError) as error:
+        parse(words_of(line, {}, print))
     assert sentence in str(error.value)
 
 

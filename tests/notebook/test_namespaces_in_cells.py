@@ -7,15 +7,15 @@ import yaml
 from fakes.guarded_kfp import Answer, GuardedKfp
 from fakes.kubernetes_api import ALICE
 from harness.paths import ROOT
-from IPython.core.error import UsageError
 from jupyter_client.manager import start_new_async_kernel
 
 from jupyter_kfp_mt.cluster.access_manifests import binding_name
 from jupyter_kfp_mt.connection.status import Problem
+from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.namespaces.list_namespaces import SINGLE_USER, Namespace, SourceLookup
 from jupyter_kfp_mt.namespaces.permissions import VERBS
 from jupyter_kfp_mt.notebook import render
-from jupyter_kfp_mt.notebook.verbs import Known, Sharing
+from jupyter_kfp_mt.notebook.verbs.values import Known, Sharing
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def kfp(shell):
 
 
 async def refused(asking):
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(KfpError) as error:
         await asking
     return str(error.value)
 
@@ -137,12 +137,12 @@ async def test_in_a_notebook_a_cure_of_many_lines_is_shown_beside_its_error(door
     )
     assert '<pre role="alert"' in shown["text/html"] and "user-select: all" in shown["text/html"]
     assert "kind: RoleBinding" in shown["text/html"] and "kind: RoleBinding" in shown["text/plain"]
-    assert told.startswith("UsageError: Cannot add x@y to alice:")
+    assert told.startswith("Forbidden: Cannot add x@y to alice:")
     assert "RoleBinding" not in told
 
 
 async def _outputs(code):
-    """What a cell of a kernel shows, and what it writes to stderr."""
+    """What a cell of a kernel shows, and the traceback that it ends with."""
     manager, client = await start_new_async_kernel(cwd=str(ROOT))
     messages = []
     try:
@@ -151,8 +151,8 @@ async def _outputs(code):
         client.stop_channels()
         await manager.shutdown_kernel(now=True)
     (shown,) = [each["content"]["data"] for each in messages if each["msg_type"] == "display_data"]
-    streams = [each["content"] for each in messages if each["msg_type"] == "stream"]
-    return shown, "".join(each["text"] for each in streams if each["name"] == "stderr")
+    (error,) = [each["content"] for each in messages if each["msg_type"] == "error"]
+    return shown, "\n".join(error["traceback"])
 
 
 # --- a door of another version --------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How often the API server of a cluster may ask Kubernetes, which all its requests wait for.
+"""The rate at which a cluster's API server may ask Kubernetes, which all its requests wait for.
 
 Kubeflow Pipelines asks Kubernetes who is calling and whether they may, for each request anew, and
 no more often than CLIENTQPS and CLIENTBURST allow: five times a second and ten at once by default.

@@ -26,6 +26,7 @@
 | a task log: all of it | from a byte on, if `Range` asks for that | to follow it |
 | reading an artifact: 403 for everyone | needs `readArtifact` on runs | meant so |
 | a retried run is RUNNING | PENDING until its turn has come | few run at once |
+| a version's `code_source_url` is not given back | it is | no silent default |
 | a pipeline's URL that is not fetched: refused without a reason | with the reason | help |
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
 | sorting runs by experiment or recurring run: no second page | pages | meant so |
@@ -45,6 +46,9 @@
 | the words about a filter of spaces | other words | |
 | v1beta1: contexts of refusals | some are others | |
 | a cron of five fields begins with its seconds, silently | a Warning header says so | help |
+| a cron skips days where clocks change at midnight | none | meant so |
+| a cron that matches at no time of five years: never fires | looks on for 41 years | meant so |
+| tasks of a run: all parts of its workflow | those that were written (but `--argo-tasks`) | help |
 | the pipeline root is where artifacts are put | a Warning header says that it is not | a folder |
 | visualizations, v1alpha1 tasks, metrics, reports of workflows | 404 | none here |
 | what went into a task and came out: in the metadata store | under v1alpha1 too | none here |

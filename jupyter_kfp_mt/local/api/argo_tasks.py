@@ -17,6 +17,7 @@ import msgspec
 
 from ...argo_nodes import fnv
 from ...models import EPOCH, UNSPECIFIED, ChildTask, Run, RunDetails, Task
+from ..database.row_types import Origin, PlacedRun
 from ..execution.run.record_progress import task_id
 
 _YEAR_1 = datetime(1, 1, 1, tzinfo=timezone.utc)
@@ -27,11 +28,12 @@ _ITERATION = re.compile(r"\[(\d+)\]")
 _Dag = Mapping[str, Any]
 
 
-def as_on_a_cluster(run: Run, specification: Mapping[str, Any], workflow: str) -> Run:
-    """The run with the parts of a workflow of that name as its tasks."""
+def as_on_a_cluster(placed: PlacedRun, origin: Origin) -> Run:
+    """The run with the parts of its workflow as its tasks. Of a large one it takes a while."""
+    run = placed.run
     if not run.run_details:
         return run
-    tasks = [*_Workflow(run, specification, workflow).parts()]
+    tasks = [*_Workflow(run, _components(origin), placed.workflow_name).parts()]
     begun = run.finished or any(task.start_time > EPOCH for task in run.tasks)
     return msgspec.structs.replace(
         run,
@@ -41,14 +43,22 @@ def as_on_a_cluster(run: Run, specification: Mapping[str, Any], workflow: str) -
     )
 
 
-def local_task_id(run: Run, specification: Mapping[str, Any], workflow: str, node_id: str) -> str:
-    """The id here of the task that is a part of the workflow; the same where it is none."""
-    return _Workflow(run, specification, workflow).ids.get(node_id, node_id)
-
-
-def local_task_ids(run: Run, specification: Mapping[str, Any], workflow: str) -> dict[str, str]:
+def local_task_ids(placed: PlacedRun, origin: Origin) -> dict[str, str]:
     """The ids here of all tasks that are parts of the workflow, by the ids of those parts."""
-    return _Workflow(run, specification, workflow).ids
+    return _Workflow(placed.run, _components(origin), placed.workflow_name).ids
+
+
+class _Components(msgspec.Struct, frozen=True):
+    """The parts of a compiled pipeline that its workflow is made of."""
+
+    root: Any = None
+    components: dict[str, Any] | None = None
+
+
+def _components(origin: Origin) -> _Components:
+    if origin.specification is None:
+        return _Components()
+    return msgspec.json.decode(origin.specification.pipeline, type=_Components)
 
 
 def node_id(workflow: str, name: str) -> str:
@@ -70,10 +80,10 @@ class _Part(msgspec.Struct):
 class _Workflow:
     """The parts of a run's workflow. `ids`: those of its tasks here, by the ids of their parts."""
 
-    def __init__(self, run: Run, specification: Mapping[str, Any], name: str) -> None:
+    def __init__(self, run: Run, pipeline: _Components, name: str) -> None:
         self._run, self._name = run, name
-        self._root = _dag(specification.get("root"))
-        self._components = specification.get("components") or {}
+        self._root = _dag(pipeline.root)
+        self._components = pipeline.components or {}
         self._known = {task.task_id: task for task in run.tasks}
         numbers = [int(n) for task in run.tasks for n in _ITERATION.findall(task.display_name)]
         self._most = max(numbers, default=-1) + 1  # iterations of any loop
@@ -136,24 +146,35 @@ class _Workflow:
     ) -> tuple[str, list[Task]]:
         """Add a task or group: the part with which it begins, if there is one, and its tasks."""
         name = f"{group}.{key}"
-        inner = _dag(self._components.get((task.get("componentRef") or {}).get("name")))
+        inner = _dag(self._components.get((task.get("componentRef") or {}).get("name", "")))
         if inner and ("parameterIterator" in task or "artifactIterator" in task):
             return self._loop(name, key, inner, scope)
         if not inner:
-            return self._leaf(name, key, scope)
+            return self._leaf(name, key, scope, "retryPolicy" in task)
         first, found = self._group(name, inner, (*scope, key))
         return self._driven(name, key, found, first), found
 
-    def _leaf(self, name: str, key: str, scope: tuple[str, ...]) -> tuple[str, list[Task]]:
+    def _leaf(
+        self, name: str, key: str, scope: tuple[str, ...], is_retried: bool
+    ) -> tuple[str, list[Task]]:
         known = self._known.get(task_id(self._run.run_id, (*scope, key)))
         if known is None:
             return "", []
         self.ids[node_id(self._name, name)] = known.task_id
         entry = self._driven(name, key, [known], [f"{name}.executor"])
         if entry and known.state != "SKIPPED":
-            times = known.start_time, known.end_time
-            self._add(f"{name}.executor", "executor", known.state, *times, [])
+            self._execution(f"{name}.executor", known, is_retried)
         return entry, [known]
+
+    def _execution(self, name: str, task: Task, is_retried: bool) -> None:
+        """Add what executes a task: with a part for each attempt where it may be tried again."""
+        attempts = [f"executor({number})" for number in range(task.tries if is_retried else 0)]
+        group = name.removesuffix("executor")
+        whole = [group + attempt for attempt in attempts]
+        self._add(name, "executor", task.state, task.start_time, task.end_time, whole)
+        for attempt in attempts:
+            state = task.state if attempt == attempts[-1] else "FAILED"
+            self._add(group + attempt, attempt, state, task.start_time, task.end_time, [])
 
     def _driven(self, name: str, key: str, inside: list[Task], first: list[str]) -> str:
         """Add what has a driver, once it has begun or was left out."""

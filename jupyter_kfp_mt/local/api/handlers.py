@@ -1,4 +1,4 @@
-"""What all routes share: who is calling, query parameters, answers, and errors as responses."""
+"""The base of all routes: who is calling, query parameters, answers, and errors as responses."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import msgspec
 from tornado import web
 from tornado.iostream import IOStream, StreamClosedError
 
+from ...cron import note
 from ...models import Pipeline, PipelineVersion, RecurringRun, Run, RuntimeConfig
 from ..database.row_types import Origin, PlacedRun
 from ..machine.disk_faults import Complaints, DiskFault, fault
@@ -28,8 +29,7 @@ from ..pipelines.pipeline_files import (
     MOVE_OUT,
     Specification,
 )
-from ..pipelines.pipeline_reader import SMALL, PipelineReader
-from ..schedules.cron import note
+from ..pipelines.pipeline_reader import SMALL, MessageWithPipeline, PipelineReader, Sent
 from ..tenants.identity import Authenticator, Caller
 from ..wire.api_errors import (
     ALREADY_EXISTS,
@@ -48,9 +48,9 @@ from ..wire.api_errors import (
     wrapped,
 )
 from ..wire.list_options import Filter, FilterType, ListOptions, Noun, list_options
-from ..wire.protojson import Message, read, written
+from ..wire.protojson import Message, read, with_whole_zeros, written
 from .allowance import Allowance
-from .argo_tasks import as_on_a_cluster, local_task_id, local_task_ids
+from .argo_tasks import as_on_a_cluster, local_task_ids
 from .hosts import Hosts
 from .http_server import LONGEST_MESSAGE, LONGEST_OF_STRANGERS, LONGEST_UPLOAD
 from .query import Query
@@ -63,10 +63,12 @@ LONGEST_HEADER = 8000
 CHUNK = 3 << 16
 # A client that does not read so much in the time for an answer does not read it.
 _READ_WITHIN_A_TIMEOUT = 4 << 20
-# Characters outside Unicode's basic plane, in UTF-8 or as an escape of JSON.
-_OUTSIDE_BASIC_PLANE = re.compile(rb"[\xf0-\xf4]|(?<!\\)(?:\\\\)*\\u[dD][89abAB]")
+# Half of a character outside Unicode's basic plane, as an escape of JSON; or a backslash and text.
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89abAB]")
 # What Argo puts its own values in place of, and refuses where it has none (`validate.go` there).
 _ARGOS = re.compile(r"\{\{(?:inputs|outputs|tasks|steps|item|pod)\.[^{}]*\}\}")
+# More of them in a row than anybody writes; so far it is looked whether they are a pair each.
+_MOST_BACKSLASHES = 100
 # In bytes, of etcd.
 _LARGEST_OBJECT = 3 << 19
 # Of the ranges that a request may ask for, the one that is answered.
@@ -81,6 +83,7 @@ _OTHERWISE_TOLD = {NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED}
 _AT_ONCE = 64 << 10
 
 M = TypeVar("M", bound=Message)
+S = TypeVar("S", bound=MessageWithPipeline)
 T = TypeVar("T")
 Act = Callable[[Operations], Callable[[Caller, str], None]]
 
@@ -160,9 +163,7 @@ class Handler(web.RequestHandler):
 
     def warn_of_root(self, what: str, config: RuntimeConfig | None, origin: Origin) -> None:
         """Say in a header if artifacts will not be where it was asked for."""
-        default = (origin.specification.pipeline if origin.specification else {}).get(
-            "defaultPipelineRoot", ""
-        )
+        default = origin.specification.head.defaultPipelineRoot if origin.specification else ""
         if root := (config.pipeline_root if config else "") or default:
             self._warn(
                 what,
@@ -175,9 +176,9 @@ class Handler(web.RequestHandler):
         quotable = re.sub(r'(["\\])', r"\\\1", _printable(meaning)[:LONGEST_HEADER])
         self.add_header("Warning", f'299 - "{quotable}"')
 
-    def _warn_of_emoji(self) -> None:
+    async def _warn_of_emoji(self) -> None:
         """Say in a header if a cluster's database would not take a character."""
-        if _OUTSIDE_BASIC_PLANE.search(self.request.body):
+        if await self.aside(_leaves_basic_plane, self.request.body):
             self._warn(
                 self.request.path,
                 "KFP on a cluster refuses this request: its database takes no characters outside "
@@ -185,8 +186,14 @@ class Handler(web.RequestHandler):
             )
 
     async def body(self, message: type[M]) -> M:
-        self._warn_of_emoji()
+        await self._warn_of_emoji()
         return await self.aside(read, self.request.body, message)
+
+    async def sent(self, message: type[S]) -> Sent[S]:
+        """The same of one that may have a pipeline in it."""
+        await self._warn_of_emoji()
+        body, self.request.body = self.request.body, b""
+        return await self.reader.read_message(body, message)
 
     async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls it in a thread if the request is so large that it may take a while."""
@@ -199,7 +206,7 @@ class Handler(web.RequestHandler):
         return list_options(noun, size, self.parameter, self.filter_type)
 
     def pagination(self) -> str:
-        """How a list was asked for, in the words of a refusal."""
+        """Tell how a list was asked for, in the words of a refusal."""
         return (
             f"pageToken: {self.parameter('page_token')}, "
             f"pageSize: {self.query.whole('page_size')}, "
@@ -229,35 +236,54 @@ class Handler(web.RequestHandler):
                 stream.close()
             raise StreamClosedError from None
 
-    def answer_list(self, key: str, listed: Any) -> None:
+    async def answer_long(self, value: object) -> None:
+        """The same of what may have megabytes: those go piece by piece, others' between."""
+        encoded = msgspec.json.encode(value)
+        if len(encoded) <= CHUNK:
+            self.answer(msgspec.Raw(encoded))
+            return
+        encoded = await asyncio.to_thread(with_whole_zeros, encoded)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Length", len(encoded))
+        for start in range(0, len(encoded), CHUNK):
+            self.write(encoded[start : start + CHUNK])
+            await self.flushed()
+
+    async def answer_list(self, key: str, listed: Any) -> None:
         """A page of a list; like everything else, what is empty is left out."""
         answer = {
             key: listed.items,
             "total_size": listed.total_size,
             "next_page_token": listed.next_page_token,
         }
-        self.answer({name: value for name, value in answer.items() if value})
+        await self.answer_long({name: value for name, value in answer.items() if value})
 
-    def told(self, placed: PlacedRun) -> Run:
-        """A run as it is told of; with `--argo-tasks` as a cluster tells of it."""
-        return as_on_a_cluster(*self._argo(placed)) if self.operations.argo_tasks else placed.run
+    async def told(self, runs: Sequence[PlacedRun]) -> list[Run]:
+        """Runs as they are told of; with `--argo-tasks` as a cluster tells of them."""
+        if not self.operations.argo_tasks:
+            return [placed.run for placed in runs]
+        origins = [await self.operations.runs.origin(placed.run.run_id) for placed in runs]
+        return await asyncio.to_thread(lambda: [*map(as_on_a_cluster, runs, origins)])
 
-    def task_id(self, run_id: str, node_id: str) -> str:
+    async def task_id(self, run_id: str, node_id: str) -> str:
         """The task here that is told of under this id."""
         if not self.operations.argo_tasks:
             return node_id
-        placed = self.operations.runs.get(self.caller, run_id)
-        return local_task_id(*self._argo(placed), node_id)
+        return (await self._task_ids(run_id)).get(node_id, node_id)
 
-    def task_ids(self, run_id: str, own: Iterable[str]) -> dict[str, str]:
+    async def task_ids(self, run_id: str, own: Iterable[str]) -> dict[str, str]:
         """The tasks here, by the ids under which they are told of."""
         if not self.operations.argo_tasks:
             return {task_id: task_id for task_id in own}
-        return local_task_ids(*self._argo(self.operations.runs.get(self.caller, run_id)))
+        return await self._task_ids(run_id)
 
-    def _argo(self, placed: PlacedRun) -> tuple[Run, dict[str, Any], str]:
-        specification = self.operations.runs.origin(placed.run.run_id).specification
-        return placed.run, specification.pipeline if specification else {}, placed.workflow_name
+    async def _task_ids(self, run_id: str) -> dict[str, str]:
+        placed = await self.operations.runs.get(self.caller, run_id)
+        origin = await self.operations.runs.origin(run_id)
+        return await asyncio.to_thread(local_task_ids, placed, origin)
+
+    def compute_etag(self) -> None:
+        """The API server's answers have none, and it takes a while to make that of a long one."""
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -297,6 +323,20 @@ class Handler(web.RequestHandler):
             log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
 
 
+def _leaves_basic_plane(body: bytes) -> bool:
+    """Tell if a JSON text has characters outside Unicode's basic plane, in UTF-8 or as escapes."""
+    if not body.isascii():
+        text = body.decode("utf-8", "replace")
+        if len(text.encode("utf-16-le")) > 2 * len(text):
+            return True
+    return any(_is_escape(body, found.start()) for found in _SURROGATE_ESCAPE.finditer(body))
+
+
+def _is_escape(body: bytes, backslash: int) -> bool:
+    before = body[max(0, backslash - _MOST_BACKSLASHES) : backslash]
+    return (len(before) - len(before.rstrip(b"\\"))) % 2 == 0
+
+
 class Action(Handler):
     """Something that is done to one thing, and has no answer."""
 
@@ -333,7 +373,7 @@ class ArtifactHandler(FileHandler):
     """The content of an artifact, encoded while it is read."""
 
     async def get(self, run_id: str, node_id: str, name: str) -> None:
-        node_id = self.task_id(run_id, node_id)
+        node_id = await self.task_id(run_id, node_id)
         path = self.operations.runs.artifact(self.caller, run_id, node_id, unquote(name))
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-cache, private")
@@ -351,7 +391,7 @@ class TaskLogHandler(Handler):
     """
 
     async def get(self, run_id: str, task_id: str) -> None:
-        task_id = self.task_id(run_id, task_id)
+        task_id = await self.task_id(run_id, task_id)
         path = self.operations.runs.log_file(self.caller, run_id, task_id)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         with path.open("rb") as file:
@@ -362,7 +402,7 @@ class TaskLogHandler(Handler):
                 await self.flushed()
 
     def _sought(self, file: IO[bytes]) -> int:
-        """How many bytes there are from where it is to be read."""
+        """Return how many bytes there are from where it is to be read."""
         size = os.fstat(file.fileno()).st_size
         asked = _RANGE.fullmatch(self.request.headers.get("Range", ""))
         if not asked or (start := int(asked[1])) >= size:
@@ -445,7 +485,7 @@ class UploadHandler(FileHandler):
         return await self.reader.read_form(content_type, self._form)
 
     def upload(self, file_name: str) -> Upload:
-        """What the parameters say about the file."""
+        """Return what the parameters say about the file."""
         display_name = self.parameter("display_name")
         return Upload(
             name=self.parameter("name") or display_name or file_name,
@@ -456,7 +496,7 @@ class UploadHandler(FileHandler):
         )
 
     def tags(self) -> dict[str, str]:
-        """Those in the parameter of this name, which is a JSON object."""
+        """Return the tags in the parameter of this name, which is a JSON object."""
         try:
             tags = msgspec.json.decode(self.parameter("tags") or "{}", type=dict[str, str] | None)
         except (msgspec.MsgspecError, RecursionError) as error:
@@ -480,7 +520,7 @@ class PipelineUploadHandler(UploadHandler):
             file_name, specification = await self.uploaded()
         with wrapped("Failed to create a pipeline and a pipeline version"):
             upload = self.upload(file_name)
-            return self.operations.pipelines.create_with_version(
+            return await self.operations.pipelines.create_with_version(
                 self.parameter("namespace"), upload, specification, version_tags=upload.tags
             )
 
@@ -501,13 +541,13 @@ class VersionUploadHandler(UploadHandler):
         self.check_admitted()
         with wrapped("Failed to create a pipeline version"):
             file_name, specification = await self.uploaded()
-            return self.operations.pipelines.create_version(
+            return await self.operations.pipelines.create_version(
                 self.pipeline, self.upload(file_name), specification
             )
 
 
 class UnknownPath(Handler):
-    """What is asked of a path that there is not."""
+    """A request to a path that does not exist."""
 
     def prepare(self) -> None:
         self.check_host()
@@ -535,7 +575,7 @@ def _as_api_error(status: int, error: BaseException | None) -> ApiError:
 
 
 def _printable(text: str) -> str:
-    """What may be in a header."""
+    """Return what may be in a header."""
     return "".join(char if " " <= char <= "~" else "?" for char in text)
 
 

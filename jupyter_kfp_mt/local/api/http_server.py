@@ -1,4 +1,4 @@
-"""How requests are read: so much of them, and for so long, as may lead to an answer."""
+"""Reads requests: so much of them, and for so long, as may lead to an answer."""
 
 from __future__ import annotations
 

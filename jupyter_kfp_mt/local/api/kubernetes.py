@@ -1,4 +1,4 @@
-"""What a cluster's Kubernetes tells of roles and owners, as far as a client of KFP asks for it."""
+"""Roles and owners as a cluster's Kubernetes tells of them, as far as clients of KFP ask for it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class SelfSubjectAccessReviews(_Question):
 
 
 class SelfSubjectReviews(_Question):
-    """Who is calling."""
+    """Tells callers who they are."""
 
     def post(self) -> None:
         with wrapped("Failed to review the subject"):

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from ...models import Pipeline as PipelineValue
 from ...models import PipelineVersion
 from ..operations import Upload
-from ..pipelines.pipeline_files import Specification
 from ..pipelines.pipeline_urls import file_name
 from ..wire.api_errors import invalid_input, not_found, wrapped
 from ..wire.list_options import (
@@ -29,7 +28,6 @@ from .v1beta1_messages import (
     JobMessage,
     MetricsMessage,
     PipelineMessage,
-    PipelineSpecMessage,
     RunMessage,
     VersionMessage,
     referred,
@@ -40,7 +38,9 @@ _VERBS = {0: "UNASSIGNED_VERB", 1: "CREATE", 2: "GET", 3: "DELETE"}
 
 
 class V1Handler(Handler):
-    """What only v1beta1 has: enums and keys in the query, and manifests in messages."""
+    """A route with what only v1beta1 has: enums and keys in the query, and manifests in
+    messages.
+    """
 
     filter_type = FilterV1
 
@@ -60,13 +60,6 @@ class V1Handler(Handler):
         if version is None:
             raise not_found("PipelineVersion", pipeline_id)
         return version
-
-    async def specification(self, spec: PipelineSpecMessage) -> Specification | None:
-        """The one in a manifest, if there is a manifest."""
-        if not spec.manifest:
-            return None
-        with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
-            return await self.reader.read("manifest.yaml", spec.manifest.encode())
 
 
 class Healthz(Handler):
@@ -113,7 +106,7 @@ class Experiments(V1Handler):
                 self.caller, scope.get("NAMESPACE", ""), options
             )
         items = [messages.experiment_message(each) for each in listed.items]
-        self.answer_list("experiments", replace(listed, items=items))
+        await self.answer_list("experiments", replace(listed, items=items))
 
     async def post(self) -> None:
         new = await self.body(ExperimentMessage)
@@ -153,30 +146,30 @@ class Runs(V1Handler):
                 options,
                 manifests=True,
             )
-        origins = [self.operations.runs.origin(each.run.run_id) for each in listed.items]
+        origins = [await self.operations.runs.origin(each.run.run_id) for each in listed.items]
         items = await asyncio.to_thread(lambda: [*map(messages.run_message, listed.items, origins)])
-        self.answer_list("runs", replace(listed, items=items))
+        await self.answer_list("runs", replace(listed, items=items))
 
     async def post(self) -> None:
-        message = await self.body(RunMessage)
+        sent = await self.sent(RunMessage)
         with wrapped("Failed to create a new v1beta1 run"):
-            new = await self.aside(messages.new_run, message)
+            new = await self.aside(messages.new_run, sent.message)
             self.operations.runs.authorize_creation(self.caller, new)
             with wrapped("Failed to create a run due to error fetching manifest"):
-                new = replace(new, specification=await self.specification(message.pipeline_spec))
-            placed = self.operations.runs.create(self.caller, new)
-        origin = self.operations.runs.origin(placed.run.run_id)
+                new = replace(new, specification=await sent.specification())
+            placed = await self.operations.runs.create(self.caller, new)
+        origin = await self.operations.runs.origin(placed.run.run_id)
         self.warn_of_root(f"run {placed.run.run_id}", placed.run.runtime_config, origin)
         self.warn_of_values(f"run {placed.run.run_id}", placed.run.runtime_config)
-        self.answer(await asyncio.to_thread(messages.run_detail_message, placed, origin))
+        await self.answer_long(await asyncio.to_thread(messages.run_detail_message, placed, origin))
 
 
 class Run(V1Handler):
     async def get(self, run_id: str) -> None:
         with wrapped("Failed to get a v1beta1 run"):
-            placed = self.operations.runs.get(self.caller, run_id)
-        origin = self.operations.runs.origin(run_id)
-        self.answer(await asyncio.to_thread(messages.run_detail_message, placed, origin))
+            placed = await self.operations.runs.get(self.caller, run_id)
+        origin = await self.operations.runs.origin(run_id)
+        await self.answer_long(await asyncio.to_thread(messages.run_detail_message, placed, origin))
 
     def delete(self, run_id: str) -> None:
         with wrapped("Failed to delete a v1beta1 run"):
@@ -211,35 +204,35 @@ class Jobs(V1Handler):
                 manifests=True,
             )
         operations = self.operations.recurring_runs
-        origins = [operations.origin(each.recurring_run_id) for each in listed.items]
+        origins = [await operations.origin(each.recurring_run_id) for each in listed.items]
         items = await asyncio.to_thread(lambda: [*map(messages.job_message, listed.items, origins)])
-        self.answer_list("jobs", replace(listed, items=items))
+        await self.answer_list("jobs", replace(listed, items=items))
 
     async def post(self) -> None:
-        message = await self.body(JobMessage)
+        sent = await self.sent(JobMessage)
         operations = self.operations.recurring_runs
         with wrapped("Failed to create a recurring run due to conversion error"):
-            new = await self.aside(messages.new_recurring_run, message)
+            new = await self.aside(messages.new_recurring_run, sent.message)
             operations.check(new)
         with wrapped("Failed to create a recurring run"):
             operations.authorize_creation(self.caller, new)
             with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
-                new = replace(new, specification=await self.specification(message.pipeline_spec))
-            recurring = operations.create(self.caller, new)
+                new = replace(new, specification=await sent.specification())
+            recurring = await operations.create(self.caller, new)
         self.warn_of_cron(recurring)
-        origin = operations.origin(recurring.recurring_run_id)
+        origin = await operations.origin(recurring.recurring_run_id)
         what = f"recurring run {recurring.recurring_run_id}"
         self.warn_of_root(what, recurring.runtime_config, origin)
         self.warn_of_values(what, recurring.runtime_config)
-        self.answer(await asyncio.to_thread(messages.job_message, recurring, origin))
+        await self.answer_long(await asyncio.to_thread(messages.job_message, recurring, origin))
 
 
 class Job(V1Handler):
     async def get(self, job_id: str) -> None:
         with wrapped("Failed to fetch a v1beta1 recurring run"):
-            recurring = self.operations.recurring_runs.get(self.caller, job_id)
-        origin = self.operations.recurring_runs.origin(job_id)
-        self.answer(await asyncio.to_thread(messages.job_message, recurring, origin))
+            recurring = await self.operations.recurring_runs.get(self.caller, job_id)
+        origin = await self.operations.recurring_runs.origin(job_id)
+        await self.answer_long(await asyncio.to_thread(messages.job_message, recurring, origin))
 
     def delete(self, job_id: str) -> None:
         # As the API server says it.
@@ -267,11 +260,11 @@ class Pipelines(V1Handler):
             listed = await self.operations.pipelines.list(self.caller, namespace, options)
         items = [
             messages.pipeline_message(
-                each, self.operations.pipelines.latest_without_specification(each.pipeline_id)
+                each, self.operations.pipelines.latest_version(each.pipeline_id)
             )
             for each in listed.items
         ]
-        self.answer_list("pipelines", replace(listed, items=items))
+        await self.answer_list("pipelines", replace(listed, items=items))
 
     async def post(self) -> None:
         new = await self.body(PipelineMessage)
@@ -279,10 +272,12 @@ class Pipelines(V1Handler):
         url = new.url.pipeline_url if new.url else ""
         pipelines = self.operations.pipelines
         with wrapped("Failed to create a pipeline (v1beta1)"):
-            upload = Upload(name=new.name or file_name(url), description=new.description)
+            upload = Upload(
+                name=new.name or file_name(url), description=new.description, package_url=url
+            )
             pipelines.authorize_creation(self.caller, namespace, upload.name)
             specification = await self.reader.read_url(url)
-            created = pipelines.create_with_version(
+            created = await pipelines.create_with_version(
                 namespace, upload, specification, version_tags={}
             )
         self.answer(messages.pipeline_message(*created))
@@ -330,7 +325,10 @@ class PipelineTemplate(V1Handler):
             "Failed to get the latest template for a pipeline"
         ):
             latest = self.latest_version(pipeline_id)
-        self.answer({"template": await asyncio.to_thread(messages.manifest, latest.pipeline_spec)})
+        version_id = latest.pipeline_version_id
+        specification = await self.operations.pipelines.specification(version_id)
+        template = await asyncio.to_thread(messages.manifest, specification)
+        await self.answer_long({"template": template})
 
 
 class DefaultVersion(Handler):
@@ -364,7 +362,7 @@ class PipelineVersions(V1Handler):
                 raise invalid_input("Failed to list pipeline versions. Pipeline id cannot be empty")
             listed = await self.operations.pipelines.versions(self.caller, pipeline_id, options)
         items = [messages.version_message(each) for each in listed.items]
-        self.answer_list("versions", replace(listed, items=items))
+        await self.answer_list("versions", replace(listed, items=items))
 
     async def post(self) -> None:
         new = await self.body(VersionMessage)
@@ -378,9 +376,13 @@ class PipelineVersions(V1Handler):
             pipeline = self._pipeline_of(new)
             specification = await self.reader.read_url(url)
             upload = Upload(
-                name=new.name, description=new.description, code_source_url=new.code_source_url
+                name=new.name,
+                description=new.description,
+                code_source_url=new.code_source_url,
+                package_url=url,
             )
-            version = self.operations.pipelines.create_version(pipeline, upload, specification)
+            operations = self.operations.pipelines
+            version = await operations.create_version(pipeline, upload, specification)
         self.answer(messages.version_message(version))
 
     def _pipeline_of(self, new: VersionMessage) -> PipelineValue:
@@ -397,7 +399,7 @@ class PipelineVersions(V1Handler):
 class Version(Handler):
     def get(self, version_id: str) -> None:
         with wrapped(f"Failed to get a pipeline version (v1beta1) {version_id}"):
-            version = self.operations.pipelines.version(self.caller, version_id)
+            version = self.operations.pipelines.described_version(self.caller, version_id)
         self.answer(messages.version_message(version))
 
     def delete(self, version_id: str) -> None:
@@ -416,8 +418,10 @@ class VersionTemplate(Handler):
             "Failed to get a pipeline template due to authorization error. "
             f"Verify that you have access to pipeline version {version_id}"
         ):
-            version = self.operations.pipelines.readable_version(self.caller, version_id)
-        self.answer({"template": await asyncio.to_thread(messages.manifest, version.pipeline_spec)})
+            operations = self.operations.pipelines
+            specification = await operations.readable_specification(self.caller, version_id)
+        template = await asyncio.to_thread(messages.manifest, specification)
+        await self.answer_long({"template": template})
 
 
 class PipelineUpload(PipelineUploadHandler):

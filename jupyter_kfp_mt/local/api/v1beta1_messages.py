@@ -24,11 +24,14 @@ from ...models import (
 )
 from ..database.row_types import Metric, Origin, PlacedRun
 from ..operations import NewRecurringRun, NewRun
-from ..wire.api_errors import invalid_input
+from ..pipelines.pipeline_files import Specification, read_pipeline_file
+from ..pipelines.pipeline_reader import MessageWithPipeline
+from ..wire.api_errors import invalid_input, wrapped
 from ..wire.protojson import Enumeration, Int64, Message, Moment, enumeration
 from . import v2beta1_messages
 from .v2beta1_messages import RuntimeConfigMessage, UrlMessage, check_mode
 
+S = TypeVar("S", bound="SourceMessage")
 T = TypeVar("T")
 
 # Enums, by their numbers.
@@ -79,7 +82,7 @@ class KeyMessage(Message, frozen=True):
 
 
 class ReferenceMessage(Message, frozen=True):
-    """What something belongs to, or was created by."""
+    """A resource that something belongs to, or was created by."""
 
     key: KeyMessage = KeyMessage()
     name: str = ""
@@ -124,7 +127,7 @@ class PipelineMessage(Message, frozen=True):
 
 
 class PipelineSpecMessage(Message, frozen=True):
-    """What runs, and with which parameters. A manifest is the text of a specification."""
+    """The pipeline that runs, and its parameters. A manifest is the text of a specification."""
 
     pipeline_id: str = ""
     pipeline_name: str = ""
@@ -136,6 +139,31 @@ class PipelineSpecMessage(Message, frozen=True):
     @property
     def manifest(self) -> str:
         return self.pipeline_manifest or self.workflow_manifest
+
+
+class SourceMessage(MessageWithPipeline, frozen=True):
+    """The fields that a run and a job have in common: which pipeline, and with what."""
+
+    IS_YAML: ClassVar[bool] = True
+
+    pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
+
+    def specification(self) -> Specification | None:
+        """The one in a manifest, if there is a manifest."""
+        if not self.pipeline_spec.manifest:
+            return None
+        with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
+            return read_pipeline_file("manifest.yaml", self.pipeline_spec.manifest.encode())
+
+    def without_specification(self: S) -> S:
+        """The same with `{}` for a manifest that is there."""
+        spec = self.pipeline_spec
+        short = msgspec.structs.replace(
+            spec,
+            pipeline_manifest=spec.pipeline_manifest and "{}",
+            workflow_manifest=spec.workflow_manifest and "{}",
+        )
+        return msgspec.structs.replace(self, pipeline_spec=short)
 
 
 class MetricMessage(Message, frozen=True):
@@ -157,7 +185,7 @@ class MetricResultMessage(Message, frozen=True):
     message: str = ""
 
 
-class RunMessage(Message, frozen=True):
+class RunMessage(SourceMessage, frozen=True):
     id: str = ""
     name: str = ""
     storage_state: _RunStorage = 0
@@ -192,7 +220,7 @@ class TriggerMessage(v2beta1_messages.TriggerMessage, frozen=True):
     )
 
 
-class JobMessage(Message, frozen=True):
+class JobMessage(SourceMessage, frozen=True):
     id: str = ""
     name: str = ""
     description: str = ""
@@ -255,7 +283,7 @@ def new_recurring_run(message: JobMessage) -> NewRecurringRun:
 
 
 def _source(spec: PipelineSpecMessage, references: Sequence[ReferenceMessage]) -> dict[str, Any]:
-    """What a new run or recurring run executes, and with what."""
+    """Return what a new run or recurring run executes, and with what."""
     pipeline_id = spec.pipeline_id or referred(references, "PIPELINE")
     version_id = referred(references, "PIPELINE_VERSION", "CREATOR")
     if spec.workflow_manifest and spec.pipeline_manifest:
@@ -387,13 +415,11 @@ def metric_result(metric: MetricMessage, outcome: tuple[str, str]) -> MetricResu
     )
 
 
-def manifest(spec: dict[str, Any]) -> str:
-    """The YAML text of a specification as the API has it, bare or beside a platform's."""
-    documents = (
-        [spec["pipeline_spec"], spec["platform_spec"]] if "pipeline_spec" in spec else [spec]
-    )
+def manifest(specification: Specification) -> str:
+    """The YAML text of a specification."""
     return "\n---\n".join(
-        yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=True) for document in documents
+        yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=True)
+        for document in specification.documents()
     )
 
 
@@ -402,7 +428,7 @@ def _reference(kind: str, id: str, relationship: str) -> ReferenceMessage:
 
 
 def _references(*references: tuple[str, str, str]) -> list[ReferenceMessage]:
-    """Those that refer to something; like the API server's, without its name."""
+    """Return the references that refer to something; like the API server's, without its name."""
     return [_reference(*reference) for reference in references if reference[1]]
 
 
@@ -414,7 +440,7 @@ def _pipeline_spec(
     return PipelineSpecMessage(
         pipeline_id=source.pipeline_id,
         pipeline_name=origin.pipeline_name,
-        pipeline_manifest=manifest(specification.to_wire()) if specification else "",
+        pipeline_manifest=manifest(specification) if specification else "",
         # What was given in one form is not repeated in the other.
         parameters=[ParameterMessage(name=name, value=text) for name, text in given.items()],
         runtime_config=None if given else _same(config, RuntimeConfigMessage),
@@ -422,7 +448,7 @@ def _pipeline_spec(
 
 
 def _same(value: object, kind: type[T]) -> T | None:
-    """What has the same fields in both, as the other kind."""
+    """Return what has the same fields in both, as the other kind."""
     return None if value is None else msgspec.convert(value, kind, from_attributes=True)
 
 

@@ -64,7 +64,7 @@ class Experiments(Handler):
             listed = await self.operations.experiments.list(
                 self.caller, self.parameter("namespace"), options
             )
-        self.answer_list("experiments", listed)
+        await self.answer_list("experiments", listed)
 
     async def post(self) -> None:
         new = await self.body(ExperimentMessage)
@@ -104,7 +104,7 @@ class Pipelines(Handler):
             options = self.list_options(PIPELINES)
         with wrapped(f"Failed to list pipelines in namespace {namespace}. Check error stack"):
             listed = await self.operations.pipelines.list(self.caller, namespace, options)
-        self.answer_list("pipelines", listed)
+        await self.answer_list("pipelines", listed)
 
     async def post(self) -> None:
         new = await self.body(PipelineMessage)
@@ -120,11 +120,11 @@ class PipelineWithVersion(Handler):
         new = await self.body(PipelineAndVersionMessage)
         with wrapped("Failed to create a pipeline"):
             url = _url(new.pipeline_version)
-            upload = _upload_of(new.pipeline, file_name(url))
+            upload = _upload_of(new.pipeline, file_name(url), url)
             operations = self.operations.pipelines
             operations.authorize_creation(self.caller, new.pipeline.namespace, upload.name)
             specification = await self.reader.read_url(url)
-            pipeline, _version = operations.create_with_version(
+            pipeline, _version = await operations.create_with_version(
                 new.pipeline.namespace,
                 upload,
                 specification,
@@ -173,11 +173,12 @@ class PipelineVersions(Handler):
             options = self.list_options(PIPELINE_VERSIONS)
         with wrapped(f"Failed to list pipeline versions for pipeline {pipeline_id}"):
             listed = await self.operations.pipelines.versions(self.caller, pipeline_id, options)
-        self.answer_list("pipeline_versions", listed)
+        await self.answer_list("pipeline_versions", listed)
 
     async def post(self, pipeline_id: str) -> None:
         new = await self.body(PipelineVersionMessage)
-        url, upload = _url(new), _upload_of(new, "")
+        url = _url(new)
+        upload = _upload_of(new, "", url)
         if not url:
             raise invalid_input("Failed to create a pipeline version. Package URL is empty")
         with wrapped("Failed to create a pipeline version. Check error stack"):
@@ -186,18 +187,20 @@ class PipelineVersions(Handler):
             operations = self.operations.pipelines
             pipeline = operations.authorize_version_creation(self.caller, pipeline_id, upload.name)
             specification = await self.reader.read_url(url)
-            self.answer(operations.create_version(pipeline, upload, specification))
+            version = await operations.create_version(pipeline, upload, specification)
+        await self.answer_long(version)
 
 
 class PipelineVersion(Handler):
-    def get(self, pipeline_id: str, version_id: str) -> None:
+    async def get(self, pipeline_id: str, version_id: str) -> None:
         with wrapped(f"Failed to get a pipeline version {version_id}"):
-            self.answer(self.operations.pipelines.version(self.caller, version_id))
+            version = await self.operations.pipelines.version(self.caller, version_id)
+        await self.answer_long(version)
 
     async def patch(self, pipeline_id: str, version_id: str) -> None:
         change = await self.body(PipelineVersionMessage)
-        self.answer(
-            self.operations.pipelines.update_version(
+        await self.answer_long(
+            await self.operations.pipelines.update_version(
                 self.caller, version_id, display_name=change.display_name, tags=change.tags
             )
         )
@@ -219,7 +222,7 @@ class PipelineUpload(PipelineUploadHandler):
 
 class PipelineVersionUpload(VersionUploadHandler):
     async def post(self) -> None:
-        self.answer(await self.uploaded_version())
+        await self.answer_long(await self.uploaded_version())
 
 
 class Runs(Handler):
@@ -233,27 +236,28 @@ class Runs(Handler):
                 self.parameter("experiment_id"),
                 options,
             )
-        runs = [self.told(placed) for placed in listed.items]
-        self.answer_list("runs", Listed(runs, listed.total_size, listed.next_page_token))
+        runs = await self.told(listed.items)
+        await self.answer_list("runs", Listed(runs, listed.total_size, listed.next_page_token))
 
     async def post(self) -> None:
-        message = await self.body(RunMessage)
-        new = await self.aside(message.new)
+        sent = await self.sent(RunMessage)
+        new = await self.aside(sent.message.new)
         with wrapped("Failed to create a new run"):
             self.operations.runs.authorize_creation(self.caller, new)
             with wrapped("Failed to create a run due to error fetching manifest"):
-                new = replace(new, specification=await self.aside(message.specification))
-            run = self.operations.runs.create(self.caller, new).run
-        origin = self.operations.runs.origin(run.run_id)
+                new = replace(new, specification=await sent.specification())
+            run = (await self.operations.runs.create(self.caller, new)).run
+        origin = await self.operations.runs.origin(run.run_id)
         self.warn_of_root(f"run {run.run_id}", run.runtime_config, origin)
         self.warn_of_values(f"run {run.run_id}", run.runtime_config)
-        self.answer(run)
+        await self.answer_long(run)
 
 
 class Run(Handler):
-    def get(self, run_id: str) -> None:
+    async def get(self, run_id: str) -> None:
         with wrapped("Failed to get a run"):
-            self.answer(self.told(self.operations.runs.get(self.caller, run_id)))
+            (run,) = await self.told([await self.operations.runs.get(self.caller, run_id)])
+        await self.answer_long(run)
 
     def delete(self, run_id: str) -> None:
         with wrapped("Failed to delete a run"):
@@ -262,19 +266,21 @@ class Run(Handler):
 
 
 class TaskValues(Handler):
-    """What went into a task and came out of it. On a cluster the metadata store knows that."""
+    """The values that went into a task and came out of it. On a cluster the metadata store knows
+    that.
+    """
 
-    def get(self, run_id: str, task_id: str) -> None:
-        task_id = self.task_id(run_id, task_id)
+    async def get(self, run_id: str, task_id: str) -> None:
+        task_id = await self.task_id(run_id, task_id)
         self.answer(self.operations.runs.task_values(self.caller, run_id, task_id))
 
 
 class AllTaskValues(Handler):
     """The same of all tasks of a run, by their ids."""
 
-    def get(self, run_id: str) -> None:
+    async def get(self, run_id: str) -> None:
         found = self.operations.runs.all_task_values(self.caller, run_id)
-        told = self.task_ids(run_id, found)
+        told = await self.task_ids(run_id, found)
         self.answer({"nodes": {shown: found[own] for shown, own in told.items() if own in found}})
 
 
@@ -290,32 +296,32 @@ class RecurringRuns(Handler):
                 options,
             )
         items = [_with_trigger(each) for each in listed.items]
-        self.answer_list("recurringRuns", replace(listed, items=items))
+        await self.answer_list("recurringRuns", replace(listed, items=items))
 
     async def post(self) -> None:
-        message = await self.body(RecurringRunMessage)
+        sent = await self.sent(RecurringRunMessage)
         operations = self.operations.recurring_runs
         with wrapped("Failed to create a recurring run due to conversion error"):
-            new = await self.aside(message.new)
+            new = await self.aside(sent.message.new)
             operations.check(new)
         with wrapped("Failed to create a recurring run"):
             operations.authorize_creation(self.caller, new)
             with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
-                new = replace(new, specification=await self.aside(message.specification))
-            recurring = operations.create(self.caller, new)
+                new = replace(new, specification=await sent.specification())
+            recurring = await operations.create(self.caller, new)
         self.warn_of_cron(recurring)
-        origin = operations.origin(recurring.recurring_run_id)
+        origin = await operations.origin(recurring.recurring_run_id)
         what = f"recurring run {recurring.recurring_run_id}"
         self.warn_of_root(what, recurring.runtime_config, origin)
         self.warn_of_values(what, recurring.runtime_config)
-        self.answer(_with_trigger(recurring))
+        await self.answer_long(_with_trigger(recurring))
 
 
 class RecurringRun(Handler):
-    def get(self, recurring_run_id: str) -> None:
+    async def get(self, recurring_run_id: str) -> None:
         with wrapped("Failed to fetch a recurring run"):
-            found = self.operations.recurring_runs.get(self.caller, recurring_run_id)
-        self.answer(_with_trigger(found))
+            found = await self.operations.recurring_runs.get(self.caller, recurring_run_id)
+        await self.answer_long(_with_trigger(found))
 
     def delete(self, recurring_run_id: str) -> None:
         self.query.enum("propagation_policy", _PROPAGATION_POLICIES)
@@ -333,12 +339,15 @@ def _with_trigger(recurring: models.RecurringRun) -> models.RecurringRun:
     return replace(recurring, trigger=recurring.trigger or models.Trigger())
 
 
-def _upload_of(message: PipelineMessage | PipelineVersionMessage, file_name: str) -> Upload:
+def _upload_of(
+    message: PipelineMessage | PipelineVersionMessage, file_name: str, url: str = ""
+) -> Upload:
     return Upload(
         name=message.name or message.display_name or file_name,
         display_name=message.display_name,
         description=message.description,
         code_source_url=getattr(message, "code_source_url", ""),
+        package_url=url,
         tags=message.tags or {},
     )
 

@@ -1,11 +1,11 @@
-"""What requests of the v2beta1 API may hold.
+"""The messages that requests of the v2beta1 API may hold.
 
 What only the server decides is read and dropped, as the API server does.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -13,8 +13,11 @@ from ...models import CronSchedule, PeriodicSchedule, Trigger
 from ..operations import NewRecurringRun, NewRun
 from ..operations.values import PipelineToRun
 from ..pipelines.pipeline_files import Specification, check_values, from_wire
+from ..pipelines.pipeline_reader import MessageWithPipeline
 from ..wire.api_errors import bad_request, invalid_input, wrapped
 from ..wire.protojson import Enumeration, Int64, Message, Moment, enumeration, struct
+
+S = TypeVar("S", bound="SourceMessage")
 
 _API = "kubeflow.pipelines.backend.api.v2beta1"
 
@@ -100,8 +103,8 @@ class RuntimeConfigMessage(Message, frozen=True):
         return dict(struct(self.parameters))
 
 
-class SourceMessage(Message, frozen=True):
-    """What a run and a recurring run have in common: which pipeline, and with what."""
+class SourceMessage(MessageWithPipeline, frozen=True):
+    """The fields that a run and a recurring run have in common: which pipeline, and with what."""
 
     SOURCES: ClassVar[frozenset[str]] = frozenset(
         {"pipeline_version_id", "pipeline_spec", "pipeline_version_reference"}
@@ -120,9 +123,11 @@ class SourceMessage(Message, frozen=True):
         )
 
     def specification(self) -> Specification | None:
-        """The one in the message itself, which is read once its sender is authorized."""
         with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
             return from_wire(self.pipeline_spec) if self.pipeline_spec else None
+
+    def without_specification(self: S) -> S:
+        return msgspec.structs.replace(self, pipeline_spec=None)
 
 
 class RunMessage(SourceMessage, frozen=True):

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ _KEY_BYTES = 32
 # What a file is called until it is whole.
 UNFINISHED = ".new-"
 LOG = "server.log"
+_LOOKED_AT_SECONDS = 1.0
 _OURS = (
     *("lock", "in-use", "server.json", "profiles.yaml", "kfp.db", "kfp.db-wal", "kfp.db-shm"),
     *("keys", "tokens", "namespaces", LOG, f"{LOG}.1"),
@@ -78,11 +80,9 @@ class DataFolder:
         for path in [*(self.path / name for name in _OURS), *_entries(self.namespaces)]:
             check_no_link(path)
         lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _is_taken(lock):
             os.close(lock)
-            raise Occupied(self._occupant()) from None
+            raise Occupied(self._occupant())
         self._lock = lock
         self.withdraw()  # what a killed server left
         private_folder(self.tokens)
@@ -147,6 +147,25 @@ class DataFolder:
                 cure="Move it away; the next start makes a new one.",
             )
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+
+def _is_taken(lock: int) -> bool:
+    """Take the lock unless a server has it; who looks whether one does shares it for a moment."""
+    patience = time.monotonic() + _LOOKED_AT_SECONDS
+    while not _is_locked(lock, fcntl.LOCK_EX):
+        if time.monotonic() > patience or not _is_locked(lock, fcntl.LOCK_SH):
+            return False
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        time.sleep(0.01)
+    return True
+
+
+def _is_locked(lock: int, how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def private_folder(path: Path) -> None:

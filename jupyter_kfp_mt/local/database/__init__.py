@@ -1,4 +1,4 @@
-"""What the local KFP keeps. Every SQL statement of it is in this folder."""
+"""The database of the local KFP. Every SQL statement of it is in this folder."""
 
 from .database import Database, new_id
 

@@ -40,7 +40,12 @@ def register(db: sqlite3.Connection) -> None:
 
 
 def refuse_taken(db: sqlite3.Connection, table: str, owner: tuple[str, str], name: str) -> None:
-    """Raise sqlite3.IntegrityError if the owner has something of this name: (column, value)."""
+    """Raise sqlite3.IntegrityError if the owner has something of this name: (column, value).
+
+    Part of the caller's transaction, which begins with it: until its end nobody takes the name.
+    """
+    if not db.in_transaction:
+        db.execute("BEGIN IMMEDIATE")
     column = "display_name" if table == "experiments" else "name"
     query = f"SELECT 1 FROM {table} WHERE {owner[0]} = ? AND collation_key({column}) = ?"
     if db.execute(query, (owner[1], collation_key(name))).fetchone():

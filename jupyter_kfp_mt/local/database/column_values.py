@@ -1,4 +1,4 @@
-"""How values are kept in columns: times as seconds, what has parts as JSON."""
+"""Values as columns keep them: times as seconds, what has parts as JSON."""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ from typing import TypeVar
 
 from ...errors import Misconfigured
 from ..machine.disk_faults import fault
+from ..pipelines.pipeline_files import Specification
 from ..wire.list_options import ListOptions, Position
+from .apart import Apart
 from .experiments import ExperimentTable
 from .list_queries import PageLimit
 from .pipeline_specs import SpecificationTable
@@ -22,6 +24,9 @@ from .runs import RunTable
 from .schema import opened
 from .searches import Searches
 
+# To read or write a specification of fewer bytes takes less time than to hand it to a thread.
+LARGE = 256 << 10
+
 T = TypeVar("T")
 
 
@@ -29,7 +34,7 @@ class Tables:
     """A part for each kind of thing in a database, on one connection to it, for one thread."""
 
     def __init__(self, db: sqlite3.Connection):
-        specifications = SpecificationTable(db)
+        self.specifications = specifications = SpecificationTable(db)
         self.experiments = ExperimentTable(db)
         self.pipelines = PipelineTable(db, specifications)
         self.runs = RunTable(db, specifications)
@@ -51,6 +56,7 @@ class Database(Tables):
             ) from error
         super().__init__(self._db)
         self._searches = Searches(self._db, path, Tables)
+        self._apart = Apart(path, Tables)
 
     async def page(
         self,
@@ -60,8 +66,22 @@ class Database(Tables):
         """A page of a list, by `find`. It keeps nobody waiting, however long it takes to find."""
         return await self._searches.found(find, may_be_long=options.may_be_long)
 
+    async def read(self, digest: str, find: Callable[[Tables], T]) -> T:
+        """Return what `find` finds, which reads the specification of this digest."""
+        if (self.specifications.length(digest) or 0) < LARGE:
+            return find(self)
+        return await self._apart.done(find)
+
+    async def change(self, specification: Specification | None, make: Callable[[Tables], T]) -> T:
+        """Make a change in one transaction, of which it is a part to keep the specification."""
+        large = specification is not None and specification.length >= LARGE
+        if large and specification and self.specifications.length(specification.digest) is None:
+            return await self._apart.done(make)
+        return make(self)
+
     def close(self) -> None:
         self._searches.close()
+        self._apart.close()
         self._db.close()
 
 

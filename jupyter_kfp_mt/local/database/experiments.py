@@ -20,8 +20,8 @@ class ExperimentTable:
     def add(self, experiment: Experiment) -> None:
         """Raises sqlite3.IntegrityError if its namespace has one of this name."""
         owner = ("namespace", experiment.namespace)
-        refuse_taken(self._db, "experiments", owner, experiment.display_name)
         with self._db:
+            refuse_taken(self._db, "experiments", owner, experiment.display_name)
             self._db.execute(
                 "INSERT INTO experiments "
                 "(experiment_id, namespace, display_name, description, created_at) "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from ..pipelines.pipeline_files import Specification
-from .column_values import from_json, to_json
+from .column_values import to_json
 from .row_types import Origin
+
+# To unfold nothing, not even their texts.
+_COLUMNS = (
+    "digest, CAST(pipeline_spec AS BLOB) AS pipeline_spec, "
+    "CAST(platform_spec AS BLOB) AS platform_spec"
+)
 
 
 class SpecificationTable:
@@ -22,21 +26,40 @@ class SpecificationTable:
         """The digest under which it is kept from now on. Part of the caller's transaction."""
         if specification is None:
             return None
-        pipeline, platform = to_json(specification.pipeline), to_json(specification.platform)
-        digest = hashlib.sha256(f"{pipeline}\n{platform}".encode()).hexdigest()
-        self._db.execute(
-            "INSERT INTO specifications (digest, pipeline_spec, platform_spec) VALUES (?, ?, ?) "
-            "ON CONFLICT DO NOTHING",
-            (digest, pipeline, platform),
-        )
-        return digest
+        if self.length(specification.digest) is None:
+            self._db.execute(
+                "INSERT INTO specifications (digest, pipeline_spec, platform_spec, length) "
+                "VALUES (?, ?, ?, ?)",
+                (
+                    specification.digest,
+                    specification.pipeline.decode(),
+                    specification.platform.decode(),
+                    specification.length,
+                ),
+            )
+        return specification.digest
+
+    def length(self, digest: str) -> int | None:
+        """Return how many bytes it has, if it is kept."""
+        query = "SELECT length FROM specifications WHERE digest = ?"
+        row = self._db.execute(query, (digest,)).fetchone()
+        return row["length"] if row else None
+
+    def one(self, digest: str) -> Specification:
+        return self.by_digest([digest])[digest]
 
     def by_digest(self, digests: Iterable[str]) -> dict[str, Specification]:
         rows = self._db.execute(
-            "SELECT * FROM specifications WHERE digest IN (SELECT value FROM json_each(?))",
+            f"SELECT {_COLUMNS} FROM specifications "
+            "WHERE digest IN (SELECT value FROM json_each(?))",
             (to_json([*digests]),),
         )
-        return {row["digest"]: specification(row) for row in rows}
+        return {
+            row["digest"]: Specification.read(
+                row["pipeline_spec"], row["platform_spec"], row["digest"]
+            )
+            for row in rows
+        }
 
     def lengths(self, digests: Iterable[str | None], *, manifests: bool) -> Iterator[int]:
         """The length of each in an answer, nothing being 0; asked for one by one. A manifest takes
@@ -45,22 +68,10 @@ class SpecificationTable:
         known: dict[str, int] = {}
         for digest in digests:
             if digest and digest not in known:
-                (known[digest],) = self._db.execute(
-                    "SELECT length(pipeline_spec) + length(platform_spec) FROM specifications "
-                    "WHERE digest = ?",
-                    (digest,),
-                ).fetchone()
+                known[digest] = self.length(digest) or 0
             yield known[digest] * (10 if manifests else 1) if digest else 0
 
     def origin(self, row: sqlite3.Row) -> Origin:
         """That in a row which has the digest of its specification, if it has one."""
-        kept = self.by_digest([row["digest"]]) if row["digest"] else {}
-        return Origin(kept.get(row["digest"]), row["pipeline_name"], bool(row["texts"]))
-
-
-def specification(row: sqlite3.Row) -> Specification:
-    """That in a row which was joined with its specification."""
-    return Specification(
-        from_json(row["pipeline_spec"], dict[str, Any]),
-        from_json(row["platform_spec"], dict[str, Any]),
-    )
+        kept = self.one(row["digest"]) if row["digest"] else None
+        return Origin(kept, row["pipeline_name"], bool(row["texts"]))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from typing import Any
 
-from ...models import Pipeline, PipelineVersion
+from ...models import Pipeline, PipelineVersion, Url
 from ..pipelines.pipeline_files import Specification
 from ..wire.list_options import ListOptions, Position
 from .collation import collation_key, refuse_taken
 from .column_values import from_json, from_seconds, to_json, to_seconds
-from .list_queries import PAGE_LIMIT, PageLimit, page
-from .pipeline_specs import SpecificationTable, specification
+from .list_queries import PAGE_LIMIT, PageLimit, page, shortened
+from .pipeline_specs import SpecificationTable
 
 
 class PipelineTable:
@@ -69,25 +70,18 @@ class PipelineTable:
             self._insert_version(version, specification)
 
     def version(self, version_id: str) -> PipelineVersion | None:
-        row = self._db.execute(
-            "SELECT * FROM pipeline_versions JOIN specifications USING (digest) "
-            "WHERE pipeline_version_id = ?",
-            (version_id,),
-        ).fetchone()
-        return _version(row) if row else None
+        row = self._version_row(version_id)
+        return _version(row, self._specifications.one(row["digest"])) if row else None
 
-    def latest_version(self, pipeline_id: str) -> PipelineVersion | None:
-        row = self._db.execute(
-            "SELECT * FROM pipeline_versions JOIN specifications USING (digest) "
-            "WHERE pipeline_id = ? ORDER BY created_at DESC, pipeline_version_id DESC LIMIT 1",
-            (pipeline_id,),
-        ).fetchone()
+    def version_without_specification(self, version_id: str) -> PipelineVersion | None:
+        """All that is told of one but the specification, which may have megabytes."""
+        row = self._version_row(version_id)
         return _version(row) if row else None
 
     def latest_without_specification(self, pipeline_id: str) -> PipelineVersion | None:
-        """All that is told of many but the specification, which may have megabytes."""
+        """The same of a pipeline's latest version."""
         row = self._db.execute(
-            "SELECT *, '{}' AS pipeline_spec, '{}' AS platform_spec FROM pipeline_versions "
+            "SELECT * FROM pipeline_versions "
             "WHERE pipeline_id = ? ORDER BY created_at DESC, pipeline_version_id DESC LIMIT 1",
             (pipeline_id,),
         ).fetchone()
@@ -97,15 +91,20 @@ class PipelineTable:
         self, pipeline_id: str, options: ListOptions, limit: PageLimit = PAGE_LIMIT
     ) -> tuple[list[PipelineVersion], int, Position | None]:
         found = page(self._db, {"pipeline_id": pipeline_id}, options, limit)
-        return [_version(row) for row in found.rows], found.total_size, found.next
+        digests = [row["digest"] for row in found.rows]
+        lengths = self._specifications.lengths(digests, manifests=False)
+        found = shortened(found, options.noun, limit, lengths)
+        kept = self._specifications.by_digest({row["digest"] for row in found.rows})
+        items = [_version(row, kept[row["digest"]]) for row in found.rows]
+        return items, found.total_size, found.next
+
+    def digest(self, version_id: str) -> str:
+        """That of its specification; empty if there is no such version."""
+        row = self._version_row(version_id)
+        return str(row["digest"]) if row else ""
 
     def specification(self, version_id: str) -> Specification:
-        row = self._db.execute(
-            "SELECT pipeline_spec, platform_spec FROM pipeline_versions "
-            "JOIN specifications USING (digest) WHERE pipeline_version_id = ?",
-            (version_id,),
-        ).fetchone()
-        return specification(row)
+        return self._specifications.one(self.digest(version_id))
 
     def update_version(
         self, version_id: str, display_name: str, tags: Mapping[str, str] | None
@@ -120,6 +119,10 @@ class PipelineTable:
             self._db.execute(query, (version_id,))
 
     # How it is done
+
+    def _version_row(self, version_id: str) -> Any:
+        query = "SELECT * FROM pipeline_versions WHERE pipeline_version_id = ?"
+        return self._db.execute(query, (version_id,)).fetchone()
 
     def _insert(self, pipeline: Pipeline) -> None:
         refuse_taken(self._db, "pipelines", ("namespace", pipeline.namespace), pipeline.name)
@@ -143,8 +146,8 @@ class PipelineTable:
         refuse_taken(self._db, "pipeline_versions", owner, version.name)
         self._db.execute(
             "INSERT INTO pipeline_versions (pipeline_version_id, pipeline_id, name, display_name, "
-            "description, code_source_url, created_at, tags, digest) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "description, code_source_url, package_url, created_at, tags, digest) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 version.pipeline_version_id,
                 version.pipeline_id,
@@ -152,6 +155,7 @@ class PipelineTable:
                 version.display_name,
                 version.description,
                 version.code_source_url,
+                version.package_url.pipeline_url if version.package_url else "",
                 to_seconds(version.created_at),
                 to_json(version.tags),
                 self._specifications.keep(specification),
@@ -181,7 +185,7 @@ def _pipeline(row: sqlite3.Row) -> Pipeline:
     )
 
 
-def _version(row: sqlite3.Row) -> PipelineVersion:
+def _version(row: sqlite3.Row, kept: Specification | None = None) -> PipelineVersion:
     return PipelineVersion(
         pipeline_id=row["pipeline_id"],
         pipeline_version_id=row["pipeline_version_id"],
@@ -190,6 +194,7 @@ def _version(row: sqlite3.Row) -> PipelineVersion:
         description=row["description"],
         created_at=from_seconds(row["created_at"]),
         code_source_url=row["code_source_url"],
-        pipeline_spec=specification(row).to_wire(),
+        package_url=Url(pipeline_url=row["package_url"]) if row["package_url"] else None,
+        pipeline_spec=kept.to_wire() if kept else {},
         tags=from_json(row["tags"], dict[str, str]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import Any
 
 from ...models import PipelineVersionReference, RecurringRun, RuntimeConfig, Status, Trigger
 from ..pipelines.pipeline_files import Specification
@@ -66,13 +67,21 @@ class RecurringRunTable:
             )
 
     def one(self, recurring_run_id: str) -> RecurringRun | None:
-        query = "SELECT * FROM recurring_runs WHERE recurring_run_id = ?"
-        row = self._db.execute(query, (recurring_run_id,)).fetchone()
+        row = self._row(recurring_run_id)
         return self._recurring_runs([row])[0] if row else None
 
+    def place(self, recurring_run_id: str) -> tuple[str, str] | None:
+        """Its namespace and its name there."""
+        row = self._row(recurring_run_id)
+        return (row["namespace"], row["display_name"]) if row else None
+
+    def digest(self, recurring_run_id: str) -> str:
+        """That of its specification; empty if it has none."""
+        row = self._row(recurring_run_id)
+        return (row["digest"] or "") if row else ""
+
     def origin(self, recurring_run_id: str) -> Origin:
-        query = "SELECT * FROM recurring_runs WHERE recurring_run_id = ?"
-        row = self._db.execute(query, (recurring_run_id,)).fetchone()
+        row = self._row(recurring_run_id)
         return self._specifications.origin(row) if row else Origin()
 
     def page(
@@ -108,7 +117,7 @@ class RecurringRunTable:
             self._db.execute(query, (recurring_run_id,))
 
     def fired(self, recurring_run_id: str) -> int:
-        """How often it has fired."""
+        """Return how often it has fired."""
         (times,) = self._db.execute(
             "SELECT fired FROM recurring_runs WHERE recurring_run_id = ?", (recurring_run_id,)
         ).fetchone()
@@ -125,7 +134,7 @@ class RecurringRunTable:
             )
 
     def set_error(self, recurring_run_id: str, text: str) -> None:
-        """Why it could not fire."""
+        """Record why it could not fire."""
         status = to_json(Status(code=INTERNAL, message=text)) if text else ""
         with self._db:
             query = "UPDATE recurring_runs SET error = ? WHERE recurring_run_id = ?"
@@ -143,6 +152,10 @@ class RecurringRunTable:
             f"{_SCHEDULES} WHERE enabled AND recurring_run_id = ?", (recurring_run_id,)
         ).fetchone()
         return _schedule(row) if row else None
+
+    def _row(self, recurring_run_id: str) -> Any:
+        query = "SELECT * FROM recurring_runs WHERE recurring_run_id = ?"
+        return self._db.execute(query, (recurring_run_id,)).fetchone()
 
     def _recurring_runs(self, rows: list[sqlite3.Row]) -> list[RecurringRun]:
         inline = {row["digest"] for row in rows if row["digest"] and not row["pipeline_id"]}

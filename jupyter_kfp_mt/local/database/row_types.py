@@ -1,4 +1,4 @@
-"""What is kept beside the API's own values."""
+"""Rows of the database that are no values of the API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """What a run or recurring run was made of, which stays when the pipeline's version goes.
+    """The source of a run or recurring run, which stays when the pipeline's version goes.
 
     Without a specification each run of a recurring run takes the pipeline's latest version.
     """

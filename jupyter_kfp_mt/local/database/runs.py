@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+import msgspec
+
 from ...models import (
     FINISHED,
     PipelineVersionReference,
@@ -26,7 +28,7 @@ from ..wire.api_errors import INTERNAL
 from ..wire.list_options import ListOptions, Position
 from .column_values import from_json, from_seconds, to_json, to_seconds
 from .list_queries import PAGE_LIMIT, PageLimit, page, shortened
-from .pipeline_specs import SpecificationTable, specification
+from .pipeline_specs import SpecificationTable
 from .row_types import Metric, Origin, PlacedRun
 from .tasks import TaskTable
 
@@ -95,6 +97,11 @@ class RunTable:
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         return self._placed([row])[0] if row else None
 
+    def digest(self, run_id: str) -> str:
+        """That of its specification; empty if there is no such run."""
+        row = self._one("SELECT digest FROM runs WHERE run_id = ?", run_id)
+        return str(row["digest"]) if row else ""
+
     def origin(self, run_id: str) -> Origin:
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         return self._specifications.origin(row) if row else Origin()
@@ -136,7 +143,7 @@ class RunTable:
             self._db.execute(query, (state, run_id))
 
     def cancel(self, run_id: str) -> bool:
-        """Whether it was in a state that can be left so."""
+        """Tell whether it was in a state that can be left so."""
         with self._db:
             changed = self._db.execute(
                 f"UPDATE runs SET state = 'CANCELING' WHERE run_id = ? AND state IN {_STOPPABLE}",
@@ -192,19 +199,17 @@ class RunTable:
         return namespace
 
     def job(self, run_id: str) -> RunRequest:
-        """What is to be done for a run."""
-        row = self._one(
-            "SELECT * FROM runs JOIN specifications USING (digest) WHERE run_id = ?", run_id
-        )
+        """Return what is to be done for a run."""
+        row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         if row is None:
             raise KeyError(run_id)
-        compiled = specification(row)
+        compiled = self._specifications.one(row["digest"])
         return RunRequest(
             run_id=run_id,
             namespace=row["namespace"],
             service_account=row["service_account"],
-            pipeline_spec=compiled.pipeline,
-            platform_spec=compiled.platform,
+            pipeline_spec=msgspec.Raw(compiled.pipeline),
+            platform_spec=msgspec.Raw(compiled.platform),
             parameters=expanded(
                 from_json(row["runtime_config"], RuntimeConfig).parameters,
                 run_id,
@@ -245,11 +250,11 @@ class RunTable:
         return self._tasks.of([run_id]).get(run_id, [])
 
     def succeeded(self, run_id: str) -> dict[str, TaskValues]:
-        """What came out of the tasks that have succeeded, by their ids."""
+        """Return what came out of the tasks that have succeeded, by their ids."""
         return self._tasks.outputs_of_succeeded(run_id)
 
     def values(self, run_id: str, task_id: str) -> tuple[TaskValues, TaskValues] | None:
-        """What went into a task and what came out of it."""
+        """Return what went into a task and what came out of it."""
         return self._tasks.values(run_id, task_id)
 
     def all_values(self, run_id: str) -> dict[str, TaskIO]:

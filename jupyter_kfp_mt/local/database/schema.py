@@ -232,6 +232,15 @@ MIGRATIONS = [
     CREATE INDEX runs_by_name
         ON runs (namespace, collation_key(display_name), created_at, run_id);
     """,
+    # How long a specification is can be known without reading it.
+    """
+    ALTER TABLE specifications ADD COLUMN length INTEGER NOT NULL DEFAULT 0;
+    UPDATE specifications SET length = length(pipeline_spec) + length(platform_spec);
+    CREATE INDEX specification_lengths ON specifications (digest, length);
+    """,
+    """
+    ALTER TABLE pipeline_versions ADD COLUMN package_url TEXT NOT NULL DEFAULT '';
+    """,
 ]
 
 
@@ -241,12 +250,8 @@ def opened(path: Path) -> sqlite3.Connection:
         _check(path)
     db = sqlite3.connect(path)
     try:
-        register(db)
-        db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode = WAL")
-        # In WAL mode this is safe against the death of the process, if not of the machine.
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA foreign_keys = ON")
+        _prepare(db)
         # With a million runs a page of them is spread over many pages of the file.
         db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
         _migrate(db)
@@ -271,6 +276,21 @@ def is_database(path: Path) -> bool:
         return False
 
 
+def opened_again(path: Path) -> sqlite3.Connection:
+    """Another connection to a database that is open already, which may change it, too."""
+    db = sqlite3.connect(path, check_same_thread=False)
+    _prepare(db)
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    register(db)
+    db.row_factory = sqlite3.Row
+    # In WAL mode this is safe against the death of the process, if not of the machine.
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA foreign_keys = ON")
+
+
 def opened_for_reading(path: Path) -> sqlite3.Connection:
     """Another connection to a database that is open already, for a thread of its own."""
     db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
@@ -280,7 +300,7 @@ def opened_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _check(path: Path) -> None:
-    """Whether it is ours, and not newer than we are. Nothing is written, not even beside it."""
+    """Check that it is ours, and not newer than we are. Nothing is written, not even beside it."""
     with closing(_seen(path)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()

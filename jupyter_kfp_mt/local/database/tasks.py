@@ -88,7 +88,7 @@ class TaskTable:
         return {row["task_id"]: from_json(row["outputs"], TaskValues) for row in rows}
 
     def retry(self, run_id: str) -> None:
-        """Those that did not succeed are PENDING again."""
+        """Make those that did not succeed PENDING again."""
         for task in self.of([run_id]).get(run_id, []):
             if task.state != "SUCCEEDED":
                 again = msgspec.structs.replace(

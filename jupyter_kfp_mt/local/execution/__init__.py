@@ -1,1 +1,1 @@
-"""How runs execute: queued by the server, each in processes of its own, through kfp.local."""
+"""Execution of runs: queued by the server, each in processes of its own, through kfp.local."""

@@ -1,4 +1,4 @@
-"""What the executor tells a run's worker process, and what it hears back."""
+"""Messages between the executor and a run's worker process."""
 
 from __future__ import annotations
 
@@ -18,14 +18,33 @@ INTERNAL = 13
 LONGEST_DEADLINE = 2**31 - 1
 
 
+class _Kubernetes(msgspec.Struct, frozen=True):
+    pipelineConfig: dict[str, Any] = {}
+
+
+class _Platforms(msgspec.Struct, frozen=True):
+    kubernetes: _Kubernetes = _Kubernetes()
+
+
+class _Platform(msgspec.Struct, frozen=True):
+    """The settings for a platform that concern a whole run."""
+
+    platforms: _Platforms = _Platforms()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.platforms.kubernetes.pipelineConfig
+
+
 class RunRequest(msgspec.Struct, frozen=True):
     """A run to execute: which pipeline, with which parameters, as whom."""
 
     run_id: str
     namespace: str
     service_account: str
-    pipeline_spec: dict[str, Any]
-    platform_spec: dict[str, Any] = {}
+    # As JSON, which only the run's process reads.
+    pipeline_spec: msgspec.Raw
+    platform_spec: msgspec.Raw = msgspec.Raw(b"{}")
     parameters: dict[str, Any] = {}
     # What its tasks can ask for with placeholders. The name is the workflow's, on a cluster.
     name: str = ""
@@ -36,12 +55,14 @@ class RunRequest(msgspec.Struct, frozen=True):
     @property
     def deadline(self) -> int | None:
         """After how many seconds the run is stopped."""
-        return deadline(kubernetes_part(self.platform_spec).get("pipelineConfig", {}))
+        return deadline(msgspec.json.decode(self.platform_spec, type=_Platform).config)
 
-
-def kubernetes_part(platform_spec: dict[str, Any]) -> dict[str, Any]:
-    part: dict[str, Any] = platform_spec.get("platforms", {}).get("kubernetes", {})
-    return part
+    @property
+    def kubernetes(self) -> dict[str, Any]:
+        """The part of the pipeline that is for Kubernetes, whole."""
+        platform = msgspec.json.decode(self.platform_spec)
+        part: dict[str, Any] = platform.get("platforms", {}).get("kubernetes", {})
+        return part
 
 
 def deadline(asked: dict[str, Any]) -> int | None:

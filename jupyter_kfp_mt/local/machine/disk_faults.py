@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class DiskFault(msgspec.Struct, frozen=True):
-    """Why nothing can be written, or read; and what to do about it, as half a sentence."""
+    """The reason why nothing can be written, or read; and what to do about it, as half a
+    sentence.
+    """
 
     why: str
     cure: str
@@ -71,7 +73,9 @@ def why(error: BaseException) -> str:
 
 
 class Complaints:
-    """What the log says of a data folder: each fault once in a while, however often it is met."""
+    """Complaints in the log about a data folder: each fault once in a while, however often it is
+    met.
+    """
 
     def __init__(self, folder: Path):
         self._folder = folder

@@ -1,4 +1,4 @@
-"""What can be done with experiments, pipelines and runs: checked, authorized, on plain values.
+"""Operations on experiments, pipelines and runs: checked, authorized, on plain values.
 
 Each takes who is calling first, and checks in the order of the API server; the messages of its
 refusals are the API server's own, up to the outermost part, which differs between API versions.

@@ -1,4 +1,4 @@
-"""What can be done with experiments."""
+"""Operations on experiments."""
 
 from __future__ import annotations
 

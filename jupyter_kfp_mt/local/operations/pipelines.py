@@ -1,4 +1,4 @@
-"""What can be done with pipelines and their versions."""
+"""Operations on pipelines and their versions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...models import Pipeline, PipelineVersion
+from ...models import Pipeline, PipelineVersion, Url
 from ..database import Database, new_id
 from ..pipelines.pipeline_files import Specification
 from ..tenants.identity import Caller
@@ -74,7 +74,7 @@ class Pipelines:
         with wrapped("Authorization Failure"):
             self._authorize_upload(caller, "", namespace)
 
-    def create_with_version(
+    async def create_with_version(
         self,
         namespace: str,
         upload: Upload,
@@ -86,7 +86,10 @@ class Pipelines:
         pipeline = _pipeline(namespace, upload)
         version = _version(pipeline, msgspec.structs.replace(upload, tags=version_tags))
         try:
-            self._table.add_with_version(pipeline, version, specification)
+            await self._database.change(
+                specification,
+                lambda tables: tables.pipelines.add_with_version(pipeline, version, specification),
+            )
         except sqlite3.IntegrityError:
             raise already_exists(
                 f"Failed to create a new pipeline. The name {upload.name} already exists. "
@@ -149,7 +152,7 @@ class Pipelines:
             f"Failed to delete a pipeline due authorization error for pipeline id {pipeline_id}"
         ):
             self._authorized(caller, pipeline_id, "delete")
-        latest = None if cascade else self._table.latest_version(pipeline_id)
+        latest = None if cascade else self._table.latest_without_specification(pipeline_id)
         if latest:
             raise invalid_input(
                 f"Failed to delete pipeline with id {pipeline_id} as it has existing pipeline "
@@ -188,31 +191,44 @@ class Pipelines:
             self._authorize_upload(caller, pipeline_id, pipeline.namespace)
         return pipeline
 
-    def create_version(
+    async def create_version(
         self, pipeline: Pipeline, upload: Upload, specification: Specification
     ) -> PipelineVersion:
         """The caller has been authorized already, before the file was read."""
         self.existing(pipeline.pipeline_id)  # It may have been deleted since.
         version = _version(pipeline, upload)
         try:
-            self._table.add_version(version, specification)
+            await self._database.change(
+                specification, lambda tables: tables.pipelines.add_version(version, specification)
+            )
         except sqlite3.IntegrityError:
+            self.existing(pipeline.pipeline_id)  # It may have been deleted meanwhile.
             raise already_exists(
                 f"Failed to create a new pipeline version. The name {upload.name} already exist. "
                 "Specify a new name"
             ) from None
         return _with(version, specification)
 
-    def version(self, caller: Caller, version_id: str) -> PipelineVersion:
+    async def version(self, caller: Caller, version_id: str) -> PipelineVersion:
+        with wrapped(
+            "Failed to get a pipeline version due to authorization error for pipeline version id "
+            f"{version_id}"
+        ):
+            self._authorized_version(caller, version_id, "get")
+        return await self._whole_version(version_id)
+
+    def described_version(self, caller: Caller, version_id: str) -> PipelineVersion:
+        """The same without its specification."""
         with wrapped(
             "Failed to get a pipeline version due to authorization error for pipeline version id "
             f"{version_id}"
         ):
             return self._authorized_version(caller, version_id, "get")
 
-    def readable_version(self, caller: Caller, version_id: str) -> PipelineVersion:
-        """The same for what says itself what for."""
-        return self._authorized_version(caller, version_id, "get")
+    async def readable_specification(self, caller: Caller, version_id: str) -> Specification:
+        """Return what a version runs, for what says itself what for."""
+        self._authorized_version(caller, version_id, "get")
+        return await self.specification(version_id)
 
     async def versions(
         self, caller: Caller, pipeline_id: str, options: ListOptions
@@ -232,7 +248,7 @@ class Pipelines:
         )
         return listed(options, *page)
 
-    def update_version(
+    async def update_version(
         self,
         caller: Caller,
         version_id: str,
@@ -247,7 +263,7 @@ class Pipelines:
             check_tags(tags or {})
             check_text("PipelineVersion.DisplayName", display_name)
         self._table.update_version(version_id, display_name, tags)
-        return self.existing_version(version_id)
+        return await self._whole_version(version_id)
 
     def delete_version(self, caller: Caller, pipeline_id: str, version_id: str) -> None:
         """Runs of it keep what they ran."""
@@ -259,22 +275,26 @@ class Pipelines:
         self._table.delete_version(version_id)
 
     def latest_version(self, pipeline_id: str) -> PipelineVersion | None:
-        """For those who have been authorized to the pipeline."""
-        return self._table.latest_version(pipeline_id)
-
-    def latest_without_specification(self, pipeline_id: str) -> PipelineVersion | None:
-        """The same where it does not matter what is run."""
+        """For those who have been authorized to the pipeline. Without its specification."""
         return self._table.latest_without_specification(pipeline_id)
 
     def existing_version(self, version_id: str) -> PipelineVersion:
-        """For those who have been authorized, or are to be authorized by what it says."""
+        """For those who have been authorized, or are to be authorized by what it says. Without its
+        specification.
+        """
         with wrapped(f"Failed to get a pipeline version with id {version_id}"):
-            return found(self._table.version(version_id), "PipelineVersion", version_id)
+            version = self._table.version_without_specification(version_id)
+            return found(version, "PipelineVersion", version_id)
 
-    def runnable(
+    async def specification(self, version_id: str) -> Specification:
+        """Return what a version runs, for those who have been authorized to it."""
+        digest = self._table.digest(version_id)
+        return await self._database.read(digest, lambda tables: tables.specifications.one(digest))
+
+    async def runnable(
         self, caller: Caller, pipeline_id: str, version_id: str
     ) -> tuple[PipelineVersion, Specification]:
-        """What to run: this version, or else the latest of the pipeline."""
+        """Return what to run: this version, or else the latest of the pipeline."""
         if version_id:
             version = self._authorized_version(caller, version_id, "get")
             if pipeline_id not in ("", version.pipeline_id):
@@ -285,12 +305,19 @@ class Pipelines:
         else:
             self._authorized(caller, pipeline_id, "get")
             version = found(self.latest_version(pipeline_id), "PipelineVersion", pipeline_id)
-        return version, self._table.specification(version.pipeline_version_id)
+        return version, await self.specification(version.pipeline_version_id)
 
     def latest(self, pipeline_id: str) -> tuple[PipelineVersion, Specification]:
         """The same of the latest version, for what was authorized when it was asked for."""
         version = found(self.latest_version(pipeline_id), "PipelineVersion", pipeline_id)
         return version, self._table.specification(version.pipeline_version_id)
+
+    async def _whole_version(self, version_id: str) -> PipelineVersion:
+        version = await self._database.read(
+            self._table.digest(version_id), lambda tables: tables.pipelines.version(version_id)
+        )
+        with wrapped(f"Failed to get a pipeline version with id {version_id}"):
+            return found(version, "PipelineVersion", version_id)
 
     # How callers are authorized
 
@@ -381,6 +408,7 @@ def _version(pipeline: Pipeline, upload: Upload) -> PipelineVersion:
         display_name=upload.display_name or upload.name,
         description=upload.description,
         code_source_url=upload.code_source_url,
+        package_url=Url(pipeline_url=upload.package_url) if upload.package_url else None,
         created_at=now(),
         tags=dict(upload.tags),
     )

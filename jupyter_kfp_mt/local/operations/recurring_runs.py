@@ -1,4 +1,4 @@
-"""What can be done with recurring runs; and what the controller that fires them asks for."""
+"""Operations on recurring runs; and what the controller that fires them asks for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RecurringRuns:
         self._runs = runs
 
     def check(self, new: NewRecurringRun) -> None:
-        """What the API server checks of it before it asks who wants it."""
+        """Check what the API server checks before it asks who wants it."""
         if not new.display_name:
             raise invalid_input("Recurring run's name cannot be empty")
         if not 1 <= new.max_concurrency <= _MOST_CONCURRENT:
@@ -66,23 +66,33 @@ class RecurringRuns:
             )
         return namespace
 
-    def create(self, caller: Caller, new: NewRecurringRun) -> RecurringRun:
+    async def create(self, caller: Caller, new: NewRecurringRun) -> RecurringRun:
         self.check(new)
         namespace = self.authorize_creation(caller, new)
         check_service_account(new.service_account)
         check_text("RecurringRun.DisplayName", new.display_name)
         check_text("RecurringRun.Description", new.description)
-        recurring, origin = self._with_origin(caller, new, namespace)
-        self._table.add(recurring, origin)
+        recurring, origin = await self._with_origin(caller, new, namespace)
+        await self._database.change(
+            origin.specification, lambda tables: tables.recurring_runs.add(recurring, origin)
+        )
         self._controller.changed(recurring.recurring_run_id)
         return recurring
 
-    def get(self, caller: Caller, recurring_run_id: str) -> RecurringRun:
-        return self._authorized(caller, recurring_run_id, "get")
+    async def get(self, caller: Caller, recurring_run_id: str) -> RecurringRun:
+        self._authorized(caller, recurring_run_id, "get")
+        recurring = await self._database.read(
+            self._table.digest(recurring_run_id),
+            lambda tables: tables.recurring_runs.one(recurring_run_id),
+        )
+        return found(recurring, "Job", recurring_run_id)
 
-    def origin(self, recurring_run_id: str) -> Origin:
+    async def origin(self, recurring_run_id: str) -> Origin:
         """For those who have been authorized to the recurring run."""
-        return self._table.origin(recurring_run_id)
+        return await self._database.read(
+            self._table.digest(recurring_run_id),
+            lambda tables: tables.recurring_runs.origin(recurring_run_id),
+        )
 
     async def list(
         self,
@@ -93,7 +103,7 @@ class RecurringRuns:
         *,
         manifests: bool = False,
     ) -> Listed[RecurringRun]:
-        """Those of an experiment if one is named, whatever the namespace."""
+        """Return the recurring runs of an experiment if one is named, whatever the namespace."""
         if experiment_id:
             with wrapped(
                 "Failed to list recurring runs due to error fetching namespace for experiment "
@@ -157,14 +167,14 @@ class RecurringRuns:
         self._table.enable(recurring_run_id, enabled)
         self._controller.changed(recurring_run_id)
 
-    def _with_origin(
+    async def _with_origin(
         self, caller: Caller, new: NewRecurringRun, namespace: str
     ) -> tuple[RecurringRun, Origin]:
         """The recurring run, and what it runs unless that is each time the latest version."""
         if not (new.pipeline_id or new.pipeline_version_id or new.specification):
             raise invalid_input("Cannot create a job with an empty pipeline ID")
         with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
-            version, specification = self._runs.source(caller, new)
+            version, specification = await self._runs.source(caller, new)
         with wrapped("Failed to validate the input parameters on the latest pipeline version"):
             check_parameters(specification, dict(new.parameters))
         origin = origin_of(new, version, specification)
@@ -176,14 +186,14 @@ class RecurringRuns:
         reference = PipelineVersionReference(pipeline_id=version.pipeline_id)
         return _recurring_run(new, namespace, reference, specification), Origin()
 
-    def _authorized(self, caller: Caller, recurring_run_id: str, verb: str) -> RecurringRun:
+    def _authorized(self, caller: Caller, recurring_run_id: str, verb: str) -> None:
         with wrapped("Failed to authorize the request"):
             with wrapped("failed to authorize with the recurring run ID"):
-                recurring = found(self._table.one(recurring_run_id), "Job", recurring_run_id)
-            name = recurring.display_name
-            access = ResourceAttributes(recurring.namespace, verb, "jobs", name, existing=True)
-            self._authorize(caller, access)
-        return recurring
+                place = self._table.place(recurring_run_id)
+                namespace, name = found(place, "Job", recurring_run_id)
+            self._authorize(
+                caller, ResourceAttributes(namespace, verb, "jobs", name, existing=True)
+            )
 
     def _authorize(self, caller: Caller, access: ResourceAttributes) -> None:
         if is_empty(access.namespace):

@@ -1,4 +1,4 @@
-"""What can be done with runs."""
+"""Operations on runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _MOST_METRICS = 1000
 
 
 class Runner(Protocol):
-    """What executes runs."""
+    """Executes runs."""
 
     def submit(self, run_id: str) -> None: ...
 
@@ -65,7 +65,7 @@ class Runner(Protocol):
     def forget(self, namespace: str, run_id: str) -> None: ...
 
     def is_forgetting(self, run_id: str) -> bool:
-        """Whether something of a run that has been deleted is still there."""
+        """Tell whether something of a run that has been deleted is still there."""
 
     def log_file(self, namespace: str, run_id: str, task_id: str) -> Path: ...
 
@@ -73,7 +73,7 @@ class Runner(Protocol):
 
 
 class Controller(Protocol):
-    """What fires recurring runs."""
+    """Fires recurring runs."""
 
     def changed(self, recurring_run_id: str) -> None:
         """It was created, enabled, disabled or deleted."""
@@ -115,13 +115,13 @@ class Runs:
             self._authorize(caller, "", ResourceAttributes(namespace, "create", "runs"))
         return namespace
 
-    def create(self, caller: Caller, new: NewRun) -> PlacedRun:
+    async def create(self, caller: Caller, new: NewRun) -> PlacedRun:
         namespace = self.authorize_creation(caller, new)
         if existing := self._of_recurring_run(new, namespace):
             return existing
         _check(new)
         with wrapped("Failed to create a run due to error fetching manifest"):
-            version, specification = self.source(caller, new)
+            version, specification = await self.source(caller, new)
         with wrapped("Failed to generate the ExecutionSpec: invalid pipeline job inputs"):
             check_parameters(specification, dict(new.parameters))
         placed = pending_run(new, namespace, version, specification)
@@ -130,8 +130,11 @@ class Runs:
                 f"Failed to create a run. The id {placed.run.run_id} is that of a run which is "
                 "being deleted. Try again in a few seconds, or choose another"
             )
+        origin = origin_of(new, version, specification)
         try:
-            self._table.add(placed, origin_of(new, version, specification))
+            await self._database.change(
+                specification, lambda tables: tables.runs.add(placed, origin)
+            )
         except sqlite3.IntegrityError:
             raise already_exists(
                 f"Failed to create a run. The id {placed.run.run_id} is taken"
@@ -139,9 +142,13 @@ class Runs:
         self._runner.submit(placed.run.run_id)
         return placed
 
-    def get(self, caller: Caller, run_id: str) -> PlacedRun:
+    async def get(self, caller: Caller, run_id: str) -> PlacedRun:
         self._authorized(caller, run_id, "get")
-        return self._existing(run_id)
+        placed = await self._database.read(
+            self._table.digest(run_id), lambda tables: tables.runs.one(run_id)
+        )
+        with wrapped(f"Failed to fetch run {run_id}"):
+            return found(placed, "Run", run_id)
 
     async def list(
         self,
@@ -152,7 +159,7 @@ class Runs:
         *,
         manifests: bool = False,
     ) -> Listed[PlacedRun]:
-        """Those of an experiment if one is named, whatever the namespace."""
+        """Return the runs of an experiment if one is named, whatever the namespace."""
         if experiment_id:
             with wrapped(
                 "Failed to list runs due to error fetching namespace for experiment "
@@ -229,7 +236,7 @@ class Runs:
     def report_metrics(
         self, caller: Caller, run_id: str, metrics: Sequence[Metric]
     ) -> Iterator[tuple[str, str]]:
-        """What became of each: a status, as v1beta1 has them, and what is wrong with it."""
+        """Return what became of each: a status, as v1beta1 has them, and what is wrong with it."""
         self._authorized(caller, run_id, "reportMetrics")
         if len(metrics) > _MOST_METRICS:
             raise invalid_input(
@@ -250,7 +257,7 @@ class Runs:
         raise not_found("artifact", f"runs/{run_id}/nodes/{node_id}/artifacts/{name}")
 
     def task_values(self, caller: Caller, run_id: str, task_id: str) -> dict[str, TaskValues]:
-        """What went into a task and what came out of it."""
+        """Return what went into a task and what came out of it."""
         self._authorized(caller, run_id, "get")
         values = found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
         return {"inputs": values[0], "outputs": values[1]}
@@ -260,9 +267,11 @@ class Runs:
         self._authorized(caller, run_id, "get")
         return self._table.all_values(run_id)
 
-    def origin(self, run_id: str) -> Origin:
+    async def origin(self, run_id: str) -> Origin:
         """For those who have been authorized to the run."""
-        return self._table.origin(run_id)
+        return await self._database.read(
+            self._table.digest(run_id), lambda tables: tables.runs.origin(run_id)
+        )
 
     def log_file(self, caller: Caller, run_id: str, task_id: str) -> Path:
         """The file with a task's output, which may still be growing."""
@@ -297,12 +306,13 @@ class Runs:
             )
         return namespace
 
-    def source(
+    async def source(
         self, caller: Caller, source: PipelineToRun
     ) -> tuple[PipelineVersion | None, Specification]:
         """The pipeline version that is to run, if it is one, and its specification."""
         if source.pipeline_version_id or source.pipeline_id:
-            return self._pipelines.runnable(caller, source.pipeline_id, source.pipeline_version_id)
+            ids = source.pipeline_id, source.pipeline_version_id
+            return await self._pipelines.runnable(caller, *ids)
         if source.specification:
             return None, source.specification
         raise invalid_input("Failed to fetch a template with an empty pipeline spec manifest")

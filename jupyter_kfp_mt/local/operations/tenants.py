@@ -1,4 +1,4 @@
-"""What may be told of the profiles: to each caller what is theirs, and no more."""
+"""Profiles as they may be told of: to each caller what is theirs, and no more."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Tenants:
         self._roles = roles
 
     def may(self, caller: Caller, access: ResourceAttributes) -> bool:
-        """Whether the caller may do that: in a namespace of others no more than "no" is told."""
+        """Tell whether the caller may do that: in a namespace of others no more than "no" is
+        told.
+        """
         group = _ELSEWHERE.get(access.resource, PIPELINES_GROUP)
         return self._roles.allows(caller.identity(), access) and access.group in (group, "*")
 
     def profiles(self, caller: Caller) -> list[Profile]:
-        """Those of the namespaces in which the caller has a role."""
+        """Return the profiles of the namespaces in which the caller has a role."""
         user = caller.identity()
         return [each for each in self._profiles if self._roles.role(user, each.namespace)]
 

@@ -1,4 +1,4 @@
-"""What operations are given and what they answer with, beside the API's own values."""
+"""Values that operations are given and answer with, beside the API's own values."""
 
 from __future__ import annotations
 
@@ -68,10 +68,11 @@ class NewRecurringRun(PipelineToRun, frozen=True, kw_only=True):
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """What is said about an uploaded file, besides what is in it."""
+    """The description of an uploaded file, besides what is in it."""
 
     name: str
     display_name: str = ""
     description: str = ""
     code_source_url: str = ""
+    package_url: str = ""
     tags: Mapping[str, str] = {}

@@ -1,4 +1,4 @@
-"""What a text parameter may contain for the run to fill in: its id, and the times it is of.
+"""Macros in text parameters, which the run fills in: its id, and the times it is of.
 
 `[[RunUUID]]`, `[[CurrentTime]]`, and in runs of a recurring run `[[ScheduledTime]]`; a time also
 with a layout, in Go's form (`[[CurrentTime.2006-01-02]]`) or in strftime's

@@ -1,15 +1,17 @@
-"""What a pipeline file holds: unpacks it, checks it, and says what it is if it is no pipeline."""
+"""Reads a pipeline file: unpacks it, checks it, and says what it is if it is no pipeline."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -70,25 +72,81 @@ class _PipelineSpec(msgspec.Struct, frozen=True):
     components: dict[str, dict[str, Any]] = {}
 
 
-class Specification(msgspec.Struct, frozen=True):
-    """A compiled pipeline, with what is particular to a platform if there is any."""
+class _NamedInfo(msgspec.Struct, frozen=True):
+    name: str = ""
 
-    pipeline: dict[str, Any]
-    platform: dict[str, Any] = {}
+
+class _RootInputs(msgspec.Struct, frozen=True):
+    inputDefinitions: _Inputs = _Inputs()
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The few things in a compiled pipeline that the API looks at."""
+
+    pipelineInfo: _NamedInfo = _NamedInfo()
+    root: _RootInputs = _RootInputs()
+    defaultPipelineRoot: str | None = None
+
+
+class Specification(msgspec.Struct, frozen=True, dict=True):
+    """A compiled pipeline as JSON, with what is particular to a platform if there is any.
+
+    It may have megabytes, so it is taken along and given on as it is, and nothing but its head is
+    unfolded. Made by `of` or `read`.
+    """
+
+    pipeline: bytes
+    platform: bytes
+    digest: str
+
+    @classmethod
+    def of(
+        cls, pipeline: Mapping[str, Any], platform: Mapping[str, Any] | None = None
+    ) -> Specification:
+        return cls.read(msgspec.json.encode(pipeline), msgspec.json.encode(platform or {}))
+
+    @classmethod
+    def read(cls, pipeline: bytes, platform: bytes, digest: str = "") -> Specification:
+        """Of its texts; `digest` is that under which they are kept already."""
+        return cls(pipeline, platform, digest or _digest(pipeline, platform))
+
+    @cached_property
+    def head(self) -> Head:
+        return msgspec.json.decode(self.pipeline, type=Head)
 
     @property
     def name(self) -> str:
-        return str(self.pipeline["pipelineInfo"]["name"])
+        return self.head.pipelineInfo.name
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        return msgspec.convert(self.pipeline, _PipelineSpec).root.inputDefinitions.parameters
+        return self.head.root.inputDefinitions.parameters
 
-    def to_wire(self) -> dict[str, Any]:
-        """As the API writes it: bare, unless there is something particular to a platform."""
-        if not self.platform:
-            return self.pipeline
-        return {"pipeline_spec": self.pipeline, "platform_spec": self.platform}
+    @property
+    def length(self) -> int:
+        return len(self.pipeline) + len(self.platform)
+
+    def to_wire(self) -> Any:
+        """As the API writes it, for msgspec to pass on unseen: bare, unless there is something
+        particular to a platform.
+        """
+        if self.platform == b"{}":
+            return msgspec.Raw(self.pipeline)
+        parts = self.pipeline, self.platform
+        return msgspec.Raw(b'{"pipeline_spec":%b,"platform_spec":%b}' % parts)
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The pipeline unfolded, and the part for a platform if there is one."""
+        texts = [self.pipeline] if self.platform == b"{}" else [self.pipeline, self.platform]
+        return [msgspec.json.decode(text) for text in texts]
+
+
+def _digest(*texts: bytes) -> str:
+    digest = hashlib.sha256()
+    for number, text in enumerate(texts):
+        digest.update(b"\n" if number else b"")
+        digest.update(text)
+    return digest.hexdigest()
 
 
 def from_wire(spec: dict[str, Any]) -> Specification:
@@ -364,7 +422,7 @@ def _checked(documents: list[Any]) -> Specification:
     _check_pipeline(pipelines[0])
     for platform in platforms:
         _check_schema(platform, "PlatformSpec", pipelines[0])
-    return Specification(pipelines[0], platforms[0] if platforms else {})
+    return Specification.of(pipelines[0], platforms[0] if platforms else {})
 
 
 def _is_pipeline(document: Any) -> bool:

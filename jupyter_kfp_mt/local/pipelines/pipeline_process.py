@@ -1,4 +1,4 @@
-"""Reads one pipeline file in a process of its own, which may take only so much memory and time.
+"""Reads a pipeline, in a file or a message, in a process that may take so much memory and time.
 
 A file of some size keeps an interpreter busy for seconds, and may have been made to do harm. Here
 it holds up nobody, and what it takes is given back.
@@ -7,40 +7,86 @@ it holds up nobody, and what it takes is given back.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import resource
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from tornado import httputil
 
 from ..wire.api_errors import INVALID_ARGUMENT, UNREADABLE_FORM, ApiError
+from ..wire.protojson import read
 from .pipeline_files import Specification, read_pipeline_file
+
+# An ApiError's code, text, message, and what the API server says.
+Refusal = tuple[int, str, str, str]
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A file's name, or the content type of the form that the file is in; and what it may take, in
-    bytes of memory and in seconds.
+    """A file's name, or the content type of the form that the file is in, or which class (as
+    `module:name`) the message has that it is in; and what it may take, in bytes of memory and in
+    seconds.
     """
 
     file_name: str = ""
     content_type: str = ""
+    message: str = ""
     most_memory: int
     most_seconds: int
 
 
-class ReadResult(msgspec.Struct, frozen=True):
-    """The content of the file, or the code and the texts of the refusal."""
+class ReadResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of the file, or the code and the texts of the refusal.
+
+    Its specification, if there is one, follows it: two texts of JSON, of which this has only the
+    lengths and the digest, so that nobody unfolds them again.
+    """
 
     file_name: str = ""
-    pipeline: dict[str, Any] = {}
-    platform: dict[str, Any] = {}
-    refusal: tuple[int, str, str, str] | None = None
+    # The message without its specification.
+    message: msgspec.Raw = msgspec.Raw(b"{}")
+    pipeline_length: int = 0
+    platform_length: int = 0
+    digest: str = ""
+    # Why the message cannot be read; or why the specification cannot.
+    bad_message: Refusal | None = None
+    refusal: Refusal | None = None
 
-    def specification(self) -> Specification:
-        if self.refusal:
-            raise ApiError(*self.refusal)
-        return Specification(self.pipeline, self.platform)
+    @classmethod
+    def of(cls, specification: Specification | None, **more: Any) -> ReadResult:
+        if specification is None:
+            return cls(**more)
+        lengths = len(specification.pipeline), len(specification.platform)
+        return cls(
+            pipeline_length=lengths[0],
+            platform_length=lengths[1],
+            digest=specification.digest,
+            **more,
+        )
+
+
+class Found(NamedTuple):
+    """An answer with the specification that follows it."""
+
+    answer: ReadResult
+    kept: Specification | None
+
+    @classmethod
+    def read(cls, output: bytes) -> Found:
+        head, _, rest = output.partition(b"\n")
+        answer = msgspec.json.decode(head, type=ReadResult)
+        if not answer.digest:
+            return cls(answer, None)
+        end = answer.pipeline_length
+        platform = rest[end : end + answer.platform_length]
+        return cls(answer, Specification.read(rest[:end], platform, answer.digest))
+
+    def specification(self) -> Specification | None:
+        """Raises the ApiError with which it was refused; None if a message had none."""
+        if self.answer.refusal:
+            raise ApiError(*self.answer.refusal)
+        return self.kept
 
 
 def file_in_form(content_type: str, body: bytes) -> tuple[str, bytes]:
@@ -63,11 +109,11 @@ def main() -> None:
     request = msgspec.json.decode(sys.argv[1], type=ReadRequest)
     _limit(resource.RLIMIT_AS, request.most_memory)
     _limit(resource.RLIMIT_CPU, request.most_seconds)
-    try:
-        answer = _answer(request)
-    except ApiError as error:
-        answer = ReadResult(refusal=(error.code, error.text, error.message, error.said))
-    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    answer, specification = _answer(request)
+    written = [msgspec.json.encode(answer), b"\n"]
+    if specification:
+        written += [specification.pipeline, specification.platform]
+    sys.stdout.buffer.writelines(written)
 
 
 def _limit(what: int, most: int) -> None:
@@ -75,12 +121,35 @@ def _limit(what: int, most: int) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def _answer(request: ReadRequest) -> ReadResult:
+def _answer(request: ReadRequest) -> Found:
+    if request.message:
+        return _of_message(request.message)
     name, content = request.file_name, sys.stdin.buffer.read()
-    if request.content_type:
-        name, content = file_in_form(request.content_type, content)
-    specification = read_pipeline_file(name, content)
-    return ReadResult(name, specification.pipeline, specification.platform)
+    try:
+        if request.content_type:
+            name, content = file_in_form(request.content_type, content)
+        specification = read_pipeline_file(name, content)
+    except ApiError as error:
+        return Found(ReadResult(refusal=_refusal(error)), None)
+    return Found(ReadResult.of(specification, file_name=name), specification)
+
+
+def _of_message(kind: str) -> Found:
+    module, _, name = kind.partition(":")
+    try:
+        message = read(sys.stdin.buffer.read(), getattr(importlib.import_module(module), name))
+    except ApiError as error:
+        return Found(ReadResult(bad_message=_refusal(error)), None)
+    rest = msgspec.json.encode(message.without_specification())
+    try:
+        specification = message.specification()
+    except ApiError as error:
+        return Found(ReadResult(message=msgspec.Raw(rest), refusal=_refusal(error)), None)
+    return Found(ReadResult.of(specification, message=msgspec.Raw(rest)), specification)
+
+
+def _refusal(error: ApiError) -> Refusal:
+    return error.code, error.text, error.message, error.said
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def _check(url: str) -> None:
 
 
 def _why_not(parts: SplitResult, port: int | None) -> str:
-    """Why this is not fetched, or nothing."""
+    """Tell why this is not fetched, or nothing."""
     http = os.environ.get("PIPELINE_URL_ALLOW_HTTP", "").lower() == "true"
     host = (parts.hostname or "").rstrip(".").lower()
     if parts.scheme != "https" and not (http and parts.scheme == "http"):

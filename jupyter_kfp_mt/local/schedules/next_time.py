@@ -6,10 +6,10 @@ import math
 from datetime import datetime, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+from ... import cron
 from ...errors import Misconfigured
 from ...models import CronSchedule, PeriodicSchedule, Trigger
 from ..wire.api_errors import invalid_input
-from . import cron
 
 
 def time_zone(name: str) -> tzinfo:

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """What the controller needs to know of a recurring run that is enabled."""
+    """A recurring run that is enabled, as the controller needs to know it."""
 
     recurring_run_id: str
     trigger: Trigger
@@ -48,12 +48,12 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def full(self) -> bool:
-        """Whether one of its runs must end before the next may start."""
+        """Tell whether one of its runs must end before the next may start."""
         return self.active >= self.max_concurrency
 
 
 class RecurringRunStore(Protocol):
-    """What the controller needs of the database."""
+    """The part of the database that the controller needs."""
 
     def enabled_schedules(self) -> list[Schedule]: ...
 
@@ -209,7 +209,7 @@ class RecurringRunController:
 
 
 def run_name(display_name: str, recurring_run_id: str, index: int) -> str:
-    """What KFP calls the index-th run, counted from 1: `daily-report3f2a9-1-2166136261`.
+    """Return what KFP calls the index-th run, counted from 1: `daily-report3f2a9-1-2166136261`.
 
     The first part is the name of the Kubernetes object, which ends in five characters of its own.
     """

@@ -1,1 +1,1 @@
-"""Who is calling, which namespaces there are, and what each role may do."""
+"""Tenants: who is calling, which namespaces there are, and what each role may do."""

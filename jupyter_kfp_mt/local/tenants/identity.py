@@ -1,8 +1,9 @@
-"""Who is calling: the tokens this server issues, and how it recognises them."""
+"""Identities of callers: the tokens this server issues, and how it recognises them."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +28,7 @@ Authenticator = Callable[[HTTPHeaders], str]
 
 
 class Caller:
-    """Who sent a request. Asked only by what needs to know: much may be read anonymously."""
+    """The sender of a request. Asked only by what needs to know: much may be read anonymously."""
 
     def __init__(self, headers: HTTPHeaders, authenticators: Sequence[Authenticator]):
         self._headers = headers
@@ -98,8 +99,10 @@ class BearerToken:
         claims = self._claims(token)
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if AUDIENCE not in audiences:
-            found = " ".join(map(str, audiences))
-            raise _not_reviewed(f"Failed to find all of '[{AUDIENCE}]' in audience: [{found}]")
+            raise _not_authenticated(
+                f"[invalid bearer token, token audiences {_quoted(audiences)} is invalid for the "
+                f"target audiences {_quoted([AUDIENCE])}]"
+            )
         subject = claims["sub"]
         if subject not in self._subjects:
             raise _not_authenticated("invalid bearer token, its subject is in no profile")
@@ -118,7 +121,7 @@ class BearerToken:
         except (jwt.PyJWTError, RecursionError, ValueError, TypeError):
             raise _not_authenticated("invalid bearer token") from None
         if expired and not self._replaced_late(token):
-            raise _not_authenticated("invalid bearer token, the token has expired")
+            raise _not_authenticated("[invalid bearer token, service account token has expired]")
         return claims
 
 
@@ -136,11 +139,13 @@ def _single(headers: HTTPHeaders, name: str, *, prefix: str) -> str:
     return values[0].removeprefix(prefix)
 
 
+def _quoted(texts: Iterable[object]) -> str:
+    """Several texts as Go writes them."""
+    return f"[{' '.join(json.dumps(str(text), ensure_ascii=False) for text in texts)}]"
+
+
 def _not_authenticated(reason: str) -> ApiError:
-    return _not_reviewed(f"Review.Status.Authenticated is false. Error {reason}")
-
-
-def _not_reviewed(text: str) -> ApiError:
+    text = f"Review.Status.Authenticated is false. Error {reason}"
     message = f"Unauthenticated: {text}: Failed to authenticate token review"
     return ApiError(UNAUTHENTICATED, text, message)
 

@@ -37,7 +37,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProfilesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the profiles file holds."""
+    """The content of the profiles file."""
 
     profiles: list[Profile]
 
@@ -85,7 +85,7 @@ class Profiles:
 
 
 def subject_of(namespace: str, service_account: str) -> str:
-    """How Kubernetes names a service account."""
+    """Tell how Kubernetes names a service account."""
     return f"{_SERVICE_ACCOUNT_PREFIX}{namespace}:{service_account}"
 
 

@@ -1,4 +1,4 @@
-"""What each role may do, as Kubeflow's cluster roles have it, and the one check."""
+"""Rights of each role, as Kubeflow's cluster roles have it, and the one check."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ROLES: Mapping[str, Role] = {"view": VIEW, "edit": EDIT}
 
 
 class ResourceAttributes(msgspec.Struct, frozen=True):
-    """What someone wants to do; prints as Kubernetes prints the question."""
+    """An action that someone wants to take; prints as Kubernetes prints the question."""
 
     namespace: str
     verb: str
@@ -58,7 +58,7 @@ class ResourceAttributes(msgspec.Struct, frozen=True):
 
 
 class Roles:
-    """Who has which role in which namespace."""
+    """The roles that somebody has in each namespace."""
 
     def __init__(self, bindings: Mapping[tuple[str, str], str]):
         self._bindings = bindings

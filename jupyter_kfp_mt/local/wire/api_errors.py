@@ -1,4 +1,4 @@
-"""What the API server answers when it refuses: gRPC codes, two texts for each error, and JSON."""
+"""Refusals as the API server answers them: gRPC codes, two texts for each error, and JSON."""
 
 from __future__ import annotations
 
@@ -133,7 +133,9 @@ def bad_request(text: str, reason: str = "") -> ApiError:
 
 
 def internal(text: str) -> ApiError:
-    """What went wrong on this side; unlike the API server, this one says to the caller what."""
+    """Return what went wrong on this side; unlike the API server, this one says to the
+    caller what.
+    """
     return ApiError(INTERNAL, text, f"InternalServerError: {text}")
 
 

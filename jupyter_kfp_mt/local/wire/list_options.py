@@ -1,4 +1,4 @@
-"""How a list is asked for: page size, order, filter, and the token of the next page."""
+"""The options of a list: page size, order, filter, and the token of the next page."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class ListOptions(msgspec.Struct, frozen=True):
 
 
 class _Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a page token holds. It comes back from outside, so all of it is checked again."""
+    """The content of a page token. It comes back from outside, so all of it is checked again."""
 
     noun: str
     order: Order
@@ -486,7 +486,7 @@ def _first_illegal(text: str) -> int:
 
 
 def _consistent(predicate: Predicate) -> bool:
-    """Whether the operation is one there is, and has the kind of value that it works on."""
+    """Tell whether the operation is one there is, and has the kind of value that it works on."""
     if predicate.operation == "IS_SUBSTRING":
         return isinstance(predicate.value, str)
     is_list = isinstance(predicate.value, list)

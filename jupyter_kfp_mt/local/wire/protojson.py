@@ -20,7 +20,7 @@ from .protojson_text import JsonToken, JsonTokens, UnreadableJson
 class Message(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 ):
-    """What a request may hold. What is missing or null has its default.
+    """A message that a request may hold. What is missing or null has its default.
 
     Where it is also an answer, what is empty or zero is left out. `ONE_OF` names fields of which a
     request may have only one, and the name of their group in the API's definition.
@@ -66,6 +66,8 @@ _STRUCTURE = re.compile(rb'"[^"]*"?|[\[{,]')
 
 # In JSON: texts, and minus zero as msgspec writes it.
 _MINUS_ZERO = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![0-9.])-0\.0(?![0-9])')
+# How much is looked through before other threads may go on.
+_WINDOW = 1 << 20
 # Go reads times of RFC 3339 so.
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)T(\d\d?):(\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII
@@ -93,9 +95,14 @@ def parse(text: str, message: type[M]) -> M:
     return msgspec.convert(fields, message)
 
 
+def count_of_values(body: bytes) -> int:
+    """About how many there are, and no fewer: what comes once with each is in texts, too."""
+    return sum(map(body.count, (b",", b"[", b"{")))
+
+
 def _check_extent(body: bytes) -> None:
     """Refuse what takes much more memory than it looks, before it is built."""
-    if sum(map(body.count, (b",", b"[", b"{"))) <= MOST_VALUES:
+    if count_of_values(body) <= MOST_VALUES:
         return
     body = body.replace(rb"\\", b"").replace(rb"\"", b"")
     outside_texts = (1 for found in _STRUCTURE.finditer(body) if body[found.start()] != ord('"'))
@@ -278,8 +285,13 @@ def struct(value: Any) -> Any:
 
 def written(value: object) -> bytes:
     """The JSON of an answer, in which minus zero is a whole number as any other."""
-    encoded = msgspec.json.encode(value)
-    if b"-0.0" not in encoded:
+    return with_whole_zeros(msgspec.json.encode(value))
+
+
+def with_whole_zeros(encoded: bytes) -> bytes:
+    """A JSON text in which minus zero is written as a whole number."""
+    windows = range(0, len(encoded), _WINDOW)
+    if all(encoded.find(b"-0.0", at, at + _WINDOW + 3) < 0 for at in windows):
         return encoded
     return _MINUS_ZERO.sub(lambda found: b"-0" if found[0] == b"-0.0" else found[0], encoded)
 

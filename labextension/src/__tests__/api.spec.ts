@@ -1,9 +1,17 @@
 /** The server extension as the panel sees it: what is asked, and what becomes of each answer. */
 
 import { KfpError, problemOf } from '../api';
+import { RUNS as KIND } from '../kinds';
+import { EVERYTHING } from '../query';
 import { json, page, RUNS, Server, STATUS, Stream } from './server';
 
-const QUERY = { namespace: 'alice', page_size: 50 };
+const QUERY = { namespace: 'alice', query: EVERYTHING, page_size: 50 };
+const NOT_ARCHIVED =
+  '{"predicates":[{"key":"storage_state","operation":"NOT_EQUALS","string_value":"ARCHIVED"}]}';
+
+function runs(server: Server, more: object = {}) {
+  return server.api.list(KIND, { ...QUERY, ...more });
+}
 
 async function problem(asked: Promise<unknown>) {
   const reason = await asked.catch(reason => reason);
@@ -13,35 +21,38 @@ async function problem(asked: Promise<unknown>) {
 
 it('runs are asked for newest first, under the base URL and in one namespace', async () => {
   const server = new Server();
-  await server.api.runs({ ...QUERY, page_token: 'a&b' });
+  await runs(server, { page_token: 'a&b' });
   expect(server.asked).toEqual([
-    `GET ${RUNS}?namespace=alice&page_size=50&sort_by=created_at%20desc&page_token=a%26b`
+    `GET ${RUNS}?namespace=alice&page_size=50&sort_by=created_at%20desc` +
+      // KFP's server decodes a filter once more.
+      `&filter=${encodeURIComponent(encodeURIComponent(NOT_ARCHIVED))}` +
+      '&page_token=a%26b'
   ]);
 });
 
 it('without a namespace none is asked for', async () => {
   const server = new Server();
-  await server.api.runs({ namespace: '', page_size: 50 });
+  await runs(server, { namespace: '' });
   expect(server.asked[0]).not.toContain('namespace');
 });
 
 it('what KFP leaves out is empty, not undefined', async () => {
   const server = new Server();
   server.answers[RUNS] = () => json({});
-  expect(await server.api.runs(QUERY)).toEqual({
-    runs: [],
-    total_size: 0,
-    next_page_token: ''
-  });
+  expect(await runs(server)).toEqual({ items: [], total: 0, next: '' });
   server.answers[RUNS] = () => json({ runs: [{ run_id: '1' }] });
-  expect((await server.api.runs(QUERY)).runs[0]).toEqual({
+  expect((await runs(server)).items[0]).toEqual({
     run_id: '1',
     display_name: '',
     state: 'PENDING',
     created_at: '',
     finished_at: '',
     error: '',
-    archived: false
+    archived: false,
+    namespace: '',
+    experiment_id: '',
+    pipeline_id: '',
+    recurring_run_id: ''
   });
 });
 
@@ -55,9 +66,9 @@ it('a run without a state has not started, or has ended without one', async () =
         { run_id: '3', state: 'FAILED', storage_state: 'ARCHIVED' }
       ]
     });
-  const { runs } = await server.api.runs(QUERY);
-  expect(runs.map(run => run.state)).toEqual(['PENDING', 'SKIPPED', 'FAILED']);
-  expect(runs.map(run => run.archived)).toEqual([false, false, true]);
+  const { items } = await runs(server);
+  expect(items.map(run => run.state)).toEqual(['PENDING', 'SKIPPED', 'FAILED']);
+  expect(items.map(run => run.archived)).toEqual([false, false, true]);
 });
 
 it('namespaces come with what is not known yet, and with who did not tell', async () => {
@@ -71,7 +82,14 @@ it('namespaces come with what is not known yet, and with who did not tell', asyn
     });
   const { namespaces, silent, unknown } = await server.api.namespaces();
   expect(namespaces).toEqual([
-    { name: 'bob', usable: null, reason: '', cure: '' }
+    {
+      name: 'bob',
+      owner: '',
+      usable: null,
+      reason: '',
+      cure: '',
+      permissions: {}
+    }
   ]);
   expect(silent.map(({ source }) => source)).toEqual(['kfam']);
   expect(silent[0].problem.message).toBe('No answer in 2.5 s.');
@@ -80,7 +98,7 @@ it('namespaces come with what is not known yet, and with who did not tell', asyn
 
 it('a run is terminated by a POST, whatever its id holds', async () => {
   const server = new Server();
-  await server.api.terminate('7f3/../x');
+  await server.api.change('runs', '7f3/../x', 'terminate');
   expect(server.asked).toEqual([`POST ${RUNS}/7f3%2F..%2Fx:terminate`]);
 });
 
@@ -97,7 +115,7 @@ it("a refusal of KFP's shows its detail first and keeps its message", async () =
       },
       403
     );
-  expect(await problem(server.api.runs(QUERY))).toEqual({
+  expect(await problem(runs(server))).toEqual({
     message: 'bob is not authorized',
     cause: 'bob has no role in alice.',
     cure: 'Ask alice.',
@@ -182,7 +200,12 @@ it.each([1, 2, 7, 1000])(
     expect(server.asked).toEqual(['GET events?namespace=alice']);
     expect(heard).toEqual([
       { name: 'alive' },
-      { name: 'removed', ids: ['é: x'] },
+      {
+        name: 'removed',
+        runs: ['é: x'],
+        recurring_runs: [],
+        experiments: []
+      },
       { name: 'back' }
     ]);
   }

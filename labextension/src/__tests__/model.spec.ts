@@ -3,6 +3,8 @@
 import { StateDB } from '@jupyterlab/statedb';
 
 import { KfpModel } from '../model';
+import { ALL } from '../namespaces';
+import { toRun } from '../wire';
 import {
   json,
   namespace,
@@ -37,8 +39,25 @@ function ids(): string[] {
   return (model.runs ?? []).map(({ run_id }) => run_id);
 }
 
+function total(): number {
+  return model.lists.runs.count;
+}
+
+/** Scroll to the end of the list. */
+async function loadAll(): Promise<void> {
+  const list = model.lists.runs;
+  list.need(0, list.count - 1);
+  await until(() => !list.rows?.next);
+}
+
+/** Runs from the newest on, a second apart. */
 function manyRuns(number: number, state = 'SUCCEEDED') {
-  return Array.from({ length: number }, (_, index) => run(`r${index}`, state));
+  const newest = Date.parse('2026-11-23T10:00:00Z');
+  return Array.from({ length: number }, (_, index) =>
+    run(`r${index}`, state, {
+      created_at: new Date(newest - 1000 * index).toISOString()
+    })
+  );
 }
 
 function listsAsked(): string[] {
@@ -63,14 +82,16 @@ it('a run that goes on is seen to end', async () => {
   server.runs = [run('train', 'RUNNING'), run('old', 'FAILED')];
   model.watch();
   await until(() => ids().length === 2);
-  expect(model.changes).toEqual([]);
+  expect(model.lists.runs.changes).toEqual([]);
   server.runs = [
     run('new', 'PENDING'),
     run('train', 'SUCCEEDED'),
     server.runs[1]
   ];
   await until(() => ids().length === 3);
-  expect(model.changes.map(({ run_id }) => run_id)).toEqual(['train']);
+  expect(model.lists.runs.changes.map(({ run_id }) => run_id)).toEqual([
+    'train'
+  ]);
 });
 
 it('a run of which nothing changed stays the same object', async () => {
@@ -83,29 +104,28 @@ it('a run of which nothing changed stays the same object', async () => {
   expect(model.runs?.[1]).toBe(known);
 });
 
-it('loading more keeps what is loaded, and so does refreshing', async () => {
-  server.runs = manyRuns(120);
+it('what is scrolled to is loaded, and refreshing keeps it', async () => {
+  server.runs = manyRuns(420);
   model.watch();
   await until(() => model.runs !== null);
-  expect([ids().length, model.total, model.hasMore]).toEqual([50, 120, true]);
-  await model.loadMore();
-  await model.loadMore();
-  expect([ids().length, model.hasMore]).toEqual([120, false]);
+  expect([ids().length, total()]).toEqual([50, 420]);
+  await loadAll();
+  expect([ids().length, total()]).toEqual([420, 420]);
   await model.refresh();
-  expect(new Set(ids()).size).toBe(120);
+  expect(new Set(ids()).size).toBe(420);
 });
 
-it('a long list is refreshed in pages of at most 200', async () => {
+it('a long list is refreshed with one page of at most 200', async () => {
+  model.dispose();
+  model = newModel({ active: 60_000, idle: 60_000 });
   server.runs = manyRuns(300);
   model.watch();
   await until(() => model.runs !== null);
-  while (model.hasMore) {
-    await model.loadMore();
-  }
+  await loadAll();
   server.asked.length = 0;
   await model.refresh();
   const sizes = listsAsked().map(line => /page_size=(\d+)/.exec(line)?.[1]);
-  expect(sizes.slice(0, 2)).toEqual(['200', '100']);
+  expect(sizes).toEqual(['200']);
   expect(ids().length).toBe(300);
 });
 
@@ -113,12 +133,12 @@ it('a refusal is a problem, and the last good list stays', async () => {
   server.runs = [run('train', 'RUNNING')];
   model.watch();
   await until(() => model.runs !== null);
-  const seen = model.updatedAt;
+  const seen = model.lists.runs.updatedAt;
   server.answers[RUNS] = () => json({ message: 'no', cause: 'role' }, 403);
   await until(() => model.problem !== null);
   expect(model.problem?.message).toBe('no');
   expect(ids()).toEqual(['train']);
-  expect(model.updatedAt).toBeGreaterThanOrEqual(seen);
+  expect(model.lists.runs.updatedAt).toBeGreaterThanOrEqual(seen);
 });
 
 it('a problem goes once things work again', async () => {
@@ -170,8 +190,8 @@ it.each([
   server.answers[RUNS] = () => json({ message: 'no', cause: '' }, 403);
   server.status = { ...STATUS, ...part };
   await until(() => model.problem !== null && model.runs === null);
-  expect(model.changes).toEqual([]);
-  expect(model.total).toBe(0);
+  expect(model.lists.runs.changes).toEqual([]);
+  expect(total()).toBe(0);
 });
 
 it('a KFP that does not say who we are keeps what is shown', async () => {
@@ -299,6 +319,8 @@ describe('another namespace', () => {
   });
 });
 
+const V2 = 'api/apis/v2beta1';
+
 function namespacesAsked(): number {
   return server.asked.filter(line => line === 'GET namespaces').length;
 }
@@ -331,24 +353,98 @@ it('a KFP for one user is not asked for namespaces, nor sent one', async () => {
   expect(listsAsked()[0]).not.toContain('namespace=');
 });
 
-it('terminating asks KFP and looks again at once', async () => {
+it('what was changed here is looked at again at once', async () => {
   model.dispose();
   model = newModel({ active: 60_000, idle: 60_000 });
   server.runs = [run('train', 'RUNNING')];
-  server.answers[`${RUNS}/train:terminate`] = () => {
-    server.runs = [run('train', 'CANCELING')];
-    return json({});
-  };
   model.watch();
   await until(() => model.runs !== null);
-  await model.terminate('train');
-  await until(() => model.runs?.[0].state === 'CANCELING');
+  server.runs = [run('train', 'CANCELING')];
+  await model.lookAt('runs');
+  expect(model.runs?.[0].state).toBe('CANCELING');
 });
 
-it('a run that may not be terminated says so to whoever asked', async () => {
-  server.answers[`${RUNS}/train:terminate`] = () =>
-    json({ message: 'no', cause: 'role' }, 403);
-  await expect(model.terminate('train')).rejects.toThrow('no');
+it('a run that was started here is shown without asking', async () => {
+  model.dispose();
+  model = newModel({ active: 60_000, idle: 60_000 });
+  model.watch();
+  await until(() => model.runs !== null);
+  const asked = server.asked.length;
+  model.lists.runs.hear([toRun(run('mine', 'PENDING'))]);
+  await until(() => ids().length === 1);
+  expect([total(), server.asked.length]).toEqual([1, asked]);
+});
+
+it('the end of a run that is watched is told once, also without the panel', async () => {
+  const ended: string[] = [];
+  model.ended.connect((_, { run_id, state }) =>
+    ended.push(`${run_id} ${state}`)
+  );
+  model.watchRun({ run_id: 'mine', state: 'RUNNING' });
+  server.runs = [run('mine', 'RUNNING'), run('other', 'RUNNING')];
+  await until(() => ids().length === 2);
+  server.runs = [run('mine', 'FAILED'), run('other', 'FAILED')];
+  await until(() => ended.length > 0);
+  const asked = server.asked.length;
+  await model.refresh();
+  expect(ended).toEqual(['mine FAILED']);
+  // Nobody watches any more, so nothing is asked.
+  expect([model.isWatching, server.asked.length]).toEqual([false, asked]);
+});
+
+describe('all namespaces', () => {
+  beforeEach(async () => {
+    model.dispose();
+    model = newModel({ active: 60_000, idle: 60_000 });
+    const at = (minute: number) => ({
+      created_at: `2026-11-23T10:0${minute}:00Z`
+    });
+    server.namespaces = ['alice', 'bob', 'eve'].map(name =>
+      namespace(name, name !== 'eve')
+    );
+    server.runsOf = {
+      alice: [run('a2', 'RUNNING', at(4)), run('a1', 'RUNNING', at(1))],
+      bob: [run('b2', 'RUNNING', at(3)), run('b1', 'RUNNING', at(2))]
+    };
+    model.watch();
+    await until(() => model.namespaces.found !== null);
+    model.choose(ALL);
+    await until(() => ids().length === 4);
+  });
+
+  it('are one list, in the order of time, each run with its namespace', () => {
+    expect(ids()).toEqual(['a2', 'b2', 'b1', 'a1']);
+    const names = model.runs?.map(({ namespace }) => namespace);
+    expect(names).toEqual(['alice', 'bob', 'bob', 'alice']);
+    expect(server.asked.join()).not.toContain('namespace=eve');
+    expect([model.isAll, model.namespace]).toEqual([true, 'alice']);
+  });
+
+  it('of which one is refused name it, and list the others', async () => {
+    server.answers[RUNS] = url =>
+      url.searchParams.get('namespace') === 'bob'
+        ? json({ message: 'not bob', cause: '' }, 403)
+        : json({ runs: server.runsOf.alice });
+    await model.refresh();
+    expect(ids()).toEqual(['a2', 'a1']);
+    expect(model.problem).toBeNull();
+    const [refused] = model.lists.runs.refused;
+    expect([refused.namespace, refused.problem.message]).toEqual([
+      'bob',
+      'not bob'
+    ]);
+  });
+});
+
+it('another list is asked for when it is shown, and not before', async () => {
+  server.answers[`${V2}/experiments`] = () =>
+    json({ experiments: [{ experiment_id: 'e', display_name: 'sweep' }] });
+  model.watch();
+  await until(() => model.runs !== null);
+  expect(server.asked.join()).not.toContain('/experiments');
+  model.show('experiments');
+  await until(() => model.lists.experiments.count === 1);
+  expect(model.lists.experiments.at(0)?.display_name).toBe('sweep');
 });
 
 it('paused, nothing is asked, not even on request', async () => {
@@ -384,22 +480,42 @@ describe('a server that tells', () => {
     server.runs = [run('train', 'RUNNING')];
     model.watch();
     await until(() => stream.listeners === 1 && model.runs !== null);
-    stream.tell('snapshot', { runs: server.runs, total_runs: 7 });
-    await until(() => model.total === 7);
+    const told = run('train', 'RUNNING', { display_name: 'told' });
+    stream.tell('snapshot', { runs: [told] });
+    await until(() => model.runs?.[0].display_name === 'told');
   });
 
+  const later = { created_at: '2026-11-23T10:00:01Z' };
+
   it('is not asked for what it tells', async () => {
-    const next = run('next', 'PENDING', { created_at: '2026-11-23T10:00:01Z' });
-    stream.tell('changed', { runs: [next], total_runs: 2 });
+    const next = run('next', 'PENDING', later);
+    stream.tell('changed', { runs: [next] });
     await until(() => ids().length === 2);
     const asked = server.asked.length;
     stream.tell('changed', { runs: [run('train', 'SUCCEEDED')] });
-    await until(() => model.changes.length === 1);
+    await until(() => model.lists.runs.changes.length === 1);
     expect(ids()).toEqual(['next', 'train']);
-    expect(model.total).toBe(2);
+    expect(total()).toBe(2);
     stream.tell('removed', { runs: ['train'] });
     await until(() => ids().length === 1);
     expect(server.asked.length).toBe(asked);
+  });
+
+  it('tells how many runs go on and how many have failed lately', async () => {
+    const now = { created_at: new Date().toISOString() };
+    stream.tell('changed', { runs: [run('bad', 'FAILED', now)] });
+    await until(() => model.counts?.failed === 1);
+    expect(model.counts).toEqual({ unfinished: 1, failed: 1 });
+  });
+
+  it('tells of runs that a filter leaves out, which are not shown', async () => {
+    await model.lists.runs.ask({ state: 'RUNNING' });
+    stream.tell('changed', { runs: [run('bad', 'FAILED', later)] });
+    stream.tell('changed', { runs: [run('good', 'RUNNING', later)] });
+    await until(() => ids().includes('good'));
+    expect(ids()).toEqual(['good', 'train']);
+    stream.tell('changed', { runs: [run('good', 'SUCCEEDED', later)] });
+    await until(() => !ids().includes('good'));
   });
 
   it('tells of trouble and of its end', async () => {
@@ -418,15 +534,15 @@ describe('a server that tells', () => {
   });
 
   it('is taken up again after the last event, silently', async () => {
-    stream.tell('changed', { runs: [], total_runs: 8 }, 'x-1');
-    await until(() => model.total === 8);
+    stream.tell('changed', { runs: [run('a', 'RUNNING')] }, 'x-1');
+    await until(() => total() === 2);
     const problems: unknown[] = [];
     model.stateChanged.connect(() => problems.push(model.problem));
     stream.end();
     await until(() => server.resumed.length === 2);
     stream.keepAlive();
-    stream.tell('changed', { runs: [], total_runs: 9 }, 'x-2');
-    await until(() => model.total === 9);
+    stream.tell('changed', { runs: [run('b', 'RUNNING')] }, 'x-2');
+    await until(() => ids().includes('b'));
     expect(server.resumed).toEqual(['', 'x-1']);
     expect(problems.every(problem => problem === null)).toBe(true);
   });
@@ -435,8 +551,8 @@ describe('a server that tells', () => {
     server.runsOf.bob = [];
     model.choose('bob');
     await until(() => server.asked.includes('GET events?namespace=bob'));
-    stream.tell('snapshot', { runs: [run('tune', 'RUNNING')], total_runs: 1 });
-    await until(() => model.total === 1);
+    stream.tell('snapshot', { runs: [run('tune', 'RUNNING')] });
+    await until(() => total() === 1);
     expect(ids()).toEqual(['tune']);
   });
 
@@ -449,8 +565,8 @@ describe('a server that tells', () => {
 
   it('has runs of one second in the order of KFP, by their ids', async () => {
     const news = [run('sweep', 'RUNNING'), run('tune', 'RUNNING')];
-    stream.tell('changed', { runs: news, total_runs: 3 });
-    await until(() => model.total === 3);
+    stream.tell('changed', { runs: news });
+    await until(() => total() === 3);
     expect(ids()).toEqual(['tune', 'train', 'sweep']);
   });
 
@@ -458,12 +574,13 @@ describe('a server that tells', () => {
     server.runs = manyRuns(60);
     stream.end();
     await until(() => ids().length === 50 && stream.listeners === 1);
-    stream.tell('snapshot', { runs: [], total_runs: 60 });
     const old = run('old', 'RUNNING', { created_at: '2020-01-01T00:00:00Z' });
-    const ofTheSameSecond = run('a', 'RUNNING');
-    stream.tell('changed', { runs: [old, ofTheSameSecond], total_runs: 62 });
-    await until(() => model.total === 62);
-    expect(ids().length).toBe(50);
+    const { created_at } = server.runs[49];
+    const ofTheSameSecond = run('a', 'RUNNING', { created_at });
+    stream.tell('changed', { runs: [old, ofTheSameSecond] });
+    stream.tell('changed', { runs: [run('r0', 'FAILED')] });
+    await until(() => model.runs?.[0].state === 'FAILED');
+    expect([ids().length, total()]).toEqual([50, 60]);
   });
 });
 

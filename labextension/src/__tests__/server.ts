@@ -29,7 +29,10 @@ export const STATUS = {
   },
   multi_user: true,
   ready: true,
-  error: null
+  error: null,
+  version: '0.1.0',
+  server_version: '2.17.0',
+  read_only: false
 };
 
 export function run(run_id: string, state: string, more: Json = {}): Json {

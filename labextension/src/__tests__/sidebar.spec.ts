@@ -20,6 +20,8 @@ let server: Server;
 let sidebar: KfpSidebar;
 let memory: StateDB;
 let copied: string[];
+let executed: string[];
+let refusals: Record<string, string>;
 
 beforeEach(() => {
   server = new Server();
@@ -28,12 +30,23 @@ beforeEach(() => {
   const { api } = server;
   const intervals = { active: 5, idle: 5 };
   const model = new KfpModel({ api, memory, intervals, standby: 'never' });
-  const copy = (text: string) => copied.push(text);
-  sidebar = new KfpSidebar({ model, copy, trans });
+  executed = [];
+  refusals = {};
+  sidebar = new KfpSidebar({
+    api,
+    model,
+    trans,
+    copy: text => copied.push(text),
+    execute: (command, args = {}) =>
+      executed.push([command, ...Object.values(args)].join(' ')),
+    refusal: command => refusals[command] ?? ''
+  });
 });
 
 afterEach(() => {
+  const { model } = sidebar;
   sidebar.dispose();
+  model?.dispose();
 });
 
 /** Show the panel and wait until it says something. */
@@ -57,7 +70,7 @@ function one(selector: string): HTMLElement {
 }
 
 function rows(): HTMLElement[] {
-  return [...sidebar.node.querySelectorAll<HTMLElement>('.jp-KfpMt-runButton')];
+  return [...sidebar.node.querySelectorAll<HTMLElement>('[role=row]')];
 }
 
 function button(label: string): HTMLElement {
@@ -70,10 +83,9 @@ function button(label: string): HTMLElement {
   return found;
 }
 
-function press(key: string): void {
-  document.activeElement?.dispatchEvent(
-    new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true })
-  );
+function press(key: string, more: KeyboardEventInit = {}): void {
+  const pressed = { key, bubbles: true, cancelable: true, ...more };
+  document.activeElement?.dispatchEvent(new KeyboardEvent('keydown', pressed));
 }
 
 it('it is a region with a name', () => {
@@ -84,8 +96,8 @@ it('it is a region with a name', () => {
 it('the header says where, who and in which namespace', async () => {
   await show('Local KFP');
   expect(one('.jp-KfpMt-identity').textContent).toBe('alice / default-editor');
-  expect(one('.jp-KfpMt-identity').title).toContain(STATUS.identity.subject);
-  expect(one('.jp-KfpMt-namespace').textContent).toBe('alice');
+  expect(one('.jp-KfpMt-namespace').textContent?.trim()).toBe('alice');
+  expect(one('.jp-KfpMt-light').getAttribute('aria-label')).toBe('connected');
 });
 
 it('a run shows its name, its state in words and its duration', async () => {
@@ -99,12 +111,8 @@ it('a run shows its name, its state in words and its duration', async () => {
 
 it('what a person typed is text, never markup', async () => {
   const display_name = '<img src=x onerror=alert(1)>';
-  server.runs = [
-    run('1', 'FAILED', { display_name, error: { message: '<b>' } })
-  ];
+  server.runs = [run('1', 'FAILED', { display_name })];
   await show(display_name);
-  rows()[0].click();
-  await show('<b>');
   expect(sidebar.node.querySelector('img, b')).toBeNull();
 });
 
@@ -179,8 +187,14 @@ describe('the chooser of namespaces', () => {
 
   it('lists the usable ones first, and says why others are not', async () => {
     await open();
-    expect(names()).toEqual(['alice', 'team-b', 'maybe', 'bob']);
-    const [alice, , , bob] = options();
+    expect(names()).toEqual([
+      'All my namespaces',
+      'alice',
+      'team-b',
+      'maybe',
+      'bob'
+    ]);
+    const [, alice, , , bob] = options();
     expect(alice.getAttribute('aria-selected')).toBe('true');
     expect(bob.getAttribute('aria-disabled')).toBe('true');
     expect(bob.title).toBe('You may not list runs in bob.');
@@ -208,20 +222,37 @@ describe('the chooser of namespaces', () => {
     type('M-42');
     await show('11 of 500 namespaces');
     expect(names().slice(0, 2)).toEqual(['team-42', 'team-420']);
-    type('x');
-    await show('None of 500 has “x” in its name');
+    type('x_');
+    await show('None of 500 has “x_” in its name');
     press('Enter');
     expect(sidebar.model.namespace).toBe('alice');
   });
 
   it('keeps one that may not be used from being chosen, and tells the cure', async () => {
     await open();
-    options()[3].click();
+    options()[4].click();
     await show('Its owner can allow it:');
     press('Enter');
     expect(sidebar.model.namespace).toBe('alice');
     button('Copy').click();
     expect(copied).toEqual(['kubectl bind']);
+  });
+
+  it('takes one that nobody knows of, if it is typed', async () => {
+    await open();
+    type('secret');
+    await until(() => names().join() === 'secret');
+    press('Enter');
+    await until(() => sidebar.model.namespace === 'secret');
+  });
+
+  it('shows all of them in one list', async () => {
+    await open();
+    options()[0].click();
+    await until(() => sidebar.model.isAll);
+    await show('tune');
+    expect(chooser().textContent).toBe('All my namespaces');
+    expect(rows()[0].textContent).toContain('team-b');
   });
 
   it('closes on Escape, and when the focus goes elsewhere', async () => {
@@ -243,7 +274,7 @@ describe('the chooser of namespaces', () => {
     server.answers['namespaces'] = () => new Promise(tell => (answer = tell));
     chooser().click();
     await show('Looking…');
-    expect(names().length).toBe(4);
+    expect(names().length).toBe(5);
     const problem = { message: 'kfam does not answer.' };
     const sources = [{ name: 'kfam', problem }];
     answer(json({ namespaces: server.namespaces, sources }));
@@ -264,7 +295,7 @@ describe('the chooser of namespaces', () => {
     await show('No runs in alice yet');
     await until(() => sidebar.model.namespaces.found !== null);
     await show('alice');
-    expect(one('.jp-KfpMt-namespace').children.length).toBe(0);
+    expect(one('.jp-KfpMt-namespace').querySelector('button')).toBeNull();
   });
 
   it('is offered first where no namespace is chosen', async () => {
@@ -273,7 +304,7 @@ describe('the chooser of namespaces', () => {
     button('Choose a namespace').click();
     await show('4 namespaces');
     expect(document.activeElement).toBe(one('input'));
-    options()[1].click();
+    options()[2].click();
     await show('tune');
     expect(document.activeElement).toBe(chooser());
   });
@@ -310,7 +341,7 @@ it('while the local KFP starts it says so', async () => {
 
 it('until the runs are known it says that it loads them', async () => {
   server.answers[RUNS] = () => new Promise(() => undefined);
-  await show('Loading the runs');
+  await show('Loading the list');
 });
 
 it('a problem is an alert with its cause, its cure and a command to copy', async () => {
@@ -343,18 +374,16 @@ it('runs that could not be read again are marked as old', async () => {
   expect(rows().length).toBe(1);
 });
 
-it('a long list says how much of it is loaded, and loads more', async () => {
-  server.runs = Array.from({ length: 60 }, (_, i) => run(`r${i}`, 'SUCCEEDED'));
-  await show('50 of 60');
-  button('Load more').click();
-  await until(() => rows().length === 60);
-  expect(one('.jp-KfpMt-count').textContent).toBe('60');
-  expect(sidebar.node.querySelector('.jp-KfpMt-loadMore')).toBeNull();
+it('of a long list only what can be seen is drawn, and all of it is counted', async () => {
+  server.runs = Array.from({ length: 1000 }, (_, i) => run(`r${i}`, 'FAILED'));
+  await show('1,000 runs');
+  expect(rows().length).toBeLessThan(60);
+  expect(one('[role=grid]').getAttribute('aria-rowcount')).toBe('1000');
 });
 
 it('one row can be tabbed to, and arrows, Home and End walk from it', async () => {
-  server.runs = ['first', 'second', 'third'].map(id => run(id, 'SUCCEEDED'));
-  await show('third');
+  server.runs = ['c', 'b', 'a'].map(id => run(id, 'SUCCEEDED'));
+  await show('3 runs');
   expect(rows().map(({ tabIndex }) => tabIndex)).toEqual([0, -1, -1]);
   rows()[0].focus();
   for (const [key, index] of [
@@ -365,13 +394,13 @@ it('one row can be tabbed to, and arrows, Home and End walk from it', async () =
     ['Home', 0]
   ] as const) {
     press(key);
-    expect(document.activeElement).toBe(rows()[index]);
+    await until(() => document.activeElement === rows()[index]);
   }
 });
 
 it('the focus stays on its run when newer runs come in', async () => {
-  server.runs = [run('first', 'SUCCEEDED'), run('second', 'SUCCEEDED')];
-  await show('second');
+  server.runs = [run('b', 'SUCCEEDED'), run('a', 'SUCCEEDED')];
+  await show('2 runs');
   const row = rows()[1];
   row.focus();
   server.runs = [run('newest', 'PENDING'), ...server.runs];
@@ -380,70 +409,135 @@ it('the focus stays on its run when newer runs come in', async () => {
   expect(rows()[2]).toBe(row);
 });
 
-it('a run opens to its id, times and error, and closes again', async () => {
-  server.runs = [run('7f3', 'FAILED', { error: { message: 'exit code 1' } })];
+it('a click and Enter open a run', async () => {
+  server.runs = [run('7f3', 'FAILED')];
   await show('7f3');
   rows()[0].click();
-  await show('exit code 1');
-  expect(rows()[0].getAttribute('aria-expanded')).toBe('true');
-  expect(text()).not.toContain('Terminate');
-  button('Copy the run ID').click();
-  expect(copied).toEqual(['7f3']);
-  rows()[0].click();
-  await until(() => !text().includes('exit code 1'));
+  rows()[0].focus();
+  press('Enter');
+  expect(executed).toEqual(['runs-open 7f3', 'runs-open 7f3']);
 });
 
-it('a run opens to its tasks, each with its state', async () => {
-  server.runs = [run('7f3', 'FAILED')];
-  server.answers['tasks/7f3'] = () =>
+it('Space, Shift and Ctrl select, Escape selects nothing', async () => {
+  server.runs = ['c', 'b', 'a'].map(id => run(id, 'SUCCEEDED'));
+  await show('3 runs');
+  const selected = () =>
+    rows()
+      .filter(row => row.getAttribute('aria-selected') === 'true')
+      .map(row => row.dataset.id);
+  rows()[0].focus();
+  press(' ');
+  await until(() => selected().join() === 'c');
+  press('ArrowDown', { shiftKey: true });
+  await until(() => selected().join() === 'c,b');
+  press('a', { ctrlKey: true });
+  await until(() => selected().join() === 'c,b,a');
+  await show('3 selected');
+  press('Escape');
+  await until(() => selected().length === 0);
+  expect(text()).not.toContain('selected');
+});
+
+it('what is not listed any more is not selected either', async () => {
+  server.runs = [run('b', 'SUCCEEDED'), run('a', 'SUCCEEDED')];
+  await show('2 runs');
+  rows()[0].focus();
+  press('a', { ctrlKey: true });
+  await show('2 selected');
+  server.runs = [run('a', 'SUCCEEDED')];
+  await show('1 selected');
+  server.runs = [];
+  await until(() => !text().includes('selected'));
+});
+
+it('what cannot be done with what is selected can be reached, and says why', async () => {
+  server.runs = [run('train', 'SUCCEEDED')];
+  await show('train');
+  rows()[0].click();
+  await show('1 selected');
+  const terminate = button('Terminate');
+  expect(terminate.getAttribute('aria-disabled')).toBe('true');
+  expect(terminate.title).toBe('it has finished already');
+  terminate.click();
+  button('Archive').click();
+  expect(executed).toEqual(['runs-open train', 'runs-archive']);
+});
+
+it('what the role does not allow says so', async () => {
+  const permissions = { runs: { list: true, archive: false } };
+  server.namespaces = [{ ...namespace('alice', true), permissions }];
+  server.runs = [run('train', 'SUCCEEDED')];
+  await show('view');
+  await show('train');
+  rows()[0].click();
+  await show('1 selected');
+  expect(button('Archive').title).toBe(
+    'your role in alice does not allow it: it lacks archive on runs'
+  );
+});
+
+it('a search is asked of KFP, and an empty answer names it', async () => {
+  server.runs = [run('train', 'SUCCEEDED')];
+  await show('train');
+  server.runs = [];
+  const search = one('input[type=search]') as HTMLInputElement;
+  Object.getOwnPropertyDescriptor(
+    HTMLInputElement.prototype,
+    'value'
+  )!.set?.call(search, 'sweep');
+  search.dispatchEvent(new Event('input', { bubbles: true }));
+  await show('“sweep” in the name');
+  expect(decodeURIComponent(decodeURIComponent(server.asked.join()))).toContain(
+    '"operation":"IS_SUBSTRING","string_value":"sweep"'
+  );
+  server.runs = [run('train', 'SUCCEEDED')];
+  button('Clear the filters').click();
+  await show('train');
+});
+
+it('arrows on the tabs show another list', async () => {
+  server.answers['api/apis/v2beta1/recurringruns'] = () =>
     json({
-      tasks: [
-        { task_id: '1', display_name: 'prep', state: 'SUCCEEDED' },
-        { task_id: '2', display_name: 'train[0]', state: 'FAILED' },
-        { task_id: '3', display_name: 'late' }
+      recurringRuns: [
+        {
+          recurring_run_id: '1',
+          display_name: 'nightly',
+          status: 'DISABLED',
+          trigger: { cron_schedule: { cron: '0 0 3 * * *' } }
+        }
       ]
     });
-  await show('7f3');
-  rows()[0].click();
-  await show('train[0]');
-  const tasks = document.querySelectorAll('[aria-label="Tasks"] li');
-  expect([...tasks].map(task => task.textContent)).toEqual([
-    'prepSucceeded',
-    'train[0]Failed',
-    'latePending'
-  ]);
+  await show('No runs in alice yet');
+  one('[role=tab][aria-selected=true]').focus();
+  press('ArrowRight');
+  await show('nightly');
+  expect(rows()[0].textContent).toContain('Disabled');
+  expect(rows()[0].textContent).toContain('0 0 3 * * *');
 });
 
-it('a run is terminated only after a second yes', async () => {
-  server.runs = [run('train', 'RUNNING')];
-  server.answers[`${RUNS}/train:terminate`] = () => {
-    server.runs = [run('train', 'CANCELING')];
-    return json({});
-  };
-  await show('train');
-  rows()[0].click();
-  await show('Terminate');
-  button('Terminate').click();
-  await show('Terminate train?');
-  expect(document.activeElement).toBe(button('Keep running'));
-  expect(server.asked.join()).not.toContain('POST');
-  button('Terminate').click();
-  await show('Canceling');
-  expect(document.activeElement).toBe(rows()[0]);
-});
-
-it('a refusal to terminate is shown where it was asked', async () => {
-  server.runs = [run('train', 'RUNNING')];
-  server.answers[`${RUNS}/train:terminate`] = () =>
-    json({ message: 'You may only look.', cause: 'view' }, 403);
-  await show('train');
-  rows()[0].click();
-  await show('Terminate');
-  button('Terminate').click();
-  await show('Terminate train?');
-  button('Terminate').click();
-  await show('You may only look.');
-  expect(one('.jp-KfpMt-details [role="alert"]')).toBeTruthy();
+it('the connection opens to what the doctor finds', async () => {
+  server.answers['doctor'] = () =>
+    json({
+      findings: [
+        {
+          check: 'Token',
+          result: 'failed',
+          found: 'It has expired.',
+          cause: 'Nobody renewed it.',
+          cure: 'Start it again:\nkubectl delete pod x'
+        }
+      ]
+    });
+  server.answers['contributors'] = () =>
+    json({ contributors: [{ user: 'carol', role: 'edit' }] });
+  await show('Local KFP');
+  one('.jp-KfpMt-connection').click();
+  await show('It has expired.');
+  await show('carol: edit');
+  expect(one('[role=dialog]').textContent).toContain(STATUS.identity.subject);
+  expect(one('[role=dialog]').textContent).toContain('kubectl delete pod x');
+  press('Escape');
+  await until(() => !sidebar.node.querySelector('[role=dialog]'));
 });
 
 it('changes of state are announced, but not what there was at first', async () => {
@@ -463,11 +557,4 @@ it('hidden it asks nothing, shown it goes on', async () => {
   expect(sidebar.model.isWatching).toBe(false);
   sidebar.show();
   expect(sidebar.model.isWatching).toBe(true);
-});
-
-it('disposing it disposes the model', async () => {
-  await show('No runs');
-  const { model } = sidebar;
-  sidebar.dispose();
-  expect(model.isDisposed).toBe(true);
 });

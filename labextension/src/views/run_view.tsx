@@ -256,6 +256,16 @@ function useChosen(
   return { chosen: asked === undefined ? failed : asked, choose };
 }
 
+/** The graph of a pipeline that does not run. */
+export function PipelineGraph(props: {
+  view: IRunView;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const graph = useGraph(props.view);
+  const [chosen, choose] = React.useState<Chosen | null>(null);
+  return <GraphTab {...props} graph={graph} chosen={chosen} choose={choose} />;
+}
+
 function GraphTab(props: {
   graph: IGraph;
   view: IRunView;

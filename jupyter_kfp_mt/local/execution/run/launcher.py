@@ -218,9 +218,12 @@ class Launcher:
                     raise
                 if not isinstance(error, _Failed):
                     _log(execution, str(error))
+                failure = str(error)
             pause = min(pause, longest)
             self._wait(pause)
             pause *= factor
+            if not self._progress.stopping:
+                self._progress.try_again(execution.path, failure)
         return self._attempt(execution, words)
 
     def _wait(self, seconds: float) -> None:

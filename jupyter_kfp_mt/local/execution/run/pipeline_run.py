@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -18,7 +19,7 @@ from .dependencies import PipelineRefused, dependencies, shortened
 from .graph import Graph
 from .launcher import Launcher
 from .platform_spec import TaskRefused
-from .record_progress import Progress, TaskPath, display_name, task_id
+from .record_progress import Progress, TaskPath, display_name, task_id, without_iterations
 
 # Tasks also wait, for files and for other machines.
 TASKS_PER_PROCESSOR = 2
@@ -33,7 +34,9 @@ class PipelineRun:
         self._assignment = assignment
         self._folder = folder
         self._progress = progress
-        self._spec = _parsed(assignment.job.pipeline_spec, pipeline_spec_pb2.PipelineSpec())
+        pipeline = msgspec.json.decode(assignment.job.pipeline_spec)
+        self._spec = _parsed(pipeline, pipeline_spec_pb2.PipelineSpec())
+        progress.called = self._called
         self._executors = {
             label: _parsed(
                 json_format.MessageToDict(executor),
@@ -76,6 +79,15 @@ class PipelineRun:
         )
         if graph.walk(self._assignment.job.parameters):
             shutil.rmtree(workspace, ignore_errors=True)  # else it is there for another attempt
+
+    def _called(self, path: TaskPath) -> str:
+        """Return the name that the pipeline's author gave to a task."""
+        labels, component = [], self._spec.root
+        for key in without_iterations(path)[0]:
+            task = component.dag.tasks[key]
+            labels.append(task.task_info.name or key)
+            component = self._spec.components[task.component_ref.name]
+        return display_name(path, labels)
 
     def _leaves(
         self, dag: Any, into_loops: bool, scope: TaskPath = (), around: tuple[str, ...] = ()

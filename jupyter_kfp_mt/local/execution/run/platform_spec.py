@@ -13,7 +13,7 @@ from google.protobuf import json_format  # type: ignore[import-untyped]
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ....errors import KfpError
-from ..run_request import Assignment, deadline, kubernetes_part
+from ..run_request import Assignment, deadline
 from ..task import persistent_volumes
 from ..task.volumes import Volume, mount_path, with_files
 from . import task_inputs
@@ -76,7 +76,7 @@ class PlatformSpec:
     """The part of a pipeline that is for Kubernetes, with what the run's namespace has for it."""
 
     def __init__(self, assignment: Assignment) -> None:
-        kubernetes = kubernetes_part(assignment.job.platform_spec)
+        kubernetes = assignment.job.kubernetes
         self._executors: dict[str, dict[str, Any]] = kubernetes.get("deploymentSpec", {}).get(
             "executors", {}
         )
@@ -104,7 +104,7 @@ class PlatformSpec:
         ]
 
     def secrets(self, label: str, inputs: Any, task_id: str = "") -> Secrets:
-        """What a task gets. Raises the reason why it cannot have it.
+        """Return the secrets that a task gets. Raises the reason why it cannot have it.
 
         The inputs hold those names that are no constants.
         """

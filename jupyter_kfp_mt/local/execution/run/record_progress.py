@@ -1,4 +1,4 @@
-"""How far a run has come, as its worker process reports it: task by task."""
+"""The progress of a run, as its worker process reports it: task by task."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from types import FrameType
+
+import msgspec
 
 from ....models import Task, TaskValues
 from ..run_request import RunReport, moved
@@ -30,6 +32,8 @@ class Progress:
         # By their ids, which they would have again.
         self._earlier = {task.task_id: task for task in earlier}
         self._tasks: dict[TaskPath, Task] = {}
+        # How its author calls a task.
+        self.called: Callable[[TaskPath], str] = display_name
         # Why the run will fail.
         self.failure = ""
         self.stopping = False
@@ -57,6 +61,15 @@ class Progress:
     def start(self, path: TaskPath) -> None:
         self._put(path, moved(self._tasks[path], "RUNNING"))
 
+    def try_again(self, path: TaskPath, failure: str) -> None:
+        """Note in the task's history that an attempt has failed, and the next one begins."""
+        task = self._tasks[path]
+        again = moved(moved(task, "FAILED", _sendable(failure)), "RUNNING")
+        self._put(
+            path,
+            msgspec.structs.replace(again, start_time=task.start_time, end_time=task.end_time),
+        )
+
     def note_inputs(self, path: TaskPath, inputs: TaskValues) -> None:
         self._send(RunReport(task=self._tasks[path], inputs=inputs))
 
@@ -65,7 +78,7 @@ class Progress:
         task = moved(self._tasks[path], "FAILED" if failure else "SUCCEEDED", failure)
         self._put(path, task, outputs)
         if failure:
-            self.give_up(_told(task))
+            self.give_up(f"Task '{self.called(path)}' failed: {failure}")
 
     def give_up(self, reason: str) -> None:
         """The run will fail; the first reason is the one that it gets."""
@@ -85,25 +98,22 @@ def task_id(run_id: str, path: TaskPath) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((run_id, *path))))
 
 
-def display_name(path: TaskPath) -> str:
-    """Return what a person calls the task.
+def display_name(path: TaskPath, labels: Iterable[str] = ()) -> str:
+    """Return what a person calls the task, by the keys of its path or by the labels of each.
 
     `train`, `train[0]` in a loop, `inner/train` in a pipeline.
     """
-    *scope, name = path
-    iterations = ""
-    pipelines = ""
-    for group in scope:
-        if iteration := _ITERATION.fullmatch(group):
-            group, number = iteration.groups()
-            iterations += f"[{number}]"
-        if not COMPILERS_GROUP.fullmatch(group):
-            pipelines += f"{group}/"
-    return f"{pipelines}{name}{iterations}"
+    keys, numbers = without_iterations(path)
+    *groups, (_, name) = zip(keys, labels or keys, strict=True)
+    around = [label for key, label in groups if not COMPILERS_GROUP.fullmatch(key)]
+    return "/".join([*around, name]) + "".join(f"[{number}]" for number in numbers)
 
 
-def _told(task: Task) -> str:
-    return f"Task '{task.display_name}' failed: {task.error.message if task.error else ''}"
+def without_iterations(path: TaskPath) -> tuple[TaskPath, list[str]]:
+    """Return the keys of a task and its groups in the specification, and which iterations."""
+    found = [_ITERATION.fullmatch(group) for group in path[:-1]]
+    keys = [match[1] if match else group for match, group in zip(found, path, strict=False)]
+    return (*keys, path[-1]), [match[2] for match in found if match]
 
 
 def _sendable(text: str) -> str:

@@ -19,6 +19,7 @@ import msgspec
 
 from ....errors import KfpError, Misconfigured
 from ...machine.disk_faults import why
+from ...machine.tried_kfp import WHICH
 from ..leftover_processes import adopt_orphans, clear_away, kill_descendants
 from ..run_request import Assignment, RunReport
 from .record_progress import Progress
@@ -73,7 +74,7 @@ def _settle(assignment: Assignment) -> None:
 
 
 class _Log(io.FileIO):
-    """What a full disk does not take is left out, and the run goes on."""
+    """A log that leaves out what a full disk does not take, and the run goes on."""
 
     def write(self, data: Any) -> int:
         try:
@@ -124,7 +125,7 @@ def _run_pipeline(assignment: Assignment, progress: Progress) -> None:
         import_kfp()
     except ImportError as error:
         raise Misconfigured(
-            f"the local KFP needs kfp 2.17, but found {_kfp_version()}",
+            f"the local KFP needs kfp {WHICH}, but found {_kfp_version()}",
             cause=str(error),
             cure="pip install 'jupyter-kfp-mt[local]'",
         ) from error

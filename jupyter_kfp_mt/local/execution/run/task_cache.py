@@ -25,6 +25,8 @@ class _Entry(msgspec.Struct, frozen=True):
 
     run_id: str
     values: Values
+    # The artifacts that are no files, such as metrics, which are all in their metadata.
+    without_files: list[str] = []
 
 
 class TaskCache:
@@ -69,17 +71,19 @@ class TaskCache:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                file.write(msgspec.json.encode(_Entry(self._run_id, values)))
+                listed = [one.uri for some in values.artifacts.values() for one in some]
+                missing = [uri for uri in listed if not is_there(uri)]
+                file.write(msgspec.json.encode(_Entry(self._run_id, values, missing)))
             os.replace(file.name, self._path(key))
 
     def found(self, key: str, folder: Path, component: Any) -> tuple[Values | None, str]:
         """Return the outputs of a task with this key, moved into this folder, and their run."""
         try:
             entry = msgspec.json.decode(self._path(key).read_bytes(), type=_Entry)
-            if not _is_whole(entry.values, component):
+            if not _is_whole(entry, component):
                 return None, ""
             artifacts = {
-                name: [self._taken_over(one, folder) for one in listed]
+                name: [self._taken_over(one, folder, entry.without_files) for one in listed]
                 for name, listed in entry.values.artifacts.items()
             }
         except (OSError, msgspec.MsgspecError):  # They are just being deleted.
@@ -89,9 +93,11 @@ class TaskCache:
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"
 
-    def _taken_over(self, artifact: RuntimeArtifact, folder: Path) -> RuntimeArtifact:
+    def _taken_over(
+        self, artifact: RuntimeArtifact, folder: Path, without_files: list[str]
+    ) -> RuntimeArtifact:
         made = Path(artifact.uri)
-        if not made.is_relative_to(self._runs):
+        if not made.is_relative_to(self._runs) or artifact.uri in without_files:
             return artifact
         place = Path(tempfile.mkdtemp(prefix="reused-", dir=folder)) / made.name
         if made.is_dir():
@@ -116,13 +122,14 @@ class TaskCache:
         return f"{uri} {status.st_mtime_ns} {status.st_size}"
 
 
-def _is_whole(values: Values, component: Any) -> bool:
+def _is_whole(entry: _Entry, component: Any) -> bool:
     """Return whether these are all outputs of the component, and still there."""
-    declared = component.output_definitions
+    declared, values = component.output_definitions, entry.values
+    listed = [one.uri for some in values.artifacts.values() for one in some]
     return (
         values.parameters.keys() == set(declared.parameters)
         and values.artifacts.keys() == set(declared.artifacts)
-        and all(is_there(one.uri) for listed in values.artifacts.values() for one in listed)
+        and all(is_there(uri) or uri in entry.without_files for uri in listed)
     )
 
 

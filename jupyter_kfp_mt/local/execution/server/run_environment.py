@@ -39,7 +39,7 @@ def inherited(home: Path, scratch: str) -> dict[str, str]:
 
 
 def _search_path() -> Iterator[str]:
-    """What Python must be told to find this package and its dependencies."""
+    """Return what Python must be told to find this package and its dependencies."""
     package_folder = str(Path(__file__).parents[4])
     if package_folder not in site.getsitepackages():
         yield package_folder

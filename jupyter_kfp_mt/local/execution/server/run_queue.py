@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunStore(Protocol):
-    """What the executor needs of the database."""
+    """The part of the database that the executor needs."""
 
     def unfinished_runs(self) -> list[tuple[str, str]]:
         """Run id and state of each, oldest first."""
@@ -155,7 +155,7 @@ class RunQueue:
             self._keep(self._remove(run_id))
 
     def is_forgetting(self, run_id: str) -> bool:
-        """Whether something of a run that has been deleted is still there."""
+        """Tell whether something of a run that has been deleted is still there."""
         return run_id in self._forgotten
 
     async def _remove(self, run_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What befalls runs, written down in the order in which it happens, as soon as that is possible."""
+"""Changes of runs, written down in the order in which it happens, as soon as that is possible."""
 
 from __future__ import annotations
 

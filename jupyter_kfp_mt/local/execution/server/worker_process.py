@@ -56,7 +56,7 @@ class WorkerProcess:
         return self._end or RunReport.failed(self.stopped or why)
 
     async def _supervise(self, assignment: Assignment, hear: Callable[[RunReport], None]) -> str:
-        """Why there is no report of the end, if there is none."""
+        """Tell why there is no report of the end, if there is none."""
         given, assigning = os.pipe()
         # What follows the assignment is silence, until our end closes with us.
         with os.fdopen(assigning, "wb", buffering=0) as lifeline:
@@ -137,7 +137,7 @@ def _assign(assignment: Assignment, lifeline: IO[bytes]) -> None:
 
 
 def _death(exit_code: int, log: Path) -> str:
-    """Why a worker ended without a report, as far as can be known."""
+    """Tell why a worker ended without a report, as far as can be known."""
     reason = f"the run's process ended before the run did: {ended(exit_code)}"
     said = raised(end_of(log)) if exit_code > 0 else ""
     return f"{reason}: {said}" if said else reason

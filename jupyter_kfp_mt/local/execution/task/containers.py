@@ -85,7 +85,8 @@ class Engine(msgspec.Struct, frozen=True):
 
 
 class TaskContainer(msgspec.Struct, frozen=True):
-    """What is to run, for which task. It does not show its environment, which can hold secrets.
+    """A container that is to run, and its task. It does not show its environment, which can hold
+    secrets.
 
     Folders and files appear at the same paths inside. The image's own working folder stays, as on
     a cluster; an empty command or empty arguments leave the image's own, too.
@@ -120,7 +121,7 @@ def client_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def why_needed(executor: Mapping[str, Any]) -> str:
-    """Why a pipeline's task with this executor cannot be a process, or nothing."""
+    """Tell why a pipeline's task with this executor cannot be a process, or nothing."""
     if (container := executor.get("container")) is None or is_claim_executor(executor):
         return ""
     command = [*container.get("command", []), *container.get("args", [])]
@@ -152,7 +153,7 @@ class Engines:
         return self._found
 
     def why_none(self) -> str:
-        """Why there is no engine, and what to do, or nothing if there is one."""
+        """Tell why there is no engine, and what to do, or nothing if there is one."""
         try:
             self.engine()
         except NoEngine as error:
@@ -196,7 +197,7 @@ class _Host(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Info(msgspec.Struct, frozen=True, rename="pascal"):
-    """What `info` says: with a host it is Podman, under whatever name, and else Docker."""
+    """The answer of `info`: with a host it is Podman, under whatever name, and else Docker."""
 
     host: _Host | None = msgspec.field(default=None, name="host")
     security_options: list[str] | None = None
@@ -264,7 +265,7 @@ def launch(engine: Engine, container: TaskContainer) -> Iterator[tuple[list[str]
 
 
 def failure(exit_code: int, image: str, log: Path) -> str:
-    """Why the engine could not run the command, if that is how it ended; or nothing."""
+    """Tell why the engine could not run the command, if that is how it ended; or nothing."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         words = _ENGINES_WORDS.findall(file.read().decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""What of the machine a task in a container sees to read its input artifacts."""
+"""The folders of the machine that a task in a container sees, to read its input artifacts."""
 
 from __future__ import annotations
 

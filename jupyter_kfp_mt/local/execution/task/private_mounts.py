@@ -140,7 +140,7 @@ def _fill(path: str, files: Mapping[str, str]) -> None:
 
 
 def _protect(parent: str) -> None:
-    """What a task wrote into the rebuilt folder would be lost: better an error.
+    """Make the rebuilt folder read-only: what a task wrote into it would be lost.
 
     But not in a folder for temporary files, where it would be removed anyway.
     """
@@ -159,7 +159,7 @@ def _make_read_only(path: str) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Those that came with the user namespace: the task is to run as it would without."""
+    """Drop those that came with the user namespace: the task is to run as it would without."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     _call("capset", header, (ctypes.c_uint32 * 6)())
 

@@ -40,7 +40,7 @@ _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
 
 
 def forkable(command: list[str], environment: dict[str, str]) -> Component | None:
-    """What the command runs, if a forked process can do the same in this environment."""
+    """Return what the command runs, if a forked process can do the same in this environment."""
     if not forking.AVAILABLE or any(name.startswith(_READ_AT_START) for name in environment):
         return None
     return component(command)

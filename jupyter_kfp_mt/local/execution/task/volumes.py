@@ -70,7 +70,9 @@ def mount_path(entry: Mapping[str, Any]) -> str:
 
 
 def misplaced(paths: Sequence[str], own_folders: Iterable[str]) -> str:
-    """Why these cannot be mount paths of a task with such folders, wherever it runs, or nothing."""
+    """Tell why these cannot be mount paths of a task with such folders, wherever it runs, or
+    nothing.
+    """
     for path in paths:
         if not posixpath.isabs(path) or path != posixpath.normpath(path) or path[:2] == "//":
             return f"'{path}' is no absolute and plain path to mount a volume at, like /data/x"
@@ -150,7 +152,7 @@ def write(volume: Volume, folder: Path) -> None:
 
 
 def _needed() -> Iterator[str]:
-    """What a task's Python and its programs must go on seeing."""
+    """Return what a task's Python and its programs must go on seeing."""
     yield from _SYSTEMS
     yield from (sys.prefix, sys.base_prefix, *filter(os.path.isabs, sys.path))
     yield from (str(Path.home()), tempfile.gettempdir())

@@ -139,7 +139,7 @@ class Every(msgspec.Struct, frozen=True):
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """What may stand in a field: numbers from `low` to `high`, or names for them."""
+    """The values that a field takes: numbers from `low` to `high`, or names for them."""
 
     low: int
     high: int
@@ -159,7 +159,7 @@ FIELDS = (
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Cron | Every:
-    """What the expression says; NotACron if KFP would refuse it."""
+    """Parse an expression. Raises `NotACron` if KFP would refuse it."""
     if not text:
         raise NotACron("Empty spec string")
     if len(text) > LONGEST:

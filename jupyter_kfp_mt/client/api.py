@@ -1,0 +1,200 @@
+"""The way in which every noun of the API is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from ..credentials import Credentials
+from ..errors import KfpError, Misconfigured, NotFound, Unreachable
+from ..models import Health, Page, PipelineVersion, PipelineVersionReference, Run, Value
+from ..resource_names import check_namespace
+from . import releases
+from .listings import Feed, Listing, Order
+from .provenance import Provenance
+from .queries import part, sorted_query, within
+from .run_filters import Predicate
+from .run_specifications import RunSpecifications
+from .transport import Transport
+from .written_tasks import stated
+
+if TYPE_CHECKING:
+    from ..cluster.kubernetes_api import Cluster
+
+T = TypeVar("T", bound=Value)
+
+
+# A namespace, or several.
+Where = str | Sequence[str]
+# The part of a query that is another one in each namespace.
+Scope = Callable[[str], dict[str, str]]
+_SINGULARS = {
+    "experiments": "experiment",
+    "pipelines": "pipeline",
+    "runs": "run",
+    "recurringruns": "recurring run",
+}
+
+
+class Api:
+    """KFP as its transport reaches it, in `namespace` unless a call says else."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        namespace: str = "",
+        cluster: Callable[[], Cluster | None] = lambda: None,
+    ) -> None:
+        self.transport = transport
+        self.namespace = namespace
+        self._cluster = cache(cluster)
+        self._specifications = RunSpecifications(self._version)
+        # Where runs are started from, which is written into their descriptions.
+        self.origin: Callable[[], Provenance] = Provenance
+
+    @property
+    def endpoint(self) -> str:
+        return self.transport.endpoint
+
+    @property
+    def credentials(self) -> Credentials:
+        return self.transport.credentials
+
+    def health(self) -> Health:
+        """Return what `healthz` says, asked once: it answers without identity, in 5 seconds
+        or not.
+        """
+        return self.transport.health()
+
+    def _version(self, reference: PipelineVersionReference) -> PipelineVersion:
+        path = f"{part(reference.pipeline_id)}/versions"
+        return self._get(f"pipelines/{path}", reference.pipeline_version_id, PipelineVersion)
+
+    def _get(self, nouns: str, identifier: str, kind: type[T], asked: str = "") -> T:
+        asked = asked or f"find {nouns[:-1]} {identifier}"
+        return self.transport.get(f"{nouns}/{part(identifier)}", kind, asked)
+
+    def namespace_of(self, namespace: str = "") -> str:
+        """The namespace that a call means; none of a KFP that serves a single user."""
+        return self._namespace(namespace)
+
+    def _namespace(self, namespace: str) -> str:
+        """The namespace to send; none to a KFP that serves a single user."""
+        if not self.health().multi_user:
+            return ""
+        namespace = namespace or self.namespace
+        if not namespace:
+            raise no_namespace()
+        check_namespace(namespace)
+        return namespace
+
+    def _page(
+        self, noun: str, kind: type[T], namespace: str, query: dict[str, str], asked: str = ""
+    ) -> Page[T]:
+        where = self._namespace(namespace)
+        asked = asked or f"list {noun}{within(where)}"
+        page = self.transport.page(
+            noun, kind, {**query, "namespace": where} if where else query, asked
+        )
+        items: list[Any] = [stated(item) if isinstance(item, Run) else item for item in page]
+        return msgspec.structs.replace(page, namespace=where, items=items)
+
+    def _listing(
+        self,
+        noun: str,
+        kind: type[T],
+        namespace: Where,
+        predicates: list[Predicate],
+        by: Order,
+        scope: Scope = lambda place: {},
+        **options: Any,
+    ) -> Listing[T]:
+        def unfiltered() -> int:
+            pages = [feed.page("", 1) for feed in self._feeds(noun, kind, namespace, [], Order())]
+            return sum(page.total_size for page in pages)
+
+        feeds = self._feeds(noun, kind, namespace, predicates, by, scope)
+        return Listing(kind, feeds, order=by, unfiltered=unfiltered, **options)
+
+    def _feeds(
+        self,
+        noun: str,
+        kind: type[T],
+        namespace: Where,
+        predicates: list[Predicate],
+        by: Order,
+        scope: Scope = lambda place: {},
+    ) -> list[Feed[T]]:
+        """One for each namespace."""
+        wanted = [namespace] if isinstance(namespace, str) else [*namespace]
+        places = [*dict.fromkeys(self._namespace(each) for each in wanted)]
+        return [
+            Feed(place, self._pages_of(noun, kind, place, predicates, by, scope, len(places)))
+            for place in places
+        ]
+
+    def _pages_of(
+        self,
+        noun: str,
+        kind: type[T],
+        place: str,
+        predicates: list[Predicate],
+        by: Order,
+        scope: Scope,
+        places: int,
+    ) -> Callable[[str, int], Page[T]]:
+        asked = f"list {'recurring runs' if noun == 'recurringruns' else noun}{within(place)}"
+        scoped = cache(lambda: scope(place))
+
+        def page(token: str, size: int) -> Page[T]:
+            try:
+                query = {**sorted_query(size, token, predicates, by), **scoped()}
+            except NotFound:
+                if places == 1:
+                    raise
+                return Page(kind=kind)  # another namespace may have it
+            return self._page(noun, kind, place, query, asked)
+
+        return page
+
+    def _all(self, page_of: Any) -> Iterator[Any]:
+        token = ""
+        while True:
+            page = page_of(token)
+            yield from page
+            token = page.next_page_token
+            if not token:
+                return
+            if not len(page):
+                raise Unreachable(f"{self.endpoint} promises more than it lists: a page is empty.")
+
+    def _change(self, noun: str, identifier: str, action: str, word: str = "") -> None:
+        asked = f"{word or action} {_SINGULARS[noun]} {identifier}"
+        self.transport.request("POST", f"{noun}/{part(identifier)}:{action}", asked)
+
+    def _delete(self, noun: str, identifier: str, **query: str) -> None:
+        asked = f"delete {_SINGULARS[noun]} {identifier}"
+        self.transport.request("DELETE", f"{noun}/{part(identifier)}", asked, params=query)
+
+    @contextmanager
+    def _explained(self, spec: dict[str, Any], asked: str) -> Iterator[None]:
+        """Tell what is refused, or left out in silence, because this KFP is older than kfp."""
+        try:
+            yield
+        except KfpError as error:
+            if not releases.is_unread(error):
+                raise
+            raise releases.told(error, asked, spec, self.transport.known_health()) from None
+        if spec.get("platform_spec"):
+            self.transport.warnings.extend(releases.dropped(spec, self.transport.known_health()))
+
+
+def no_namespace() -> Misconfigured:
+    return Misconfigured(
+        "No namespace is chosen.",
+        cure="Choose one with %kfp ns NAME, c.Kfp.namespace or KFP_MT_NAMESPACE.",
+    )

@@ -1,0 +1,102 @@
+"""Experiments: groups of runs."""
+
+from __future__ import annotations
+
+from ..errors import Conflict, NotFound
+from ..models import Experiment, Page
+from . import records
+from .api import Api, Where
+from .listings import Listing
+from .queries import equals, filter_words, is_id, list_query, meant, predicates_of, within
+from .run_filters import order
+
+
+class Experiments(Api):
+    """Experiments, by the words of `%kfp`."""
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        return self._get("experiments", experiment_id, Experiment)
+
+    def experiments(
+        self,
+        namespace: Where = "",
+        name: str = "",
+        sort: str = "",
+        limit: int = 0,
+        archived: bool | None = False,
+    ) -> Listing[Experiment]:
+        """The experiments of a namespace or of several, newest first, page by page.
+
+        `name`: those that have this in their names. `archived`: None for both.
+        """
+        return self._listing(
+            *("experiments", Experiment, namespace),
+            predicates_of(name, archived),
+            order(sort, {"created": "created_at", "name": "display_name"}),
+            limit=limit,
+            filters=filter_words(name=name, archived=archived),
+            record=records.experiment,
+        )
+
+    def experiment_page(
+        self, namespace: str = "", page_size: int = 20, page_token: str = ""
+    ) -> Page[Experiment]:
+        """One page of the experiments of a namespace, newest first."""
+        query = list_query(page_size, page_token)
+        return self._page("experiments", Experiment, namespace, query)
+
+    def create_experiment(
+        self, name: str, namespace: str = "", description: str = "", asked: str = ""
+    ) -> Experiment:
+        """A new experiment. Raises `Conflict` where the namespace has one of that name.
+
+        `asked`: what it is wanted for, in the words of an error.
+        """
+        where = self._namespace(namespace)
+        body = {"display_name": name, **({"namespace": where} if where else {})}
+        if description:
+            body["description"] = description
+        return self.transport.post(
+            "experiments", Experiment, asked or f"create experiment {name}", body
+        )
+
+    def ensure_experiment(self, name: str, namespace: str = "", asked: str = "") -> Experiment:
+        """The experiment of that name in a namespace, created if there is none."""
+        asked = asked or f"create experiment {name}"
+        found = self._experiments_named(name, namespace, asked)
+        try:
+            return found[0] if found else self.create_experiment(name, namespace, asked=asked)
+        except Conflict:  # somebody else created it just now
+            return self._experiments_named(name, namespace, asked)[0]
+
+    def experiment_named(self, name: str, namespace: str = "") -> Experiment:
+        """A namespace's experiment by its name. Raises `NotFound`."""
+        found = self._experiments_named(name, namespace, f"find experiment {name}")
+        if not found:
+            known = [each.display_name for each in self.experiments(namespace).shown()]
+            raise NotFound(
+                f"No experiment {name}{within(self._namespace(namespace), 'in namespace')}."
+                f"{meant(name, known)}",
+                cure="%kfp experiments lists them.",
+            )
+        return found[0]
+
+    def find_experiment(self, text: str, namespace: str = "") -> Experiment:
+        """The experiment that a person means by its id or its name."""
+        return self.experiment(text) if is_id(text) else self.experiment_named(text, namespace)
+
+    def archive_experiment(self, experiment_id: str) -> None:
+        """Put an experiment away, and all its runs; its recurring runs are disabled."""
+        self._change("experiments", experiment_id, "archive")
+
+    def restore_experiment(self, experiment_id: str) -> None:
+        """Take an experiment out of the archive; its runs stay there."""
+        self._change("experiments", experiment_id, "unarchive", "restore")
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Delete an experiment; its runs stay."""
+        self._delete("experiments", experiment_id)
+
+    def _experiments_named(self, name: str, namespace: str, asked: str) -> list[Experiment]:
+        query = list_query(1, "", filter=equals("display_name", name))
+        return self._page("experiments", Experiment, namespace, query, asked).items

@@ -1,0 +1,97 @@
+"""The output of tasks, from wherever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..network.line_stream import LineStream
+from .queries import part
+from .runs import Runs
+from .transport import API, Transport
+
+if TYPE_CHECKING:
+    from ..cluster.kubernetes_api import Cluster
+    from .task_logs import Seen, TaskLog
+
+
+class Logs(Runs):
+    """The logs of tasks, by the words of `%kfp`.
+
+    `cluster` finds the Kubernetes API that has them; `logs` is the address at which a Jupyter
+    server's door reads them instead.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        namespace: str = "",
+        cluster: Callable[[], Cluster | None] = lambda: None,
+        logs: str = "",
+    ) -> None:
+        super().__init__(transport, namespace, cluster)
+        self._logs = logs
+        self.seen_runs: dict[str, Seen] = {}  # by ids, for those who read many logs of one
+
+    def log(self, run_id: str, task_id: str, tail: int | None = None, recent: bool = False) -> str:
+        """The log of a task so far, or its last lines; of a very long one only the end.
+
+        See `task_log`.
+        """
+        from .task_logs import ending  # it stands on this file
+
+        log = self.task_log(run_id, task_id, tail=tail, recent=recent)
+        try:
+            return ending(log.pieces()).decode("utf-8", "replace")
+        finally:
+            log.close()
+
+    def task_log(
+        self,
+        run_id: str,
+        task_id: str,
+        follow: bool = False,
+        tail: int | None = None,
+        container: str = "",
+        recent: bool = False,
+        after: str = "",
+    ) -> TaskLog:
+        """Return what a task writes: so far, or its last lines; with `follow` what is to come as
+        well.
+
+        `recent`: what was found out of the run in the last seconds will do.
+        `after` is a `TaskLog.cursor`: what was read before it is left out.
+
+        Raises a `KfpError` with the reason where there is no log.
+        """
+        from . import task_logs  # it stands on this file
+
+        wanted = task_logs.Wanted(follow, tail, container, recent, after)
+        asked = f"read the log of task {task_id}"
+        if self._logs:
+            url = f"{self._logs}/{part(run_id)}/{part(task_id)}"
+            kind = {"Accept": "text/event-stream" if follow else "text/plain"}
+
+            def opened(after: str) -> LineStream:
+                query = {**wanted.query, **({"after": after} if after else {})}
+                return self.transport.stream(url, asked, query, follow, kind)
+
+            return task_logs.DoorLog(opened)
+        return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
+
+    def local_log(self, run_id: str, task_id: str, start: int = 0) -> LineStream:
+        """Return what the local KFP keeps of it, from a byte on; all of it (`LineStream.partial`)
+        where it has not so many. Never asked of another: it hands any log to anybody.
+        """
+        path = f"/apis/v1alpha1/runs/{part(run_id)}/nodes/{part(task_id)}/log"
+        asked = f"read the log of task {task_id}"
+        return self.transport.stream(
+            self.endpoint + path, asked, headers={"Range": f"bytes={start}-"}
+        )
+
+    def archived_log(self, run_id: str, node_id: str) -> LineStream:
+        """Return what KFP has archived of a node: JSON with the file in it."""
+        path = f"runs/{part(run_id)}/nodes/{part(node_id)}/artifacts/main-logs:read"
+        return self.transport.stream(
+            self.endpoint + API + path, f"read the archived log of {node_id}"
+        )

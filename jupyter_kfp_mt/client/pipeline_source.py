@@ -1,0 +1,139 @@
+"""The source of a run: a compiled file, or a version of an uploaded pipeline."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import BadRequest, KfpError, NotAPipeline, NotFound
+from ..models import Pipeline, PipelineVersion
+from . import pipeline_files
+from .pipeline_files import PipelineFile
+
+
+class PipelineSource(msgspec.Struct, frozen=True):
+    """The source of a run: a name for it, the parameters it takes, and how the API names it."""
+
+    name: str
+    accepted: dict[str, pipeline_files.Definition]
+    reference: dict[str, Any]
+    specification: dict[str, Any] = {}
+
+    @classmethod
+    def from_file(cls, file: pipeline_files.PipelineFile) -> PipelineSource:
+        accepted = pipeline_files.definitions(file.pipeline_spec)
+        spec = file.to_wire()
+        return cls(file.name, accepted, {"pipeline_spec": spec}, spec)
+
+    @classmethod
+    def from_version(cls, pipeline: Pipeline, version: PipelineVersion) -> PipelineSource:
+        reference = {
+            "pipeline_id": version.pipeline_id,
+            "pipeline_version_id": version.pipeline_version_id,
+        }
+        accepted = pipeline_files.definitions(version.pipeline_spec)
+        name = pipeline.name
+        wanted = {"pipeline_version_reference": reference}
+        return cls(name, accepted, wanted, version.pipeline_spec)
+
+    @staticmethod
+    def can_be(thing: Any) -> bool:
+        """Tell if it is a pipeline or a component of the kfp SDK, which need not be loaded."""
+        return hasattr(thing, "pipeline_spec") and hasattr(thing, "component_spec")
+
+    @classmethod
+    def from_component(cls, component: Any) -> PipelineSource:
+        """A `@dsl.pipeline`, or a `@dsl.component` as a pipeline of one task."""
+        # The SDK brings it along.
+        from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+
+        spec = MessageToDict(component.pipeline_spec)
+        return cls.from_file(PipelineFile(spec, MessageToDict(component.platform_spec)))
+
+    def parse(self, texts: dict[str, str]) -> dict[str, Any]:
+        """Parse what a person typed as the values it takes."""
+        return pipeline_files.parse_parameters(texts, self.accepted, self.name)
+
+    def fitting(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Values of Python and numpy as JSON has them. Raises `BadRequest` as `check` does."""
+        found = {name: _plain(name, value) for name, value in values.items()}
+        self.check(found)
+        return found
+
+    def check(self, values: dict[str, Any]) -> None:
+        """Raises `BadRequest` for values it does not take."""
+        pipeline_files.check_parameters(values, self.accepted, self.name)
+
+    def request(
+        self,
+        parameters: dict[str, Any],
+        name: str = "",
+        description: str = "",
+        service_account: str = "",
+        cache: bool = True,
+    ) -> dict[str, Any]:
+        """Return what KFP is sent to start it, but for the experiment. Raises as `check` does."""
+        self.check(parameters)
+        said = {"description": description, "service_account": service_account}
+        return {
+            "display_name": name or f"{self.name}-{datetime.now():%Y%m%d-%H%M%S}",
+            **{key: text for key, text in said.items() if text},
+            "runtime_config": {"parameters": parameters},
+            **(self.reference if cache else {"pipeline_spec": self._uncached()}),
+        }
+
+    def _uncached(self) -> dict[str, Any]:
+        """Its specification with caching switched off for every task: KFP has no other way."""
+        return pipeline_files.uncached(self.specification)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as JSON; a number of numpy's is a number. Raises `BadRequest`."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_of_numpy))
+    except (TypeError, NotImplementedError, msgspec.MsgspecError, ValueError, RecursionError):
+        raise BadRequest(
+            f"Parameter {name} cannot be sent: it is a {type(value).__name__}.",
+            cause="Parameters are numbers, texts, true or false, lists and dicts.",
+        ) from None
+
+
+def _of_numpy(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise NotImplementedError
+
+
+def expanded(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(path)
+
+
+def is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # it is too long for one
+        return False
+
+
+def looks_like_a_file(path: Path) -> bool:
+    """Tell if a person who wrote this may have meant a file."""
+    return path.suffix in pipeline_files.SUFFIXES or len(path.parts) > 1
+
+
+def neither(path: Path, error: KfpError) -> NotAPipeline:
+    """For what is no file, and no pipeline that could be looked up."""
+    missing = isinstance(error, NotFound)
+    return NotAPipeline(
+        f"Cannot read {path}: No such file or directory.",
+        cause=f"{error.message} It could be the name of one as well." if missing else str(error),
+        cure="%kfp pipelines lists what is uploaded; a file is named from this notebook's folder."
+        if missing
+        else "",
+        server_text=error.server_text,
+    )

@@ -1,0 +1,231 @@
+"""Pipelines and their versions: a namespace's own, and those shared with everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from ..errors import BadRequest, Conflict, KfpError, NotFound
+from ..kubeflow_roles import Goal
+from ..models import Page, Pipeline, PipelineVersion
+from . import pipeline_files, records, refused_uploads
+from .api import Api, Where
+from .listings import Feed, Listing, Order
+from .pipeline_source import PipelineSource, expanded
+from .queries import (
+    equals,
+    filter_words,
+    having,
+    is_id,
+    list_query,
+    meant,
+    part,
+    sorted_query,
+    within,
+)
+from .run_filters import Predicate, order
+
+
+class Pipelines(Api):
+    """Pipelines, by the words of `%kfp`."""
+
+    def pipeline(self, pipeline_id: str) -> Pipeline:
+        return self._get("pipelines", pipeline_id, Pipeline)
+
+    def pipelines(
+        self,
+        namespace: Where = "",
+        name: str = "",
+        sort: str = "",
+        limit: int = 0,
+        shared: bool | None = None,
+    ) -> Listing[Pipeline]:
+        """The pipelines of a namespace or of several and those shared with everyone, newest first.
+
+        `shared`: only these, or with False none of these. `name`: in their names.
+        """
+        predicates = [having("display_name", name)] if name else []
+        by = order(sort, {"created": "created_at", "name": "display_name"})
+        several = self.health().multi_user
+        mine = self._feeds("pipelines", Pipeline, namespace, predicates, by) if not shared else []
+        others = (
+            [Feed("", self._shared_pages(predicates, by))]
+            if several and shared is not False
+            else []
+        )
+        return Listing(
+            *(Pipeline, [*mine, *others]),
+            order=by,
+            limit=limit,
+            filters=filter_words(name=name, shared=shared, private=shared is False),
+            record=records.pipeline,
+        )
+
+    def pipeline_page(
+        self, namespace: str = "", page_size: int = 20, page_token: str = ""
+    ) -> Page[Pipeline]:
+        """One page of the pipelines of a namespace, newest first."""
+        query = list_query(page_size, page_token)
+        return self._page("pipelines", Pipeline, namespace, query)
+
+    def pipeline_named(self, name: str, namespace: str = "", asked: str = "") -> Pipeline:
+        """A namespace's pipeline by its name, else the shared one. Raises `NotFound`.
+
+        `asked`: what it is wanted for, in the words of an error.
+        """
+        asked = asked or f"find pipeline {name}"
+        found = self._pipelines_named(name, namespace, asked) or self._shared_named(name, asked)
+        if not found:
+            known = [each.name for each in self.pipelines(namespace).shown()]
+            raise NotFound(
+                f"No pipeline {name}{within(self._namespace(namespace), 'in namespace')}."
+                f"{meant(name, known)}",
+                cause="None of that name is shared with everyone either."
+                if self.health().multi_user
+                else "",
+                cure="%kfp pipelines lists them; %kfp pipeline upload FILE adds one.",
+            )
+        return found[0]
+
+    def find_pipeline(self, text: str, namespace: str = "", asked: str = "") -> Pipeline:
+        """The pipeline that a person means by its id or its name; see `pipeline_named`."""
+        if is_id(text):
+            return self._get("pipelines", text, Pipeline, asked)
+        return self.pipeline_named(text, namespace, asked)
+
+    def _in_namespace(self, namespace: str) -> Callable[[str, str], list[Pipeline]]:
+        return lambda name, asked: self._pipelines_named(name, namespace, asked)
+
+    def _pipelines_named(self, name: str, namespace: str, asked: str) -> list[Pipeline]:
+        query = list_query(1, "", filter=equals("name", name))
+        return self._page("pipelines", Pipeline, namespace, query, asked).items
+
+    def _shared_named(self, name: str, asked: str) -> list[Pipeline]:
+        query = list_query(1, "", filter=equals("name", name))
+        return self._shared_page(query, asked).items if self.health().multi_user else []
+
+    def _shared_pages(
+        self, predicates: list[Predicate], by: Order
+    ) -> Callable[[str, int], Page[Pipeline]]:
+        return lambda token, size: self._shared_page(sorted_query(size, token, predicates, by))
+
+    def _shared_page(self, query: dict[str, str], asked: str = "") -> Page[Pipeline]:
+        """A page of those without a namespace; none where KFP demands one."""
+        try:
+            return self.transport.page(
+                "pipelines", Pipeline, query, asked or "list shared pipelines"
+            )
+        except BadRequest as error:
+            if "Namespace is required" not in f"{error.message} {error.server_text}":
+                raise
+            return Page(kind=Pipeline)
+
+    def delete_pipeline(self, pipeline_id: str) -> None:
+        """Delete a pipeline and all its versions."""
+        self._delete("pipelines", pipeline_id, cascade="true")
+
+    def versions(self, pipeline_id: str, limit: int = 0) -> Listing[PipelineVersion]:
+        """The versions of a pipeline, newest first."""
+        feed = Feed("", lambda token, size: self._version_page(pipeline_id, size, token))
+        return Listing(PipelineVersion, [feed], limit=limit, record=records.version)
+
+    def latest_version(self, pipeline_id: str, asked: str = "") -> PipelineVersion:
+        """The newest version of a pipeline. Raises `NotFound` where it has none."""
+        page = self._version_page(pipeline_id, 1, "", asked)
+        if not len(page):
+            raise NotFound(f"Pipeline {pipeline_id} has no version that could run.")
+        return page[0]
+
+    def version_named(self, pipeline: Pipeline, text: str) -> PipelineVersion:
+        """A version of a pipeline by its name or id. Raises `NotFound`."""
+        known = self.versions(pipeline.pipeline_id)
+        for each in known:
+            if text in (each.name, each.display_name, each.pipeline_version_id):
+                return each
+        names = [each.display_name or each.name for each in known]
+        raise NotFound(
+            f"Pipeline {pipeline.name} has no version {text}.{meant(text, names)}",
+            cure=f"%kfp versions {pipeline.name} lists them.",
+        )
+
+    def _version_page(
+        self, pipeline_id: str, page_size: int, page_token: str, asked: str = ""
+    ) -> Page[PipelineVersion]:
+        path = f"pipelines/{part(pipeline_id)}/versions"
+        query = list_query(page_size, page_token)
+        return self.transport.page(path, PipelineVersion, query, asked or f"list {path}")
+
+    def upload_pipeline(
+        self,
+        file: str | Path,
+        name: str = "",
+        namespace: str = "",
+        description: str = "",
+        again: bool = False,
+        shared: bool = False,
+    ) -> PipelineVersion:
+        """Upload a compiled pipeline: a new one, or the next version of the one of that name.
+
+        Where the newest version is the same already, it is that one, and another is made only
+        `again`. One that is `shared` is everyone's. Raises `NotAPipeline` for a file that is none.
+        """
+        path = expanded(file)
+        compiled = pipeline_files.read(path)
+        name = name or compiled.name
+        where = "" if shared else self._namespace(namespace)
+        words = f"upload {path.name}{within(where, 'to')}"
+        asked = Goal(words, "upload a pipeline", "create", "pipelines")
+        found = (self._shared_named if shared else self._in_namespace(where))(name, asked)
+        same = self._same_version(found[0], compiled) if found and not again else None
+        if same:
+            return same
+        with self._explained(compiled.to_wire(), asked):
+            if found:
+                return self._upload_version(path, found[0], where, description)
+            query = {"name": name, "namespace": where, "description": description}
+            answer = self._upload("pipelines/upload", path, where, query, asked)
+        return self.latest_version(self.transport.decode(answer, Pipeline).pipeline_id)
+
+    def _same_version(
+        self, pipeline: Pipeline, compiled: pipeline_files.PipelineFile
+    ) -> PipelineVersion | None:
+        """The newest version of a pipeline, if it is what was compiled."""
+        newest = next(iter(self.versions(pipeline.pipeline_id, limit=1)), None)
+        same = newest and newest.pipeline_spec == PipelineSource.from_file(compiled).specification
+        return newest if same else None
+
+    def _upload_version(
+        self, path: Path, pipeline: Pipeline, namespace: str, description: str
+    ) -> PipelineVersion:
+        query = {
+            "name": f"{pipeline.name}-{datetime.now():%Y%m%d-%H%M%S-%f}",
+            "pipelineid": pipeline.pipeline_id,
+            "description": description,
+        }
+        asked = f"upload {path.name} as a version of {pipeline.name}"
+        answer = self._upload("pipelines/upload_version", path, namespace, query, asked)
+        version: PipelineVersion = self.transport.decode(answer, PipelineVersion)
+        return version
+
+    def _upload(
+        self, path: str, file: Path, namespace: str, query: dict[str, str], asked: str
+    ) -> bytes:
+        query = {key: value for key, value in query.items() if value}
+        with file.open("rb") as content:
+            files = {"uploadfile": (pipeline_files.upload_name(file), content.read())}
+        try:
+            return self.transport.request("POST", path, asked, params=query, files=files)
+        except KfpError as error:
+            if (
+                not refused_uploads.is_silent(error) or self.transport.behind_door
+            ):  # a door has looked itself
+                raise
+            refused = error
+        if not isinstance(refused, Conflict):  # KFP says to a list who it does not know, and why
+            self._page("pipelines", Pipeline, namespace, list_query(1, ""), asked)
+        user = self.credentials.claims().sub
+        raise refused_uploads.told(
+            *(refused, asked, namespace, user),
+            lambda: refused_uploads.may_create(self._cluster(), user, namespace),
+        )

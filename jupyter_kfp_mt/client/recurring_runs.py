@@ -1,0 +1,127 @@
+"""Recurring runs: what starts runs again and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import BadRequest, NotFound
+from ..models import Page, RecurringRun, Trigger
+from . import records
+from .api import Where
+from .listings import Listing
+from .pipeline_source import PipelineSource
+from .queries import filter_words, having, is_id, list_query, meant, within
+from .run_filters import order
+from .run_starts import RunStarts
+
+
+class RecurringRuns(RunStarts):
+    """Recurring runs, by the words of `%kfp`."""
+
+    def recurring_run(self, recurring_run_id: str) -> RecurringRun:
+        return self._get("recurringruns", recurring_run_id, RecurringRun)
+
+    def recurring_run_page(
+        self, namespace: str = "", page_size: int = 20, page_token: str = ""
+    ) -> Page[RecurringRun]:
+        """One page of the recurring runs of a namespace, newest first."""
+        query = list_query(page_size, page_token)
+        return self._page("recurringruns", RecurringRun, namespace, query, "list recurring runs")
+
+    def recurring_runs(
+        self,
+        namespace: Where = "",
+        name: str = "",
+        sort: str = "",
+        limit: int = 0,
+    ) -> Listing[RecurringRun]:
+        """The recurring runs of a namespace or of several, newest first, page by page."""
+        return self._listing(
+            *("recurringruns", RecurringRun, namespace),
+            [having("display_name", name)] if name else [],
+            order(sort, {"created": "created_at", "name": "display_name"}),
+            limit=limit,
+            filters=filter_words(name=name),
+            record=records.recurring_run,
+        )
+
+    def find_recurring_run(self, text: str, namespace: str = "") -> RecurringRun:
+        """The recurring run that a person means: its id, its name, or the beginning of either."""
+        if is_id(text):
+            return self.recurring_run(text)
+        known: list[RecurringRun] = [*self.recurring_runs(namespace)]
+        named = [each for each in known if each.display_name == text]
+        found = named or [
+            each
+            for each in known
+            if text
+            and (each.display_name.startswith(text) or each.recurring_run_id.startswith(text))
+        ]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise NotFound(
+                f"No recurring run {text!r}{within(self._namespace(namespace), 'in namespace')}."
+                f"{meant(text, [each.display_name for each in known])}",
+                cure="%kfp recurring lists them.",
+            )
+        ids = "\n".join(f"{each.recurring_run_id}  {each.display_name}" for each in found[:10])
+        raise BadRequest(
+            f"{len(found)} recurring runs answer to {text}.", cure=f"Name one by its id:\n{ids}"
+        )
+
+    def create_recurring_run(
+        self,
+        pipeline: str | Path | PipelineSource,
+        trigger: Trigger,
+        parameters: dict[str, Any] | None = None,
+        experiment: str = "Default",
+        name: str = "",
+        namespace: str = "",
+        *,
+        version: str = "",
+        description: str = "",
+        service_account: str = "",
+        cache: bool = True,
+        enabled: bool = True,
+        at_once: int = 1,
+        catch_up: bool = False,
+    ) -> RecurringRun:
+        """Run a pipeline again and again, as `trigger` says; else like `start_run`.
+
+        `at_once`: how many of its runs may execute at the same time, 1 to 10. With `catch_up` what
+        was missed while it was disabled, or KFP did not run, is made up for.
+        """
+        source = (
+            pipeline
+            if isinstance(pipeline, PipelineSource)
+            else self.pipeline_source(pipeline, namespace, version)
+        )
+        where = self._namespace(namespace)
+        asked = f"create a recurring run of {source.name}{within(where)}"
+        request = source.request(parameters or {}, name, description, service_account, cache)
+        found = self.ensure_experiment(experiment, where, asked)
+        body = {
+            **request,
+            "experiment_id": found.experiment_id,
+            "trigger": msgspec.to_builtins(trigger),
+            "mode": "ENABLE" if enabled else "DISABLE",
+            "max_concurrency": str(at_once),
+            "no_catchup": not catch_up,
+        }
+        return self.transport.post("recurringruns", RecurringRun, asked, body)
+
+    def enable(self, recurring_run_id: str) -> None:
+        """Let a recurring run start runs."""
+        self._change("recurringruns", recurring_run_id, "enable")
+
+    def disable(self, recurring_run_id: str) -> None:
+        """Let a recurring run start no more runs; those that go on go on."""
+        self._change("recurringruns", recurring_run_id, "disable")
+
+    def delete_recurring_run(self, recurring_run_id: str) -> None:
+        """Delete a recurring run; its runs stay."""
+        self._delete("recurringruns", recurring_run_id)

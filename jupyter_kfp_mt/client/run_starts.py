@@ -1,0 +1,127 @@
+"""Runs started: of a file, a pipeline, or again what a run has run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .. import models
+from ..errors import KfpError
+from ..kubeflow_roles import Goal
+from ..models import Run
+from . import pipeline_files, provenance
+from .experiments import Experiments
+from .pipeline_source import PipelineSource, expanded, is_file, looks_like_a_file, neither
+from .pipelines import Pipelines
+from .queries import within
+
+
+class RunStarts(Experiments, Pipelines):
+    """Starting runs."""
+
+    def start_run(
+        self,
+        pipeline: Any,
+        parameters: dict[str, Any] | None = None,
+        experiment: str = "Default",
+        name: str = "",
+        namespace: str = "",
+        *,
+        version: str = "",
+        description: str = "",
+        service_account: str = "",
+        cache: bool = True,
+    ) -> Run:
+        """Run a pipeline: a compiled file, an uploaded one by name or id, shared ones too, or a
+        `@dsl.pipeline` or `@dsl.component` itself.
+
+        The experiment is created if there is none of that name. `version` is the name or id of one
+        of the pipeline's; without `cache` nothing is taken from earlier runs. Raises `BadRequest`
+        for parameters that the pipeline does not take, before anything is created.
+        """
+        source = (
+            pipeline
+            if isinstance(pipeline, PipelineSource)
+            else self.pipeline_source(pipeline, namespace, version)
+        )
+        request = source.request(parameters or {}, name, description, service_account, cache)
+        return self.start(request, experiment, namespace, source.name)
+
+    def start(
+        self,
+        request: Mapping[str, Any],
+        experiment: str,
+        namespace: str = "",
+        pipeline: str = "",
+    ) -> Run:
+        """Send what `PipelineSource.request` made, with where it is started from written into it.
+
+        The experiment is created if there is none of that name.
+        """
+        where = self._namespace(namespace)
+        asked = starting(pipeline or request["display_name"], where)
+        found = self.ensure_experiment(experiment, where, asked)
+        body = {**self._with_origin(request), "experiment_id": found.experiment_id}
+        with self._explained(request.get("pipeline_spec", {}), asked):
+            return self.transport.post("runs", Run, asked, body)
+
+    def _with_origin(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        told = self.origin().added_to(str(request.get("description", "")))
+        return {**request, "description": told} if told else {**request}
+
+    def pipeline_source(
+        self, pipeline: Any, namespace: str = "", version: str = ""
+    ) -> PipelineSource:
+        """Return what to run: the compiled file of that name, else the uploaded pipeline.
+
+        A `@dsl.pipeline` or `@dsl.component` of the kfp SDK is one itself.
+        """
+        if PipelineSource.can_be(pipeline):
+            return PipelineSource.from_component(pipeline)
+        path = expanded(pipeline)
+        if isinstance(pipeline, Path) or (is_file(path) and not version):
+            return PipelineSource.from_file(pipeline_files.read(path))
+        try:
+            return self._uploaded(str(pipeline), namespace, version)
+        except KfpError as error:
+            if looks_like_a_file(path):
+                raise neither(path, error) from None
+            raise
+
+    def _uploaded(self, name: str, namespace: str, version: str) -> PipelineSource:
+        asked = starting(name, self._namespace(namespace))
+        found = self.find_pipeline(name, namespace, asked)
+        chosen = (
+            self.version_named(found, version)
+            if version
+            else self.latest_version(found.pipeline_id, asked)
+        )
+        return PipelineSource.from_version(found, chosen)
+
+    def clone(self, run_id: str, name: str = "") -> Run:
+        """Start what a run has run, with the same parameters, in the same experiment."""
+        run = self._get("runs", run_id, Run)
+        body: dict[str, Any] = {
+            "display_name": name or f"{run.display_name}-clone",
+            "experiment_id": run.experiment_id,
+            "runtime_config": msgspec.to_builtins(run.runtime_config or models.RuntimeConfig()),
+        }
+        if told := self.origin().added_to(provenance.without(run.description)):
+            body["description"] = told
+        if run.service_account:
+            body["service_account"] = run.service_account
+        if run.pipeline_version_reference:
+            reference = msgspec.to_builtins(run.pipeline_version_reference)
+            body["pipeline_version_reference"] = reference
+        else:
+            body["pipeline_spec"] = run.pipeline_spec
+        asked = f"clone run {run.display_name}"
+        with self._explained(body.get("pipeline_spec") or {}, asked):
+            return self.transport.post("runs", Run, asked, body)
+
+
+def starting(pipeline: str, namespace: str) -> Goal:
+    return Goal(f"start {pipeline}{within(namespace)}", "start a run", "create", "runs")

@@ -1,0 +1,182 @@
+"""Runs: listed, found by what a person calls them, and changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+
+import msgspec
+
+from ..errors import BadRequest, NotFound
+from ..models import Page, Run
+from . import records
+from .api import Where
+from .experiments import Experiments
+from .listings import LONGEST_PAGE, Listing
+from .pipelines import Pipelines
+from .queries import equals, filter_of, having, is_id, list_query, meant, one_of, part, within
+from .run_filters import UNFINISHED, WAITING, RunFilter, order
+from .task_results import TaskResults
+
+_START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
+
+
+class Runs(Experiments, Pipelines, TaskResults):
+    """Runs, by the words of `%kfp`."""
+
+    def run(self, run_id: str, asked: str = "") -> Run:
+        """A run, with the tasks that a person wrote."""
+        return self.as_written(self.run_as_told(run_id, asked))
+
+    def runs(
+        self,
+        namespace: Where = "",
+        experiment: str = "",
+        state: str = "",
+        since: str | timedelta | datetime = "",
+        pipeline: str = "",
+        by: str = "",
+        notebook: str = "",
+        name: str = "",
+        sort: str = "",
+        limit: int = 0,
+        archived: bool | None = False,
+    ) -> Listing[Run]:
+        """The runs of a namespace or of several that fit, newest first, page by page.
+
+        `experiment` and `pipeline` are names, or ids; `since` a moment, or how long ago, such as
+        `2d`; `by` and `notebook` who started them and from where, as `started_by` tells of runs
+        that were started from notebooks; `name` is in their names. `archived`: None for both.
+        """
+        wanted = RunFilter(
+            experiment=experiment,
+            state=state,
+            since=since,
+            pipeline=pipeline,
+            by=by,
+            notebook=notebook,
+            name=name,
+            archived=archived,
+        )
+        given = {**msgspec.structs.asdict(wanted), "namespace": namespace, "sort": sort}
+        ids = self._pipeline_ids(pipeline, namespace) if pipeline else []
+        return self._listing(
+            *("runs", Run, namespace, wanted.predicates, order(sort)),
+            limit=limit,
+            filters=wanted.words,
+            kept=wanted.kept(ids),
+            record=lambda run: records.run(run, self.metrics(run)),
+            scope=self._in_experiment(experiment),
+            again=lambda **changes: self.runs(**{**given, **changes}),
+        )
+
+    def _in_experiment(self, experiment: str) -> Callable[[str], dict[str, str]]:
+        """The part of a query for an experiment, by name or id, in a namespace."""
+        if not experiment:
+            return lambda place: {}
+        if is_id(experiment):
+            return lambda place: {"experiment_id": experiment}
+        return lambda place: {
+            "experiment_id": self.experiment_named(experiment, place).experiment_id
+        }
+
+    def _pipeline_ids(self, text: str, namespace: Where) -> list[str]:
+        """The ids of all pipelines of a name; none for one that is no uploaded pipeline's."""
+        if is_id(text):
+            return [text]
+        found = self.pipelines(namespace, name=text)
+        return [each.pipeline_id for each in found if text in (each.name, each.display_name)]
+
+    def run_page(
+        self,
+        namespace: str = "",
+        experiment_id: str = "",
+        state: str = "",
+        page_size: int = 20,
+        page_token: str = "",
+    ) -> Page[Run]:
+        """One page of runs, newest first: one request."""
+        wanted = one_of("state", WAITING) if state == "PENDING" else equals("state", state)
+        query = list_query(page_size, page_token, filter=wanted if state else "")
+        if experiment_id:
+            query["experiment_id"] = experiment_id
+        return self._page("runs", Run, namespace, query)
+
+    def unfinished_runs(self, namespace: str = "", page_size: int = LONGEST_PAGE) -> Iterator[Run]:
+        """The runs of a namespace that may still change by themselves, newest first."""
+        query = {"filter": one_of("state", UNFINISHED)}
+        return self._all(
+            lambda token: self._page(
+                *("runs", Run, namespace), list_query(page_size, token, **query)
+            )
+        )
+
+    def find_run(self, text: str, namespace: str = "", asked: str = "") -> Run:
+        """The run that a person means: its id, its name, the beginning of either, or `latest`.
+
+        `asked`: what it is wanted for, in the words of an error. Raises `NotFound` for none and
+        `BadRequest` for several. The beginning of an id has four characters at least.
+        """
+        if is_id(text):
+            return self.run(text, asked)
+        asked = asked or f"find run {text}"
+        found = self._runs_meant(text, namespace, asked) if text else []
+        if not found:
+            known = [run.display_name for run in self.run_page(namespace)]
+            raise NotFound(
+                f"No run {text!r}{within(self._namespace(namespace), 'in namespace')}."
+                f"{meant(text, known)}",
+                cure="%kfp runs lists them.",
+            )
+        if len(found) > 1:
+            ids = "\n".join(f"{run.run_id}  {run.display_name}" for run in found[:10])
+            several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
+            raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
+        return self.run(found[0].run_id, asked)
+
+    def _runs_meant(self, text: str, namespace: str, asked: str) -> list[Run]:
+        query = list_query(LONGEST_PAGE, "", filter=equals("display_name", text))
+        if found := self._page("runs", Run, namespace, query, asked).items:
+            return found
+        if text == "latest":
+            return self.run_page(namespace, page_size=1).items
+        if _START_OF_ID.fullmatch(text):
+            beginning = self._runs_beginning(text.lower(), namespace, asked)
+            if found := [*islice(beginning, LONGEST_PAGE)]:
+                return found
+        query = list_query(LONGEST_PAGE, "", filter=filter_of(having("display_name", text)))
+        found = self._page("runs", Run, namespace, query, asked).items
+        return [run for run in found if run.display_name.lower().startswith(text.lower())]
+
+    def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
+        """Return the runs whose ids begin so."""
+        having = {"operation": "IS_SUBSTRING", "key": "run_id", "string_value": text}
+        found = self._all(
+            lambda token: self._page(
+                *("runs", Run, namespace),
+                *(list_query(LONGEST_PAGE, token, filter_of(having)), asked),
+            )
+        )
+        return (run for run in found if run.run_id.startswith(text))
+
+    def terminate(self, run_id: str) -> None:
+        """Stop a run. It ends FAILED; KFP has no other word for it."""
+        self.transport.request("POST", f"runs/{part(run_id)}:terminate", f"terminate run {run_id}")
+
+    def retry(self, run_id: str) -> None:
+        """Run again what has failed in a run, or was stopped."""
+        self.transport.request("POST", f"runs/{part(run_id)}:retry", f"retry run {run_id}")
+
+    def archive(self, run_id: str) -> None:
+        """Put a run away."""
+        self._change("runs", run_id, "archive")
+
+    def restore(self, run_id: str) -> None:
+        """Take a run out of the archive."""
+        self._change("runs", run_id, "unarchive", "restore")
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run for good; what still goes on of it is stopped."""
+        self._delete("runs", run_id)

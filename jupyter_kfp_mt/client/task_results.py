@@ -1,0 +1,68 @@
+"""The tasks of a run: what they write, what went into them and came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from .. import models
+from ..models import Run, RunDetails
+from . import results
+from .api import Api
+from .queries import part
+from .written_tasks import stated, written
+
+
+class TaskResults(Api):
+    """The tasks of a run, by the words of `%kfp`."""
+
+    def run_as_told(self, run_id: str, asked: str = "") -> Run:
+        """A run with the tasks that KFP tells of: on a cluster every part of Argo's workflow."""
+        return stated(self._get("runs", run_id, Run, asked))
+
+    def as_written(self, run: Run) -> Run:
+        """The run with the tasks that a person wrote, which it may have already.
+
+        The version of a pipeline that it names is asked for, once.
+        """
+        if not run.run_details:
+            return run
+        tasks = written(run, self._specifications.of, lambda: self.health().local)
+        return msgspec.structs.replace(run, run_details=RunDetails(task_details=tasks))
+
+    def specification(self, run: Run) -> Mapping[str, Any] | None:
+        """The compiled pipeline of a run, asked for once; None where KFP does not hand it out."""
+        return self._specifications.of(run)
+
+    def tasks(self, run: Run) -> list[models.Task]:
+        """The tasks of a run as its pipeline has them."""
+        return self.as_written(run).tasks
+
+    def task_values(self, run_id: str) -> dict[str, models.TaskIO]:
+        """Return what went into a run's tasks and came out of them, by their ids.
+
+        Only the local KFP tells it; a cluster's answer is empty.
+        """
+        if not self.health().local:
+            return {}
+        url = f"{self.endpoint}/apis/v1alpha1/runs/{part(run_id)}/nodes"
+        asked = f"read the values of run {run_id}"
+        answer = self.transport.whole(url, asked)
+        found: dict[str, dict[str, models.TaskIO]] = self.transport.decode(
+            answer, dict[str, dict[str, models.TaskIO]]
+        )
+        return found.get("nodes", {})
+
+    def metrics(self, run: Run) -> dict[str, float]:
+        """The numbers that a run's tasks logged as metrics, where KFP tells them."""
+        return results.metrics(run, self.task_values(run.run_id)) if run.finished else {}
+
+    def artifacts(self, run: Run) -> results.Artifacts:
+        """Return what the tasks of a run have made, where KFP tells it."""
+        return results.artifacts(run, self.task_values(run.run_id))
+
+    def compare(self, runs: Sequence[Run]) -> results.Comparison:
+        """Parameters and metrics of runs side by side, what differs first."""
+        return results.comparison([(run, self.task_values(run.run_id)) for run in runs])

@@ -1,0 +1,268 @@
+"""The one way to the network: requests to KFP, whose every failure is a `KfpError`."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+import urllib3
+
+from .. import intervals, refusal_causes
+from ..credentials import Credentials
+from ..errors import KfpError, Misconfigured, Unreachable
+from ..intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
+from ..models import Health, Page, Value
+from ..network import bodies
+from ..network.line_stream import LineStream
+from ..network.no_answer_errors import _OWN_ADDRESS, no_answer
+from ..network.sessions import is_own, new_session
+from ..other_servers import IN_CLUSTER, AskedAddress, endpoint_of, is_html, page
+from ..scrubbing import scrubbed
+from . import refused_uploads
+
+T = TypeVar("T", bound=Value)
+
+
+API = "/apis/v2beta1/"
+HEALTH_SECONDS = 5.0
+MOST_WARNINGS = 20
+# Of a Warning header: a code, who warns, and a text in quotes (RFC 7234, 5.5).
+_WARNING = re.compile(r'\b[0-9]{3} \S+ "((?:[^"\\]|\\.)*)"')
+
+
+class Transport:
+    """KFP at `endpoint`, as the identity of `credentials`.
+
+    `behind_door`: whether a Jupyter server's door is in between, which has its own patience.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        session: requests.Session | None = None,
+        health: Health | None = None,
+        read_only: bool = False,
+        behind_door: bool = False,
+    ) -> None:
+        self.endpoint = checked_endpoint(endpoint)
+        self.credentials = credentials
+        self.read_only = read_only
+        self.behind_door = behind_door
+        self.read_seconds = DOOR_SECONDS if behind_door else READ_SECONDS
+        # What KFP has warned of in its answers to changes, until it is taken from here.
+        self.warnings: deque[str] = deque(maxlen=MOST_WARNINGS)
+        self._health = health
+        self.session = session or new_session(
+            trust_environment=not is_own(self.endpoint), tls=credentials.tls
+        )
+
+    def health(self) -> Health:
+        """Return what `healthz` says, asked once: it answers without identity, in 5 seconds
+        or not.
+        """
+        if self._health is None:
+            read = DOOR_SECONDS if self.behind_door else HEALTH_SECONDS
+            answer = self.request("GET", "healthz", "reach KFP", read)
+            self._health = self.decode(answer, Health)
+        return self._health
+
+    def known_health(self) -> Health:
+        """The same; an empty one where KFP does not answer."""
+        try:
+            return self.health()
+        except KfpError:
+            return Health()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.session.close()
+
+    def decode(self, answer: bytes, kind: Any) -> Any:
+        """An answer as values of a kind. Raises `Unreachable` for what KFP would not answer."""
+        return _decode(answer, kind, self.endpoint)
+
+    def whole(self, url: str, asked: str) -> bytes:
+        """The answer of an address that is not of the API itself."""
+        response = self._send("GET", url, asked, self.read_seconds, {"stream": True})
+        return self._body(response, asked, self.read_seconds, bodies.whole)
+
+    def unread(self, url: str, asked: str, body: Any = None) -> Any:
+        """An answer that is still to be read; with a body to a POST, which changes nothing."""
+        arguments = {"stream": True, **({} if body is None else {"json": body})}
+        method = "GET" if body is None else "POST"
+        return self._send(method, url, asked, self.read_seconds, arguments).raw
+
+    def page(self, path: str, kind: type[T], query: dict[str, str], asked: str) -> Page[T]:
+        answer = self.request("GET", path, asked, params=query)
+        noun = path.rpartition("/")[2]
+        key = {"versions": "pipeline_versions", "recurringruns": "recurringRuns"}.get(noun, noun)
+        wire = self.decode(answer, dict[str, msgspec.Raw])
+        raw = wire.get(key)
+        return Page(
+            kind=kind,
+            items=self.decode(bytes(raw), list[kind]) if raw else [],  # type: ignore[valid-type]
+            total_size=msgspec.json.decode(wire.get("total_size", b"0")),
+            next_page_token=msgspec.json.decode(wire.get("next_page_token", b'""')),
+        )
+
+    def get(self, path: str, kind: type[T], asked: str) -> T:
+        found: T = self.decode(self.request("GET", path, asked), kind)
+        return found
+
+    def post(self, path: str, kind: type[T], asked: str, body: dict[str, Any]) -> T:
+        headers = {"Content-Type": "application/json"}
+        answer = self.request("POST", path, asked, data=msgspec.json.encode(body), headers=headers)
+        created: T = self.decode(answer, kind)
+        return created
+
+    def request(self, method: str, path: str, asked: str, read: float = 0, **kwargs: Any) -> bytes:
+        """The one door to the network: every failure leaves it as a `KfpError`."""
+        if self.read_only and method != "GET":
+            raise refusal_causes.read_only(asked)
+        seconds = read or self.read_seconds
+        arguments = {**kwargs, "stream": True}
+        response = self._send(method, self.endpoint + API + path, asked, seconds, arguments)
+        if method != "GET":
+            self.warnings.extend(warnings_in(response.headers.get("Warning", "")))
+        return self._body(response, asked, seconds, bodies.whole)
+
+    def stream(
+        self,
+        url: str,
+        asked: str,
+        query: dict[str, str] | None = None,
+        follow: bool = False,
+        headers: dict[str, str] | None = None,
+    ) -> LineStream:
+        headers = {"Accept-Encoding": "identity", **(headers or {})}
+        arguments = {"params": query, "headers": headers, "stream": True}
+        # Nothing may be written for hours, but a door says that it is there.
+        read = intervals.SILENCE_SECONDS if follow else self.read_seconds
+        response = self._send("GET", url, asked, read, arguments)
+        return LineStream(response.raw, lambda error: no_answer(self.endpoint, asked, error))
+
+    def _may_be_refused(self, response: requests.Response) -> bool:
+        path, kind = str(response.url), response.headers.get("Content-Type", "")
+        silent = refused_uploads.may_be_of_identity(path, response.status_code, kind)
+        return silent or self._is_refused(response)
+
+    def _is_refused(self, response: requests.Response) -> bool:
+        content_type = response.headers.get("Content-Type", "")
+        return self.credentials.refused_by(response.status_code, content_type)
+
+    def _send(
+        self, method: str, url: str, asked: str, read: float | None, kwargs: dict[str, Any]
+    ) -> requests.Response:
+        """The answer, if it is none that refuses."""
+        response = self._send_once(method, url, asked, read, kwargs)
+        if self._may_be_refused(response) and self._renewed(response):
+            response.close()
+            response = self._send_once(method, url, asked, read, kwargs)
+        if response.status_code >= 300:
+            local = self._is_local(response)
+            body = self._body(response, asked, read or self.read_seconds, bodies.beginning)
+            body = scrubbed(response, body)
+            location = response.headers.get("Location", "")
+            at = AskedAddress(self.endpoint, url, location)
+            error = refusal_causes.refusal(response.status_code, body, asked, local, at)
+            raise self.credentials.explained(error, self._is_refused(response))
+        return response
+
+    def _is_local(self, refused: requests.Response) -> bool:
+        """Tell if the local KFP refused. KFP is asked which it is for a refusal alone."""
+        asks = refused.status_code in (400, 403) and not str(refused.url).endswith("/healthz")
+        try:
+            health = self.health() if asks else self._health
+        except KfpError:
+            return False
+        return health is not None and health.local
+
+    def _renewed(self, response: requests.Response) -> bool:
+        """Tell whether it can be asked again; where that is not found out, the answer is
+        given up.
+        """
+        try:
+            return self.credentials.renewed(response.request.headers)
+        except BaseException:
+            response.close()
+            raise
+
+    def _body(
+        self,
+        response: requests.Response,
+        asked: str,
+        seconds: float,
+        read: Callable[[Any, float], bytes],
+    ) -> bytes:
+        try:
+            with closing(response):
+                return read(response.raw, seconds)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise no_answer(self.endpoint, asked, error) from None
+
+    def _send_once(
+        self, method: str, url: str, asked: str, read: float | None, kwargs: dict[str, Any]
+    ) -> requests.Response:
+        connect = min(CONNECT_SECONDS, read or CONNECT_SECONDS)
+        try:
+            return self.session.request(
+                method,
+                url,
+                auth=self.credentials,
+                timeout=(connect, read),
+                allow_redirects=False,
+                **kwargs,
+            )
+        except (OSError, ValueError) as error:  # also for certificates or a Location that is none
+            found = no_answer(self.endpoint, asked, error)
+            raise self.credentials.explained(found, False) from None
+
+
+def warnings_in(header: str) -> list[str]:
+    """The texts in Warning headers, of which there may be several in one."""
+    return [re.sub(r"\\(.)", r"\1", text) for text in _WARNING.findall(header)]
+
+
+def checked_endpoint(endpoint: str) -> str:
+    """An endpoint, of an address that a browser may have shown: without what leads on from it.
+
+    Raises `Misconfigured` for no http address.
+    """
+    endpoint = endpoint_of(endpoint)
+    try:
+        parts = urlsplit(endpoint)
+        known = "@" in parts.netloc
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        known, wrong = False, True
+    if known or (wrong and "@" in endpoint):  # not shown: a password may be before it
+        raise Misconfigured(
+            "The endpoint holds a user name or password.",
+            cure="Leave them out; a token is configured with c.Kfp.token_file.",
+        )
+    if wrong:
+        raise Misconfigured(
+            f"The endpoint {endpoint!r} is not an address of KFP.",
+            cure=f"Give it with its scheme, such as {IN_CLUSTER}.",
+        )
+    return endpoint
+
+
+def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if is_html(answer):
+            raise page(200, f"use {endpoint}", "", AskedAddress(endpoint)) from None
+        raise Unreachable(
+            f"{endpoint} answered, but not as KFP does.",
+            cause="Something else answers there, or a KFP whose API is another.",
+            cure=_OWN_ADDRESS,
+        ) from None

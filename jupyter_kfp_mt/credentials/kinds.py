@@ -1,0 +1,125 @@
+"""A kind of credentials, as its class declares it: its name, its settings, and how it is made."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import msgspec
+
+from ..errors import Misconfigured
+from ..settings import Kfp, variable
+
+# The kfp SDK's own variable for a token file.
+STANDARD = "KF_PIPELINES_SA_TOKEN_PATH"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind: its name in `c.Kfp.auth`, and what else asks for it or says more of it.
+
+    `asked_by` are settings that ask for it by themselves, `beside` those that only add to it (with
+    `auth`, or one of the former), `held_in` variables that hold the secret itself. `of_clusters`:
+    the local KFP has no use for it.
+    """
+
+    name: str
+    asked_by: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    held_in: tuple[str, ...] = ()
+    of_clusters: bool = False
+
+    def needed(self, settings: Kfp, name: str) -> str:
+        """A setting without which there are no such credentials. Raises `Misconfigured`."""
+        return settings.value(name) or self._raise(f"c.Kfp.{name} or {variable(name)}")
+
+    def lacking(self, what: str) -> Misconfigured:
+        return Misconfigured(
+            f"Credentials of kind {self.name} need more than their name.", cure=f"Set {what}."
+        )
+
+    def _raise(self, what: str) -> str:
+        raise self.lacking(what)
+
+
+class TokenIssuer(Protocol):
+    """The part of a Kubernetes API that issues tokens for service accounts."""
+
+    def request_token(
+        self, namespace: str, service_account: str, audience: str, seconds: float
+    ) -> tuple[str, datetime]: ...
+
+
+class Pod(Protocol):
+    """A pod of Kubernetes, as it finds itself."""
+
+    def is_here(self) -> bool: ...
+    def projected_token(self) -> Path: ...
+    def service_account_folder(self) -> Path: ...
+
+
+K = TypeVar("K")
+
+
+class KeptCredentials:
+    """Credentials that cost something to make, each kept with what it was made of.
+
+    Deciding again then neither runs a kubeconfig's plugin nor asks for a token once more. Whoever
+    has it decides how long they live: `clear` lets go of all secrets in them.
+    """
+
+    MOST = 16
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def one(self, key: Hashable, make: Callable[[], K]) -> K:
+        """The one that was made of `key`, made now if there is none. Two of them never differ."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return cast(K, self._kept[key])
+        made = make()  # it may take a while, which holds up nobody else
+        with self._lock:
+            found = self._kept.setdefault(key, made)
+            while len(self._kept) > self.MOST:
+                self._kept.popitem(last=False)
+            return cast(K, found)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where credentials are for, and what is there to make them of.
+
+    `issuer` opens the Kubernetes API of a service account's folder, or else of a kubeconfig's file
+    and context.
+    """
+
+    endpoint: str
+    namespace: str
+    pod: Pod
+    issuer: Callable[[str, str, str], TokenIssuer]
+    kept: KeptCredentials
+
+
+def kubeconfig_now(settings: Kfp) -> tuple[str, str, object]:
+    """A kubeconfig's file and context, with what changes when the file does."""
+    file, context = settings.value("kubeconfig"), settings.value("kube_context")
+    searched = file or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    paths = [Path(path).expanduser() for path in searched.split(os.pathsep)]
+    return file, context, tuple((path, _changed_at(path)) for path in paths)
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,99 @@
+"""A schedule in words, and the next moments at which it is due."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from . import cron
+from .errors import BadRequest
+from .models import Trigger
+
+SHOWN = 5  # moments
+
+
+def checked(text: str) -> str:
+    """A cron expression that KFP reads as it was meant. Raises `BadRequest`.
+
+    KFP reads the seconds first: five fields, which everybody else begins with the minutes, are
+    refused here with what is meant.
+    """
+    try:
+        cron.parse(text)
+    except cron.NotACron as error:
+        raise BadRequest(
+            f"{text!r} is no cron expression: {error}.",
+            cure="Write six fields, seconds first: '0 30 9 * * 1-5' is 9:30 on working days; "
+            "or --every 2h.",
+        ) from None
+    if note := cron.note(text):
+        raise BadRequest(f"{text!r} has five fields.", cause=note)
+    return text
+
+
+def words(text: str) -> str:
+    """A cron expression that KFP accepts, as a person says it; empty where that is not known."""
+    if text.startswith("@every "):
+        return f"Every {text.removeprefix('@every ')}"
+    from cron_descriptor import FormatError, MissingFieldError, Options, get_description
+
+    options = Options()
+    options.use_24hour_time_format = True
+    fields = cron.DESCRIPTORS.get(text, text).split()
+    if len(fields) != 6:
+        return ""
+    try:
+        return str(get_description(" ".join(fields), options))
+    except (FormatError, MissingFieldError, ValueError, LookupError):
+        return ""
+
+
+def every(seconds: int) -> str:
+    """An interval in words."""
+    units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    size, unit = next((size, unit) for size, unit in units if seconds % size == 0)
+    count = seconds // size
+    return f"Every {unit}" if count == 1 else f"Every {count} {unit}s"
+
+
+def described(trigger: Trigger | None) -> str:
+    """When a recurring run is due, in words."""
+    if trigger and trigger.cron_schedule:
+        text = trigger.cron_schedule.cron
+        told = words(text)
+        return f"{told} ({text})" if told else text
+    if trigger and trigger.periodic_schedule:
+        return every(int(trigger.periodic_schedule.interval_second or 0) or 1)
+    return "once, at once"
+
+
+def upcoming(trigger: Trigger | None, now: datetime, since: datetime) -> list[datetime]:
+    """The next moments at which it is due, in UTC, as a cluster without a time zone reads it.
+
+    `since`: when the recurring run was made, from which intervals count.
+    """
+    schedule = trigger and (trigger.cron_schedule or trigger.periodic_schedule)
+    if not trigger or not schedule:
+        return []
+    start = schedule.start_time or since
+    end = int(schedule.end_time.timestamp()) if schedule.end_time else cron.LAST
+    if trigger.periodic_schedule:
+        seconds = int(trigger.periodic_schedule.interval_second or 0) or 1
+        passed = max((now - start) // timedelta(seconds=seconds), 0)
+        moment = int(start.timestamp()) + passed * seconds
+        due = cron.Every(seconds)
+    else:
+        assert trigger.cron_schedule
+        moment = int(max(now, start).timestamp())
+        due = cron.parse(trigger.cron_schedule.cron)  # type: ignore[assignment]
+    return [*_moments(due, moment, end)]
+
+
+def _moments(due: cron.Cron | cron.Every, moment: int, end: int) -> list[datetime]:
+    found: list[datetime] = []
+    while len(found) < SHOWN:
+        following = due.next(moment, timezone.utc)
+        if following is None or following > end:
+            break
+        moment = following
+        found.append(datetime.fromtimestamp(moment, timezone.utc))
+    return found

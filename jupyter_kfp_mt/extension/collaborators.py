@@ -1,0 +1,41 @@
+"""The collaborators of the extension's routes, each of its type, under one key of the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .caller_namespaces import CallerNamespaces
+    from .event_stream import Events
+    from .namespace_of_request import NamespaceOfRequest
+    from .shared_answers import SharedAnswers
+    from .task_log_handler import Logs
+    from .upstream import Upstream
+
+# In the settings of Jupyter's web application, where handlers find what is not of one request.
+SETTING = "kfp_mt"
+UPLOADS_READ_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Collaborators:
+    """One of each for a Jupyter server; `reading` holds back uploads while others are read."""
+
+    upstream: Upstream
+    tenants: CallerNamespaces
+    logs: Logs
+    events: Events
+    namespace_of_request: NamespaceOfRequest
+    shared_answers: SharedAnswers
+    reading: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
+    )
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Collaborators:
+        """Return the collaborators of the server that has these settings."""
+        found: Collaborators = settings[SETTING]
+        return found

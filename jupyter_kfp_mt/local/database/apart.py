@@ -1,0 +1,42 @@
+"""Large values are read and written apart from all else, in a thread and on its own connection.
+
+There it holds up nobody but what is large, too, of which there is one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from .schema import opened_again
+
+V = TypeVar("V")
+T = TypeVar("T")
+
+
+class Apart(Generic[V]):
+    """Works on a database that is open already, whose parts `view` makes of a connection."""
+
+    def __init__(self, path: Path, view: Callable[[sqlite3.Connection], V]):
+        self._path = path
+        self._view = view
+        self._thread = ThreadPoolExecutor(1, "large-specifications", initializer=self._open)
+        self._db: sqlite3.Connection | None = None
+
+    async def done(self, work: Callable[[V], T]) -> T:
+        """Return what the work returns; a change is a transaction that it makes itself."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: work(self._parts))
+
+    def close(self) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        if self._db:
+            self._db.close()
+
+    def _open(self) -> None:
+        self._db = opened_again(self._path)
+        self._parts = self._view(self._db)

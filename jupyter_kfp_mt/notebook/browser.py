@@ -1,0 +1,219 @@
+"""A browser through runs: one page at a time, filtered and sorted by KFP, with actions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+from IPython.display import DisplayHandle, display
+
+from ..client.client import Client
+from ..client.listings import Listing
+from ..errors import KfpError, Misconfigured
+from ..models import STATES, Run
+from .render import html, lasting, printable, run_state, text, when
+from .verbs.changes import CHANGES, Change
+
+if TYPE_CHECKING:
+    from .run_card import Cards
+
+ROWS = 50
+REFRESH_SECONDS = 5.0
+_SORTS = [("newest first", "-created"), ("oldest first", "created"), ("by name", "name")]
+_NAME = 60  # signs of a name in a row
+
+
+class RunBrowser:
+    """Runs to be looked through; `selected` are those that the person has chosen.
+
+    While it is shown it reads its page again every few seconds; `close` ends that.
+    """
+
+    def __init__(self, runs: Listing[Run], client: Client, cards: Callable[[], Cards]) -> None:
+        if runs.kind is not Run or runs.again is None:
+            raise Misconfigured("Only a list of runs can be browsed: %kfp runs gives one.")
+        self._again, self._client, self._cards = runs.again, client, cards
+        self._first = 0
+        self._wanted = ""  # the action that is to be confirmed
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._place: DisplayHandle | None = None
+        self._make()
+        self._listing = runs
+        self._page: list[Run] = []
+        self.refresh()
+
+    # --- its controls -----------------------------------------------------------------------
+
+    def _make(self) -> None:
+        states = [("any state", ""), *((state.lower(), state) for state in ("ACTIVE", *STATES))]
+        self.name = widgets.Text(
+            description="Name", placeholder="a part of it", continuous_update=False
+        )
+        self.state = widgets.Dropdown(options=states, description="State")
+        self.sort = widgets.Dropdown(options=_SORTS, description="Order")
+        self.rows = widgets.SelectMultiple(
+            rows=15, layout=widgets.Layout(width="100%"), description="Runs"
+        )
+        self.back = widgets.Button(description="Earlier page", icon="chevron-left")
+        self.on = widgets.Button(description="Next page", icon="chevron-right")
+        self.count, self.said = widgets.HTML(), widgets.HTML()
+        self.actions = {name: widgets.Button(description=name.capitalize()) for name in CHANGES}
+        self.show = widgets.Button(description="Show")
+        self.compare = widgets.Button(description="Compare")
+        for control in (self.name, self.state, self.sort):
+            control.observe(lambda _: self._search(), "value")
+        self.rows.observe(lambda _: self._chosen(), "value")
+        self.back.on_click(lambda _: self._turn(-ROWS))
+        self.on.on_click(lambda _: self._turn(ROWS))
+        self.show.on_click(lambda _: self._look())
+        self.compare.on_click(lambda _: self._side_by_side())
+        for name, button in self.actions.items():
+            button.on_click(lambda _, name=name: self.act(name))
+
+    @property
+    def widget(self) -> widgets.Widget:
+        buttons = [self.show, self.compare, *self.actions.values()]
+        return widgets.VBox(
+            [
+                widgets.HBox([self.name, self.state, self.sort]),
+                self.rows,
+                widgets.HBox([self.back, self.on, self.count]),
+                widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap")),
+                self.said,
+            ]
+        )
+
+    # --- what is looked at ------------------------------------------------------------------
+
+    @property
+    def selected(self) -> list[Run]:
+        """The runs that are chosen on this page."""
+        return [run for run in self._page if run.run_id in self.rows.value]
+
+    def refresh(self) -> None:
+        """Read this page again; what is selected stays so."""
+        with self._lock:
+            try:
+                listing = self._again(
+                    **({"name": self.name.value} if self.name.value else {}),
+                    **({"state": self.state.value} if self.state.value else {}),
+                    sort=self.sort.value,
+                )
+                page = listing[self._first : self._first + ROWS]
+                self._listing, self._page = listing, page
+            except KfpError as error:
+                self.said.value = html(error)
+                return
+            self._fill(page)
+
+    def _fill(self, page: Sequence[Run]) -> None:
+        chosen = self.rows.value
+        options = [(_row(run), run.run_id) for run in page]
+        if options != [*self.rows.options]:
+            self.rows.options = options
+            self.rows.value = [key for _, key in options if key in chosen]
+        total = self._listing.total
+        last = self._first + len(page)
+        of = f"of {total:,}" if total is not None else "and more"
+        self.count.value = f"{self._first + 1:,} to {last:,} {of}" if page else "No runs fit."
+        self.back.disabled = self._first == 0
+        self.on.disabled = total is not None and last >= total
+        self._offer()
+
+    def _search(self) -> None:
+        self._first = 0
+        self.refresh()
+
+    def _turn(self, step: int) -> None:
+        self._first = max(self._first + step, 0)
+        self.refresh()
+
+    # --- what is done with it ---------------------------------------------------------------
+
+    def _chosen(self) -> None:
+        """Ask for no confirmation that was for another selection."""
+        self._wanted = ""
+        for name, button in self.actions.items():
+            button.description = name.capitalize()
+        self._offer()
+
+    def _offer(self) -> None:
+        """Offer what makes sense for the selection, and say of the rest why not."""
+        runs = self.selected
+        self.show.disabled, self.compare.disabled = len(runs) != 1, len(runs) < 2
+        for name, button in self.actions.items():
+            reason = _refusal(CHANGES[name], runs)
+            button.disabled, button.tooltip = bool(reason), reason or f"{name} the selected runs"
+
+    def act(self, name: str) -> None:
+        """Do something with the selected runs; what cannot be undone at the second click."""
+        change, runs = CHANGES[name], self.selected
+        if change.always_asks and self._wanted != name:
+            self._wanted = name
+            self.actions[name].description = f"{name.capitalize()} {len(runs)} for good?"
+            return
+        failed = []
+        for run in runs:
+            try:
+                change.call(self._client, run)
+            except KfpError as error:
+                failed.append(f"{run.display_name}: {error.message}")
+        done = f"{change.past.capitalize()} {len(runs) - len(failed)} of {len(runs)}."
+        self.said.value = "<br>".join(map(escape, [done, *failed]))
+        self.refresh()
+
+    def _look(self) -> None:
+        try:
+            self._put(self._cards().shown(self._client.run(self.selected[0].run_id)))
+        except KfpError as error:
+            self.said.value = html(error)
+
+    def _side_by_side(self) -> None:
+        try:
+            found = self._client.compare([self._client.run(run.run_id) for run in self.selected])
+            self._put({"text/html": html(found), "text/plain": text(found)})
+        except KfpError as error:
+            self.said.value = html(error)
+
+    def _put(self, shown: dict[str, Any]) -> None:
+        if self._place is not None:
+            self._place.update(shown, raw=True)
+
+    # --- on a page --------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Read no more."""
+        self._closed.set()
+
+    def _follow(self) -> None:
+        while not self._closed.wait(REFRESH_SECONDS):
+            self.refresh()
+
+    def __repr__(self) -> str:
+        return "\n".join([_row(run) for run in self._page] or ["No runs fit."])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
+
+    def _ipython_display_(self) -> None:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        forms = {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        display({**forms, "application/vnd.jupyter.widget-view+json": view}, raw=True)
+        self._place = display({"text/plain": ""}, raw=True, display_id=True)
+        threading.Thread(target=self._follow, name="kfp-mt-browser", daemon=True).start()
+
+
+def _refusal(change: Change, runs: Sequence[Run]) -> str:
+    if not runs:
+        return "Select runs first."
+    return next((f"{run.display_name} {why}" for run in runs if (why := change.refusal(run))), "")
+
+
+def _row(run: Run) -> str:
+    name = printable(run.display_name).replace("\n", " ")[:_NAME]
+    lasted = lasting(run.duration) if run.state != "PENDING" else ""
+    return f"{run_state(run)}   {name}   {when(run.created_at)}   {lasted}".rstrip()

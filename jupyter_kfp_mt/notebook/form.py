@@ -1,0 +1,205 @@
+"""A form that starts a pipeline: a control for each of its parameters, checked as one types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+import msgspec
+from IPython.display import DisplayHandle, display
+
+from ..client.client import Client
+from ..client.pipeline_files import Definition, type_words
+from ..client.pipeline_source import PipelineSource
+from ..errors import BadRequest, KfpError
+from ..models import Run
+from .render import html, text
+
+if TYPE_CHECKING:
+    from .run_card import Cards
+
+_WIDE = widgets.Layout(width="min(40em, 100%)")
+
+
+class Field:
+    """The control of one parameter, its label and description, and what is wrong with its value."""
+
+    def __init__(self, name: str, definition: Definition, source: PipelineSource) -> None:
+        self.name = name
+        self.definition = definition
+        self._source = source
+        self._given = widgets.Checkbox(
+            value=not self._may_be_left_out, description="give a value", indent=False
+        )
+        self.control = self._made()
+        self.problem = widgets.HTML()
+        self.control.disabled = not self._given.value
+        self._given.observe(self._on_given, "value")
+
+    @property
+    def widget(self) -> widgets.Widget:
+        kind = type_words(self.definition.parameter_type or "STRING")
+        label = f"<b>{escape(self.name)}</b> <span>{kind}{self._hint}</span>"
+        parts = [widgets.HTML(label), self.control, self.problem]
+        if self._may_be_left_out:
+            parts.insert(1, self._given)
+        return widgets.VBox(parts)
+
+    @property
+    def _hint(self) -> str:
+        described = (
+            f": {escape(self.definition.description)}" if self.definition.description else ""
+        )
+        return f"{', may be left out' if self._may_be_left_out else ''}{described}"
+
+    @property
+    def _may_be_left_out(self) -> bool:
+        no_default = self.definition.default_value is msgspec.UNSET
+        return self.definition.is_optional and no_default
+
+    def observe(self, changed: Callable[[], None]) -> None:
+        for control in (self.control, self._given):
+            control.observe(lambda _: changed(), "value")
+
+    def value(self) -> Any:
+        """What is given; `UNSET` for nothing. Raises `BadRequest` for what is no such value."""
+        if not self._given.value:
+            return msgspec.UNSET
+        given = self.control.value
+        if isinstance(self.control, (widgets.Dropdown, widgets.Checkbox)):
+            if given is None:
+                raise BadRequest(f"{self.name} needs a value.")
+            return given
+        if not given.strip() and self.definition.parameter_type != "STRING":
+            raise BadRequest(f"{self.name} needs a value: {self._expected}.")
+        return self._source.parse({self.name: given})[self.name]
+
+    def check(self) -> bool:
+        """Show what is wrong, and tell if nothing is."""
+        try:
+            self.value()
+            self.problem.value = ""
+        except KfpError as error:
+            self.problem.value = f'<span role="alert">✗ {escape(error.message)}</span>'
+        return not self.problem.value
+
+    @property
+    def _expected(self) -> str:
+        return type_words(self.definition.parameter_type or "STRING")
+
+    def _on_given(self, change: Any) -> None:
+        self.control.disabled = not change["new"]
+
+    def _made(self) -> widgets.Widget:
+        kind, default = self.definition.parameter_type, self.definition.default_value
+        has_default = default is not msgspec.UNSET
+        options: dict[str, Any] = {"layout": _WIDE, "tooltip": self.name}
+        if self.definition.literals:
+            choices = [(str(each), each) for each in self.definition.literals]
+            first = [] if has_default else [("choose one", None)]
+            return widgets.Dropdown(
+                options=[*first, *choices], value=default if has_default else None, **options
+            )
+        if kind == "BOOLEAN":
+            if has_default:
+                return widgets.Checkbox(
+                    value=bool(default), description=self.name, indent=False, **options
+                )
+            choices = [("choose one", None), ("true", True), ("false", False)]
+            return widgets.Dropdown(options=choices, value=None, **options)
+        shown = "" if not has_default else _as_typed(default)
+        if kind in ("LIST", "STRUCT") or "\n" in shown:
+            return widgets.Textarea(value=shown, **options)
+        return widgets.Text(value=shown, continuous_update=True, **options)
+
+
+class Form:
+    """A pipeline's form; `run` is what it has started last."""
+
+    def __init__(
+        self,
+        source: PipelineSource,
+        client: Client,
+        cards: Callable[[], Cards],
+        namespace: str = "",
+        experiment: str = "Default",
+    ) -> None:
+        self.run: Run | None = None
+        self._source, self._client, self._cards = source, client, cards
+        self._namespace = namespace
+        self.fields = [Field(name, each, source) for name, each in source.accepted.items()]
+        self.name = widgets.Text(placeholder="made of the pipeline's", layout=_WIDE)
+        self.experiment = widgets.Text(value=experiment, layout=_WIDE)
+        self.start = widgets.Button(description="Start", button_style="primary", icon="play")
+        self.said = widgets.HTML()
+        self._place: DisplayHandle | None = None
+        for field in self.fields:
+            field.observe(self.check)
+        self.start.on_click(lambda _: self.submit())
+        self.check()
+
+    @property
+    def widget(self) -> widgets.Widget:
+        named = [("Name of the run", self.name), ("Experiment", self.experiment)]
+        rows = [widgets.VBox([widgets.HTML(f"<b>{label}</b>"), each]) for label, each in named]
+        title = widgets.HTML(f"<h4>Run {escape(self._source.name)}</h4>")
+        fields = [field.widget for field in self.fields]
+        return widgets.VBox([title, *fields, *rows, self.start, self.said])
+
+    def check(self) -> None:
+        """Check all values; only what is right can be started."""
+        right = [field.check() for field in self.fields]
+        self.start.disabled = not all(right)
+
+    def values(self) -> dict[str, Any]:
+        """All that is given. Raises `BadRequest` for what the pipeline does not take."""
+        found = {field.name: field.value() for field in self.fields}
+        return {name: value for name, value in found.items() if value is not msgspec.UNSET}
+
+    def submit(self) -> None:
+        """Start it, as the button does; what is refused is shown below the button."""
+        self.start.disabled = True
+        try:
+            self.run = self._client.start_run(
+                *(self._source, self.values(), self.experiment.value or "Default"),
+                *(self.name.value, self._namespace),
+            )
+            self.said.value = f"Started {escape(self.run.display_name)}."
+            self._show(self.run)
+        except KfpError as error:
+            self.said.value = html(error)
+        finally:
+            self.check()
+
+    def _show(self, run: Run) -> None:
+        shown = self._cards().shown(run)
+        if self._place is None:
+            self._place = display(shown, raw=True, display_id=True)
+        else:
+            self._place.update(shown, raw=True)
+
+    def __repr__(self) -> str:
+        takes = "\n".join(
+            f"  {field.name} ({type_words(field.definition.parameter_type or 'STRING')})"
+            for field in self.fields
+        )
+        return f"A form for {self._source.name}, which needs a notebook to be filled in.\n{takes}"
+
+    def _repr_html_(self) -> str:
+        """For a notebook that was saved, in which no controls are any more."""
+        told = text(self.run) if self.run else "Nothing was started."
+        return f"<p>A form for {escape(self._source.name)}.</p><pre>{escape(told)}</pre>"
+
+    def _ipython_display_(self) -> None:
+        widget = self.widget
+        view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+        forms = {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        display({**forms, "application/vnd.jupyter.widget-view+json": view}, raw=True)
+        # The run is an output of its own: what a callback displays has no other place.
+        self._place = display({"text/plain": ""}, raw=True, display_id=True)
+
+
+def _as_typed(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,55 @@
+"""The help of `%kfp`: all verbs by what they are about, or one with its options and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .parser import as_shown, parser_of, verb_of
+from .verbs import VERBS, Verb, changes, connection, lists, logs, recurring, runs, starts, tasks
+
+_GROUPS = (
+    ("Runs", (*starts.VERBS, *tasks.VERBS, *runs.VERBS, *logs.VERBS)),
+    ("Runs that there are, one or several at once", changes.VERBS),
+    ("Recurring runs", recurring.VERBS),
+    ("Experiments and pipelines", lists.VERBS),
+    ("The connection", connection.VERBS),
+)
+
+
+def text(words: Sequence[str] = ()) -> str:
+    """The help for a verb, or an overview. Raises `Misunderstood` for what is no verb."""
+    words = [word for word in words if word not in ("help", "-h", "--help")]
+    return of_verb(verb_of([*words])[0]) if words else overview()
+
+
+def overview() -> str:
+    width = max(len(verb.name) for verb in VERBS) + 2
+    blocks = ["%kfp alone shows who you are, where, and what goes on.\n"]
+    for title, verbs in _GROUPS:
+        rows = [f"  {verb.name:<{width}}{_sentence(verb)}" for verb in verbs]
+        blocks.append("\n".join([title, *rows, ""]))
+    blocks.append(
+        "Each takes -n NAMESPACE, and lists take -A for every namespace that you may read.\n"
+        "%kfp help VERB shows its options and examples. A line may end in a # comment."
+    )
+    return "\n".join(blocks)
+
+
+def of_verb(verb: Verb) -> str:
+    blocks = [as_shown(parser_of(verb).format_help()).rstrip()]
+    if verb.examples:
+        lines = [f"%kfp {line}" for line, _ in verb.examples]
+        width = max(map(len, lines)) + 2
+        told = [
+            f"  {line:<{width}}{f'# {what}' if what else ''}".rstrip()
+            for line, (_, what) in zip(lines, verb.examples, strict=True)
+        ]
+        blocks.append("\n".join(["examples:", *told]))
+    single = [name for name in verb.aliases if not name.startswith(("run ", "runs "))]
+    if single:
+        blocks.append(f"also: {', '.join(f'%kfp {name}' for name in single)}")
+    return "\n\n".join(blocks)
+
+
+def _sentence(verb: Verb) -> str:
+    return verb.help.partition("\n\n")[0].replace("\n", " ")

@@ -1,0 +1,109 @@
+"""The names that completion offers: remembered, and learned in the background, never waited for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from typing import Any
+
+from ..client.client import Client
+from ..client.listings import Listing
+from ..errors import KfpError, NotFound
+from ..models import Experiment, Pipeline, RecurringRun, Run
+
+FRESH_SECONDS = 10.0  # what is older is asked for again, once somebody wants to complete
+MOST = 100
+
+Ask = Callable[[Client, str], list[str]]
+
+
+class KnownNames:
+    """Names by what they are of, and of which run or pipeline.
+
+    `connect` makes a client for a thread of this; `namespaces` lists those that may be used.
+    """
+
+    def __init__(self, connect: Callable[[], Client], namespaces: Callable[[], list[str]]) -> None:
+        self._connect = connect
+        self._known: dict[tuple[str, str], list[str]] = {}
+        self._learned: dict[tuple[str, str], float] = {}
+        self._asking: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self._asks: dict[str, Ask] = {
+            "run": lambda client, _: _of_runs(client.run_page(page_size=MOST)),
+            "pipeline": lambda client, _: _named(client.pipelines(limit=MOST)),
+            "experiment": lambda client, _: _named(client.experiments(limit=MOST)),
+            "recurring run": lambda client, _: _named(client.recurring_runs(limit=MOST)),
+            "namespace": lambda client, _: namespaces(),
+            "task": _tasks,
+            "parameter": _parameters,
+        }
+
+    def get(self, kind: str, of: str = "") -> list[str]:
+        """Return what is known now; what is old or missing is learned meanwhile."""
+        key = (kind, of)
+        with self._lock:
+            age = time.monotonic() - self._learned.get(key, float("-inf"))
+            wanted = kind in self._asks and age > FRESH_SECONDS and key not in self._asking
+            if wanted:
+                self._asking.add(key)
+            known = self._known.get(key, [])
+        if wanted:
+            name = f"kfp-mt-learn-{kind}"
+            threading.Thread(target=self._learn, args=key, name=name, daemon=True).start()
+        return known
+
+    def tell(self, value: object) -> None:
+        """Take in what a verb has shown or made, before anything is asked again."""
+        items: list[Any] = value.shown() if isinstance(value, Listing) else [value]
+        kinds: dict[type, str] = {Run: "run", Pipeline: "pipeline", Experiment: "experiment"}
+        kind = next((kinds[type(each)] for each in items if type(each) in kinds), "")
+        if not kind:
+            return
+        names = _of_runs(items) if kind == "run" else _named(items)
+        with self._lock:
+            known = self._known.get((kind, ""), [])
+            self._known[kind, ""] = [*dict.fromkeys([*names, *known])]
+
+    def forget(self) -> None:
+        """Forget all: the connection or the namespace is another one."""
+        with self._lock:
+            self._known.clear()
+            self._learned.clear()
+
+    def _learn(self, kind: str, of: str) -> None:
+        key = (kind, of)
+        try:
+            with closing(self._connect()) as client:
+                found = self._asks[kind](client, of)
+            with self._lock:
+                self._known[key] = found
+        except KfpError:
+            pass  # what was known is better than nothing, and a verb will say why
+        finally:
+            with self._lock:
+                self._learned[key] = time.monotonic()
+                self._asking.discard(key)
+
+
+def _named(found: Iterable[Pipeline | Experiment | RecurringRun]) -> list[str]:
+    return [each.display_name for each in found]
+
+
+def _of_runs(runs: Iterable[Run]) -> list[str]:
+    """Their names, and the ids of those whose names cannot be written as one word."""
+    found = [run.run_id if " " in run.display_name else run.display_name for run in runs]
+    return ["latest", *found]
+
+
+def _tasks(client: Client, run: str) -> list[str]:
+    return [task.display_name for task in client.tasks(client.find_run(run or "latest"))]
+
+
+def _parameters(client: Client, pipeline: str) -> list[str]:
+    try:
+        return [*client.pipeline_source(pipeline).accepted]
+    except NotFound:
+        return []

@@ -1,0 +1,65 @@
+"""Which notebook and cell run now, which git commit they are of, and who runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..client.provenance import Provenance
+
+GIT_SECONDS = 2.0
+
+
+def here(shell: Any, subject: str) -> Provenance:
+    """Of the cell that runs now; empty where no notebook does. `subject`: who KFP says we are."""
+    notebook = notebook_path(shell)
+    by = os.environ.get("JUPYTERHUB_USER") or subject
+    if not notebook:
+        return Provenance(by=by)
+    return Provenance(notebook, _cell(shell), _commit(Path.cwd()), by)
+
+
+def notebook_path(shell: Any) -> str:
+    """The notebook's path, as the Jupyter server names it; empty where that is not known.
+
+    Jupyter Server tells a kernel the path of its session in JPY_SESSION_NAME; a console's has no
+    suffix. VS Code and papermill leave it in variables.
+    """
+    variables = shell.user_ns
+    named = [
+        variables.get("__vsc_ipynb_file__"),
+        os.environ.get("PAPERMILL_OUTPUT_PATH"),
+        os.environ.get("JPY_SESSION_NAME"),
+    ]
+    found = next((str(name) for name in named if name and str(name).endswith(".ipynb")), "")
+    home = Path.home().as_posix()
+    return str(PurePosixPath(found).relative_to(home)) if found.startswith(f"{home}/") else found
+
+
+def _cell(shell: Any) -> str:
+    """The number of the execution, and the id by which a notebook names the cell."""
+    kernel = getattr(shell, "kernel", None)
+    header: dict[str, Any] = kernel.get_parent() if kernel else {}
+    cell = (header.get("metadata") or {}).get("cellId", "")
+    return f"{shell.execution_count} ({cell})" if cell else str(shell.execution_count)
+
+
+def _commit(folder: Path) -> str:
+    """The commit that is checked out there, and whether files differ from it."""
+    commit = _git(folder, "rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return ""
+    return f"{commit} with changes" if _git(folder, "status", "--porcelain", "-uno") else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "--no-optional-locks", *arguments]
+    try:
+        found = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=GIT_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

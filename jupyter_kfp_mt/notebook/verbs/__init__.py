@@ -1,0 +1,24 @@
+"""The verbs of `%kfp`: one small function per verb, and the table of them all.
+
+A verb takes the session and its parsed arguments and returns a value; how that looks is not its
+business. The table is the parser, the help and the completion.
+"""
+
+from __future__ import annotations
+
+from . import changes, connection, lists, logs, recurring, runs, starts, tasks
+from .table import Option, Session, Verb
+
+__all__ = ["OVERVIEW", "VERBS", "Option", "Session", "Verb"]
+
+OVERVIEW = Verb("", connection.overview)
+VERBS = (
+    *starts.VERBS,
+    *tasks.VERBS,
+    *runs.VERBS,
+    *logs.VERBS,
+    *changes.VERBS,
+    *recurring.VERBS,
+    *lists.VERBS,
+    *connection.VERBS,
+)

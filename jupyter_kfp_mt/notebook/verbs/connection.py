@@ -1,0 +1,234 @@
+"""Verbs about the connection: who am I, where, in which namespace, and what is wrong."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...connection.status import Step
+from ...errors import BadRequest, KfpError, Refused
+from ...models import Page, Run
+from .table import NAMESPACE, Session, Verb, option
+from .values import Chosen, Known, Looked, Overview, OverviewCheck, Sharing
+
+if TYPE_CHECKING:
+    from ...client.client import Client
+    from ...doctor.check_results import CheckReport
+
+MOST_SHOWN = 5  # runs that go on, and that failed
+
+
+def overview(session: Session, arguments: Namespace) -> Overview:
+    """Show who and where you are, why, and what works."""
+    status = session.connection.status()
+    if session.client.namespace != session.connection.namespace:
+        here = Step("namespace", "%kfp ns", session.client.namespace, True)
+        others = [step for step in status.trace if step.step != "namespace"]
+        status = msgspec.structs.replace(status, trace=[*others, here])
+    if status.error:
+        return Overview(status, session.client.namespace, [])
+    checks = _checks(session.client)
+    active, in_all, failed = _goings_on(session.client)
+    return Overview(
+        *(status, session.client.namespace, checks, active, in_all, failed),
+        _next(session, active, failed),
+    )
+
+
+def _goings_on(client: Client) -> tuple[list[Run], int, list[Run]]:
+    """The runs that go on, how many there are in all, and those that failed of late."""
+    try:
+        active = client.runs(state="active", limit=MOST_SHOWN)
+        failed = client.runs(state="FAILED", since="1d", limit=MOST_SHOWN)
+        return [*active], active.total_size, [*failed]
+    except KfpError:
+        return [], 0, []  # a check says why
+
+
+def _next(session: Session, active: list[Run], failed: list[Run]) -> list[tuple[str, str]]:
+    """Lines that are useful now."""
+    found = []
+    if failed:
+        found.append((f"%kfp logs {failed[0].run_id[:8]}", f"why {failed[0].display_name} failed"))
+    if active:
+        found.append((f"%kfp show {active[0].run_id[:8]}", f"{active[0].display_name}, live"))
+    found += [("%kfp runs", "the runs of this namespace"), ("%kfp pipelines", "what can be run")]
+    return [*found, ("%kfp help", "all that %kfp can do")]
+
+
+def _checks(client: Client) -> list[OverviewCheck]:
+    pages: dict[str, Callable[[], Any]] = {
+        "list experiments": lambda: client.experiment_page(page_size=1),
+        "list pipelines": lambda: client.pipeline_page(page_size=1),
+        "list runs": lambda: client.run_page(page_size=1),
+    }
+    return [_check(what, page) for what, page in pages.items()]
+
+
+def _check(what: str, page: Callable[[], Page[Any]]) -> OverviewCheck:
+    try:
+        return OverviewCheck(what, True, f"{page().total_size:,}")
+    except KfpError as error:
+        return OverviewCheck(what, False, error.message)
+
+
+def namespace(session: Session, arguments: Namespace) -> Chosen:
+    """Show the namespace in use, or use another one in this session."""
+    client = session.client
+    if not arguments.name:
+        chosen = [step for step in session.connection.trace if step.step == "namespace"]
+        reasons = [step.looked_at for step in chosen if step.chosen]
+        if client.namespace != session.connection.namespace:
+            return Chosen(client.namespace, "%kfp ns")
+        return Chosen(client.namespace, reasons[0] if reasons else "nothing names one")
+    if not client.health().multi_user:
+        raise BadRequest("This KFP is for a single user: it has no namespaces to choose from.")
+    try:
+        client.run_page(arguments.name, page_size=1)
+    except Refused as error:
+        stay = f"Still in {client.namespace}." if client.namespace else ""
+        raise type(error)(
+            f"{error.message} {stay}".strip(),
+            cause=error.cause,
+            cure=error.cure,
+            server_text=error.server_text,
+        ) from None
+    client.namespace = arguments.name
+    session.forget_names()
+    return Chosen(arguments.name, "%kfp ns")
+
+
+def namespaces(session: Session, arguments: Namespace) -> Known | Looked:
+    """List every namespace there is to see, and what you may do there; or all of one of them."""
+    name, in_use = arguments.name, session.client.namespace
+    with closing(session.tenants()) as tenants:
+        found = tenants.found(name or in_use)
+    if not name:
+        return Known(
+            items=found.namespaces, in_use=in_use, sources=found.sources, unknown=found.unknown
+        )
+    if not found.namespaces:
+        raise BadRequest(found.unknown)
+    (one,) = [each for each in found.namespaces if each.name == name]
+    return Looked(one, name == in_use, found.unknown)
+
+
+def contributors(session: Session, arguments: Namespace) -> Sharing:
+    """List who shares the namespace; add or remove somebody, or say who can."""
+    namespace = arguments.namespace or session.client.namespace
+    if arguments.role and not arguments.add:
+        raise BadRequest("--role goes with --add: it is the role that somebody gets.")
+    with closing(session.tenants()) as tenants:
+        those = tenants.contributors(namespace)
+        if arguments.add is not None:
+            those.add(arguments.add, arguments.role or "edit")
+        if arguments.remove is not None:
+            those.remove(arguments.remove)
+        return Sharing(items=those.all(), namespace=namespace)
+
+
+def connect(session: Session, arguments: Namespace) -> Overview:
+    """Use another endpoint, token or identity in this session; without options the usual one."""
+    session.connect(
+        arguments.endpoint, arguments.token_file, arguments.namespace, arguments.identity
+    )
+    return overview(session, arguments)
+
+
+def doctor(session: Session, arguments: Namespace) -> CheckReport:
+    """Look at the connection from outside in: what is wrong, and what mends it."""
+    others = tuple(arguments.namespace_of_others)
+    return session.examine(arguments.isolation or bool(others), others)
+
+
+VERBS = (
+    Verb(
+        "ns",
+        namespace,
+        (
+            option(
+                "name",
+                completes="namespace",
+                nargs="?",
+                default="",
+                metavar="NAME",
+                help="the namespace to use",
+            ),
+        ),
+        aliases=("namespace",),
+        examples=(("ns", "the one in use, and why"), ("ns team-b", "use another from now on")),
+    ),
+    Verb(
+        "namespaces",
+        namespaces,
+        (
+            option(
+                "name",
+                completes="namespace",
+                nargs="?",
+                default="",
+                metavar="NAME",
+                help="only this one, whole",
+            ),
+        ),
+        examples=(("namespaces", "all that there are, and your role there"),),
+    ),
+    Verb(
+        "contributors",
+        contributors,
+        (
+            option("--add", metavar="USER", help="an e-mail address, or a service account"),
+            option(
+                "--role", default="", metavar="edit|view", help="of whom is added (default: edit)"
+            ),
+            option(
+                "--remove", metavar="USER", help="take every role but the owner's from somebody"
+            ),
+            NAMESPACE,
+        ),
+        aliases=("contributor",),
+        examples=(("contributors --add ann@example.com --role view", "let Ann look"),),
+    ),
+    Verb(
+        "connect",
+        connect,
+        (
+            option("--endpoint", default="", help="address of KFP, or 'local'"),
+            option("--token-file", default="", help="file with the token to send"),
+            option(
+                "--as",
+                dest="identity",
+                default="",
+                help="an identity of the local KFP, such as bob/default-editor",
+            ),
+            NAMESPACE,
+        ),
+        examples=(
+            ("connect --as bob/default-editor", "be somebody else on the local KFP"),
+            ("connect", "the usual connection again"),
+        ),
+    ),
+    Verb(
+        "doctor",
+        doctor,
+        (
+            option(
+                "--isolation",
+                action="store_true",
+                help="try, by reading only, whether the deployment keeps tenants apart",
+            ),
+            option(
+                "--namespace-of-others",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="for --isolation: a namespace that is somebody else's",
+            ),
+        ),
+        examples=(("doctor", "what is wrong, and what mends it"),),
+    ),
+)

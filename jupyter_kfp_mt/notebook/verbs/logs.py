@@ -1,0 +1,148 @@
+"""`%kfp logs`: what tasks have written, and write."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...errors import BadRequest, NotFound
+from ...models import Run, Task
+from .table import NAMESPACE, Session, Verb, option
+from .values import TAIL, Log
+from .waiting import goes_on
+
+if TYPE_CHECKING:
+    from ...client.client import Client
+
+
+def logs(session: Session, arguments: Namespace) -> Log | Run:
+    """Show what the tasks of a run have written: of one task, else of the failed, else of all."""
+    client = session.client
+    if arguments.tail < 1:
+        raise BadRequest(f"Cannot show {arguments.tail} lines: --tail takes a number from 1.")
+    run = client.find_run(arguments.run or session.last_run or "latest", arguments.namespace)
+    tasks = _tasks(client, run, arguments.task)
+    if arguments.follow:
+        return _followed(session, run, _one_of(run, tasks), arguments.tail)
+    if not arguments.task:
+        failed = [task for task in tasks if task.state == "FAILED"]
+        tasks = sorted(failed, key=lambda task: task.end_time) or tasks
+    started = [task for task in tasks if task.state not in ("PENDING", "SKIPPED")]
+    if arguments.task and tasks and not started:
+        raise BadRequest(_no_log(tasks[0]))
+    alone = len(started) == 1
+    return Log(run, [(task, _text(client, task, arguments.tail, alone)) for task in started])
+
+
+def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
+    """Return the tasks of that name, or all."""
+    if not wanted:
+        return client.tasks(run)
+    found = [task for task in client.tasks(run) if wanted in _names(task)]
+    if not found:  # it may be a part of the workflow that executes them, such as a driver
+        parts = client.run_as_told(run.run_id).tasks
+        found = [task for task in parts if wanted in (task.display_name, task.task_id)]
+    if not found:
+        names = ", ".join(task.display_name for task in client.tasks(run)) or "none yet"
+        raise BadRequest(f"Run {run.display_name} has no task {wanted}.", cure=f"It has {names}.")
+    return [msgspec.structs.replace(task, run_id=run.run_id) for task in found]
+
+
+def _names(task: Task) -> tuple[str, ...]:
+    """All that a person may call it: its name, with or without the iteration, or its id."""
+    return task.display_name, task.display_name.partition("[")[0], task.task_id
+
+
+def _text(client: Client, task: Task, count: int, alone: bool) -> str:
+    """Its last lines. Where it is one of several, why there are none is told in their place."""
+    asked = None if count == TAIL else count  # how many there are is told
+    try:
+        return _tail(client.log(task.run_id, task.task_id, asked, recent=not alone), count)
+    except NotFound as error:
+        if alone:
+            raise
+        return f"[{error.message}]"
+
+
+def _no_log(task: Task) -> str:
+    if task.state == "SKIPPED":
+        return f"Task {task.display_name} was skipped, so it has no log."
+    return f"Task {task.display_name} has not started, so it has no log yet."
+
+
+def _tail(text: str, count: int) -> str:
+    lines = text.rstrip().splitlines()
+    cut = f"[{len(lines) - count:,} lines before these: --tail LINES shows more]"
+    hidden = len(lines) > count and count == TAIL
+    return "\n".join([*([cut] if hidden else []), *lines[-count:]])
+
+
+def _one_of(run: Run, tasks: list[Task]) -> Task:
+    """The one to follow: the only one that goes on."""
+    running = [task for task in tasks if not task.finished]
+    if len(running) == 1 or len(tasks) == 1:
+        return (running or tasks)[0]
+    if not tasks:
+        raise BadRequest(f"Run {run.display_name} has no task yet.", cure="Ask again in a while.")
+    names = ", ".join(f"{task.display_name} ({task.task_id})" for task in running or tasks)
+    raise BadRequest(
+        f"Cannot follow {len(running or tasks)} tasks of run {run.display_name} at once.",
+        cure=f"Name one: {names}.",
+    )
+
+
+def _followed(session: Session, run: Run, task: Task, tail: int) -> Run:
+    client = session.client
+    log = client.task_log(run.run_id, task.task_id, follow=True, tail=tail)
+    try:
+        for line in log:
+            session.say(line.decode("utf-8", "replace").rstrip("\r\n"))
+    except KeyboardInterrupt:
+        session.say(goes_on(run))
+    finally:
+        log.close()
+    return client.run(run.run_id)
+
+
+VERBS = (
+    Verb(
+        "logs",
+        logs,
+        (
+            option(
+                *("run",),
+                completes="run",
+                nargs="?",
+                default="",
+                metavar="RUN",
+                help="id, name, the beginning of one, or latest (default: the last one here)",
+            ),
+            option(
+                *("task",),
+                completes="task",
+                nargs="?",
+                default="",
+                metavar="TASK",
+                help="only this task",
+            ),
+            option(
+                *("-f", "--follow"), action="store_true", help="show what it writes while it does"
+            ),
+            option(
+                "--tail",
+                type=int,
+                default=TAIL,
+                metavar="LINES",
+                help=f"how many of the last lines of each (default: {TAIL})",
+            ),
+            NAMESPACE,
+        ),
+        aliases=("log",),
+        examples=(
+            ("logs latest", "of the task that failed, else of all"),
+            ("logs churn-20260101 train -f", "of one task, while it writes"),
+        ),
+    ),
+)

@@ -1,0 +1,204 @@
+"""The shape of a verb, the options that several of them take, and what they ask of a session."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from ...errors import BadRequest
+from ...models import Run
+
+if TYPE_CHECKING:
+    from ...client.client import Client
+    from ...client.pipeline_source import PipelineSource
+    from ...client.provenance import Provenance
+    from ...connection.choose_connection import Connection
+    from ...doctor.check_results import CheckReport
+    from ...namespaces.namespace_source import NamespaceSource
+
+
+class Session(Protocol):
+    """The session that a kernel's `%kfp` remembers between cells."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def client(self) -> Client: ...
+
+    @property
+    def last_run(self) -> str:
+        """The id of the run that was last started or shown here."""
+
+    @last_run.setter
+    def last_run(self, run_id: str) -> None: ...
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether there is no front end that draws."""
+
+    def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
+        """Use another connection from now on; with nothing given, the usual one."""
+
+    def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
+        """Look for what is wrong with the connection, also where there is none."""
+
+    def tenants(self) -> NamespaceSource:
+        """Return the source of namespaces and contributors, which is to be closed."""
+
+    def provenance(self) -> Provenance:
+        """The notebook and the cell that run now, and who runs them."""
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Return the variables of the notebook, to be read and changed."""
+
+    def show(self, run: Run) -> None:
+        """Show a run as it is now, in the place where it was shown before."""
+
+    def picture(self, run: Run) -> None:
+        """Show a run once, in a place of its own, where a front end keeps it up to date."""
+
+    def forget_names(self) -> None:
+        """Complete no more names of another namespace."""
+
+    def form(self, source: PipelineSource, namespace: str, experiment: str) -> Any:
+        """A form that starts a pipeline."""
+
+    def say(self, text: str) -> None:
+        """Tell the person something beside the value."""
+
+
+class Option(msgspec.Struct, frozen=True):
+    """An argument of a verb, as argparse takes it.
+
+    `completes`: of what kind its values are, where they can be completed.
+    """
+
+    flags: tuple[str, ...]
+    settings: dict[str, Any]
+    completes: str = ""
+
+    @property
+    def is_positional(self) -> bool:
+        return not self.flags[0].startswith("-")
+
+    @property
+    def takes_value(self) -> bool:
+        return self.settings.get("action") in (None, "append", "extend")
+
+
+class Verb(msgspec.Struct, frozen=True):
+    """One thing that `%kfp` can do; its name may be two words, as in `pipeline upload`.
+
+    `takes_cell`: whether it reads the rest of a cell, as `%%kfp`.
+    """
+
+    name: str
+    call: Callable[[Session, Namespace], Any]
+    options: tuple[Option, ...] = ()
+    aliases: tuple[str, ...] = ()
+    examples: tuple[tuple[str, str], ...] = ()
+    group: str = ""
+    takes_cell: bool = False
+
+    @property
+    def help(self) -> str:
+        return (self.call.__doc__ or "").strip()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+def option(*flags: str, completes: str = "", **settings: Any) -> Option:
+    return Option(flags, settings, completes)
+
+
+NAMESPACE = option(
+    *("-n", "--namespace"),
+    completes="namespace",
+    default="",
+    help="namespace, instead of the one in use",
+)
+EVERYWHERE = option(
+    *("-A", "--all-namespaces"), action="store_true", help="every namespace that you may read"
+)
+LIMIT = option(
+    "-l", "--limit", type=int, default=None, metavar="COUNT", help="how many at most (default: all)"
+)
+SORT = option(
+    "--sort",
+    completes="column",
+    default="",
+    metavar="COLUMN",
+    help="created, name and so on; -name for the other way round",
+)
+NAMED = option("--name", default="", metavar="TEXT", help="only those with this in their names")
+YES = option("--yes", action="store_true", help="do it, and not only say what would be done")
+RUN = option("run", completes="run", metavar="RUN", help="id, name, the beginning of one, latest")
+RUNS = option(
+    "runs",
+    completes="run",
+    nargs="*",
+    metavar="RUN",
+    help="id, name, the beginning of one, or latest",
+)
+LISTED = (NAMESPACE, EVERYWHERE, SORT, LIMIT)
+
+
+def where(session: Session, arguments: Namespace) -> str | list[str]:
+    """The namespace that is asked for, or every one that may be read."""
+    if not getattr(arguments, "all_namespaces", False):
+        return str(arguments.namespace)
+    if arguments.namespace:
+        raise BadRequest("-n names one namespace and -A asks for every one: leave one of them out.")
+    return readable(session)
+
+
+def readable(session: Session) -> str | list[str]:
+    """Every namespace whose runs may be listed; of a KFP for a single user the only one."""
+    if not session.client.health().multi_user:
+        return ""
+    with closing(session.tenants()) as tenants:
+        found = tenants.found(session.client.namespace)
+    names = [each.name for each in found.namespaces if each.usable]
+    if not names:
+        raise BadRequest(
+            "No namespace is known that you may read.",
+            cause=found.unknown,
+            cure="%kfp namespaces says which there are, and why not.",
+        )
+    return names
+
+
+def limit(arguments: Namespace) -> int:
+    """Make the option for how many to list at most; 0 for all."""
+    count: int | None = arguments.limit
+    if count is not None and count < 1:
+        raise BadRequest(f"Cannot list {count}: -l takes a number from 1.")
+    return count or 0
+
+
+def pairs(texts: list[str]) -> dict[str, str]:
+    """The parameters in `-p name=value`, as they were typed."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadRequest(f"-p {text} is not of the form name=value.")
+        if name in found:
+            raise BadRequest(f"Parameter {name} is given twice.")
+        found[name] = value
+    return found
+
+
+def warn(session: Session) -> None:
+    """Say what KFP has warned of, once."""
+    warnings = session.client.warnings
+    while warnings:
+        session.say(f"Warning: {warnings.popleft()}")

@@ -1,0 +1,66 @@
+/** The plugin that all others of this extension need: the model, and the settings of a person. */
+
+import {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+
+import { KfpApi } from '../api';
+import { addCommands } from '../commands';
+import { KfpModel } from '../model';
+import { IKfpSession, KfpSession, runServices } from '../session';
+
+/** Whose schema holds the settings of all plugins. */
+export const SETTINGS = 'jupyter-kfp-mt:plugin';
+
+export const modelPlugin: JupyterFrontEndPlugin<IKfpSession> = {
+  id: 'jupyter-kfp-mt:model',
+  description:
+    'Keeps what is known of Kubeflow Pipelines, and has the commands that change it.',
+  autoStart: true,
+  provides: IKfpSession,
+  optional: [ITranslator, ISettingRegistry, IStateDB],
+  activate: (
+    app: JupyterFrontEnd,
+    translator: ITranslator | null,
+    settings: ISettingRegistry | null,
+    state: IStateDB | null
+  ): IKfpSession => {
+    const trans = (translator ?? nullTranslator).load('jupyter_kfp_mt');
+    const { serverSettings } = app.serviceManager;
+    const api = new KfpApi({ serverSettings, trans });
+    const model = new KfpModel({ api, memory: state ?? undefined });
+    const services = runServices(serverSettings, trans);
+    const session = new KfpSession(api, model, services, trans);
+    addCommands(app, session);
+    settings
+      ?.load(SETTINGS)
+      .then(loaded => followSettings(loaded, session))
+      .catch(reason => console.error('No settings for the sidebar.', reason));
+    return session;
+  }
+};
+
+function followSettings(
+  settings: ISettingRegistry.ISettings,
+  session: KfpSession
+): void {
+  const apply = () => {
+    const composite = settings.composite as Record<string, unknown>;
+    session.model.intervals = {
+      active: 1000 * (composite.activeInterval as number),
+      idle: 1000 * (composite.idleInterval as number)
+    };
+    session.options = {
+      linkTemplate: `${composite.linkTemplate ?? ''}`,
+      notify: composite.notify !== false,
+      statusBar: composite.statusBar !== false,
+      insertAs: composite.insertAs === 'python' ? 'python' : 'magic'
+    };
+  };
+  settings.changed.connect(apply);
+  apply();
+}

@@ -1,0 +1,185 @@
+/** The plugin of the pages in the main area: a run, a pipeline, and runs side by side. */
+
+import {
+  ILabShell,
+  ILayoutRestorer,
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import {
+  CommandToolbarButton,
+  MainAreaWidget,
+  WidgetTracker
+} from '@jupyterlab/apputils';
+import { Widget } from '@lumino/widgets';
+
+import {
+  CommandIDs,
+  copy,
+  describedBy,
+  executeSafely,
+  idOf,
+  PREFIX
+} from '../commands';
+import { IKfpSession } from '../session';
+
+/** What a page shows: ids, and the namespace they are in. */
+interface IPlace {
+  command: string;
+  args: Record<string, string>;
+}
+
+const PLACES = new WeakMap<Widget, IPlace>();
+
+export const pagesPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-kfp-mt:pages',
+  description: 'Shows runs and pipelines as pages, and compares runs.',
+  autoStart: true,
+  requires: [IKfpSession],
+  optional: [ILabShell, ILayoutRestorer],
+  activate: (
+    app: JupyterFrontEnd,
+    session: IKfpSession,
+    labShell: ILabShell | null,
+    restorer: ILayoutRestorer | null
+  ): void => {
+    const pages = new Pages(app, session, labShell !== null);
+    for (const [command, tracker] of Object.entries(pages.trackers)) {
+      void restorer?.restore(tracker, {
+        command,
+        args: page => PLACES.get(page)?.args ?? {},
+        name: page => Object.values(PLACES.get(page)?.args ?? {}).join(' ')
+      });
+    }
+    pages.addCommands();
+  }
+};
+
+type Page = MainAreaWidget<Widget>;
+
+class Pages {
+  constructor(
+    private readonly _app: JupyterFrontEnd,
+    private readonly _session: IKfpSession,
+    // Elsewhere the main area has room for one widget only, and that is taken.
+    private readonly _isLab: boolean
+  ) {}
+
+  readonly trackers: Record<string, WidgetTracker<Page>> = {
+    [CommandIDs.openRun]: new WidgetTracker<Page>({ namespace: 'kfp-mt-runs' }),
+    [CommandIDs.openPipeline]: new WidgetTracker<Page>({
+      namespace: 'kfp-mt-pipelines'
+    }),
+    [CommandIDs.compare]: new WidgetTracker<Page>({
+      namespace: 'kfp-mt-comparisons'
+    })
+  };
+
+  addCommands(): void {
+    const { commands } = this._app;
+    const { model, trans } = this._session;
+    const ofOne = describedBy({
+      id: 'The id of what is shown; without it what is selected in the panel is meant.'
+    });
+    commands.addCommand(CommandIDs.openRun, {
+      label: trans.__('Open'),
+      describedBy: ofOne,
+      isEnabled: args => !!idOf(this._session, 'runs', args),
+      execute: args => {
+        const id = idOf(this._session, 'runs', args);
+        const known = model.lists.runs.find(id)?.namespace;
+        const namespace = `${args.namespace ?? (known || model.namespace)}`;
+        return this._open(CommandIDs.openRun, { id, namespace });
+      }
+    });
+    commands.addCommand(CommandIDs.openPipeline, {
+      label: trans.__('Open'),
+      describedBy: ofOne,
+      isEnabled: args => !!idOf(this._session, 'pipelines', args),
+      execute: args => {
+        const id = idOf(this._session, 'pipelines', args);
+        return this._open(CommandIDs.openPipeline, { id });
+      }
+    });
+    commands.addCommand(CommandIDs.compare, {
+      label: trans.__('Compare'),
+      caption: trans.__('select two runs or more'),
+      describedBy: describedBy({
+        ids: 'The ids of the runs, with commas between; without them those selected are meant.'
+      }),
+      isEnabled: args => this._compared(args.ids).length > 1,
+      execute: args =>
+        this._open(CommandIDs.compare, {
+          ids: this._compared(args.ids).join(',')
+        })
+    });
+  }
+
+  private _compared(ids: unknown): string[] {
+    return typeof ids === 'string' && ids
+      ? ids.split(',')
+      : [...this._session.model.lists.runs.selected];
+  }
+
+  /** Show the page of something; the one that is there already, if there is one. */
+  private async _open(
+    command: string,
+    args: Record<string, string>
+  ): Promise<void> {
+    const { shell } = this._app;
+    const tracker = this.trackers[command];
+    const isSame = (page: Page) =>
+      JSON.stringify(PLACES.get(page)?.args) === JSON.stringify(args);
+    const known = tracker.find(isSame);
+    if (known) {
+      shell.activateById(known.id);
+      return;
+    }
+    const page = await this._make(command, args);
+    PLACES.set(page, { command, args });
+    shell.add(page, this._isLab ? 'main' : 'right', { rank: 600 });
+    shell.activateById(page.id);
+    void tracker.add(page);
+  }
+
+  private async _make(
+    command: string,
+    args: Record<string, string>
+  ): Promise<Page> {
+    const session = this._session;
+    const { commands } = this._app;
+    const { ComparePage, PipelinePage, RunPage } = await import('../pages');
+    const execute = (name: string, args: Record<string, string>) =>
+      executeSafely(commands, PREFIX + name, args);
+    let content: Widget;
+    if (command === CommandIDs.openRun) {
+      const { id, namespace } = args;
+      content = new RunPage({ id, namespace, session, copy });
+    } else if (command === CommandIDs.openPipeline) {
+      content = new PipelinePage({ id: args.id, session, copy, execute });
+    } else {
+      const open = (id: string) => execute('runs-open', { id });
+      const ids = args.ids.split(',');
+      content = new ComparePage({ ids, session, copy, open });
+    }
+    const page = new MainAreaWidget({ content });
+    // It calls all content by one name.
+    content.node.setAttribute('aria-label', content.title.label);
+    page.id = `kfp-mt-page-${Object.values(args).join('-')}`;
+    if (command === CommandIDs.openRun) {
+      this._addTools(page, args.id);
+    }
+    return page;
+  }
+
+  private _addTools(page: Page, id: string): void {
+    const { commands } = this._app;
+    const tools = ['runs-clone', 'runs-insert', 'runs-archive', 'runs-delete'];
+    for (const name of tools) {
+      page.toolbar.addItem(
+        name,
+        new CommandToolbarButton({ commands, id: PREFIX + name, args: { id } })
+      );
+    }
+  }
+}

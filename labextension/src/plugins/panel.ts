@@ -1,0 +1,114 @@
+/** The plugin of the panel: puts it into the application, with its menu entries. */
+
+import {
+  ILayoutRestorer,
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
+
+import {
+  CommandIDs,
+  copy,
+  describedBy,
+  executeSafely,
+  PREFIX
+} from '../commands';
+import { IKfp } from '../context';
+import { pipelinesIcon } from '../icons';
+import { codeOf, drag, notebookPath } from '../notebooks';
+import { IKfpSession } from '../session';
+import { KfpSidebar } from '../sidebar';
+import { SETTINGS } from './model';
+
+export const panelPlugin: JupyterFrontEndPlugin<void> = {
+  id: SETTINGS,
+  description:
+    'A sidebar with the runs, recurring runs, experiments and pipelines of your namespace.',
+  autoStart: true,
+  requires: [IKfpSession],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher],
+  activate: (
+    app: JupyterFrontEnd,
+    session: IKfpSession,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null
+  ): void => {
+    const sidebar = new KfpSidebar(contextOf(app, session));
+    app.shell.add(sidebar, 'left', { rank: 600, type: 'Kubeflow Pipelines' });
+    restorer?.add(sidebar, sidebar.id);
+    const { trans } = session;
+    app.commands.addCommand(CommandIDs.open, {
+      label: args =>
+        args.isLauncher
+          ? trans.__('Kubeflow Pipelines')
+          : trans.__('Show Kubeflow Pipelines'),
+      caption: trans.__('Show the runs of your namespace in the sidebar'),
+      icon: pipelinesIcon,
+      describedBy: describedBy({}),
+      execute: () => app.shell.activateById(sidebar.id)
+    });
+    const category = trans.__('Kubeflow Pipelines');
+    for (const command of IN_PALETTE) {
+      palette?.addItem({ command, category });
+    }
+    launcher?.add({
+      command: CommandIDs.open,
+      args: { isLauncher: true },
+      category: trans.__('Other'),
+      rank: 10
+    });
+  }
+};
+
+const IN_PALETTE = [
+  CommandIDs.open,
+  CommandIDs.refresh,
+  CommandIDs.start,
+  CommandIDs.schedule,
+  CommandIDs.upload,
+  CommandIDs.createExperiment
+];
+
+const OF_ONE = [
+  'runs-clone',
+  'runs-insert',
+  'experiments-runs',
+  'pipelines-start',
+  'pipelines-schedule',
+  'pipelines-version',
+  'pipelines-insert'
+];
+
+/** What the parts of the panel know of the application. */
+function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
+  const { api, model, trans } = session;
+  const { commands, shell } = app;
+  return {
+    api,
+    model,
+    trans,
+    copy,
+    execute: (name, args = {}) =>
+      commands.hasCommand(PREFIX + name)
+        ? executeSafely(commands, PREFIX + name, args)
+        : undefined,
+    refusal: name => {
+      const command = PREFIX + name;
+      if (!commands.hasCommand(command)) {
+        return trans.__('the plugin that does it is switched off');
+      }
+      if (commands.isEnabled(command)) {
+        return '';
+      }
+      const isOfOne = OF_ONE.includes(name);
+      return isOfOne && model.lists[model.section].selected.size !== 1
+        ? trans.__('it is for one at a time')
+        : commands.caption(command);
+    },
+    notebook: () => notebookPath(shell),
+    drag: (item, event) => drag(codeOf(session, item), event)
+  };
+}

@@ -1,0 +1,360 @@
+"""The sidebar and its pages as people use them: in a real JupyterLab, on a real local KFP."""
+
+import re
+import sqlite3
+
+import nbformat
+import pytest
+from harness.pages import theme, violations
+from playwright.sync_api import expect
+
+from jupyter_kfp_mt.local.database import collation
+
+THEMES = ("JupyterLab Dark", "JupyterLab Dark High Contrast", "JupyterLab Light")
+
+
+@pytest.fixture
+def alice(lab):
+    client = lab.client("alice/default-editor")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def pipeline(alice, adder):
+    """A pipeline of alice's that takes x; the same for all tests."""
+    if not any(each.name == "adder" for each in alice.pipelines()):
+        alice.upload_pipeline(adder, "adder")
+    return "adder"
+
+
+class Panel:
+    """The sidebar in a fresh JupyterLab."""
+
+    def __init__(self, lab, page, path="lab", **parameters):
+        self.page = page
+        page.goto(lab.url(path, token=lab.token, reset="", **parameters))
+        # The launcher takes the focus when it opens.
+        page.locator(".jp-LauncherCard, .jp-Notebook").first.wait_for()
+        page.get_by_role("tab", name="Kubeflow Pipelines").click()
+        self.node = page.get_by_role("region", name="Kubeflow Pipelines")
+        self.node.get_by_role("tab", name="Runs", exact=True).wait_for()
+
+    def row(self, text):
+        return self.node.get_by_role("row").filter(has_text=text)
+
+    def show(self, name):
+        self.node.get_by_role("tab", name=name, exact=True).click()
+
+    def button(self, name):
+        return self.node.get_by_role("button", name=name, exact=True)
+
+    def dialog_button(self, name):
+        return self.page.get_by_role("dialog").get_by_role("button", name=name, exact=True)
+
+
+@pytest.fixture
+def panel(lab, page):
+    return Panel(lab, page)
+
+
+def count(panel):
+    return panel.node.locator(".jp-KfpMt-count")
+
+
+def test_a_run_is_started_in_two_clicks_and_seen_to_succeed(panel, pipeline):
+    panel.button("Start…").first.click()
+    form = panel.page.get_by_role("dialog", name="Start a run in alice")
+    form.get_by_label("Pipeline").select_option(label=pipeline)
+    form.get_by_label("x", exact=True).fill("one")
+    panel.dialog_button("Start").click()
+    expect(form.get_by_role("alert")).to_have_text("It takes a whole number.")
+    form.get_by_label("x", exact=True).fill("1")
+    form.get_by_label("Name", exact=True).fill("started here")
+    panel.dialog_button("Start").click()
+    expect(form).to_be_hidden()
+    expect(panel.row("started here")).to_contain_text("Succeeded")
+    expect(panel.page.get_by_text("started here finished: succeeded").last).to_be_attached()
+
+
+def test_a_failed_run_shows_its_task_and_its_log_after_one_click(lab, panel, alice, failing):
+    alice.start_run(failing, name="doomed")
+    row = panel.row("doomed")
+    expect(row).to_contain_text("Failed")
+    row.click()
+    run = panel.page.get_by_role("region", name="doomed")
+    expect(run.get_by_role("alert").filter(has_text="Traceback")).to_contain_text("no more")
+    expect(run.get_by_role("log")).to_contain_text("59")
+
+    # It is there again after a reload.
+    with panel.page.expect_request(
+        lambda sent: "/api/workspaces/" in sent.url and sent.method == "PUT"
+    ):
+        pass
+    panel.page.goto(lab.url("lab", token=lab.token))
+    expect(panel.page.get_by_role("region", name="doomed").get_by_role("log")).to_contain_text("59")
+
+
+def test_runs_are_archived_restored_and_deleted_by_keyboard_alone(panel, alice, adder):
+    for number in (1, 2):
+        alice.start_run(adder, {"x": number}, name=f"keyed {number}")
+    keys = panel.page.keyboard
+    search = panel.node.get_by_label("Search names")
+    search.focus()
+    keys.type("keyed")
+    expect(count(panel)).to_have_text("2 runs")
+    expect(panel.row("keyed 2")).to_contain_text("Succeeded")
+    expect(panel.row("keyed 1")).to_contain_text("Succeeded")
+    panel.row("keyed 2").focus()
+    keys.press("Control+a")
+    panel.button("Archive").press("Enter")
+    expect(panel.node.get_by_text("Nothing matches")).to_be_visible()
+
+    panel.button("Filters").press("Enter")
+    panel.node.get_by_label("Archived").focus()
+    keys.press(" ")
+    expect(count(panel)).to_have_text("2 runs")
+    panel.row("keyed 2").focus()
+    keys.press("ArrowDown")
+    expect(panel.row("keyed 1")).to_be_focused()
+    keys.press(" ")
+    panel.button("Restore").press("Enter")
+    expect(count(panel)).to_have_text("1 run")
+
+    panel.row("keyed 2").focus()
+    keys.press("Delete")
+    question = panel.page.get_by_role("dialog")
+    expect(question).to_contain_text("Delete keyed 2? This cannot be undone.")
+    keys.press("Escape")
+    expect(count(panel)).to_have_text("1 run")
+    panel.row("keyed 2").focus()
+    keys.press("Delete")
+    panel.dialog_button("Delete").press("Enter")
+    expect(panel.node.get_by_text("Nothing matches")).to_be_visible()
+    left = [run.display_name for run in alice.runs() if run.display_name.startswith("keyed")]
+    assert left == ["keyed 1"]
+
+
+def test_a_run_is_cloned_with_other_parameters_and_terminated(panel, alice, adder, sleeper):
+    alice.start_run(adder, {"x": 1}, name="an original")
+    panel.row("an original").click(button="right")
+    panel.page.get_by_role("menuitem", name="Clone…").click()
+    form = panel.page.get_by_role("dialog", name="Start a run in alice")
+    expect(form.get_by_label("x", exact=True)).to_have_value("1")
+    form.get_by_label("x", exact=True).fill("7")
+    panel.dialog_button("Start").click()
+    expect(panel.row("Clone of an original")).to_contain_text("Succeeded")
+    found = alice.find_run("Clone of an original")
+    assert found.runtime_config.parameters["x"] == 7
+
+    alice.start_run(sleeper, name="endless")
+    expect(panel.row("endless")).to_contain_text("Running")
+    panel.row("endless").click(button="right")
+    panel.page.get_by_role("menuitem", name="Terminate").click()
+    panel.dialog_button("Terminate").click()
+    expect(panel.row("endless")).to_contain_text(re.compile("Canceled|Failed"))
+
+
+def test_a_recurring_run_is_scheduled_disabled_and_deleted(panel, alice, pipeline):
+    panel.show("Recurring")
+    panel.button("Schedule…").first.click()
+    form = panel.page.get_by_role("dialog", name="Schedule a recurring run in alice")
+    form.get_by_label("Pipeline").select_option(label=pipeline)
+    form.get_by_label("x", exact=True).fill("1")
+    form.get_by_label("Name", exact=True).fill("nightly")
+    cron = form.get_by_label("Cron expression")
+    cron.fill("30 6 * * 1")
+    form.get_by_role("button", name="Begin with second 0").click()
+    expect(cron).to_have_value("0 30 6 * * 1")
+    expect(form.get_by_text("At 06:30, only on Monday").last).to_be_visible()
+    expect(form.locator(".jp-KfpMt-times li")).to_have_count(5)
+    cron.fill("0 0 0 * * 9")
+    expect(form.get_by_text("KFP cannot read it")).to_be_visible()
+    cron.fill("0 30 6 * * 1")
+    panel.dialog_button("Schedule").click()
+    row = panel.row("nightly")
+    expect(row).to_contain_text("Enabled")
+    row.click(button="right")
+    panel.page.get_by_role("menuitem", name="Disable", exact=True).click()
+    expect(row).to_contain_text("Disabled")
+    row.click(button="right")
+    panel.page.get_by_role("menuitem", name="Delete").click()
+    panel.dialog_button("Delete").click()
+    expect(row).to_have_count(0)
+    assert [each for each in alice.recurring_run_page() if each.display_name == "nightly"] == []
+
+
+def test_a_pipeline_is_uploaded_from_a_file_opened_and_deleted(panel, adder):
+    panel.show("Pipelines")
+    panel.button("Upload…").first.click()
+    form = panel.page.get_by_role("dialog", name="Upload a pipeline")
+    panel.dialog_button("Upload").click()
+    expect(form.get_by_role("alert")).to_contain_text("Choose a file")
+    form.get_by_label("File").set_input_files(adder)
+    expect(form.get_by_label("Name", exact=True)).to_have_value("adder")
+    form.get_by_label("Name", exact=True).fill("from a file")
+    panel.dialog_button("Upload").click()
+    panel.row("from a file").click()
+    page = panel.page.get_by_role("region", name="from a file")
+    expect(page.get_by_role("heading", name="1 version")).to_be_visible()
+    expect(page.locator(".jp-KfpMt-graphTask")).to_contain_text("add")
+    assert violations(panel.page, ".jp-KfpMt-page") == []
+    panel.row("from a file").click(button="right")
+    panel.page.get_by_role("menuitem", name="Delete").click()
+    panel.dialog_button("Delete").click()
+    expect(panel.row("from a file")).to_have_count(0)
+
+
+def test_runs_are_compared_side_by_side(panel, alice, adder):
+    for number in (3, 4):
+        alice.start_run(adder, {"x": number}, name=f"compared {number}")
+    expect(panel.row("compared 4")).to_contain_text("Succeeded")
+    expect(panel.row("compared 3")).to_contain_text("Succeeded")
+    panel.row("compared 3").click(modifiers=["Control"])
+    panel.row("compared 4").click(modifiers=["Control"])
+    panel.button("Compare").click()
+    page = panel.page.get_by_role("region", name="Compare 2 runs")
+    expect(page.get_by_role("row", name=re.compile("x 3 4"))).to_be_visible()
+    same = page.get_by_role("row", name="add Succeeded Succeeded")
+    expect(same).to_be_visible()
+    page.get_by_label("Only what differs").check()
+    expect(same).to_have_count(0)
+    expect(page.get_by_role("row", name=re.compile("x 3 4"))).to_be_visible()
+    assert violations(panel.page, ".jp-KfpMt-page") == []
+
+
+def test_of_alice_nothing_is_left_once_another_namespace_is_shown(lab, panel, alice, adder):
+    alice.start_run(adder, {"x": 1}, name="for alice alone")
+    expect(panel.row("for alice alone")).to_be_visible()
+    team = lab.client("team/default-editor")
+    team.start_run(adder, {"x": 1}, name="of the team")
+    team.close()
+    panel.node.locator(".jp-KfpMt-chooser > button").click()
+    panel.node.get_by_role("option", name=re.compile("^team")).click()
+    expect(panel.row("of the team")).to_be_visible()
+    for name in ("Recurring", "Experiments", "Pipelines", "Runs"):
+        panel.show(name)
+        expect(count(panel)).not_to_have_text("")
+    assert "for alice alone" not in panel.page.content()
+
+    panel.node.locator(".jp-KfpMt-chooser > button").click()
+    panel.node.get_by_role("option", name="All my namespaces").click()
+    expect(panel.row("for alice alone")).to_contain_text("alice")
+    expect(panel.row("of the team")).to_contain_text("team")
+
+
+def test_while_the_server_is_away_the_list_stays_and_is_marked(panel, alice, adder):
+    alice.start_run(adder, {"x": 1}, name="seen before")
+    expect(panel.row("seen before")).to_be_visible()
+    panel.page.context.set_offline(True)
+    panel.node.locator(".jp-KfpMt-refresh").click()
+    expect(panel.node.get_by_role("alert")).to_contain_text("does not answer")
+    expect(count(panel)).to_contain_text("from a moment ago")
+    expect(panel.row("seen before")).to_be_visible()
+    assert panel.page.get_by_role("dialog").count() == 0
+    panel.page.context.set_offline(False)
+    expect(panel.node.get_by_role("alert")).to_have_count(0)
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "\u202edesrever \u2066{{constructor}}",
+    "a very long name " * 7,
+]
+
+
+def test_names_are_text_whatever_they_hold(panel, alice, adder):
+    panel.page.on("dialog", lambda dialog: pytest.fail(f"A name has run: {dialog.message}"))
+    for name in HOSTILE:
+        alice.start_run(adder, {"x": 1}, name=name)
+        expect(panel.node.get_by_role("row").filter(has_text=name.strip())).to_be_visible()
+    panel.node.get_by_role("row").filter(has_text=HOSTILE[0]).click()
+    expect(panel.page.get_by_role("region", name=HOSTILE[0])).to_contain_text(HOSTILE[0])
+    page = panel.page.locator(".jp-KfpMt-Sidebar, .jp-KfpMt-page")
+    assert page.locator("img, script").count() == 0
+
+
+def test_a_run_is_inserted_into_the_notebook(lab, page, alice, adder):
+    run = alice.start_run(adder, {"x": 1}, name="to be shown")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    nbformat.write(notebook, lab.root / "insert.ipynb")
+    panel = Panel(lab, page, "lab/tree/insert.ipynb")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    panel.row("to be shown").click(button="right")
+    page.get_by_role("menuitem", name="Insert into the notebook").click()
+    expect(page.locator(".jp-Notebook .jp-Cell").nth(1)).to_contain_text(f"%kfp show {run.run_id}")
+
+
+def test_axe_finds_nothing_in_three_themes(panel, alice, adder, pipeline):
+    alice.start_run(adder, {"x": 1}, name="looked at")
+    expect(panel.row("looked at")).to_contain_text("Succeeded")
+    panel.button("Filters").click()
+    for name in THEMES:
+        theme(panel.page, name)
+        for tab in ("Recurring", "Experiments", "Pipelines", "Runs"):
+            panel.show(tab)
+            expect(count(panel)).not_to_have_text("")
+            assert violations(panel.page, ".jp-KfpMt-Sidebar") == [], (name, tab)
+        panel.row("looked at").click(modifiers=["Control"])
+        panel.button("Start…").first.click()
+        panel.page.get_by_role("dialog").get_by_label("Pipeline").wait_for()
+        assert violations(panel.page, ".jp-KfpMt-Sidebar", ".jp-KfpMt-form") == [], name
+        panel.dialog_button("Cancel").click()
+        panel.node.locator(".jp-KfpMt-connection").click()
+        panel.node.get_by_text("healthz").first.wait_for()
+        assert violations(panel.page, ".jp-KfpMt-Sidebar") == [], (name, "connection")
+        panel.page.keyboard.press("Escape")
+        panel.row("looked at").click(modifiers=["Control"])
+
+
+def test_the_panel_is_in_menu_palette_and_launcher(panel):
+    page = panel.page
+    panel.node.get_by_role("tab", name="Runs", exact=True).wait_for()
+    page.get_by_role("tab", name="File Browser").click()
+    expect(panel.node).to_be_hidden()
+    page.get_by_role("menuitem", name="View", exact=True).click()
+    page.get_by_role("menuitem", name="Show Kubeflow Pipelines").click()
+    expect(panel.node).to_be_visible()
+    expect(page.locator(".jp-LauncherCard").filter(has_text="Kubeflow Pipelines")).to_be_visible()
+    expect(page.locator(".jp-KfpMt-status")).to_contain_text("running")
+
+
+def many(lab, name, number):
+    """So many runs like one that there is, each a minute older than the one before."""
+    db = sqlite3.connect(lab.data / "kfp.db")
+    collation.register(db)
+    columns = [row[1] for row in db.execute("PRAGMA table_info(runs)")]
+    changed = {
+        "run_id": "printf('%08x-0000-4000-8000-000000000000', number)",
+        "display_name": "'one of many ' || number",
+        "workflow_name": "workflow_name || number",
+        "created_at": "created_at - 60 * number",
+    }
+    with db:
+        db.execute(
+            "WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers "
+            f"WHERE number < ?) INSERT INTO runs ({', '.join(columns)}) SELECT "
+            f"{', '.join(changed.get(name, name) for name in columns)} FROM numbers, "
+            "(SELECT * FROM runs WHERE display_name = ?)",
+            (number, name),
+        )
+    db.close()
+
+
+def test_the_end_of_ten_thousand_runs_is_one_key_and_one_request_away(lab, page, alice, adder):
+    alice.start_run(adder, {"x": 1}, name="the first of many")
+    many(lab, "the first of many", 10_000)
+    panel = Panel(lab, page)
+    panel.node.get_by_label("Search names").fill("many")
+    expect(count(panel)).to_have_text("10,001 runs")
+    asked = []
+    page.on("request", lambda sent: asked.append(sent.url) if "/runs?" in sent.url else None)
+    panel.row("the first of many").focus()
+    page.keyboard.press("End")
+    expect(panel.row("one of many 10000")).to_be_focused()
+    assert len(asked) == 1
+    assert panel.node.get_by_role("row").count() < 100
+    page.keyboard.press("Home")
+    expect(panel.row("the first of many")).to_be_focused()

@@ -1,0 +1,1 @@
+"""Where it is said to work, tried there: `make compatibility`."""

@@ -1,0 +1,136 @@
+"""A front end in Chromium: the panel lists a run, and a cell shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from playwright.sync_api import Page, expect, sync_playwright
+
+from .environments import Environment, clean
+
+RUN = "seen in the browser"
+PANEL = "jupyter-kfp-mt:sidebar"
+SECONDS = 60
+# Errors that a front end has in its pages without any extension: Notebook 7.6 (see findings/).
+OWN = ["Cannot read properties of undefined (reading 'schema')"]
+NOTEBOOK = {
+    "cells": [
+        {
+            "cell_type": "code",
+            "execution_count": None,
+            "id": "runs",
+            "metadata": {},
+            "outputs": [],
+            "source": "%load_ext jupyter_kfp_mt\n%kfp runs",
+        }
+    ],
+    "metadata": {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+    },
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+
+
+def lab(environment: Environment, folder: Path, endpoint: str) -> None:
+    """See the panel list a run in JupyterLab, and a cell show it."""
+    with _page(environment, folder, endpoint, "lab") as (page, url):
+        page.goto(url("lab/tree/runs.ipynb"))
+        page.locator("#jupyterlab-splash").wait_for(state="detached")
+        page.locator(f'.lm-TabBar-tab[data-id="{PANEL}"]').click()
+        expect(page.locator(f'[id="{PANEL}"]')).to_contain_text(RUN)
+        _run_cell(page)
+
+
+def notebook(environment: Environment, folder: Path, endpoint: str) -> None:
+    """See a cell show a run in Notebook."""
+    with _page(environment, folder, endpoint, "notebook") as (page, url):
+        page.goto(url("notebooks/runs.ipynb"))
+        _run_cell(page)
+
+
+def _run_cell(page: Page) -> None:
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.get_by_text("Python 3 (ipykernel)").first.wait_for()
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator(".jp-OutputArea-output").first).to_contain_text(RUN)
+
+
+@contextmanager
+def _page(environment: Environment, folder: Path, endpoint: str, app: str) -> Iterator:
+    """A page, and what makes the addresses of the server; an error in the page is raised."""
+    errors: list[str] = []
+    with _server(environment, folder, endpoint, app) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(SECONDS * 1000)
+        expect.set_options(timeout=SECONDS * 1000)
+        page.on("pageerror", lambda error: str(error) in OWN or errors.append(str(error)))
+        try:
+            yield page, url
+        finally:
+            page.screenshot(path=folder / f"{environment.folder.name}.png")
+            browser.close()
+    assert not errors, f"errors in the page: {errors}"
+
+
+@contextmanager
+def _server(environment: Environment, folder: Path, endpoint: str, app: str) -> Iterator:
+    root = environment.folder / "notebooks"
+    root.mkdir()
+    (root / "runs.ipynb").write_text(json.dumps(NOTEBOOK))
+    token, port = secrets.token_hex(16), _free_port()
+    variables = {
+        "JUPYTER_TOKEN": token,
+        "KFP_MT_ENDPOINT": endpoint,
+        "KFP_MT_TOKEN_FILE": str(folder / "data/tokens/alice/default-editor/token"),
+        "KFP_MT_NAMESPACE": "alice",
+    }
+    command = [environment.python, "-m", "jupyter", app, "--no-browser", "--allow-root"]
+    command += [f"--ServerApp.port={port}", f"--ServerApp.root_dir={root}"]
+    with (environment.folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=clean(environment.folder) | variables, stdout=log, stderr=log
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait(f"{address}/api", process)
+        yield lambda path: f"{address}/{path}?token={token}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _wait(address: str, process: subprocess.Popen) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        assert process.poll() is None, "the Jupyter server ended while it was starting"
+        try:
+            if requests.get(address, timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    raise TimeoutError(f"no Jupyter server after {SECONDS} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def _chromium() -> str:
+    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    assert found, "Install Chromium, or name one in the variable CHROMIUM."
+    return found

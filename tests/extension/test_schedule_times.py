@@ -1,0 +1,47 @@
+"""The next times of a cron expression, as the Jupyter server reckons them."""
+
+import json
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from harness.jupyter_server import server_config
+from tornado.httpclient import HTTPClientError
+
+
+@pytest.fixture
+def jp_server_config(local_kfp):
+    token_file = local_kfp.token_file("alice/default-editor")
+    return server_config(endpoint=local_kfp.endpoint, token_file=str(token_file), namespace="alice")
+
+
+async def times(jp_fetch, cron):
+    answer = await jp_fetch("kfp-mt", "schedule", params={"cron": cron})
+    return [datetime.fromisoformat(text) for text in json.loads(answer.body)["times"]]
+
+
+async def test_the_next_five_times_are_told_seconds_first(jp_fetch):
+    found = await times(jp_fetch, "0 30 6 * * 1")
+    assert [(each.isoweekday(), each.hour, each.minute) for each in found] == [(1, 6, 30)] * 5
+    assert {later - each for each, later in zip(found, found[1:], strict=False)} == {
+        timedelta(days=7)
+    }
+    assert found[0] > datetime.now(timezone.utc)
+
+
+async def test_an_interval_is_told_too(jp_fetch):
+    found = await times(jp_fetch, "@every 2h")
+    assert found[4] - found[0] == timedelta(hours=8)
+
+
+async def test_a_time_that_never_comes_has_no_next_one(jp_fetch):
+    assert await times(jp_fetch, "0 0 0 30 2 *") == []
+
+
+@pytest.mark.parametrize("cron", ["", "every day", "0 0 0 * * 7", "* * * * * * *"])
+async def test_what_kfp_cannot_read_is_refused_with_its_reason(jp_fetch, cron):
+    with pytest.raises(HTTPClientError) as refused:
+        await times(jp_fetch, cron)
+    assert refused.value.code == 400
+    told = json.loads(refused.value.response.body)
+    assert told["message"].startswith("KFP cannot read it: ")
+    assert "seconds first" in told["cure"]

@@ -1,0 +1,146 @@
+"""Pipelines near the limits: taken, run and told as any other, while others are answered."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import yaml
+from harness.local_kfp import API, text
+from harness.watching import Watch
+
+# What a server that stops for a file takes to answer is a multiple of this.
+SECONDS = 2.0
+AT_ONCE = 8
+
+
+@pytest.fixture
+def kfp(start_local_kfp):
+    """A server that executes one run at a time, for it is not the runs that are looked at."""
+    return start_local_kfp("--max-runs", "1")
+
+
+@pytest.fixture
+def large(adder):
+    """The JSON of a pipeline with as many values and bytes as are allowed, or nearly so."""
+    spec = yaml.safe_load(adder.read_text())
+    spec["deploymentSpec"] |= {f"more-{n}": {"text": "x" * 190} for n in range(35_000)}
+    return json.dumps(spec)
+
+
+def upload(server, name, content):
+    answer = server.call(
+        "POST",
+        f"{API}/pipelines/upload",
+        params={"namespace": "alice", "name": name},
+        files={"uploadfile": ("pipeline.yaml", content)},
+    )
+    assert answer.status_code == 200, text(answer)
+    return answer.json()["pipeline_id"]
+
+
+def experiment(server):
+    body = {"display_name": "large", "namespace": "alice"}
+    return server.post(f"{API}/experiments", body).json()["experiment_id"]
+
+
+def created(server, experiment_id, **source):
+    body = {"display_name": "large", "experiment_id": experiment_id, **source}
+    body["runtime_config"] = {"parameters": {"x": 1}}
+    answer = server.post(f"{API}/runs", body)
+    assert answer.status_code == 200, text(answer)
+    return answer.json()
+
+
+def at_once(work, items):
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return [*threads.map(work, items)]
+
+
+def test_large_pipelines_in_runs_hold_up_nobody_and_come_back_as_they_were(kfp, large):
+    experiment_id, spec = experiment(kfp), json.loads(large)
+    with Watch(kfp) as watch:
+        runs = at_once(
+            lambda _: created(kfp, experiment_id, pipeline_spec=spec)["run_id"], range(AT_ONCE)
+        )
+        read = at_once(lambda run_id: kfp.get(f"{API}/runs/{run_id}").json(), runs)
+    assert max(watch.seconds) < SECONDS
+    assert all(run["pipeline_spec"] == spec for run in read)
+
+
+def test_large_pipelines_that_are_uploaded_hold_up_nobody_and_run(kfp, large):
+    experiment_id, spec = experiment(kfp), json.loads(large)
+    with Watch(kfp) as watch:
+        made = at_once(lambda number: upload(kfp, f"p{number}", large), range(2))
+        read = at_once(lambda id: kfp.get(f"{API}/pipelines/{id}/versions").json(), made * 4)
+        references = [{"pipeline_id": id} for id in made]
+        runs = [created(kfp, experiment_id, pipeline_version_reference=each) for each in references]
+    assert max(watch.seconds) < SECONDS
+    versions = [version for page in read for version in page["pipeline_versions"]]
+    assert [version["pipeline_spec"] for version in versions] == [spec] * 8
+    assert [run["pipeline_version_reference"]["pipeline_id"] for run in runs] == made
+    path = f"{API}/pipelines/{made[0]}/versions/{versions[0]['pipeline_version_id']}"
+    assert kfp.get(path).json() == versions[0]
+
+
+def test_what_is_wrong_with_a_large_message_is_told_as_of_a_small_one(kfp, large, adder):
+    experiment_id, spec = experiment(kfp), json.loads(large)
+    small = yaml.safe_load(adder.read_text())
+    for change in ({"schemaVersion": "2.0.0"}, {"root": None}, {"comingField": 1}):
+        refusals = []
+        for each in (small, spec):
+            body = {"display_name": "r", "experiment_id": experiment_id}
+            answer = kfp.post(f"{API}/runs", {**body, "pipeline_spec": each | change})
+            refusals.append((answer.status_code, text(answer)))
+        assert refusals[0][0] == 400
+        assert refusals[0] == refusals[1]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param({"nonsense": 1}, 'unknown field "nonsense"', id="unknown"),
+        pytest.param({"display_name": 1}, "invalid value for string field displayName", id="type"),
+        pytest.param({"experiment_id": "x"}, "Experiment x not found", id="experiment"),
+    ],
+)
+def test_a_large_message_is_checked_as_any_other(kfp, large, body, message):
+    known = {"display_name": "r", "experiment_id": experiment(kfp)}
+    sent = {**known, **body, "pipeline_spec": json.loads(large)}
+    answer = kfp.post(f"{API}/runs", sent)
+    assert answer.status_code in (400, 404)
+    assert message in text(answer)
+
+
+def test_a_large_pipeline_of_an_older_client_runs_and_comes_back(kfp, large):
+    spec = json.loads(large)
+    key = {"type": "EXPERIMENT", "id": experiment(kfp)}
+    run = {
+        "name": "r",
+        "pipeline_spec": {
+            "pipeline_manifest": large,
+            "runtime_config": {"parameters": {"x": 1}},
+        },
+        "resource_references": [{"key": key, "relationship": "OWNER"}],
+    }
+    answer = kfp.post("/apis/v1beta1/runs", run)
+    assert answer.status_code == 200, text(answer)
+    run_id = answer.json()["run"]["id"]
+    assert kfp.get(f"{API}/runs/{run_id}").json()["pipeline_spec"] == spec
+
+
+@pytest.mark.parametrize(
+    ("written", "warns"),
+    [
+        pytest.param("\N{GRINNING FACE}", True, id="emoji"),
+        pytest.param("\\ud83d\\ude00", True, id="escape"),
+        pytest.param("\\\\\\ud83d\\ude00", True, id="backslash and escape"),
+        pytest.param("\\\\ud83d", False, id="backslash and text"),
+        pytest.param("é\N{EURO SIGN}", False, id="basic plane"),
+    ],
+)
+def test_a_cluster_would_take_no_emoji_and_that_is_said_of_large_messages_too(kfp, written, warns):
+    padding = " " * (4 << 20)
+    body = f'{{"display_name":"{written}","namespace":"alice"{padding}}}'
+    answer = kfp.call("POST", f"{API}/experiments", data=body.encode())
+    assert answer.status_code == 200, text(answer)
+    assert ("Warning" in answer.headers) is warns
