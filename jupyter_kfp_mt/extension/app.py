@@ -40,6 +40,7 @@ class KfpExtension(Kfp, ExtensionApp):
             events=Events(upstream.ask, partial(of_settings, self)),
             shared_answers=SharedAnswers(),
             namespace_of_request=NamespaceOfRequest(upstream.ask),
+            shared_answers=SharedAnswers(),
         )
         self.settings[SETTING] = self.collaborators
 
