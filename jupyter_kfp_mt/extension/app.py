@@ -40,7 +40,6 @@ class KfpExtension(Kfp, ExtensionApp):
             events=Events(upstream.ask, partial(of_settings, self)),
             shared_answers=SharedAnswers(),
             namespace_of_request=NamespaceOfRequest(upstream.ask),
-            shared_answers=SharedAnswers(),
         )
         self.settings[SETTING] = self.collaborators
 
