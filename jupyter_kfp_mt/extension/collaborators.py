@@ -30,7 +30,6 @@ class Collaborators:
     events: Events
     shared_answers: SharedAnswers
     namespace_of_request: NamespaceOfRequest
-    shared_answers: SharedAnswers
     reading: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
     )
