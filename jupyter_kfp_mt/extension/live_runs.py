@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, Protocol
 
 from ..client.client import Client
@@ -45,7 +47,7 @@ class LiveRuns:
         self._origins: dict[str, Run] = {}
         self._viewed: Collection[str] = ()
         self._watch: WorkflowWatch | None = None
-        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._news: deque[News] = deque()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -59,11 +61,11 @@ class LiveRuns:
             loop = asyncio.get_running_loop()
 
             def heard(news: News) -> None:
-                loop.call_soon_threadsafe(self._news.put_nowait, news)
+                with suppress(RuntimeError):  # the server has ended
+                    loop.call_soon_threadsafe(self._receive, news)
 
             self._watch = WorkflowWatch(self._cluster, self._namespace, heard)
             self._watch.viewed = frozenset(self._viewed)
-            self._task = asyncio.create_task(self._listen())
             self._watch.start()
 
     def close(self) -> None:
@@ -91,9 +93,15 @@ class LiveRuns:
         """Return what KFP told, as it is by now."""
         return self._runs.over(state)
 
-    async def _listen(self) -> None:
-        while True:
-            news = await self._news.get()
+    def _receive(self, news: News) -> None:
+        """Take it after what came before."""
+        self._news.append(news)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._take_all())
+
+    async def _take_all(self) -> None:
+        while self._news:
+            news = self._news.popleft()
             await self._take(news)
             self._heard(news.lost or bool(news.deleted))
 

@@ -113,7 +113,7 @@ class ProxyHandler(KfpHandler):
 
     @web.authenticated
     async def get(self, *_: str) -> None:
-        """What others are asking just now is not asked again."""
+        """Answer a question; one that others are asking just now is not asked again."""
         if not is_shared(self._path):
             await self._forward()
             return

@@ -39,7 +39,7 @@ def is_name(path: str) -> bool:
 
 
 class SharedAnswers:
-    """Who asks first gets None and asks KFP, then says what came of it with `tell`.
+    """Answers that are being asked for: the first to ask gets None, asks KFP, and calls `tell`.
 
     Keys hold who is asking, and where: nobody is given what another identity was told.
     """
@@ -51,7 +51,7 @@ class SharedAnswers:
         self._bytes = 0
 
     async def answer(self, key: Hashable) -> Whole | None:
-        """What somebody was told; None for who is to ask now."""
+        """Return the answer that somebody got; None where the caller is to ask now."""
         while True:
             until, kept = self._kept.get(key, (0.0, None))
             if kept and until > self._clock():

@@ -38,6 +38,7 @@ class RunBrowser:
         self._again, self._client, self._cards = runs.again, client, cards
         self._first = 0
         self._wanted = ""  # the action that is to be confirmed
+        self._filling = False
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._place: DisplayHandle | None = None
@@ -66,7 +67,7 @@ class RunBrowser:
         self.compare = widgets.Button(description="Compare")
         for control in (self.name, self.state, self.sort):
             control.observe(lambda _: self._search(), "value")
-        self.rows.observe(lambda _: self._chosen(), "value")
+        self.rows.observe(self._on_selection, "value")
         self.back.on_click(lambda _: self._turn(-ROWS))
         self.on.on_click(lambda _: self._turn(ROWS))
         self.show.on_click(lambda _: self._look())
@@ -114,8 +115,12 @@ class RunBrowser:
         chosen = self.rows.value
         options = [(_row(run), run.run_id) for run in page]
         if options != [*self.rows.options]:
+            self._filling = True  # new texts of the same rows are no other selection
             self.rows.options = options
             self.rows.value = [key for _, key in options if key in chosen]
+            self._filling = False
+        if {*self.rows.value} != {*chosen}:
+            self._chosen()
         total = self._listing.total
         last = self._first + len(page)
         of = f"of {total:,}" if total is not None else "and more"
@@ -133,6 +138,10 @@ class RunBrowser:
         self.refresh()
 
     # --- what is done with it ---------------------------------------------------------------
+
+    def _on_selection(self, _: Any) -> None:
+        if not self._filling:
+            self._chosen()
 
     def _chosen(self) -> None:
         """Ask for no confirmation that was for another selection."""
