@@ -28,8 +28,8 @@ FRONT_END := $(shell find labextension/src labextension/style labextension/schem
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 AT_ONCE := $(MAKE) --no-print-directory -j 2
 
-.PHONY: demo test test-newest lock docs bench conformance compare compatibility format setup setup-checks checks chromium \
-	clean ruff mypy eslint jest
+.PHONY: demo test test-newest lock docs bench conformance compare compatibility format setup \
+	setup-checks checks chromium clean ruff mypy eslint jest
 
 setup:
 	@$(AT_ONCE) --silent $(VENV)/linked
@@ -110,7 +110,7 @@ lock: | $(VENV)/tools
 	@.ci/renew-lock
 
 docs: $(VENV)/docs
-	$(BIN)/python -m sphinx -n -W --keep-going -q docs docs/_build
+	$(BIN)/python -m sphinx -E -a -n -W --keep-going -q docs docs/_build
 	@echo "The documentation is in docs/_build/index.html."
 
 bench: setup $(VENV)/tests
