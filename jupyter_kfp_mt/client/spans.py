@@ -43,4 +43,11 @@ def _told(text: str, option: str) -> timedelta | datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
+        pass
+    try:
         return span(text, option)
+    except BadRequest:
+        raise BadRequest(
+            f"{option} {text} is neither a duration nor a date: write it as 90min, 2d, 2026-11-29 "
+            "or 2026-11-29T08:30."
+        ) from None

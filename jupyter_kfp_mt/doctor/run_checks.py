@@ -452,9 +452,9 @@ def examine(
         return _report([shut.finding, *(_unseen(check.name) for check in every)])
     here = passed(f"The Jupyter server takes this kernel's key at {door.address}")
     found = [_named("kernel key", here), *told.findings]
-    if not apart:
-        found.append(_named("in this kernel", _versions()))
-    return msgspec.structs.replace(told, findings=found)
+    if apart:
+        return msgspec.structs.replace(told, findings=found)
+    return _report([*found, _named("in this kernel", _versions())])
 
 
 class _DoorIsShut(Exception):

@@ -153,7 +153,11 @@ function report(
 }
 
 function tellProblem(message: string, problem: IProblem): void {
-  const text = [message, problem.cause, problem.cure.split('\n')[0]]
+  const text = [
+    message || problem.message,
+    problem.cause,
+    problem.cure.split('\n')[0]
+  ]
     .filter(Boolean)
     .join(' ');
   Notification.error(text, { autoClose: false });
@@ -184,8 +188,13 @@ function addStarting(commands: CommandRegistry, session: IKfpSession): void {
     caption: () => reason(kind) || label,
     isEnabled: args => !reason(kind) && isReady(args),
     describedBy: describedBy(OF_ONE),
-    execute: async args =>
-      begin(kind === 'runs' ? 'run' : 'recurring', await seed(args))
+    execute: async args => {
+      try {
+        await begin(kind === 'runs' ? 'run' : 'recurring', await seed(args));
+      } catch (reason) {
+        tellProblem('', problemOf(reason));
+      }
+    }
   });
   const pipeline = async (args: Args) => ({
     pipeline_id: idOf(session, 'pipelines', args)

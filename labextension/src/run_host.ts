@@ -87,7 +87,8 @@ export class RunHost implements IHost, IDisposable {
 
   private _follow(): void {
     const { namespace, run } = this._view.data;
-    if (this._following || isFinished(run) || this.isDisposed || !run.run_id) {
+    const isOver = isFinished(run) && !this._options.staysOpen;
+    if (this._following || isOver || this.isDisposed || !run.run_id) {
       return;
     }
     this._following = this._options.events.follow(namespace, run.run_id, news =>
@@ -105,6 +106,9 @@ export class RunHost implements IHost, IDisposable {
       this._set({ isLive: false, problem: news.problem });
       return;
     }
+    if (this._isTriedAgain(news)) {
+      this._forgetLogs();
+    }
     const { data } = this._view;
     const isNew = !!news.run || news.tasks.length > 0;
     const seen_at = new Date().toISOString();
@@ -118,10 +122,22 @@ export class RunHost implements IHost, IDisposable {
     if (isNew) {
       this._askSoon();
     }
-    if (isFinished(run)) {
+    if (isFinished(run) && !this._options.staysOpen) {
       this._following?.dispose();
       this._following = null;
     }
+  }
+
+  private _isTriedAgain({ run }: INews): boolean {
+    return (
+      !!run && isFinished(this._view.data.run) && !isFinished(readRun(run))
+    );
+  }
+
+  private _forgetLogs(): void {
+    this._logs.forEach(reading => reading.abort());
+    this._logs.clear();
+    this._set({ logs: {}, data: { ...this._view.data, logs: {} } });
   }
 
   /** The run with what is new of it; events leave out what never changes. */
@@ -365,6 +381,8 @@ export namespace RunHost {
     permissions: (namespace: string) => Promise<Record<string, boolean>>;
     /** Keep data that are newer than those given. */
     save?: (data: IRunData) => void;
+    /** Whether it is followed after its end, too: it may be tried again, or deleted. */
+    staysOpen?: boolean;
     trans: TranslationBundle;
   }
 }

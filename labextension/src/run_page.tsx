@@ -109,7 +109,12 @@ export class RunPage extends ReactWidget {
       });
       if (data && !this.isDisposed) {
         const { trans } = session;
-        this._host = new RunHost({ ...session.runs, data, trans });
+        this._host = new RunHost({
+          ...session.runs,
+          data,
+          trans,
+          staysOpen: true
+        });
         this._host.subscribe(() => this._name());
         this._name();
       }

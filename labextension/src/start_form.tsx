@@ -110,6 +110,9 @@ function What({ start, isMultiUser, trans }: IProps): JSX.Element {
 }
 
 function Parameters({ start, trans }: IProps): JSX.Element {
+  if (!start.isChosen) {
+    return <></>;
+  }
   if (!start.fields.length) {
     return (
       <p className="jp-KfpMt-quiet">

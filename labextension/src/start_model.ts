@@ -156,8 +156,8 @@ export class StartModel {
       this._options.trans
     );
     this.errors = errors;
-    this.problem = null;
-    if (Object.keys(errors).length || !this._isChosen) {
+    this.problem = this.isChosen ? null : this._nothingChosen;
+    if (Object.keys(errors).length || this.problem) {
       this._changed.emit();
       return false;
     }
@@ -230,8 +230,21 @@ export class StartModel {
     return !!run && !run.pipeline_version_reference;
   }
 
-  private get _isChosen(): boolean {
+  /** Whether there is something to start. */
+  get isChosen(): boolean {
     return this._isFromFile || !!this.version_id;
+  }
+
+  private get _nothingChosen(): IProblem {
+    const { trans } = this._options;
+    return {
+      message: trans.__('There is no pipeline to start.'),
+      cause: '',
+      cure: trans.__(
+        'Upload one under Pipelines first, or in a cell: %kfp upload FILE'
+      ),
+      server_text: ''
+    };
   }
 
   private get _defaultName(): string {

@@ -760,6 +760,8 @@ async def test_in_a_kernel_the_jupyter_server_looks(door):
     assert "(given, or c.Kfp.endpoint)" in told["endpoint"].found
     assert told["in this kernel"].found.startswith("jupyter-kfp-mt ")
     assert door[1] not in str(report)
+    passed = sum(finding.result == "passed" for finding in report.findings)
+    assert f"{passed} passed" in report.conclusion
 
 
 async def test_the_namespace_of_the_kernel_counts(door):

@@ -24,7 +24,7 @@ beforeEach(() => {
 
 afterEach(() => host.dispose());
 
-function show(shown: IRunData): void {
+function show(shown: IRunData, staysOpen = false): void {
   const events = {
     follow: (_: string, __: string, call: (news: INews) => void) => {
       hear = call;
@@ -53,6 +53,7 @@ function show(shown: IRunData): void {
     requests: requests as unknown as RunRequests,
     permissions: () => permissions(),
     save: news => saved.push(news),
+    staysOpen,
     trans
   });
 }
@@ -85,6 +86,18 @@ it('what is told of a run is added to what is known, and saved in the end', asyn
 it('a run that has finished is not followed', () => {
   show(data([task('load')]));
   expect(hear).toBeNull();
+});
+
+it('a page that stays open follows a run that is tried again, and hears of its deletion', () => {
+  const ended = data([task('load', 'FAILED')], 'FAILED');
+  show({ ...ended, logs: { load: 'of the first attempt' } }, true);
+  hear!(news('RUNNING', task('load', 'RUNNING')));
+  const view = host.get();
+  expect([view.data.run.state, view.isLive]).toEqual(['RUNNING', true]);
+  expect(view.data.logs).toEqual({});
+  hear!(news('SUCCEEDED', task('load', 'SUCCEEDED')));
+  hear!({ tasks: [], problem: '', isGone: true });
+  expect(host.get().problem).toBe('The run was deleted.');
 });
 
 it('a run is no longer live while nothing is told of it, and says why', () => {
