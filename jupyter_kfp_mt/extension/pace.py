@@ -38,8 +38,10 @@ OWN = Bounds(0.5, shortest=1.0, longest=5.0)
 
 # After so many seconds in which nothing changed, the next look is a tenth of them away.
 PATIENCE = 10.0
-# The first pause after a look that failed, which each further one doubles.
+# The first pause after a look that failed, which each further one doubles. For about as long as
+# those who wait are patient (`intervals.PATIENCE_SECONDS`) the next look is never far away.
 RETRY = 1.0
+RETRY_SOON, SOON_FAILURES = 30.0, 7
 # How much of the time one of our questions may be waiting for its answer. Of five requests a second
 # the budget of a namespace takes a fiftieth, and less the longer the answers take.
 MOST_BUSY = 1 / 10
@@ -133,7 +135,8 @@ class Pace:
 
     def _pause(self, now: float) -> float:
         if self._failures:
-            return RETRY * 2.0 ** min(self._failures, 10)
+            pause = RETRY * 2.0 ** min(self._failures, 10)
+            return min(pause, RETRY_SOON) if self._failures <= SOON_FAILURES else pause
         return max((now - self._changed_at) / PATIENCE, self.bounds.shortest)
 
     def _pay(self, now: float, requests: int) -> None:

@@ -260,7 +260,7 @@ export class RunHost implements IHost, IDisposable {
         );
       }
       if (action === 'clone') {
-        const name = trans.__('Clone of %1', run.display_name);
+        const name = `${run.display_name}-clone`;
         const started = await requests.clone(told, name);
         return trans.__('Started: %1 (%2)', name, started.run_id);
       }

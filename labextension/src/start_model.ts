@@ -42,7 +42,7 @@ export class StartModel {
     this.namespace = seed.namespace || model.namespace;
     this.experiment_id = seed.experiment_id ?? seed.run?.experiment_id ?? '';
     if (seed.run) {
-      this.name = _options.trans.__('Clone of %1', seed.run.display_name);
+      this.name = `${seed.run.display_name}-clone`;
       this._given = seed.run.runtime_config?.parameters ?? {};
     }
   }

@@ -13,7 +13,8 @@ def outputs(notebook):
         if cell.cell_type == "code":
             texts = [output.get("text", "") for output in cell.outputs]
             data = [str(output.get("data", {}).get("text/plain", "")) for output in cell.outputs]
-            yield cell, "".join(texts + data)
+            errors = [output.get("evalue", "") for output in cell.outputs]
+            yield cell, "".join(texts + data + errors)
 
 
 def saved(path):

@@ -123,7 +123,9 @@ def test_an_empty_list_knows_its_filters_and_what_there_is_without(alice, adder)
     "filters, sentence",
     [
         pytest.param({"state": "done"}, "There is no state done", id="state"),
-        pytest.param({"since": "yesterday"}, "--since yesterday is neither a duration nor a date", id="since"),
+        pytest.param(
+            {"since": "yesterday"}, "--since yesterday is neither a duration nor a date", id="since"
+        ),
         pytest.param({"sort": "size"}, "Cannot sort by size", id="sort"),
     ],
 )

@@ -27,11 +27,13 @@ def hurried(monkeypatch):
     for module, names in (
         (intervals, [name for name in vars(intervals) if name.endswith("_SECONDS")]),
         (event_stream, ["THOROUGH"]),
+        (pace, ["RETRY", "RETRY_SOON"]),
     ):
         for name in names:
-            monkeypatch.setattr(module, name, getattr(module, name) / HURRY)
-    seconds = (getattr(pace.SHARED, name) for name in ("budget", "shortest", "longest"))
-    budget, shortest, longest = (each / HURRY for each in seconds)
+            if isinstance(seconds := getattr(module, name), (int, float)):
+                monkeypatch.setattr(module, name, seconds / HURRY)
+    bounds = (getattr(pace.SHARED, name) for name in ("budget", "shortest", "longest"))
+    budget, shortest, longest = (each / HURRY for each in bounds)
     hurried = pace.Bounds(budget, shortest=shortest, longest=longest)
     monkeypatch.setattr(pace, "SHARED", hurried)
 

@@ -6,6 +6,7 @@ import statistics
 import pytest
 
 from jupyter_kfp_mt.extension.pace import OWN, QUEUED, SHARED, TOLD, Bounds, Look, Pace
+from jupyter_kfp_mt.intervals import PATIENCE_SECONDS
 
 MINUTES = 60.0
 SEEDS = range(20)
@@ -141,6 +142,16 @@ def test_a_kfp_that_fails_is_asked_less_and_less_but_never_given_up():
     pauses = [after - moment for moment, after in zip(moments, moments[1:], strict=False)]
     assert pauses[-1] == pytest.approx(SHARED.longest + 0.1)
     assert max(pauses) <= SHARED.longest + 1
+
+
+def test_a_kfp_that_fails_is_asked_twice_a_minute_while_those_who_wait_are_patient():
+    pace, now, moments = Pace(0, jitter=lambda: 0), 0.0, [0.0]
+    while now < PATIENCE_SECONDS:
+        pace.looked(Look(now, 0.1, failed=True))
+        now = pace.next()
+        moments.append(now)
+    pauses = [after - moment for moment, after in zip(moments, moments[1:], strict=False)]
+    assert max(pauses) < 31
 
 
 def test_servers_that_start_together_do_not_go_on_together():

@@ -3,13 +3,12 @@
 from contextlib import closing
 
 import pytest
-from IPython.core.error import UsageError
 
 from jupyter_kfp_mt import kubeflow_roles
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection.local_cluster import LocalCluster
 from jupyter_kfp_mt.credentials import TokenFile
-from jupyter_kfp_mt.errors import Forbidden
+from jupyter_kfp_mt.errors import Forbidden, KfpError
 from jupyter_kfp_mt.namespaces.contributors import Contributor
 from jupyter_kfp_mt.notebook import render
 
@@ -151,10 +150,10 @@ def test_contributors_are_listed_and_changed_in_their_file(kfp):
         Contributor("bob@example.com", "view"),
         Contributor("system:serviceaccount:bob:default-editor", "view"),
     ]
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(KfpError) as refused:
         kfp("contributors --add carol@example.com --role view")
     assert 'contributors: {"carol@example.com": view}' in str(refused.value)
-    with pytest.raises(UsageError, match="takes bob@example.com out of the contributors of alice"):
+    with pytest.raises(KfpError, match="takes bob@example.com out of the contributors of alice"):
         kfp("contributors --remove bob@example.com")
 
 

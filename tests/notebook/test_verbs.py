@@ -336,7 +336,11 @@ def test_no_display_says_how_long_ago(shell, kfp, adder, unique):
         pytest.param("wait x", "%kfp show RUN --wait", id="wait"),
         pytest.param("schedule x", "%kfp recurring create", id="schedule"),
         pytest.param("runs --state done", "invalid choice: 'DONE'", id="state"),
-        pytest.param("runs --since yesterday", "--since yesterday is neither a duration nor a date", id="since"),
+        pytest.param(
+            "runs --since yesterday",
+            "--since yesterday is neither a duration nor a date",
+            id="since",
+        ),
         pytest.param("runs --sort size", "Cannot sort by size", id="sort"),
     ],
 )

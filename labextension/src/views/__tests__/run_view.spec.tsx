@@ -166,14 +166,14 @@ it('a button that is refused says why, and does nothing', async () => {
 
 it('an action is asked for once more, and what comes of it is said', async () => {
   const host = new Host(data(TASKS));
-  host.answer = async () => 'Started: Clone of training';
+  host.answer = async () => 'Started: training-clone';
   show(host);
   await doing(() => button('Clone').click());
   await doing(() => button('No').click());
   await doing(() => button('Clone').click());
   await doing(() => button('Clone').click());
   expect(host.acted).toContainEqual({ name: 'clone' });
-  expect(text()).toContain('Started: Clone of training');
+  expect(text()).toContain('Started: training-clone');
   host.answer = () => Promise.reject(new Error('You may not.'));
   await doing(() => button('Clone').click());
   await doing(() => button('Clone').click());
