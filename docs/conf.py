@@ -1,4 +1,4 @@
-"""How sphinx builds the documentation: `make docs`."""
+"""The settings by which sphinx builds the documentation: `make docs`."""
 
 import sys
 from importlib.metadata import version as installed

@@ -1,4 +1,4 @@
-"""What holds for every test: no token is shown, and fixtures come from harness/ and fakes/."""
+"""Rules for every test: no token is shown, and fixtures come from harness/ and fakes/."""
 
 import os
 import signal

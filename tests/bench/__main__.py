@@ -1,4 +1,4 @@
-"""What must stay fast, measured as ratios in one run: `make bench`."""
+"""Measure the things that must stay fast, as ratios in one run: `make bench`."""
 
 from __future__ import annotations
 

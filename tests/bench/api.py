@@ -34,7 +34,7 @@ ONE_RUN = ("--max-runs", "1")
 
 
 class Costs(NamedTuple):
-    """What a server with so many runs takes."""
+    """Measure a server with so many runs."""
 
     seconds: dict[str, float]  # medians
     tail: float

@@ -1,4 +1,4 @@
-"""What the Jupyter server's door costs over asking KFP directly, in one run and in turns.
+"""The cost of the Jupyter server's door over asking KFP directly, in one run and in turns.
 
 First the clients that could stand behind the door, alone on an event loop; then the door itself, as
 a real Jupyter server in a process of its own, before a real local KFP.
@@ -87,7 +87,7 @@ class Door:
         raise RuntimeError("the Jupyter server did not start")
 
     def _signed_in(self) -> dict[str, str]:
-        """What a browser sends that has opened the address with its token once."""
+        """The headers of a browser that has opened the address with its token once."""
         with requests.Session() as session:
             session.get(f"http://{self.host}/login?token=bench", timeout=5)
             cookies = [f"{name}={value}" for name, value in session.cookies.items()]
@@ -160,7 +160,7 @@ def _rate(server: Server | Door, path: str) -> float:
 
 
 def _candidates(kfp: Server) -> Iterator[Figure]:
-    """What a request costs the process that sends it: the Jupyter server has one for everybody."""
+    """The cost of a request for the process that sends it, of which a server has one."""
     url = f"http://{kfp.host}{LIST}"
     for name, candidate in CANDIDATES.items():
         median, busy = asyncio.run(_measured(candidate(url, kfp.headers)))

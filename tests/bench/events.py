@@ -186,7 +186,7 @@ def _cost(door: Door, counted: Counted) -> Iterator[Figure]:
 
 
 def _told(door: Door, runs: Runs) -> Iterator[Figure]:
-    """How soon each of many listeners hears of a state, and what the server holds meanwhile."""
+    """Measure how soon many listeners hear of a state, and what the server holds meanwhile."""
     process = psutil.Process(door.process.pid)
     delays: list[float] = []
     with closing(Listening(door, LISTENERS)) as listening:
@@ -202,7 +202,7 @@ def _told(door: Door, runs: Runs) -> Iterator[Figure]:
 
 
 def _told_for(seconds: float, listening: Listening, runs: Runs) -> list[float]:
-    """How long the last state of each run took to each listener."""
+    """Return how long the last state of each run took to each listener."""
     delays = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

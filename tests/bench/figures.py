@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """What was measured; more than the limit, if there is one, is too much."""
+    """A figure that was measured; more than the limit, if there is one, is too much."""
 
     what: str
     value: float

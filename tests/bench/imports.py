@@ -1,4 +1,4 @@
-"""How long it takes to import the package and to load its magics."""
+"""The time that it takes to import the package and to load its magics."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def figures() -> Iterator[Figure]:
 
 
 def _found(data: Path, profiles: Path, specification: Any, seconds: float) -> Checked | None:
-    """What was checked after a kill; None, after saying why, if it was not as it must be."""
+    """Return the checks after a kill; None, after saying why, if one of them failed."""
     try:
         return kill_under_load(data, profiles, specification, seconds)
     except Exception:  # A server that does not start again has lost everything.

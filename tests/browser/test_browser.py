@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 
 def outputs(notebook):
-    """What each code cell of a notebook has shown, as one text a cell."""
+    """Yield each code cell of a notebook, and all that it has shown as one text."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             texts = [output.get("text", "") for output in cell.outputs]

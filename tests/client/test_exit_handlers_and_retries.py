@@ -67,7 +67,7 @@ class Workflow:
         return name
 
     def hook(self, group, state):
-        """What Argo makes of what follows a group whatever happens to it."""
+        """Add the node that Argo makes of a task that follows a group whatever happens to it."""
         self.after(group, f"{group}.onExit")
         self.add(f"{group}.onExit", state)
         return f"{group}.onExit"

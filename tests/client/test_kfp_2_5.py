@@ -1,4 +1,4 @@
-"""What a KFP 2.5.0 for several users answers, as Kubeflow 1.10 has it, read as it is meant.
+"""The answers of a KFP 2.5.0 for several users, as Kubeflow 1.10 has it, read as they are meant.
 
 `recorded/kfp-2.5.json` has answers of one that was built and run, with MySQL behind it; the states
 of its workflows were reported by hand.

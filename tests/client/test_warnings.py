@@ -1,4 +1,4 @@
-"""What a cluster will not take and the local KFP takes: said by both APIs, the door and `%kfp`."""
+"""Warnings of pipelines and values that the local KFP takes and a cluster does not."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What is done with runs and their experiment, one after the other."""
+"""Runs and their experiment: each change that can be made to them, one after the other."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How the scripts beside this one call the server and say what it answered.
+"""The calls that the scripts beside this one make to the server, and how they print its answers.
 
 They run in an environment of their own, with kfp 1.8, as
 `python SCRIPT ENDPOINT TOKEN ARGUMENT...`, and print JSON.

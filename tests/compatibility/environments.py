@@ -59,7 +59,7 @@ def build(folder: Path, root: Path) -> Path:
 
 
 def wanted(extra: str) -> list[str]:
-    """What this package asks for, with an extra such as `local`: as requirements of one's own."""
+    """Return the requirements of this package with an extra such as `local`."""
     found = map(Requirement, requires("jupyter-kfp-mt") or [])
     names = [each for each in found if not each.marker or each.marker.evaluate({"extra": extra})]
     return [f"{each.name}[{','.join(each.extras)}]{each.specifier}" for each in names]

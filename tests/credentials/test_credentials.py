@@ -354,7 +354,7 @@ def test_a_cookie_may_be_in_the_environment(ask, guarded_kfp, monkeypatch):
 
 
 class LoginPage(Server):
-    """What stands before a KFP, for those without a session."""
+    """A login page before a KFP, for requests without a session."""
 
     reply = None
 

@@ -153,7 +153,7 @@ def behind(kubernetes_api, guarded_kfp):
 
 @pytest.fixture
 def plugin(tmp_path, kubernetes_api):
-    """What a kubeconfig says of a plugin that gives alice's token."""
+    """The entry of a kubeconfig for a plugin that gives alice's token."""
     path = tmp_path / "plugin"
     token = kubernetes_api.token(ALICE)
     answer = (

@@ -1,4 +1,4 @@
-"""Whether tenants are kept apart: what is tried, and what is said where they are not."""
+"""The checks that tenants are kept apart: the requests that are tried, and the findings."""
 
 import re
 

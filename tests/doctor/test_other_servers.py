@@ -1,4 +1,4 @@
-"""What stands where KFP is looked for, and addresses as people paste them: each with the way on."""
+"""Other servers in KFP's place, and addresses as people paste them: each with the way on."""
 
 import json
 

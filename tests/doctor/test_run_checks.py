@@ -54,7 +54,7 @@ def token(seconds=3600.0, **claims):
 
 @pytest.fixture
 def settings(tmp_path):
-    """Those of alice at an endpoint, with a token of these claims."""
+    """Settings of alice at an endpoint, with a token of these claims."""
 
     def settings(endpoint, seconds=3600.0, **claims):
         file = tmp_path / "token"
@@ -73,7 +73,7 @@ def results(report):
 
 
 def pasted(finding):
-    """What the cure says to paste: the manifests of its command, else its lines."""
+    """Return the part of a cure to paste: the manifests of its command, else its lines."""
     _, _, paste = finding.cure.partition("\n")
     manifest = re.fullmatch(r"kubectl apply -f - <<'END'\n(.*)\nEND", paste, re.DOTALL)
     return yaml.safe_load(manifest[1]) if manifest else paste

@@ -1,4 +1,4 @@
-"""What the tests of extension share."""
+"""Fixtures that the tests of the extension share."""
 
 import pytest
 

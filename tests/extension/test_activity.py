@@ -38,7 +38,7 @@ def often(monkeypatch):
 
 @pytest.fixture
 def culled(jp_serverapp, monkeypatch):
-    """Whether a Jupyter server stops that was idle for a second: as its own timeout decides."""
+    """Tell whether a Jupyter server that was idle for a second stops by its own timeout."""
     stops = []
     jp_serverapp.shutdown_no_activity_timeout = 1
     monkeypatch.setattr(jp_serverapp, "stop", lambda *_: stops.append(True))

@@ -312,7 +312,7 @@ async def test_what_comes_or_goes_beyond_a_short_page_is_seen(
 
 
 def pages(behind):
-    """How long the pages were that were asked for."""
+    """Return the sizes of the pages that were asked for."""
     asked = [request.query for request in behind.asked if request.path == f"{API}/runs"]
     return [int(query["page_size"]) for query in asked if "filter" not in query]
 
@@ -442,7 +442,7 @@ async def test_a_kfp_for_a_single_user_needs_no_namespace(listen, behind, patien
 
 @pytest.fixture
 def kernel(door):
-    """What is heard through the door, in a thread as a kernel would."""
+    """Listen through the door, in a thread as a kernel would."""
     return Door.of_this_process()
 
 

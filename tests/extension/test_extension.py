@@ -240,7 +240,7 @@ async def test_a_way_out_is_refused_over_http_too(door):
 
 
 class TestWithoutKfp:
-    """What the door says when nothing answers behind it."""
+    """Return the door's refusal when nothing answers behind it."""
 
     @pytest.fixture
     def jp_server_config(self, jp_server_config):
@@ -364,7 +364,7 @@ async def started(upstream, folder):
 
 
 def connections(local):
-    """Those of this process to it, by their own ports."""
+    """Return the connections of this process to it, by their own ports."""
     port = int(local.endpoint.rpartition(":")[2])
     mine = psutil.Process().net_connections("tcp")
     to_it = [each for each in mine if each.raddr and each.raddr.port == port]
@@ -372,7 +372,7 @@ def connections(local):
 
 
 class TestWithoutAToken:
-    """What the door says when its token file is not there."""
+    """Return the door's refusal when its token file is not there."""
 
     @pytest.fixture
     def token_file(self, tmp_path):
@@ -384,14 +384,14 @@ class TestWithoutAToken:
 
 
 class LoginPage(guarded_kfp.Server):
-    """What stands before a KFP, for those whose session has ended."""
+    """A login page before a KFP, for requests whose session has ended."""
 
     def answer(self, request):
         return guarded_kfp.redirect("/dex/auth?state=x")
 
 
 class TestBehindALoginPage:
-    """What the door says when the session of its cookie has ended."""
+    """Return the door's refusal when the session of its cookie has ended."""
 
     @pytest.fixture
     def jp_server_config(self, jp_server_config, serve, tmp_path):
@@ -427,7 +427,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
 
 
 class TestBeforeANosyKfp:
-    """What crosses the door, and what does not."""
+    """A header or parameter, and whether it crosses the door."""
 
     @pytest.fixture
     def jp_server_config(self, jp_server_config):

@@ -1,4 +1,4 @@
-"""What a browser says its request is for: only what a script reads is answered, on every route."""
+"""Fetch metadata of a browser's request: only what a script reads is answered, on every route."""
 
 import pytest
 from harness.jupyter_server import call, server_config

@@ -676,7 +676,7 @@ def _through(address, method, path, **kwargs):
 
 @contextlib.contextmanager
 def growing_little(process):
-    """What the process holds at most while this goes on, over what it held before."""
+    """Return the most memory that the process holds meanwhile, over what it held before."""
     before, highest, over = process.memory_info().rss, [0], threading.Event()
 
     def watch():

@@ -1,4 +1,4 @@
-"""What many ask of the door is asked of KFP once: at once, and of names for a while."""
+"""Answers that many ask of the door and KFP is asked for once: at once, and names for a while."""
 
 import asyncio
 import base64

@@ -17,7 +17,7 @@ from harness import secrecy
 
 
 class Answer(Exception):
-    """What a request gets, from wherever that is decided."""
+    """The answer to a request, from wherever it is decided."""
 
     def __init__(self, status, body=b"", kind="application/json", **headers):
         self.status = status

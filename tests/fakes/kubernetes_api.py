@@ -76,7 +76,7 @@ CLUSTER_WIDE = {"namespaces", "profiles"}
 
 
 class Access(NamedTuple):
-    """What someone wants to do."""
+    """An action that somebody wants to take."""
 
     verb: str
     resource: str
@@ -212,7 +212,7 @@ def _general_name(host):
 
 
 class Log:
-    """What a container writes, line by line, with the time of each."""
+    """Yield the lines that a container writes, with the time of each."""
 
     def __init__(self):
         self.lines = []
@@ -259,7 +259,7 @@ class Log:
 
 
 def selects(selector, item):
-    """Whether an object has the labels that a selector names: `a=b`, `a!=b`, `a` or `!a`."""
+    """Tell whether an object has the labels that a selector names: `a=b`, `a!=b`, `a` or `!a`."""
     labels = item["metadata"].get("labels", {})
     for part in filter(None, selector.split(",")):
         key, sign, value = re.fullmatch(r"(!?[^!=]+)(!?=)?(.*)", part).groups()
@@ -281,7 +281,7 @@ def as_asked(item, headers):
 
 
 class History:
-    """What has become of objects, version by version, for those who watch them."""
+    """The changes of objects, version by version, for those who watch them."""
 
     def __init__(self):
         self.version = 1000
@@ -458,7 +458,7 @@ class KubernetesApi:
         return time.time() + self.clock
 
     def user_of(self, headers, certificate):
-        """Who sent a request. Raises the real API's 401."""
+        """Return who sent a request. Raises the real API's 401."""
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token:
             try:

@@ -53,7 +53,7 @@ class ListedKfp(GuardedKfp):
         return Answer(200, {noun: items[:size], "total_size": len(items), **more})
 
     def costs(self):
-        """How often each list, or single run, was asked for; healthz is left out."""
+        """Count how often each list, or single run, was asked for; healthz is left out."""
         asked = [request.path.split("/")[3] for request in self.asked]
         return Counter(noun for noun in asked if noun != "healthz")
 

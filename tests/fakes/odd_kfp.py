@@ -66,7 +66,7 @@ def _headers(read):
 
 
 def _body(read, headers):
-    """How long it is, read to its end; None for one that breaks off."""
+    """Return the length of an answer that is read to its end; None for one that breaks off."""
     if "Transfer-Encoding" in headers:
         return sum(iter(lambda: _chunk(read), 0))
     left = length = int(headers.get("Content-Length", 0))

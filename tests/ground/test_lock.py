@@ -49,7 +49,7 @@ def pins(file, environment):
 
 
 def declared():
-    """What pyproject.toml asks for, in whatever extra, and to build the package."""
+    """Return the packages that pyproject.toml asks for, in any extra and to build."""
     file = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = file["project"]["optional-dependencies"].values()
     groups = [file["project"]["dependencies"], file["build-system"]["requires"], *extras]

@@ -1,4 +1,4 @@
-"""What makes the code easy to read: short functions, and a guide that names files there are."""
+"""Rules that keep the code easy to read: short functions, and a guide that names existing files."""
 
 import ast
 import re
@@ -45,7 +45,7 @@ def test_no_docstring_begins_with_half_a_question(word):
     kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     found = [
         f"{path.relative_to(ROOT)}: {docstring[:60]}"
-        for path in files()
+        for path in [*files(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").glob("*.py")]
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, kinds) and (docstring := ast.get_docstring(node) or "")
         if re.match(rf"{word}\b", docstring)
@@ -66,7 +66,7 @@ def test_the_files_of_a_change_are_there(name):
 
 
 def rooms():
-    """What the guide's tree says of each room: the text from its line to the next room's."""
+    """Return the guide's text on each room: from its line in the tree to the next room's."""
     tree = GUIDE.partition("jupyter_kfp_mt/      the ground")[2].partition("\nlabextension/src/")[0]
     parts = re.split(r"^( +)(\w+)/ ", tree, flags=re.M)
     folders, path = {}, []
@@ -82,7 +82,7 @@ def test_the_tree_has_every_room():
 
 
 def test_the_tree_names_the_files_of_the_rooms():
-    """Those of a room with a file for each noun or kind are named by that."""
+    """Rooms with a file for each noun or kind are named by that, and left out."""
     of_nouns = {"credentials", "client", "local/database", "local/operations", "notebook/verbs"}
     unnamed = [
         path.relative_to(PACKAGE).as_posix()

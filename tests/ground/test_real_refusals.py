@@ -1,4 +1,4 @@
-"""What a real KFP 2.17 and its Kubernetes answer, told as it is meant."""
+"""The refusals of a real KFP 2.17 and its Kubernetes, told as they are meant."""
 
 import json
 from datetime import datetime, timezone

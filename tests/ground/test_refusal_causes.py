@@ -1,4 +1,4 @@
-"""What refusals mean, and what mends them."""
+"""The causes of refusals, and what mends them."""
 
 import json
 

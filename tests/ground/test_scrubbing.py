@@ -1,4 +1,4 @@
-"""What was sent to say who we are is in nothing that is shown, whatever sends it back."""
+"""Secrets that were sent are in nothing that is shown, whatever sends them back."""
 
 import base64
 import contextlib
@@ -58,7 +58,7 @@ WRITTEN = {
 
 
 def tells(text, secret):
-    """Whether so much of a secret is in a text that it could be told from others."""
+    """Tell whether so much of a secret is in a text that it could be told from others."""
     parts = (secret[at : at + FRAGMENT] for at in range(len(secret) - FRAGMENT + 1))
     return any(part in text for part in parts)
 

@@ -24,7 +24,7 @@ GONE = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
 
 class Checked(NamedTuple):
-    """How much of what was acknowledged was looked for, and how long the new start took."""
+    """The number of acknowledged changes that were looked for, and how long the new start took."""
 
     creates: int
     archives: int
@@ -128,7 +128,7 @@ def _get(session, api, path):
 
 
 def _alive(children, data):
-    """Those of the server's processes that are left, however they came to be its own."""
+    """Return the server's processes that are left, however they came to be its own."""
     left = [child for child in children if child.is_running() and child.status() != "zombie"]
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -138,7 +138,7 @@ def _alive(children, data):
 
 
 def _check_acknowledged(get, load):
-    """How many there were of each last acknowledged state."""
+    """Count the runs by their last acknowledged state."""
     counts = Counter()
     for kind, states in [("experiments", load.experiments), ("runs", load.runs)]:
         for id_, state in states.items():
@@ -153,7 +153,7 @@ def _check_acknowledged(get, load):
 
 
 def _check_settled(get, load):
-    """What was executing has an end with a reason; what was waiting goes on waiting or executes."""
+    """Check that executing runs have ended with a reason, and waiting ones wait on or execute."""
     for id_, state in load.runs.items():
         if state != "DELETED" and id_ not in load.unsure:
             run = get(f"runs/{id_}").json()

@@ -25,7 +25,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def patient(monkeypatch):
-    """Who waits for the next look by itself waits long."""
+    """Make the pauses between looks so long that only a change brings the next one."""
     at_any_time(monkeypatch, 600.0)
 
 

@@ -189,7 +189,7 @@ class Kfp:
         return self.executor.log_file(namespace, run_id, self.task(run_id, name).task_id)
 
     def said(self, run_id, name):
-        """What the task printed as JSON."""
+        """Return the JSON that the task printed."""
         lines = self.log_file(run_id, name).read_text().splitlines()
         (line,) = [line for line in lines if line.startswith("said:")]
         return json.loads(line.removeprefix("said:"))
@@ -208,7 +208,7 @@ class Lifeline:
         return int(self.read())
 
     def written(self):
-        """What the child has written by now."""
+        """Return the child's output so far."""
         try:
             return os.read(self.descriptor, 100)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What is looked at in any page of JupyterLab: its theme, and what axe finds."""
+"""Checks of any page of JupyterLab: its theme, and what axe finds."""
 
 import json
 
@@ -8,7 +8,7 @@ AXE = ROOT / "labextension/node_modules/axe-core/axe.min.js"
 
 
 def violations(page, *roots):
-    """What axe finds in our own roots, by default in the views of runs."""
+    """Return axe's findings in our own roots, by default in the views of runs."""
     page.evaluate(AXE.read_text())
     return page.evaluate(
         f"axe.run({{include: {json.dumps(roots or ['.jp-KfpMt-runView'])}}}).then("

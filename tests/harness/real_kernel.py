@@ -4,7 +4,7 @@ from jupyter_client import BlockingKernelClient
 
 
 def in_kernel(connection_file, code):
-    """What it prints and shows."""
+    """Return the text that it prints and shows."""
     client = BlockingKernelClient(connection_file=str(connection_file))
     client.load_connection_file()
     client.start_channels(hb=False)  # a kernel that starts slowly is not dead

@@ -25,7 +25,7 @@ def tells_token(text):
 
 
 def telling_logs():
-    """Those that a token is in."""
+    """Return the texts that a token is in."""
     there = [path for path in LOGS if path.exists()]
     return [path for path in there if tells_token(path.read_text(errors="replace"))]
 
@@ -56,7 +56,7 @@ def _look_at(owner, name, words):
 
 
 def _answered(connection, _, *parts):
-    """What a server sends: the lines of a head, and the pieces of a body."""
+    """Look at all that a server sends: the lines of a head, and the pieces of a body."""
     if connection.is_client:
         return ""
     pieces = (bytes(each) if isinstance(each, (bytes, memoryview)) else each for each in parts)

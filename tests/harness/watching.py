@@ -1,4 +1,4 @@
-"""What a server takes while something happens."""
+"""Measure a server while something happens."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What the tests of local share."""
+"""Fixtures that the tests of the local KFP share."""
 
 import os
 

@@ -140,7 +140,7 @@ def task(path, name, state):
 
 
 def told(tasks):
-    """What is to be the same again; of what was skipped a cluster tells when that was known."""
+    """Return the facts of tasks that must be the same again, without the times of skipped ones."""
     return sorted(
         (each.display_name, each.state)
         + ((each.start_time, each.end_time) if each.state != "SKIPPED" else ())

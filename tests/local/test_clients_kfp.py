@@ -56,7 +56,7 @@ def client(client_of):
 
 @pytest.fixture
 def admin(client_of):
-    """Who may write what is shared by all namespaces."""
+    """The identity that may change shared pipelines."""
     return client_of("users/admin@example.com", "kubeflow")
 
 

@@ -38,7 +38,7 @@ def python():
 
 @pytest.fixture(scope="module")
 def said(local_kfp, python, tmp_path_factory):
-    """What a script says it saw."""
+    """Run a script and return what it says it saw."""
 
     def said(script, *arguments, who="alice/default-editor"):
         home = tmp_path_factory.mktemp("home")

@@ -77,7 +77,7 @@ def engine(request):
 
 @pytest.fixture
 def container(tmp_path, unique):
-    """What a task in a container asks for; keywords change it."""
+    """Return the request of a task in a container; keywords change it."""
     folder = tmp_path / "task"
     folder.mkdir()
 
@@ -107,7 +107,7 @@ def ended(engine, container):
 
 
 def processes(text):
-    """Those with the text among their arguments, the engine's own commands left out."""
+    """Return the processes with the text among their arguments, but the engine's own."""
     found = subprocess.run(["pgrep", "-f", f"^sleep {text}"], capture_output=True, text=True)
     return found.stdout.split()
 

@@ -1,4 +1,4 @@
-"""How many runs there are of a name: right, and not by looking at all of them."""
+"""Counts of runs by name: right, and not by looking at all of them."""
 
 import itertools
 
@@ -54,7 +54,7 @@ def total(db, *predicates):
 
 
 def steps(db, *predicates):
-    """How many hundreds of steps SQLite takes for it."""
+    """Count the hundreds of steps that SQLite takes for it."""
     taken = []
     db.set_progress_handler(lambda: taken.append(1) and 0, 100)
     total(db, *predicates)

@@ -18,7 +18,7 @@ from jupyter_kfp_mt.local.data.data_folder_mark import MARK, claim
 
 @pytest.fixture
 def refused():
-    """What a start that must be refused says."""
+    """Return the words of a start that must be refused."""
 
     def refused(data, *arguments, cwd=ROOT, within=()):
         command = [

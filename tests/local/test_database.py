@@ -1,4 +1,4 @@
-"""What the local KFP keeps, and how."""
+"""The database of the local KFP."""
 
 import contextlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""What a task gets, whether it runs, and what is made of its output: as KFP's driver decides it."""
+"""Inputs, conditions and outputs of tasks, as KFP's driver and launcher decide them."""
 
 import json
 from typing import Dict, List, NamedTuple, Optional  # noqa: UP035
@@ -52,7 +52,7 @@ def listing() -> list:
 
 
 def returned(kfp, run_id):
-    """What each task that has succeeded has returned, by its name."""
+    """Return the value that each task returned that has succeeded, by the task's name."""
     assert kfp.runs.errors[run_id] == ""
     done = [task for task in kfp.runs.tasks(run_id) if task.state == "SUCCEEDED"]
     outputs = {task.display_name: kfp.outputs(run_id, task.display_name) for task in done}

@@ -1,4 +1,4 @@
-"""Why a task has failed: the exception that ended it or its exit code, whatever else it wrote."""
+"""Reasons for a failed task: its exception or its exit code, whatever else it wrote."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What befalls a machine: processes killed, disks full, folders read-only."""
+"""Faults of a machine: processes killed, disks full, folders read-only."""
 
 import random
 import resource
@@ -137,7 +137,7 @@ def full(disk):
 
 @pytest.fixture
 def failing(disk):
-    """What the system answers when a disk fails under an open file, it answers to this limit."""
+    """Limit the size of files, which the system answers as a failing disk."""
 
     def limit(size):
         resource.prlimit(disk.servers[-1].process.pid, resource.RLIMIT_FSIZE, (size, -1))
@@ -297,7 +297,7 @@ def kept(disk):
 
 
 def refused(disk):
-    """What a start that must fail has to say."""
+    """Return the words of a start that must fail."""
     command = [*disk.within, sys.executable, "-m", "jupyter_kfp_mt.local", "--data", disk.folder]
     result = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (result.returncode, result.stdout) == (2, "")

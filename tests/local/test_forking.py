@@ -83,7 +83,7 @@ def forked(tmp_path_factory):
 
 
 def seen(kfp, pipeline):
-    """What the task has seen, without what is different each time."""
+    """Return the task's surroundings, without what is different each time."""
     run_id = kfp.finish(pipeline)
     assert kfp.runs.errors[run_id] == ""
     text = json.dumps(kfp.outputs(run_id, "look-around").parameters["Output"])

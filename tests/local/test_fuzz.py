@@ -57,7 +57,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hers(server, sleeper):
-    """What alice has, with a word in all of it that is nowhere else."""
+    """Make things of alice, with a word in all of them that is nowhere else."""
     marker = f"quokka{uuid.uuid4().hex[:12]}"
     spec = named(yaml.safe_load(sleeper.read_text()), marker)
     things = make(server, ALICE, "alice", marker, spec)
@@ -67,7 +67,7 @@ def hers(server, sleeper):
 
 @pytest.fixture
 def world(server, hers, spec):
-    """What bob has now, beside what alice has."""
+    """Return the things that bob has now, beside those of alice."""
     mine = make(server, BOB, "bob", f"wombat{uuid.uuid4().hex[:6]}", spec)
     theirs = [value for name, value in vars(hers).items() if name not in ("marker", "token")]
     return SimpleNamespace(

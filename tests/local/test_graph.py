@@ -80,7 +80,7 @@ def conclude(status: dsl.PipelineTaskFinalStatus) -> str:
 
 
 def results(kfp, run_id):
-    """What each task that has succeeded has returned."""
+    """Return the value that each task returned that has succeeded."""
     assert kfp.runs.errors[run_id] == ""
     done = [task for task in kfp.runs.tasks(run_id) if task.state == "SUCCEEDED"]
     return {

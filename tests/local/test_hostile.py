@@ -1,4 +1,4 @@
-"""What nobody should send to the local KFP: each gets an answer, soon, and nothing else happens."""
+"""Requests that nobody should send to the local KFP: each is answered soon, and does no harm."""
 
 import contextlib
 import gzip
@@ -15,7 +15,7 @@ from harness.local_kfp import API, text
 
 @pytest.fixture
 def send_raw(local_kfp):
-    """What a server answers to these bytes, and how long that took it."""
+    """Return a server's answer to these bytes, and how long it took."""
 
     def send_raw(*pieces, server=local_kfp, pause=0.0, seconds=20):
         host, port = server.endpoint.removeprefix("http://").split(":")

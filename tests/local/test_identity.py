@@ -1,4 +1,4 @@
-"""Who is calling the local KFP: its tokens, and those it does not take."""
+"""Identities at the local KFP: its tokens, and those it does not take."""
 
 import stat
 import time

@@ -1,4 +1,4 @@
-"""What tasks are given and how they end: as on a cluster, or refused in a sentence."""
+"""Inputs and ends of tasks: as on a cluster, or refused in a sentence."""
 
 import json
 

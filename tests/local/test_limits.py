@@ -1,4 +1,4 @@
-"""What one request to the local KFP may cost: memory, the others' time, and for whom at all."""
+"""Limits of one request to the local KFP: memory, the others' time, and for whom at all."""
 
 import asyncio
 import contextlib
@@ -329,7 +329,7 @@ def searches(tmp_path):
 
 
 def longest_wait(searches, search, **options):
-    """What it finds, and for how long nobody else's turn came meanwhile."""
+    """Return what it finds, and for how long nobody else's turn came meanwhile."""
 
     async def measure():
         found = asyncio.ensure_future(searches.found(search, **options))

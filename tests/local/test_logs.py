@@ -1,4 +1,4 @@
-"""What the local KFP logs, and where to: one line for each thing, and never too much."""
+"""Logs of the local KFP: one line for each thing, and never too much."""
 
 import logging
 import os

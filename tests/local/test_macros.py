@@ -1,4 +1,4 @@
-"""What the local KFP fills into parameters when a run starts."""
+"""Macros that the local KFP fills into parameters when a run starts."""
 
 import time
 from datetime import datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""What tasks have of their namespace besides secrets: config maps, claims, scratch folders."""
+"""Config maps, claims and scratch folders, as tasks have them of their namespace."""
 
 import os
 import sys

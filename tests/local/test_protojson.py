@@ -1,4 +1,4 @@
-"""How bodies, filters and parameters of requests are read: as Go's protojson and gateway do."""
+"""Bodies, filters and parameters of requests, read as Go's protojson and gateway read them."""
 
 from datetime import datetime, timezone
 

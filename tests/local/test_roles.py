@@ -124,7 +124,7 @@ def test_questions_are_not_logged_as_changes_are(local_kfp):
 
 @pytest.fixture
 def kfp(shell, local_kfp, monkeypatch):
-    """What `%kfp LINE` returns, in a kernel without a Jupyter server."""
+    """Return a function that runs `%kfp LINE` in a kernel without a Jupyter server."""
     for name in ("KFP_MT_DOOR", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))

@@ -1,4 +1,4 @@
-"""Who may do what in the local KFP: every endpoint, asked by every kind of caller."""
+"""Rights in the local KFP: every endpoint, asked by every kind of caller."""
 
 import copy
 import json
@@ -668,7 +668,7 @@ def make_things(server, marker, alices_spec, busy):
 
 @pytest.fixture(scope="module")
 def things(make_things):
-    """Those that stay as they are, for callers who are refused or only read."""
+    """Things that stay as they are, for callers who are refused or only read."""
     return make_things()
 
 
@@ -939,7 +939,7 @@ def test_what_is_shared_is_changed_by_those_who_may_in_kubeflow(server, shared, 
 
 @pytest.fixture(scope="module")
 def bobs(server, adder):
-    """What bob has: an experiment, a pipeline and a recurring run."""
+    """Bob's things: an experiment, a pipeline and a recurring run."""
     name = f"bobs-{uuid.uuid4().hex[:8]}"
     body = {"display_name": name, "namespace": "bob"}
     experiment = server.post(f"{API}/experiments", body, BOB).json()["experiment_id"]
@@ -954,7 +954,7 @@ def bobs(server, adder):
 
 
 def referring(mine, kind, id_):
-    """What a run of v1beta1 refers to, in bob's own experiment."""
+    """The references of a run of v1beta1, in bob's own experiment."""
     return {
         "pipeline_spec": {
             "pipeline_id": mine.pipeline if kind == "JOB" else "",

@@ -30,7 +30,7 @@ def send(local_kfp):
 
 
 def reason(answer):
-    """Why an upload was refused, in place of the API server's stack trace."""
+    """Return the reason for a refused upload, which stands in place of a stack trace."""
     said, _, why = answer.json()["error_details"].partition("\nreason\n\t")
     assert said == answer.json()["error_message"]
     return why.partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What goes into tasks and comes out, and when it is used again: by a retry, or by another run."""
+"""Inputs and outputs of tasks, and their reuse by a retry or by another run."""
 
 import shutil
 from pathlib import Path

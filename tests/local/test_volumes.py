@@ -48,7 +48,7 @@ def folder():
 
 @pytest.fixture(params=["this user", "nobody"])
 def user(request, folder, monkeypatch):
-    """How subprocess starts something as this user, or as an ordinary one."""
+    """Options of subprocess to start something as this user, or as an ordinary one."""
     if request.param == "this user":
         return {}
     if os.getuid() or not EVERYBODYS_PYTHON:
@@ -78,7 +78,7 @@ def start(user):
 
 @pytest.fixture
 def said(start):
-    """What the script wrote, as one text."""
+    """Return the script's output, as one text."""
 
     def said(script, *volumes):
         with start(script, *volumes) as process:

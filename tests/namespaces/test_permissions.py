@@ -1,4 +1,4 @@
-"""What one may do: asked of Kubernetes, learned from KFP, or not known."""
+"""Permissions: asked of Kubernetes, learned from KFP, or not known."""
 
 import threading
 import time

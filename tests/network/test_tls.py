@@ -279,7 +279,7 @@ class TestThroughTheKubernetesApi:
 
 
 def sdk(endpoint, token_file):
-    """What the SDK lists there as runs."""
+    """Return the runs that the SDK lists there."""
     client = Client(endpoint, TokenFile(token_file), "alice")
     try:
         return jupyter_kfp_mt.kfp_client(client).list_runs(namespace="alice").runs

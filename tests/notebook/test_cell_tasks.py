@@ -18,7 +18,7 @@ def shell(shell, local_kfp, monkeypatch):
 
 @pytest.fixture
 def cell(shell):
-    """What `%%kfp LINE` with a body returns."""
+    """Return a function that runs `%%kfp LINE` with a body."""
     return lambda line, body: shell.run_cell_magic("kfp", line, body)
 
 

@@ -1,4 +1,4 @@
-"""How long a run or a task took, in cells."""
+"""Durations of runs and tasks, in cells."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What fails in a cell is a `KfpError`, without our frames, that whoever executes it sees."""
+"""Failures in cells: a `KfpError`, without our frames, that whoever executes the cell sees."""
 
 import nbformat
 import pytest

@@ -24,12 +24,12 @@ def shell(shell, local_kfp, monkeypatch):
 
 @pytest.fixture
 def kfp(shell):
-    """What `%kfp LINE` returns."""
+    """Return a function that runs `%kfp LINE`."""
     return lambda line="": shell.run_line_magic("kfp", line)
 
 
 def shown(shell, value):
-    """How a value looks in a cell: as text, and as HTML."""
+    """Return a value as a cell shows it: as text, and as HTML."""
     formats, _ = shell.display_formatter.format(value)
     return formats["text/plain"], formats["text/html"]
 

@@ -25,7 +25,7 @@ def jp_server_config(server_in_pod):
 
 @pytest.fixture
 def kfp(shell):
-    """What `%kfp LINE` returns, while the Jupyter server answers on this loop."""
+    """Return a function that runs `%kfp LINE` while the Jupyter server answers on this loop."""
     return lambda line: asyncio.to_thread(shell.run_line_magic, "kfp", line)
 
 
@@ -142,7 +142,7 @@ async def test_in_a_notebook_a_cure_of_many_lines_is_shown_beside_its_error(door
 
 
 async def _outputs(code):
-    """What a cell of a kernel shows, and the traceback that it ends with."""
+    """Run a cell in a kernel; return what it shows, and the traceback that it ends with."""
     manager, client = await start_new_async_kernel(cwd=str(ROOT))
     messages = []
     try:

@@ -22,13 +22,13 @@ def shell(shell, local_kfp, monkeypatch):
 
 @pytest.fixture
 def kfp(shell):
-    """What `%kfp LINE` returns."""
+    """Return a function that runs `%kfp LINE`."""
     return lambda line="": shell.run_line_magic("kfp", line)
 
 
 @pytest.fixture
 def cell(shell):
-    """What `%%kfp LINE` with a body returns."""
+    """Return a function that runs `%%kfp LINE` with a body."""
     return lambda line, body: shell.run_cell_magic("kfp", line, body)
 
 

@@ -124,7 +124,7 @@ def _target(request: dict[str, Any]) -> str:
 
 
 def _body(request: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes | None]:
-    """What is sent after the headers, and the header that says what it is."""
+    """Return the body of a call, and the header that says what it is."""
     if "json" in request:
         return [("Content-Type", "application/json")], json.dumps(request["json"]).encode()
     if "text" in request:
@@ -182,7 +182,7 @@ def _json(text: str) -> Any:
 
 
 def _at(value: Any, place: str) -> Any:
-    """What is at a JSON pointer; None if there is nothing."""
+    """Return the value at a JSON pointer; None if there is nothing."""
     for key in filter(None, place.split("/")):
         if isinstance(value, dict):
             value = value.get(key)

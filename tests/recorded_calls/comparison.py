@@ -30,8 +30,8 @@ def outcomes(
     hold: bool = False,
     pauses: bool = True,
 ) -> Iterator[Outcome]:
-    """What came of each call. `hold`: a KFP that executes one run at a time is kept busy, where
-    runs are to wait as they did when this was recorded.
+    """Yield the outcome of each call. `hold`: keep a KFP busy that executes one run at a time,
+    where runs are to wait as they did when this was recorded.
     """
     with closing(Caller(endpoint, token)) as caller:
         unique = f"{int(time.time()) % 10**7:07}"
