@@ -24,10 +24,10 @@ import msgspec
 
 from ..argo_nodes import Node, number_of
 from ..models import EPOCH, UNSPECIFIED, Run, Task, never
+from .dag import before, in_order, runs_after_all, tasks_of
 from .display_names import COMPILERS_GROUP, DEEPEST, label_of, labelled
 
 _ITERATION = re.compile(r"iteration-iterations\((\d+):")
-_AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
 # As Kubernetes makes a name of `generateName`, with letters and digits that spell no words.
 _GENERATED = re.compile(r".+-[bcdfghjklmnpqrstvwxz2456789]{5}")
 
@@ -229,20 +229,20 @@ class _Specification:
         self._components: Mapping[str, Any] = self._spec.get("components") or {}
 
     def __bool__(self) -> bool:
-        return bool(_dag(self._spec.get("root")))
+        return bool(tasks_of(self._spec.get("root")))
 
     def leaves(self, parts: _Parts, root: Node) -> Iterator[_Leaf]:
         """All its tasks, of loops those of the iterations that there are."""
-        yield from self._group(parts, root, _dag(self._spec["root"]), (), False)
+        yield from self._group(parts, root, tasks_of(self._spec["root"]), (), False)
 
     def _group(
         self, parts: _Parts, group: Node, dag: Mapping[str, Any], scope: _Path, skipped: bool
     ) -> Iterator[_Leaf]:
-        for key, task in _in_order(dag):
+        for key, task in in_order(dict(sorted(dag.items()))):
             node = _place(parts, group, key, task)
             label = label_of(key, task)
             component = str((task.get("componentRef") or {}).get("name"))
-            inner = _dag(self._components.get(component)) if len(scope) < DEEPEST else {}
+            inner = tasks_of(self._components.get(component)) if len(scope) < DEEPEST else {}
             here = skipped or parts.is_skipped(node)
             if inner and ("parameterIterator" in task or "artifactIterator" in task):
                 for number, item in parts.iterations(node):
@@ -257,29 +257,10 @@ class _Specification:
                 yield _Leaf((*scope, _Step(key, label)), node, driver, skipped)
 
 
-def _dag(component: Any) -> Mapping[str, Any]:
-    """The tasks of a group by their names; nothing for what is no group."""
-    tasks = ((component or {}).get("dag") or {}).get("tasks")
-    return tasks if isinstance(tasks, Mapping) else {}
-
-
-def _in_order(dag: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each after those that it waits for."""
-    left = dict(sorted(dag.items()))
-    while left:
-        ready = [key for key, task in left.items() if not left.keys() & _before(task)]
-        for key in ready or [*left]:
-            yield key, left.pop(key)
-
-
-def _before(task: Mapping[str, Any]) -> set[str]:
-    return {*(task.get("dependentTasks") or [])}
-
-
 def _place(parts: _Parts, group: Node, key: str, task: Mapping[str, Any]) -> Node:
     """The part that is the task: one that follows whatever happens hangs at what it follows."""
-    if (task.get("triggerPolicy") or {}).get("strategy") == _AFTER_ALL:
-        for hook in (group.part(f"{name}.onExit") for name in sorted(_before(task))):
+    if runs_after_all(task):
+        for hook in (group.part(f"{name}.onExit") for name in sorted(before(task))):
             if parts.has(hook):
                 return hook.part(key)
     return group.part(key)

@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 
+from ..client.dag import before, in_order, runs_after_all, tasks_of
 from ..client.display_names import COMPILERS_GROUP, DEEPEST, label_of
 from ..models import Task
 
 _PARAMETER = re.compile(r"inputs\.parameter_values\['(?:pipelinechannel--)?(.*?)(?:-Output)?'\]")
 _ITERATIONS = re.compile(r"((?:\[\d+\])*)$")
-
-_AFTER_ALL = "ALL_UPSTREAM_TASKS_COMPLETED"
 
 Specification = Mapping[str, Any]
 
@@ -32,7 +31,7 @@ class Line(msgspec.Struct, frozen=True):
 def lines(specification: Specification | None, tasks: Sequence[Task]) -> list[Line]:
     """All groups and tasks; of a pipeline that is not known the tasks alone."""
     spec = pipeline_spec(specification)
-    found = [*_Tree(spec, tasks).lines(_dag(spec.get("root")), ("",), (), 0)]
+    found = [*_Tree(spec, tasks).lines(tasks_of(spec.get("root")), ("",), (), 0)]
     return found or [Line(0, task.display_name, task) for task in tasks]
 
 
@@ -60,7 +59,7 @@ class _Tree:
         iterations: tuple[int, ...],
         depth: int,
     ) -> Iterator[Line]:
-        for key, task in _in_order(dag):
+        for key, task in in_order(dag):
             label = label_of(key, task)
             inner = self._inner(task) if depth < DEEPEST else {}
             names = dict.fromkeys(base + name for base in bases for name in (key, label))
@@ -83,7 +82,7 @@ class _Tree:
                 yield from self.lines(inner, within, (*iterations, number), depth + 1)
 
     def _inner(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
-        return _dag(self._components.get(str((task.get("componentRef") or {}).get("name"))))
+        return tasks_of(self._components.get(str((task.get("componentRef") or {}).get("name"))))
 
     def _task(self, names: Sequence[str], iterations: tuple[int, ...]) -> Task | None:
         suffix = "".join(f"[{number}]" for number in iterations)
@@ -133,24 +132,4 @@ def _title(key: str, label: str, task: Mapping[str, Any]) -> str:
 
 def _is_exit_task(task: Mapping[str, Any]) -> bool:
     """Tell whether it follows a `with dsl.ExitHandler`, whatever happens in that."""
-    strategy = (task.get("triggerPolicy") or {}).get("strategy")
-    after = task.get("dependentTasks") or []
-    return strategy == _AFTER_ALL and any(name.startswith("exit-handler-") for name in after)
-
-
-def _dag(component: Any) -> Mapping[str, Any]:
-    tasks = ((component or {}).get("dag") or {}).get("tasks")
-    return tasks if isinstance(tasks, Mapping) else {}
-
-
-def _in_order(dag: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each after those that it waits for."""
-    left = dict(dag)
-    while left:
-        ready = [key for key, task in left.items() if not left.keys() & _before(task)]
-        for key in ready or [*left]:
-            yield key, left.pop(key)
-
-
-def _before(task: Mapping[str, Any]) -> set[str]:
-    return {*(task.get("dependentTasks") or [])}
+    return runs_after_all(task) and any(name.startswith("exit-handler-") for name in before(task))

@@ -5,6 +5,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { compare, IComparedRow } from './compare';
+import { Checkbox } from './fields';
 import { duration, stateWord } from './format';
 import { pipelinesIcon } from './icons';
 import { ProblemBanner } from './problem_banner';
@@ -76,14 +77,11 @@ function Page(props: IPageOptions): JSX.Element {
     rows.filter(row => row.isDifferent || !isOnlyDifferent);
   return (
     <div className="jp-KfpMt-compare" tabIndex={0}>
-      <label className="jp-KfpMt-checkbox">
-        <input
-          type="checkbox"
-          checked={isOnlyDifferent}
-          onChange={event => setOnlyDifferent(event.target.checked)}
-        />
-        {trans.__('Only what differs')}
-      </label>
+      <Checkbox
+        label={trans.__('Only what differs')}
+        isOn={isOnlyDifferent}
+        set={setOnlyDifferent}
+      />
       <table>
         <thead>
           <tr>

@@ -6,7 +6,8 @@ import * as React from 'react';
 
 import { ProblemBanner } from './problem_banner';
 import { IKfpSession } from './session';
-import { Labelled, StartForm } from './start_form';
+import { Checkbox, Labelled } from './fields';
+import { StartForm } from './start_form';
 import { ISeed, Purpose, StartModel } from './start_model';
 import { IPipeline, IProblem, problemOf } from './wire';
 
@@ -239,14 +240,11 @@ function UploadForm(props: {
         value={description}
       />
       {mayShare && (
-        <label className="jp-KfpMt-checkbox">
-          <input
-            type="checkbox"
-            checked={draft.isShared}
-            onChange={event => draft.set({ isShared: event.target.checked })}
-          />
-          {trans.__('Share it with everyone')}
-        </label>
+        <Checkbox
+          label={trans.__('Share it with everyone')}
+          isOn={draft.isShared}
+          set={isShared => draft.set({ isShared })}
+        />
       )}
     </div>
   );

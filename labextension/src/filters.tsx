@@ -4,6 +4,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { useKfp } from './context';
+import { Checkbox } from './fields';
 import { Item } from './kinds';
 import { ListModel } from './list_model';
 import { Sort } from './query';
@@ -49,7 +50,7 @@ export function Filters(props: {
       />
       {filters.notebook && <ThisNotebook list={list} />}
       {filters.archived && (
-        <Check
+        <Checkbox
           label={trans.__('Archived')}
           isOn={query.archived}
           set={archived => void list.ask({ archived })}
@@ -93,7 +94,7 @@ function ThisNotebook({ list }: { list: ListModel<Item> }): JSX.Element | null {
     return null;
   }
   return (
-    <Check
+    <Checkbox
       label={trans.__('Of this notebook')}
       isOn={!!query.notebook}
       set={isOn => void list.ask({ notebook: isOn ? path : '' })}
@@ -125,23 +126,6 @@ export function Select(props: {
         ))}
       </select>
     </>
-  );
-}
-
-function Check(props: {
-  label: string;
-  isOn: boolean;
-  set: (isOn: boolean) => void;
-}): JSX.Element {
-  return (
-    <label className="jp-KfpMt-checkbox">
-      <input
-        type="checkbox"
-        checked={props.isOn}
-        onChange={event => props.set(event.target.checked)}
-      />
-      {props.label}
-    </label>
   );
 }
 

@@ -3,6 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Checkbox, Labelled } from './fields';
 import { dateAndTime } from './format';
 import { IField, words } from './form';
 import { KfpApi } from './api';
@@ -161,14 +162,11 @@ function Parameter(props: {
       <label htmlFor={id}>{field.name}</label>
       <Control field={field} text={text ?? ''} set={set} control={control} />
       {field.isOptional && field.default === undefined && (
-        <label className="jp-KfpMt-checkbox">
-          <input
-            type="checkbox"
-            checked={text === null}
-            onChange={event => set(event.target.checked ? null : '')}
-          />
-          {trans.__('Not set')}
-        </label>
+        <Checkbox
+          label={trans.__('Not set')}
+          isOn={text === null}
+          set={isOn => set(isOn ? null : '')}
+        />
       )}
       <span id={`${id}-help`} className="jp-KfpMt-quiet">
         {error ? <strong role="alert">{error}</strong> : help}
@@ -278,14 +276,11 @@ function When({ start, api, trans }: IProps): JSX.Element {
           />
         )}
       </Labelled>
-      <label className="jp-KfpMt-checkbox">
-        <input
-          type="checkbox"
-          checked={start.catchUp}
-          onChange={event => start.set({ catchUp: event.target.checked })}
-        />
-        {trans.__('Catch up on times that were missed')}
-      </label>
+      <Checkbox
+        label={trans.__('Catch up on times that were missed')}
+        isOn={start.catchUp}
+        set={catchUp => start.set({ catchUp })}
+      />
     </fieldset>
   );
 }
@@ -456,18 +451,5 @@ export function Choice(props: {
         )
       }
     </Labelled>
-  );
-}
-
-export function Labelled(props: {
-  label: string;
-  children: (id: string) => React.ReactNode;
-}): JSX.Element {
-  const id = React.useId();
-  return (
-    <div className="jp-KfpMt-labelled">
-      <label htmlFor={id}>{props.label}</label>
-      {props.children(id)}
-    </div>
   );
 }

@@ -13,11 +13,7 @@ from jupyter_kfp_mt.errors import KfpError
 
 
 @pytest.fixture
-def kfp(shell, local_kfp, monkeypatch):
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
+def kfp(shell, as_alice):
     return lambda line: shell.run_line_magic("kfp", line)
 
 

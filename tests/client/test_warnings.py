@@ -110,11 +110,7 @@ def test_quotes_and_several_warnings_in_a_header_are_read():
 
 
 @pytest.fixture
-def kfp(shell, local_kfp, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
+def kfp(shell, as_alice):
     return lambda line="": shell.run_line_magic("kfp", line)
 
 

@@ -69,11 +69,7 @@ def jp_server_config(local_kfp):
 
 
 @pytest.fixture
-def asked_directly(shell, local_kfp, monkeypatch):
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
+def asked_directly(shell, as_alice):
     return lambda line: shell.run_line_magic("kfp", line)
 
 

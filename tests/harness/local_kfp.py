@@ -139,6 +139,16 @@ def unique():
 
 
 @pytest.fixture
+def as_alice(local_kfp, monkeypatch):
+    """Let this process find the local KFP as alice, without a Jupyter server or a pod."""
+    for name in ("KFP_MT_DOOR", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
+    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
+    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
+
+
+@pytest.fixture
 def upload(local_kfp, adder):
     """Uploads a pipeline, or with a path of upload_version a version of one."""
 

@@ -123,13 +123,8 @@ def test_questions_are_not_logged_as_changes_are(local_kfp):
 
 
 @pytest.fixture
-def kfp(shell, local_kfp, monkeypatch):
+def kfp(shell, as_alice):
     """Return a function that runs `%kfp LINE` in a kernel without a Jupyter server."""
-    for name in ("KFP_MT_DOOR", "KUBERNETES_SERVICE_HOST"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
     return lambda line: shell.run_line_magic("kfp", line)
 
 

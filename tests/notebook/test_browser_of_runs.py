@@ -8,15 +8,6 @@ from jupyter_kfp_mt.notebook import browser as module
 
 
 @pytest.fixture
-def kfp(shell, local_kfp, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    return lambda line: shell.run_line_magic("kfp", line)
-
-
-@pytest.fixture
 def runs(kfp, sleeper, unique):
     """Three that go on, and end with the test."""
     started = [kfp(f"run {sleeper} -e {unique} --name {unique}-{each}") for each in range(3)]

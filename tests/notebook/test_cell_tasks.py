@@ -6,20 +6,7 @@ from jupyter_kfp_mt.errors import BadRequest, RunFailed
 from jupyter_kfp_mt.notebook.verbs import cell_task
 from jupyter_kfp_mt.notebook.verbs.cell_task import CellTask
 
-
-@pytest.fixture
-def shell(shell, local_kfp, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    return shell
-
-
-@pytest.fixture
-def cell(shell):
-    """Return a function that runs `%%kfp LINE` with a body."""
-    return lambda line, body: shell.run_cell_magic("kfp", line, body)
+pytestmark = pytest.mark.usefixtures("as_alice")
 
 
 def test_a_cell_takes_variables_and_gives_some_back(shell, cell):

@@ -8,11 +8,7 @@ from jupyter_kfp_mt.notebook.known_names import KnownNames
 
 
 @pytest.fixture(params=[True, False], ids=["jedi", "no jedi"])
-def shell(shell, local_kfp, monkeypatch, request):
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
+def shell(shell, as_alice, request):
     if request.param:
         pytest.importorskip("jedi")
     shell.Completer.use_jedi = request.param
@@ -29,11 +25,6 @@ def complete(shell):
         return [line[: each.start] + each.text for each in found]
 
     return complete
-
-
-@pytest.fixture
-def kfp(shell):
-    return lambda line="": shell.run_line_magic("kfp", line)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,9 @@ from jupyter_kfp_mt.errors import BadRequest, KfpError, from_dict
 
 
 @pytest.fixture
-def execute(local_kfp, monkeypatch, tmp_path):
+def execute(as_alice, monkeypatch, tmp_path):
     """Executes cells as papermill and nbconvert do: the notebook with its outputs."""
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
 
     def execute(*cells, **options):
         cells = ["%load_ext jupyter_kfp_mt", *cells]

@@ -7,14 +7,7 @@ import pytest
 import jupyter_kfp_mt
 from jupyter_kfp_mt.client.pipeline_source import PipelineSource
 
-
-@pytest.fixture
-def shell(shell, local_kfp, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    return shell
+pytestmark = pytest.mark.usefixtures("as_alice")
 
 
 @pytest.fixture

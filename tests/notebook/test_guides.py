@@ -12,12 +12,8 @@ CELL = re.compile(r"^```(?:python)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
-def cells(shell, local_kfp, monkeypatch):
+def cells(shell, as_alice):
     """Run the cells of a page; what each returned or raised, by its code."""
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
 
     def cells(page):
         text = re.sub(r"^```console.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)

@@ -62,9 +62,5 @@ def test_what_is_not_understood_is_told_with_what_may_be_meant(line, sentence):
     assert sentence in str(error.value)
 
 
-def test_a_verb_with_a_comment_works(shell, local_kfp, monkeypatch):
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
+def test_a_verb_with_a_comment_works(shell, as_alice):
     assert shell.run_cell("%kfp runs -l 1  # of today").result is not None

@@ -12,20 +12,7 @@ from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.models import Page, Run
 from jupyter_kfp_mt.notebook import render
 
-
-@pytest.fixture
-def shell(shell, local_kfp, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    return shell
-
-
-@pytest.fixture
-def kfp(shell):
-    """Return a function that runs `%kfp LINE`."""
-    return lambda line="": shell.run_line_magic("kfp", line)
+pytestmark = pytest.mark.usefixtures("as_alice")
 
 
 def shown(shell, value):

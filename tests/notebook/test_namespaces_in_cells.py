@@ -214,16 +214,7 @@ async def test_a_door_that_knows_no_namespaces_is_told(serve, kfp, key_file, mon
 # --- without a door -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def local(local_kfp, monkeypatch):
-    for name in ("KFP_MT_DOOR", "KUBERNETES_SERVICE_HOST"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-
-
-async def test_each_identity_of_the_local_kfp_sees_what_it_may_use(local, kfp):
+async def test_each_identity_of_the_local_kfp_sees_what_it_may_use(as_alice, kfp):
     mine = {each.name: each.usable for each in await kfp("namespaces")}
     assert mine == {"alice": True, "bob": False, "kubeflow": False}
     await kfp("connect --as bob/default-editor")
@@ -236,7 +227,7 @@ async def test_each_identity_of_the_local_kfp_sees_what_it_may_use(local, kfp):
     assert f'contributors: {{"{ALICE.replace("alice", "bob")}": view}}' in render.text(bobs)
 
 
-async def test_the_local_kfp_has_its_contributors_in_a_file(local, kfp):
+async def test_the_local_kfp_has_its_contributors_in_a_file(as_alice, kfp):
     told = await refused(kfp("contributors --add carol@example.com"))
     assert "are lines in its profiles file" in told
 
@@ -261,7 +252,7 @@ async def test_without_a_door_the_kernel_finds_out_itself(
     assert [each.role for each in await kfp("contributors")] == ["owner"]
 
 
-async def test_a_connection_that_does_not_work_is_told(local, kfp):
+async def test_a_connection_that_does_not_work_is_told(as_alice, kfp):
     await kfp("connect --endpoint http://127.0.0.1:1 -n alice")
     assert "connection refused" in await refused(kfp("namespaces"))
 

@@ -24,14 +24,10 @@ def alice(local_kfp):
 
 
 @pytest.fixture
-def execute(local_kfp, monkeypatch, tmp_path):
+def execute(as_alice, monkeypatch, tmp_path):
     """Executes cells in a new kernel, as a session of a Jupyter server has one: the notebook."""
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("JPY_SESSION_NAME", NAME)
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
 
     def execute(*cells):
         cells = ["%load_ext jupyter_kfp_mt", *cells]

@@ -10,26 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_kfp_mt.errors import BadRequest, Conflict, KfpError, NotFound, RunFailed
 from jupyter_kfp_mt.models import Run
 
-
-@pytest.fixture
-def shell(shell, local_kfp, monkeypatch):
-    monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
-    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
-    monkeypatch.setenv("KFP_MT_NAMESPACE", "alice")
-    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
-    return shell
-
-
-@pytest.fixture
-def kfp(shell):
-    """Return a function that runs `%kfp LINE`."""
-    return lambda line="": shell.run_line_magic("kfp", line)
-
-
-@pytest.fixture
-def cell(shell):
-    """Return a function that runs `%%kfp LINE` with a body."""
-    return lambda line, body: shell.run_cell_magic("kfp", line, body)
+pytestmark = pytest.mark.usefixtures("as_alice")
 
 
 def shown(shell, value):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 from ...errors import BadRequest
 from ...models import Run
-from .table import NAMESPACE, Session, Verb, option
+from .table import NAMESPACE, Option, Session, Verb, option
 from .waiting import waited
 
 
@@ -68,37 +69,29 @@ def _secret(text: str) -> tuple[str, str, str]:
     return secret, key, variable if equals else key
 
 
+def _several(*flags: str, **settings: Any) -> Option:
+    """An option that takes several words, and may be given again for more."""
+    return option(*flags, nargs="+", action="extend", default=[], **settings)
+
+
 VERBS = (
     Verb(
         "task",
         task,
         (
-            option(
+            _several(
                 *("-i", "--inputs"),
                 completes="variable",
-                nargs="+",
-                action="extend",
-                default=[],
                 metavar="NAME",
                 help="variables that the cell reads",
             ),
-            option(
+            _several(
                 *("-o", "--outputs"),
                 completes="variable",
-                nargs="+",
-                action="extend",
-                default=[],
                 metavar="NAME",
                 help="variables that it makes",
             ),
-            option(
-                "--packages",
-                nargs="+",
-                action="extend",
-                default=[],
-                metavar="PACKAGE",
-                help="what pip installs first",
-            ),
+            _several("--packages", metavar="PACKAGE", help="what pip installs first"),
             option("--image", default="", help="image (default: this Python's)"),
             option(
                 "--secret",
