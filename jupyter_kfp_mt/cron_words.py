@@ -85,10 +85,11 @@ def upcoming(trigger: Trigger | None, now: datetime, since: datetime) -> list[da
         assert trigger.cron_schedule
         moment = int(max(now, start).timestamp())
         due = cron.parse(trigger.cron_schedule.cron)  # type: ignore[assignment]
-    return [*_moments(due, moment, end)]
+    return moments(due, moment, end)
 
 
-def _moments(due: cron.Cron | cron.Every, moment: int, end: int) -> list[datetime]:
+def moments(due: cron.Cron | cron.Every, moment: int, end: int = cron.LAST) -> list[datetime]:
+    """The next moments after one, in UTC; it and `end` are in seconds since 1970."""
     found: list[datetime] = []
     while len(found) < SHOWN:
         following = due.next(moment, timezone.utc)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
-from itertools import islice
+import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from .. import cron, refusal_causes
+from .. import cron, cron_words, refusal_causes
 from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
@@ -55,7 +54,7 @@ class TasksHandler(KfpHandler):
 
 
 class ScheduleHandler(KfpHandler):
-    """`?cron=...`: the next five moments at which a recurring run with this expression is due.
+    """`?cron=...`: an expression in words, and the next five moments at which it is due.
 
     In UTC, the time zone of KFP unless its administrator has set another.
     """
@@ -70,17 +69,10 @@ class ScheduleHandler(KfpHandler):
                 f"KFP cannot read it: {error}.",
                 cure="It takes six fields, seconds first: 0 30 6 * * 1 is each Monday at 6:30.",
             ) from None
-        found = await asyncio.to_thread(lambda: [*islice(_moments(schedule), NEXT_MOMENTS)])
-        self.finish(msgspec.json.encode({"times": found}))
-
-
-def _moments(schedule: cron.Cron | cron.Every) -> Iterator[datetime]:
-    now: int | None = int(datetime.now(timezone.utc).timestamp())
-    while now is not None and (now := schedule.next(now, timezone.utc)) is not None:
-        yield datetime.fromtimestamp(now, timezone.utc)
-
-
-NEXT_MOMENTS = 5
+        words, times = await asyncio.to_thread(
+            lambda: (cron_words.words(text), cron_words.moments(schedule, int(time.time())))
+        )
+        self.finish(msgspec.json.encode({"words": words, "times": times}))
 
 
 class NamespacesHandler(KfpHandler):

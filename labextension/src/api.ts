@@ -210,11 +210,11 @@ export class KfpApi {
     });
   }
 
-  /** The next times of a cron expression, in milliseconds, and the expression as KFP reads it. */
-  async nextTimes(cron: string): Promise<number[]> {
+  /** A cron expression in words, and its next times in milliseconds. */
+  async due(cron: string): Promise<{ words: string; times: number[] }> {
     const query = URLExt.objectToQueryString({ cron });
-    const { times = [] } = await this._request(`schedule${query}`);
-    return times.map((time: string) => Date.parse(time));
+    const { words = '', times = [] } = await this._request(`schedule${query}`);
+    return { words, times: times.map((time: string) => Date.parse(time)) };
   }
 
   private async _post(path: string, body: IJson): Promise<IJson> {

@@ -167,3 +167,9 @@ export function words(type: string, trans: TranslationBundle): string {
       return type;
   }
 }
+
+/** Tell whether it is what other crons take, which KFP reads otherwise. */
+export function isFiveFields(cron: string): boolean {
+  const text = cron.trim();
+  return !text.startsWith('@') && text.split(/\s+/).length === 5;
+}

@@ -5,12 +5,11 @@ import * as React from 'react';
 
 import { Checkbox, Labelled } from './fields';
 import { dateAndTime } from './format';
-import { IField, words } from './form';
+import { IField, isFiveFields, words } from './form';
 import { KfpApi } from './api';
 import { ProblemBanner } from './problem_banner';
 import { Purpose, StartModel, TriggerKind } from './start_model';
 import { problemOf } from './wire';
-import { cronWords, isFiveFields } from './cron_words';
 
 interface IProps {
   start: StartModel;
@@ -235,12 +234,14 @@ function Control(props: {
   );
 }
 
-const PRESETS: readonly string[] = [
-  '0 0 * * * *',
-  '0 0 6 * * *',
-  '0 0 6 * * 1',
-  '0 0 6 1 * *'
-];
+function presets(trans: TranslationBundle): [string, string][] {
+  return [
+    ['0 0 * * * *', trans.__('Every hour')],
+    ['0 0 6 * * *', trans.__('At 06:00 each day')],
+    ['0 0 6 * * 1', trans.__('At 06:00 each Monday')],
+    ['0 0 6 1 * *', trans.__('At 06:00 on the first of each month')]
+  ];
+}
 
 /** When it fires: a cron expression with its words and next times, or an interval. */
 function When({ start, api, trans }: IProps): JSX.Element {
@@ -292,19 +293,14 @@ function Cron(props: {
 }): JSX.Element {
   const { start, api, trans } = props;
   const { cron } = start;
-  const { times, problem } = useNextTimes(cron, api);
+  const { words, times, problem } = useDue(cron, api);
+  const often = presets(trans);
   return (
     <>
       <Choice
         label={trans.__('Often used')}
-        value={PRESETS.includes(cron) ? cron : ''}
-        options={[
-          ['', trans.__('own expression')],
-          ...PRESETS.map((each): [string, string] => [
-            each,
-            cronWords(each, trans)
-          ])
-        ]}
+        value={often.some(([each]) => each === cron) ? cron : ''}
+        options={[['', trans.__('own expression')], ...often]}
         choose={each => each && start.set({ cron: each })}
       />
       <Labelled label={trans.__('Cron expression')}>
@@ -336,7 +332,7 @@ function Cron(props: {
         {problem && <strong>{problem}</strong>}
         {times && (
           <>
-            <p>{cronWords(cron, trans)}</p>
+            <p>{words}</p>
             <p>
               {trans.__('Next times, if KFP reads it in UTC, as is usual:')}
             </p>
@@ -353,22 +349,27 @@ function Cron(props: {
 }
 
 /** The next times of an expression as the server reckons them, once nobody types any more. */
-function useNextTimes(
-  cron: string,
-  api: KfpApi
-): { times: number[] | null; problem: string } {
-  const [told, setTold] = React.useState<{
-    times: number[] | null;
-    problem: string;
-  }>({ times: null, problem: '' });
+interface IDue {
+  words: string;
+  times: number[] | null;
+  problem: string;
+}
+
+function useDue(cron: string, api: KfpApi): IDue {
+  const [told, setTold] = React.useState<IDue>({
+    words: '',
+    times: null,
+    problem: ''
+  });
   React.useEffect(() => {
     let isWanted = true;
     const timer = window.setTimeout(() => {
-      api.nextTimes(cron.trim()).then(
-        times => isWanted && setTold({ times, problem: '' }),
-        reason =>
-          isWanted &&
-          setTold({ times: null, problem: problemOf(reason).message })
+      api.due(cron.trim()).then(
+        due => isWanted && setTold({ ...due, problem: '' }),
+        reason => {
+          const problem = problemOf(reason).message;
+          return isWanted && setTold({ words: '', times: null, problem });
+        }
       );
     }, 200);
     return () => {

@@ -1,4 +1,4 @@
-"""The next times of a cron expression, as the Jupyter server reckons them."""
+"""A cron expression in words, and its next times, as the Jupyter server reckons them."""
 
 import json
 from datetime import datetime, timedelta, timezone
@@ -26,6 +26,21 @@ async def test_the_next_five_times_are_told_seconds_first(jp_fetch):
         timedelta(days=7)
     }
     assert found[0] > datetime.now(timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("0 0 6 * * *", "At 06:00"),
+        ("0 */15 * * * *", "Every 15 minutes"),
+        ("@every 2h", "Every 2h"),
+        ("@daily", "At 00:00"),
+        ("0 0 6 15 * 1", "At 06:00, on day 15 of the month, or on Monday"),
+    ],
+)
+async def test_an_expression_is_told_in_words_too(jp_fetch, cron, words):
+    answer = await jp_fetch("kfp-mt", "schedule", params={"cron": cron})
+    assert json.loads(answer.body)["words"] == words
 
 
 async def test_an_interval_is_told_too(jp_fetch):

@@ -1,7 +1,6 @@
 /** Parameters of a pipeline as a form, filters in KFP's words, and schedules in a person's. */
 
-import { cronWords, isFiveFields } from '../cron_words';
-import { fieldsOf, readTexts, textsOf } from '../form';
+import { fieldsOf, isFiveFields, readTexts, textsOf } from '../form';
 import { EVERYTHING, filterOf, reversed, wouldList } from '../query';
 import { toRun } from '../wire';
 import { run, trans } from './server';
@@ -114,19 +113,6 @@ it('what an event tells is judged as KFP would', () => {
   expect(lists({ archived: true })).toBe(false);
   expect(lists({ experiment_id: 'other' })).toBe(false);
   expect(lists({ hours: 0.5 })).toBe(false);
-});
-
-it.each([
-  ['0 0 6 * * *', 'At 06:00, every day'],
-  ['0 */15 * * * *', 'Every 15 minutes, every hour, every day'],
-  ['@every 2h', 'Every 2h'],
-  ['@daily', 'At 00:00, every day'],
-  [
-    '0 0 6 15 * 1',
-    'At 06:00, on day 15 of the month; or: At 06:00, only on Monday'
-  ]
-])('%s is told as %s', (cron, words) => {
-  expect(cronWords(cron, trans)).toBe(words);
 });
 
 it('five fields are what KFP reads otherwise than others do', () => {
