@@ -53,10 +53,13 @@ def lab(environment: Environment, folder: Path, endpoint: str) -> None:
 
 
 def notebook(environment: Environment, folder: Path, endpoint: str) -> None:
-    """See a cell show a run in Notebook."""
+    """See a cell show a run in Notebook, and the panel list it beside the notebook."""
     with _page(environment, folder, endpoint, "notebook") as (page, url):
         page.goto(url("notebooks/runs.ipynb"))
         _run_cell(page)
+        page.get_by_role("menuitem", name="View", exact=True).click()
+        page.get_by_text("Show Kubeflow Pipelines", exact=True).click()
+        expect(page.locator(f'[id="{PANEL}"]')).to_contain_text(RUN)
 
 
 def _run_cell(page: Page) -> None:
