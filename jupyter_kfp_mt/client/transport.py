@@ -35,6 +35,12 @@ MOST_WARNINGS = 20
 # Of a Warning header: a code, who warns, and a text in quotes (RFC 7234, 5.5).
 _WARNING = re.compile(r'\b[0-9]{3} \S+ "((?:[^"\\]|\\.)*)"')
 
+# What it has kept is there again then.
+_LOCAL_IS_GONE = (
+    "The local KFP has stopped, or died. Start it again, with all that it has kept: "
+    "%kfp connect --endpoint local"
+)
+
 
 class Transport:
     """KFP at `endpoint`, as the identity of `credentials`.
@@ -221,7 +227,9 @@ class Transport:
                 **kwargs,
             )
         except (OSError, ValueError) as error:  # also for certificates or a Location that is none
-            found = no_answer(self.endpoint, asked, error)
+            is_local = self._health and self._health.local and not self.behind_door
+            cure = _LOCAL_IS_GONE if is_local else ""
+            found = no_answer(self.endpoint, asked, error, cure)
             raise self.credentials.explained(found, False) from None
 
 

@@ -47,6 +47,18 @@ def test_one_that_runs_is_used_without_a_word(folder, shell, profiles, capsys):
     shell.run_line_magic("load_ext", "jupyter_kfp_mt")
 
 
+def test_one_that_was_killed_is_started_again_with_all_that_it_kept(folder, shell):
+    shell.run_line_magic("kfp", "connect --endpoint local")
+    shell.run_line_magic("kfp", "experiment create kept")
+    os.kill(running(folder).pid, signal.SIGKILL)
+    with pytest.raises(KfpError, match="The local KFP has stopped, or died") as told:
+        shell.run_line_magic("kfp", "experiments")
+    assert "%kfp connect --endpoint local" in told.value.cure
+    shell.run_line_magic("kfp", "connect --endpoint local")
+    experiments = shell.run_line_magic("kfp", "experiments")
+    assert [each.display_name for each in experiments] == ["kept"]
+
+
 def test_where_none_is_configured_and_none_runs_it_is_said_what_to_type(folder, shell):
     with pytest.raises(KfpError, match="no local KFP runs in ~/data") as told:
         shell.run_line_magic("kfp", "runs")
@@ -63,12 +75,18 @@ def test_one_that_cannot_be_started_says_why(folder, shell):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
 def test_a_session_that_dies_leaves_none_behind(folder, how):
-    code = "%load_ext jupyter_kfp_mt\n%kfp connect --endpoint local\nimport time; time.sleep(600)"
+    ready = folder.parent / "ready"
+    code = (
+        "%load_ext jupyter_kfp_mt\n%kfp connect --endpoint local\n"
+        f"open({str(ready)!r}, 'w').close()\nimport time; time.sleep(600)"
+    )
     script = folder.parent / "session.ipy"
     script.write_text(code)
     command = [sys.executable, "-m", "IPython", "--no-banner", str(script)]
     session = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    wait_until(lambda: running(folder), what="a local KFP")
+    # A local KFP waits for its first user for half a minute.
+    wait_until(ready.exists, what="a session that uses a local KFP")
+    assert running(folder)
     session.send_signal(how)
     session.wait(timeout=PATIENCE)
     wait_until(lambda: running(folder) is None)
