@@ -14,8 +14,10 @@ from typing import TypeVar
 import msgspec
 
 from .. import intervals
+from ..attempts import attempting
 from ..client.client import Client
-from ..connection.choose_connection import Connection, find_local, resolve
+from ..connection.choose_connection import find_local, resolve
+from ..connection.connections import DirectConnection
 from ..connection.local_kfp import LocalKfp, LocalKfpUse, running
 from ..connection.status import ConnectionStatus, Problem
 from ..credentials import TokenFile
@@ -32,13 +34,13 @@ T = TypeVar("T")
 THREADS = 32
 STATUS_SECONDS = intervals.STATUS_SECONDS
 LOOK_SECONDS = intervals.LOOK_SECONDS
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = intervals.CLOSE_SECONDS
 
 
 class _Decision(msgspec.Struct, frozen=True):
     """The connection, and what asks through it: in threads, and on the event loop."""
 
-    connection: Connection
+    connection: DirectConnection
     client: Client
     destination: Destination
 
@@ -94,7 +96,7 @@ class Upstream:
         """Return what the doctor finds when it looks from here."""
         loop = asyncio.get_running_loop()
 
-        def decide() -> Connection:
+        def decide() -> DirectConnection:
             decision = asyncio.run_coroutine_threadsafe(self._decision(anew=True), loop)
             return decision.result().connection
 
@@ -120,11 +122,12 @@ class Upstream:
 
     async def forward(self, request: KfpRequest) -> KfpResponse:
         """Somebody's request, sent as this server's identity. See `Sender.send`."""
-        return await self._ask(
-            lambda found: self._sender.send(found.destination, request),
-            again=request.method == "GET",
-            repeatable=request.repeatable,
-        )
+        with attempting(str(request)):
+            return await self._ask(
+                lambda found: self._sender.send(found.destination, request),
+                again=request.method == "GET",
+                repeatable=request.repeatable,
+            )
 
     async def ask(self, question: Callable[[Client], T]) -> T:
         """A question of our own, which changes nothing, asked in a thread."""

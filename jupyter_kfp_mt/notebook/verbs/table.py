@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...client.client import Client
     from ...client.pipeline_source import PipelineSource
     from ...client.provenance import Provenance
-    from ...connection.choose_connection import Connection
+    from ...connection.connections import Connection
     from ...doctor.check_results import CheckReport
     from ...namespaces.namespace_source import NamespaceSource
 
