@@ -123,10 +123,10 @@ class ContributorsHandler(KfpHandler):
         await self._change(lambda those: those.remove, "remove a contributor")
 
     async def _change(
-        self, change: Callable[[Contributors], Callable[..., None]], asked: str
+        self, change: Callable[[Contributors], Callable[..., None]], words: str
     ) -> None:
         if self.upstream.read_only:
-            raise refusal_causes.read_only(asked)
+            raise refusal_causes.read_only().with_(attempt=words)
         user, role, sender = self._whom
 
         def ask(those: Contributors) -> str:
@@ -135,7 +135,7 @@ class ContributorsHandler(KfpHandler):
 
         where = await self.tenants.contributors(self._namespace, ask)
         given = f"{user} as {role or 'any role'}"
-        self.log.info("kfp-mt: %r: %s, %s in %s", sender, asked, given, where)
+        self.log.info("kfp-mt: %r: %s, %s in %s", sender, words, given, where)
         self.finish({})
 
     @property

@@ -91,12 +91,7 @@ def namespace(session: Session, arguments: Namespace) -> Chosen:
         client.run_page(arguments.name, page_size=1)
     except Refused as error:
         stay = f"Still in {client.namespace}." if client.namespace else ""
-        raise type(error)(
-            f"{error.message} {stay}".strip(),
-            cause=error.cause,
-            cure=error.cure,
-            server_text=error.server_text,
-        ) from None
+        raise error.with_(sentence=f"{error.message} {stay}".strip()) from None
     client.namespace = arguments.name
     session.forget_names()
     return Chosen(arguments.name, "%kfp ns")
