@@ -11,6 +11,7 @@ from jupyter_server.extension.application import ExtensionApp
 
 from ..cluster.kubernetes_api import of_settings
 from ..log_lines import one_line
+from ..namespaces.chosen_namespaces import ChosenNamespaces
 from ..settings import Kfp
 from .activity import Activity
 from .caller_namespaces import CallerNamespaces
@@ -19,6 +20,7 @@ from .event_stream import Events
 from .kernel_door import KernelDoor
 from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
+from .server_namespace import ServerNamespace
 from .shared_answers import SharedAnswers
 from .task_log_handler import Logs
 from .upstream import Upstream
@@ -32,14 +34,19 @@ class KfpExtension(Kfp, ExtensionApp):
     activity: Activity | None = None
 
     def initialize_settings(self) -> None:
-        upstream = Upstream(self)
+        chosen = ChosenNamespaces(self.data_folder() / "chosen-namespaces.json")
+        upstream = Upstream(self, chosen.over)
+        events = Events(upstream.ask, partial(of_settings, self))
+        assert self.serverapp  # by now
+        is_alive = self.serverapp.kernel_manager.__contains__
         self.collaborators = Collaborators(
             upstream=upstream,
             tenants=CallerNamespaces(self, upstream),
             logs=Logs(upstream),
-            events=Events(upstream.ask, partial(of_settings, self)),
+            events=events,
             shared_answers=SharedAnswers(),
             namespace_of_request=NamespaceOfRequest(upstream.ask),
+            namespace=ServerNamespace(chosen, upstream, events, is_alive),
         )
         self.settings[SETTING] = self.collaborators
 

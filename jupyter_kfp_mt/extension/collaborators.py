@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .caller_namespaces import CallerNamespaces
     from .event_stream import Events
     from .namespace_of_request import NamespaceOfRequest
+    from .server_namespace import ServerNamespace
     from .shared_answers import SharedAnswers
     from .task_log_handler import Logs
     from .upstream import Upstream
@@ -30,6 +31,7 @@ class Collaborators:
     events: Events
     shared_answers: SharedAnswers
     namespace_of_request: NamespaceOfRequest
+    namespace: ServerNamespace
     reading: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
     )
