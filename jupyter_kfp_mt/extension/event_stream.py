@@ -77,6 +77,11 @@ class Events:
         for watcher in self._watchers.values():
             watcher.wake(thorough=bool(_SELDOM_CHANGED.search(path)))
 
+    def announce(self, name: str, data: object) -> None:
+        """Tell all who listen something that concerns everybody in this server."""
+        for watcher in self._watchers.values():
+            watcher.announce(name, data)
+
     def close(self) -> None:
         """End all streams."""
         for watcher in self._watchers.values():
@@ -165,6 +170,10 @@ class Watcher:
         self._is_eager = True
         self._pace.woken(time.monotonic())
         self._woken.set()
+
+    def announce(self, name: str, data: object) -> None:
+        """Tell whoever listens now; who comes later asks for it."""
+        self._publish(name, data)
 
     def stop(self) -> None:
         self._live.close()
