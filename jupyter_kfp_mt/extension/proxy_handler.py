@@ -26,6 +26,7 @@ from .allowed_requests import checked, is_for_local, is_upload
 from .handlers import KfpHandler
 from .kfp_response import KfpResponse, no_answer
 from .namespace_of_request import named
+from .own_changes import OwnChange
 from .request_body import LONGEST_UPLOAD, Body, Held
 from .send_to_kfp import KfpRequest, Query
 from .shared_answers import Whole, is_name, is_shared
@@ -34,6 +35,8 @@ from .unread_body import closed
 # What a browser says to the Jupyter server in the query, and is not for KFP.
 _JUPYTERS = {"token", "_xsrf", "no_track_activity"}
 _CHANGES = {"POST", "PATCH", "DELETE"}
+# Who is answered so has changed nothing.
+_UNCHANGED = {400, 401, 403}
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w-]+=(\"[^\"\\]*\"|[^\s\";]+))*", re.ASCII)
 # Whatever KFP answers with, a browser must not run it as a page of the Jupyter server.
 HARMLESS = {
@@ -149,10 +152,19 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(where, status)
-            self.collaborators.shared_answers.forget()
-            self.collaborators.events.wake(self._path)
+            self._tell_others(where, status)
 
     patch = delete = post
+
+    def _tell_others(self, where: str, status: int) -> None:
+        """What others are told changes at once, unless it was refused."""
+        if status in _UNCHANGED:
+            return
+        self.collaborators.shared_answers.forget()
+        change = None
+        if self._told:
+            change = OwnChange.of(str(self.request.method), self._path, self._told.body)
+        self.collaborators.events.changed(where, self._path, change)
 
     async def _forward(self) -> None:
         try:
@@ -300,10 +312,11 @@ class ProxyHandler(KfpHandler):
         assert self._body
         query = dict(self._query)
         known = self.collaborators.namespace_of_request
-        if found := named(self._path):
-            return await known.of(*found)
-        if experiment_id := self._body.named("EXPERIMENT"):
-            return await known.of("experiments", experiment_id)
+        found = named(self._path)
+        if not found and (experiment_id := self._body.named("EXPERIMENT")):
+            found = "experiments", experiment_id
+        if found:
+            return self.collaborators.events.namespace_of(*found) or await known.of(*found)
         if namespace := self._body.named("NAMESPACE"):
             return namespace
         if pipeline_id := query.get("pipelineid"):
