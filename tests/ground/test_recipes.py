@@ -89,7 +89,11 @@ def test_binders_configuration_is_read_by_whatever_starts_a_jupyter_server(tmp_p
     }
     subprocess.run(["bash", "binder/postBuild"], cwd=ROOT, env=environment, check=True)
     told = subprocess.run(
-        [sys.executable, "-c", "from jupyter_kfp_mt import cli; print(cli._configured().namespace)"],
+        [
+            sys.executable,
+            "-c",
+            "from jupyter_kfp_mt import cli; print(cli._configured().namespace)",
+        ],
         env=environment,
         check=True,
         stdout=subprocess.PIPE,
