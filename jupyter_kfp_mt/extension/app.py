@@ -17,6 +17,7 @@ from .caller_namespaces import CallerNamespaces
 from .collaborators import SETTING, Collaborators
 from .event_stream import Events
 from .kernel_door import KernelDoor
+from .names_by_id import NamesById
 from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
 from .shared_answers import SharedAnswers
@@ -33,12 +34,14 @@ class KfpExtension(Kfp, ExtensionApp):
 
     def initialize_settings(self) -> None:
         upstream = Upstream(self)
+        shared_answers = SharedAnswers()
         self.collaborators = Collaborators(
             upstream=upstream,
             tenants=CallerNamespaces(self, upstream),
             logs=Logs(upstream),
             events=Events(upstream.ask, partial(of_settings, self)),
-            shared_answers=SharedAnswers(),
+            shared_answers=shared_answers,
+            names=NamesById(upstream, shared_answers),
             namespace_of_request=NamespaceOfRequest(upstream.ask),
         )
         self.settings[SETTING] = self.collaborators

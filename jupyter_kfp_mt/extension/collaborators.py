@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .caller_namespaces import CallerNamespaces
     from .event_stream import Events
+    from .names_by_id import NamesById
     from .namespace_of_request import NamespaceOfRequest
     from .shared_answers import SharedAnswers
     from .task_log_handler import Logs
@@ -29,6 +30,7 @@ class Collaborators:
     logs: Logs
     events: Events
     shared_answers: SharedAnswers
+    names: NamesById
     namespace_of_request: NamespaceOfRequest
     reading: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(UPLOADS_READ_AT_ONCE)

@@ -18,6 +18,7 @@ from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
 from .handlers import KERNEL, KfpHandler
+from .names_by_id import NOUNS
 from .proxy_handler import ProxyHandler
 from .task_log_handler import LogsHandler
 
@@ -85,6 +86,22 @@ class NamespacesHandler(KfpHandler):
     async def get(self) -> None:
         wanted = self.get_query_argument("namespace", "")
         self.finish(msgspec.json.encode(await self.tenants.found(wanted)))
+
+
+class NamesHandler(KfpHandler):
+    """`?experiment=ID&pipeline=ID`, each as often as need be: what they are called."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        asked = {noun: frozenset(self.get_query_arguments(noun)) for noun in NOUNS}
+        ids = frozenset().union(*asked.values())
+        if len(ids) > MOST_NAMES or not all(map(_NAME.fullmatch, ids)):
+            raise BadRequest(
+                f"Cannot look up names: {' and '.join(NOUNS)} are ids, {MOST_NAMES} at most."
+            )
+        known = self.collaborators.names
+        found = {f"{noun}s": await known.of(noun, asked[noun]) for noun in NOUNS}
+        self.finish(msgspec.json.encode(found))
 
 
 class ContributorsHandler(KfpHandler):
@@ -185,6 +202,7 @@ class EventsHandler(KfpHandler):
 
 
 MOST_RUNS = 20
+MOST_NAMES = 100
 _NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _STREAMED = {
     "Content-Type": "text/event-stream",
@@ -196,6 +214,7 @@ routes = [
     (r"/kfp-mt/status", StatusHandler),
     (r"/kfp-mt/doctor", DoctorHandler),
     (r"/kfp-mt/namespaces", NamespacesHandler),
+    (r"/kfp-mt/names", NamesHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),
