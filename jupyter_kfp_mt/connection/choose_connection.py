@@ -243,6 +243,7 @@ def _through_door(settings: Kfp, door: Door) -> DoorConnection:
         own or status.namespace,
         trace,
         door=door,
+        own_namespace=own,
         health=Health(multi_user=status.multi_user, tag_name=status.server_version)
         if known
         else None,

@@ -17,6 +17,7 @@ from ..errors import KfpError, NotFound
 from ..models import Health, Run
 from . import event_reader
 from .door_client import Door
+from .kernel_namespace import KernelNamespace
 from .local_kfp import LocalKfp
 from .status import ConnectionStatus, Identity, Problem, Step
 
@@ -45,6 +46,10 @@ class Connection(msgspec.Struct, frozen=True):
 
     def watch(self, client: Client, run: Run, namespace: str = "") -> Iterator[Run]:
         """A run that was just started, each time that something of it is new, to its end."""
+        raise NotImplementedError
+
+    def kernel_namespace(self, kernel: str) -> KernelNamespace:
+        """The namespace that a kernel uses, by its id in the Jupyter server; empty for none."""
         raise NotImplementedError
 
     @property
@@ -86,6 +91,9 @@ class DirectConnection(Connection, frozen=True):
 
     def watch(self, client: Client, run: Run, namespace: str = "") -> Iterator[Run]:
         return client.watch(run.run_id, run)
+
+    def kernel_namespace(self, kernel: str) -> KernelNamespace:
+        return KernelNamespace(None, kernel, self.namespace)
 
     @property
     def kfp_credentials(self) -> Credentials | None:
@@ -144,6 +152,7 @@ class DoorConnection(Connection, frozen=True, kw_only=True):
     """KFP behind the door of a Jupyter server, of which this process is a kernel."""
 
     door: Door
+    own_namespace: str = ""  # the one asked for here, where the door has another
 
     def client(self) -> Client:
         return Client(
@@ -168,6 +177,9 @@ class DoorConnection(Connection, frozen=True, kw_only=True):
             yield from event_reader.watch(self.door, run, namespace or client.namespace)
         except NotFound:  # the server is of an older version; or no such run, as KFP will say
             yield from client.watch(run.run_id, run)
+
+    def kernel_namespace(self, kernel: str) -> KernelNamespace:
+        return KernelNamespace(self.door, kernel, self.namespace, self.own_namespace)
 
     @property
     def kfp_credentials(self) -> Credentials | None:

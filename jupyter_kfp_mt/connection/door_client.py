@@ -25,7 +25,7 @@ from ..network.bodies import whole
 from ..network.no_answer_errors import no_answer
 from ..network.sessions import new_session
 from ..scrubbing import scrubbed
-from .status import ConnectionStatus
+from .status import ConnectionStatus, NamespaceInUse
 
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY_FILE")
 _GONE = "Has it stopped, or been started anew? Then restart this kernel."
@@ -107,6 +107,18 @@ class Door(msgspec.Struct, frozen=True):
                 status = self.ask(ConnectionStatus, "status", seconds=intervals.ASK_STATUS_SECONDS)
             if status.ready or time.monotonic() > deadline:
                 return status
+
+    def namespace(self) -> NamespaceInUse:
+        """Return the namespace in use in the Jupyter server, and those of its kernels' own."""
+        with attempting("ask for the namespace in use"):
+            return self.ask(NamespaceInUse, "namespace")
+
+    def choose_namespace(self, namespace: str, kernel: str = "") -> NamespaceInUse:
+        """Have a namespace used in the Jupyter server, or in one kernel; without one the usual."""
+        asked = f"use namespace {namespace}" if namespace else "use the usual namespace"
+        query = {"namespace": namespace, "kernel": kernel}
+        with attempting(asked):
+            return self.ask(NamespaceInUse, "namespace", query, "PUT")
 
     def _send(
         self, session: requests.Session, method: str, path: str, **options: Any

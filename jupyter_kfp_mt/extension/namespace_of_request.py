@@ -26,10 +26,14 @@ MOST_KNOWN = 10_000
 
 
 class NamespaceOfRequest:
-    """The namespaces of what has an id: asked for once each, for nothing of KFP's ever moves."""
+    """The namespaces of what has an id: asked for once each, for nothing of KFP's ever moves.
 
-    def __init__(self, ask: Ask) -> None:
+    `listed` knows those of what is listed for somebody just now.
+    """
+
+    def __init__(self, ask: Ask, listed: Callable[[str, str], str] = lambda *_: "") -> None:
         self._ask = ask
+        self._listed = listed
         self._known: dict[tuple[str, str], str] = {}
 
     async def of_change(self, path: str, query: Query, body: bytes) -> str:
@@ -51,6 +55,8 @@ class NamespaceOfRequest:
 
     async def of(self, noun: str, identifier: str) -> str:
         """Its namespace; empty where that cannot be told."""
+        if namespace := self._listed(noun, identifier):
+            return namespace
         try:
             return await asyncio.wait_for(self._found(noun, identifier), LOOK_SECONDS)
         except (KfpError, asyncio.TimeoutError):

@@ -25,6 +25,7 @@ from ..resource_names import is_namespace
 from .allowed_requests import checked, is_for_local, is_upload
 from .handlers import KfpHandler
 from .kfp_response import KfpResponse, no_answer
+from .own_changes import OwnChange
 from .request_body import LONGEST_UPLOAD, Body, Held
 from .send_to_kfp import KfpRequest, Query
 from .shared_answers import Whole, is_name, is_shared
@@ -33,6 +34,8 @@ from .unread_body import closed
 # What a browser says to the Jupyter server in the query, and is not for KFP.
 _JUPYTERS = {"token", "_xsrf", "no_track_activity"}
 _CHANGES = {"POST", "PATCH", "DELETE"}
+# Who is answered so has changed nothing.
+_UNCHANGED = {400, 401, 403}
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w-]+=(\"[^\"\\]*\"|[^\s\";]+))*", re.ASCII)
 # Whatever KFP answers with, a browser must not run it as a page of the Jupyter server.
 HARMLESS = {
@@ -148,10 +151,19 @@ class ProxyHandler(KfpHandler):
             raise
         finally:
             self._note(where, status)
-            self.collaborators.shared_answers.forget()
-            self.collaborators.events.wake(self._path)
+            self._tell_others(where, status)
 
     patch = delete = post
+
+    def _tell_others(self, where: str, status: int) -> None:
+        """Have others told of a change at once, unless it was refused."""
+        if status in _UNCHANGED:
+            return
+        self.collaborators.shared_answers.forget()
+        change = None
+        if self._told:
+            change = OwnChange.of(str(self.request.method), self._path, self._told.body)
+        self.collaborators.events.changed(where, self._path, change)
 
     async def _forward(self) -> None:
         try:
