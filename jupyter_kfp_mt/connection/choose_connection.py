@@ -91,7 +91,7 @@ class Connection(msgspec.Struct, frozen=True):
         except KfpError as error:
             return self._status(error=Problem.of(error))
         if health.multi_user and not self.credentials.identifies:
-            lost = anonymous(f"Cannot use {self.endpoint}")
+            lost = anonymous().with_(attempt=f"use {self.endpoint}")
             return self._status(token, health, error=Problem.of(lost))
         return self._status(token, health, warnings=list(self._doubts(token, health)))
 

@@ -18,6 +18,7 @@ from .caller_namespaces import CallerNamespaces
 from .collaborators import SETTING, Collaborators
 from .event_stream import Events
 from .kernel_door import KernelDoor
+from .names_by_id import NamesById
 from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
 from .server_namespace import ServerNamespace
@@ -39,12 +40,14 @@ class KfpExtension(Kfp, ExtensionApp):
         events = Events(upstream.ask, partial(of_settings, self))
         assert self.serverapp  # by now
         is_alive = self.serverapp.kernel_manager.__contains__
+        shared_answers = SharedAnswers()
         self.collaborators = Collaborators(
             upstream=upstream,
             tenants=CallerNamespaces(self, upstream),
             logs=Logs(upstream),
             events=events,
-            shared_answers=SharedAnswers(),
+            shared_answers=shared_answers,
+            names=NamesById(upstream, shared_answers),
             namespace_of_request=NamespaceOfRequest(upstream.ask),
             namespace=ServerNamespace(chosen, upstream, events, is_alive),
         )

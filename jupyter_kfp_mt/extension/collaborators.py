@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .caller_namespaces import CallerNamespaces
     from .event_stream import Events
+    from .names_by_id import NamesById
     from .namespace_of_request import NamespaceOfRequest
     from .server_namespace import ServerNamespace
     from .shared_answers import SharedAnswers
@@ -30,6 +31,7 @@ class Collaborators:
     logs: Logs
     events: Events
     shared_answers: SharedAnswers
+    names: NamesById
     namespace_of_request: NamespaceOfRequest
     namespace: ServerNamespace
     reading: asyncio.Semaphore = field(

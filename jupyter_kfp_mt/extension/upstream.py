@@ -241,12 +241,9 @@ def _has_unfinished_runs(kfp: LocalKfp) -> bool:
 
 def _ended_meanwhile(error: Unreachable) -> Unreachable:
     """For a change that the local KFP did not answer before it died."""
-    found = Unreachable(
-        error.message,
+    return error.with_(
         cause="The local KFP had ended, and has been started again.",
         cure="See whether it was done, and try again if it was not."
         if error.sent
         else "Nothing was done: try again.",
     )
-    found.sent = error.sent
-    return found

@@ -117,11 +117,9 @@ def _check(session: Session, name: str) -> None:
     except Refused as error:
         near = _near(session, name)
         stay = f"Still in {client.namespace}." if client.namespace else ""
-        raise type(error)(
-            f"{error.message} {stay}".strip(),
-            cause="" if near else error.cause,
-            cure=f"Did you mean %kfp ns {near}?" if near else error.cure,
-            server_text=error.server_text,
+        told = error.with_(sentence=f"{error.message} {stay}".strip())
+        raise (
+            told.with_(cause="", cure=f"Did you mean %kfp ns {near}?") if near else told
         ) from None
 
 
