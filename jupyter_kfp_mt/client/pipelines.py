@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from .queries import (
     is_id,
     list_query,
     meant,
+    one_of,
     part,
     sorted_query,
     within,
@@ -71,6 +72,13 @@ class Pipelines(Api):
         """One page of the pipelines of a namespace, newest first."""
         query = list_query(page_size, page_token)
         return self._page("pipelines", Pipeline, namespace, query)
+
+    def pipelines_of(self, ids: Sequence[str], namespace: str = "") -> list[Pipeline]:
+        """Those of a namespace, and of the shared ones, that have one of these ids."""
+        query = list_query(len(ids), "", one_of("pipeline_id", [*ids]))
+        found = self._page("pipelines", Pipeline, namespace, query).items
+        is_whole = len(found) == len(ids) or not self._namespace(namespace)
+        return found if is_whole else [*found, *self._shared_page(query)]
 
     def pipeline_named(self, name: str, namespace: str = "") -> Pipeline:
         """A namespace's pipeline by its name, else the shared one. Raises `NotFound`."""

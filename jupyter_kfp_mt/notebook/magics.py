@@ -155,8 +155,8 @@ class KfpMagics(Kfp, Magics):
         except KfpError as error:
             client.close()
             before = f"still uses {self._connection.endpoint}" if self._connection else "goes on"
-            error.message += f" Nothing has changed: %kfp {before} as before."
-            raise
+            told = f"{error.message} Nothing has changed: %kfp {before} as before."
+            raise error.with_(sentence=told) from None
 
     def _local_kfp(self) -> LocalKfp:
         """The local KFP that runs; one is started where there is none, and that is said."""
