@@ -146,8 +146,12 @@ def find_local(settings: Kfp) -> LocalKfp:
     folder = settings.data_folder()
     found = local_kfp.running(folder)
     if found is None:
+        asked = [looked for looked, find in _endpoints(settings)[:3] if find() == LOCAL]
+        where = f"no local KFP runs in {shown(folder)}."
         raise Misconfigured(
-            f"No KFP is configured, and no local KFP runs in {shown(folder)}.",
+            f"{asked[0]} asks for the local KFP, and {where}"
+            if asked
+            else f"No KFP is configured, and {where}",
             cause="%kfp connect --endpoint local starts one for a session of IPython.",
             cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
         )
