@@ -18,7 +18,6 @@ from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
 from .handlers import KERNEL, KfpHandler
-from .names_by_id import NOUNS
 from .proxy_handler import ProxyHandler
 from .task_log_handler import LogsHandler
 
@@ -89,19 +88,41 @@ class NamespacesHandler(KfpHandler):
 
 
 class NamesHandler(KfpHandler):
-    """`?experiment=ID&pipeline=ID`, each as often as need be: what they are called."""
+    """`?experiment=ID&pipeline=ID&namespace=NAME`, each as often as need be: their names."""
 
     @web.authenticated
     async def get(self) -> None:
-        asked = {noun: frozenset(self.get_query_arguments(noun)) for noun in NOUNS}
-        ids = frozenset().union(*asked.values())
-        if len(ids) > MOST_NAMES or not all(map(_NAME.fullmatch, ids)):
+        experiments = frozenset(self.get_query_arguments("experiment"))
+        pipelines = frozenset(self.get_query_arguments("pipeline"))
+        namespaces = self.get_query_arguments("namespace")
+        ids = experiments | pipelines
+        if len(ids) > MOST_NAMES or not all(map(_NAME.fullmatch, ids | {*namespaces})):
             raise BadRequest(
-                f"Cannot look up names: {' and '.join(NOUNS)} are ids, {MOST_NAMES} at most."
+                f"Cannot look up names: experiment and pipeline are ids, {MOST_NAMES} at most, "
+                "and namespace is a namespace."
             )
         known = self.collaborators.names
-        found = {f"{noun}s": await known.of(noun, asked[noun]) for noun in NOUNS}
+        found = {
+            "experiments": await known.of("experiment", experiments, namespaces),
+            "pipelines": await known.of("pipeline", pipelines, namespaces),
+        }
         self.finish(msgspec.json.encode(found))
+
+
+class NamespaceHandler(KfpHandler):
+    """The namespace in use in this server, and in those kernels that have one for themselves.
+
+    `PUT ?namespace=` uses another one, with `&kernel=ID` in one kernel; an empty one the usual.
+    """
+
+    @web.authenticated
+    async def get(self) -> None:
+        self.finish(msgspec.json.encode(await self.collaborators.namespace.in_use()))
+
+    @web.authenticated
+    async def put(self) -> None:
+        asked = self.get_query_argument("namespace", ""), self.get_query_argument("kernel", "")
+        self.finish(msgspec.json.encode(await self.collaborators.namespace.choose(*asked)))
 
 
 class ContributorsHandler(KfpHandler):
@@ -123,10 +144,10 @@ class ContributorsHandler(KfpHandler):
         await self._change(lambda those: those.remove, "remove a contributor")
 
     async def _change(
-        self, change: Callable[[Contributors], Callable[..., None]], asked: str
+        self, change: Callable[[Contributors], Callable[..., None]], words: str
     ) -> None:
         if self.upstream.read_only:
-            raise refusal_causes.read_only(asked)
+            raise refusal_causes.read_only().with_(attempt=words)
         user, role, sender = self._whom
 
         def ask(those: Contributors) -> str:
@@ -135,7 +156,7 @@ class ContributorsHandler(KfpHandler):
 
         where = await self.tenants.contributors(self._namespace, ask)
         given = f"{user} as {role or 'any role'}"
-        self.log.info("kfp-mt: %r: %s, %s in %s", sender, asked, given, where)
+        self.log.info("kfp-mt: %r: %s, %s in %s", sender, words, given, where)
         self.finish({})
 
     @property
@@ -215,6 +236,7 @@ routes = [
     (r"/kfp-mt/doctor", DoctorHandler),
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/names", NamesHandler),
+    (r"/kfp-mt/namespace", NamespaceHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),

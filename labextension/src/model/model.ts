@@ -51,7 +51,9 @@ export class KfpModel {
     });
     const changed = () => this._stateChanged.emit();
     const { api } = options;
-    this.names = new Names(api, changed);
+    this.names = new Names(api, changed, () =>
+      this.isAll ? this._everybody : [this.namespace].filter(Boolean)
+    );
     this.lists = {
       runs: new ListModel({
         kind: RUNS,
