@@ -76,6 +76,7 @@ const IN_PALETTE = [
 const OF_ONE = [
   'runs-clone',
   'runs-insert',
+  'runs-origin',
   'experiments-runs',
   'pipelines-start',
   'pipelines-schedule',
