@@ -194,7 +194,7 @@ def test_one_run_is_changed_at_once_and_several_with_yes(shell, kfp, sleeper, un
     done = kfp(f"terminate -e {unique} --yes")
     assert shown(shell, done) == "Terminated 2 runs."
     wait_until(lambda: all(run.finished for run in kfp(f"runs -e {unique}")))
-    assert "TERMINATED" in shown(shell, kfp(f"runs -e {unique}"))
+    assert "Terminated" in shown(shell, kfp(f"runs -e {unique}"))
     assert "no run that this would terminate" in shown(shell, kfp(f"terminate -e {unique}"))
     with pytest.raises(BadRequest, match="Which runs"):
         kfp("delete")
