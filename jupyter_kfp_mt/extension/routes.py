@@ -104,6 +104,22 @@ class NamesHandler(KfpHandler):
         self.finish(msgspec.json.encode(found))
 
 
+class NamespaceHandler(KfpHandler):
+    """The namespace in use in this server, and in those kernels that have one for themselves.
+
+    `PUT ?namespace=` uses another one, with `&kernel=ID` in one kernel; an empty one the usual.
+    """
+
+    @web.authenticated
+    async def get(self) -> None:
+        self.finish(msgspec.json.encode(await self.collaborators.namespace.in_use()))
+
+    @web.authenticated
+    async def put(self) -> None:
+        asked = self.get_query_argument("namespace", ""), self.get_query_argument("kernel", "")
+        self.finish(msgspec.json.encode(await self.collaborators.namespace.choose(*asked)))
+
+
 class ContributorsHandler(KfpHandler):
     """The contributors of a namespace: `?namespace=`, and to change it also `&user=` and
     `&role=`.
@@ -123,10 +139,10 @@ class ContributorsHandler(KfpHandler):
         await self._change(lambda those: those.remove, "remove a contributor")
 
     async def _change(
-        self, change: Callable[[Contributors], Callable[..., None]], asked: str
+        self, change: Callable[[Contributors], Callable[..., None]], words: str
     ) -> None:
         if self.upstream.read_only:
-            raise refusal_causes.read_only(asked)
+            raise refusal_causes.read_only().with_(attempt=words)
         user, role, sender = self._whom
 
         def ask(those: Contributors) -> str:
@@ -135,7 +151,7 @@ class ContributorsHandler(KfpHandler):
 
         where = await self.tenants.contributors(self._namespace, ask)
         given = f"{user} as {role or 'any role'}"
-        self.log.info("kfp-mt: %r: %s, %s in %s", sender, asked, given, where)
+        self.log.info("kfp-mt: %r: %s, %s in %s", sender, words, given, where)
         self.finish({})
 
     @property
@@ -215,6 +231,7 @@ routes = [
     (r"/kfp-mt/doctor", DoctorHandler),
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/names", NamesHandler),
+    (r"/kfp-mt/namespace", NamespaceHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),

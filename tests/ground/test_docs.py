@@ -233,13 +233,13 @@ def test_the_openapi_file_has_the_parameters_of_each_route(handler, openapi):
 
 
 def test_the_openapi_file_has_the_values_that_are_answered(openapi):
-    from jupyter_kfp_mt.connection.status import ConnectionStatus
+    from jupyter_kfp_mt.connection.status import ConnectionStatus, NamespaceInUse
     from jupyter_kfp_mt.doctor.check_results import CheckReport
     from jupyter_kfp_mt.models import Task
     from jupyter_kfp_mt.namespaces.contributors import Contributor
     from jupyter_kfp_mt.namespaces.list_namespaces import Found
 
-    answered = [ConnectionStatus, CheckReport, Found, Contributor, Task]
+    answered = [ConnectionStatus, CheckReport, Found, Contributor, NamespaceInUse, Task]
     _, found = msgspec.json.schema_components(answered, ref_template="#/components/schemas/{name}")
     told = openapi["components"]["schemas"]
     assert {name: fields(schema) for name, schema in told.items()} == {

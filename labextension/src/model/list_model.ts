@@ -62,6 +62,11 @@ export class ListModel<T extends Item> {
     return this._refused;
   }
 
+  /** How many were looked through, where that is not all there are; else 0. */
+  get among(): number {
+    return this._among;
+  }
+
   get updatedAt(): number {
     return this._updatedAt;
   }
@@ -129,6 +134,7 @@ export class ListModel<T extends Item> {
         const byAge = this._isByAge ? this._order : null;
         this._set(rows.refreshed(known ?? NO_ROWS, page, key, byAge));
         this._refused = page.refused;
+        this._among = page.among ?? 0;
         this._turning = false;
       }
     });
@@ -317,6 +323,7 @@ export class ListModel<T extends Item> {
     return orderOf(this._query, this.kind.key);
   }
 
+  private _among = 0;
   private readonly _api: KfpApi;
   private readonly _belongs: (item: T, query: IQuery) => boolean;
   private readonly _changed: () => void;
@@ -381,7 +388,11 @@ function unchanged<T extends Item>(known: T | undefined, item: T): T {
   if (!known || known === item) {
     return item;
   }
-  const told = item.namespace ? item : { ...item, namespace: known.namespace };
+  const told = { ...item, namespace: item.namespace || known.namespace };
+  if ('pipeline_name' in told && 'pipeline_name' in known) {
+    // Events leave out what never changes.
+    told.pipeline_name ||= known.pipeline_name;
+  }
   const same = (Object.keys(told) as (keyof T)[]).every(
     name => known[name] === told[name]
   );

@@ -1,11 +1,13 @@
-/** Names of experiments and pipelines by their ids: asked for once, and kept. */
+/** Names of experiments and pipelines by their ids: many asked for at once, each once, and kept. */
 
-import { KfpApi } from '../wire/api';
+import { KfpApi, MOST_NAMES } from '../wire/api';
 
 type Noun = 'experiment' | 'pipeline';
 
-// So many unknown names are asked for at once.
-const AT_ONCE = 4;
+// Lists and events that come meanwhile may tell a name, and other rows want others.
+const PAUSE = 200;
+// Names that could not be asked for are asked for again after so long.
+const AGAIN = 30_000;
 
 export class Names {
   constructor(
@@ -19,8 +21,7 @@ export class Names {
     const known = this._names.get(key);
     if (known === undefined && id) {
       this._names.set(key, '');
-      this._wanted.push([noun, id]);
-      void this._work();
+      this._askSoon(PAUSE);
     }
     return known ?? '';
   }
@@ -32,35 +33,55 @@ export class Names {
   /** Another place has other names. */
   forgetAll(): void {
     this._names.clear();
-    this._wanted = [];
+    this._asked.clear();
   }
 
-  private async _work(): Promise<void> {
-    // Whatever lists come in the meantime may tell the name.
-    await new Promise(resolve => window.setTimeout(resolve, 300));
-    while (this._wanted.length && this._asking < AT_ONCE) {
-      const [noun, id] = this._wanted.shift()!;
-      if (this._names.get(`${noun} ${id}`) === '') {
-        this._asking++;
-        await this._ask(noun, id).finally(() => this._asking--);
+  private _askSoon(pause: number): void {
+    this._timer ||= window.setTimeout(() => {
+      this._timer = 0;
+      void this._ask();
+    }, pause);
+  }
+
+  private async _ask(): Promise<void> {
+    const wanted = [...this._names.keys()]
+      .filter(key => !this._names.get(key) && !this._asked.has(key))
+      .slice(0, MOST_NAMES);
+    if (!wanted.length) {
+      return;
+    }
+    wanted.forEach(key => this._asked.add(key));
+    try {
+      const found = await this._api.names({
+        experiment: idsOf('experiment', wanted),
+        pipeline: idsOf('pipeline', wanted)
+      });
+      this._learnAll('experiment', found.experiments);
+      this._learnAll('pipeline', found.pipelines);
+      this._changed();
+      this._askSoon(0);
+    } catch {
+      wanted.forEach(key => this._asked.delete(key));
+      this._askSoon(AGAIN);
+    }
+  }
+
+  /** Only what is still wanted: the place may be another one by now. */
+  private _learnAll(noun: Noun, names: Record<string, string>): void {
+    for (const [id, name] of Object.entries(names)) {
+      if (this._asked.has(`${noun} ${id}`)) {
+        this.learn(noun, id, name);
       }
     }
   }
 
-  private async _ask(noun: Noun, id: string): Promise<void> {
-    try {
-      const found =
-        noun === 'experiment'
-          ? await this._api.experiment(id)
-          : await this._api.pipeline(id);
-      this.learn(noun, id, found.display_name);
-      this._changed();
-    } catch {
-      // It was deleted, or may not be read: there is no name to show.
-    }
-  }
-
-  private _asking = 0;
+  private readonly _asked = new Set<string>();
   private readonly _names = new Map<string, string>();
-  private _wanted: [Noun, string][] = [];
+  private _timer = 0;
+}
+
+function idsOf(noun: Noun, keys: readonly string[]): string[] {
+  return keys
+    .filter(key => key.startsWith(`${noun} `))
+    .map(key => key.slice(noun.length + 1));
 }

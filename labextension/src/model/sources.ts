@@ -26,6 +26,7 @@ interface IPart<T> {
   items: readonly T[];
   next: string | null;
   total: number;
+  among?: number;
 }
 
 export class Sources<T> {
@@ -83,7 +84,8 @@ export class Sources<T> {
     return {
       items: taken.map(({ item }) => item),
       total: parts.reduce((sum, { total }) => sum + total, 0),
-      next: isOver ? '' : this._keep(left)
+      next: isOver ? '' : this._keep(left),
+      among: parts.reduce((sum, { among = 0 }) => sum + among, 0)
     };
   }
 
@@ -120,6 +122,7 @@ async function readOn<T>(
     namespace: part.namespace,
     items: [...part.items, ...page.items],
     next: page.next || null,
-    total: page.total
+    total: page.total,
+    among: page.among
   };
 }

@@ -36,6 +36,7 @@ export function Filters(props: {
         />
       )}
       {filters.experiment && <Experiment list={list} />}
+      {filters.pipeline && <Pipeline list={list} />}
       <Select
         label={trans.__('Created')}
         value={`${query.hours}`}
@@ -81,6 +82,35 @@ function Experiment({ list }: { list: ListModel<Item> }): JSX.Element {
         ])
       ]}
       choose={experiment_id => void list.ask({ experiment_id })}
+    />
+  );
+}
+
+function Pipeline({ list }: { list: ListModel<Item> }): JSX.Element {
+  const { model, trans } = useKfp();
+  const { pipelines } = model.lists;
+  const { pipeline_id } = list.query;
+  React.useEffect(() => {
+    if (!pipelines.rows) {
+      void pipelines.refresh().catch(() => undefined);
+    }
+  }, [pipelines]);
+  const found = pipelines.loaded.map((each): [string, string] => [
+    each.pipeline_id,
+    each.display_name
+  ]);
+  const isListed = !pipeline_id || found.some(([id]) => id === pipeline_id);
+  const name = model.names.of('pipeline', pipeline_id) || pipeline_id;
+  return (
+    <Select
+      label={trans.__('Pipeline')}
+      value={pipeline_id}
+      options={[
+        ['', trans.__('any')],
+        ...(isListed ? [] : [[pipeline_id, name] as const]),
+        ...found
+      ]}
+      choose={id => void list.ask({ pipeline_id: id })}
     />
   );
 }

@@ -43,6 +43,8 @@ function RunRow(props: { run: IRun; seenAt: number }): JSX.Element {
   const { run, seenAt } = props;
   const { model, trans } = useKfp();
   const experiment = model.names.of('experiment', run.experiment_id);
+  const pipeline =
+    run.pipeline_name || model.names.of('pipeline', run.pipeline_id);
   return (
     <Row
       icon={stateIcon(run.state)}
@@ -58,10 +60,14 @@ function RunRow(props: { run: IRun; seenAt: number }): JSX.Element {
             {duration(elapsed(run, seenAt), trans)}
           </span>
         ),
+        pipeline && (
+          <Of name={pipeline} words={trans.__('Pipeline: %1', pipeline)} />
+        ),
         experiment && experiment !== 'Default' && (
-          <span key="experiment" className="jp-KfpMt-of" title={experiment}>
-            {experiment}
-          </span>
+          <Of
+            name={experiment}
+            words={trans.__('Experiment: %1', experiment)}
+          />
         )
       ]}
       created_at={run.created_at}
@@ -73,6 +79,7 @@ function RecurringRow(props: { recurring: IRecurringRun }): JSX.Element {
   const { recurring } = props;
   const { model, trans } = useKfp();
   const isOn = recurring.status === 'ENABLED';
+  const pipeline = model.names.of('pipeline', recurring.pipeline_id);
   return (
     <Row
       icon={isOn ? scheduleIcon : disabledIcon}
@@ -86,6 +93,9 @@ function RecurringRow(props: { recurring: IRecurringRun }): JSX.Element {
           trans.__('every %1', duration(1000 * recurring.interval, trans))
         ) : (
           trans.__('once')
+        ),
+        pipeline && (
+          <Of name={pipeline} words={trans.__('Pipeline: %1', pipeline)} />
         )
       ]}
       created_at={recurring.created_at}
@@ -128,6 +138,15 @@ function PipelineRow(props: { pipeline: IPipeline }): JSX.Element {
       facts={[pipeline.description || trans.__('no description')]}
       created_at={pipeline.created_at}
     />
+  );
+}
+
+/** What a run belongs to, cut where there is no room. */
+function Of({ name, words }: { name: string; words: string }): JSX.Element {
+  return (
+    <span className="jp-KfpMt-of" title={words}>
+      {name}
+    </span>
   );
 }
 

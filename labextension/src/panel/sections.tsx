@@ -159,6 +159,12 @@ function Bar({ list }: { list: ListModel<Item> }): JSX.Element {
       {isOpen && <Filters list={list} id={id} />}
       <p className="jp-KfpMt-count" role="status">
         {summary(list, trans)}
+        {list.among > 0 && (
+          <span className="jp-KfpMt-among">
+            {' '}
+            {trans.__('among the first %1', count(list.among))}
+          </span>
+        )}
         {model.problem && list.rows && (
           <span className="jp-KfpMt-old" title={dateAndTime(list.updatedAt)}>
             {' '}
@@ -271,11 +277,13 @@ export function filterWords(
   list: ListModel<Item>,
   trans: TranslationBundle
 ): string[] {
-  const { text, state, experiment_id, hours, notebook, archived } = list.query;
+  const { text, state, experiment_id, pipeline_id, hours, notebook, archived } =
+    list.query;
   return [
     text && trans.__('“%1” in the name', text),
     state && trans.__('state: %1', state.toLowerCase()),
     experiment_id && trans.__('one experiment'),
+    pipeline_id && trans.__('one pipeline'),
     hours > 0 && trans.__('of the last %1 hours', count(hours)),
     notebook && trans.__('started by %1', notebook),
     archived && trans.__('archived')
@@ -377,6 +385,7 @@ function MoreActions({ kind }: { kind: KindId }): JSX.Element {
     pipelines: [
       ['pipelines-start', trans.__('Start…')],
       ['pipelines-schedule', trans.__('Schedule…')],
+      ['pipelines-runs', trans.__('Runs')],
       ['pipelines-version', trans.__('New version…')],
       ['pipelines-insert', trans.__('Insert')]
     ]

@@ -44,6 +44,7 @@ export namespace CommandIDs {
   export const runsOfExperiment = `${PREFIX}experiments-runs`;
   export const startPipeline = `${PREFIX}pipelines-start`;
   export const schedulePipeline = `${PREFIX}pipelines-schedule`;
+  export const runsOfPipeline = `${PREFIX}pipelines-runs`;
   export const newVersion = `${PREFIX}pipelines-version`;
   export const openRun = `${PREFIX}runs-open`;
   export const openPipeline = `${PREFIX}pipelines-open`;
@@ -285,6 +286,16 @@ function addLooking(commands: CommandRegistry, session: IKfpSession): void {
       const experiment_id = idOf(session, 'experiments', args);
       model.show('runs');
       return model.lists.runs.ask({ experiment_id });
+    }
+  });
+  commands.addCommand(CommandIDs.runsOfPipeline, {
+    label: trans.__('Show its runs'),
+    isEnabled: args => !!idOf(session, 'pipelines', args),
+    describedBy: describedBy(OF_ONE),
+    execute: args => {
+      const pipeline_id = idOf(session, 'pipelines', args);
+      model.show('runs');
+      return model.lists.runs.ask({ pipeline_id });
     }
   });
   commands.addCommand(CommandIDs.openExperiment, {

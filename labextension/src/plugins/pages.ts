@@ -148,7 +148,8 @@ class Pages {
   ): Promise<Page> {
     const session = this._session;
     const { commands } = this._app;
-    const { ComparePage, PipelinePage, RunPage } = await import('../pages/index');
+    const { ComparePage, PipelinePage, RunPage } =
+      await import('../pages/index');
     const execute = (name: string, args: Record<string, string>) =>
       executeSafely(commands, PREFIX + name, args);
     let content: Widget;

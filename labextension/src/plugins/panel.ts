@@ -78,6 +78,7 @@ const OF_ONE = [
   'experiments-runs',
   'pipelines-start',
   'pipelines-schedule',
+  'pipelines-runs',
   'pipelines-version',
   'pipelines-insert'
 ];

@@ -47,6 +47,10 @@ export interface IRun {
   namespace: string;
   experiment_id: string;
   pipeline_id: string;
+  /** What a pipeline of no id is called: one that was sent with the run. */
+  pipeline_name: string;
+  /** What a person wrote, and which notebook, cell and commit started it. */
+  description: string;
   recurring_run_id: string;
 }
 
@@ -156,6 +160,8 @@ export interface IPage<T> {
   total: number;
   /** Where the next page begins; empty after the last. */
   next: string;
+  /** Only so many were looked through, from the first on, for what KFP cannot filter by. */
+  among?: number;
 }
 
 /** An answer that is not the one asked for. */
@@ -271,6 +277,8 @@ export function toRun(body: IJson): IRun {
     namespace: '',
     experiment_id: body.experiment_id ?? '',
     pipeline_id: body.pipeline_version_reference?.pipeline_id ?? '',
+    pipeline_name: nameOf(body.pipeline_spec),
+    description: body.description ?? '',
     recurring_run_id: body.recurring_run_id ?? ''
   };
 }
@@ -322,6 +330,11 @@ export function toVersion(body: IJson): IVersion {
     created_at: body.created_at ?? '',
     pipeline_spec: specificationOf(body.pipeline_spec)
   };
+}
+
+function nameOf(specification: IJson | undefined): string {
+  const { pipelineInfo } = specificationOf(specification) as IJson;
+  return pipelineInfo?.name ?? '';
 }
 
 function isArchived(body: IJson): boolean {

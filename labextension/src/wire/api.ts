@@ -43,6 +43,10 @@ const V2 = 'api/apis/v2beta1';
 // Ask again each time, but without the number that JupyterLab adds to a URL for 'no-store'.
 const CACHE = 'no-cache';
 const LONGEST_PAGE = 200;
+// So many are looked through for what KFP cannot filter by.
+const MOST_SIFTED = 1_000;
+// As many as the server tells at once.
+export const MOST_NAMES = 100;
 
 export class KfpApi {
   constructor(options: KfpApi.IOptions) {
@@ -68,8 +72,52 @@ export class KfpApi {
     return (await this._request(`contributors${query}`)).contributors ?? [];
   }
 
-  /** One page of a list. */
+  /** What experiments and pipelines are called, by their ids; of what is gone, nothing. */
+  async names(asked: {
+    experiment: readonly string[];
+    pipeline: readonly string[];
+  }): Promise<Record<'experiments' | 'pipelines', Record<string, string>>> {
+    const query = new URLSearchParams();
+    asked.experiment.forEach(id => query.append('experiment', id));
+    asked.pipeline.forEach(id => query.append('pipeline', id));
+    const body = await this._request(`names?${query}`);
+    return {
+      experiments: body.experiments ?? {},
+      pipelines: body.pipelines ?? {}
+    };
+  }
+
+  /** One page of a list; all there is of it where that is of one pipeline. */
   async list<T>(kind: IKind<T>, asked: KfpApi.IListQuery): Promise<IPage<T>> {
+    const { pipeline_id } = asked.query;
+    return pipeline_id && kind.filters.pipeline
+      ? this._sift(kind, asked, item => isOf(item, pipeline_id))
+      : this._list(kind, asked);
+  }
+
+  /** Those of a list that are wanted, among as many as are looked through. */
+  private async _sift<T>(
+    kind: IKind<T>,
+    asked: KfpApi.IListQuery,
+    isWanted: (item: T) => boolean
+  ): Promise<IPage<T>> {
+    const found: T[] = [];
+    let [seen, page_token] = [0, ''];
+    do {
+      const part = { ...asked, page_size: LONGEST_PAGE, page_token };
+      const page = await this._list(kind, part);
+      found.push(...page.items.filter(isWanted));
+      seen += page.items.length;
+      page_token = page.next;
+    } while (page_token && seen < MOST_SIFTED);
+    const among = page_token ? seen : undefined;
+    return { items: found, total: found.length, next: '', among };
+  }
+
+  private async _list<T>(
+    kind: IKind<T>,
+    asked: KfpApi.IListQuery
+  ): Promise<IPage<T>> {
     const { namespace, query, page_size, page_token } = asked;
     const filter = filterOf(query, kind.filters, Date.now());
     const parameters = URLExt.objectToQueryString({
@@ -274,6 +322,10 @@ export namespace KfpApi {
     /** The pipeline that gets a new version; empty for a new pipeline. */
     pipeline_id?: string;
   }
+}
+
+function isOf(item: unknown, pipeline_id: string): boolean {
+  return (item as { pipeline_id?: string }).pipeline_id === pipeline_id;
 }
 
 function one(path: string, id: string): string {

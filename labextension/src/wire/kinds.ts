@@ -43,7 +43,13 @@ export const RUNS: IKind<IRun> = {
   resource: 'runs',
   read: toRun,
   key: run => run.run_id,
-  filters: { state: true, archived: true, experiment: true, notebook: true },
+  filters: {
+    state: true,
+    archived: true,
+    experiment: true,
+    pipeline: true,
+    notebook: true
+  },
   sorts: [...COMMON, 'finished_at desc']
 };
 
@@ -54,7 +60,7 @@ export const RECURRING_RUNS: IKind<IRecurringRun> = {
   resource: 'jobs',
   read: toRecurringRun,
   key: recurring => recurring.recurring_run_id,
-  filters: { experiment: true },
+  filters: { experiment: true, pipeline: true },
   sorts: COMMON
 };
 

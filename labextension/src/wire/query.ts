@@ -20,6 +20,7 @@ export interface IQuery {
   text: string;
   state: StateFilter;
   experiment_id: string;
+  pipeline_id: string;
   /** Only what is no older than so many hours; 0 for any age. */
   hours: number;
   /** The path of the notebook that started the runs, or empty. */
@@ -33,6 +34,7 @@ export const EVERYTHING: IQuery = {
   text: '',
   state: '',
   experiment_id: '',
+  pipeline_id: '',
   hours: 0,
   notebook: '',
   archived: false,
@@ -57,6 +59,8 @@ export interface IFilters {
   state?: boolean;
   archived?: boolean;
   experiment?: boolean;
+  /** KFP does not know it: the lists are looked through here. */
+  pipeline?: boolean;
   notebook?: boolean;
 }
 
@@ -98,6 +102,7 @@ export function wouldList(query: IQuery, run: IRun, now: number): boolean {
     isOfState &&
     run.archived === query.archived &&
     (!query.experiment_id || run.experiment_id === query.experiment_id) &&
+    (!query.pipeline_id || run.pipeline_id === query.pipeline_id) &&
     run.display_name.toLowerCase().includes(query.text.toLowerCase()) &&
     (!query.hours || Date.parse(run.created_at) >= now - query.hours * HOUR) &&
     !query.notebook

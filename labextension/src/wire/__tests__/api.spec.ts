@@ -59,6 +59,8 @@ it('what KFP leaves out is empty, not undefined', async () => {
     namespace: '',
     experiment_id: '',
     pipeline_id: '',
+    pipeline_name: '',
+    description: '',
     recurring_run_id: ''
   });
 });
@@ -257,4 +259,42 @@ it('a page in place of events is a problem', async () => {
   server.answers['events'] = () => page('<html>log in</html>', 200);
   const { signal } = new AbortController();
   await problem(server.api.listen('alice', () => undefined, signal));
+});
+
+/** Runs of which each fifth is of the pipeline `wanted`. */
+function mixed(number: number) {
+  return Array.from({ length: number }, (_, index) => ({
+    run_id: `r${index}`,
+    pipeline_version_reference: {
+      pipeline_id: index % 5 ? 'other' : 'wanted'
+    }
+  }));
+}
+
+it('runs of a pipeline are looked for here, for KFP knows no such filter', async () => {
+  const server = new Server();
+  server.runs = mixed(450);
+  const query = { ...EVERYTHING, pipeline_id: 'wanted' };
+  const found = await runs(server, { query });
+  expect(found).toMatchObject({ total: 90, next: '', among: undefined });
+  expect(new Set(found.items.map(each => each.pipeline_id))).toEqual(
+    new Set(['wanted'])
+  );
+  expect(server.asked).toHaveLength(3);
+});
+
+it('of a very long list so many are looked through, and it is said how many', async () => {
+  const server = new Server();
+  server.runs = mixed(5_000);
+  const query = { ...EVERYTHING, pipeline_id: 'wanted' };
+  const found = await runs(server, { query });
+  expect(found).toMatchObject({ total: 200, among: 1_000 });
+  expect(server.asked).toHaveLength(5);
+});
+
+it('a pipeline that came with its run has a name of its own', async () => {
+  const server = new Server();
+  const pipeline_spec = { pipelineInfo: { name: 'inline' } };
+  server.answers[RUNS] = () => json({ runs: [{ run_id: '1', pipeline_spec }] });
+  expect((await runs(server)).items[0].pipeline_name).toBe('inline');
 });
