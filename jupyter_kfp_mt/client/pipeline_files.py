@@ -71,6 +71,13 @@ class Definition(msgspec.Struct, frozen=True, rename="camel"):
     description: str = ""
     literals: list[Any] = []
 
+    @property
+    def default(self) -> Any:
+        """The default value, or `UNSET`: a compiled pipeline has 100.0 for a whole number."""
+        value = self.default_value
+        is_whole = self.parameter_type == "NUMBER_INTEGER" and isinstance(value, float)
+        return int(value) if is_whole and value.is_integer() else value
+
 
 class _Inputs(msgspec.Struct, frozen=True):
     parameters: dict[str, Definition] = {}
