@@ -3,10 +3,14 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 import yaml
 from harness.local_kfp import API, text
 from harness.watching import Watch
+
+from jupyter_kfp_mt.local.wire.protojson import in_parts
+from jupyter_kfp_mt.models import Run
 
 # What a server that stops for a file takes to answer is a multiple of this.
 SECONDS = 2.0
@@ -80,6 +84,15 @@ def test_large_pipelines_that_are_uploaded_hold_up_nobody_and_run(kfp, large):
     assert [run["pipeline_version_reference"]["pipeline_id"] for run in runs] == made
     path = f"{API}/pipelines/{made[0]}/versions/{versions[0]['pipeline_version_id']}"
     assert kfp.get(path).json() == versions[0]
+
+
+def test_a_long_specification_is_sent_as_it_is_and_nobody_copies_it():
+    long, short = msgspec.Raw(b'{"text":"' + b"x" * 100 + b'"}'), msgspec.Raw(b"{}")
+    runs = [Run(run_id="a", pipeline_spec=long), Run(run_id="b", pipeline_spec=short)]
+    for answer in (runs[0], {"runs": runs, "total_size": 2}, {"runs": runs[1:]}, {}):
+        parts = in_parts(answer, 100)
+        assert b"".join(parts) == msgspec.json.encode(answer)
+        assert sum(part.obj is long for part in parts) == b"".join(parts).count(b"x" * 100)
 
 
 def test_what_is_wrong_with_a_large_message_is_told_as_of_a_small_one(kfp, large, adder):
