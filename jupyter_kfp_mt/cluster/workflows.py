@@ -18,6 +18,7 @@ from ..models import EPOCH, UNSPECIFIED, ChildTask, Task
 
 GROUP, VERSION, RESOURCE = "argoproj.io", "v1alpha1", "workflows"
 RUN_ID = "pipeline/runid"
+RUN_NAME = "pipelines.kubeflow.org/run_name"  # an annotation
 PHASE = "workflows.argoproj.io/phase"
 COMPLETED = "workflows.argoproj.io/completed"
 # Of those of a namespace the ones that are runs and go on: there may be thousands of others.
@@ -45,6 +46,7 @@ class WorkflowMetadata(msgspec.Struct, frozen=True, rename="camel"):
     resource_version: str = ""
     creation_timestamp: datetime = EPOCH
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 class Node(msgspec.Struct, frozen=True, rename="camel"):
@@ -81,6 +83,11 @@ class Workflow(msgspec.Struct, frozen=True):
     @property
     def run_id(self) -> str:
         return self.metadata.labels.get(RUN_ID, "")
+
+    @property
+    def run_name(self) -> str:
+        """The name of the run, or that of the Workflow where it has none."""
+        return self.metadata.annotations.get(RUN_NAME, "") or self.name
 
     @property
     def state(self) -> str:

@@ -20,12 +20,13 @@ from ..connection.status import Problem
 from ..errors import KfpError
 from . import pace
 from .live_runs import Ask, LiveRuns
+from .own_changes import OwnChange, OwnChanges
 from .watched_namespace import Look, NamespaceState
 
 T = TypeVar("T")
 
 # How often to ask for what seldom changes, and for runs that were started again.
-THOROUGH = 300.0
+THOROUGH = 600.0
 # What of the API has to do with that: a request for such a thing is a reason to ask.
 _SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # What is kept for listeners that are slow or were away; who missed more gets a new snapshot.
@@ -72,10 +73,27 @@ class Events:
             if self._watchers.get(namespace) is watcher:
                 del self._watchers[namespace]
 
-    def wake(self, path: str) -> None:
-        """Something was changed through this door, by a request with this path: look at once."""
+    def changed(self, namespace: str, path: str, change: OwnChange | None = None) -> None:
+        """Something was changed through this door, by a request with this path: tell of it, or
+        look at once. Without a namespace it may have been in any.
+        """
         for watcher in self._watchers.values():
-            watcher.wake(thorough=bool(_SELDOM_CHANGED.search(path)))
+            if change and watcher.namespace == namespace and namespace:
+                watcher.learn(change)
+            elif not namespace or not watcher.namespace or watcher.namespace == namespace:
+                watcher.wake(thorough=bool(_SELDOM_CHANGED.search(path)))
+
+    def namespace_of(self, noun: str, identifier: str) -> str:
+        """The namespace of what is listed in one that somebody listens to; else nothing."""
+        for namespace, watcher in self._watchers.items():
+            if watcher.lists(noun, identifier):
+                return namespace
+        return ""
+
+    def announce(self, name: str, data: object) -> None:
+        """Tell all who listen something that concerns everybody in this server."""
+        for watcher in self._watchers.values():
+            watcher.announce(name, data)
 
     def close(self) -> None:
         """End all streams."""
@@ -120,12 +138,14 @@ class Watcher:
 
     def __init__(self, namespace: str, ask: Ask, cluster: Callable[[], Cluster | None]) -> None:
         self.ended = False
-        self._namespace = namespace
+        self.namespace = namespace
         self._ask = ask
         self._live = LiveRuns(namespace, ask, cluster, self._hear)
         self._name = secrets.token_hex(4)  # numbers of another watcher mean nothing to this one
+        self._own = OwnChanges()
         self._asked: NamespaceState | None = None  # as KFP tells it
         self._state: NamespaceState | None = None  # as it is told to listeners
+        self._unclaimed: set[str] = set()  # runs of which only Workflows have told
         self._problem: Problem | None = None
         self._whose: tuple[str, ...] = ()
         self._farewell = b""
@@ -138,8 +158,8 @@ class Watcher:
         self._woken = asyncio.Event()
         self._pace = pace.Pace(time.monotonic(), pace.SHARED)
         self._thorough_at: float | None = None
+        self._list_at = 0.0  # when the list is to be asked for, and not only single runs
         self._is_eager = False
-        self._looks_for: Counter[str] = Counter()  # those that KFP has not told of yet
         self._task: asyncio.Task[None] | None = None
 
     # --- its listeners ------------------------------------------------------------------------
@@ -162,9 +182,30 @@ class Watcher:
     def wake(self, thorough: bool = False) -> None:
         if thorough:
             self._thorough_at = None
-        self._is_eager = True
+        self._is_eager, self._list_at = True, 0.0
         self._pace.woken(time.monotonic())
         self._woken.set()
+
+    def announce(self, name: str, data: object) -> None:
+        """Tell whoever listens now; who comes later asks for it."""
+        self._publish(name, data)
+
+    def lists(self, noun: str, identifier: str) -> bool:
+        """Tell whether it is one of what is known here."""
+        kinds = {"runs": "runs", "recurringruns": "recurring_runs", "experiments": "experiments"}
+        return noun in kinds and identifier in getattr(self._state, kinds[noun], {})
+
+    def learn(self, change: OwnChange) -> None:
+        """Tell of a change that KFP has just made, whose outcome is known without asking."""
+        now = time.monotonic()
+        self._own.add(change, now)
+        if self._asked is None or self._pace.bounds is pace.OWN:
+            self.wake()  # a KFP that is asked for nothing by others goes on at once
+        elif not self._live.is_told:
+            self._pace.stirred(now)
+            self._woken.set()
+        if self._asked is not None and self._problem is None:
+            self._show(Removed(runs=[change.run_id] if change.gone else []))
 
     def stop(self) -> None:
         self._live.close()
@@ -249,32 +290,58 @@ class Watcher:
             await _set(self._woken, None if due is None else due - now)
 
     async def _look(self) -> None:
-        """Ask for the runs, and then for what seldom changes if it is time for that."""
+        """Ask for the runs, or for one that alone is wanted, and learn what that took."""
         begun, newest, self._requests = time.monotonic(), self._newest, 0
         self._is_eager = False
-        is_first = self._state is None
-        thorough = self._thorough_at is None or begun - self._thorough_at >= THOROUGH
+        sought = self._sought(begun)
         failed = False
         try:
-            again = thorough and not is_first
-            await self._ask_runs(older=again, again=again)
-            if thorough and not self.ended:
-                self._thorough_at = begun
-                await self._ask_others(is_first)
+            if len(sought) == 1 and begun < self._list_at:
+                (run_id,) = sought
+                await self._ask_for(lambda look: look.one(run_id))
+            else:
+                await self._ask_all(begun)
         except KfpError as error:
-            failed, self._thorough_at = True, None
+            failed, self._thorough_at, self._list_at = True, None, 0.0
             self._fail(Problem.of(error))
         took, changed = time.monotonic() - begun, self._newest > newest and not failed
         self._pace.looked(pace.Look(begun, took, self._requests, changed, failed))
         if self._is_eager:  # what was found may be older than the change
             self._pace.woken(time.monotonic())
-        unknown = self._live.unknown(self._asked) if self._asked else ()
-        self._looks_for = Counter({run_id: self._looks_for[run_id] + 1 for run_id in unknown})
+        if self._known is not None and not failed:
+            self._miss(sought)
         self._want()
 
+    async def _ask_all(self, begun: float) -> None:
+        """Ask for the runs, and then for what seldom changes if it is time for that."""
+        is_first = self._state is None
+        thorough = self._thorough_at is None or begun - self._thorough_at >= THOROUGH
+        again = thorough and not is_first
+        self._list_at = begun + self._pace.bounds.shortest
+        await self._ask_runs(older=again, again=again)
+        if thorough and not self.ended:
+            self._thorough_at = begun
+            await self._ask_others(is_first)
+
+    def _sought(self, now: float) -> set[str]:
+        """The runs of which only KFP can tell more: those that are new, and those that ended."""
+        if self._known is None or not self._live.is_told:
+            return set()
+        unknown = self._live.unknown(self._known)
+        new = {run_id for run_id, looks in unknown.items() if looks < len(_LOOKS_FOR)}
+        return new | self._live.unsettled()
+
+    def _miss(self, sought: Collection[str]) -> None:
+        """Those of these that KFP still has not told of may be none of its runs."""
+        assert self._known
+        missed = self._live.unknown(self._known).keys() & sought
+        self._live.missed(missed)
+        if missed:
+            self._show()
+
     async def _ask_runs(self, older: bool, again: bool = False) -> None:
-        watched = frozenset(self._runs)
-        await self._ask_for(lambda look: look.runs(watched, older, again))
+        watched, begun = frozenset(self._runs), time.monotonic()
+        await self._ask_for(lambda look: look.runs(watched, older, again), begun)
 
     async def _ask_others(self, is_first: bool) -> None:
         """After the first page, which somebody waits for, the runs that are not on it, too."""
@@ -283,11 +350,14 @@ class Watcher:
             await self._ask_runs(older=True)
         await self._ask_for(lambda look: look.others())
 
-    async def _ask_for(self, part: Callable[[Look], tuple[NamespaceState, Removed]]) -> None:
+    async def _ask_for(
+        self, part: Callable[[Look], tuple[NamespaceState, Removed]], listed_at: float = 0.0
+    ) -> None:
+        """Take what KFP tells; `listed_at` is when it was asked for all runs, if it was."""
         before = self._asked or NamespaceState()
 
         def question(client: Client) -> _Answer:
-            look = Look(client, self._namespace, before)
+            look = Look(client, self.namespace, before)
             try:
                 state, removed = part(look)
             finally:
@@ -303,6 +373,7 @@ class Watcher:
             self._live.start()
         told = pace.TOLD if self._live.is_told else pace.SHARED
         self._pace.keep(pace.OWN if answer.is_local else told)
+        self._own.settle(listed_at)
         self._succeed(answer.state, answer.removed)
 
     def _fail(self, problem: Problem) -> None:
@@ -312,16 +383,27 @@ class Watcher:
 
     def _succeed(self, state: NamespaceState, removed: Removed) -> None:
         self._asked = state
-        self._live.settle(state)
         if self._problem:
             self._problem = None
             self._publish("back", {})
         self._show(removed)
 
+    @property
+    def _known(self) -> NamespaceState | None:
+        """All that KFP has told, in whichever answer."""
+        return None if self._asked is None else self._own.over(self._asked)
+
     def _show(self, removed: Removed = _NOTHING) -> None:
         """Tell what is new, of all that is known by now."""
-        assert self._asked
-        before, self._state = self._state, self._live.over(self._asked)
+        known = self._known
+        assert known
+        self._live.settle(known)
+        before, self._state = self._state, self._live.over(known)
+        # A Workflow that turned out to be no run of this KFP's was shown for a moment.
+        gone = sorted(self._unclaimed - self._state.runs.keys())
+        self._unclaimed = self._state.runs.keys() - known.runs.keys()
+        if gone:
+            removed = msgspec.structs.replace(removed, runs=[*removed.runs, *gone])
         if before is not None:
             self._tell(before, self._state, removed)
         self._announce()
@@ -332,17 +414,18 @@ class Watcher:
             self._show()
         self._pace.keep(pace.TOLD if self._live.is_told else pace.SHARED)
         if unsure:
+            self._list_at = 0.0
             self._pace.wanted(time.monotonic())
         self._want()
         self._woken.set()
 
     def _want(self) -> None:
         """Look again for what only KFP can tell: of new runs, and of those that have ended."""
-        if self._asked is None or not self._live.is_told:
+        if self._known is None or not self._live.is_told:
             return
-        looks = (self._looks_for[run_id] for run_id in self._live.unknown(self._asked))
+        looks = self._live.unknown(self._known).values()
         delays = [_LOOKS_FOR[many] for many in looks if many < len(_LOOKS_FOR)]
-        if not self._live.is_settled:
+        if self._live.unsettled():
             delays.append(_SETTLED)
         if delays:
             self._pace.wanted(time.monotonic() + min(delays))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -50,11 +50,6 @@ class LiveRuns:
         self._news: deque[News] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def is_settled(self) -> bool:
-        """Tell whether KFP has told the end of each run that has ended."""
-        return self._runs.are_settled()
-
     def start(self) -> None:
         """Watch, if that is not done yet."""
         if self._watch is None and self._namespace:
@@ -85,9 +80,17 @@ class LiveRuns:
         self._origins = state.origins
         self._runs.settle(state)
 
-    def unknown(self, state: NamespaceState) -> set[str]:
-        """The runs of which KFP has not told."""
+    def unknown(self, state: NamespaceState) -> dict[str, int]:
+        """The runs of which KFP has not told, and how often it was asked for each."""
         return self._runs.unknown(state)
+
+    def unsettled(self) -> set[str]:
+        """The runs that have ended, which KFP has not told."""
+        return self._runs.unsettled()
+
+    def missed(self, run_ids: Iterable[str]) -> None:
+        """KFP was asked for these, and has not told of them."""
+        self._runs.missed(run_ids)
 
     def over(self, state: NamespaceState) -> NamespaceState:
         """Return what KFP told, as it is by now."""

@@ -23,16 +23,16 @@ class Bounds(msgspec.Struct, frozen=True):
 
     budget: float
     saved: float = 3.0
-    owed: float = 3.0
+    owed: float = 1.0
     shortest: float = 2.0
     longest: float = 240.0
 
 
-# Of the 60 requests that ten minutes may take, three may come at once.
-SHARED = Bounds(600 / 57)
+# Of the 60 requests that ten minutes may take, three may come at once, and one before its time.
+SHARED = Bounds(600 / 56)
 # Where Kubernetes tells of changes, at most 30: KFP is asked for what it does not tell, which comes
 # together.
-TOLD = Bounds(600 / 22, saved=8.0, shortest=120.0)
+TOLD = Bounds(600 / 20, saved=6.0, owed=2.0, shortest=120.0)
 # A KFP on this machine has nobody else to answer.
 OWN = Bounds(0.5, shortest=1.0, longest=5.0)
 
@@ -118,6 +118,11 @@ class Pace:
         self._count(now)
         self._changed_at = now
         self._next = min(self._next, now + self._until_saved(1.0 - self.bounds.owed))
+
+    def stirred(self, now: float) -> None:
+        """Somebody has changed something here, and what it is now is known: look again soon."""
+        self._changed_at = now
+        self.wanted(now + self.bounds.shortest)
 
     def wanted(self, at: float) -> None:
         """Only KFP can tell what there is to be known at a moment: look then, within the budget."""

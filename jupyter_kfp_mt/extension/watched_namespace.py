@@ -17,7 +17,7 @@ from ..client.client import Client
 from ..client.listings import LONGEST_PAGE
 from ..connection.event_reader import Changes, EventFailure, Removed
 from ..connection.status import Problem
-from ..errors import NotFound, Refused
+from ..errors import Forbidden, NotFound, Refused
 from ..models import Experiment, Page, RecurringRun, Run
 
 NEWEST = 50
@@ -115,13 +115,30 @@ class Look:
         state = msgspec.structs.replace(
             self._before,
             runs=_kept(self._before.runs, found, gone),
-            watched={
-                key: _light(run) if isinstance(run, Run) else run for key, run in seen.items()
-            },
+            watched={key: light(run) if isinstance(run, Run) else run for key, run in seen.items()},
             origins={key: self._origin(key, run) for key, run in seen.items()},
             total_runs=page.total_size,
         )
         return state, Removed(runs=gone)
+
+    def one(self, run_id: str) -> tuple[NamespaceState, Removed]:
+        """The same, with this run as it is now; without one that KFP does not know."""
+        before = self._before
+        known = before.runs.keys() & {run_id}
+        try:
+            run = self._asked_run(run_id)
+        except (NotFound, Forbidden):
+            runs = {key: each for key, each in before.runs.items() if key != run_id}
+            total = before.total_runs - len(known)
+            state = msgspec.structs.replace(before, runs=runs, total_runs=total)
+            return state, Removed(runs=[*known])
+        is_new = not known and all(_age(run) > _age(each) for each in before.runs.values())
+        return msgspec.structs.replace(
+            before,
+            runs={**before.runs, run_id: _summary(light(run))},
+            watched=before.watched | ({run_id: light(run)} if run_id in before.watched else {}),
+            total_runs=before.total_runs + is_new,
+        ), Removed()
 
     def others(self) -> tuple[NamespaceState, Removed]:
         """Return what seldom changes: recurring runs and experiments."""
@@ -134,7 +151,7 @@ class Look:
         )
         state = msgspec.structs.replace(
             before,
-            recurring_runs={key: _light(item) for key, item in schedules.items()},
+            recurring_runs={key: light(item) for key, item in schedules.items()},
             experiments=experiments,
         )
         return state, Removed(recurring_runs=stopped, experiments=dropped)
@@ -213,7 +230,7 @@ def _kept(before: Items[Run], found: Items[Run], gone: Collection[str]) -> Items
     for anew.
     """
     kept = {key: run for key, run in before.items() if key not in gone and run.finished}
-    runs = kept | {key: _summary(_light(run)) for key, run in found.items()}
+    runs = kept | {key: _summary(light(run)) for key, run in found.items()}
     newest = sorted(runs, key=lambda key: _age(runs[key]), reverse=True)
     return {key: runs[key] for key in newest if key in found or key in newest[:NEWEST]}
 
@@ -238,7 +255,7 @@ def _summary(run: Run) -> Run:
     return msgspec.structs.replace(run, run_details=None)
 
 
-def _light(item: Item) -> Item:
+def light(item: Item) -> Item:
     """Without what never changes of it, and may be long."""
     light: Item = msgspec.structs.replace(item, pipeline_spec=None, runtime_config=None)
     return light

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import msgspec
@@ -10,7 +11,10 @@ import msgspec
 from ..cluster.workflows import Workflow
 from ..connection.event_reader import EventFailure
 from ..models import EPOCH, FINISHED, UNSPECIFIED, Run, RunDetails, Task
-from .watched_namespace import NamespaceState
+from .watched_namespace import NEWEST, NamespaceState
+
+# KFP is asked so often for a run that it does not know: a Workflow comes a moment before it knows.
+CLAIMED_AFTER = 2
 
 
 class WorkflowRun(msgspec.Struct, frozen=True):
@@ -21,15 +25,34 @@ class WorkflowRun(msgspec.Struct, frozen=True):
     state: str
     finished_at: datetime = EPOCH
     tasks: list[Task] | None = None
+    display_name: str = ""
+    created_at: datetime = EPOCH
 
     @classmethod
     def of(cls, workflow: Workflow, tasks: list[Task] | None) -> WorkflowRun:
-        finished_at = workflow.status.finished_at or EPOCH
-        return cls(workflow.name, workflow.run_id, workflow.state, finished_at, tasks)
+        return cls(
+            workflow.name,
+            workflow.run_id,
+            workflow.state,
+            workflow.status.finished_at or EPOCH,
+            tasks,
+            workflow.run_name,
+            workflow.metadata.creation_timestamp,
+        )
 
     @property
     def ended(self) -> bool:
         return self.state in FINISHED
+
+    def alone(self) -> Run:
+        """The run as far as only its Workflow tells: KFP, too, calls it pending until Argo acts."""
+        return Run(
+            run_id=self.run_id,
+            display_name=self.display_name,
+            created_at=self.created_at,
+            finished_at=self.finished_at if self.ended else None,
+            state="PENDING" if self.state == UNSPECIFIED else self.state,
+        )
 
     def over(self, run: Run, with_tasks: bool) -> Run:
         """The run as it is now: once both say that it has ended, KFP knows more."""
@@ -48,13 +71,19 @@ class WorkflowRun(msgspec.Struct, frozen=True):
 
 
 class WorkflowRuns:
-    """The runs of one namespace that go on, or have just ended, by their ids."""
+    """The runs of one namespace that go on, or have just ended, by their ids.
+
+    One that KFP has never told of is shown as its Workflow has it. If KFP has been asked for it
+    and does not know it, it is none of its runs; and one that it knew before was deleted.
+    """
 
     def __init__(self) -> None:
         self._runs: dict[str, WorkflowRun] = {}
+        self._looks: Counter[str] = Counter()  # for those that KFP has not told of
+        self._told: set[str] = set()  # those that it has told of
 
     def add(self, found: Iterable[WorkflowRun]) -> None:
-        """Take what is told; tasks that are not told of again are as they were."""
+        """Take what is told; what is not told of again is as it was."""
         for run in found:
             known = self._runs.get(run.run_id)
             if run.tasks is None and known is not None and known.tasks is not None:
@@ -63,39 +92,61 @@ class WorkflowRuns:
 
     def keep(self, run_ids: set[str]) -> None:
         """Forget what goes on and is none of these."""
-        self._runs = {key: run for key, run in self._runs.items() if run.ended or key in run_ids}
+        self._only({key for key, run in self._runs.items() if run.ended or key in run_ids})
 
     def drop(self, workflows: Iterable[str]) -> None:
         """Forget Workflows that are not there any more: KFP says what became of the runs."""
         gone = {*workflows}
-        self._runs = {key: run for key, run in self._runs.items() if run.workflow not in gone}
+        self._only({key for key, run in self._runs.items() if run.workflow not in gone})
 
     def clear(self) -> None:
-        self._runs.clear()
+        self._only(set())
 
     def settle(self, state: NamespaceState) -> None:
         """Forget those that have ended and of which KFP knows that by now."""
+        self._told |= self._runs.keys() & state.runs.keys()
         for run_id in [key for key, run in self._runs.items() if run.ended]:
             told = state.runs.get(run_id)
-            if told is None or told.finished:
-                del self._runs[run_id]
+            gone = told is None and not self._may_be_new(run_id)
+            if gone or (told is not None and told.finished):
+                self._only(self._runs.keys() - {run_id})
 
-    def unknown(self, state: NamespaceState) -> set[str]:
-        """The runs of which KFP has not told yet."""
-        return self._runs.keys() - state.runs.keys()
+    def unknown(self, state: NamespaceState) -> dict[str, int]:
+        """The runs of which KFP has not told, and how often it was asked for each."""
+        return {key: self._looks[key] for key in self._runs if key not in state.runs}
 
-    def are_settled(self) -> bool:
-        """Tell whether KFP has told the end of each that has ended."""
-        return not any(run.ended for run in self._runs.values())
+    def missed(self, run_ids: Iterable[str]) -> None:
+        """KFP was asked for these, and has not told of them."""
+        self._looks.update(key for key in run_ids if key in self._runs)
+
+    def unsettled(self) -> set[str]:
+        """Those that have ended, which KFP has not told."""
+        return {key for key, run in self._runs.items() if run.ended}
 
     def over(self, state: NamespaceState) -> NamespaceState:
         """Return what there is now."""
-        runs = {**state.runs}
+        new = [
+            run.alone()
+            for key, run in self._runs.items()
+            if key not in state.runs and self._may_be_new(key)
+        ]
+        new = sorted(new, key=lambda run: run.created_at, reverse=True)[:NEWEST]
+        runs = {run.run_id: run for run in new} | state.runs
         watched: dict[str, Run | EventFailure] = {**state.watched}
         for run_id, told in self._runs.items():
-            if run_id in runs:
+            if run_id in state.runs:
                 runs[run_id] = told.over(runs[run_id], with_tasks=False)
             seen = watched.get(run_id)
             if isinstance(seen, Run):
                 watched[run_id] = told.over(seen, with_tasks=True)
-        return msgspec.structs.replace(state, runs=runs, watched=watched)
+        newest = max((run.created_at for run in state.runs.values()), default=EPOCH)
+        total = state.total_runs + sum(run.created_at > newest for run in new)
+        return msgspec.structs.replace(state, runs=runs, watched=watched, total_runs=total)
+
+    def _may_be_new(self, run_id: str) -> bool:
+        return run_id not in self._told and self._looks[run_id] < CLAIMED_AFTER
+
+    def _only(self, run_ids: Collection[str]) -> None:
+        self._runs = {key: self._runs[key] for key in self._runs if key in run_ids}
+        self._looks = Counter({key: self._looks[key] for key in self._looks if key in run_ids})
+        self._told &= self._runs.keys()

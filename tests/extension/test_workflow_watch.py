@@ -12,12 +12,12 @@ import pytest
 from fakes.guarded_kfp import refusal
 from fakes.kubernetes_api import ALICE
 from harness.jupyter_server import call, server_config
-from harness.live_events import states, until
+from harness.live_events import states, until, watcher
 
 from jupyter_kfp_mt import intervals
 from jupyter_kfp_mt.client.written_tasks import written
 from jupyter_kfp_mt.cluster.workflows import Workflow
-from jupyter_kfp_mt.extension import event_stream, pace, workflow_watch
+from jupyter_kfp_mt.extension import event_stream, pace, watched_namespace, workflow_watch
 from jupyter_kfp_mt.models import Run, RunDetails
 
 API = "/apis/v2beta1"
@@ -45,6 +45,13 @@ def deaf(monkeypatch):
     monkeypatch.setattr(pace, "SHARED", bounds)
     monkeypatch.setattr(pace, "TOLD", bounds)
     monkeypatch.setattr(event_stream, "_SETTLED", 600.0)
+
+
+@pytest.fixture
+def mute(monkeypatch):
+    """KFP is asked once, and not again for what Kubernetes tells of."""
+    monkeypatch.setattr(pace, "SHARED", pace.Bounds(1e9, saved=3, shortest=600, longest=600))
+    monkeypatch.setattr(pace, "TOLD", pace.Bounds(1e9, saved=0, shortest=600, longest=600))
 
 
 def told(cluster, behind, number, state="RUNNING", phase="Running", **more):
@@ -161,25 +168,94 @@ def test_nodes_are_read_however_argo_keeps_them(kept):
     assert (len(tasks) if tasks else tasks) == (len(nodes) if kept == "packed" else None)
 
 
-async def test_a_run_that_kfp_has_not_told_of_is_asked_for_at_once(listen, behind, cluster, deaf):
+FOREIGN = "00000000-0000-4000-8000-00000000ffff"
+
+
+async def test_a_new_run_has_a_row_before_kfp_tells_of_it(listen, behind, cluster, mute):
     listener, _ = await watching(listen, cluster)
-    run, _ = told(cluster, behind, 1)
+    run = "00000000-0000-4000-8000-000000000001"
+    cluster.put_workflow("flow-1", "alice", run, phase="", run_name="nightly")
+    changes = (await listener.event("changed")).changes()
+    (row,) = changes.runs
+    assert (row.run_id, row.display_name, row.state) == (run, "nightly", "PENDING")
+    assert changes.total_runs == 1
+    assert abs(row.created_at.timestamp() - time.time()) < 60
+    cluster.put_workflow("flow-1", "alice", run, "Running", run_name="nightly")
     assert states(await listener.event("changed")) == {run: "RUNNING"}
+    assert states(await (await listen()).event("snapshot")) == {run: "RUNNING"}
+    assert behind.costs()["runs"] == 1
 
 
-async def test_workflows_that_are_no_runs_of_this_kfp_are_not_shown_and_not_asked_for_long(
+async def test_the_rows_of_new_runs_come_within_a_moment(listen, behind, cluster, mute):
+    listener, _ = await watching(listen, cluster)
+    delays = []
+    for number in range(20):
+        begun = time.monotonic()
+        await asyncio.to_thread(cluster.put_workflow, f"flow-{number}", "alice", f"run-{number}")
+        assert states(await listener.event("changed")) == {f"run-{number}": "RUNNING"}
+        delays.append(time.monotonic() - begun)
+    assert sorted(delays)[10] < 0.3
+
+
+async def test_what_only_kfp_knows_of_a_new_run_takes_one_small_question(
+    listen, behind, cluster, deaf, monkeypatch
+):
+    monkeypatch.setattr(event_stream, "_LOOKS_FOR", (0.0, 0.1))
+    for number in range(9):
+        behind.add(number, "SUCCEEDED")
+    listener, _ = await watching(listen, cluster)
+    await until(lambda: len(behind.costs()) == 3)
+    behind.asked.clear()
+    run = behind.add(9)
+    behind.runs[run]["description"] = "as KFP tells it"
+    cluster.put_workflow("flow", "alice", run, run_name="runs 9")
+    told = []
+    while not told or told[-1].description != "as KFP tells it":
+        told += (await listener.event("changed")).changes().runs
+    assert {each.run_id for each in told} == {run}
+    assert [each.path for each in behind.asked] == [f"{API}/runs/{run}"]
+    snapshot = (await (await listen()).event("snapshot")).changes()
+    assert (snapshot.total_runs, len(snapshot.runs)) == (10, 10)
+
+
+async def test_a_workflow_that_is_no_run_of_this_kfp_is_soon_not_shown_any_more(
     listen, behind, cluster, deaf, monkeypatch
 ):
     monkeypatch.setattr(event_stream, "_LOOKS_FOR", (0.0, 0.05))
     listener, _ = await watching(listen, cluster)
-    cluster.put_workflow("foreign", "alice", "00000000-0000-4000-8000-00000000ffff")
-    await until(lambda: behind.costs()["runs"] >= 2)
-    asked = behind.costs()["runs"]
+    cluster.put_workflow("foreign", "alice", FOREIGN)
+    assert states(await listener.event("changed")) == {FOREIGN: "RUNNING"}
+    assert (await listener.event("removed")).removed().runs == [FOREIGN]
+    asked = len(behind.asked)
     for _ in range(20):
-        cluster.put_workflow("foreign", "alice", "00000000-0000-4000-8000-00000000ffff")
+        cluster.put_workflow("foreign", "alice", FOREIGN)
     run, _ = told(cluster, behind, 1)
-    assert states(await listener.event("changed")) == {run: "RUNNING"}
-    assert behind.costs()["runs"] <= asked + 3
+    assert FOREIGN not in states(await listener.event("changed"))
+    assert states(await (await listen()).event("snapshot")).keys() == {run}
+    assert len(behind.asked) <= asked + 3
+
+
+async def test_a_run_that_was_deleted_does_not_come_back_while_its_workflow_ends(
+    listen, behind, cluster, deaf
+):
+    run, flow = told(cluster, behind, 1)
+    listener, _ = await watching(listen, cluster)
+    await call("DELETE", f"{listener.address}/api{API}/runs/{run}", headers=listener.headers)
+    assert (await listener.event("removed")).removed().runs == [run]
+    cluster.put_workflow(flow, "alice", run, "Failed")
+    other, _ = told(cluster, behind, 2)
+    while other not in (seen := states(await listener.event("changed"))):
+        assert run not in seen
+    assert states(await (await listen()).event("snapshot")).keys() == {other}
+
+
+async def test_of_thousands_of_unknown_workflows_a_page_is_shown(listen, behind, cluster, mute):
+    for number in range(200):
+        cluster.put_workflow(f"flow-{number}", "alice", f"run-{number:03}")
+    listener, _ = await watching(listen, cluster)
+    await until(lambda: watcher()._live.unknown(watcher()._asked))
+    snapshot = (await (await listen()).event("snapshot")).changes()
+    assert len(snapshot.runs) == watched_namespace.NEWEST
 
 
 async def test_the_end_of_a_run_is_asked_of_kfp_once_it_is_there(

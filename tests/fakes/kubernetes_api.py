@@ -530,18 +530,33 @@ class KubernetesApi:
         fields = {"metadata": metadata or {}, "subjects": [subject], "roleRef": reference}
         return self.add("rolebindings", name, namespace, **fields)
 
-    def put_workflow(self, name, namespace, run_id, phase="Running", nodes=(), **status):
-        """A Workflow as Argo writes it: a new one, or what has become of one. Its version."""
+    def put_workflow(
+        self, name, namespace, run_id, phase="Running", nodes=(), run_name="", **status
+    ):
+        """A Workflow as Argo writes it: a new one, or what has become of one. Its version.
+
+        One without a phase is one that KFP has made and Argo has not seen yet; `run_name` is what
+        KFP calls the run.
+        """
         over = phase in ("Succeeded", "Failed", "Error")
-        labels = {"pipeline/runid": run_id, "workflows.argoproj.io/phase": phase}
+        labels = {"pipeline/runid": run_id}
+        labels |= {"workflows.argoproj.io/phase": phase} if phase else {}
         labels |= {"workflows.argoproj.io/completed": "true"} if over else {}
         told = {"phase": phase, "nodes": {node["id"]: node for node in nodes}, **status}
         if over:
             told["finishedAt"] = stamp(datetime.now(timezone.utc))
+        before = self.objects["workflows"].get((namespace, name), {"metadata": {}})["metadata"]
+        metadata = {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {"pipelines.kubeflow.org/run_name": run_name} if run_name else {},
+            "creationTimestamp": before.get("creationTimestamp", stamp(datetime.now(timezone.utc))),
+        }
         made = {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Workflow",
-            "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "metadata": metadata,
             "spec": {"templates": [{"name": "long", "script": "x" * 1000}]},
             "status": told,
         }

@@ -36,6 +36,9 @@ class ListedKfp(GuardedKfp):
             self.add(1, noun="experiments")
             return Answer(200, {})
         noun, _, key = path.partition("/")
+        if request.method == "DELETE":
+            self.runs.pop(key, None)
+            return Answer(200, {})
         if key:
             missing = refusal(404, 5, f"Run {key} not found")
             return Answer(200, self.runs[key]) if key in self.runs else missing
