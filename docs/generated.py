@@ -66,7 +66,7 @@ def commands() -> str:
     """The help of `jupyter kfp-mt` and its commands."""
     return "\n".join(
         f"## {' '.join(['jupyter kfp-mt', *words])}\n\n```text\n{_help(*words)}\n```\n"
-        for words in ([], ["doctor"], ["manifests"], ["local"])
+        for words in ([], ["doctor"], ["manifests"], ["settings"], ["local"])
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     local.set_defaults(run=_local)
     _add_doctor(commands)
     _add_manifests(commands)
+    _add_settings(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "local":
         parser.error(f"what is {' '.join(rest)}?")
@@ -65,6 +67,13 @@ def _add_manifests(commands: Any) -> None:
     parser.set_defaults(run=_manifests)
 
 
+def _add_settings(commands: Any) -> None:
+    said = "list the settings and their variables, or those that have to do with a word"
+    parser = commands.add_parser("settings", help=said, description=said)
+    parser.add_argument("word", metavar="WORD", nargs="?", default="", help="such as cookie")
+    parser.set_defaults(run=_settings)
+
+
 def _local(arguments: argparse.Namespace) -> int:
     from .local.__main__ import main
 
@@ -96,6 +105,37 @@ def _manifests(arguments: argparse.Namespace) -> int:
         access_manifests.to_yaml(*access_manifests.wanted(user, namespace, arguments.role)), end=""
     )
     return 0
+
+
+def _settings(arguments: argparse.Namespace) -> int:
+    from .errors import Misunderstood
+    from .settings import Kfp, variable
+
+    word = arguments.word.lower().removeprefix("c.kfp.")
+    traits = Kfp.class_own_traits(config=True)
+    names = [name for name in traits if word in (name, variable(name).lower())] or [
+        name for name, trait in traits.items() if word in f"{name} {trait.help}".lower()
+    ]
+    if not names:
+        raise Misunderstood(
+            f"No setting has to do with {arguments.word!r}.",
+            cure="This lists all of them: jupyter kfp-mt settings",
+        )
+    print("They go into ~/.jupyter/jupyter_server_config.py, or into the variable beside")
+    print("each. The Jupyter server reads them when it starts.")
+    for name in names:
+        print(f"\nc.Kfp.{name}   {variable(name)}\n{_indented(traits[name].help)}")
+    return 0
+
+
+def _indented(text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()),
+        width=80,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+    )
 
 
 def _configured() -> Kfp:

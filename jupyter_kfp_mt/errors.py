@@ -17,14 +17,18 @@ KfpError
 
 from __future__ import annotations
 
+import copy
 import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from traceback import FrameSummary, extract_tb
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from .kubeflow_roles import Denial
     from .models import Run
+
+E = TypeVar("E", bound="KfpError")
 
 # Whose code a person has not written: this package's, the installed ones and Python's own.
 _NOT_THEIRS = (
@@ -39,18 +43,43 @@ class KfpError(Exception):
     `message` says what was asked and what came back; `cause` why; `cure` what to do about it, in a
     sentence, and on the lines below it what is to be pasted; `server_text` is what the server
     itself wrote. None of them ever holds a secret.
+
+    Code that does not know what it is done for gives a `reason` in place of a message, and
+    `attempts.attempting`, around it, the rest of the sentence: "Cannot list runs in alice: ...".
     """
 
     status = 500
     # Whether cause and cure are shown beside the error already, where they can be copied from.
     is_explained = False
+    # What could not be done: said before a reason.
+    attempt = "use KFP"
 
-    def __init__(self, message: str, *, cause: str = "", cure: str = "", server_text: str = ""):
-        super().__init__(message)
-        self.message = message
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        reason: str = "",
+        cause: str = "",
+        cure: str = "",
+        server_text: str = "",
+    ):
+        super().__init__(message or reason)
+        self.sentence = message
+        self.reason = reason
         self.cause = cause
         self.cure = cure
         self.server_text = server_text
+
+    @property
+    def message(self) -> str:
+        return self.sentence or f"Cannot {self.attempt}: {self.reason}"
+
+    def with_(self: E, **changed: str) -> E:
+        """A copy of it with other texts: `cause`, `cure`, `attempt`, or a whole `sentence`."""
+        other = copy.copy(self).with_traceback(self.__traceback__)
+        vars(other).update(changed)
+        other.args = (other.sentence or other.reason,)
+        return other
 
     def __str__(self) -> str:
         return "\n".join(filter(None, (self.message, self.cause, self.cure)))
@@ -118,7 +147,10 @@ class Unauthenticated(Refused):
 
 
 class Forbidden(Refused):
+    """`denial`: the right that is missing, where KFP named one."""
+
     status = 403
+    denial: Denial | None = None
 
 
 class NotFound(Refused):
@@ -144,7 +176,8 @@ def may_pass(error: KfpError) -> bool:
 
 def from_dict(fields: Mapping[str, Any]) -> KfpError:
     """The error that was written so by `to_dict`, elsewhere."""
-    texts = {name: str(fields.get(name, "")) for name in ("cause", "cure", "server_text")}
+    names = ("reason", "cause", "cure", "server_text")
+    texts = {name: str(fields.get(name, "")) for name in names}
     kinds = {kind.__name__: kind for kind in _kinds(KfpError)}
     return kinds.get(str(fields.get("kind")), KfpError)(str(fields.get("message", "")), **texts)
 

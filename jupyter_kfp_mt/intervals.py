@@ -1,7 +1,7 @@
 """The intervals of requests and streams, in seconds: of door, kernels, and servers behind them.
 
 They only work together, as `tests/ground/test_intervals.py` holds them; the browser's are in
-`labextension/src/intervals.ts`.
+`labextension/src/wire/intervals.ts`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ here, in both versions of KFP's API.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 GROUP = "pipelines.kubeflow.org"
 
@@ -30,21 +31,25 @@ EDIT_ADDS: Mapping[str, tuple[str, ...]] = {
 _READING = ("get", "list", "watch", "readArtifact")
 
 
-class Goal(str):
-    """A person's request in the words of an error, and the right that it takes in the end.
+class Goal(NamedTuple):
+    """The right that something takes in the end, which may begin with a look at something else.
 
-    It may begin with a look at something else, which is refused first. `deed` is the same without
-    names, such as "start a run".
+    `deed` says the same without names, such as "start a run".
     """
 
     deed: str
     verb: str
     resource: str
 
-    def __new__(cls, words: str, deed: str, verb: str, resource: str) -> Goal:
-        goal = super().__new__(cls, words)
-        goal.deed, goal.verb, goal.resource = deed, verb, resource
-        return goal
+
+class Denial(NamedTuple):
+    """A statement of who may not do what, in KFP's own words; `local`: of a local KFP."""
+
+    user: str
+    namespace: str
+    verb: str
+    resource: str
+    local: bool = False
 
 
 def role_for(verb: str, resource: str, goal: Goal | None = None) -> str:

@@ -75,49 +75,49 @@ def named(endpoint: str) -> str:
     return f"c.Kfp.endpoint = '{endpoint}'"
 
 
-def told(status: int, body: bytes, text: str, asked: str, at: AskedAddress) -> KfpError | None:
+def told(status: int, body: bytes, text: str, at: AskedAddress) -> KfpError | None:
     """The error for the answer of such a one; None for any other."""
     if _HTTPS.search(text):
-        return _https(asked, text, at)
+        return _https(text, at)
     if refuses_tokens(text):
-        return _istio_tokens(status, asked, text)
+        return _istio_tokens(status, text)
     if _OBJECTS.search(text[:300]):
-        return _objects(status, asked, text)
+        return _objects(status, text)
     if text.startswith("Invalid IAP credentials") or _is_googles(at.location):
-        return _iap(status, asked, text, at)
+        return _iap(status, text, at)
     if 300 <= status < 400 and at.elsewhere:
-        return _elsewhere(status, asked, text, at)
+        return _elsewhere(status, text, at)
     if 300 <= status < 400 or is_html(body):
-        return page(status, asked, text, at)
+        return page(status, text, at)
     return None
 
 
-def nothing_there(asked: str, text: str, at: AskedAddress) -> NotFound:
+def nothing_there(text: str, at: AskedAddress) -> NotFound:
     """For a 404 that is none of KFP's."""
     maybe = f" Behind Kubeflow's gateway it is below {PREFIX}:\n{named(at.below)}"
     return NotFound(
-        f"Cannot {asked}: nothing answers at this path (HTTP 404).",
+        reason="nothing answers at this path (HTTP 404).",
         cause="The endpoint leads elsewhere than to KFP, or this KFP is too old to know the path.",
         cure="Correct the endpoint." + (maybe if at.below else f" {_OWN}"),
         server_text=text,
     )
 
 
-def too_old(asked: str, text: str) -> NotFound:
+def too_old(text: str) -> NotFound:
     """For what a KFP 2 before 2.14 says of a path, or a method, that it does not have."""
     return NotFound(
-        f"Cannot {asked}: this KFP does not have that part of the API.",
+        reason="this KFP does not have that part of the API.",
         cause="It is too old for what was asked of it; %kfp doctor tells its version.",
         cure="Do without it, or ask whoever administers KFP to upgrade it.",
         server_text=text,
     )
 
 
-def version_1(asked: str, text: str, at: AskedAddress) -> NotFound:
+def version_1(text: str, at: AskedAddress) -> NotFound:
     """For KFP's own 404 for a path, which has no v2beta1 before 2.0."""
     show = f":\ncurl {at.endpoint}/apis/v1beta1/healthz" if at.endpoint else "."
     return NotFound(
-        f"Cannot {asked}: this KFP does not have that part of the API v2beta1.",
+        reason="this KFP does not have that part of the API v2beta1.",
         cause="KFP 1 has the API v1beta1 alone, and a KFP 2 may be too old for what was asked.",
         cure="Whoever administers it can upgrade it to KFP 2; until then kfp.Client of kfp 1.8 "
         f"works with a KFP 1, which tells its version at /apis/v1beta1/healthz{show}",
@@ -125,10 +125,10 @@ def version_1(asked: str, text: str, at: AskedAddress) -> NotFound:
     )
 
 
-def _https(asked: str, text: str, at: AskedAddress) -> Unreachable:
+def _https(text: str, at: AskedAddress) -> Unreachable:
     secure = at.endpoint.replace("http://", "https://", 1)
     return Unreachable(
-        f"Cannot {asked}: what answers speaks HTTPS, and was asked in HTTP.",
+        reason="what answers speaks HTTPS, and was asked in HTTP.",
         cause="The endpoint begins with http:// and its port takes https:// alone.",
         cure="Name it so:\n" + named(secure or "https://..."),
         server_text=text,
@@ -157,22 +157,21 @@ def istio_tokens(text: str) -> tuple[str, str]:
     )
 
 
-def _istio_tokens(status: int, asked: str, text: str) -> KfpError:
+def _istio_tokens(status: int, text: str) -> KfpError:
     cause, cure = istio_tokens(text)
     kind = Unauthenticated if status == 401 else Forbidden
     said = text[:100].rstrip(".")
     return kind(
-        f"Cannot {asked}: Istio refused the token before KFP saw it ({said}).",
+        reason=f"Istio refused the token before KFP saw it ({said}).",
         cause=cause,
         cure=cure,
         server_text=text,
     )
 
 
-def _objects(status: int, asked: str, text: str) -> Unreachable:
+def _objects(status: int, text: str) -> Unreachable:
     return Unreachable(
-        f"Cannot {asked}: what answers is an object store, such as MinIO, and not KFP "
-        f"(HTTP {status}).",
+        reason=f"what answers is an object store, such as MinIO, and not KFP (HTTP {status}).",
         cause="The endpoint names the store's port or service, which is beside KFP's.",
         cure=f"KFP's API is service ml-pipeline, port 8888:\n{named(IN_CLUSTER)}",
         server_text=text,
@@ -186,12 +185,12 @@ def _is_googles(location: str) -> bool:
         return False
 
 
-def _iap(status: int, asked: str, text: str, at: AskedAddress) -> Unreachable:
+def _iap(status: int, text: str, at: AskedAddress) -> Unreachable:
     query = parse_qs(urlsplit(at.location).query)
     client = query.get("client_id", [""])[0]
     client = client if _CLIENT_ID.fullmatch(client) else "CLIENT_ID"
     return Unreachable(
-        f"Cannot {asked}: Google's sign-in answered in KFP's place (HTTP {status}).",
+        reason=f"Google's sign-in answered in KFP's place (HTTP {status}).",
         cause="Google's Identity-Aware Proxy (IAP) stands before the endpoint.",
         cure="Name the proxy's client id; the token for it comes from Google's application default "
         f"credentials:\nc.Kfp.iap_client_id = '{client}'",
@@ -199,9 +198,9 @@ def _iap(status: int, asked: str, text: str, at: AskedAddress) -> Unreachable:
     )
 
 
-def _elsewhere(status: int, asked: str, text: str, at: AskedAddress) -> Unreachable:
+def _elsewhere(status: int, text: str, at: AskedAddress) -> Unreachable:
     found = Unreachable(
-        f"Cannot {asked}: KFP is at {at.elsewhere}, says what answered (HTTP {status}).",
+        reason=f"KFP is at {at.elsewhere}, says what answered (HTTP {status}).",
         cause="It sends on to there. A token is sent to no other address than the one that is "
         "configured.",
         cure=f"Name that as the endpoint:\n{named(at.elsewhere)}",
@@ -211,11 +210,11 @@ def _elsewhere(status: int, asked: str, text: str, at: AskedAddress) -> Unreacha
     return found
 
 
-def page(status: int, asked: str, text: str, at: AskedAddress) -> Unreachable:
+def page(status: int, text: str, at: AskedAddress) -> Unreachable:
     """For a web page or a redirect, where KFP would have answered JSON."""
     below = f"Behind Kubeflow's dashboard KFP is at {at.below}. " if at.below else ""
     return Unreachable(
-        f"Cannot {asked}: what answered is not KFP (HTTP {status}, a web page or a redirect).",
+        reason=f"what answered is not KFP (HTTP {status}, a web page or a redirect).",
         cause="Usually a login page stands before the endpoint, or it is a dashboard's.",
         cure=f"{below}Inside the cluster use KFP's own address, such as {IN_CLUSTER}. "
         "Or sign in: c.Kfp.login_file is for a user name and password, c.Kfp.cookie_file for the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -20,7 +20,7 @@ from .errors import (
     Unreachable,
     from_dict,
 )
-from .kubeflow_roles import Goal, role_for
+from .kubeflow_roles import Denial, Goal, role_for
 from .other_servers import NOWHERE, AskedAddress
 from .resource_names import as_name, kubectl_option
 
@@ -45,7 +45,7 @@ _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
 # Where the local KFP tells why an upload was refused, of which KFP tells nothing.
 _REASON = re.compile(r"\nreason\n\t([^\n]+)")
 # How the door begins, which knows only the request.
-_REQUESTED = re.compile(r"^Cannot (GET|POST|PATCH|DELETE) /\S*:")
+_REQUESTED = re.compile(r"Cannot (GET|POST|PATCH|DELETE) /\S*: ")
 
 # What KFP's own error bodies are made of, in all its versions.
 _KFP_FIELDS = ("code", "error", "message", "details", "error_message", "error_details")
@@ -69,67 +69,62 @@ LOCAL_TOKEN = (
 )
 
 
-def refusal(
-    status: int, body: bytes, asked: str, local: bool = False, at: AskedAddress = NOWHERE
-) -> KfpError:
-    """The error for an answer of `status` >= 300 to what was `asked` ("list runs in alice").
+def refusal(status: int, body: bytes, local: bool = False, at: AskedAddress = NOWHERE) -> KfpError:
+    """The error for an answer of `status` >= 300; `attempting` says what was asked for.
 
-    `local`: the answer is the local KFP's, where a cure is a line in the profiles file; `at`: where
-    it was asked for.
+    `local`: the answer is the local KFP's, where a cure is a line in the profiles file; `at`: the
+    address that was asked.
     """
     fields = _fields(body)
     if fields.get("kind") == "Status":
-        return _kubernetes(status, str(fields.get("message", "")), asked)
+        return _kubernetes(status, str(fields.get("message", "")))
     if "kind" not in fields:
-        return _refusal(status, body, asked, local, at)
+        return _refusal(status, body, local, at)
     # A Jupyter server's door has explained it already, for the request that it saw.
     if "code" not in fields:
-        said = _REQUESTED.sub(lambda _: f"Cannot {asked}:", str(fields.get("message", "")))
-        return from_dict({**fields, "message": said})
-    error = _refusal(status, body, asked, local, at)
-    if not (isinstance(asked, Goal) and denial(body)):  # of which a door knows only the first step
-        error.cause, error.cure = str(fields.get("cause", "")), str(fields.get("cure", ""))
-    return error
+        message = str(fields.get("message", ""))
+        requested = _REQUESTED.match(message)
+        reason = message[requested.end() :] if requested else ""
+        return from_dict({**fields, "message": "" if reason else message, "reason": reason})
+    error = _refusal(status, body, local, at)
+    return error.with_(cause=str(fields.get("cause", "")), cure=str(fields.get("cure", "")))
 
 
-def _refusal(status: int, body: bytes, asked: str, local: bool, at: AskedAddress) -> KfpError:
+def _refusal(status: int, body: bytes, local: bool, at: AskedAddress) -> KfpError:
     text = server_text(body)
     if status == 407:
         return Unreachable(
-            f"Cannot {asked}: a proxy asks for a user name and a password (HTTP 407).",
+            reason="a proxy asks for a user name and a password (HTTP 407).",
             cure=OTHER_PROXY,
             server_text=text,
         )
     if status in (502, 503, 504) and not _fields(body):
-        return nobody_behind(status, asked, text)
-    if other := other_servers.told(status, body, text, asked, at):
+        return nobody_behind(status, text)
+    if other := other_servers.told(status, body, text, at):
         return other
-    denied = _DENIED.search(text)
-    if denied:
-        return _denied(denied, asked, local, text)
+    if found := denial(body):
+        return denied(found._replace(local=local), text)
     if "RBAC: access denied" in text:
-        return _istio(asked, text)
+        return _istio(text)
     if status == 401 or (status == 400 and _NOBODY in text):
-        return _unauthenticated(body, asked, text, LOCAL_TOKEN if local else GET_TOKEN)
+        return _unauthenticated(body, text, LOCAL_TOKEN if local else GET_TOKEN)
     if _NOT_STOPPED.search(text):
         return BadRequest(
-            f"Cannot {asked}: there is nothing left to stop.",
+            reason="there is nothing left to stop.",
             cause="The run has finished already, or is being terminated.",
             server_text=text,
         )
     if too_long := _TOO_LONG.search(text):
-        return _too_long(asked, too_long[1], text)
+        return _too_long(too_long[1], text)
     if _is_too_old(status, body, text, at):
-        return other_servers.too_old(asked, text)
+        return other_servers.too_old(text)
     if status == 404 and _decoded(body) is None:
-        return other_servers.nothing_there(asked, text, at)
+        return other_servers.nothing_there(text, at)
     if status == 404 and text == _NO_PATH:
-        return other_servers.version_1(asked, text, at)
+        return other_servers.version_1(text, at)
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
     said = _INNERMOST.sub("", text)
-    return classes.get(status, Refused)(
-        f"Cannot {asked}: {said or f'HTTP {status}'}", server_text=text
-    )
+    return classes.get(status, Refused)(reason=f"{said or f'HTTP {status}'}", server_text=text)
 
 
 def _is_too_old(status: int, body: bytes, text: str, at: AskedAddress) -> bool:
@@ -141,28 +136,22 @@ def _is_too_old(status: int, body: bytes, text: str, at: AskedAddress) -> bool:
     return unknown and _decoded(body) is None and not at.url.endswith("/healthz")
 
 
-def _too_long(asked: str, column: str, text: str) -> BadRequest:
+def _too_long(column: str, text: str) -> BadRequest:
     what = "description" if column == "Description" else "name"
     return BadRequest(
-        f"Cannot {asked}: the {what} is longer than KFP's database takes.",
+        reason=f"the {what} is longer than KFP's database takes.",
         cure=f"Give it a shorter {what}.",
         server_text=text,
     )
 
 
-class Denial(NamedTuple):
-    """A statement of who may not do what, in KFP's own words."""
-
-    user: str
-    namespace: str
-    verb: str
-    resource: str
-
-
 def denial(body: bytes) -> Denial | None:
     """Return what KFP has asked Kubernetes and been denied, if that is what the body says."""
-    denied = _DENIED.search(server_text(body))
-    return Denial(**denied.groupdict()) if denied else None
+    found = _DENIED.search(server_text(body))
+    if found is None:
+        return None
+    user, namespace, verb, resource = found.groups()
+    return Denial(user, namespace, verb, resource)
 
 
 def explained(body: bytes, error: KfpError) -> dict[str, Any]:
@@ -175,10 +164,10 @@ def explained(body: bytes, error: KfpError) -> dict[str, Any]:
     return {**error.to_dict(), **said}
 
 
-def read_only(asked: str) -> Forbidden:
+def read_only() -> Forbidden:
     """For a change where `Kfp.read_only` is set."""
     return Forbidden(
-        f"Cannot {asked}: this connection to KFP is for reading only.",
+        reason="this connection to KFP is for reading only.",
         cause="c.Kfp.read_only or KFP_MT_READ_ONLY is set, so that nothing is changed from here.",
         cure="Whoever configured it can unset it; then restart the Jupyter server and this kernel.",
     )
@@ -226,22 +215,24 @@ def _message(answer: Any) -> str:
     return str(found)
 
 
-def _denied(denied: re.Match[str], asked: str, local: bool, text: str) -> Forbidden:
-    user, namespace, verb, resource = denied.group("user", "namespace", "verb", "resource")
-    goal = asked if isinstance(asked, Goal) else None
+def denied(denial: Denial, text: str, goal: Goal | None = None) -> Forbidden:
+    """The error for a right that is missing, with the role that has it, and what `goal` takes."""
+    user, namespace, verb, resource, local = denial
     role = role_for(verb, resource, goal)
     step = f"{verb} {resource}"
     deed, because = step, "It has no role there that allows it"
     if goal and (verb, resource) != (goal.verb, goal.resource):
         deed, because = goal.deed, f"KFP refused to {step}, which that begins with"
-    return Forbidden(
-        f"Cannot {asked}: {user} may not {deed} in namespace {namespace}.",
+    error = Forbidden(
+        reason=f"{user} may not {deed} in namespace {namespace}.",
         cause=f"{because}; it takes {role}.",
         cure=grant_locally(user, namespace, role)
         if local
         else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
         server_text=text,
     )
+    error.denial = denial
+    return error
 
 
 def grant_role(user: str, namespace: str, role: str) -> str:
@@ -259,9 +250,9 @@ def grant_locally(user: str, namespace: str, role: str) -> str:
     )
 
 
-def _istio(asked: str, text: str) -> Forbidden:
+def _istio(text: str) -> Forbidden:
     return Forbidden(
-        f"Cannot {asked}: Istio refused it before KFP saw it (RBAC: access denied).",
+        reason="Istio refused it before KFP saw it (RBAC: access denied).",
         cause="The notebook pod has no sidecar, or an AuthorizationPolicy does not let it in.",
         cure="Ask the cluster's administrator about AuthorizationPolicy ml-pipeline in namespace "
         "kubeflow: since Kubeflow 1.9 it lets in requests without a kubeflow-userid header.",
@@ -269,10 +260,10 @@ def _istio(asked: str, text: str) -> Forbidden:
     )
 
 
-def nobody_behind(status: int, asked: str, text: str) -> Unreachable:
+def nobody_behind(status: int, text: str) -> Unreachable:
     """For an answer of what stands before KFP, where KFP is away."""
     return Unreachable(
-        f"Cannot {asked}: a gateway answered in KFP's place (HTTP {status}).",
+        reason=f"a gateway answered in KFP's place (HTTP {status}).",
         cause="It found no KFP behind it that answers: KFP starts, has stopped, or is overloaded.",
         cure="Try again in a minute; an administrator sees the reason with\n"
         "kubectl get pods -n kubeflow -l app=ml-pipeline",
@@ -280,33 +271,36 @@ def nobody_behind(status: int, asked: str, text: str) -> Unreachable:
     )
 
 
-def _kubernetes(status: int, text: str, asked: str) -> KfpError:
+def _kubernetes(
+    status: int,
+    text: str,
+) -> KfpError:
     """A refusal of the Kubernetes API, through whose service proxy KFP was asked."""
     if status == 401:
         return Unauthenticated(
-            f"Cannot {asked}: Kubernetes does not know who is asking.",
+            reason="Kubernetes does not know who is asking.",
             cause="It does not accept the credentials of the kubeconfig; they may have expired.",
             cure="Log in to the cluster again; this shows whether it worked:\nkubectl auth whoami",
             server_text=text,
         )
     if status == 403:
         return Forbidden(
-            f"Cannot {asked}: Kubernetes refused it before KFP saw it.",
+            reason="Kubernetes refused it before KFP saw it.",
             cause="Asking KFP through the Kubernetes API takes the right to services/proxy.",
             cure=f"Forward a port instead, and name it as the endpoint:\n{FORWARDED}",
             server_text=text,
         )
     if status >= 500 or status == 404:
         return Unreachable(
-            f"Cannot {asked}: Kubernetes found no KFP to pass it on to.",
+            reason="Kubernetes found no KFP to pass it on to.",
             cause="Service ml-pipeline is not there, or none of its pods is ready.",
             cure="kubectl get service,pods -n kubeflow -l app=ml-pipeline",
             server_text=text,
         )
-    return Refused(f"Cannot {asked}: {text or f'HTTP {status}'}", server_text=text)
+    return Refused(reason=f"{text or f'HTTP {status}'}", server_text=text)
 
 
-def _unauthenticated(body: bytes, asked: str, text: str, cure: str) -> Unauthenticated:
+def _unauthenticated(body: bytes, text: str, cure: str) -> Unauthenticated:
     whole = body.decode("utf-8", "replace")
     if gone := _NO_ACCOUNT.search(whole):
         cause = f"The service account {gone[1]} that the token is of was deleted."
@@ -319,7 +313,7 @@ def _unauthenticated(body: bytes, asked: str, text: str, cure: str) -> Unauthent
     else:
         cause = "No token was sent, or none that KFP could read."
     return Unauthenticated(
-        f"Cannot {asked}: KFP does not know who is asking.",
+        reason="KFP does not know who is asking.",
         cause=cause,
         cure=cure,
         server_text=text,

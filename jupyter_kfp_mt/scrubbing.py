@@ -92,10 +92,8 @@ class Scrubber:
 
     def error(self, error: KfpError) -> KfpError:
         """The same error, without them."""
-        for name in ("message", "cause", "cure", "server_text"):
-            setattr(error, name, self.text(getattr(error, name)))
-        error.args = (error.message,)
-        return error
+        names = ("sentence", "attempt", "reason", "cause", "cure", "server_text")
+        return error.with_(**{name: self.text(getattr(error, name)) for name in names})
 
 
 def scrubbed(answer: requests.Response, body: bytes) -> bytes:

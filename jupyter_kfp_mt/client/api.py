@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from ..attempts import attempting
 from ..credentials import Credentials
 from ..errors import KfpError, Misconfigured, NotFound, Unreachable
 from ..models import Health, Page, PipelineVersion, PipelineVersionReference, Run, Value
@@ -38,6 +39,7 @@ _SINGULARS = {
     "runs": "run",
     "recurringruns": "recurring run",
 }
+_PLURALS = {"recurringruns": "recurring runs"}
 
 
 class Api:
@@ -74,9 +76,9 @@ class Api:
         path = f"{part(reference.pipeline_id)}/versions"
         return self._get(f"pipelines/{path}", reference.pipeline_version_id, PipelineVersion)
 
-    def _get(self, nouns: str, identifier: str, kind: type[T], asked: str = "") -> T:
-        asked = asked or f"find {nouns[:-1]} {identifier}"
-        return self.transport.get(f"{nouns}/{part(identifier)}", kind, asked)
+    def _get(self, nouns: str, identifier: str, kind: type[T]) -> T:
+        with attempting(f"find {nouns[:-1]} {identifier}"):
+            return self.transport.get(f"{nouns}/{part(identifier)}", kind)
 
     def namespace_of(self, namespace: str = "") -> str:
         """The namespace that a call means; none of a KFP that serves a single user."""
@@ -92,14 +94,12 @@ class Api:
         check_namespace(namespace)
         return namespace
 
-    def _page(
-        self, noun: str, kind: type[T], namespace: str, query: dict[str, str], asked: str = ""
-    ) -> Page[T]:
+    def _page(self, noun: str, kind: type[T], namespace: str, query: dict[str, str]) -> Page[T]:
         where = self._namespace(namespace)
-        asked = asked or f"list {noun}{within(where)}"
-        page = self.transport.page(
-            noun, kind, {**query, "namespace": where} if where else query, asked
-        )
+        with attempting(f"list {_PLURALS.get(noun, noun)}{within(where)}"):
+            page = self.transport.page(
+                noun, kind, {**query, "namespace": where} if where else query
+            )
         items: list[Any] = [stated(item) if isinstance(item, Run) else item for item in page]
         return msgspec.structs.replace(page, namespace=where, items=items)
 
@@ -147,7 +147,6 @@ class Api:
         scope: Scope,
         places: int,
     ) -> Callable[[str, int], Page[T]]:
-        asked = f"list {'recurring runs' if noun == 'recurringruns' else noun}{within(place)}"
         scoped = cache(lambda: scope(place))
 
         def page(token: str, size: int) -> Page[T]:
@@ -157,7 +156,7 @@ class Api:
                 if places == 1:
                     raise
                 return Page(kind=kind)  # another namespace may have it
-            return self._page(noun, kind, place, query, asked)
+            return self._page(noun, kind, place, query)
 
         return page
 
@@ -173,22 +172,22 @@ class Api:
                 raise Unreachable(f"{self.endpoint} promises more than it lists: a page is empty.")
 
     def _change(self, noun: str, identifier: str, action: str, word: str = "") -> None:
-        asked = f"{word or action} {_SINGULARS[noun]} {identifier}"
-        self.transport.request("POST", f"{noun}/{part(identifier)}:{action}", asked)
+        with attempting(f"{word or action} {_SINGULARS[noun]} {identifier}"):
+            self.transport.request("POST", f"{noun}/{part(identifier)}:{action}")
 
     def _delete(self, noun: str, identifier: str, **query: str) -> None:
-        asked = f"delete {_SINGULARS[noun]} {identifier}"
-        self.transport.request("DELETE", f"{noun}/{part(identifier)}", asked, params=query)
+        with attempting(f"delete {_SINGULARS[noun]} {identifier}"):
+            self.transport.request("DELETE", f"{noun}/{part(identifier)}", params=query)
 
     @contextmanager
-    def _explained(self, spec: dict[str, Any], asked: str) -> Iterator[None]:
+    def _explained(self, spec: dict[str, Any]) -> Iterator[None]:
         """Tell what is refused, or left out in silence, because this KFP is older than kfp."""
         try:
             yield
         except KfpError as error:
             if not releases.is_unread(error):
                 raise
-            raise releases.told(error, asked, spec, self.transport.known_health()) from None
+            raise releases.told(error, spec, self.transport.known_health()) from None
         if spec.get("platform_spec"):
             self.transport.warnings.extend(releases.dropped(spec, self.transport.known_health()))
 

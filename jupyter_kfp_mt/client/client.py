@@ -64,6 +64,6 @@ class Client(Waiting, RecurringRuns):
         """Give the connections back."""
         self.transport.close()
 
-    def in_kubernetes_place(self, path: str, asked: str, body: Any = None) -> Any:
+    def in_kubernetes_place(self, path: str, body: Any = None) -> Any:
         """The unread answer of a local KFP to a question for Kubernetes, which changes nothing."""
-        return self.transport.unread(self.endpoint + path, asked, body)
+        return self.transport.unread(self.endpoint + path, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..attempts import attempting
 from ..errors import Conflict, NotFound
 from ..models import Experiment, Page
 from . import records
@@ -46,37 +47,35 @@ class Experiments(Api):
         return self._page("experiments", Experiment, namespace, query)
 
     def create_experiment(
-        self, name: str, namespace: str = "", description: str = "", asked: str = ""
+        self, name: str, namespace: str = "", description: str = ""
     ) -> Experiment:
-        """A new experiment. Raises `Conflict` where the namespace has one of that name.
-
-        `asked`: what it is wanted for, in the words of an error.
-        """
+        """A new experiment. Raises `Conflict` where the namespace has one of that name."""
         where = self._namespace(namespace)
         body = {"display_name": name, **({"namespace": where} if where else {})}
         if description:
             body["description"] = description
-        return self.transport.post(
-            "experiments", Experiment, asked or f"create experiment {name}", body
-        )
+        with attempting(f"create experiment {name}"):
+            return self.transport.post("experiments", Experiment, body)
 
-    def ensure_experiment(self, name: str, namespace: str = "", asked: str = "") -> Experiment:
+    def ensure_experiment(self, name: str, namespace: str = "") -> Experiment:
         """The experiment of that name in a namespace, created if there is none."""
-        asked = asked or f"create experiment {name}"
-        found = self._experiments_named(name, namespace, asked)
-        try:
-            return found[0] if found else self.create_experiment(name, namespace, asked=asked)
-        except Conflict:  # somebody else created it just now
-            return self._experiments_named(name, namespace, asked)[0]
+        where = self._namespace(namespace)
+        with attempting(f"create experiment {name}"):
+            found = self._experiments_named(name, where)
+            try:
+                return found[0] if found else self.create_experiment(name, where)
+            except Conflict:  # somebody else created it just now
+                return self._experiments_named(name, where)[0]
 
     def experiment_named(self, name: str, namespace: str = "") -> Experiment:
         """A namespace's experiment by its name. Raises `NotFound`."""
-        found = self._experiments_named(name, namespace, f"find experiment {name}")
+        where = self._namespace(namespace)
+        with attempting(f"find experiment {name}"):
+            found = self._experiments_named(name, where)
         if not found:
             known = [each.display_name for each in self.experiments(namespace).shown()]
             raise NotFound(
-                f"No experiment {name}{within(self._namespace(namespace), 'in namespace')}."
-                f"{meant(name, known)}",
+                f"No experiment {name}{within(where, 'in namespace')}.{meant(name, known)}",
                 cure="%kfp experiments lists them.",
             )
         return found[0]
@@ -97,6 +96,6 @@ class Experiments(Api):
         """Delete an experiment; its runs stay."""
         self._delete("experiments", experiment_id)
 
-    def _experiments_named(self, name: str, namespace: str, asked: str) -> list[Experiment]:
+    def _experiments_named(self, name: str, namespace: str) -> list[Experiment]:
         query = list_query(1, "", filter=equals("display_name", name))
-        return self._page("experiments", Experiment, namespace, query, asked).items
+        return self._page("experiments", Experiment, namespace, query).items

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from ..attempts import attempting
 from ..errors import BadRequest, Conflict, KfpError, NotFound
 from ..kubeflow_roles import Goal
 from ..models import Page, Pipeline, PipelineVersion
@@ -69,18 +70,15 @@ class Pipelines(Api):
         query = list_query(page_size, page_token)
         return self._page("pipelines", Pipeline, namespace, query)
 
-    def pipeline_named(self, name: str, namespace: str = "", asked: str = "") -> Pipeline:
-        """A namespace's pipeline by its name, else the shared one. Raises `NotFound`.
-
-        `asked`: what it is wanted for, in the words of an error.
-        """
-        asked = asked or f"find pipeline {name}"
-        found = self._pipelines_named(name, namespace, asked) or self._shared_named(name, asked)
+    def pipeline_named(self, name: str, namespace: str = "") -> Pipeline:
+        """A namespace's pipeline by its name, else the shared one. Raises `NotFound`."""
+        where = self._namespace(namespace)
+        with attempting(f"find pipeline {name}"):
+            found = self._pipelines_named(name, where) or self._shared_named(name)
         if not found:
             known = [each.name for each in self.pipelines(namespace).shown()]
             raise NotFound(
-                f"No pipeline {name}{within(self._namespace(namespace), 'in namespace')}."
-                f"{meant(name, known)}",
+                f"No pipeline {name}{within(where, 'in namespace')}.{meant(name, known)}",
                 cause="None of that name is shared with everyone either."
                 if self.health().multi_user
                 else "",
@@ -88,34 +86,30 @@ class Pipelines(Api):
             )
         return found[0]
 
-    def find_pipeline(self, text: str, namespace: str = "", asked: str = "") -> Pipeline:
+    def find_pipeline(self, text: str, namespace: str = "") -> Pipeline:
         """The pipeline that a person means by its id or its name; see `pipeline_named`."""
         if is_id(text):
-            return self._get("pipelines", text, Pipeline, asked)
-        return self.pipeline_named(text, namespace, asked)
+            return self._get("pipelines", text, Pipeline)
+        return self.pipeline_named(text, namespace)
 
-    def _in_namespace(self, namespace: str) -> Callable[[str, str], list[Pipeline]]:
-        return lambda name, asked: self._pipelines_named(name, namespace, asked)
-
-    def _pipelines_named(self, name: str, namespace: str, asked: str) -> list[Pipeline]:
+    def _pipelines_named(self, name: str, namespace: str) -> list[Pipeline]:
         query = list_query(1, "", filter=equals("name", name))
-        return self._page("pipelines", Pipeline, namespace, query, asked).items
+        return self._page("pipelines", Pipeline, namespace, query).items
 
-    def _shared_named(self, name: str, asked: str) -> list[Pipeline]:
+    def _shared_named(self, name: str) -> list[Pipeline]:
         query = list_query(1, "", filter=equals("name", name))
-        return self._shared_page(query, asked).items if self.health().multi_user else []
+        return self._shared_page(query).items if self.health().multi_user else []
 
     def _shared_pages(
         self, predicates: list[Predicate], by: Order
     ) -> Callable[[str, int], Page[Pipeline]]:
         return lambda token, size: self._shared_page(sorted_query(size, token, predicates, by))
 
-    def _shared_page(self, query: dict[str, str], asked: str = "") -> Page[Pipeline]:
+    def _shared_page(self, query: dict[str, str]) -> Page[Pipeline]:
         """A page of those without a namespace; none where KFP demands one."""
         try:
-            return self.transport.page(
-                "pipelines", Pipeline, query, asked or "list shared pipelines"
-            )
+            with attempting("list shared pipelines"):
+                return self.transport.page("pipelines", Pipeline, query)
         except BadRequest as error:
             if "Namespace is required" not in f"{error.message} {error.server_text}":
                 raise
@@ -130,9 +124,9 @@ class Pipelines(Api):
         feed = Feed("", lambda token, size: self._version_page(pipeline_id, size, token))
         return Listing(PipelineVersion, [feed], limit=limit, record=records.version)
 
-    def latest_version(self, pipeline_id: str, asked: str = "") -> PipelineVersion:
+    def latest_version(self, pipeline_id: str) -> PipelineVersion:
         """The newest version of a pipeline. Raises `NotFound` where it has none."""
-        page = self._version_page(pipeline_id, 1, "", asked)
+        page = self._version_page(pipeline_id, 1, "")
         if not len(page):
             raise NotFound(f"Pipeline {pipeline_id} has no version that could run.")
         return page[0]
@@ -150,11 +144,12 @@ class Pipelines(Api):
         )
 
     def _version_page(
-        self, pipeline_id: str, page_size: int, page_token: str, asked: str = ""
+        self, pipeline_id: str, page_size: int, page_token: str
     ) -> Page[PipelineVersion]:
         path = f"pipelines/{part(pipeline_id)}/versions"
         query = list_query(page_size, page_token)
-        return self.transport.page(path, PipelineVersion, query, asked or f"list {path}")
+        with attempting(f"list {path}"):
+            return self.transport.page(path, PipelineVersion, query)
 
     def upload_pipeline(
         self,
@@ -174,17 +169,18 @@ class Pipelines(Api):
         compiled = pipeline_files.read(path)
         name = name or compiled.name
         where = "" if shared else self._namespace(namespace)
-        words = f"upload {path.name}{within(where, 'to')}"
-        asked = Goal(words, "upload a pipeline", "create", "pipelines")
-        found = (self._shared_named if shared else self._in_namespace(where))(name, asked)
+        uploading = f"upload {path.name}{within(where, 'to')}"
+        goal = Goal("upload a pipeline", "create", "pipelines")
+        with attempting(uploading, goal):
+            found = self._shared_named(name) if shared else self._pipelines_named(name, where)
         same = self._same_version(found[0], compiled) if found and not again else None
         if same:
             return same
-        with self._explained(compiled.to_wire(), asked):
-            if found:
-                return self._upload_version(path, found[0], where, description)
-            query = {"name": name, "namespace": where, "description": description}
-            answer = self._upload("pipelines/upload", path, where, query, asked)
+        if found:
+            return self._upload_version(compiled, path, found[0], where, description)
+        query = {"name": name, "namespace": where, "description": description}
+        with attempting(uploading, goal), self._explained(compiled.to_wire()):
+            answer = self._upload("pipelines/upload", path, where, query)
         return self.latest_version(self.transport.decode(answer, Pipeline).pipeline_id)
 
     def _same_version(
@@ -196,26 +192,30 @@ class Pipelines(Api):
         return newest if same else None
 
     def _upload_version(
-        self, path: Path, pipeline: Pipeline, namespace: str, description: str
+        self,
+        compiled: pipeline_files.PipelineFile,
+        path: Path,
+        pipeline: Pipeline,
+        namespace: str,
+        description: str,
     ) -> PipelineVersion:
         query = {
             "name": f"{pipeline.name}-{datetime.now():%Y%m%d-%H%M%S-%f}",
             "pipelineid": pipeline.pipeline_id,
             "description": description,
         }
-        asked = f"upload {path.name} as a version of {pipeline.name}"
-        answer = self._upload("pipelines/upload_version", path, namespace, query, asked)
+        uploading = attempting(f"upload {path.name} as a version of {pipeline.name}")
+        with uploading, self._explained(compiled.to_wire()):
+            answer = self._upload("pipelines/upload_version", path, namespace, query)
         version: PipelineVersion = self.transport.decode(answer, PipelineVersion)
         return version
 
-    def _upload(
-        self, path: str, file: Path, namespace: str, query: dict[str, str], asked: str
-    ) -> bytes:
+    def _upload(self, path: str, file: Path, namespace: str, query: dict[str, str]) -> bytes:
         query = {key: value for key, value in query.items() if value}
         with file.open("rb") as content:
             files = {"uploadfile": (pipeline_files.upload_name(file), content.read())}
         try:
-            return self.transport.request("POST", path, asked, params=query, files=files)
+            return self.transport.request("POST", path, params=query, files=files)
         except KfpError as error:
             if (
                 not refused_uploads.is_silent(error) or self.transport.behind_door
@@ -223,9 +223,9 @@ class Pipelines(Api):
                 raise
             refused = error
         if not isinstance(refused, Conflict):  # KFP says to a list who it does not know, and why
-            self._page("pipelines", Pipeline, namespace, list_query(1, ""), asked)
+            self._page("pipelines", Pipeline, namespace, list_query(1, ""))
         user = self.credentials.claims().sub
         raise refused_uploads.told(
-            *(refused, asked, namespace, user),
+            *(refused, namespace, user),
             lambda: refused_uploads.may_create(self._cluster(), user, namespace),
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ..attempts import attempting
 from ..errors import BadRequest, NotFound
 from ..models import Page, RecurringRun, Trigger
 from . import records
@@ -29,7 +30,7 @@ class RecurringRuns(RunStarts):
     ) -> Page[RecurringRun]:
         """One page of the recurring runs of a namespace, newest first."""
         query = list_query(page_size, page_token)
-        return self._page("recurringruns", RecurringRun, namespace, query, "list recurring runs")
+        return self._page("recurringruns", RecurringRun, namespace, query)
 
     def recurring_runs(
         self,
@@ -101,18 +102,18 @@ class RecurringRuns(RunStarts):
             else self.pipeline_source(pipeline, namespace, version)
         )
         where = self._namespace(namespace)
-        asked = f"create a recurring run of {source.name}{within(where)}"
         request = source.request(parameters or {}, name, description, service_account, cache)
-        found = self.ensure_experiment(experiment, where, asked)
         body = {
             **request,
-            "experiment_id": found.experiment_id,
             "trigger": msgspec.to_builtins(trigger),
             "mode": "ENABLE" if enabled else "DISABLE",
             "max_concurrency": str(at_once),
             "no_catchup": not catch_up,
         }
-        return self.transport.post("recurringruns", RecurringRun, asked, body)
+        with attempting(f"create a recurring run of {source.name}{within(where)}"):
+            found = self.ensure_experiment(experiment, where)
+            body["experiment_id"] = found.experiment_id
+            return self.transport.post("recurringruns", RecurringRun, body)
 
     def enable(self, recurring_run_id: str) -> None:
         """Let a recurring run start runs."""

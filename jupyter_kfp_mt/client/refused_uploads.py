@@ -37,7 +37,7 @@ def is_silent(error: KfpError) -> bool:
 
 
 def told(
-    error: KfpError, asked: str, namespace: str, user: str, allowed: Callable[[], bool | None]
+    error: KfpError, namespace: str, user: str, allowed: Callable[[], bool | None]
 ) -> KfpError:
     """The reason for such a refusal, as far as it can be found out.
 
@@ -45,7 +45,7 @@ def told(
     """
     if isinstance(error, Conflict):
         return Conflict(
-            f"Cannot {asked}: there is one of that name already.",
+            reason="there is one of that name already.",
             cure="Give it another name.",
             server_text=error.server_text,
         )
@@ -55,7 +55,7 @@ def told(
     if may is False:
         where = f" in namespace {namespace}" if namespace else ""
         return Forbidden(
-            f"Cannot {asked}: {who} may not create pipelines{where}.",
+            reason=f"{who} may not create pipelines{where}.",
             cause="It has no role there that allows it; it takes edit.",
             cure=cure,
             server_text=error.server_text,
@@ -65,7 +65,7 @@ def told(
         maybe if may else f"{who} may not create pipelines there (that takes role edit), or {maybe}"
     )
     return BadRequest(
-        f"Cannot {asked}: KFP refused it, and does not say why.",
+        reason="KFP refused it, and does not say why.",
         cause=f"It knows who is asking. It answers so where {likely}.",
         cure="" if may else cure,
         server_text=error.server_text,

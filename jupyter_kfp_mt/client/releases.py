@@ -57,15 +57,15 @@ def is_unread(error: KfpError) -> bool:
     return bool(_NOT_READ.search(f"{error.message} {error.server_text}"))
 
 
-def told(error: KfpError, asked: str, spec: dict[str, Any], server: Health) -> KfpError:
+def told(error: KfpError, spec: dict[str, Any], server: Health) -> KfpError:
     """The reason for such a refusal, if it is that a newer kfp compiled the pipeline."""
     if spec.keys() == {"platforms"}:
-        return _in_part(asked, error)
+        return _in_part(error)
     releases = older(server, compiled_by(spec))
     if not releases:
         return error
     return BadRequest(
-        f"Cannot {asked}: KFP cannot read the pipeline.",
+        reason="KFP cannot read the pipeline.",
         cause=f"It was compiled by kfp {releases[1]}, and KFP is {releases[0]} there, which does "
         "not know all that is in it.",
         cure=f"Compile it with the kfp of that release:\npip install 'kfp=={releases[0]}.*'",
@@ -73,10 +73,10 @@ def told(error: KfpError, asked: str, spec: dict[str, Any], server: Health) -> K
     )
 
 
-def _in_part(asked: str, error: KfpError) -> BadRequest:
+def _in_part(error: KfpError) -> BadRequest:
     """For a run of a file with a part for Kubernetes, of which KFP 2.5 keeps nothing else."""
     return BadRequest(
-        f"Cannot {asked}: KFP does not hand out its pipeline.",
+        reason="KFP does not hand out its pipeline.",
         cause="Of a compiled file with a part for Kubernetes this KFP tells that part alone.",
         cure="Run the file itself, or upload it and run what was uploaded.",
         server_text=error.server_text,

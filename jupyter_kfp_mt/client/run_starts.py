@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from .. import models
+from ..attempts import attempting
 from ..errors import KfpError
 from ..kubeflow_roles import Goal
 from ..models import Run
@@ -62,11 +64,11 @@ class RunStarts(Experiments, Pipelines):
         The experiment is created if there is none of that name.
         """
         where = self._namespace(namespace)
-        asked = starting(pipeline or request["display_name"], where)
-        found = self.ensure_experiment(experiment, where, asked)
-        body = {**self._with_origin(request), "experiment_id": found.experiment_id}
-        with self._explained(request.get("pipeline_spec", {}), asked):
-            return self.transport.post("runs", Run, asked, body)
+        with starting(pipeline or request["display_name"], where):
+            found = self.ensure_experiment(experiment, where)
+            body = {**self._with_origin(request), "experiment_id": found.experiment_id}
+            with self._explained(request.get("pipeline_spec", {})):
+                return self.transport.post("runs", Run, body)
 
     def _with_origin(self, request: Mapping[str, Any]) -> dict[str, Any]:
         told = self.origin().added_to(str(request.get("description", "")))
@@ -92,13 +94,14 @@ class RunStarts(Experiments, Pipelines):
             raise
 
     def _uploaded(self, name: str, namespace: str, version: str) -> PipelineSource:
-        asked = starting(name, self._namespace(namespace))
-        found = self.find_pipeline(name, namespace, asked)
-        chosen = (
-            self.version_named(found, version)
-            if version
-            else self.latest_version(found.pipeline_id, asked)
-        )
+        where = self._namespace(namespace)
+        with starting(name, where):
+            found = self.find_pipeline(name, where)
+            chosen = (
+                self.version_named(found, version)
+                if version
+                else self.latest_version(found.pipeline_id)
+            )
         return PipelineSource.from_version(found, chosen)
 
     def clone(self, run_id: str, name: str = "") -> Run:
@@ -118,10 +121,12 @@ class RunStarts(Experiments, Pipelines):
             body["pipeline_version_reference"] = reference
         else:
             body["pipeline_spec"] = run.pipeline_spec
-        asked = f"clone run {run.display_name}"
-        with self._explained(body.get("pipeline_spec") or {}, asked):
-            return self.transport.post("runs", Run, asked, body)
+        cloning = attempting(f"clone run {run.display_name}")
+        with cloning, self._explained(body.get("pipeline_spec") or {}):
+            return self.transport.post("runs", Run, body)
 
 
-def starting(pipeline: str, namespace: str) -> Goal:
-    return Goal(f"start {pipeline}{within(namespace)}", "start a run", "create", "runs")
+def starting(pipeline: str, namespace: str) -> AbstractContextManager[None]:
+    """The attempt to start a run, around all that it takes."""
+    goal = Goal("start a run", "create", "runs")
+    return attempting(f"start {pipeline}{within(namespace)}", goal)

@@ -9,6 +9,7 @@ from itertools import islice
 
 import msgspec
 
+from ..attempts import attempting
 from ..errors import BadRequest, NotFound
 from ..models import Page, Run
 from . import records
@@ -16,7 +17,7 @@ from .api import Where
 from .experiments import Experiments
 from .listings import LONGEST_PAGE, Listing
 from .pipelines import Pipelines
-from .queries import equals, filter_of, having, is_id, list_query, meant, one_of, part, within
+from .queries import equals, filter_of, having, is_id, list_query, meant, one_of, within
 from .run_filters import UNFINISHED, WAITING, RunFilter, order
 from .task_results import TaskResults
 
@@ -26,9 +27,9 @@ _START_OF_ID = re.compile("[0-9a-fA-F-]{4,35}")
 class Runs(Experiments, Pipelines, TaskResults):
     """Runs, by the words of `%kfp`."""
 
-    def run(self, run_id: str, asked: str = "") -> Run:
+    def run(self, run_id: str) -> Run:
         """A run, with the tasks that a person wrote."""
-        return self.as_written(self.run_as_told(run_id, asked))
+        return self.as_written(self.run_as_told(run_id))
 
     def runs(
         self,
@@ -113,61 +114,60 @@ class Runs(Experiments, Pipelines, TaskResults):
             )
         )
 
-    def find_run(self, text: str, namespace: str = "", asked: str = "") -> Run:
+    def find_run(self, text: str, namespace: str = "") -> Run:
         """The run that a person means: its id, its name, the beginning of either, or `latest`.
 
-        `asked`: what it is wanted for, in the words of an error. Raises `NotFound` for none and
-        `BadRequest` for several. The beginning of an id has four characters at least.
+        Raises `NotFound` for none and `BadRequest` for several. The beginning of an id has four
+        characters at least.
         """
         if is_id(text):
-            return self.run(text, asked)
-        asked = asked or f"find run {text}"
-        found = self._runs_meant(text, namespace, asked) if text else []
+            return self.run(text)
+        where = self._namespace(namespace)
+        with attempting(f"find run {text}"):
+            found = self._runs_meant(text, where) if text else []
         if not found:
-            known = [run.display_name for run in self.run_page(namespace)]
+            known = [run.display_name for run in self.run_page(where)]
             raise NotFound(
-                f"No run {text!r}{within(self._namespace(namespace), 'in namespace')}."
-                f"{meant(text, known)}",
+                f"No run {text!r}{within(where, 'in namespace')}.{meant(text, known)}",
                 cure="%kfp runs lists them.",
             )
         if len(found) > 1:
             ids = "\n".join(f"{run.run_id}  {run.display_name}" for run in found[:10])
             several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
             raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
-        return self.run(found[0].run_id, asked)
+        return self.run(found[0].run_id)
 
-    def _runs_meant(self, text: str, namespace: str, asked: str) -> list[Run]:
+    def _runs_meant(self, text: str, namespace: str) -> list[Run]:
         query = list_query(LONGEST_PAGE, "", filter=equals("display_name", text))
-        if found := self._page("runs", Run, namespace, query, asked).items:
+        if found := self._page("runs", Run, namespace, query).items:
             return found
         if text == "latest":
             return self.run_page(namespace, page_size=1).items
         if _START_OF_ID.fullmatch(text):
-            beginning = self._runs_beginning(text.lower(), namespace, asked)
+            beginning = self._runs_beginning(text.lower(), namespace)
             if found := [*islice(beginning, LONGEST_PAGE)]:
                 return found
         query = list_query(LONGEST_PAGE, "", filter=filter_of(having("display_name", text)))
-        found = self._page("runs", Run, namespace, query, asked).items
+        found = self._page("runs", Run, namespace, query).items
         return [run for run in found if run.display_name.lower().startswith(text.lower())]
 
-    def _runs_beginning(self, text: str, namespace: str, asked: str) -> Iterator[Run]:
+    def _runs_beginning(self, text: str, namespace: str) -> Iterator[Run]:
         """Return the runs whose ids begin so."""
         having = {"operation": "IS_SUBSTRING", "key": "run_id", "string_value": text}
         found = self._all(
             lambda token: self._page(
-                *("runs", Run, namespace),
-                *(list_query(LONGEST_PAGE, token, filter_of(having)), asked),
+                *("runs", Run, namespace), list_query(LONGEST_PAGE, token, filter_of(having))
             )
         )
         return (run for run in found if run.run_id.startswith(text))
 
     def terminate(self, run_id: str) -> None:
         """Stop a run. It ends FAILED; KFP has no other word for it."""
-        self.transport.request("POST", f"runs/{part(run_id)}:terminate", f"terminate run {run_id}")
+        self._change("runs", run_id, "terminate")
 
     def retry(self, run_id: str) -> None:
         """Run again what has failed in a run, or was stopped."""
-        self.transport.request("POST", f"runs/{part(run_id)}:retry", f"retry run {run_id}")
+        self._change("runs", run_id, "retry")
 
     def archive(self, run_id: str) -> None:
         """Put a run away."""

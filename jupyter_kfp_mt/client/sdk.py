@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from .. import refusal_causes
+from ..attempts import attempting
 from ..credentials.kubeconfig import no_certificate
 from ..network.no_answer_errors import no_answer
 from ..network.sessions import proxy_to
@@ -80,12 +81,12 @@ def _watch(found: kfp.Client, client: Client) -> None:
     send = api.request
 
     def request(method: str, url: str, *arguments: Any, **options: Any) -> Any:
-        asked = f"{method} {urlsplit(url).path}"
-        if client.read_only and method not in ("GET", "HEAD"):
-            raise refusal_causes.read_only(asked)
-        try:
-            return send(method, url, *arguments, **options)
-        except urllib3.exceptions.HTTPError as error:
-            raise no_answer(client.endpoint, asked, error) from None
+        with attempting(f"{method} {urlsplit(url).path}"):
+            if client.read_only and method not in ("GET", "HEAD"):
+                raise refusal_causes.read_only()
+            try:
+                return send(method, url, *arguments, **options)
+            except urllib3.exceptions.HTTPError as error:
+                raise no_answer(client.endpoint, error) from None
 
     api.request = request

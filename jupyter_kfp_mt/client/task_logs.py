@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import msgspec
 
 from .. import intervals
+from ..attempts import attempting
 from ..cluster.task_pods import TaskPods, container_of, exit_code, has_begun
 from ..errors import BadRequest, KfpError, Misconfigured, NotFound, Unreachable, may_pass
 from ..models import Run, Task
@@ -128,7 +129,8 @@ def opened(
         raise BadRequest(f"Cannot show the last {wanted.tail} lines: it takes a number from 1.")
     local = client.health().local
     seen = _recent(client, run_id) if wanted.recent and not wanted.follow else None
-    run = seen.run if seen else client.run_as_told(run_id, f"read the log of task {task_id}")
+    with attempting(f"read the log of task {task_id}"):
+        run = seen.run if seen else client.run_as_told(run_id)
     task = _task(client, run, task_id)
     if local:
         return LocalLog(client, task, wanted)
@@ -558,7 +560,8 @@ def _task(client: Logs, run: Run, task_id: str) -> Task:
 
 
 def _now(client: Logs, task: Task) -> tuple[Run, Task]:
-    run = client.run_as_told(task.run_id, f"follow the log of task {task.display_name}")
+    with attempting(f"follow the log of task {task.display_name}"):
+        run = client.run_as_told(task.run_id)
     return run, _task(client, run, task.task_id)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from .. import models
+from ..attempts import attempting
 from ..models import Run, RunDetails
 from . import results
 from .api import Api
@@ -18,9 +19,9 @@ from .written_tasks import stated, written
 class TaskResults(Api):
     """The tasks of a run, by the words of `%kfp`."""
 
-    def run_as_told(self, run_id: str, asked: str = "") -> Run:
+    def run_as_told(self, run_id: str) -> Run:
         """A run with the tasks that KFP tells of: on a cluster every part of Argo's workflow."""
-        return stated(self._get("runs", run_id, Run, asked))
+        return stated(self._get("runs", run_id, Run))
 
     def as_written(self, run: Run) -> Run:
         """The run with the tasks that a person wrote, which it may have already.
@@ -48,8 +49,8 @@ class TaskResults(Api):
         if not self.health().local:
             return {}
         url = f"{self.endpoint}/apis/v1alpha1/runs/{part(run_id)}/nodes"
-        asked = f"read the values of run {run_id}"
-        answer = self.transport.whole(url, asked)
+        with attempting(f"read the values of run {run_id}"):
+            answer = self.transport.whole(url)
         found: dict[str, dict[str, models.TaskIO]] = self.transport.decode(
             answer, dict[str, dict[str, models.TaskIO]]
         )

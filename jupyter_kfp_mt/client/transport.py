@@ -14,6 +14,7 @@ import requests
 import urllib3
 
 from .. import intervals, refusal_causes
+from ..attempts import attempting
 from ..credentials import Credentials
 from ..errors import KfpError, Misconfigured, Unreachable
 from ..intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
@@ -75,7 +76,8 @@ class Transport:
         """
         if self._health is None:
             read = DOOR_SECONDS if self.behind_door else HEALTH_SECONDS
-            answer = self.request("GET", "healthz", "reach KFP", read)
+            with attempting("reach KFP"):
+                answer = self.request("GET", "healthz", read)
             self._health = self.decode(answer, Health)
         return self._health
 
@@ -94,19 +96,19 @@ class Transport:
         """An answer as values of a kind. Raises `Unreachable` for what KFP would not answer."""
         return _decode(answer, kind, self.endpoint)
 
-    def whole(self, url: str, asked: str) -> bytes:
+    def whole(self, url: str) -> bytes:
         """The answer of an address that is not of the API itself."""
-        response = self._send("GET", url, asked, self.read_seconds, {"stream": True})
-        return self._body(response, asked, self.read_seconds, bodies.whole)
+        response = self._send("GET", url, self.read_seconds, {"stream": True})
+        return self._body(response, self.read_seconds, bodies.whole)
 
-    def unread(self, url: str, asked: str, body: Any = None) -> Any:
+    def unread(self, url: str, body: Any = None) -> Any:
         """An answer that is still to be read; with a body to a POST, which changes nothing."""
         arguments = {"stream": True, **({} if body is None else {"json": body})}
         method = "GET" if body is None else "POST"
-        return self._send(method, url, asked, self.read_seconds, arguments).raw
+        return self._send(method, url, self.read_seconds, arguments).raw
 
-    def page(self, path: str, kind: type[T], query: dict[str, str], asked: str) -> Page[T]:
-        answer = self.request("GET", path, asked, params=query)
+    def page(self, path: str, kind: type[T], query: dict[str, str]) -> Page[T]:
+        answer = self.request("GET", path, params=query)
         noun = path.rpartition("/")[2]
         key = {"versions": "pipeline_versions", "recurringruns": "recurringRuns"}.get(noun, noun)
         wire = self.decode(answer, dict[str, msgspec.Raw])
@@ -118,41 +120,45 @@ class Transport:
             next_page_token=msgspec.json.decode(wire.get("next_page_token", b'""')),
         )
 
-    def get(self, path: str, kind: type[T], asked: str) -> T:
-        found: T = self.decode(self.request("GET", path, asked), kind)
+    def get(self, path: str, kind: type[T]) -> T:
+        found: T = self.decode(self.request("GET", path), kind)
         return found
 
-    def post(self, path: str, kind: type[T], asked: str, body: dict[str, Any]) -> T:
+    def post(self, path: str, kind: type[T], body: dict[str, Any]) -> T:
         headers = {"Content-Type": "application/json"}
-        answer = self.request("POST", path, asked, data=msgspec.json.encode(body), headers=headers)
+        answer = self.request("POST", path, data=msgspec.json.encode(body), headers=headers)
         created: T = self.decode(answer, kind)
         return created
 
-    def request(self, method: str, path: str, asked: str, read: float = 0, **kwargs: Any) -> bytes:
+    def request(self, method: str, path: str, read: float = 0, **kwargs: Any) -> bytes:
         """The one door to the network: every failure leaves it as a `KfpError`."""
         if self.read_only and method != "GET":
-            raise refusal_causes.read_only(asked)
+            raise refusal_causes.read_only()
         seconds = read or self.read_seconds
         arguments = {**kwargs, "stream": True}
-        response = self._send(method, self.endpoint + API + path, asked, seconds, arguments)
+        response = self._send(method, self.endpoint + API + path, seconds, arguments)
         if method != "GET":
             self.warnings.extend(warnings_in(response.headers.get("Warning", "")))
-        return self._body(response, asked, seconds, bodies.whole)
+        return self._body(response, seconds, bodies.whole)
 
     def stream(
         self,
         url: str,
-        asked: str,
+        attempt: str,
         query: dict[str, str] | None = None,
         follow: bool = False,
         headers: dict[str, str] | None = None,
     ) -> LineStream:
+        """Lines as they come; `attempt` is said in errors for as long as they do."""
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         arguments = {"params": query, "headers": headers, "stream": True}
         # Nothing may be written for hours, but a door says that it is there.
         read = intervals.SILENCE_SECONDS if follow else self.read_seconds
-        response = self._send("GET", url, asked, read, arguments)
-        return LineStream(response.raw, lambda error: no_answer(self.endpoint, asked, error))
+        with attempting(attempt):
+            response = self._send("GET", url, read, arguments)
+        return LineStream(
+            response.raw, lambda error: no_answer(self.endpoint, error).with_(attempt=attempt)
+        )
 
     def _may_be_refused(self, response: requests.Response) -> bool:
         path, kind = str(response.url), response.headers.get("Content-Type", "")
@@ -164,20 +170,20 @@ class Transport:
         return self.credentials.refused_by(response.status_code, content_type)
 
     def _send(
-        self, method: str, url: str, asked: str, read: float | None, kwargs: dict[str, Any]
+        self, method: str, url: str, read: float | None, kwargs: dict[str, Any]
     ) -> requests.Response:
         """The answer, if it is none that refuses."""
-        response = self._send_once(method, url, asked, read, kwargs)
+        response = self._send_once(method, url, read, kwargs)
         if self._may_be_refused(response) and self._renewed(response):
             response.close()
-            response = self._send_once(method, url, asked, read, kwargs)
+            response = self._send_once(method, url, read, kwargs)
         if response.status_code >= 300:
             local = self._is_local(response)
-            body = self._body(response, asked, read or self.read_seconds, bodies.beginning)
+            body = self._body(response, read or self.read_seconds, bodies.beginning)
             body = scrubbed(response, body)
             location = response.headers.get("Location", "")
             at = AskedAddress(self.endpoint, url, location)
-            error = refusal_causes.refusal(response.status_code, body, asked, local, at)
+            error = refusal_causes.refusal(response.status_code, body, local, at)
             raise self.credentials.explained(error, self._is_refused(response))
         return response
 
@@ -203,7 +209,6 @@ class Transport:
     def _body(
         self,
         response: requests.Response,
-        asked: str,
         seconds: float,
         read: Callable[[Any, float], bytes],
     ) -> bytes:
@@ -211,10 +216,10 @@ class Transport:
             with closing(response):
                 return read(response.raw, seconds)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise no_answer(self.endpoint, asked, error) from None
+            raise no_answer(self.endpoint, error) from None
 
     def _send_once(
-        self, method: str, url: str, asked: str, read: float | None, kwargs: dict[str, Any]
+        self, method: str, url: str, read: float | None, kwargs: dict[str, Any]
     ) -> requests.Response:
         connect = min(CONNECT_SECONDS, read or CONNECT_SECONDS)
         try:
@@ -229,7 +234,7 @@ class Transport:
         except (OSError, ValueError) as error:  # also for certificates or a Location that is none
             is_local = self._health and self._health.local and not self.behind_door
             cure = _LOCAL_IS_GONE if is_local else ""
-            found = no_answer(self.endpoint, asked, error, cure)
+            found = no_answer(self.endpoint, error, cure, (connect, read))
             raise self.credentials.explained(found, False) from None
 
 
@@ -268,7 +273,7 @@ def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
         return msgspec.json.decode(answer, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         if is_html(answer):
-            raise page(200, f"use {endpoint}", "", AskedAddress(endpoint)) from None
+            raise page(200, "", AskedAddress(endpoint)).with_(attempt=f"use {endpoint}") from None
         raise Unreachable(
             f"{endpoint} answered, but not as KFP does.",
             cause="Something else answers there, or a KFP whose API is another.",

@@ -15,6 +15,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from .. import intervals
+from ..attempts import attempting
 from ..errors import Forbidden, Misconfigured, Refused, Unreachable
 from ..network.bodies import BodyTooLong, whole
 from .access_manifests import USER_HEADER
@@ -76,16 +77,12 @@ class Kfam:
     def bindings(self, namespace: str = "", user: str = "", role: str = "") -> list[Binding]:
         """Return the bindings of a namespace, a person and a role, or of any."""
         query = {"namespace": namespace, "user": user, "role": role}
-        asked = f"list the contributors of {namespace or 'every namespace'}"
-        answer = self._request(
-            "GET", asked, params={key: query[key] for key in query if query[key]}
-        )
-        try:
-            return msgspec.json.decode(answer, type=_Bindings).bindings
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Unreachable(
-                f"Cannot {asked}: what answered at {self.endpoint} is not kfam."
-            ) from None
+        with attempting(f"list the contributors of {namespace or 'every namespace'}"):
+            answer = self._request("GET", params={key: query[key] for key in query if query[key]})
+            try:
+                return msgspec.json.decode(answer, type=_Bindings).bindings
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise Unreachable(reason=f"what answered at {self.endpoint} is not kfam.") from None
 
     def owner(self, namespace: str) -> str:
         """Whose profile it is; empty where that is not said."""
@@ -94,14 +91,14 @@ class Kfam:
 
     def add(self, binding: Binding, sender: str) -> None:
         """Make a contributor, in the name of the namespace's owner."""
-        asked = f"add {binding.user} to {binding.namespace}"
-        self._request("POST", asked, sender, data=msgspec.json.encode(binding))
+        with attempting(f"add {binding.user} to {binding.namespace}"):
+            self._request("POST", sender, data=msgspec.json.encode(binding))
 
     def remove(self, binding: Binding, sender: str) -> None:
-        asked = f"remove {binding.user} from {binding.namespace}"
-        self._request("DELETE", asked, sender, data=msgspec.json.encode(binding))
+        with attempting(f"remove {binding.user} from {binding.namespace}"):
+            self._request("DELETE", sender, data=msgspec.json.encode(binding))
 
-    def _request(self, method: str, asked: str, sender: str = "", **options: Any) -> bytes:
+    def _request(self, method: str, sender: str = "", **options: Any) -> bytes:
         headers = {"Content-Type": "application/json"} | ({USER_HEADER: sender} if sender else {})
         url = f"{self.endpoint}/kfam/v1/bindings"
         try:
@@ -112,17 +109,17 @@ class Kfam:
                 body = whole(answer.raw, SECONDS)
         except (OSError, HTTPError) as error:
             raise Unreachable(
-                f"Cannot {asked}: no answer from Kubeflow's access management at {self.endpoint} "
+                reason=f"no answer from Kubeflow's access management at {self.endpoint} "
                 f"({_cause(error)}).",
                 cause="A default Kubeflow lets only its dashboard reach it.",
                 cure="The Kubeflow dashboard shows and changes them, under Manage Contributors.",
             ) from None
         if answer.status_code != 200:
-            raise _refusal(answer.status_code, body, asked, sender)
+            raise _refusal(answer.status_code, body, sender)
         return body
 
 
-def _refusal(status: int, body: bytes, asked: str, sender: str) -> Refused:
+def _refusal(status: int, body: bytes, sender: str) -> Refused:
     said = body.decode("utf-8", "replace")[:1000].strip()
     if "RBAC: access denied" in said:
         cause = "Istio lets only the Kubeflow dashboard reach Kubeflow's access management."
@@ -131,7 +128,7 @@ def _refusal(status: int, body: bytes, asked: str, sender: str) -> Refused:
     else:
         cause = f"{sender or 'Nobody'} is not the owner of that namespace."
     kind = Forbidden if status in (401, 403) else Refused
-    return kind(f"Cannot {asked}: it was refused.", cause=cause, server_text=said)
+    return kind(reason="it was refused.", cause=cause, server_text=said)
 
 
 def _cause(error: Exception) -> str:

@@ -55,6 +55,7 @@ class Connection(msgspec.Struct, frozen=True):
     local: LocalKfp | None = None
     door: Door | None = None  # the one it leads through, if it does
     health: Health | None = None  # where that is known already
+    own_namespace: str = ""  # the one asked for here, where a door has another
     read_only: bool = False
     tls: Tls | None = None  # what the credentials said of it: they may come to say something else
     cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
@@ -90,7 +91,7 @@ class Connection(msgspec.Struct, frozen=True):
         except KfpError as error:
             return self._status(error=Problem.of(error))
         if health.multi_user and not self.credentials.identifies:
-            lost = anonymous(f"Cannot use {self.endpoint}")
+            lost = anonymous().with_(attempt=f"use {self.endpoint}")
             return self._status(token, health, error=Problem.of(lost))
         return self._status(token, health, warnings=list(self._doubts(token, health)))
 
@@ -338,6 +339,7 @@ def _through_door(settings: Kfp, door: Door) -> Connection:
         own or status.namespace,
         trace,
         door=door,
+        own_namespace=own,
         health=Health(multi_user=status.multi_user, tag_name=status.server_version)
         if known
         else None,

@@ -17,6 +17,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from .. import intervals, refusal_causes
+from ..attempts import attempting
 from ..credentials.base import reason
 from ..errors import Unreachable
 from ..intervals import CONNECT_SECONDS
@@ -24,7 +25,7 @@ from ..network.bodies import whole
 from ..network.no_answer_errors import no_answer
 from ..network.sessions import new_session
 from ..scrubbing import scrubbed
-from .status import ConnectionStatus
+from .status import ConnectionStatus, NamespaceInUse
 
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY_FILE")
 _GONE = "Has it stopped, or been started anew? Then restart this kernel."
@@ -77,18 +78,17 @@ class Door(msgspec.Struct, frozen=True):
 
     def ask(
         self,
-        asked: str,
         kind: type[T],
         path: str,
         query: Mapping[str, str] | None = None,
         method: str = "GET",
         seconds: float = 30.0,
     ) -> T:
-        """Its answer, as it is `asked` for in the words of an error. Raises a `KfpError`."""
+        """Its answer. Raises a `KfpError`."""
         sent = {name: text for name, text in (query or {}).items() if text}
+        timeout = (CONNECT_SECONDS, seconds)
         try:
             with self.session() as session:
-                timeout = (CONNECT_SECONDS, seconds)
                 answer = self._send(
                     session, method, path, params=sent, timeout=timeout, stream=True
                 )
@@ -96,21 +96,29 @@ class Door(msgspec.Struct, frozen=True):
             if answer.status_code == 200:
                 return msgspec.json.decode(body, type=kind)
         except (OSError, HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise no_answer(self.address, asked, error, _GONE) from None
-        raise refusal_causes.refusal(answer.status_code, scrubbed(answer, body), asked)
+            raise no_answer(self.address, error, _GONE, timeout) from None
+        raise refusal_causes.refusal(answer.status_code, scrubbed(answer, body))
 
     def status(self) -> ConnectionStatus:
         """Return what it says of its connection, once that is made. Raises `Unreachable`."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            status = self.ask(
-                "ask the Jupyter server",
-                ConnectionStatus,
-                "status",
-                seconds=intervals.ASK_STATUS_SECONDS,
-            )
+            with attempting("ask the Jupyter server"):
+                status = self.ask(ConnectionStatus, "status", seconds=intervals.ASK_STATUS_SECONDS)
             if status.ready or time.monotonic() > deadline:
                 return status
+
+    def namespace(self) -> NamespaceInUse:
+        """Return the namespace in use in the Jupyter server, and those of its kernels' own."""
+        with attempting("ask for the namespace in use"):
+            return self.ask(NamespaceInUse, "namespace")
+
+    def choose_namespace(self, namespace: str, kernel: str = "") -> NamespaceInUse:
+        """Have a namespace used in the Jupyter server, or in one kernel; without one the usual."""
+        asked = f"use namespace {namespace}" if namespace else "use the usual namespace"
+        query = {"namespace": namespace, "kernel": kernel}
+        with attempting(asked):
+            return self.ask(NamespaceInUse, "namespace", query, "PUT")
 
     def _send(
         self, session: requests.Session, method: str, path: str, **options: Any

@@ -26,6 +26,8 @@ from .door_client import Door
 from .status import Problem
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+_LISTENING = "listen to the Jupyter server"
+_WAITED = (intervals.CONNECT_SECONDS, intervals.SILENCE_SECONDS)
 
 
 class Changes(Value, frozen=True):
@@ -100,7 +102,6 @@ class Stream:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _once(self) -> Iterator[LiveEvent]:
-        asked = "listen to the Jupyter server"
         headers = {"Accept-Encoding": "identity"}
         if self._last:
             headers["Last-Event-ID"] = self._last
@@ -112,20 +113,20 @@ class Stream:
                     params=self._query,
                     headers=headers,
                     stream=True,
-                    timeout=(intervals.CONNECT_SECONDS, intervals.SILENCE_SECONDS),
+                    timeout=_WAITED,
                 )
                 with closing(answer):
                     if answer.status_code != 200:
                         body = bodies.beginning(answer.raw, intervals.READ_SECONDS)
-                        raise refusal_causes.refusal(
-                            answer.status_code, scrubbed(answer, body), asked
-                        )
+                        error = refusal_causes.refusal(answer.status_code, scrubbed(answer, body))
+                        raise error.with_(attempt=_LISTENING)
                     for event in parsed(bodies.pieces(answer.raw)):
                         self._last = event.id or self._last
                         yield event
             except (OSError, HTTPError) as error:
                 cure = "Has it stopped, or been started anew? Then restart this kernel."
-                raise no_answer(self._door.address, asked, error, cure) from None
+                found = no_answer(self._door.address, error, cure, _WAITED)
+                raise found.with_(attempt=_LISTENING) from None
 
 
 def follow(client: Client, door: Door | None, run: Run, namespace: str = "") -> Iterator[Run]:

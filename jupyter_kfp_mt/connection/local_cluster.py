@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..attempts import attempting
 from ..client.client import Client
 from ..cluster.kubernetes_api import Cluster
 from ..cluster.kubernetes_objects import ResourceAccess
@@ -35,4 +36,5 @@ class LocalCluster(Cluster):
         read: float | None = None,
         accept: str = "application/json, */*",
     ) -> Any:
-        return self._client.in_kubernetes_place(access.path, str(access), body)
+        with attempting(str(access)):
+            return self._client.in_kubernetes_place(access.path, body)

@@ -62,6 +62,18 @@ class ConnectionStatus(msgspec.Struct, frozen=True):
     error: Problem | None = None
     warnings: list[Problem] = []
     tokens: str = ""  # the folder of the local KFP's token files
+    default_namespace: str = ""  # the one in use where none is chosen in this server
+
+
+class NamespaceInUse(msgspec.Struct, frozen=True):
+    """The namespace that a Jupyter server uses, and those that its kernels have for themselves.
+
+    `kernels` are by their ids; `default_namespace` is in use where none is chosen.
+    """
+
+    namespace: str = ""
+    default_namespace: str = ""
+    kernels: dict[str, str] = {}
 
 
 class Trace:

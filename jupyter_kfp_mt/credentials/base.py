@@ -16,7 +16,7 @@ import msgspec
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from ..errors import KfpError, Misconfigured
+from ..errors import KfpError, Misconfigured, Unauthenticated
 from ..network.tls import Tls
 from ..settings import Kfp
 from .kinds import Kind, Place
@@ -94,6 +94,14 @@ class Credentials(AuthBase):
         accepted.
         """
         return error
+
+    @staticmethod
+    def not_accepted(error: KfpError, reason: str, cause: str, cure: str) -> Unauthenticated:
+        """The same failed attempt, for the reason that they do not say who we are."""
+        found = Unauthenticated(
+            reason=reason, cause=cause, cure=cure, server_text=error.server_text
+        )
+        return found.with_(attempt=error.attempt)
 
     def refresh_api_key_hook(self, config: Any) -> None:
         """Set the token of a request: `kfp.Client(credentials=...)` calls this before each."""

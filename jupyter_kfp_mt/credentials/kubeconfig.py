@@ -27,6 +27,7 @@ PORT_FORWARD = (
     "kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888\n"
     "and set c.Kfp.endpoint = 'http://localhost:8888' and c.Kfp.auth = 'kubernetes'."
 )
+_NOBODY = "no identity arrives at KFP through the Kubernetes API."
 _LOST = (
     "The Kubernetes API takes the identity off every request that it passes on, so that KFP sees "
     "none; and this KFP serves several users."
@@ -150,16 +151,13 @@ class Kubeconfig(Renewed):
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
         if isinstance(error, Forbidden) and "services" in error.server_text:
-            return Forbidden(
-                error.message,
+            return error.with_(
                 cause="This kubeconfig may not use the service proxy of the Kubernetes API.",
                 cure=PORT_FORWARD,
-                server_text=error.server_text,
             )
         if refused:
-            return anonymous(error.message.partition(": ")[0], error.server_text)
-        error.cure = in_cluster(error.cure)
-        return error
+            return self.not_accepted(error, _NOBODY, _LOST, PORT_FORWARD)
+        return error.with_(cure=in_cluster(error.cure))
 
 
 def namespace_of(file: str = "", context: str = "") -> str:
@@ -175,13 +173,12 @@ def namespace_of(file: str = "", context: str = "") -> str:
         return ""
 
 
-def anonymous(asked: str, server_text: str = "") -> Unauthenticated:
+def anonymous() -> Unauthenticated:
     """Tell why nobody arrives at KFP this way."""
     return Unauthenticated(
-        f"{asked}: no identity arrives at KFP through the Kubernetes API.",
+        reason=_NOBODY,
         cause=_LOST,
         cure=PORT_FORWARD,
-        server_text=server_text,
     )
 
 

@@ -102,12 +102,12 @@ class Login(Renewed):
     def explained(self, error: KfpError, refused: bool) -> KfpError:
         if not refused:
             return error
-        return Unauthenticated(
-            f"{error.message.partition(': ')[0]}: the session of a new login is not accepted.",
+        return self.not_accepted(
+            error,
+            "the session of a new login is not accepted.",
             cause="The login went well, and the login page answers all the same.",
             cure="Is c.Kfp.endpoint the address at which a browser reaches KFP, such as "
             "https://kubeflow.example.com/pipeline?",
-            server_text=error.server_text,
         )
 
     def _account(self) -> tuple[str, str]:
@@ -305,9 +305,8 @@ class _Browser:
                 cure="Leave out c.Kfp.auth = 'login'; another kind of credentials may fit.",
             )
         if answer.status_code in (502, 503, 504):
-            return refusal_causes.nobody_behind(
-                answer.status_code, where.removeprefix("Cannot "), ""
-            )
+            away = refusal_causes.nobody_behind(answer.status_code, "")
+            return away.with_(attempt=where.removeprefix("Cannot "))
         others = ", ".join(_plain(urljoin(answer.url, link)) for link in page.links) if page else ""
         return Unauthenticated(
             f"{where}: {_plain(answer.url)} (HTTP {answer.status_code}) asks for no password.",

@@ -107,7 +107,7 @@ class Renewed(Credentials):
         if self._failure:
             why = self._failure[1]
             cause, cure = f"{cause} There is no other: {why.message}", why.cure or cure
-        return type(error)(error.message, cause=cause, cure=cure, server_text=error.server_text)
+        return error.with_(cause=cause, cure=cure)
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from ..errors import KfpError, Misconfigured, Unauthenticated, Unreachable
+from ..errors import KfpError, Misconfigured, Unreachable
 from ..settings import Kfp
 from .base import Claims, Credentials, Hidden, claims, differ, reason, shown
 from .kinds import Kind, Place
@@ -63,11 +63,11 @@ class SessionCookie(Credentials):
     def explained(self, error: KfpError, refused: bool) -> KfpError:
         if not refused or (isinstance(error, Unreachable) and error.moved):
             return error
-        return Unauthenticated(
-            f"{error.message.partition(': ')[0]}: the {self.source} is not accepted.",
+        return self.not_accepted(
+            error,
+            f"the {self.source} is not accepted.",
             cause="The session has ended, and a login page answers.",
             cure=_CURE,
-            server_text=error.server_text,
         )
 
     def _text(self) -> str:

@@ -98,10 +98,8 @@ def examined(checks: Sequence[Check[P]], patient: P, seconds: float) -> list[Fin
     return [_named(name, _result(answer, late)) for name, answer in answers.items()]
 
 
-def within(seconds: float, call: Callable[[], T], asked: str) -> T:
-    """Return what `call` gives or raises, if that is in time. Raises `Unreachable` where it
-    is not.
-    """
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what `call` gives or raises. Raises `Unreachable` where that takes longer."""
     answer: Future[T] = Future()
 
     def work() -> None:
@@ -113,7 +111,7 @@ def within(seconds: float, call: Callable[[], T], asked: str) -> T:
     threading.Thread(target=work, daemon=True).start()
     wait([answer], seconds)
     if not answer.done():
-        raise Unreachable(f"Cannot {asked}: it took longer than {seconds:g} s.")
+        raise Unreachable(reason=f"it took longer than {seconds:g} s.")
     return answer.result()
 
 

@@ -43,7 +43,7 @@ _SETTINGS = "kubectl set env -n kubeflow deployment/ml-pipeline "
 def several_users(patient: ProbedConnection) -> Finding:
     if patient.greeting.status != 200:
         answer = patient.greeting
-        raise patient.refusal(answer, f"reach {patient.connection.endpoint}")
+        raise patient.refusal(answer)
     if patient.health.multi_user:
         return passed("KFP is for several users, in namespaces.")
     return failed(

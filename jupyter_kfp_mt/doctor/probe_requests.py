@@ -14,6 +14,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from .. import intervals, refusal_causes
+from ..attempts import attempting
 from ..client.transport import API
 from ..cluster.kubernetes_api import Cluster
 from ..connection.choose_connection import Connection
@@ -90,7 +91,8 @@ class ProbedConnection:
     @cached_property
     def connection(self) -> Connection:
         """Raises the `KfpError` for which there is none."""
-        return within(DECIDE_SECONDS, self._decide, "decide which KFP to use")
+        with attempting("decide which KFP to use"):
+            return within(DECIDE_SECONDS, self._decide)
 
     @property
     def namespace(self) -> str:
@@ -131,7 +133,8 @@ class ProbedConnection:
         """The headers that say who we are, or why they cannot be had."""
         try:
             headers = self.connection.credentials.headers
-            return within(DECIDE_SECONDS, headers, "say who we are")
+            with attempting("say who we are"):
+                return within(DECIDE_SECONDS, headers)
         except KfpError as error:
             return error
 
@@ -141,7 +144,8 @@ class ProbedConnection:
 
     @cached_property
     def claims(self) -> Claims:
-        claims = within(DECIDE_SECONDS, self.connection.credentials.claims, "read the token")
+        with attempting("read the token"):
+            claims = within(DECIDE_SECONDS, self.connection.credentials.claims)
         self.known.claims = claims
         return claims
 
@@ -159,8 +163,8 @@ class ProbedConnection:
             self.known.health = health = msgspec.json.decode(self.greeting.body, type=Health)
             return health
         except (msgspec.DecodeError, UnicodeDecodeError):
-            asked = f"reach {self.connection.endpoint}"
-            raise page(self.greeting.status, asked, "", self._at(self.greeting)) from None
+            found = page(self.greeting.status, "", self._at(self.greeting))
+            raise found.with_(attempt=f"reach {self.connection.endpoint}") from None
 
     @cached_property
     def listed(self) -> ProbeAnswer:
@@ -231,7 +235,8 @@ class ProbedConnection:
         """One GET with these headers and no others that say who we are. Raises `Unreachable`."""
         path = path if path.startswith("/") else API + path
         answer = partial(self._answer, path, query, headers)
-        return within(CONNECT_SECONDS + ANSWER_SECONDS, answer, f"ask for {path}")
+        with attempting(f"ask for {path}"):
+            return within(CONNECT_SECONDS + ANSWER_SECONDS, answer)
 
     def _answer(
         self, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
@@ -251,17 +256,19 @@ class ProbedConnection:
                 body = beginning(response.raw, ANSWER_SECONDS, LONGEST_ANSWER)
                 body = Scrubber.of(headers or {}).body(body)
         except (OSError, ValueError, HTTPError) as error:  # also for certificates that are none
-            found = no_answer(self.connection.endpoint, f"ask for {path}", error)
+            waited = (CONNECT_SECONDS, ANSWER_SECONDS)
+            found = no_answer(self.connection.endpoint, error, waited=waited)
             raise self.connection.credentials.explained(found, False) from None
         now = datetime.now(timezone.utc)
         took = time.monotonic() - begin
         url = self.connection.endpoint + path
         return ProbeAnswer(response.status_code, response.headers, body, now, took, url)
 
-    def refusal(self, answer: ProbeAnswer, asked: str) -> KfpError:
-        """Return what an answer that is none of KFP's good ones means."""
+    def refusal(self, answer: ProbeAnswer) -> KfpError:
+        """Return what an answer that is none of KFP's good ones means to who would reach KFP."""
         local = self.known.health is not None and self.known.health.local
-        error = refusal_causes.refusal(answer.status, answer.body, asked, local, self._at(answer))
+        error = refusal_causes.refusal(answer.status, answer.body, local, self._at(answer))
+        error = error.with_(attempt=f"reach {self.connection.endpoint}")
         credentials = self.connection.credentials
         kind = answer.headers.get("Content-Type", "")
         return credentials.explained(error, credentials.refused_by(answer.status, kind))

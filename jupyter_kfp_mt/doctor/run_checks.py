@@ -19,6 +19,7 @@ import msgspec
 from urllib3.exceptions import HTTPError
 
 from .. import intervals, refusal_causes
+from ..attempts import attempting
 from ..client import releases
 from ..cluster import access_manifests, kubernetes_api, own_pod
 from ..connection import choose_connection
@@ -70,7 +71,8 @@ def name_resolution(patient: ProbedConnection) -> Finding:
         return passed(f"{host} is left to the proxy {patient.proxy}")
     look_up = partial(socket.getaddrinfo, host, patient.port, type=socket.SOCK_STREAM)
     try:
-        addresses = within(CONNECT_SECONDS, look_up, f"find out where {host} is")
+        with attempting(f"find out where {host} is"):
+            addresses = within(CONNECT_SECONDS, look_up)
     except (OSError, UnicodeError):
         return failed(f"{host} is not known here.", *_why_unknown(host))
     return passed(f"{host} is {addresses[0][4][0]}")
@@ -128,7 +130,7 @@ def healthz(patient: ProbedConnection) -> Finding:
     if answer.by_istio:
         return not_known("Istio answered in KFP's place.")
     if answer.status != 200:
-        raise patient.refusal(answer, f"reach {patient.connection.endpoint}")
+        raise patient.refusal(answer)
     _ = patient.health  # raises for an answer that is something else
     return passed(f"KFP answered in {answer.seconds * 1000:.0f} ms")
 
@@ -172,7 +174,7 @@ def token(patient: ProbedConnection) -> Finding:
     credentials = patient.connection.credentials
     health = patient.known.health
     if health and health.multi_user and not credentials.identifies:
-        raise anonymous(f"Cannot use {patient.connection.endpoint}")
+        raise anonymous().with_(attempt=f"use {patient.connection.endpoint}")
     if patient.sent:
         return passed(credentials.source)
     if health is None:
@@ -272,12 +274,12 @@ def answered(patient: ProbedConnection) -> Finding:
         return not_known("Istio answered in KFP's place.")
     if answer.status == 200:
         return passed(f"It lists experiments{where}; there are {_total(answer.body):,}.")
-    error = patient.refusal(answer, f"list experiments{where}")
+    error = patient.refusal(answer).with_(attempt=f"list experiments{where}")
     denied = refusal_causes.denial(answer.body)
     if denied and not patient.health.local:
-        error.cure = _role_cure(denied.user, denied.namespace)
-    elif answer.status == 401 and error.cure == refusal_causes.GET_TOKEN:
-        error.cure = _token_cure(patient)
+        raise error.with_(cure=_role_cure(denied.user, denied.namespace))
+    if answer.status == 401 and error.cure == refusal_causes.GET_TOKEN:
+        raise error.with_(cure=_token_cure(patient))
     raise error
 
 
@@ -463,25 +465,28 @@ class _DoorIsShut(Exception):
 
 
 def _ask(door: Door, query: list[tuple[str, str]]) -> CheckReport:
+    waited = (CONNECT_SECONDS, SECONDS + DECIDE_SECONDS)
     try:
         with door.session() as session:
             answer = door.get(
                 session,
                 "doctor",
                 params=[(name, value) for name, value in query if value],
-                timeout=(CONNECT_SECONDS, SECONDS + DECIDE_SECONDS),
+                timeout=waited,
                 stream=True,
             )
-            body = whole(answer.raw, SECONDS + DECIDE_SECONDS)
+            body = whole(answer.raw, waited[1])
     except Unreachable as error:
         raise _DoorIsShut(error.message, _STOPPED) from None
     except (OSError, HTTPError) as error:
-        said = no_answer(door.address, "ask the Jupyter server", error).message
+        found = no_answer(door.address, error, waited=waited)
+        said = found.with_(attempt="ask the Jupyter server").message
         raise _DoorIsShut(said, _STOPPED) from None
     if answer.status_code == 200:
         return msgspec.json.decode(body, type=CheckReport)
     if answer.status_code == 400:
-        raise refusal_causes.refusal(400, scrubbed(answer, body), "look at the connection")
+        refused = refusal_causes.refusal(400, scrubbed(answer, body))
+        raise refused.with_(attempt="look at the connection")
     if answer.status_code in (401, 403):
         said = "The Jupyter server does not take this kernel's key."
         raise _DoorIsShut(said, "It was started anew after this kernel, with another key.")

@@ -11,14 +11,17 @@ from jupyter_server.extension.application import ExtensionApp
 
 from ..cluster.kubernetes_api import of_settings
 from ..log_lines import one_line
+from ..namespaces.chosen_namespaces import ChosenNamespaces
 from ..settings import Kfp
 from .activity import Activity
 from .caller_namespaces import CallerNamespaces
 from .collaborators import SETTING, Collaborators
 from .event_stream import Events
 from .kernel_door import KernelDoor
+from .names_by_id import NamesById
 from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
+from .server_namespace import ServerNamespace
 from .shared_answers import SharedAnswers
 from .task_log_handler import Logs
 from .upstream import Upstream
@@ -32,14 +35,21 @@ class KfpExtension(Kfp, ExtensionApp):
     activity: Activity | None = None
 
     def initialize_settings(self) -> None:
-        upstream = Upstream(self)
+        chosen = ChosenNamespaces(self.data_folder() / "chosen-namespaces.json")
+        upstream = Upstream(self, chosen.over)
+        events = Events(upstream.ask, partial(of_settings, self))
+        assert self.serverapp  # by now
+        is_alive = self.serverapp.kernel_manager.__contains__
+        shared_answers = SharedAnswers()
         self.collaborators = Collaborators(
             upstream=upstream,
             tenants=CallerNamespaces(self, upstream),
             logs=Logs(upstream),
-            events=Events(upstream.ask, partial(of_settings, self)),
-            shared_answers=SharedAnswers(),
+            events=events,
+            shared_answers=shared_answers,
+            names=NamesById(upstream, shared_answers),
             namespace_of_request=NamespaceOfRequest(upstream.ask),
+            namespace=ServerNamespace(chosen, upstream, events, is_alive),
         )
         self.settings[SETTING] = self.collaborators
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .caller_namespaces import CallerNamespaces
     from .event_stream import Events
+    from .names_by_id import NamesById
     from .namespace_of_request import NamespaceOfRequest
+    from .server_namespace import ServerNamespace
     from .shared_answers import SharedAnswers
     from .task_log_handler import Logs
     from .upstream import Upstream
@@ -29,7 +31,9 @@ class Collaborators:
     logs: Logs
     events: Events
     shared_answers: SharedAnswers
+    names: NamesById
     namespace_of_request: NamespaceOfRequest
+    namespace: ServerNamespace
     reading: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
     )

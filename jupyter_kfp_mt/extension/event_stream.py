@@ -90,6 +90,11 @@ class Events:
                 return namespace
         return ""
 
+    def announce(self, name: str, data: object) -> None:
+        """Tell all who listen something that concerns everybody in this server."""
+        for watcher in self._watchers.values():
+            watcher.announce(name, data)
+
     def close(self) -> None:
         """End all streams."""
         for watcher in self._watchers.values():
@@ -180,6 +185,10 @@ class Watcher:
         self._is_eager, self._list_at = True, 0.0
         self._pace.woken(time.monotonic())
         self._woken.set()
+
+    def announce(self, name: str, data: object) -> None:
+        """Tell whoever listens now; who comes later asks for it."""
+        self._publish(name, data)
 
     def lists(self, noun: str, identifier: str) -> bool:
         """Tell whether it is one of what is known here."""

@@ -31,7 +31,7 @@ AT_ONCE = 1 << 14
 class KfpResponse:
     """It keeps its connection until it is read to its end or closed.
 
-    `asked` is what it answers, `explained` what an error in it means to the credentials, and
+    `explained` is what an error in it means to the credentials, and
     `scrubber` finds what was sent with the request.
     """
 
@@ -39,7 +39,6 @@ class KfpResponse:
         self,
         response: aiohttp.ClientResponse,
         endpoint: str,
-        asked: str,
         explained: Callable[[KfpError], KfpError],
         scrubber: Scrubber,
     ) -> None:
@@ -52,7 +51,6 @@ class KfpResponse:
         packed = "Content-Encoding" in response.headers  # it says nothing of what comes out then
         self._length = None if packed else response.content_length
         self._endpoint = endpoint
-        self._asked = asked
         self._scrubber = scrubber
         self._held = b""
         self._late = False
@@ -143,7 +141,7 @@ class KfpResponse:
 
     def _no_answer(self, error: Exception) -> Unreachable:
         error = TimeoutError() if self._late else error
-        return no_answer(self._endpoint, self._asked, error)
+        return no_answer(self._endpoint, error)
 
 
 def faults() -> tuple[type[Exception], ...]:
@@ -153,19 +151,19 @@ def faults() -> tuple[type[Exception], ...]:
     return aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError
 
 
-def no_answer(endpoint: str, asked: str, error: Exception) -> Unreachable:
+def no_answer(endpoint: str, error: Exception) -> Unreachable:
     """Tell why there was no answer, or no whole one."""
     import aiohttp
 
     if wrong := certificates.fault(error):
-        return unreachable(endpoint, asked, *wrong)
+        return unreachable(endpoint, *wrong)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         refused = f"a proxy does not lead there: HTTP {error.status}"
-        return unreachable(endpoint, asked, refused, OTHER_PROXY)
+        return unreachable(endpoint, refused, OTHER_PROXY)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         reason = f"a proxy does not lead there: {_reason(error)}"
-        return unreachable(endpoint, asked, reason, OTHER_PROXY)
-    found = unreachable(endpoint, asked, _reason(error))
+        return unreachable(endpoint, reason, OTHER_PROXY)
+    found = unreachable(endpoint, _reason(error))
     found.sent = not isinstance(error, aiohttp.ClientConnectorError)
     return found
 

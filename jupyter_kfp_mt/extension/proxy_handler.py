@@ -16,6 +16,7 @@ from tornado.escape import utf8
 from tornado.iostream import StreamClosedError
 
 from .. import refusal_causes
+from ..attempts import attempting
 from ..client import refused_uploads, releases, upload_reader
 from ..errors import BadRequest, Conflict, KfpError, Unauthenticated, Unreachable
 from ..intervals import READ_SECONDS
@@ -167,7 +168,7 @@ class ProxyHandler(KfpHandler):
 
     async def _forward(self) -> None:
         try:
-            with contextlib.closing(await self._answer()) as answer:
+            with attempting(self._asked), contextlib.closing(await self._answer()) as answer:
                 await self._relay(answer)
         except StreamClosedError:
             self._gone = True
@@ -189,7 +190,7 @@ class ProxyHandler(KfpHandler):
         except asyncio.CancelledError:
             if not self._body.stuck:
                 raise
-            raise no_answer("KFP", self._asked, asyncio.TimeoutError()) from None
+            raise no_answer("KFP", asyncio.TimeoutError()) from None
         self._working = asyncio.current_task()
         return answer
 
@@ -205,10 +206,10 @@ class ProxyHandler(KfpHandler):
         if body is None:
             return KfpRequest("GET", path, query)
         if self.upstream.read_only:
-            raise refusal_causes.read_only(self._asked)
+            raise refusal_causes.read_only()
         kind = self.request.headers.get("Content-Type", "")
         if kind and not _CONTENT_TYPE.fullmatch(kind):
-            raise BadRequest(f"Cannot {self._asked}: its Content-Type is not one.")
+            raise BadRequest(reason="its Content-Type is not one.")
         if isinstance(body, Held) and kind.startswith("multipart/form-data"):
             await self._read(kind, body)
         content = body.content()
@@ -232,7 +233,7 @@ class ProxyHandler(KfpHandler):
             return
         if answer.content_type == "text/html" or is_html(start):
             text = refusal_causes.server_text(start)
-            raise answer.explained(page(answer.status, self._asked, text, answer.at))
+            raise answer.explained(page(answer.status, text, answer.at))
         self.set_status(answer.status)
         headers = answer.headers()
         for name, value in (HARMLESS | headers).items():
@@ -245,8 +246,7 @@ class ProxyHandler(KfpHandler):
 
     async def _refuse(self, answer: KfpResponse, body: bytes) -> None:
         local = await self._is_local()
-        refused = refusal_causes.refusal(answer.status, body, self._asked, local, answer.at)
-        error = answer.explained(refused)
+        error = answer.explained(refusal_causes.refusal(answer.status, body, local, answer.at))
         status = answer.status
         silent = refused_uploads.is_silent(error)
         if silent:
@@ -256,11 +256,12 @@ class ProxyHandler(KfpHandler):
             error = await self._unread(error)
         may_be_token = isinstance(error, Unauthenticated) or (silent and status == 400)
         if may_be_token and self._body and not self._body.repeatable:
-            error.cause += " So long a body is not kept, and was not sent again with a new token."
+            unsent = " So long a body is not kept, and was not sent again with a new token."
+            error = error.with_(cause=error.cause + unsent)
         if answer.status < 400 or answer.status == 407:  # a browser would ask its own proxy
             raise error
         self.set_status(status)
-        self.finish(refusal_causes.explained(body, error))
+        self.finish(refusal_causes.explained(body, error.with_(attempt=self._asked)))
 
     async def _refused_upload(self, error: KfpError) -> KfpError:
         """The reason, which KFP does not tell of an upload: see `refused_uploads`."""
@@ -271,9 +272,9 @@ class ProxyHandler(KfpHandler):
             with contextlib.closing(await self.upstream.forward(asked)) as answer:
                 body, _ = await answer.start()
             if answer.status >= 300:
-                return answer.explained(refusal_causes.refusal(answer.status, body, self._asked))
+                return answer.explained(refusal_causes.refusal(answer.status, body))
         user, allowed = await self.tenants.may_create_pipelines(namespace)
-        return refused_uploads.told(error, self._asked, namespace, user, lambda: allowed)
+        return refused_uploads.told(error, namespace, user, lambda: allowed)
 
     async def _unread(self, error: KfpError) -> KfpError:
         """The same, with both releases where a newer kfp compiled the pipeline."""
@@ -281,7 +282,7 @@ class ProxyHandler(KfpHandler):
         if not isinstance(content, bytes):  # so long a one is not kept
             return error
         pipeline = await asyncio.to_thread(releases.sent, content)
-        return releases.told(error, self._asked, pipeline, await self.upstream.health())
+        return releases.told(error, pipeline, await self.upstream.health())
 
     async def _is_local(self) -> bool:
         try:
@@ -296,7 +297,9 @@ class ProxyHandler(KfpHandler):
             async for piece in answer.rest():
                 await self.pass_on(piece)
         except Unreachable as error:
-            self.log.warning("kfp-mt: %s was not answered to its end: %s", self._asked, error)
+            self.log.warning(
+                "kfp-mt: %s was not answered to its end: %s", self._asked, error.reason
+            )
             self.break_off()
             return False
         return True

@@ -18,6 +18,7 @@ from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
 from .handlers import KERNEL, KfpHandler
+from .names_by_id import NOUNS
 from .proxy_handler import ProxyHandler
 from .task_log_handler import LogsHandler
 
@@ -87,6 +88,38 @@ class NamespacesHandler(KfpHandler):
         self.finish(msgspec.json.encode(await self.tenants.found(wanted)))
 
 
+class NamesHandler(KfpHandler):
+    """`?experiment=ID&pipeline=ID`, each as often as need be: what they are called."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        asked = {noun: frozenset(self.get_query_arguments(noun)) for noun in NOUNS}
+        ids = frozenset().union(*asked.values())
+        if len(ids) > MOST_NAMES or not all(map(_NAME.fullmatch, ids)):
+            raise BadRequest(
+                f"Cannot look up names: {' and '.join(NOUNS)} are ids, {MOST_NAMES} at most."
+            )
+        known = self.collaborators.names
+        found = {f"{noun}s": await known.of(noun, asked[noun]) for noun in NOUNS}
+        self.finish(msgspec.json.encode(found))
+
+
+class NamespaceHandler(KfpHandler):
+    """The namespace in use in this server, and in those kernels that have one for themselves.
+
+    `PUT ?namespace=` uses another one, with `&kernel=ID` in one kernel; an empty one the usual.
+    """
+
+    @web.authenticated
+    async def get(self) -> None:
+        self.finish(msgspec.json.encode(await self.collaborators.namespace.in_use()))
+
+    @web.authenticated
+    async def put(self) -> None:
+        asked = self.get_query_argument("namespace", ""), self.get_query_argument("kernel", "")
+        self.finish(msgspec.json.encode(await self.collaborators.namespace.choose(*asked)))
+
+
 class ContributorsHandler(KfpHandler):
     """The contributors of a namespace: `?namespace=`, and to change it also `&user=` and
     `&role=`.
@@ -106,10 +139,10 @@ class ContributorsHandler(KfpHandler):
         await self._change(lambda those: those.remove, "remove a contributor")
 
     async def _change(
-        self, change: Callable[[Contributors], Callable[..., None]], asked: str
+        self, change: Callable[[Contributors], Callable[..., None]], words: str
     ) -> None:
         if self.upstream.read_only:
-            raise refusal_causes.read_only(asked)
+            raise refusal_causes.read_only().with_(attempt=words)
         user, role, sender = self._whom
 
         def ask(those: Contributors) -> str:
@@ -118,7 +151,7 @@ class ContributorsHandler(KfpHandler):
 
         where = await self.tenants.contributors(self._namespace, ask)
         given = f"{user} as {role or 'any role'}"
-        self.log.info("kfp-mt: %r: %s, %s in %s", sender, asked, given, where)
+        self.log.info("kfp-mt: %r: %s, %s in %s", sender, words, given, where)
         self.finish({})
 
     @property
@@ -185,6 +218,7 @@ class EventsHandler(KfpHandler):
 
 
 MOST_RUNS = 20
+MOST_NAMES = 100
 _NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _STREAMED = {
     "Content-Type": "text/event-stream",
@@ -196,6 +230,8 @@ routes = [
     (r"/kfp-mt/status", StatusHandler),
     (r"/kfp-mt/doctor", DoctorHandler),
     (r"/kfp-mt/namespaces", NamespacesHandler),
+    (r"/kfp-mt/names", NamesHandler),
+    (r"/kfp-mt/namespace", NamespaceHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),

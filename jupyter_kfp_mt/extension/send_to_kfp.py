@@ -136,7 +136,6 @@ class Sender:
         return KfpResponse(
             response=response,
             endpoint=to.endpoint,
-            asked=str(request),
             explained=lambda error: to.explained(error, refused),
             scrubber=Scrubber.of(headers),
         )
@@ -166,7 +165,7 @@ class Sender:
                 middlewares=None if safe else (_Once(),),
             )
         except faults() as error:
-            raise to.explained(no_answer(to.endpoint, str(request), error), False) from None
+            raise to.explained(no_answer(to.endpoint, error), False) from None
 
     def _session(self, kept: bool) -> aiohttp.ClientSession:
         if kept:

@@ -36,9 +36,13 @@ CLOSE_SECONDS = 5.0
 
 
 class _Decision(msgspec.Struct, frozen=True):
-    """The connection, and what asks through it: in threads, and on the event loop."""
+    """The connection, and what asks through it: in threads, and on the event loop.
+
+    `default_namespace` is the one where none is chosen.
+    """
 
     connection: Connection
+    default_namespace: str
     client: Client
     destination: Destination
 
@@ -47,11 +51,15 @@ class Upstream:
     """One connection for everybody who uses this server.
 
     What is somebody's request is sent from the event loop; our own questions, which are few, are
-    asked with the blocking client in threads of its own.
+    asked with the blocking client in threads of its own. `chosen` gives a connection the namespace
+    that somebody has chosen here.
     """
 
-    def __init__(self, settings: Kfp) -> None:
+    def __init__(
+        self, settings: Kfp, chosen: Callable[[Connection], Connection] = lambda found: found
+    ) -> None:
         self._settings = settings
+        self._chosen = chosen
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
         self._sender = Sender()
         self._deciding: asyncio.Future[_Decision] | None = None
@@ -71,14 +79,15 @@ class Upstream:
         if not done:
             return ConnectionStatus(version=version("jupyter-kfp-mt"), ready=False)
         try:
-            connection = deciding.result().connection
+            decision = deciding.result()
         except KfpError as error:
             return ConnectionStatus(version=version("jupyter-kfp-mt"), error=Problem.of(error))
-        looking = self._in_thread(connection.status)
+        looking = self._in_thread(decision.connection.status)
         await asyncio.wait([looking], timeout=LOOK_SECONDS)
         if not looking.done():
             return ConnectionStatus(version=version("jupyter-kfp-mt"), ready=False)
-        return looking.result()
+        default = decision.default_namespace
+        return msgspec.structs.replace(looking.result(), default_namespace=default)
 
     @property
     def read_only(self) -> bool:
@@ -113,6 +122,15 @@ class Upstream:
         """Where KFP is, and as whom it is asked: another one after each change of either."""
         to = (await self._decision()).destination
         return to.endpoint, hash(frozenset((await to.headers()).items()))
+
+    async def connection(self, anew: bool = False) -> tuple[Connection, str]:
+        """Return the connection, and the namespace that it has where none is chosen.
+
+        `anew`: a namespace that was chosen meanwhile counts. Raises the `KfpError` that stands in
+        the way.
+        """
+        decision = await self._decision(anew)
+        return decision.connection, decision.default_namespace
 
     async def client(self) -> Client:
         """For questions of our own. Raises the `KfpError` that stands in the way."""
@@ -184,11 +202,12 @@ class Upstream:
         return self._deciding
 
     def _decide(self, known: _Decision | None) -> _Decision:
-        found = resolve(self._settings, self._local)
+        decided = resolve(self._settings, self._local)
+        found = self._chosen(decided)
         if known and found.is_same(known.connection):
             return known
         destination = Destination(found.endpoint, found.credentials, self._threads)
-        return _Decision(found, found.client(), destination)
+        return _Decision(found, decided.namespace, found.client(), destination)
 
     def _local(self) -> LocalKfp:
         if not self._settings.may_start_local():
@@ -222,12 +241,9 @@ def _has_unfinished_runs(kfp: LocalKfp) -> bool:
 
 def _ended_meanwhile(error: Unreachable) -> Unreachable:
     """For a change that the local KFP did not answer before it died."""
-    found = Unreachable(
-        error.message,
+    return error.with_(
         cause="The local KFP had ended, and has been started again.",
         cure="See whether it was done, and try again if it was not."
         if error.sent
         else "Nothing was done: try again.",
     )
-    found.sent = error.sent
-    return found

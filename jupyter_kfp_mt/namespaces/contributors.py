@@ -16,6 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from .. import refusal_causes
+from ..attempts import attempting
 from ..cluster import access_manifests
 from ..cluster.kfam import Binding, Kfam
 from ..cluster.kubernetes_api import Cluster
@@ -62,8 +63,8 @@ class Contributors:
         def add() -> None:
             self._kfam.add(Binding.of(user, self.namespace, role), sender)
 
-        asked = f"add {user} to {self.namespace}"
-        self._change(asked, add, sender, access_manifests.applied(*objects))
+        with attempting(f"add {user} to {self.namespace}"):
+            self._change(add, sender, access_manifests.applied(*objects))
 
     def remove(self, user: str, role: str = "", sender: str = "") -> None:
         """Take a role from `user`; without one, every role but the owner's."""
@@ -74,23 +75,23 @@ class Contributors:
         names = [shlex.quote(access_manifests.binding_name(user, each)) for each in roles]
         kinds = "rolebinding,authorizationpolicies.security.istio.io"
         command = ["kubectl delete", kinds, *names, "-n", self.namespace, "--ignore-not-found"]
-        asked = f"remove {user} from {self.namespace}"
 
         def remove() -> None:
-            for each in [role] if role else self._roles(user, asked):
+            for each in [role] if role else self._roles(user):
                 self._kfam.remove(Binding.of(user, self.namespace, each), sender)
 
-        self._change(asked, remove, sender, " ".join(command))
+        with attempting(f"remove {user} from {self.namespace}"):
+            self._change(remove, sender, " ".join(command))
 
-    def _roles(self, user: str, asked: str) -> list[str]:
+    def _roles(self, user: str) -> list[str]:
         """Return the roles that can be taken from somebody. Raises `NotFound` for none."""
         found = [binding.role for binding in self._kfam.bindings(self.namespace, user)]
         roles = [role for role in found if role in access_manifests.ROLES]
         if not roles:
-            raise NotFound(f"Cannot {asked}: {user} does not contribute to it.")
+            raise NotFound(reason=f"{user} does not contribute to it.")
         return roles
 
-    def _change(self, asked: str, change: Callable[[], None], sender: str, command: str) -> None:
+    def _change(self, change: Callable[[], None], sender: str, command: str) -> None:
         """Change them; `command` does it where that cannot be done from here."""
         cure = (
             "The owner can do it in the Kubeflow dashboard, under Manage Contributors; or an "
@@ -98,7 +99,7 @@ class Contributors:
         )
         if not sender:
             raise Forbidden(
-                f"Cannot {asked}: no person is signed in here, and a notebook speaks for none.",
+                reason="no person is signed in here, and a notebook speaks for none.",
                 cause="Kubeflow lets a namespace's owner change its contributors. Who sits in this "
                 "browser would be known from the header that Kubeflow's gateway adds, and that is "
                 "believed with c.Kfp.behind_kubeflow_gateway alone.",
@@ -109,9 +110,7 @@ class Contributors:
         except NotFound:
             raise
         except (Unreachable, Refused) as error:
-            raise type(error)(
-                error.message, cause=error.cause, cure=cure, server_text=error.server_text
-            ) from None
+            raise error.with_(cure=cure) from None
 
     def _bound(self, error: KfpError) -> list[Contributor]:
         """Return the contributors of the role bindings that kfam makes.
@@ -122,11 +121,9 @@ class Contributors:
             cluster = self._cluster()
             bindings = cluster.role_bindings(self.namespace) if cluster else None
         except KfpError as other:
-            raise type(error)(
-                error.message,
+            raise error.with_(
                 cause=f"{error.cause}\nNor does Kubernetes tell: {other.message}",
                 cure=other.cure or error.cure,
-                server_text=error.server_text,
             ) from None
         if bindings is None:
             raise error

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from .. import refusal_causes
+from ..attempts import attempting
 from ..client.api import no_namespace
 from ..client.client import Client
 from ..cluster import kubernetes_api, own_pod
@@ -153,7 +154,8 @@ class DoorNamespaceSource:
         self._door = door
 
     def found(self, wanted: str = "") -> Found:
-        return self._door.ask("list namespaces", Found, "namespaces", {"namespace": wanted})
+        with attempting("list namespaces"):
+            return self._door.ask(Found, "namespaces", {"namespace": wanted})
 
     def contributors(self, namespace: str = "") -> ContributorSource:
         return DoorContributorSource(self._door, namespace)
@@ -174,17 +176,20 @@ class DoorContributorSource:
         self._namespace = namespace
 
     def all(self) -> list[Contributor]:
-        return self._ask("list the contributors").contributors
+        with attempting("list the contributors"):
+            return self._ask().contributors
 
     def add(self, user: str, role: str) -> None:
-        self._ask(f"add {user}", "POST", user, role)
+        with attempting(f"add {user}"):
+            self._ask("POST", user, role)
 
     def remove(self, user: str, role: str = "") -> None:
-        self._ask(f"remove {user}", "DELETE", user, role)
+        with attempting(f"remove {user}"):
+            self._ask("DELETE", user, role)
 
-    def _ask(self, asked: str, method: str = "GET", user: str = "", role: str = "") -> _Answer:
+    def _ask(self, method: str = "GET", user: str = "", role: str = "") -> _Answer:
         query = {"namespace": self._namespace, "user": user, "role": role}
-        return self._door.ask(asked, _Answer, "contributors", query, method)
+        return self._door.ask(_Answer, "contributors", query, method)
 
 
 def of_client(settings: Kfp, status: ConnectionStatus, client: Client) -> DirectNamespaceSource:

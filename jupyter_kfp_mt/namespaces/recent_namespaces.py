@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
 from ..settings import Kfp
+from .small_files import replace_file
 
 LONGEST = 20
 
@@ -50,21 +49,10 @@ class UsedNamespaces:
         others = [name for name in found.get(endpoint, []) if name != namespace]
         found[endpoint] = [namespace, *others][:LONGEST]
         with contextlib.suppress(OSError):
-            self._write(found)
+            replace_file(self._path, msgspec.json.encode(found))
 
     def _read(self) -> dict[str, list[str]]:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[str]])
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return {}
-
-    def _write(self, found: dict[str, list[str]]) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".namespaces-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(found))
-            os.replace(temporary, self._path)
-        except OSError:
-            os.unlink(temporary)
-            raise

@@ -16,6 +16,14 @@ LONGEST_ANSWER = 64 << 20
 LONGEST_REFUSAL = 1 << 20
 
 
+class BodyTooLate(requests.ReadTimeout):
+    """An answer that has not come to its end in `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"its answer goes on for longer than {seconds:g} s")
+        self.seconds = seconds
+
+
 class BodyTooLong(OSError):
     """An answer that goes on for longer than anything that is asked for."""
 
@@ -27,8 +35,8 @@ class BodyTooLong(OSError):
 def whole(answer: Any, seconds: float, most: int | None = None) -> bytes:
     """All of an answer of urllib3's, which is closed then; `LONGEST_ANSWER` bytes at most.
 
-    Raises `BodyTooLong`, `requests.ReadTimeout` for one that does not end in so many seconds, and
-    urllib3's `HTTPError` or an `OSError` for one that breaks off.
+    Raises `BodyTooLong`, `BodyTooLate` for one that does not end in so many seconds, and urllib3's
+    `HTTPError` or an `OSError` for one that breaks off.
     """
     most = LONGEST_ANSWER if most is None else most
     body = _read(answer, seconds, most)
@@ -55,12 +63,12 @@ def _read(answer: Any, seconds: float, most: int) -> bytes:
 
 
 def pieces(answer: Any, seconds: float = inf) -> Iterator[bytes]:
-    """An answer as it comes. Raises `requests.ReadTimeout` for one that goes on for longer."""
+    """An answer as it comes. Raises `BodyTooLate` for one that goes on for longer."""
     deadline = time.monotonic() + seconds
     for piece in _parts(answer):
         yield piece
         if time.monotonic() > deadline:
-            raise requests.ReadTimeout(f"timeout={seconds}")
+            raise BodyTooLate(seconds)
 
 
 def _parts(answer: Any) -> Iterator[bytes]:

@@ -15,10 +15,17 @@ from . import bodies, certificates
 _OWN_ADDRESS = f"Use KFP's own address, such as {IN_CLUSTER}."
 
 
-def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Unreachable:
+# How long an answer was waited for, in seconds: to connect, and for each piece of it; None without
+# a limit.
+Waited = tuple[float | None, float | None]
+
+
+def no_answer(
+    endpoint: str, error: Exception, cure: str = "", waited: Waited = (None, None)
+) -> Unreachable:
     """Tell why there was no answer, in one sentence."""
     if isinstance(error, bodies.BodyTooLong):
-        return too_long(endpoint, asked, error)
+        return too_long(endpoint, error)
     if wrong := certificates.fault(error):
         reason, cure = wrong.reason, cure or wrong.cure
     elif isinstance(error, requests.exceptions.ProxyError):
@@ -27,7 +34,7 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
             refusal_causes.OTHER_PROXY,
         )
     elif isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        reason = _late(error)
+        reason = _late(error, waited)
     elif isinstance(error, ValueError):  # requests looks at a Location, be it followed or not
         reason, cure = "it sends on to what is no address", cure or f"Is it KFP's? {_OWN_ADDRESS}"
     elif type(error) is OSError:
@@ -35,28 +42,31 @@ def no_answer(endpoint: str, asked: str, error: Exception, cure: str = "") -> Un
         cure = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it: correct it, or unset it."
     else:
         reason = _innermost(error)
-    return unreachable(endpoint, asked, reason, cure)
+    return unreachable(endpoint, reason, cure)
 
 
-def too_long(endpoint: str, asked: str, error: Exception) -> Unreachable:
+def too_long(endpoint: str, error: Exception) -> Unreachable:
     return Unreachable(
-        f"Cannot {asked}: {endpoint} answers too much ({error}).",
+        reason=f"{endpoint} answers too much ({error}).",
         cause="KFP has no answer of that length, unless very long pipelines are listed.",
         cure="Is it KFP's own address? Ask for fewer at a time where it is.",
     )
 
 
-def unreachable(endpoint: str, asked: str, reason: str, cure: str = "") -> Unreachable:
+def unreachable(endpoint: str, reason: str, cure: str = "") -> Unreachable:
     return Unreachable(
-        f"Cannot {asked}: no answer from {endpoint} ({reason}).",
+        reason=f"no answer from {endpoint} ({reason}).",
         cure=cure
         or "c.Kfp.endpoint or KF_PIPELINES_ENDPOINT names the address: does KFP run there?",
     )
 
 
-def _late(error: Exception) -> str:
-    limit = re.search(r"timeout=([\d.]+)", str(error))
-    return f"it did not answer in {float(limit[1]):g} s" if limit else "it did not answer in time"
+def _late(error: Exception, waited: Waited) -> str:
+    if isinstance(error, bodies.BodyTooLate):
+        seconds: float | None = error.seconds
+    else:
+        seconds = waited[0] if isinstance(error, requests.ConnectTimeout) else waited[1]
+    return f"it did not answer in {seconds:g} s" if seconds else "it did not answer in time"
 
 
 def _innermost(error: Exception) -> str:

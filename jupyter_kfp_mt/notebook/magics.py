@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..client.pipeline_source import PipelineSource
     from ..client.provenance import Provenance
     from ..connection.choose_connection import Connection
+    from ..connection.kernel_namespace import KernelNamespace
     from ..connection.local_kfp import LocalKfp, LocalKfpUse
     from ..doctor.check_results import CheckReport
     from ..errors import KfpError
@@ -65,6 +66,8 @@ class KfpMagics(Kfp, Magics):
         # The local KFP's, until the session ends: a server that was started for us stops then.
         self._local_use: LocalKfpUse | None = None
         self._by: str | None = None
+        self._namespace: KernelNamespace | None = None
+        self._followed = ""  # the namespace that the client was last given
         self._names: KnownNames | None = None
         self._matcher: Callable[[Any], Any] | None = None
         self.last_run = ""
@@ -82,7 +85,45 @@ class KfpMagics(Kfp, Magics):
     def client(self) -> Client:
         if self._client is None:
             self._client = self._with_origin(self.connection.client())
+            self._followed = self._client.namespace
+            self._use(self.namespace_in_use.name)
         return self._client
+
+    @property
+    def namespace_in_use(self) -> KernelNamespace:
+        """Return the namespace of this kernel, and that of the others in this server."""
+        if self._namespace is None:
+            from ..connection.kernel_namespace import KernelNamespace
+            from .origin import kernel_id
+
+            connection, kernel = self.connection, kernel_id(self._shell)
+            self._namespace = KernelNamespace(
+                *(connection.door, kernel, connection.namespace, connection.own_namespace)
+            )
+        return self._namespace
+
+    def use_namespace(self, namespace: str, everywhere: bool = False) -> None:
+        chosen = self.namespace_in_use
+        (chosen.share if everywhere else chosen.choose)(namespace)
+        self._use(chosen.name)
+
+    def _follow_namespace(self) -> None:
+        """Use what was chosen meanwhile in the panel, or in another notebook."""
+        from ..errors import KfpError
+
+        if self._client is None:
+            return  # who connects now is told
+        try:
+            self.namespace_in_use.look()
+        except KfpError:
+            return  # the verb says what is wrong, if that matters to it
+        self._use(self.namespace_in_use.name)
+
+    def _use(self, namespace: str) -> None:
+        """Ask in it from now on; what a person has given the client itself stays."""
+        if namespace != self._followed:
+            self.client.namespace = self._followed = namespace
+            self.forget_names()
 
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
         from ..connection.choose_connection import decide
@@ -96,6 +137,7 @@ class KfpMagics(Kfp, Magics):
         client = self._with_origin(connection.client())
         self.close()
         self._connection, self._client = connection, client
+        self._followed = client.namespace
 
     def _local_kfp(self) -> LocalKfp:
         """The local KFP that runs; one is started where there is none, and that is said."""
@@ -119,15 +161,17 @@ class KfpMagics(Kfp, Magics):
             self._local_use = None
 
     @observe(*Kfp.class_own_traits(config=True))
-    def _on_setting(self, _: Any) -> None:
+    def _on_setting(self, change: Any) -> None:
         """`%config KfpMagics.namespace = ...` counts from the next verb on."""
+        if change.name == "namespace" and not change.new and self._namespace:
+            self._namespace.choose("")
         self.close()
 
     def close(self) -> None:
         """Give the connections back; the next verb connects anew."""
         if self._client is not None:
             self._client.close()
-        self._connection = self._client = self._cards = None
+        self._connection = self._client = self._cards = self._namespace = None
         self._by, self.last_run = None, ""
         if self._names is not None:
             self._names.forget()
@@ -295,6 +339,7 @@ class KfpMagics(Kfp, Magics):
         try:
             found = words(line, self._shell.user_ns, lambda text: self.say(f"Warning: {text}"))
             arguments = parse(found, cell)
+            self._follow_namespace()
             value = arguments.verb.call(self, arguments)
             self.names.tell(value)
             return value

@@ -38,6 +38,13 @@ def notebook_path(shell: Any) -> str:
     return str(PurePosixPath(found).relative_to(home)) if found.startswith(f"{home}/") else found
 
 
+def kernel_id(shell: Any) -> str:
+    """The id by which a Jupyter server knows this kernel; empty where it is none of one."""
+    application = getattr(getattr(shell, "kernel", None), "parent", None)
+    name = Path(str(getattr(application, "connection_file", ""))).name
+    return name[len("kernel-") : -len(".json")] if name.startswith("kernel-") else ""
+
+
 def _cell(shell: Any) -> str:
     """The number of the execution, and the id by which a notebook names the cell."""
     kernel = getattr(shell, "kernel", None)

@@ -474,6 +474,7 @@ def _who_and_where(overview: Overview) -> list[tuple[str, Any]]:
         ("Identity", identity.subject or "none"),
         ("Credentials", identity.source),
         ("Namespace", overview.namespace if status.multi_user else SINGLE_USER),
+        *_elsewhere(overview),
     ]
     if identity.expires_at:
         left = identity.expires_at - datetime.now(timezone.utc)
@@ -483,7 +484,17 @@ def _who_and_where(overview: Overview) -> list[tuple[str, Any]]:
 
 @view.register
 def _chosen(chosen: Chosen) -> View:
-    return View(facts=[("Namespace", chosen.namespace or "none"), ("Because of", chosen.reason)])
+    facts = [("Namespace", chosen.namespace or "none"), ("Because of", chosen.reason)]
+    return View(facts=[*facts, *_elsewhere(chosen)])
+
+
+def _elsewhere(of: Chosen | Overview) -> list[tuple[str, Any]]:
+    """The namespace of the panel and other notebooks, where this kernel has one of its own."""
+    if not of.usual:
+        return []
+    here = f"%kfp ns --server uses {of.usual} here, too"
+    there = f"%kfp ns {of.namespace} --server uses {of.namespace} there, too"
+    return [("Panel and other notebooks", f"{of.usual}: {here}; {there}")]
 
 
 @view.register

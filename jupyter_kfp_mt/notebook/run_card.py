@@ -1,7 +1,7 @@
 """A run as an output of a cell shows it, complete in itself: for JupyterLab, GitHub and a terminal.
 
 One bundle has it as our own MIME type, which the labextension draws and keeps up to date (its data
-are described in `labextension/src/views/run_data.ts`), as HTML, and as text.
+are described in `labextension/src/run/run_data.ts`), as HTML, and as text.
 """
 
 from __future__ import annotations

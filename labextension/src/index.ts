@@ -7,9 +7,9 @@ import { notificationsPlugin } from './plugins/notifications';
 import { pagesPlugin } from './plugins/pages';
 import { panelPlugin } from './plugins/panel';
 import { statusPlugin } from './plugins/status';
-import { runOutput } from './run_output';
+import { runOutput } from './plugins/outputs';
 
-export { IKfpSession } from './session';
+export { IKfpSession } from './model/session';
 
 export default [
   modelPlugin,

@@ -600,6 +600,6 @@ def test_no_secret_is_in_a_repr(tmp_path, command, monkeypatch):
     ids=repr,
 )
 def test_what_was_asked_is_told_whole_where_it_names_an_address(credentials):
-    refused = errors.Unauthenticated("Cannot reach http://kfp:80: it refused.")
+    refused = errors.Unauthenticated(reason="it refused.").with_(attempt="reach http://kfp:80")
     said = credentials.explained(refused, refused=True).message
     assert said.startswith("Cannot reach http://kfp:80: ")

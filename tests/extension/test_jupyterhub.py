@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,15 +51,37 @@ def tell(name):
     return lambda spawner: told["users"][spawner.user.name].get(name, "")
 
 
-c.Spawner.environment = {name: tell(name) for name in told["users"]["alice"]}
+names = {name for settings in told["users"].values() for name in settings}
+c.Spawner.environment = {name: tell(name) for name in names}
 c.Spawner.environment["PYTHONPATH"] = told["root"]
+exec(told["guide"])
+"""
+
+PAGE = (ROOT / "docs/admin/jupyterhub.md").read_text()
+
+
+def guide(endpoint, tokens, guided):
+    """The configuration of the guide for administrators, with this endpoint and folder of tokens.
+
+    Only the users `guided` are given what it says.
+    """
+    [code] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    places = {"https://kubeflow.example.com/pipeline": endpoint, "/run/kfp-tokens": str(tokens)}
+    for place, own in places.items():
+        assert place in code
+        code = code.replace(place, own)
+    return f"""{code}
+by_the_guide = c.Spawner.pre_spawn_hook
+c.Spawner.pre_spawn_hook = lambda spawner: (
+    by_the_guide(spawner) if spawner.user.name in {guided!r} else None
+)
 """
 
 
 class Hub:
     """A JupyterHub under a prefix of its own."""
 
-    def __init__(self, folder, home, users, internal_ssl=False):
+    def __init__(self, folder, home, users, internal_ssl=False, guide=""):
         self.folder, self.home = folder, home
         self.address = f"http://127.0.0.1:{hub_proxy.free_port()}/team"
         self._token = "of-the-tests"
@@ -72,6 +95,7 @@ class Hub:
             "internal_ssl": internal_ssl,
             "token": self._token,
             "users": users,
+            "guide": guide,
             "root": str(ROOT),
         }
         (folder / "told.json").write_text(json.dumps(told))
@@ -141,14 +165,21 @@ class Hub:
         return list(self.runtime(user).glob("kfp-mt-*.key"))
 
 
-def settings(folder, kfp, user):
-    """The environment of a user's server: who they are at a KFP."""
+def folders(folder, user):
+    """The environment of a user's server: where its files are."""
     return {
         "JUPYTER_RUNTIME_DIR": str(folder / user / "runtime"),
+        "KFP_MT_DATA": str(folder / user / "data"),
+    }
+
+
+def settings(folder, kfp, user):
+    """The environment of a user's server: its folders, and who the user is at a KFP."""
+    return {
+        **folders(folder, user),
         "KFP_MT_ENDPOINT": kfp.endpoint,
         "KFP_MT_TOKEN_FILE": str(kfp.token_file(f"{user}/default-editor")),
         "KFP_MT_NAMESPACE": user,
-        "KFP_MT_DATA": str(folder / user / "data"),
     }
 
 
@@ -172,12 +203,15 @@ def running(folder, users, **options):
 
 @pytest.fixture(scope="module")
 def hub(local_kfp, tmp_path_factory):
+    """A hub as the guide sets it up for alice and bob; carol has a local KFP of her own."""
     folder = tmp_path_factory.mktemp("hub")
-
-    users = {user: settings(folder, local_kfp, user) for user in ("alice", "bob")}
-    own = {"KFP_MT_ENDPOINT": "local", "KFP_MT_TOKEN_FILE": "", "KFP_MT_NAMESPACE": ""}
-    users["carol"] = {**settings(folder, local_kfp, "carol"), **own}
-    with running(folder, users) as hub:
+    tokens = tmp_path_factory.mktemp("tokens")
+    users = {user: folders(folder, user) for user in ("alice", "bob", "carol")}
+    users["carol"]["KFP_MT_ENDPOINT"] = "local"
+    for user in ("alice", "bob"):
+        (tokens / user).symlink_to(local_kfp.token_file(f"{user}/default-editor"))
+    guided = guide(local_kfp.endpoint, tokens, ("alice", "bob"))
+    with running(folder, users, guide=guided) as hub:
         hub.start("alice", "bob")
         yield hub
 

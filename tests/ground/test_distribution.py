@@ -106,6 +106,14 @@ def test_the_sdist_has_what_builds_the_wheel(sdist):
     ]
 
 
+def test_the_sdist_has_the_pages_that_the_readme_names(sdist):
+    [top] = {name.split("/")[0] for name in sdist.getnames()}
+    names = {name.removeprefix(f"{top}/") for name in sdist.getnames()}
+    pages = {name for name in tracked("docs") if not name.startswith("docs/images/")}
+    assert pages | {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"} <= names
+    assert not [name for name in names if "_build" in name]
+
+
 def test_nothing_in_them_names_a_folder_of_the_machine_that_built_them(wheel, sdist):
     here = str(ROOT).encode()
     assert not [name for name in wheel.namelist() if here in wheel.read(name)]

@@ -88,7 +88,7 @@ def test_streams_that_began_together_end_apart():
 
 def browsers():
     """Return the intervals of the sidebar, in seconds."""
-    text = (ROOT / "labextension/src/intervals.ts").read_text()
+    text = (ROOT / "labextension/src/wire/intervals.ts").read_text()
     found = re.findall(r"const (\w+) = ([\d_]+);", text)
     return {name: int(milliseconds) / 1000 for name, milliseconds in found}
 

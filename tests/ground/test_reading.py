@@ -92,3 +92,34 @@ def test_the_tree_names_the_files_of_the_rooms():
         and not re.search(rf"\b{path.stem}\b", rooms()[room])
     ]
     assert unnamed == []
+
+
+FRONT_END = ROOT / "labextension/src"
+
+
+def front_end_rooms():
+    """Return the guide's text on each room of the front end."""
+    tree = GUIDE.partition("\nlabextension/src/ ")[2].partition("\ntests/ ")[0]
+    parts = re.split(r"^  (\w+)/ ", tree, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def front_end_files():
+    found = {path for path in FRONT_END.glob("*/*.ts*") if path.stem != "index"}
+    return sorted(path for path in found if path.parent.name != "__tests__")
+
+
+def test_the_tree_names_the_files_of_the_front_ends_rooms():
+    told = front_end_rooms()
+    unnamed = [
+        path.relative_to(FRONT_END).as_posix()
+        for path in front_end_files()
+        if not re.search(rf"\b{path.stem}\b", told.get(path.parent.name, ""))
+    ]
+    assert unnamed == []
+
+
+def test_the_order_holds_every_room_of_the_front_end():
+    config = (ROOT / "labextension/eslint.config.mjs").read_text()
+    order = config.partition("const ROOMS = {")[2].partition("\n};")[0]
+    assert set(re.findall(r"^  (\w+):", order, re.M)) == set(front_end_rooms())

@@ -23,7 +23,8 @@ REFUSALS = json.loads((Path(__file__).parents[1] / "recorded" / "refusals.json")
 
 def refused(name, asked="list runs in erin"):
     found = REFUSALS[name]
-    return refusal_causes.refusal(found["status"], json.dumps(found["body"]).encode(), asked)
+    error = refusal_causes.refusal(found["status"], json.dumps(found["body"]).encode())
+    return error.with_(attempt=asked)
 
 
 def test_the_token_of_an_account_that_was_deleted_is_told_so():
@@ -59,13 +60,13 @@ OLDER_UPLOAD = "Failed to create a pipeline due to authorization error: Failed t
 )
 def test_an_upload_that_an_older_kfp_refuses_is_told_as_any_request(why, kind):
     body = json.dumps({"error_message": OLDER_UPLOAD + why, "error_details": f"{why}\n\tx.go:1"})
-    error = refusal_causes.refusal(400, body.encode(), "upload x")
+    error = refusal_causes.refusal(400, body.encode()).with_(attempt="upload x")
     assert type(error) is kind and ".go" not in "".join(error.to_dict().values())
 
 
 @pytest.mark.parametrize("body", [b"Not Found\n", b"404 page not found\n", b""])
 def test_a_path_that_an_older_kfp_does_not_know_is_told_so(body):
-    error = refusal_causes.refusal(404, body, "list runs")
+    error = refusal_causes.refusal(404, body).with_(attempt="list runs")
     assert isinstance(error, errors.NotFound) and "too old" in error.cause
 
 

@@ -41,14 +41,15 @@ def answer(text, code=7):
 )
 def test_a_refusal_names_who_what_where_and_the_command_that_allows_it(user, verb, command):
     asked = {"list": "list runs in team-a", "create": "start p in team-a"}[verb]
-    error = refusal(403, answer(DENIED.format(user=user, verb=verb)), asked)
+    error = refusal(403, answer(DENIED.format(user=user, verb=verb)))
+    error = error.with_(attempt=asked)
     assert isinstance(error, errors.Forbidden)
     assert error.message == f"Cannot {asked}: {user} may not {verb} runs in namespace team-a."
     assert command in error.cure
 
 
 def test_the_local_kfp_is_told_in_its_profiles_file():
-    error = refusal(403, answer(DENIED.format(user="bob", verb="list")), "list runs", local=True)
+    error = refusal(403, answer(DENIED.format(user="bob", verb="list")), local=True)
     assert 'contributors: {"bob": view}' in error.cure
 
 
@@ -69,7 +70,7 @@ def test_the_local_kfp_is_told_in_its_profiles_file():
     ],
 )
 def test_every_answer_becomes_an_error_of_its_kind(status, body, kind, said):
-    error = refusal(status, body, "list runs in team-a")
+    error = refusal(status, body).with_(attempt="list runs in team-a")
     assert type(error) is kind
     assert said in str(error)
 
@@ -84,7 +85,7 @@ def test_every_answer_becomes_an_error_of_its_kind(status, body, kind, said):
     ],
 )
 def test_a_401_says_what_is_the_matter_with_the_token(text, cause):
-    error = refusal(401, answer(text, 16), "list runs")
+    error = refusal(401, answer(text, 16))
     assert isinstance(error, errors.Unauthenticated)
     assert cause in error.cause
     assert "access-ml-pipeline" in error.cure
@@ -92,8 +93,8 @@ def test_a_401_says_what_is_the_matter_with_the_token(text, cause):
 
 def test_what_the_door_explained_keeps_its_cause_and_cure_and_gets_the_callers_words():
     denied = answer(DENIED.format(user="bob", verb="list"))
-    at_the_door = explained(denied, refusal(403, denied, "GET /apis/v2beta1/runs", local=True))
-    error = refusal(403, json.dumps(at_the_door).encode(), "list runs in team-a")
+    at_the_door = explained(denied, refusal(403, denied, local=True))
+    error = refusal(403, json.dumps(at_the_door).encode()).with_(attempt="list runs in team-a")
     assert error.message.startswith("Cannot list runs in team-a: bob may not list runs")
     assert "profiles file" in error.cure
 
@@ -102,5 +103,5 @@ def test_what_the_door_could_not_ask_is_told_in_the_callers_words():
     at_the_door = errors.Unreachable(
         "Cannot GET /apis/v2beta1/runs: no answer from http://kfp."
     ).to_dict()
-    error = refusal(502, json.dumps(at_the_door).encode(), r"find run \1")
+    error = refusal(502, json.dumps(at_the_door).encode()).with_(attempt=r"find run \1")
     assert str(error) == r"Cannot find run \1: no answer from http://kfp."

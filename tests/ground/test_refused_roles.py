@@ -46,11 +46,11 @@ def test_a_right_takes_the_role_that_has_it_in_whatever_words_it_is_asked_for(
     verb, resource, role, asked
 ):
     refused = body(verb, resource)
-    directly = refusal_causes.refusal(403, refused, asked)
-    at_the_door = refusal_causes.refusal(403, refused, f"POST /apis/v2beta1/{resource}")
+    directly = refusal_causes.refusal(403, refused).with_(attempt=asked)
+    at_the_door = refusal_causes.refusal(403, refused).with_(attempt=f"POST /apis/{resource}")
     through_it = refusal_causes.refusal(
-        403, json.dumps(refusal_causes.explained(refused, at_the_door)).encode(), asked
-    )
+        403, json.dumps(refusal_causes.explained(refused, at_the_door)).encode()
+    ).with_(attempt=asked)
     for error in (directly, through_it):
         assert f"it takes {role}." in error.cause
         assert f"--clusterrole=kubeflow-pipelines-{role}" in error.cure

@@ -12,12 +12,13 @@ def in_kernel(connection_file, code):
         client.wait_for_ready(300)
         said = []
         client.execute_interactive(code, timeout=300, output_hook=said.append)
-        return "".join(map(_shown, said))
+        return "".join(map(shown, said))
     finally:
         client.stop_channels()
 
 
-def _shown(message):
+def shown(message):
+    """Return the text of a message of a kernel's."""
     content = message["content"]
     if message["msg_type"] in ("execute_result", "display_data"):
         return content["data"].get("text/plain", "")

@@ -177,7 +177,7 @@ async def test_a_kfp_for_a_single_user_has_no_namespaces(namespaces_of, cluster_
     assert found == {}
     assert "serves a single user" in answer["unknown"]
     # The sidebar says the same.
-    assert answer["unknown"] in (ROOT / "labextension/src/sidebar.tsx").read_text()
+    assert answer["unknown"] in (ROOT / "labextension/src/panel/sidebar.tsx").read_text()
 
 
 async def test_a_kfp_that_does_not_answer_is_said(jp_fetch, cluster_kfp):

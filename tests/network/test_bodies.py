@@ -109,7 +109,7 @@ def test_an_answer_of_the_longest_length_is_read(monkeypatch):
 
 
 def asks_the_door(endpoint, key_file):
-    Door(endpoint, key_file).ask("ask", ConnectionStatus, "status")
+    Door(endpoint, key_file).ask(ConnectionStatus, "status")
 
 
 def asks_kfam(endpoint, key_file):
@@ -178,7 +178,7 @@ async def test_the_door_keeps_no_more_of_an_answer_than_it_needs(endless, monkey
     kfp = endless()
     async with aiohttp.ClientSession() as session, session.get(kfp.endpoint) as response:
         answer = answer_module.KfpResponse(
-            response, kfp.endpoint, "GET /", lambda error: error, Scrubber([])
+            response, kfp.endpoint, lambda error: error, Scrubber([])
         )
         start, more = await asyncio.wait_for(answer.start(), 30)
     assert more

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ...attempts import attempting
 from ...client.client import Client
 from ...errors import BadRequest, KfpError
 from ...kubeflow_roles import Goal
@@ -54,8 +55,9 @@ def change(change: Change, session: Session, arguments: Namespace) -> Run | Touc
 
 def _named(session: Session, change: Change, text: str, namespace: str) -> Run:
     """The run of that name. Raises `BadRequest` where it makes no sense for it."""
-    asked = Goal(f"{change.verb} run {text}", f"{change.verb} a run", change.verb, "runs")
-    run = session.client.find_run(text, namespace, asked)
+    goal = Goal(f"{change.verb} a run", change.verb, "runs")
+    with attempting(f"{change.verb} run {text}", goal):
+        run = session.client.find_run(text, namespace)
     if refusal := change.refusal(run):
         raise BadRequest(f"Run {run.display_name} {refusal}")
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import closing
@@ -12,6 +13,7 @@ import msgspec
 from ...connection.status import Step
 from ...errors import BadRequest, KfpError, Refused
 from ...models import Page, Run
+from ...namespaces.chosen_namespaces import CHOSEN
 from .table import NAMESPACE, Session, Verb, option
 from .values import Chosen, Known, Looked, Overview, OverviewCheck, Sharing
 
@@ -20,21 +22,23 @@ if TYPE_CHECKING:
     from ...doctor.check_results import CheckReport
 
 MOST_SHOWN = 5  # runs that go on, and that failed
+OWN = "%kfp ns"
 
 
 def overview(session: Session, arguments: Namespace) -> Overview:
     """Show who and where you are, why, and what works."""
     status = session.connection.status()
     if session.client.namespace != session.connection.namespace:
-        here = Step("namespace", "%kfp ns", session.client.namespace, True)
+        here = Step("namespace", _why(session), session.client.namespace, True)
         others = [step for step in status.trace if step.step != "namespace"]
         status = msgspec.structs.replace(status, trace=[*others, here])
     if status.error:
         return Overview(status, session.client.namespace, [])
+    usual = _usual(session)
     checks = _checks(session.client)
     active, in_all, failed = _goings_on(session.client)
     return Overview(
-        *(status, session.client.namespace, checks, active, in_all, failed),
+        *(status, session.client.namespace, checks, active, in_all, failed, usual),
         _next(session, active, failed),
     )
 
@@ -66,10 +70,10 @@ def _checks(client: Client) -> list[OverviewCheck]:
         "list pipelines": lambda: client.pipeline_page(page_size=1),
         "list runs": lambda: client.run_page(page_size=1),
     }
-    return [_check(what, page) for what, page in pages.items()]
+    return [_checked(what, page) for what, page in pages.items()]
 
 
-def _check(what: str, page: Callable[[], Page[Any]]) -> OverviewCheck:
+def _checked(what: str, page: Callable[[], Page[Any]]) -> OverviewCheck:
     try:
         return OverviewCheck(what, True, f"{page().total_size:,}")
     except KfpError as error:
@@ -77,29 +81,60 @@ def _check(what: str, page: Callable[[], Page[Any]]) -> OverviewCheck:
 
 
 def namespace(session: Session, arguments: Namespace) -> Chosen:
-    """Show the namespace in use, or use another one in this session."""
+    """Show the namespace in use, or use another one: here, or in the panel and all notebooks."""
+    name = arguments.name
+    if name:
+        _check(session, name)
+    if name or arguments.server:
+        session.use_namespace(name, everywhere=bool(name) and arguments.server)
+    return Chosen(session.client.namespace, _why(session), _usual(session))
+
+
+def _why(session: Session) -> str:
+    """Say why it is this namespace."""
+    in_use, connection = session.namespace_in_use, session.connection
+    if in_use.own or session.client.namespace != in_use.usual:
+        return f"{OWN}, for this kernel alone" if in_use.is_shared else OWN
+    if in_use.usual != connection.namespace:
+        return CHOSEN
+    chosen = [step for step in connection.trace if step.step == "namespace" and step.chosen]
+    return chosen[0].looked_at if chosen else "nothing names one"
+
+
+def _usual(session: Session) -> str:
+    in_use = session.namespace_in_use
+    is_other = in_use.is_shared and in_use.usual != session.client.namespace
+    return in_use.usual if is_other else ""
+
+
+def _check(session: Session, name: str) -> None:
+    """Raises a `KfpError` where runs of that namespace may not be listed."""
     client = session.client
-    if not arguments.name:
-        chosen = [step for step in session.connection.trace if step.step == "namespace"]
-        reasons = [step.looked_at for step in chosen if step.chosen]
-        if client.namespace != session.connection.namespace:
-            return Chosen(client.namespace, "%kfp ns")
-        return Chosen(client.namespace, reasons[0] if reasons else "nothing names one")
     if not client.health().multi_user:
         raise BadRequest("This KFP is for a single user: it has no namespaces to choose from.")
     try:
-        client.run_page(arguments.name, page_size=1)
+        client.run_page(name, page_size=1)
     except Refused as error:
+        near = _near(session, name)
         stay = f"Still in {client.namespace}." if client.namespace else ""
-        raise type(error)(
-            f"{error.message} {stay}".strip(),
-            cause=error.cause,
-            cure=error.cure,
-            server_text=error.server_text,
+        told = error.with_(sentence=f"{error.message} {stay}".strip())
+        raise (
+            told.with_(cause="", cure=f"Did you mean %kfp ns {near}?") if near else told
         ) from None
-    client.namespace = arguments.name
-    session.forget_names()
-    return Chosen(arguments.name, "%kfp ns")
+
+
+def _near(session: Session, name: str) -> str:
+    """Return the namespace that may be used and is called nearly so, if there is one."""
+    try:
+        with closing(session.tenants()) as tenants:
+            found = tenants.found(session.client.namespace).namespaces
+    except KfpError:
+        return ""
+    names = [each.name for each in found]
+    if name in names:
+        return ""  # it is meant, and refused
+    usable = [each.name for each in found if each.usable is not False]
+    return next(iter(difflib.get_close_matches(name.lower(), usable, 1, 0.6)), "")
 
 
 def namespaces(session: Session, arguments: Namespace) -> Known | Looked:
@@ -158,9 +193,20 @@ VERBS = (
                 metavar="NAME",
                 help="the namespace to use",
             ),
+            option(
+                "--server",
+                action="store_true",
+                help="with NAME use it in the panel and all notebooks of this Jupyter server, "
+                "without a name use theirs here",
+            ),
         ),
         aliases=("namespace",),
-        examples=(("ns", "the one in use, and why"), ("ns team-b", "use another from now on")),
+        examples=(
+            ("ns", "the one in use, and why"),
+            ("ns team-b", "use another in this notebook from now on"),
+            ("ns team-b --server", "in the panel and other notebooks, too"),
+            ("ns --server", "use again what they use"),
+        ),
     ),
     Verb(
         "namespaces",

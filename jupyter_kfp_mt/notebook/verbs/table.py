@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ...client.pipeline_source import PipelineSource
     from ...client.provenance import Provenance
     from ...connection.choose_connection import Connection
+    from ...connection.kernel_namespace import KernelNamespace
     from ...doctor.check_results import CheckReport
     from ...namespaces.namespace_source import NamespaceSource
 
@@ -44,6 +45,13 @@ class Session(Protocol):
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
         """Use another connection from now on; with nothing given, the usual one."""
 
+    @property
+    def namespace_in_use(self) -> KernelNamespace:
+        """The namespace of this kernel, and that of the others in its Jupyter server."""
+
+    def use_namespace(self, namespace: str, everywhere: bool = False) -> None:
+        """Use another namespace in this kernel, or everywhere in its server; '' for the usual."""
+
     def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
         """Look for what is wrong with the connection, also where there is none."""
 
@@ -62,9 +70,6 @@ class Session(Protocol):
 
     def picture(self, run: Run) -> None:
         """Show a run once, in a place of its own, where a front end keeps it up to date."""
-
-    def forget_names(self) -> None:
-        """Complete no more names of another namespace."""
 
     def form(self, source: PipelineSource, namespace: str, experiment: str) -> Any:
         """A form that starts a pipeline."""

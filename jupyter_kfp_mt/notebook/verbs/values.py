@@ -36,14 +36,19 @@ class Overview(msgspec.Struct, frozen=True):
     active: list[Run] = []
     active_in_all: int = 0
     failed: list[Run] = []
+    usual: str = ""  # the namespace of the panel, where this kernel has one of its own
     next: list[tuple[str, str]] = []  # lines that are useful now, and what they do
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The namespace in use, and why it is that one."""
+    """The namespace in use, and why it is that one.
+
+    `usual`: that of the panel and of other notebooks, where this kernel has one of its own.
+    """
 
     namespace: str
     reason: str
+    usual: str = ""
 
 
 class Known(Rows[Any], frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import { ServerConnection } from '@jupyterlab/services';
 import { nullTranslator } from '@jupyterlab/translation';
 
-import { KfpApi } from '../api';
+import { KfpApi } from '../wire/api';
 
 type Json = Record<string, unknown>;
 type Answer = (url: URL) => Response | Promise<Response>;

@@ -6,8 +6,8 @@ import {
 } from '@jupyterlab/application';
 import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 
-import { copy, describedBy, PREFIX } from '../commands';
-import { IKfpSession } from '../session';
+import { copy, describedBy, PREFIX } from './commands';
+import { IKfpSession } from '../model/session';
 
 export const filesPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-kfp-mt:files',
@@ -41,7 +41,7 @@ export const filesPlugin: JupyterFrontEndPlugin<void> = {
           format: 'text'
         });
         const file = new File([`${found.content}`], found.name);
-        const { upload } = await import('../dialogs');
+        const { upload } = await import('../dialogs/dialogs');
         await upload(session, { file }, copy);
       }
     });

@@ -8,10 +8,10 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
-import { KfpApi } from '../api';
-import { addCommands } from '../commands';
-import { KfpModel } from '../model';
-import { IKfpSession, KfpSession, runServices } from '../session';
+import { KfpApi } from '../wire/api';
+import { addCommands } from './commands';
+import { KfpModel } from '../model/model';
+import { IKfpSession, KfpSession, runServices } from '../model/session';
 
 /** Whose schema holds the settings of all plugins. */
 export const SETTINGS = 'jupyter-kfp-mt:plugin';
@@ -36,6 +36,7 @@ export const modelPlugin: JupyterFrontEndPlugin<IKfpSession> = {
     const services = runServices(serverSettings, trans);
     const session = new KfpSession(api, model, services, trans);
     addCommands(app, session);
+    followPage(model);
     settings
       ?.load(SETTINGS)
       .then(loaded => followSettings(loaded, session))
@@ -43,6 +44,16 @@ export const modelPlugin: JupyterFrontEndPlugin<IKfpSession> = {
     return session;
   }
 };
+
+/** Tell the model when the page can be seen, and when the network is back. */
+function followPage(model: KfpModel): void {
+  const tell = () => {
+    model.isHidden = document.hidden;
+  };
+  tell();
+  document.addEventListener('visibilitychange', tell);
+  window.addEventListener('online', tell);
+}
 
 function followSettings(
   settings: ISettingRegistry.ISettings,

@@ -6,11 +6,11 @@ import {
 } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 
-import { CommandIDs, copy, describedBy, idOf } from '../commands';
-import { KindId } from '../kinds';
-import { pipelinesIcon } from '../icons';
-import { codeOf, insertCell, makeTask } from '../notebooks';
-import { IKfpSession } from '../session';
+import { CommandIDs, copy, describedBy, idOf } from './commands';
+import { KindId } from '../wire/kinds';
+import { pipelinesIcon } from '../components/icons';
+import { codeOf, insertCell, makeTask } from './notebooks';
+import { IKfpSession } from '../model/session';
 
 export const notebookPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-kfp-mt:notebook',

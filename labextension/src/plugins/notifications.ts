@@ -6,10 +6,10 @@ import {
 } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 
-import { CommandIDs, executeSafely } from '../commands';
-import { stateChange } from '../format';
-import { IKfpSession } from '../session';
-import { IRun } from '../wire';
+import { CommandIDs, executeSafely } from './commands';
+import { stateChange } from '../words/format';
+import { IKfpSession } from '../model/session';
+import { IRun } from '../wire/answers';
 
 export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-kfp-mt:notifications',

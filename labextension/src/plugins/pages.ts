@@ -20,8 +20,8 @@ import {
   executeSafely,
   idOf,
   PREFIX
-} from '../commands';
-import { IKfpSession } from '../session';
+} from './commands';
+import { IKfpSession } from '../model/session';
 
 /** What a page shows: ids, and the namespace they are in. */
 interface IPlace {
@@ -148,7 +148,8 @@ class Pages {
   ): Promise<Page> {
     const session = this._session;
     const { commands } = this._app;
-    const { ComparePage, PipelinePage, RunPage } = await import('../pages');
+    const { ComparePage, PipelinePage, RunPage } =
+      await import('../pages/index');
     const execute = (name: string, args: Record<string, string>) =>
       executeSafely(commands, PREFIX + name, args);
     let content: Widget;

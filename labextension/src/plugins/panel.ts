@@ -14,12 +14,12 @@ import {
   describedBy,
   executeSafely,
   PREFIX
-} from '../commands';
-import { IKfp } from '../context';
-import { pipelinesIcon } from '../icons';
-import { codeOf, drag, notebookPath } from '../notebooks';
-import { IKfpSession } from '../session';
-import { KfpSidebar } from '../sidebar';
+} from './commands';
+import { IKfp } from '../components/context';
+import { pipelinesIcon } from '../components/icons';
+import { codeOf, drag, notebookPath } from './notebooks';
+import { IKfpSession } from '../model/session';
+import { KfpSidebar } from '../panel/sidebar';
 import { SETTINGS } from './model';
 
 export const panelPlugin: JupyterFrontEndPlugin<void> = {
@@ -78,6 +78,7 @@ const OF_ONE = [
   'experiments-runs',
   'pipelines-start',
   'pipelines-schedule',
+  'pipelines-runs',
   'pipelines-version',
   'pipelines-insert'
 ];

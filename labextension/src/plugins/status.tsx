@@ -9,11 +9,11 @@ import { VDomRenderer } from '@jupyterlab/ui-components';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
-import { CommandIDs, executeSafely } from '../commands';
-import { count } from '../format';
-import { pipelinesIcon } from '../icons';
-import { KfpModel } from '../model';
-import { IKfpSession } from '../session';
+import { CommandIDs, executeSafely } from './commands';
+import { count } from '../words/format';
+import { pipelinesIcon } from '../components/icons';
+import { KfpModel } from '../model/model';
+import { IKfpSession } from '../model/session';
 
 const WATCHER = 'status bar';
 

@@ -3,7 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { IArtifact, IValue } from './run_data';
+import { IArtifact, IValue } from '../run/run_data';
 
 /** A point of a ROC curve. */
 export interface IRocPoint {

@@ -3,10 +3,10 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { duration } from '../format';
-import { IRunView } from './host';
-import { ITaskState, timeOf } from './run_data';
-import { isFinished } from './states';
+import { duration } from '../words/format';
+import { IRunView } from '../run/host';
+import { ITaskState, timeOf } from '../run/run_data';
+import { isFinished } from '../run/states';
 
 /** From when until when; `to` is null for what still goes on. */
 export interface ISpan {

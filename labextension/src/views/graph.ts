@@ -9,8 +9,8 @@ import {
   ISpecification,
   ITaskSpecification,
   ITaskState
-} from './run_data';
-import { together } from './states';
+} from '../run/run_data';
+import { together } from '../run/states';
 
 export type Kind = 'task' | 'loop' | 'condition' | 'exit' | 'pipeline';
 

@@ -3,12 +3,12 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { stateWord } from '../format';
+import { stateWord } from '../words/format';
 import { Elapsed, spanOf } from './elapsed';
 import { conditionText, INode, itemsText, States } from './graph';
-import { IRunView } from './host';
+import { IRunView } from '../run/host';
 import { Icon, PATH, StateIcon } from './icons';
-import { ITaskState } from './run_data';
+import { ITaskState } from '../run/run_data';
 import { Choices, IItem, IScene, neighbour, NODE, placeOf } from './scene';
 
 const MARGIN = 12;

@@ -3,9 +3,9 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { count } from '../format';
+import { count } from '../words/format';
 import { parts, plain } from './ansi';
-import { ILog } from './host';
+import { ILog } from '../run/host';
 import { Icon, PATH } from './icons';
 
 const ROW = 18;

@@ -1,7 +1,7 @@
 /** A run as plain HTML and as text, for whatever draws neither this nor a widget. */
 
 import { groupName, INode, graphOf, States } from './graph';
-import { IRunData, ITaskState, timeOf } from './run_data';
+import { IRunData, ITaskState, timeOf } from '../run/run_data';
 
 const SIGNS: Readonly<Record<string, string>> = {
   PENDING: '○',

@@ -3,7 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ACTIONS, IHost, IRunView, RunAction } from './host';
+import { ACTIONS, IHost, IRunView, RunAction } from '../run/host';
 
 export function RunButtons(props: {
   host: IHost;

@@ -3,13 +3,14 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { dateAndTime, stateWord } from '../format';
+import { dateAndTime, stateWord } from '../words/format';
 import { Elapsed, runSpan } from './elapsed';
 import { graphOf, INode, leaves, splitName, States } from './graph';
 import { GraphView } from './graph_view';
-import { IHost, IRunView, useView } from './host';
+import { IHost, IRunView } from '../run/host';
+import { useView } from './use_view';
 import { StateIcon } from './icons';
-import { ITaskState, timeOf } from './run_data';
+import { ITaskState, timeOf } from '../run/run_data';
 import { RunButtons } from './run_buttons';
 import { choicesOf, IItem, openAtFirst, placeOf, sceneOf } from './scene';
 import { TaskDetails } from './task_details';

@@ -2,7 +2,7 @@
 
 import { INode, States } from './graph';
 import { IPoint, layOut } from './layout';
-import { together } from './states';
+import { together } from '../run/states';
 
 export const NODE = { width: 184, height: 48 } as const;
 const GROUP_HEAD = 34;

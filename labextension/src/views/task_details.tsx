@@ -3,17 +3,17 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { dateAndTime, stateWord } from '../format';
+import { dateAndTime, stateWord } from '../words/format';
 import { Elapsed, spanOf } from './elapsed';
 import { plain } from './ansi';
 import { stateOf } from './graph_view';
 import { States } from './graph';
-import { IHost, ILog, IRunView } from './host';
+import { IHost, ILog, IRunView } from '../run/host';
 import { Icon, PATH, StateIcon } from './icons';
 import { LogView } from './log_view';
-import { ITaskState, timeOf } from './run_data';
+import { ITaskState, timeOf } from '../run/run_data';
 import { IItem } from './scene';
-import { isFinished } from './states';
+import { isFinished } from '../run/states';
 import { tracebackIn } from './traceback';
 import { Facts, Inputs, Outputs } from './values';
 

@@ -3,11 +3,11 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { duration, stateWord } from '../format';
+import { duration, stateWord } from '../words/format';
 import { Elapsed, runSpan, spanOf, useNow } from './elapsed';
-import { IRunView } from './host';
+import { IRunView } from '../run/host';
 import { StateIcon } from './icons';
-import { ITaskState } from './run_data';
+import { ITaskState } from '../run/run_data';
 
 export function Timeline(props: {
   view: IRunView;

@@ -12,7 +12,7 @@ import {
   IRunData,
   ITaskValues,
   IValue
-} from './run_data';
+} from '../run/run_data';
 
 const LONG = 160;
 const SHORT = 32;

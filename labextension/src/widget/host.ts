@@ -2,9 +2,9 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import { Action, IHost, ILog, IRunView } from '../views/host';
-import { readData } from '../views/run_data';
-import { isFinished } from '../views/states';
+import { Action, IHost, ILog, IRunView } from '../run/host';
+import { readData } from '../run/run_data';
+import { isFinished } from '../run/states';
 
 /** The model of an anywidget, as far as it is used. */
 export interface IModel {

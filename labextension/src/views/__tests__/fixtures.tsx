@@ -4,8 +4,13 @@ import { nullTranslator } from '@jupyterlab/translation';
 import * as React from 'react';
 import { createRoot } from 'react-dom/client';
 
-import { Action, IHost, IRunView } from '../host';
-import { IRunData, ISpecification, ITaskState, readData } from '../run_data';
+import { Action, IHost, IRunView } from '../../run/host';
+import {
+  IRunData,
+  ISpecification,
+  ITaskState,
+  readData
+} from '../../run/run_data';
 
 // React's own, or that of preact in its place.
 const act: typeof React.act =

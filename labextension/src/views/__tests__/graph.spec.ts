@@ -2,7 +2,7 @@
 
 import { conditionText, graphOf, groupName, leaves, States } from '../graph';
 import { choicesOf, openAtFirst, sceneOf } from '../scene';
-import { together } from '../states';
+import { together } from '../../run/states';
 import { SPEC, task } from './fixtures';
 
 const NODES = graphOf(SPEC);

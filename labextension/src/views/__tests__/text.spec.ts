@@ -3,7 +3,7 @@
 import { parts, plain } from '../ansi';
 import { linesWith } from '../log_view';
 import { htmlOf, textOf } from '../plain';
-import { readData, timeOf } from '../run_data';
+import { readData, timeOf } from '../../run/run_data';
 import { tracebackIn } from '../traceback';
 import { data, task } from './fixtures';
 

@@ -1,0 +1,64 @@
+"""The namespaces that a Jupyter server's user has chosen, in a small file.
+
+There is one for each endpoint and identity: a namespace of one KFP means nothing at another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from ..connection.choose_connection import Connection
+from ..connection.status import Step
+from .small_files import replace_file
+
+CHOSEN = "chosen in the panel, or with %kfp ns --server"
+
+
+class ChosenNamespaces:
+    """The server's choices, by where KFP is and as whom. May be used from any thread.
+
+    A file that cannot be read or written is done without: the choice then ends with the server.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._chosen: dict[str, str] | None = None
+
+    def over(self, found: Connection) -> Connection:
+        """Return the connection with the chosen namespace in place of the one decided on."""
+        chosen = self._known.get(_place(found), "")
+        if not chosen or chosen == found.namespace:
+            return found
+        others = [
+            msgspec.structs.replace(step, chosen=False) if step.step == "namespace" else step
+            for step in found.trace
+        ]
+        trace = [*others, Step("namespace", CHOSEN, chosen, True)]
+        return msgspec.structs.replace(found, namespace=chosen, trace=trace)
+
+    def choose(self, found: Connection, namespace: str) -> None:
+        """Remember a choice; an empty one forgets it."""
+        self._chosen = {**self._known, _place(found): namespace}
+        kept = {place: name for place, name in self._chosen.items() if name}
+        with contextlib.suppress(OSError):
+            replace_file(self._path, msgspec.json.encode(kept))
+
+    @property
+    def _known(self) -> dict[str, str]:
+        if self._chosen is None:
+            self._chosen = self._read()
+        return self._chosen
+
+    def _read(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+
+
+def _place(found: Connection) -> str:
+    """Tell where KFP is and as whom it is asked; a local KFP's port is another one each time."""
+    return f"{'local KFP' if found.local else found.endpoint} {found.credentials.source}"

@@ -1,0 +1,68 @@
+/** What all parts of the panel and of the pages know: words, the model, and what can be done. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { KfpApi } from '../wire/api';
+import { KfpModel } from '../model/model';
+
+export interface IKfp {
+  api: KfpApi;
+  model: KfpModel;
+  trans: TranslationBundle;
+  copy: (text: string) => void;
+  /** Run a command of the extension, such as `start`. */
+  execute: (command: string, args?: Record<string, string>) => void;
+  /** Why a command cannot be run now; empty where it can. */
+  refusal: (command: string) => string;
+  /** The path of the notebook that is in front, or empty. */
+  notebook?: () => string;
+  /** Begin to drag an item to a notebook. */
+  drag?: (item: IDragged, event: PointerEvent) => void;
+}
+
+/** Something that is dragged out of a list. */
+export interface IDragged {
+  kind: string;
+  id: string;
+}
+
+const Context = React.createContext<IKfp | null>(null);
+
+export const KfpProvider = Context.Provider;
+
+export function useKfp(): IKfp {
+  const kfp = React.useContext(Context);
+  if (!kfp) {
+    throw new Error('It is drawn outside of a KfpProvider.');
+  }
+  return kfp;
+}
+
+export function useTrans(): TranslationBundle {
+  return useKfp().trans;
+}
+
+/** Draw again whenever something in the model changes. */
+export function useModel(): KfpModel {
+  const { model } = useKfp();
+  const [, again] = React.useReducer((n: number) => n + 1, 0);
+  React.useEffect(() => {
+    model.stateChanged.connect(again);
+    return () => {
+      model.stateChanged.disconnect(again);
+    };
+  }, [model]);
+  return model;
+}
+
+/** Draw again every so many milliseconds; 0 is never. */
+export function useTick(interval: number): void {
+  const [, setTime] = React.useState(0);
+  React.useEffect(() => {
+    if (interval) {
+      const timer = window.setInterval(() => setTime(Date.now()), interval);
+      return () => window.clearInterval(timer);
+    }
+  }, [interval]);
+}

@@ -1,0 +1,365 @@
+/** The dialogs: to start, to schedule, to upload, and to create. They stay open until it went well. */
+
+import { Dialog, Notification, ReactWidget } from '@jupyterlab/apputils';
+import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { ProblemBanner } from '../components/problem_banner';
+import { IKfpSession } from '../model/session';
+import { Checkbox, Labelled } from '../components/fields';
+import { StartForm } from './start_form';
+import { ISeed, Purpose, StartModel } from '../model/start_model';
+import { IPipeline, IProblem, problemOf } from '../wire/answers';
+
+type Copy = (text: string) => void;
+
+/** A dialog whose button does something, and that closes only if it was done. */
+class DoingDialog extends Dialog<unknown> {
+  constructor(
+    options: Partial<Dialog.IOptions<unknown>>,
+    private readonly _do: () => Promise<boolean>
+  ) {
+    super(options);
+    this.addClass('jp-KfpMt-dialog');
+    this.node.setAttribute('aria-label', `${options.title}`);
+  }
+
+  resolve(index?: number): void {
+    if (index === 0) {
+      super.resolve(0);
+      return;
+    }
+    void this._do().then(isDone => {
+      if (isDone && !this.isDisposed) {
+        super.resolve(1);
+      }
+    });
+  }
+}
+
+/** Show a form; resolves to whether what it is for was done. */
+async function ask(options: {
+  title: string;
+  accept: string;
+  body: () => JSX.Element;
+  act: () => Promise<boolean>;
+  trans: TranslationBundle;
+}): Promise<boolean> {
+  const { title, accept, body, act, trans } = options;
+  const dialog = new DoingDialog(
+    {
+      title,
+      body: ReactWidget.create(React.createElement(body)),
+      buttons: [
+        Dialog.cancelButton({ label: trans.__('Cancel') }),
+        Dialog.okButton({ label: accept })
+      ],
+      focusNodeSelector: 'select, input'
+    },
+    act
+  );
+  return (await dialog.launch()).button.accept;
+}
+
+/** Start a run, or a recurring one, with what is chosen in a form. */
+export async function start(
+  session: IKfpSession,
+  purpose: Purpose,
+  seed: ISeed,
+  copy: Copy
+): Promise<StartModel | null> {
+  const { api, model, trans } = session;
+  const form = new StartModel({ api, model, purpose, seed, trans });
+  const isRun = purpose === 'run';
+  const where = form.namespace;
+  const isDone = await ask({
+    title: isRun
+      ? where
+        ? trans.__('Start a run in %1', where)
+        : trans.__('Start a run')
+      : where
+        ? trans.__('Schedule a recurring run in %1', where)
+        : trans.__('Schedule a recurring run'),
+    accept: isRun ? trans.__('Start') : trans.__('Schedule'),
+    body: () => (
+      <StartForm
+        start={form}
+        api={api}
+        purpose={purpose}
+        isMultiUser={!!model.status?.multi_user}
+        copy={copy}
+        trans={trans}
+      />
+    ),
+    act: () => form.submit(),
+    trans
+  });
+  return isDone ? form : null;
+}
+
+/** What a small form holds, and what went wrong with it. */
+class Draft {
+  values: Record<string, string> = {};
+  isShared = false;
+  file: File | null = null;
+  problem: IProblem | null = null;
+  isBusy = false;
+  changed: () => void = () => undefined;
+
+  set(news: Partial<Draft>): void {
+    Object.assign(this, news);
+    this.changed();
+  }
+
+  /** Do it: whether that went well. */
+  async do(act: () => Promise<void>): Promise<boolean> {
+    if (this.isBusy) {
+      return false;
+    }
+    this.set({ isBusy: true, problem: null });
+    try {
+      await act();
+      return true;
+    } catch (reason) {
+      this.set({ problem: problemOf(reason) });
+      return false;
+    } finally {
+      this.set({ isBusy: false });
+    }
+  }
+}
+
+function useDraft(draft: Draft): void {
+  const [, again] = React.useReducer((n: number) => n + 1, 0);
+  React.useEffect(() => {
+    draft.changed = again;
+  }, [draft]);
+}
+
+/** Upload a compiled pipeline: a new one, or a version of one that there is. */
+export async function upload(
+  session: IKfpSession,
+  given: { file?: File; pipeline?: IPipeline },
+  copy: Copy
+): Promise<boolean> {
+  const { api, model, trans } = session;
+  const { pipeline } = given;
+  const draft = new Draft();
+  draft.file = given.file ?? null;
+  draft.values = { name: given.file ? nameOf(given.file) : '' };
+  const title = pipeline
+    ? trans.__('Upload a version of %1', pipeline.display_name)
+    : trans.__('Upload a pipeline');
+  return ask({
+    title,
+    accept: trans.__('Upload'),
+    body: () => (
+      <UploadForm
+        draft={draft}
+        mayShare={!pipeline && !!model.status?.multi_user}
+        copy={copy}
+        trans={trans}
+      />
+    ),
+    act: () =>
+      draft.do(async () => {
+        if (!draft.file) {
+          throw new Error(trans.__('Choose a file: a compiled pipeline.'));
+        }
+        const { name, description } = draft.values;
+        await api.upload(draft.file, {
+          name: name || versionName(nameOf(draft.file)),
+          description,
+          namespace: pipeline || draft.isShared ? '' : model.namespace,
+          pipeline_id: pipeline?.pipeline_id
+        });
+        await model.lookAt('pipelines');
+        Notification.success(trans.__('Uploaded %1', draft.file.name), {
+          autoClose: 4_000
+        });
+      }),
+    trans
+  });
+}
+
+/** A file's name without what follows its first dot. */
+function nameOf(file: File): string {
+  return file.name.replace(/\.(yaml|yml|json|zip|tar\.gz|tgz)$/i, '');
+}
+
+function versionName(name: string): string {
+  return `${name} ${new Date().toISOString().slice(0, 19).replace('T', ' ')}`;
+}
+
+function UploadForm(props: {
+  draft: Draft;
+  mayShare: boolean;
+  copy: Copy;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { draft, mayShare, copy, trans } = props;
+  useDraft(draft);
+  const { name = '', description = '' } = draft.values;
+  const take = (file: File | null) => {
+    if (file) {
+      const values = { ...draft.values, name: name || nameOf(file) };
+      draft.set({ file, values, problem: null });
+    }
+  };
+  return (
+    <div
+      className="jp-KfpMt-form"
+      data-busy={draft.isBusy}
+      onDragOver={event => event.preventDefault()}
+      onDrop={event => {
+        event.preventDefault();
+        take(event.dataTransfer.files[0] ?? null);
+      }}
+    >
+      {draft.problem && (
+        <ProblemBanner problem={draft.problem} copy={copy} trans={trans} />
+      )}
+      <Labelled label={trans.__('File')}>
+        {id => (
+          <>
+            <input
+              id={id}
+              type="file"
+              accept=".yaml,.yml,.json,.zip,.gz,.tgz"
+              onChange={event => take(event.target.files?.[0] ?? null)}
+            />
+            {draft.file && <output>{draft.file.name}</output>}
+          </>
+        )}
+      </Labelled>
+      <Text label={trans.__('Name')} draft={draft} name="name" value={name} />
+      <Text
+        label={trans.__('Description')}
+        draft={draft}
+        name="description"
+        value={description}
+      />
+      {mayShare && (
+        <Checkbox
+          label={trans.__('Share it with everyone')}
+          isOn={draft.isShared}
+          set={isShared => draft.set({ isShared })}
+        />
+      )}
+    </div>
+  );
+}
+
+function Text(props: {
+  label: string;
+  draft: Draft;
+  name: string;
+  value: string;
+}): JSX.Element {
+  const { label, draft, name, value } = props;
+  return (
+    <Labelled label={label}>
+      {id => (
+        <input
+          id={id}
+          className="jp-mod-styled"
+          value={value}
+          onChange={event =>
+            draft.set({
+              values: { ...draft.values, [name]: event.target.value }
+            })
+          }
+        />
+      )}
+    </Labelled>
+  );
+}
+
+/** Create an experiment. */
+export async function createExperiment(
+  session: IKfpSession,
+  copy: Copy
+): Promise<boolean> {
+  const { api, model, trans } = session;
+  const draft = new Draft();
+  return ask({
+    title: trans.__('New experiment'),
+    accept: trans.__('Create'),
+    body: () => <ExperimentForm draft={draft} copy={copy} trans={trans} />,
+    act: () =>
+      draft.do(async () => {
+        const { name = '', description = '' } = draft.values;
+        if (!name.trim()) {
+          throw new Error(trans.__('Give it a name.'));
+        }
+        const { namespace } = model;
+        const made = await api.createExperiment({
+          display_name: name.trim(),
+          ...(namespace && { namespace }),
+          ...(description && { description })
+        });
+        model.lists.experiments.hear([made]);
+      }),
+    trans
+  });
+}
+
+function ExperimentForm(props: {
+  draft: Draft;
+  copy: Copy;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { draft, copy, trans } = props;
+  useDraft(draft);
+  const { name = '', description = '' } = draft.values;
+  return (
+    <div className="jp-KfpMt-form" data-busy={draft.isBusy}>
+      {draft.problem && (
+        <ProblemBanner problem={draft.problem} copy={copy} trans={trans} />
+      )}
+      <Text label={trans.__('Name')} draft={draft} name="name" value={name} />
+      <Text
+        label={trans.__('Description')}
+        draft={draft}
+        name="description"
+        value={description}
+      />
+    </div>
+  );
+}
+
+/** Ask before something that cannot be undone; the safe answer is at hand. */
+export async function confirm(
+  question: string,
+  accept: string,
+  names: readonly string[],
+  trans: TranslationBundle
+): Promise<boolean> {
+  const shown = names.slice(0, 8);
+  const left = names.length - shown.length;
+  const dialog = new Dialog({
+    title: accept,
+    body: (
+      <div className="jp-KfpMt-form">
+        <p>{question}</p>
+        {names.length > 1 && (
+          <ul>
+            {shown.map((name, index) => (
+              <li key={index}>{name}</li>
+            ))}
+            {left > 0 && (
+              <li>{trans._n('and one more', 'and %1 more', left, left)}</li>
+            )}
+          </ul>
+        )}
+      </div>
+    ),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Cancel') }),
+      Dialog.warnButton({ label: accept })
+    ],
+    defaultButton: 0
+  });
+  dialog.node.setAttribute('aria-label', accept);
+  return (await dialog.launch()).button.accept;
+}

@@ -1,0 +1,56 @@
+/** Runs side by side: what went into them, what came out, and in what they differ. */
+
+import { IRunData, IValue } from '../run/run_data';
+
+export interface IComparedRow {
+  name: string;
+  /** One value for each run; undefined where it has none. */
+  values: readonly (IValue | undefined)[];
+  isDifferent: boolean;
+}
+
+export interface IComparison {
+  parameters: IComparedRow[];
+  metrics: IComparedRow[];
+  tasks: IComparedRow[];
+}
+
+/** Compare runs by the names of their parameters, metrics and tasks. */
+export function compare(runs: readonly IRunData[]): IComparison {
+  return {
+    parameters: rowsOf(runs.map(({ run }) => run.parameters)),
+    metrics: rowsOf(runs.map(metricsOf)),
+    tasks: rowsOf(
+      runs.map(({ tasks }) =>
+        Object.fromEntries(tasks.map(task => [task.display_name, task.state]))
+      )
+    )
+  };
+}
+
+function rowsOf(columns: readonly Record<string, IValue>[]): IComparedRow[] {
+  const names = new Set(columns.flatMap(column => Object.keys(column)));
+  return [...names].map(name => {
+    const values = columns.map(column => column[name]);
+    const texts = new Set(values.map(value => JSON.stringify(value)));
+    return { name, values, isDifferent: texts.size > 1 };
+  });
+}
+
+/** The numbers that the tasks of a run have logged, by task and name. */
+function metricsOf({ tasks, values }: IRunData): Record<string, IValue> {
+  const found: Record<string, IValue> = {};
+  for (const { task_id, display_name } of tasks) {
+    const artifacts = values[task_id]?.outputs.artifacts ?? {};
+    for (const artifact of Object.values(artifacts).flat()) {
+      if (artifact.type === 'system.Metrics') {
+        for (const [name, value] of Object.entries(artifact.metadata)) {
+          if (typeof value === 'number') {
+            found[`${display_name}: ${name}`] = value;
+          }
+        }
+      }
+    }
+  }
+  return found;
+}

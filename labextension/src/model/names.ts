@@ -1,0 +1,87 @@
+/** Names of experiments and pipelines by their ids: many asked for at once, each once, and kept. */
+
+import { KfpApi, MOST_NAMES } from '../wire/api';
+
+type Noun = 'experiment' | 'pipeline';
+
+// Lists and events that come meanwhile may tell a name, and other rows want others.
+const PAUSE = 200;
+// Names that could not be asked for are asked for again after so long.
+const AGAIN = 30_000;
+
+export class Names {
+  constructor(
+    private readonly _api: KfpApi,
+    private readonly _changed: () => void
+  ) {}
+
+  /** The name of one; empty as long as it is not known. It is asked for then. */
+  of(noun: Noun, id: string): string {
+    const key = `${noun} ${id}`;
+    const known = this._names.get(key);
+    if (known === undefined && id) {
+      this._names.set(key, '');
+      this._askSoon(PAUSE);
+    }
+    return known ?? '';
+  }
+
+  learn(noun: Noun, id: string, name: string): void {
+    this._names.set(`${noun} ${id}`, name);
+  }
+
+  /** Another place has other names. */
+  forgetAll(): void {
+    this._names.clear();
+    this._asked.clear();
+  }
+
+  private _askSoon(pause: number): void {
+    this._timer ||= window.setTimeout(() => {
+      this._timer = 0;
+      void this._ask();
+    }, pause);
+  }
+
+  private async _ask(): Promise<void> {
+    const wanted = [...this._names.keys()]
+      .filter(key => !this._names.get(key) && !this._asked.has(key))
+      .slice(0, MOST_NAMES);
+    if (!wanted.length) {
+      return;
+    }
+    wanted.forEach(key => this._asked.add(key));
+    try {
+      const found = await this._api.names({
+        experiment: idsOf('experiment', wanted),
+        pipeline: idsOf('pipeline', wanted)
+      });
+      this._learnAll('experiment', found.experiments);
+      this._learnAll('pipeline', found.pipelines);
+      this._changed();
+      this._askSoon(0);
+    } catch {
+      wanted.forEach(key => this._asked.delete(key));
+      this._askSoon(AGAIN);
+    }
+  }
+
+  /** Only what is still wanted: the place may be another one by now. */
+  private _learnAll(noun: Noun, names: Record<string, string>): void {
+    for (const [id, name] of Object.entries(names)) {
+      if (this._asked.has(`${noun} ${id}`)) {
+        this.learn(noun, id, name);
+      }
+    }
+  }
+
+  private readonly _asked = new Set<string>();
+  private readonly _names = new Map<string, string>();
+  private _timer = 0;
+}
+
+function idsOf(noun: Noun, keys: readonly string[]): string[] {
+  return keys
+    .filter(key => key.startsWith(`${noun} `))
+    .map(key => key.slice(noun.length + 1));
+}

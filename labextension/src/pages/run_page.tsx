@@ -1,0 +1,192 @@
+/** A run as a page of the main area: looked up by its id, and kept up to date. */
+
+import { ReactWidget } from '@jupyterlab/ui-components';
+import { PromiseDelegate } from '@lumino/coreutils';
+import * as React from 'react';
+
+import { CopyButton } from '../components/copy_button';
+import { stateIcon } from '../components/icons';
+import { ProblemBanner } from '../components/problem_banner';
+import { RunHost } from '../model/run_host';
+import { IKfpSession } from '../model/session';
+import { readData } from '../run/run_data';
+import { RunView } from '../views/run_view';
+import { IProblem, problemOf } from '../wire/answers';
+
+export class RunPage extends ReactWidget {
+  constructor(private readonly _options: RunPage.IOptions) {
+    super();
+    this.addClass('jp-KfpMt-page');
+    this.title.label = _options.session.trans.__('Run');
+    this.title.icon = stateIcon('PENDING');
+    this.title.closable = true;
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', this.title.label);
+    void this._load();
+  }
+
+  get id_(): string {
+    return this._options.id;
+  }
+
+  get namespace(): string {
+    return this._options.namespace;
+  }
+
+  /** When there is something to be seen. */
+  get ready(): Promise<void> {
+    return this._ready.promise;
+  }
+
+  render(): JSX.Element {
+    const { copy, session } = this._options;
+    const { trans } = session;
+    if (this._host) {
+      return (
+        <>
+          <h3 className="jp-KfpMt-hidden">
+            {this._host.get().data.run.display_name}
+          </h3>
+          <RunView host={this._host} />
+        </>
+      );
+    }
+    return this._problem ? (
+      <div className="jp-KfpMt-notice">
+        <ProblemBanner problem={this._problem} copy={copy} trans={trans} />
+        <p>
+          <code>{this._options.id}</code>
+          <CopyButton
+            text={this._options.id}
+            label={trans.__('Copy the run ID')}
+            copy={copy}
+            trans={trans}
+          />
+        </p>
+        <button
+          type="button"
+          className="jp-KfpMt-button"
+          onClick={() => void this._load()}
+        >
+          {trans.__('Try again')}
+        </button>
+      </div>
+    ) : (
+      <div className="jp-KfpMt-skeleton" role="status">
+        <span className="jp-KfpMt-hidden">{trans.__('Loading the run…')}</span>
+        <div />
+        <div />
+        <div />
+      </div>
+    );
+  }
+
+  dispose(): void {
+    this._host?.dispose();
+    super.dispose();
+  }
+
+  private async _load(): Promise<void> {
+    const { id, session, namespace } = this._options;
+    const { requests } = session.runs;
+    this._problem = null;
+    this.update();
+    try {
+      const [run, tasks, values] = await Promise.all([
+        requests.run(id),
+        requests.tasks(id),
+        // Only the local KFP tells them.
+        requests.values(id).catch(() => ({}))
+      ]);
+      const data = readData({
+        namespace: namespace || session.model.namespace,
+        seen_at: new Date().toISOString(),
+        link: linkTo(session, id, namespace || session.model.namespace),
+        run,
+        spec: await this._specification(run),
+        tasks,
+        values
+      });
+      if (data && !this.isDisposed) {
+        const { trans } = session;
+        this._host = new RunHost({
+          ...session.runs,
+          data,
+          trans,
+          staysOpen: true
+        });
+        this._host.subscribe(() => this._name());
+        this._name();
+      }
+    } catch (reason) {
+      this._problem = problemOf(reason);
+    }
+    this._ready.resolve();
+    this.update();
+  }
+
+  /** The pipeline that it runs: its own, or that of the version it names. */
+  private async _specification(run: {
+    pipeline_spec?: unknown;
+    pipeline_version_reference?: {
+      pipeline_id: string;
+      pipeline_version_id: string;
+    };
+  }): Promise<unknown> {
+    const reference = run.pipeline_version_reference;
+    if (run.pipeline_spec || !reference) {
+      return run.pipeline_spec;
+    }
+    const { pipeline_id, pipeline_version_id } = reference;
+    const found = this._options.session.api.version(
+      pipeline_id,
+      pipeline_version_id
+    );
+    // It may have been deleted: the tasks are told in any case.
+    return found.then(
+      version => version.pipeline_spec,
+      () => undefined
+    );
+  }
+
+  private _name(): void {
+    const run = this._host?.get().data.run;
+    if (run && !this.isDisposed) {
+      this.title.label = run.display_name;
+      this.title.caption = run.run_id;
+      this.title.icon = stateIcon(run.state);
+      this.node.setAttribute('aria-label', run.display_name);
+    }
+  }
+
+  private _host: RunHost | null = null;
+  private _problem: IProblem | null = null;
+  private readonly _ready = new PromiseDelegate<void>();
+}
+
+export namespace RunPage {
+  export interface IOptions {
+    id: string;
+    namespace: string;
+    session: IKfpSession;
+    copy: (text: string) => void;
+  }
+}
+
+/** The address of a run in KFP's own UI; empty where it is not known. */
+export function linkTo(
+  session: IKfpSession,
+  run_id: string,
+  namespace: string
+): string {
+  const isHere = window.location.pathname.startsWith('/notebook/');
+  const { local } = session.model.status ?? {};
+  const template =
+    session.options.linkTemplate ||
+    (isHere && !local
+      ? '/_/pipeline/?ns={namespace}#/runs/details/{run_id}'
+      : '');
+  return template
+    .replace(/\{namespace\}/g, encodeURIComponent(namespace))
+    .replace(/\{run_id\}/g, encodeURIComponent(run_id));
+}

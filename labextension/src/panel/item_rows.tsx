@@ -1,0 +1,214 @@
+/** What stands in the rows of each list: a state as icon and word, a name, and a few facts. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import { LabIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { useKfp } from '../components/context';
+import {
+  age,
+  dateAndTime,
+  duration,
+  elapsed,
+  stateWord
+} from '../words/format';
+import {
+  disabledIcon,
+  experimentIcon,
+  pipelinesIcon,
+  scheduleIcon,
+  stateIcon
+} from '../components/icons';
+import { Item, KindId } from '../wire/kinds';
+import { IExperiment, IPipeline, IRecurringRun, IRun } from '../wire/answers';
+
+export function drawItem(
+  kind: KindId,
+  item: Item,
+  seenAt: number
+): JSX.Element {
+  switch (kind) {
+    case 'runs':
+      return <RunRow run={item as IRun} seenAt={seenAt} />;
+    case 'recurring':
+      return <RecurringRow recurring={item as IRecurringRun} />;
+    case 'experiments':
+      return <ExperimentRow experiment={item as IExperiment} />;
+    default:
+      return <PipelineRow pipeline={item as IPipeline} />;
+  }
+}
+
+function RunRow(props: { run: IRun; seenAt: number }): JSX.Element {
+  const { run, seenAt } = props;
+  const { model, trans } = useKfp();
+  const experiment = model.names.of('experiment', run.experiment_id);
+  const pipeline =
+    run.pipeline_name || model.names.of('pipeline', run.pipeline_id);
+  return (
+    <Row
+      icon={stateIcon(run.state)}
+      name={run.display_name}
+      badge={model.isAll ? run.namespace : ''}
+      facts={[
+        <span key="state" className="jp-KfpMt-runState">
+          {stateWord(run.state, trans)}
+        </span>,
+        run.archived && trans.__('archived'),
+        run.state !== 'PENDING' && (
+          <span key="duration" className="jp-KfpMt-runDuration">
+            {duration(elapsed(run, seenAt), trans)}
+          </span>
+        ),
+        pipeline && (
+          <Of name={pipeline} words={trans.__('Pipeline: %1', pipeline)} />
+        ),
+        experiment && experiment !== 'Default' && (
+          <Of
+            name={experiment}
+            words={trans.__('Experiment: %1', experiment)}
+          />
+        )
+      ]}
+      created_at={run.created_at}
+    />
+  );
+}
+
+function RecurringRow(props: { recurring: IRecurringRun }): JSX.Element {
+  const { recurring } = props;
+  const { model, trans } = useKfp();
+  const isOn = recurring.status === 'ENABLED';
+  const pipeline = model.names.of('pipeline', recurring.pipeline_id);
+  return (
+    <Row
+      icon={isOn ? scheduleIcon : disabledIcon}
+      name={recurring.display_name}
+      badge={model.isAll ? recurring.namespace : ''}
+      facts={[
+        statusWord(recurring.status, trans),
+        recurring.cron ? (
+          <code key="cron">{recurring.cron}</code>
+        ) : recurring.interval ? (
+          trans.__('every %1', duration(1000 * recurring.interval, trans))
+        ) : (
+          trans.__('once')
+        ),
+        pipeline && (
+          <Of name={pipeline} words={trans.__('Pipeline: %1', pipeline)} />
+        )
+      ]}
+      created_at={recurring.created_at}
+    />
+  );
+}
+
+function ExperimentRow(props: { experiment: IExperiment }): JSX.Element {
+  const { experiment } = props;
+  const { model, trans } = useKfp();
+  const last = Date.parse(experiment.last_run_created_at);
+  return (
+    <Row
+      icon={experimentIcon}
+      name={experiment.display_name}
+      badge={model.isAll ? experiment.namespace : ''}
+      facts={[
+        experiment.archived && trans.__('archived'),
+        last > 0
+          ? trans.__('last run %1', age(last, Date.now(), trans))
+          : trans.__('no runs'),
+        experiment.description
+      ]}
+      created_at={experiment.created_at}
+    />
+  );
+}
+
+function PipelineRow(props: { pipeline: IPipeline }): JSX.Element {
+  const { pipeline } = props;
+  const { model, trans } = useKfp();
+  const isShared = !pipeline.namespace && !!model.status?.multi_user;
+  return (
+    <Row
+      icon={pipelinesIcon}
+      name={pipeline.display_name}
+      badge={
+        isShared ? trans.__('shared') : model.isAll ? pipeline.namespace : ''
+      }
+      facts={[pipeline.description || trans.__('no description')]}
+      created_at={pipeline.created_at}
+    />
+  );
+}
+
+/** What a run belongs to, cut where there is no room. */
+function Of({ name, words }: { name: string; words: string }): JSX.Element {
+  return (
+    <span className="jp-KfpMt-of" title={words}>
+      {name}
+    </span>
+  );
+}
+
+function Row(props: {
+  icon: LabIcon;
+  name: string;
+  badge: string;
+  facts: readonly React.ReactNode[];
+  created_at: string;
+}): JSX.Element {
+  const { icon, name, badge, facts, created_at } = props;
+  const { trans } = useKfp();
+  const created = Date.parse(created_at);
+  return (
+    <>
+      <icon.react tag="span" className="jp-KfpMt-stateIcon" />
+      <span className="jp-KfpMt-rowTitle">
+        <MiddleCut text={name} />
+        {badge && <span className="jp-KfpMt-badge">{badge}</span>}
+      </span>
+      <span className="jp-KfpMt-runFacts">
+        {facts.filter(Boolean).map((fact, index) => (
+          <React.Fragment key={index}>
+            {typeof fact === 'string' ? (
+              <span className="jp-KfpMt-of" title={fact}>
+                {fact}
+              </span>
+            ) : (
+              fact
+            )}
+          </React.Fragment>
+        ))}
+        <span className="jp-KfpMt-runAge" title={dateAndTime(created)}>
+          {age(created, Date.now(), trans)}
+        </span>
+      </span>
+    </>
+  );
+}
+
+const END = 10;
+
+/** A name of which the end stays to be seen, for there names often differ. */
+export function MiddleCut({ text }: { text: string }): JSX.Element {
+  // A pair of surrogates stays together.
+  const letters = [...text];
+  const cut = letters.length > 2 * END ? letters.length - END : letters.length;
+  return (
+    <span className="jp-KfpMt-runName" title={text}>
+      <span>{letters.slice(0, cut).join('')}</span>
+      {cut < letters.length && <span>{letters.slice(cut).join('')}</span>}
+    </span>
+  );
+}
+
+function statusWord(status: string, trans: TranslationBundle): string {
+  switch (status) {
+    case 'ENABLED':
+      return trans.__('Enabled');
+    case 'DISABLED':
+      return trans.__('Disabled');
+    default:
+      return trans.__('Unknown');
+  }
+}

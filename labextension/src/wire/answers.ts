@@ -1,0 +1,431 @@
+/** What the server extension and KFP send, as typed values. KFP leaves out what is zero or empty. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+
+import { specificationOf } from '../run/run_data';
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type IJson = Record<string, any>;
+
+/** What went wrong, in the words of whoever knows: its cause, its cure, and what KFP itself wrote. */
+export interface IProblem {
+  message: string;
+  cause: string;
+  cure: string;
+  server_text: string;
+}
+
+export interface IIdentity {
+  subject: string;
+  expires_at: string | null;
+  source: string;
+}
+
+/** Where the server extension is connected to, as whom, and whether that works. */
+export interface IStatus {
+  endpoint: string;
+  local: boolean;
+  namespace: string;
+  identity: IIdentity;
+  multi_user: boolean;
+  ready: boolean;
+  error: IProblem | null;
+  /** The releases of this extension's server half and of KFP. */
+  version: string;
+  server_version: string;
+  read_only: boolean;
+}
+
+export interface IRun {
+  run_id: string;
+  display_name: string;
+  state: string;
+  created_at: string;
+  finished_at: string;
+  error: string;
+  archived: boolean;
+  namespace: string;
+  experiment_id: string;
+  pipeline_id: string;
+  /** What a pipeline of no id is called: one that was sent with the run. */
+  pipeline_name: string;
+  /** What a person wrote, and which notebook, cell and commit started it. */
+  description: string;
+  recurring_run_id: string;
+}
+
+export interface IRecurringRun {
+  recurring_run_id: string;
+  display_name: string;
+  created_at: string;
+  /** ENABLED, DISABLED, or whatever KFP says. */
+  status: string;
+  cron: string;
+  /** Seconds between two runs; 0 where a cron expression says when. */
+  interval: number;
+  error: string;
+  namespace: string;
+  experiment_id: string;
+  pipeline_id: string;
+}
+
+export interface IExperiment {
+  experiment_id: string;
+  display_name: string;
+  description: string;
+  created_at: string;
+  last_run_created_at: string;
+  archived: boolean;
+  namespace: string;
+}
+
+export interface IPipeline {
+  pipeline_id: string;
+  display_name: string;
+  description: string;
+  created_at: string;
+  /** Empty for one that is shared with everyone. */
+  namespace: string;
+}
+
+export interface IVersion {
+  pipeline_id: string;
+  pipeline_version_id: string;
+  display_name: string;
+  description: string;
+  created_at: string;
+  /** The compiled pipeline, as KFP's IR. */
+  pipeline_spec: IJson;
+}
+
+/** For each resource each verb: allowed, not allowed, or not known yet. */
+export type IPermissions = Record<string, Record<string, boolean | null>>;
+
+/** A namespace that may be this identity's. */
+export interface INamespace {
+  name: string;
+  owner: string;
+  /** Whether its runs may be listed; null is not known yet. */
+  usable: boolean | null;
+  reason: string;
+  cure: string;
+  permissions: IPermissions;
+}
+
+/** All that are known, and who of those asked did not tell. */
+export interface INamespaces {
+  namespaces: INamespace[];
+  silent: { source: string; problem: IProblem }[];
+  /** Why it is not known of some whether they may be used. */
+  unknown: string;
+}
+
+/** A line of what the doctor has found: `passed`, `failed` or `not known`. */
+export interface IFinding {
+  check: string;
+  result: string;
+  found: string;
+  cause: string;
+  cure: string;
+}
+
+/** Someone who shares a namespace. */
+export interface IContributor {
+  user: string;
+  role: string;
+}
+
+/** What happened in a namespace, as the server extension tells it. */
+export type KfpEvent =
+  | {
+      name: 'snapshot' | 'changed';
+      runs: IRun[];
+      recurring_runs: IRecurringRun[];
+      experiments: IExperiment[];
+      total?: number;
+    }
+  | {
+      name: 'removed';
+      runs: string[];
+      recurring_runs: string[];
+      experiments: string[];
+    }
+  | { name: 'error'; problem: IProblem }
+  | { name: 'back' | 'reset' | 'alive' };
+
+/** A part of a list. */
+export interface IPage<T> {
+  items: T[];
+  /** How many there are in all. */
+  total: number;
+  /** Where the next page begins; empty after the last. */
+  next: string;
+  /** Only so many were looked through, from the first on, for what KFP cannot filter by. */
+  among?: number;
+}
+
+/** An answer that is not the one asked for. */
+export class KfpError extends Error {
+  constructor(
+    readonly problem: IProblem,
+    readonly status = 0
+  ) {
+    super(problem.message);
+  }
+}
+
+/** What went wrong, whatever was thrown. */
+export function problemOf(reason: unknown): IProblem {
+  return reason instanceof KfpError
+    ? reason.problem
+    : {
+        message: reason instanceof Error ? reason.message : `${reason}`,
+        cause: '',
+        cure: '',
+        server_text: ''
+      };
+}
+
+/** The event in a block, null for what is of no interest here, and its id. */
+export function toEvent(block: string): { event: KfpEvent | null; id: string } {
+  const lines = block.split('\n').map(line => line.split(/: (.*)/, 2));
+  const fields = Object.fromEntries(lines);
+  const data: IJson = JSON.parse(fields.data ?? '{}');
+  return { event: eventOf(fields.event, data), id: fields.id ?? '' };
+}
+
+function eventOf(name: string | undefined, data: IJson): KfpEvent | null {
+  switch (name) {
+    case undefined:
+      return { name: 'alive' };
+    case 'snapshot':
+    case 'changed':
+      return {
+        name,
+        runs: (data.runs ?? []).map(toRun),
+        recurring_runs: (data.recurring_runs ?? []).map(toRecurringRun),
+        experiments: (data.experiments ?? []).map(toExperiment),
+        total: data.total_runs
+      };
+    case 'removed':
+      return {
+        name: 'removed',
+        runs: data.runs ?? [],
+        recurring_runs: data.recurring_runs ?? [],
+        experiments: data.experiments ?? []
+      };
+    case 'error':
+      return { name: 'error', problem: toProblem(data) };
+    case 'back':
+    case 'reset':
+      return { name };
+    default:
+      return null;
+  }
+}
+
+export function toStatus(body: IJson): IStatus {
+  const { subject = '', expires_at = null, source = '' } = body.identity ?? {};
+  return {
+    endpoint: body.endpoint ?? '',
+    local: body.local ?? false,
+    namespace: body.namespace ?? '',
+    identity: { subject, expires_at, source },
+    multi_user: body.multi_user ?? true,
+    ready: body.ready ?? true,
+    error: body.error ? toProblem(body.error) : null,
+    version: body.version ?? '',
+    server_version: body.server_version ?? '',
+    read_only: body.read_only ?? false
+  };
+}
+
+export function toNamespaces(body: IJson): INamespaces {
+  const sources: IJson[] = body.sources ?? [];
+  return {
+    namespaces: (body.namespaces ?? []).map(toNamespace),
+    silent: sources
+      .filter(({ problem }) => problem)
+      .map(({ name, problem }) => ({
+        source: name,
+        problem: toProblem(problem)
+      })),
+    unknown: body.unknown ?? ''
+  };
+}
+
+function toNamespace(body: IJson): INamespace {
+  return {
+    name: body.name ?? '',
+    owner: body.owner ?? '',
+    usable: body.usable ?? null,
+    reason: body.reason ?? '',
+    cure: body.cure ?? '',
+    permissions: body.permissions ?? {}
+  };
+}
+
+export function toRun(body: IJson): IRun {
+  return {
+    run_id: body.run_id ?? '',
+    display_name: body.display_name ?? '',
+    state: body.state ?? stateless(body),
+    created_at: body.created_at ?? '',
+    finished_at: body.finished_at ?? '',
+    error: body.error?.message ?? '',
+    archived: isArchived(body),
+    namespace: '',
+    experiment_id: body.experiment_id ?? '',
+    pipeline_id: body.pipeline_version_reference?.pipeline_id ?? '',
+    pipeline_name: nameOf(body.pipeline_spec),
+    description: body.description ?? '',
+    recurring_run_id: body.recurring_run_id ?? ''
+  };
+}
+
+export function toRecurringRun(body: IJson): IRecurringRun {
+  const { cron_schedule, periodic_schedule } = body.trigger ?? {};
+  return {
+    recurring_run_id: body.recurring_run_id ?? '',
+    display_name: body.display_name ?? '',
+    created_at: body.created_at ?? '',
+    status: body.status ?? (body.mode === 'DISABLE' ? 'DISABLED' : 'ENABLED'),
+    cron: cron_schedule?.cron ?? '',
+    interval: Number(periodic_schedule?.interval_second ?? 0),
+    error: body.error?.message ?? '',
+    namespace: body.namespace ?? '',
+    experiment_id: body.experiment_id ?? '',
+    pipeline_id: body.pipeline_version_reference?.pipeline_id ?? ''
+  };
+}
+
+export function toExperiment(body: IJson): IExperiment {
+  return {
+    experiment_id: body.experiment_id ?? '',
+    display_name: body.display_name ?? '',
+    description: body.description ?? '',
+    created_at: body.created_at ?? '',
+    last_run_created_at: body.last_run_created_at ?? '',
+    archived: isArchived(body),
+    namespace: body.namespace ?? ''
+  };
+}
+
+export function toPipeline(body: IJson): IPipeline {
+  return {
+    pipeline_id: body.pipeline_id ?? '',
+    display_name: body.display_name ?? body.name ?? '',
+    description: body.description ?? '',
+    created_at: body.created_at ?? '',
+    namespace: body.namespace ?? ''
+  };
+}
+
+export function toVersion(body: IJson): IVersion {
+  return {
+    pipeline_id: body.pipeline_id ?? '',
+    pipeline_version_id: body.pipeline_version_id ?? '',
+    display_name: body.display_name ?? body.name ?? '',
+    description: body.description ?? '',
+    created_at: body.created_at ?? '',
+    pipeline_spec: specificationOf(body.pipeline_spec)
+  };
+}
+
+function nameOf(specification: IJson | undefined): string {
+  const { pipelineInfo } = specificationOf(specification) as IJson;
+  return pipelineInfo?.name ?? '';
+}
+
+function isArchived(body: IJson): boolean {
+  return body.storage_state === 'ARCHIVED';
+}
+
+/** What it means that KFP knows no state: it has not started, or did not have to. */
+function stateless(body: IJson): string {
+  return Date.parse(body.finished_at ?? '') > 0 ? 'SKIPPED' : 'PENDING';
+}
+
+/** Either our own error or KFP's, whose detail is shorter and clearer than its message. */
+export function toProblem(body: IJson): IProblem {
+  const detail: string = body.details?.[0]?.message ?? '';
+  return {
+    message: detail || (body.message ?? ''),
+    cause: body.cause ?? '',
+    cure: body.cure ?? '',
+    server_text: body.server_text ?? (detail ? (body.message ?? '') : '')
+  };
+}
+
+export async function readJson(response: Response): Promise<IJson | null> {
+  try {
+    const body = await response.json();
+    return typeof body === 'object' ? body : null;
+  } catch {
+    return null; // a page made for people, such as a login form
+  }
+}
+
+export function readProblem(
+  response: Response,
+  body: IJson | null,
+  trans: TranslationBundle
+): IProblem {
+  if (body && ('cause' in body || 'cure' in body)) {
+    return toProblem(body);
+  }
+  if (response.status === 404) {
+    return notEnabled(trans);
+  }
+  return jupyterRefused(response, body, trans);
+}
+
+function notEnabled(trans: TranslationBundle): IProblem {
+  return {
+    message: trans.__('The server half of this extension is not switched on.'),
+    cause: trans.__('The Jupyter server does not know the path /kfp-mt/.'),
+    cure: trans.__(
+      'Switch it on and restart the Jupyter server:\njupyter server extension enable jupyter_kfp_mt'
+    ),
+    server_text: ''
+  };
+}
+
+function jupyterRefused(
+  response: Response,
+  body: IJson | null,
+  trans: TranslationBundle
+): IProblem {
+  const status = `${response.status} ${response.statusText}`.trim();
+  return {
+    message: trans.__('The Jupyter server gave no usable answer (%1).', status),
+    cause: '',
+    cure: trans.__(
+      'Reload the page and log in again. If that does not help, restart the Jupyter server.'
+    ),
+    server_text: body?.message ?? ''
+  };
+}
+
+export function fellSilent(trans: TranslationBundle): IProblem {
+  return {
+    message: trans.__('The Jupyter server has told nothing for a while.'),
+    cause: trans.__('The connection to it may be broken, or it hangs.'),
+    cure: trans.__('What is shown may be old. The panel asks again by itself.'),
+    server_text: ''
+  };
+}
+
+export function unreachable(
+  reason: unknown,
+  trans: TranslationBundle
+): IProblem {
+  return {
+    message: trans.__('The Jupyter server does not answer.'),
+    cause: trans.__('It may have stopped, or the network is down.'),
+    cure: trans.__(
+      'Check that it still runs. The panel goes on by itself once it answers.'
+    ),
+    server_text: reason instanceof Error ? reason.message : ''
+  };
+}

@@ -1,0 +1,178 @@
+/** Values as words: states, times and names, for people and for screen readers. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+
+import { IRun, IStatus } from '../wire/api';
+import { isFinished } from '../run/states';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+export function stateWord(state: string, trans: TranslationBundle): string {
+  switch (state) {
+    case 'PENDING':
+      return trans.__('Pending');
+    case 'RUNNING':
+      return trans.__('Running');
+    case 'SUCCEEDED':
+      return trans.__('Succeeded');
+    case 'FAILED':
+      return trans.__('Failed');
+    case 'SKIPPED':
+      return trans.__('Skipped');
+    case 'CANCELING':
+      return trans.__('Canceling');
+    case 'CANCELED':
+      return trans.__('Canceled');
+    case 'PAUSED':
+      return trans.__('Paused');
+    default:
+      return trans.__('Unknown');
+  }
+}
+
+/** What has become of a run, as a sentence to be read aloud. */
+export function stateChange(
+  run: Pick<IRun, 'display_name' | 'state'>,
+  trans: TranslationBundle
+): string {
+  const name = run.display_name;
+  switch (run.state) {
+    case 'RUNNING':
+      return trans.__('%1 is running', name);
+    case 'SUCCEEDED':
+      return trans.__('%1 finished: succeeded', name);
+    case 'FAILED':
+      return trans.__('%1 finished: failed', name);
+    case 'SKIPPED':
+      return trans.__('%1 was skipped', name);
+    case 'CANCELING':
+      return trans.__('%1 is being canceled', name);
+    case 'CANCELED':
+      return trans.__('%1 finished: canceled', name);
+    case 'PAUSED':
+      return trans.__('%1 is paused', name);
+    default:
+      return trans.__('%1 is pending', name);
+  }
+}
+
+export function age(
+  since: number,
+  now: number,
+  trans: TranslationBundle
+): string {
+  const passed = now - since;
+  if (Number.isNaN(passed)) {
+    return '';
+  }
+  if (passed < MINUTE) {
+    return trans.__('just now');
+  }
+  if (passed < HOUR) {
+    return trans.__('%1 min ago', Math.floor(passed / MINUTE));
+  }
+  if (passed < DAY) {
+    return trans.__('%1 h ago', Math.floor(passed / HOUR));
+  }
+  return trans.__('%1 d ago', Math.floor(passed / DAY));
+}
+
+/** How old a list is that could not be read again. */
+export function oldness(
+  since: number,
+  now: number,
+  trans: TranslationBundle
+): string {
+  return now - since < MINUTE
+    ? trans.__('from a moment ago')
+    : trans.__('from %1', age(since, now, trans));
+}
+
+/** A length of time, as exactly as one cares about one so long. */
+export function duration(length: number, trans: TranslationBundle): string {
+  if (Number.isNaN(length)) {
+    return '';
+  }
+  const whole = Math.max(0, length);
+  const seconds = Math.floor(whole / SECOND) % 60;
+  const minutes = Math.floor(whole / MINUTE) % 60;
+  const hours = Math.floor(whole / HOUR) % 24;
+  const days = Math.floor(whole / DAY);
+  if (days) {
+    return trans.__('%1 d %2 h', days, hours);
+  }
+  if (hours) {
+    return trans.__('%1 h %2 min', hours, minutes);
+  }
+  if (minutes >= 10) {
+    return trans.__('%1 min', minutes);
+  }
+  if (minutes) {
+    return trans.__('%1 min %2 s', minutes, seconds);
+  }
+  return trans.__('%1 s', seconds);
+}
+
+type Times = Pick<IRun, 'state' | 'created_at' | 'finished_at'>;
+
+/** How long a run took, or has taken by now. */
+export function elapsed(run: Times, now: number): number {
+  return (finishedAt(run) ?? now) - Date.parse(run.created_at);
+}
+
+/** When a run ended. KFP says 1970, or the year 1, as long as it has not. */
+export function finishedAt(run: Times): number | null {
+  const time = Date.parse(run.finished_at);
+  return isFinished(run) && time > 0 ? time : null;
+}
+
+export function dateAndTime(time: number): string {
+  if (Number.isNaN(time)) {
+    return '';
+  }
+  return new Intl.DateTimeFormat(language(), {
+    dateStyle: 'medium',
+    timeStyle: 'medium'
+  }).format(time);
+}
+
+export function count(number: number): string {
+  return new Intl.NumberFormat(language()).format(number);
+}
+
+function language(): string {
+  return document.documentElement.lang || 'en';
+}
+
+const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/;
+
+/** Who we are, as briefly as people say it. */
+export function shortIdentity(
+  subject: string,
+  trans: TranslationBundle
+): string {
+  const account = SERVICE_ACCOUNT.exec(subject);
+  if (account) {
+    return `${account[1]} / ${account[2]}`;
+  }
+  return subject || trans.__('Nobody');
+}
+
+/** What we are connected to, as briefly as people say it. */
+export function connectionName(
+  status: IStatus,
+  trans: TranslationBundle
+): string {
+  return status.local ? trans.__('Local KFP') : hostOf(status.endpoint);
+}
+
+function hostOf(endpoint: string): string {
+  try {
+    return new URL(endpoint).host;
+  } catch {
+    return endpoint;
+  }
+}
