@@ -298,7 +298,6 @@ async def test_what_comes_or_goes_beyond_a_short_page_is_seen(
 ):
     for number in range(60):
         behind.add(number, "SUCCEEDED")
-    monkeypatch.setattr(event_stream, "THOROUGH", 600.0)
     listener = await listen()
     await listener.event("snapshot")
     await until(lambda: pages(behind)[-1] == watched_namespace.FEWEST)
