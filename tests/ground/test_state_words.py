@@ -32,7 +32,8 @@ def test_the_glossary_has_the_states_of_the_sidebar():
     assert {*PANEL.values()} <= {*re.findall(r"[A-Z][a-z]+", row)}
 
 
-@pytest.mark.parametrize("state", PANEL)
+# KFP has no such state: it is a run that has failed because somebody stopped it.
+@pytest.mark.parametrize("state", sorted(PANEL.keys() - {"TERMINATED"}))
 def test_a_state_may_be_asked_for_as_it_is_shown_or_in_capitals(state):
     shown, capitals = RunFilter(state=PANEL[state]), RunFilter(state=state)
     assert shown.predicates == capitals.predicates
