@@ -242,12 +242,25 @@ def find_local(settings: Kfp) -> LocalKfp:
     folder = settings.data_folder()
     found = local_kfp.running(folder)
     if found is None:
-        raise Misconfigured(
-            f"No KFP is configured, and no local KFP runs in {shown(folder)}.",
-            cause="%kfp connect --endpoint local starts one for a session of IPython.",
-            cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
-        )
+        raise _nothing_found(folder)
     return found
+
+
+def _nothing_found(folder: Path) -> Misconfigured:
+    """Return the error for no KFP. Jupyter servers set JPY_SESSION_NAME for their kernels."""
+    message = f"No KFP is configured, and no local KFP runs in {shown(folder)}."
+    if os.environ.get("JPY_SESSION_NAME"):
+        return Misconfigured(
+            message,
+            cause="The Jupyter server of this notebook, which would find or start one, has not "
+            "loaded this extension, as when it was started before the installation.",
+            cure="Restart the Jupyter server and this kernel, or start one:\njupyter kfp-mt local",
+        )
+    return Misconfigured(
+        message,
+        cause="%kfp connect --endpoint local starts one for a session of IPython.",
+        cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
+    )
 
 
 def _resolve_local(
