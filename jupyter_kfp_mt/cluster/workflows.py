@@ -86,7 +86,7 @@ class Workflow(msgspec.Struct, frozen=True):
 
     @property
     def run_name(self) -> str:
-        """What the run is called; a Workflow without that is called as it is itself."""
+        """The run's name; of a Workflow without that, its own."""
         return self.metadata.annotations.get(RUN_NAME, "") or self.name
 
     @property

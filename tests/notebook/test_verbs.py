@@ -330,7 +330,7 @@ def test_no_display_says_how_long_ago(shell, kfp, adder, unique):
         pytest.param("stop x", "%kfp terminate RUN", id="stop"),
         pytest.param("wait x", "%kfp show RUN --wait", id="wait"),
         pytest.param("schedule x", "%kfp recurring create", id="schedule"),
-        pytest.param("runs --state done", "invalid choice: 'DONE'", id="state"),
+        pytest.param("runs --state done", "--state takes no done", id="state"),
         pytest.param(
             "runs --since yesterday",
             "--since yesterday is neither a duration nor a date",

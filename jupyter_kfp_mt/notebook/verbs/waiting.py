@@ -29,10 +29,8 @@ def waited(session: Session, started: Run, namespace: str, keep: bool = False) -
 
 def followed(session: Session, run: Run, namespace: str) -> Run:
     """The run, shown until it has finished."""
-    from ...connection.event_reader import follow  # it takes long enough to be interrupted
-
     try:
-        for seen in follow(session.client, session.connection.door, run, namespace):
+        for seen in session.connection.watch(session.client, run, namespace):
             session.show(run := seen)
             warn(session)  # below what is shown
     except NotFound:  # it was deleted meanwhile

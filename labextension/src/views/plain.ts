@@ -2,6 +2,7 @@
 
 import { groupName, INode, graphOf, States } from './graph';
 import { IRunData, ITaskState, timeOf } from '../run/run_data';
+import { shownRun } from '../run/shown';
 
 const SIGNS: Readonly<Record<string, string>> = {
   PENDING: '○',
@@ -11,6 +12,7 @@ const SIGNS: Readonly<Record<string, string>> = {
   SKIPPED: '–',
   CANCELING: '■',
   CANCELED: '■',
+  TERMINATED: '■',
   PAUSED: '‖'
 };
 
@@ -20,7 +22,8 @@ interface IRow {
   task: ITaskState | undefined;
 }
 
-export function textOf(data: IRunData): string {
+export function textOf(known: IRunData): string {
+  const data = shownRun(known);
   const { run } = data;
   const rows = rowsOf(data).map(
     ({ depth, name, task }) =>
@@ -30,7 +33,8 @@ export function textOf(data: IRunData): string {
   return [head, ...(run.error ? [run.error] : []), ...rows].join('\n');
 }
 
-export function htmlOf(data: IRunData): string {
+export function htmlOf(known: IRunData): string {
+  const data = shownRun(known);
   const { run } = data;
   const rows = rowsOf(data).map(
     ({ depth, name, task }) =>

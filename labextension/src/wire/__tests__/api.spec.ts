@@ -56,6 +56,7 @@ it('what KFP leaves out is empty, not undefined', async () => {
     finished_at: '',
     error: '',
     archived: false,
+    isTerminated: false,
     namespace: '',
     experiment_id: '',
     pipeline_id: '',
