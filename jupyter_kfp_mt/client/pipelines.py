@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ..attempts import attempting
 from ..errors import BadRequest, Conflict, KfpError, NotFound
@@ -72,7 +74,7 @@ class Pipelines(Api):
         return self._page("pipelines", Pipeline, namespace, query)
 
     def pipelines_of(self, ids: Sequence[str], namespace: str = "") -> list[Pipeline]:
-        """Return the pipelines with these ids, of a namespace and of those shared with everyone."""
+        """The pipelines of a namespace, and the shared ones, that have one of these ids."""
         query = list_query(len(ids), "", one_of("pipeline_id", [*ids]))
         found = self._page("pipelines", Pipeline, namespace, query).items
         is_whole = len(found) == len(ids) or not self._namespace(namespace)
@@ -161,7 +163,7 @@ class Pipelines(Api):
 
     def upload_pipeline(
         self,
-        file: str | Path,
+        file: str | Path | Any,
         name: str = "",
         namespace: str = "",
         description: str = "",
@@ -170,9 +172,14 @@ class Pipelines(Api):
     ) -> PipelineVersion:
         """Upload a compiled pipeline: a new one, or the next version of the one of that name.
 
-        If the newest version is identical, that one is returned, unless another is to be made
-        `again`. A `shared` pipeline belongs to everyone. Raises `NotAPipeline` for other files.
+        `file` may also be a `@dsl.pipeline` or `@dsl.component` of the kfp SDK. If the newest
+        version is identical, that one is returned, unless another is to be made `again`. A `shared`
+        pipeline belongs to everyone. Raises `NotAPipeline` for other files.
         """
+        if PipelineSource.can_be(file):
+            with tempfile.TemporaryDirectory() as folder:
+                path = PipelineSource.from_component(file).written(Path(folder))
+                return self.upload_pipeline(path, name, namespace, description, again, shared)
         path = expanded(file)
         compiled = pipeline_files.read(path)
         name = name or compiled.name

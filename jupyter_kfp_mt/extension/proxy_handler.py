@@ -156,7 +156,7 @@ class ProxyHandler(KfpHandler):
     patch = delete = post
 
     def _tell_others(self, where: str, status: int) -> None:
-        """Have others told of a change at once, unless it was refused."""
+        """Tell others of the change, and answer them anew, unless it was refused."""
         if status in _UNCHANGED:
             return
         self.collaborators.shared_answers.forget()

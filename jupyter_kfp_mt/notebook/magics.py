@@ -131,9 +131,28 @@ class KfpMagics(Kfp, Magics):
         chosen = {name: text for name, text in given.items() if text}
         connection = decide(Kfp(**{**configured, **chosen}), identity, self._local_kfp)
         client = self._with_origin(connection.client())
+        if any((endpoint, token_file, namespace, identity)):
+            self._check_works(connection, client)
         self.close()
         self._connection, self._client = connection, client
         self._followed = client.namespace
+
+    def _check_works(self, connection: Connection, client: Client) -> None:
+        """Raises the `KfpError` of a connection that cannot be used: the one before stays."""
+        from contextlib import suppress
+
+        from ..errors import BadRequest, Forbidden, KfpError
+
+        try:
+            if problem := connection.status().error:
+                raise problem.to_error()
+            with suppress(Forbidden, BadRequest):  # who may not list runs may look elsewhere
+                client.run_page(page_size=1)
+        except KfpError as error:
+            client.close()
+            before = f"still uses {self._connection.endpoint}" if self._connection else "goes on"
+            told = f"{error.message} Nothing has changed: %kfp {before} as before."
+            raise error.with_(sentence=told) from None
 
     def _local_kfp(self) -> LocalKfp:
         """The local KFP that runs; one is started where there is none, and that is said."""
@@ -310,7 +329,7 @@ class KfpMagics(Kfp, Magics):
         %kfp logs [RUN] [TASK]    what tasks write; -f follows one
         %kfp compare RUN RUN      parameters and metrics side by side; artifacts RUN
         %kfp recurring            recurring create PIPELINE --cron '0 30 9 * * 1-5', or --every 2h
-        %kfp pipelines            upload FILE, versions PIPELINE, pipeline get, pipeline delete
+        %kfp pipelines            upload PIPELINE, versions PIPELINE, pipeline get, pipeline delete
         %kfp experiments          experiment create, get, archive, restore, delete
         %kfp ns [NAME]            the namespace in use; namespaces, contributors
         %kfp connect, %kfp doctor another connection; what is wrong with this one

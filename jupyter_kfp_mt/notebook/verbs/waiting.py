@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import KfpError, NotFound, RunFailed
-from ...models import Run
+from ...models import Run, state_word
 from .table import Session, warn
 
 
@@ -51,8 +51,8 @@ def watched(session: Session, started: Run, namespace: str) -> Run:
 
 def _is_not_known(run: Run) -> str:
     return (
-        f"The wait has ended, and not the run: it was {run.state} when it was last seen, and needs "
-        "no kernel to go on. %kfp runs shows it once KFP answers again."
+        f"The wait has ended, and not the run: it was {state_word(run.state)} when it was last "
+        "seen, and needs no kernel to go on. %kfp runs shows it once KFP answers again."
     )
 
 
