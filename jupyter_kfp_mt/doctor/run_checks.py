@@ -1,4 +1,4 @@
-"""Looks at a connection to KFP from outside in, says what is wrong and what mends it.
+"""Examines a connection to KFP from outside in, and says what is wrong and how to fix it.
 
 A check is a small function: it takes the patient and returns what it found. The table of checks at
 the end is the order in which they are told.
