@@ -73,6 +73,39 @@ LIFE_SECONDS = 300.0
 LINGER_SECONDS = 10.0
 
 
+# --- a local KFP --------------------------------------------------------------------------------
+
+# For one that is started to answer; and how long another that starts or stops in the same folder
+# may take, before it is tried again.
+LOCAL_START_SECONDS = 30.0
+LOCAL_OCCUPIED_SECONDS = 5.0
+# For one on this machine to say that it is there.
+LOCAL_ANSWER_SECONDS = 2.0
+
+# --- what is remembered, and looked at again ------------------------------------------------------
+
+# What is allowed in a namespace.
+PERMISSIONS_SECONDS = 60.0
+# The key of a Jupyter server's kernels.
+KEY_SECONDS = 3600.0
+# Who we are, to the door: to look for a new token before each request costs a hop to a thread.
+TOKEN_SECONDS = 1.0
+# Names of experiments, pipelines and versions, for all who ask the door; and those of completion.
+NAMES_SECONDS = 30.0
+COMPLETION_SECONDS = 10.0
+# What is known of a run, where the logs of many of its tasks are read.
+RECENT_RUN_SECONDS = 5.0
+# The end of a container is known a little later than the end of its log.
+SETTLE_SECONDS = 15.0
+# The browser through runs; and whether there is work that keeps a Jupyter server from being culled.
+BROWSER_SECONDS = 5.0
+ACTIVITY_SECONDS = 20.0
+# For git to say where a notebook is from.
+GIT_SECONDS = 2.0
+# For a decision on a connection that is still being made when the Jupyter server stops.
+CLOSE_SECONDS = 5.0
+
+
 def end_of_life() -> float:
     """The time (`time.monotonic`) at which a stream that begins now is to end."""
     return time.monotonic() + random.uniform(LIFE_SECONDS, 2 * LIFE_SECONDS)

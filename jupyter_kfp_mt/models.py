@@ -144,6 +144,11 @@ class Status(Value, frozen=True):
     message: str = ""
 
 
+def state_word(state: str) -> str:
+    """A state as people read it, in cells as in the sidebar: KFP's own word, not in capitals."""
+    return state.capitalize()
+
+
 class StateChange(Value, frozen=True):
     """One entry of a state history."""
 

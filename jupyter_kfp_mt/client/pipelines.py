@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ..attempts import attempting
 from ..errors import BadRequest, Conflict, KfpError, NotFound
@@ -161,7 +163,7 @@ class Pipelines(Api):
 
     def upload_pipeline(
         self,
-        file: str | Path,
+        file: str | Path | Any,
         name: str = "",
         namespace: str = "",
         description: str = "",
@@ -170,9 +172,14 @@ class Pipelines(Api):
     ) -> PipelineVersion:
         """Upload a compiled pipeline: a new one, or the next version of the one of that name.
 
-        Where the newest version is the same already, it is that one, and another is made only
-        `again`. One that is `shared` is everyone's. Raises `NotAPipeline` for a file that is none.
+        `file` may also be a `@dsl.pipeline` or `@dsl.component` of the kfp SDK. Where the newest
+        version is the same already, it is that one, and another is made only `again`.
+        One that is `shared` is everyone's. Raises `NotAPipeline` for a file that is none.
         """
+        if PipelineSource.can_be(file):
+            with tempfile.TemporaryDirectory() as folder:
+                path = PipelineSource.from_component(file).written(Path(folder))
+                return self.upload_pipeline(path, name, namespace, description, again, shared)
         path = expanded(file)
         compiled = pipeline_files.read(path)
         name = name or compiled.name

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from .logs import Logs
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-# The end of a container is known a little later than the end of its log.
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = intervals.SETTLE_SECONDS
 LONGEST_ARCHIVED = 64 << 20
 # Of a log that is read whole or from its end: a longer one is read line by line.
 LONGEST_KEPT = 64 << 20
@@ -45,8 +44,7 @@ _MOMENT = re.compile(
 SINGLE_USER_NAMESPACE = "kubeflow"
 
 
-# How old what is known of a run may be where the logs of many of its tasks are read.
-RECENT_SECONDS = 5.0
+RECENT_SECONDS = intervals.RECENT_RUN_SECONDS
 
 
 class Wanted(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from . import own_pod
 
 USER_HEADER = "kubeflow-userid"
 ROLES = ("edit", "view")
-TOKEN_SECONDS = 7200
+TOKEN_LIFETIME = 7200  # in seconds
 _RBAC = "rbac.authorization.k8s.io"
 # Behind these a request's header says truly who sent it.
 _GATEWAYS = [
@@ -85,7 +85,7 @@ def pod_default(namespace: str) -> Manifest:
     volume, path = "volume-kf-pipeline-token", own_pod.projected_token()
     token = {
         "path": path.name,
-        "expirationSeconds": TOKEN_SECONDS,
+        "expirationSeconds": TOKEN_LIFETIME,
         "audience": AUDIENCE,
     }
     mount = {"mountPath": str(path.parent), "name": volume, "readOnly": True}

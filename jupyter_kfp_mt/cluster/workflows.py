@@ -86,7 +86,7 @@ class Workflow(msgspec.Struct, frozen=True):
 
     @property
     def run_name(self) -> str:
-        """The name of the run, or that of the Workflow where it has none."""
+        """The run's name; of a Workflow without that, its own."""
         return self.metadata.annotations.get(RUN_NAME, "") or self.name
 
     @property

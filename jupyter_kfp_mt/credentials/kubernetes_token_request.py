@@ -13,7 +13,7 @@ from .base import AUDIENCE, claims
 from .kinds import Kind, Place, Pod, TokenIssuer, kubeconfig_now
 from .renewal import Renewed, Secret
 
-SECONDS = 3600
+LIFETIME = 3600  # in seconds
 
 
 class KubernetesTokenRequest(Renewed):
@@ -52,7 +52,7 @@ class KubernetesTokenRequest(Renewed):
     def renew(self) -> Secret:
         namespace, name = self._account
         try:
-            return Secret.token(*self._cluster.request_token(namespace, name, AUDIENCE, SECONDS))
+            return Secret.token(*self._cluster.request_token(namespace, name, AUDIENCE, LIFETIME))
         except NotFound as error:
             raise Misconfigured(
                 f"There is no service account {name} in namespace {namespace} to be.",

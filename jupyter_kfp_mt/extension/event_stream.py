@@ -26,7 +26,7 @@ from .watched_namespace import Look, NamespaceState
 T = TypeVar("T")
 
 # How often to ask for what seldom changes, and for runs that were started again.
-THOROUGH = 600.0
+THOROUGH = 900.0
 # What of the API has to do with that: a request for such a thing is a reason to ask.
 _SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # What is kept for listeners that are slow or were away; who missed more gets a new snapshot.
@@ -332,7 +332,7 @@ class Watcher:
         return new | self._live.unsettled()
 
     def _miss(self, sought: Collection[str]) -> None:
-        """Those of these that KFP still has not told of may be none of its runs."""
+        """Count for those of these that KFP still has not told of that it was asked in vain."""
         assert self._known
         missed = self._live.unknown(self._known).keys() & sought
         self._live.missed(missed)

@@ -27,7 +27,9 @@ class StatusHandler(KfpHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        self.finish(msgspec.json.encode(await self.upstream.status()))
+        status, kernels = await self.upstream.status(), self.collaborators.namespace.of_kernels
+        told = msgspec.structs.replace(status, kernel_namespaces=kernels)
+        self.finish(msgspec.json.encode(told))
 
 
 class DoctorHandler(KfpHandler):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..client.client import Client
+from ..client.tracebacks import Traceback, found
 from ..errors import KfpError
 from ..models import Artifact, Run, StateChange, Task, TaskIO, TaskValues, never
 from .render import (
@@ -31,7 +32,6 @@ from .render import (
     view,
 )
 from .run_graph import Line, lines, pipeline_spec
-from .tracebacks import Traceback, found
 
 if TYPE_CHECKING:
     from .run_widget import RunWidget

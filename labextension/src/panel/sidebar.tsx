@@ -15,6 +15,7 @@ import { Command } from '../components/copy_button';
 import { stateChange } from '../words/format';
 import { pipelinesIcon } from '../components/icons';
 import { KfpModel } from '../model/model';
+import { KernelNamespaces } from './kernel_namespaces';
 import { NamespaceChooser } from './namespace_chooser';
 import { ProblemBanner } from '../components/problem_banner';
 import { Button, IconButton, Skeleton } from '../components/buttons';
@@ -83,6 +84,7 @@ function Panel(): JSX.Element {
       <div className="jp-KfpMt-header">
         <Title />
         <Where isChoosing={isChoosing} setChoosing={setChoosing} />
+        <KernelNamespaces />
         <ConnectionLine />
       </div>
       <div className="jp-KfpMt-body">

@@ -6,6 +6,7 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
 import { ILauncher } from '@jupyterlab/launcher';
 
 import {
@@ -84,6 +85,12 @@ const OF_ONE = [
   'pipelines-insert'
 ];
 
+function nameOfKernel(app: JupyterFrontEnd, kernel: string): string {
+  const sessions = [...app.serviceManager.sessions.running()];
+  const found = sessions.find(session => session.kernel?.id === kernel);
+  return found ? PathExt.basename(found.path) : '';
+}
+
 /** What the parts of the panel know of the application. */
 function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
   const { api, model, trans } = session;
@@ -111,6 +118,7 @@ function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
         : commands.caption(command);
     },
     notebook: () => notebookPath(shell),
+    nameOfKernel: kernel => nameOfKernel(app, kernel),
     drag: (item, event) => drag(codeOf(session, item), event)
   };
 }

@@ -27,6 +27,10 @@ export interface IStatus {
   endpoint: string;
   local: boolean;
   namespace: string;
+  /** The one in use where none is chosen in this Jupyter server. */
+  default_namespace: string;
+  /** Those that kernels have for themselves, by the kernels' ids. */
+  kernel_namespaces: Record<string, string>;
   identity: IIdentity;
   multi_user: boolean;
   ready: boolean;
@@ -139,6 +143,12 @@ export interface IContributor {
 }
 
 /** What happened in a namespace, as the server extension tells it. */
+/** The namespaces of a status, where one of them was chosen just now. */
+export type INamespaceInUse = Pick<
+  IStatus,
+  'namespace' | 'default_namespace' | 'kernel_namespaces'
+>;
+
 export type KfpEvent =
   | {
       name: 'snapshot' | 'changed';
@@ -154,6 +164,7 @@ export type KfpEvent =
       experiments: string[];
     }
   | { name: 'error'; problem: IProblem }
+  | { name: 'namespace'; in_use: INamespaceInUse }
   | { name: 'back' | 'reset' | 'alive' };
 
 /** A part of a list. */
@@ -219,6 +230,8 @@ function eventOf(name: string | undefined, data: IJson): KfpEvent | null {
       };
     case 'error':
       return { name: 'error', problem: toProblem(data) };
+    case 'namespace':
+      return { name, in_use: toNamespaceInUse(data) };
     case 'back':
     case 'reset':
       return { name };
@@ -227,12 +240,22 @@ function eventOf(name: string | undefined, data: IJson): KfpEvent | null {
   }
 }
 
+function toNamespaceInUse(body: IJson): INamespaceInUse {
+  return {
+    namespace: body.namespace ?? '',
+    default_namespace: body.default_namespace ?? '',
+    kernel_namespaces: body.kernels ?? {}
+  };
+}
+
 export function toStatus(body: IJson): IStatus {
   const { subject = '', expires_at = null, source = '' } = body.identity ?? {};
   return {
     endpoint: body.endpoint ?? '',
     local: body.local ?? false,
     namespace: body.namespace ?? '',
+    default_namespace: body.default_namespace ?? '',
+    kernel_namespaces: body.kernel_namespaces ?? {},
     identity: { subject, expires_at, source },
     multi_user: body.multi_user ?? true,
     ready: body.ready ?? true,

@@ -58,6 +58,15 @@ export class KfpApi {
     return toStatus(await this._request('status'));
   }
 
+  /** Use a namespace in this server, or in one kernel; without a name the usual one. */
+  async chooseNamespace(namespace: string, kernel = ''): Promise<void> {
+    const query = URLExt.objectToQueryString({
+      ...(namespace && { namespace }),
+      ...(kernel && { kernel })
+    });
+    await this._request(`namespace${query}`, { method: 'PUT' });
+  }
+
   async namespaces(): Promise<INamespaces> {
     return toNamespaces(await this._request('namespaces'));
   }
