@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..attempts import attempting
 from ..errors import Conflict, NotFound
 from ..models import Experiment, Page
 from . import records
 from .api import Api, Where
 from .listings import Listing
-from .queries import equals, filter_words, is_id, list_query, meant, predicates_of, within
+from .queries import equals, filter_words, is_id, list_query, meant, one_of, predicates_of, within
 from .run_filters import order
 
 
@@ -44,6 +46,11 @@ class Experiments(Api):
     ) -> Page[Experiment]:
         """One page of the experiments of a namespace, newest first."""
         query = list_query(page_size, page_token)
+        return self._page("experiments", Experiment, namespace, query)
+
+    def experiments_of(self, ids: Sequence[str], namespace: str = "") -> Page[Experiment]:
+        """The experiments of a namespace with one of these ids, archived or not, in one page."""
+        query = list_query(len(ids), "", one_of("experiment_id", [*ids]))
         return self._page("experiments", Experiment, namespace, query)
 
     def create_experiment(

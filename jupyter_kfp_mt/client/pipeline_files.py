@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import difflib
 import itertools
 import re
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from .. import near_names
 from ..errors import BadRequest, NotAPipeline
 from .pipeline_archives import UnreadableArchive, is_archive, unpacked
 
@@ -70,6 +70,13 @@ class Definition(msgspec.Struct, frozen=True, rename="camel"):
     is_optional: bool = False
     description: str = ""
     literals: list[Any] = []
+
+    @property
+    def default(self) -> Any:
+        """The default value, or `UNSET`: a compiled pipeline has 100.0 for a whole number."""
+        value = self.default_value
+        is_whole = self.parameter_type == "NUMBER_INTEGER" and isinstance(value, float)
+        return int(value) if is_whole and value.is_integer() else value
 
 
 class _Inputs(msgspec.Struct, frozen=True):
@@ -251,7 +258,17 @@ def definitions(pipeline_spec: dict[str, Any]) -> dict[str, Definition]:
     """The parameters a pipeline takes, by name."""
     # A version read back from the API may wrap the specification beside its platform part.
     spec = pipeline_spec.get("pipeline_spec", pipeline_spec)
-    return msgspec.convert(spec, _Pipeline).root.input_definitions.parameters
+    found = msgspec.convert(spec, _Pipeline).root.input_definitions.parameters
+    return {name: _whole(definition) for name, definition in found.items()}
+
+
+def _whole(definition: Definition) -> Definition:
+    """One with its default as a whole number where it is one: KFP has it as 3.0."""
+    default = definition.default_value
+    if definition.parameter_type != "NUMBER_INTEGER" or not isinstance(default, float):
+        return definition
+    is_whole = default.is_integer()
+    return msgspec.structs.replace(definition, default_value=int(default) if is_whole else default)
 
 
 def uncached(pipeline_spec: dict[str, Any]) -> dict[str, Any]:
@@ -306,13 +323,13 @@ def check_parameters(
 def _definition(name: str, accepted: dict[str, Definition], pipeline: str) -> Definition:
     if name in accepted:
         return accepted[name]
-    close = difflib.get_close_matches(name, accepted, 1)
+    close = near_names.meant(name, accepted)
     takes = ", ".join(
         f"{known} ({type_words(accepted[known].parameter_type)})" for known in accepted
     )
     raise BadRequest(
         f"Pipeline {pipeline} has no parameter {name}."
-        + (f" Did you mean {close[0]}?" if close else ""),
+        + (f" Did you mean {close}?" if close else ""),
         cure=f"It takes {takes}." if takes else "It takes none.",
     )
 

@@ -51,7 +51,20 @@ class PipelineSource(msgspec.Struct, frozen=True):
         from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
         spec = MessageToDict(component.pipeline_spec)
-        return cls.from_file(PipelineFile(spec, MessageToDict(component.platform_spec)))
+        made = cls.from_file(PipelineFile(spec, MessageToDict(component.platform_spec)))
+        order = [*(component.component_spec.inputs or {})]  # protobuf's is none
+        accepted = sorted(made.accepted.items(), key=lambda each: _place(each[0], order))
+        return msgspec.structs.replace(made, accepted=dict(accepted))
+
+    def written(self, folder: Path) -> Path:
+        """A compiled file of it in that folder."""
+        spec = self.specification
+        parts = (
+            [spec["pipeline_spec"], spec["platform_spec"]] if "platform_spec" in spec else [spec]
+        )
+        path = folder / f"{self.name}.yaml"
+        path.write_bytes(b"\n---\n".join(map(msgspec.json.encode, parts)))
+        return path
 
     def parse(self, texts: dict[str, str]) -> dict[str, Any]:
         """Parse what a person typed as the values it takes."""
@@ -88,6 +101,10 @@ class PipelineSource(msgspec.Struct, frozen=True):
     def _uncached(self) -> dict[str, Any]:
         """Its specification with caching switched off for every task: KFP has no other way."""
         return pipeline_files.uncached(self.specification)
+
+
+def _place(name: str, order: list[str]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def _plain(name: str, value: Any) -> Any:

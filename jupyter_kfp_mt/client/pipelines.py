@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ..attempts import attempting
 from ..errors import BadRequest, Conflict, KfpError, NotFound
@@ -21,6 +23,7 @@ from .queries import (
     is_id,
     list_query,
     meant,
+    one_of,
     part,
     sorted_query,
     within,
@@ -69,6 +72,13 @@ class Pipelines(Api):
         """One page of the pipelines of a namespace, newest first."""
         query = list_query(page_size, page_token)
         return self._page("pipelines", Pipeline, namespace, query)
+
+    def pipelines_of(self, ids: Sequence[str], namespace: str = "") -> list[Pipeline]:
+        """The pipelines of a namespace, and the shared ones, that have one of these ids."""
+        query = list_query(len(ids), "", one_of("pipeline_id", [*ids]))
+        found = self._page("pipelines", Pipeline, namespace, query).items
+        is_whole = len(found) == len(ids) or not self._namespace(namespace)
+        return found if is_whole else [*found, *self._shared_page(query)]
 
     def pipeline_named(self, name: str, namespace: str = "") -> Pipeline:
         """A namespace's pipeline by its name, else the shared one. Raises `NotFound`."""
@@ -153,7 +163,7 @@ class Pipelines(Api):
 
     def upload_pipeline(
         self,
-        file: str | Path,
+        file: str | Path | Any,
         name: str = "",
         namespace: str = "",
         description: str = "",
@@ -162,9 +172,14 @@ class Pipelines(Api):
     ) -> PipelineVersion:
         """Upload a compiled pipeline: a new one, or the next version of the one of that name.
 
-        Where the newest version is the same already, it is that one, and another is made only
-        `again`. One that is `shared` is everyone's. Raises `NotAPipeline` for a file that is none.
+        `file` may also be a `@dsl.pipeline` or `@dsl.component` of the kfp SDK. Where the newest
+        version is the same already, it is that one, and another is made only `again`.
+        One that is `shared` is everyone's. Raises `NotAPipeline` for a file that is none.
         """
+        if PipelineSource.can_be(file):
+            with tempfile.TemporaryDirectory() as folder:
+                path = PipelineSource.from_component(file).written(Path(folder))
+                return self.upload_pipeline(path, name, namespace, description, again, shared)
         path = expanded(file)
         compiled = pipeline_files.read(path)
         name = name or compiled.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from .. import near_names
 from .listings import Order
 from .run_filters import Predicate, archived_or_not
 
@@ -59,8 +59,8 @@ def filter_words(**filters: Any) -> list[str]:
 
 def meant(text: str, known: Sequence[str]) -> str:
     """A question that follows a sentence, where something known is near to it."""
-    close = difflib.get_close_matches(text, known, 1, 0.6)
-    return f" Did you mean {close[0]}?" if close else ""
+    close = near_names.meant(text, known)
+    return f" Did you mean {close}?" if close else ""
 
 
 def within(namespace: str, word: str = "in") -> str:

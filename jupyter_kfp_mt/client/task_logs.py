@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from .logs import Logs
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-# The end of a container is known a little later than the end of its log.
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = intervals.SETTLE_SECONDS
 LONGEST_ARCHIVED = 64 << 20
 # Of a log that is read whole or from its end: a longer one is read line by line.
 LONGEST_KEPT = 64 << 20
@@ -45,8 +44,9 @@ _MOMENT = re.compile(
 SINGLE_USER_NAMESPACE = "kubeflow"
 
 
-# How old what is known of a run may be where the logs of many of its tasks are read.
-RECENT_SECONDS = 5.0
+RECENT_SECONDS = intervals.RECENT_RUN_SECONDS
+# More lines than there are of one time: none of that time is new to whoever has so many.
+UNCOUNTED = 1 << 40
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -275,7 +275,8 @@ class LogPosition(msgspec.Struct, frozen=True):
     """The place to which the log of a pod was read.
 
     It is the time of the last line, as Kubernetes writes it, and how many lines of that time
-    there were.
+    there were: from `UNCOUNTED` on where only the last lines were asked for, which may have begun
+    amidst those of one time.
     """
 
     pod: str = ""
@@ -306,6 +307,10 @@ class LogPosition(msgspec.Struct, frozen=True):
         if moment == self.moment:
             return LogPosition(self.pod, moment, self.count + 1)
         return LogPosition(self.pod, moment, 1) if _MOMENT.fullmatch(moment) else self
+
+    def begun_amidst(self) -> LogPosition:
+        """The mark of the first of the last lines: others of its time may be before it."""
+        return LogPosition(self.pod, self.moment, UNCOUNTED) if self.count else self
 
     def is_new_after(self, old: LogPosition) -> bool:
         if self.moment == old.moment:
@@ -395,12 +400,13 @@ class PodLog(TaskLog):
     def _unread(self, pod: Pod, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """The lines without their times, and without those up to the mark, which follows them."""
         old = self._mark if self._mark.pod == pod.name else None
-        mark = LogPosition(pod.name)
+        mark, is_first = LogPosition(pod.name), self._tail is not None
         for piece in pieces:
             new = []
             for line in split(piece):
                 moment, _, text = line.partition(b" ")
-                mark = mark.after(moment)
+                mark = mark.after(moment).begun_amidst() if is_first else mark.after(moment)
+                is_first = is_first and not mark.count
                 if old and mark.is_new_after(old):
                     old = None
                 if not old:

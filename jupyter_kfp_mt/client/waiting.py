@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from .. import intervals, models
 from ..errors import KfpError, NotFound, RunFailed, may_pass
 from ..models import Run
+from . import tracebacks
 from .logs import Logs
 
 LOG_LINES = 50
@@ -63,7 +64,8 @@ class Waiting(Logs):
 
     def _log_tail(self, run: Run, task: models.Task) -> str:
         try:
-            lines = self.log(run.run_id, task.task_id, LOG_LINES).rstrip().splitlines()
+            log = self.log(run.run_id, task.task_id, 4 * LOG_LINES)  # the executor's among them
+            lines = tracebacks.readable(log).strip().splitlines()[-LOG_LINES:]
         except KfpError as error:
             return f"The log of task {task.display_name} cannot be read: {error.message}"
         return "\n".join([f"The last lines of task {task.display_name}:", *lines]) if lines else ""

@@ -63,6 +63,7 @@ class ConnectionStatus(msgspec.Struct, frozen=True):
     warnings: list[Problem] = []
     tokens: str = ""  # the folder of the local KFP's token files
     default_namespace: str = ""  # the one in use where none is chosen in this server
+    kernel_namespaces: dict[str, str] = {}  # kernels' own, by their ids
 
 
 class NamespaceInUse(msgspec.Struct, frozen=True):

@@ -1,18 +1,18 @@
-"""Names of many experiments and pipelines in one answer: each asked of KFP once, and kept."""
+"""Names of experiments and pipelines by their ids, of many at once, kept for all who ask."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from contextlib import suppress
 
 from ..client.client import Client
 from ..errors import Forbidden, NotFound
+from ..models import Experiment, Pipeline
 from .shared_answers import SharedAnswers, Whole
 from .upstream import Upstream
 
-# KFP has a route for one name at a time; so many are asked for at once.
-AT_ONCE = 8
-NOUNS = ("experiment", "pipeline")
+# So many names cost no more than lists with them do.
+FEW = 2
 
 
 class NamesById:
@@ -21,36 +21,67 @@ class NamesById:
     def __init__(self, upstream: Upstream, kept: SharedAnswers) -> None:
         self._upstream = upstream
         self._kept = kept
-        self._few = asyncio.Semaphore(AT_ONCE)
 
-    async def of(self, noun: str, ids: Collection[str]) -> dict[str, str]:
+    async def of(
+        self, noun: str, ids: Collection[str], namespaces: Sequence[str] = ()
+    ) -> dict[str, str]:
         """Return the names of experiments or of pipelines; of what is gone or refused, none.
 
+        Of many, lists of the `namespaces` are asked for, and each alone that is in none of them.
         Raises the `KfpError` that keeps us from KFP.
         """
         who = await self._upstream.identity()
-        names = await asyncio.gather(*(self._name((who, noun, id)) for id in ids))
-        return {id: name for id, name in zip(ids, names, strict=True) if name}
+        others = [id for id in ids if self._kept.asking((who, noun, id))]
+        names = await self._ask_now(who, noun, {*ids} - {*others}, namespaces)
+        for id in others:
+            names |= await self._ask_now(who, noun, {id}, namespaces)
+        return {id: name for id, name in names.items() if name}
 
-    async def _name(self, key: tuple[object, str, str]) -> str:
-        known = await self._kept.answer(key)
-        if known is not None:
-            return known.body.decode()
-        asking, told = self._kept.asking(key), None
+    async def _ask_now(
+        self, who: Hashable, noun: str, ids: Collection[str], namespaces: Sequence[str]
+    ) -> dict[str, str]:
+        """Return names that are kept, or asked for by others by now, or else by this."""
+        answers = {id: await self._kept.answer((who, noun, id)) for id in ids}
+        names = {id: answer.body.decode() for id, answer in answers.items() if answer}
+        asking = {id: self._kept.asking((who, noun, id)) for id in ids if id not in names}
+        told: dict[str, str] = {}
         try:
-            async with self._few:
-                name = await self._ask(key[1], key[2])
-            told = Whole({}, name.encode())
-            return name
+            if asking:
+                told = await self._upstream.ask(
+                    lambda client: names_of(client, noun, [*asking], namespaces)
+                )
         finally:
-            self._kept.tell(key, asking, told, keep=True)
+            for id, question in asking.items():
+                answer = Whole({}, told[id].encode()) if id in told else None
+                self._kept.tell((who, noun, id), question, answer, keep=True)
+        return names | told
 
-    async def _ask(self, noun: str, id: str) -> str:
-        def ask(client: Client) -> str:
-            found = client.experiment(id) if noun == "experiment" else client.pipeline(id)
-            return found.display_name
 
-        try:
-            return await self._upstream.ask(ask)
-        except (NotFound, Forbidden):
-            return ""
+def names_of(
+    client: Client, noun: str, ids: Sequence[str], namespaces: Iterable[str]
+) -> dict[str, str]:
+    """Return a name for each id, empty for what is gone or refused."""
+    names: dict[str, str] = {}
+    for namespace in namespaces:
+        left = [id for id in ids if id not in names]
+        if len(left) > FEW:
+            with suppress(Forbidden):
+                names |= _listed(client, noun, left, namespace)
+    return names | {id: _name(client, noun, id) for id in ids if id not in names}
+
+
+def _listed(client: Client, noun: str, ids: Sequence[str], namespace: str) -> dict[str, str]:
+    if noun == "experiment":
+        experiments = client.experiments_of(ids, namespace)
+        return {each.experiment_id: each.display_name for each in experiments}
+    pipelines = client.pipelines_of(ids, namespace)
+    return {each.pipeline_id: each.display_name for each in pipelines}
+
+
+def _name(client: Client, noun: str, id: str) -> str:
+    found: Experiment | Pipeline
+    try:
+        found = client.experiment(id) if noun == "experiment" else client.pipeline(id)
+    except (NotFound, Forbidden):
+        return ""
+    return found.display_name

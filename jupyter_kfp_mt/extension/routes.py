@@ -18,7 +18,6 @@ from ..cluster.access_manifests import USER_HEADER
 from ..errors import BadRequest
 from ..namespaces.contributors import Contributors
 from .handlers import KERNEL, KfpHandler
-from .names_by_id import NOUNS
 from .proxy_handler import ProxyHandler
 from .task_log_handler import LogsHandler
 
@@ -28,7 +27,9 @@ class StatusHandler(KfpHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        self.finish(msgspec.json.encode(await self.upstream.status()))
+        status, kernels = await self.upstream.status(), self.collaborators.namespace.of_kernels
+        told = msgspec.structs.replace(status, kernel_namespaces=kernels)
+        self.finish(msgspec.json.encode(told))
 
 
 class DoctorHandler(KfpHandler):
@@ -89,18 +90,24 @@ class NamespacesHandler(KfpHandler):
 
 
 class NamesHandler(KfpHandler):
-    """`?experiment=ID&pipeline=ID`, each as often as need be: what they are called."""
+    """`?experiment=ID&pipeline=ID&namespace=NAME`, each as often as need be: their names."""
 
     @web.authenticated
     async def get(self) -> None:
-        asked = {noun: frozenset(self.get_query_arguments(noun)) for noun in NOUNS}
-        ids = frozenset().union(*asked.values())
-        if len(ids) > MOST_NAMES or not all(map(_NAME.fullmatch, ids)):
+        experiments = frozenset(self.get_query_arguments("experiment"))
+        pipelines = frozenset(self.get_query_arguments("pipeline"))
+        namespaces = self.get_query_arguments("namespace")
+        ids = experiments | pipelines
+        if len(ids) > MOST_NAMES or not all(map(_NAME.fullmatch, ids | {*namespaces})):
             raise BadRequest(
-                f"Cannot look up names: {' and '.join(NOUNS)} are ids, {MOST_NAMES} at most."
+                f"Cannot look up names: experiment and pipeline are ids, {MOST_NAMES} at most, "
+                "and namespace is a namespace."
             )
         known = self.collaborators.names
-        found = {f"{noun}s": await known.of(noun, asked[noun]) for noun in NOUNS}
+        found = {
+            "experiments": await known.of("experiment", experiments, namespaces),
+            "pipelines": await known.of("pipeline", pipelines, namespaces),
+        }
         self.finish(msgspec.json.encode(found))
 
 

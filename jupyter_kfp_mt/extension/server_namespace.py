@@ -36,8 +36,13 @@ class ServerNamespace:
     async def in_use(self, anew: bool = False) -> NamespaceInUse:
         """Return it as it is now. Raises the `KfpError` that keeps us from KFP."""
         connection, default = await self._upstream.connection(anew)
+        return NamespaceInUse(connection.namespace, default, self.of_kernels)
+
+    @property
+    def of_kernels(self) -> dict[str, str]:
+        """Return the namespaces that kernels have for themselves, by the kernels' ids."""
         self._kernels = {each: of for each, of in self._kernels.items() if self._is_alive(each)}
-        return NamespaceInUse(connection.namespace, default, {**self._kernels})
+        return {**self._kernels}
 
     async def choose(self, namespace: str, kernel: str = "") -> NamespaceInUse:
         """Use a namespace from now on, in one kernel or everywhere; without a name the usual one.

@@ -132,11 +132,10 @@ def _values(
             return [state.lower() for state in (*STATES, "ACTIVE")]
         case "column":
             return [*_COLUMNS, *(f"-{column}" for column in _COLUMNS)]
-        case "file":
-            return _files()
+        case "source":
+            return _own(variables) + _files()
         case "runnable":
-            own = [name for name, value in _public(variables) if PipelineSource.can_be(value)]
-            return _words_alone([*own, *names("pipeline", "")]) + _files()
+            return _own(variables) + _words_alone(names("pipeline", "")) + _files()
         case "parameter":
             return [f"{name}=" for name in _parameters(first, names, variables)]
         case "task":
@@ -152,6 +151,11 @@ def _parameters(pipeline: str, names: Names, variables: Mapping[str, Any]) -> li
     if PipelineSource.can_be(own):
         return [*PipelineSource.from_component(own).accepted]
     return names("parameter", pipeline)
+
+
+def _own(variables: Mapping[str, Any]) -> list[str]:
+    """The notebook's own pipelines and components."""
+    return [name for name, value in _public(variables) if PipelineSource.can_be(value)]
 
 
 def _public(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle, display
 
-from ..models import Run, Task
+from ..models import Run, Task, state_word
 from .render import lasting
 from .run_card import Card, Cards, bundle, widget_view
 
@@ -59,8 +59,8 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
     """A line for each state of a task and of the run, and how long that took."""
     for task in run.tasks:
         if task.state != "PENDING":
-            yield f"{run.display_name}: {task.display_name}: {task.state}", _took(task)
-    yield f"{run.display_name}: {run.state}", _took(run)
+            yield f"{run.display_name}: {task.display_name}: {state_word(task.state)}", _took(task)
+    yield f"{run.display_name}: {state_word(run.state)}", _took(run)
 
 
 def _took(of: Run | Task) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..client.client import Client
     from ..client.pipeline_source import PipelineSource
     from ..client.provenance import Provenance
-    from ..connection.choose_connection import Connection
+    from ..connection.connections import Connection
     from ..connection.kernel_namespace import KernelNamespace
     from ..connection.local_kfp import LocalKfp, LocalKfpUse
     from ..doctor.check_results import CheckReport
@@ -93,13 +93,9 @@ class KfpMagics(Kfp, Magics):
     def namespace_in_use(self) -> KernelNamespace:
         """Return the namespace of this kernel, and that of the others in this server."""
         if self._namespace is None:
-            from ..connection.kernel_namespace import KernelNamespace
             from .origin import kernel_id
 
-            connection, kernel = self.connection, kernel_id(self._shell)
-            self._namespace = KernelNamespace(
-                *(connection.door, kernel, connection.namespace, connection.own_namespace)
-            )
+            self._namespace = self.connection.kernel_namespace(kernel_id(self._shell))
         return self._namespace
 
     def use_namespace(self, namespace: str, everywhere: bool = False) -> None:
@@ -135,9 +131,28 @@ class KfpMagics(Kfp, Magics):
         chosen = {name: text for name, text in given.items() if text}
         connection = decide(Kfp(**{**configured, **chosen}), identity, self._local_kfp)
         client = self._with_origin(connection.client())
+        if any((endpoint, token_file, namespace, identity)):
+            self._check_works(connection, client)
         self.close()
         self._connection, self._client = connection, client
         self._followed = client.namespace
+
+    def _check_works(self, connection: Connection, client: Client) -> None:
+        """Raises the `KfpError` of a connection that cannot be used: the one before stays."""
+        from contextlib import suppress
+
+        from ..errors import BadRequest, Forbidden, KfpError
+
+        try:
+            if problem := connection.status().error:
+                raise problem.to_error()
+            with suppress(Forbidden, BadRequest):  # who may not list runs may look elsewhere
+                client.run_page(page_size=1)
+        except KfpError as error:
+            client.close()
+            before = f"still uses {self._connection.endpoint}" if self._connection else "goes on"
+            told = f"{error.message} Nothing has changed: %kfp {before} as before."
+            raise error.with_(sentence=told) from None
 
     def _local_kfp(self) -> LocalKfp:
         """The local KFP that runs; one is started where there is none, and that is said."""
@@ -193,12 +208,9 @@ class KfpMagics(Kfp, Magics):
         from ..resource_names import short_name
 
         try:
-            door = self.connection.door
-            token = None if door else self.client.credentials.claims()
-            subject = door.status().identity.subject if door else ""
+            return short_name(self.connection.subject())
         except KfpError:
             return ""
-        return short_name(subject or (token and (token.email or token.sub)) or "")
 
     @property
     def names(self) -> KnownNames:
@@ -248,22 +260,18 @@ class KfpMagics(Kfp, Magics):
         return not hasattr(self._shell, "kernel")
 
     def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
-        from ..connection.choose_connection import door_of
         from ..doctor import run_checks
 
         namespace = self._client.namespace if self._client else ""
-        if self._connection.door if self._connection else door_of(self):
-            return run_checks.examine(self, namespace, isolation, others)
         # The decision that it looks at is that of the next verb.
-        return run_checks.look(lambda: self.connection, self, namespace, isolation, others)
+        return run_checks.examine(
+            self, namespace, isolation, others, self._connection, lambda: self.connection
+        )
 
     def tenants(self) -> NamespaceSource:
         from ..namespaces import namespace_source
 
-        door = self.connection.door
-        if door:
-            return namespace_source.DoorNamespaceSource(door)
-        return namespace_source.of_client(self, self.connection.status(), self.client)
+        return namespace_source.of_connection(self, self.connection, self.client)
 
     def show(self, run: Run) -> None:
         from .live_run_view import LiveRun
@@ -321,7 +329,7 @@ class KfpMagics(Kfp, Magics):
         %kfp logs [RUN] [TASK]    what tasks write; -f follows one
         %kfp compare RUN RUN      parameters and metrics side by side; artifacts RUN
         %kfp recurring            recurring create PIPELINE --cron '0 30 9 * * 1-5', or --every 2h
-        %kfp pipelines            upload FILE, versions PIPELINE, pipeline get, pipeline delete
+        %kfp pipelines            upload PIPELINE, versions PIPELINE, pipeline get, pipeline delete
         %kfp experiments          experiment create, get, archive, restore, delete
         %kfp ns [NAME]            the namespace in use; namespaces, contributors
         %kfp connect, %kfp doctor another connection; what is wrong with this one

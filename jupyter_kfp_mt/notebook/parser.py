@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import shlex
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from .. import near_names
 from ..errors import Misunderstood
 from .verbs import OVERVIEW, VERBS, Verb
 
@@ -103,9 +103,9 @@ def actions(noun: str) -> list[str]:
 
 def _no_action(noun: str, action: str) -> str:
     known = actions(noun)
-    close = difflib.get_close_matches(action.lower(), known, 1, 0.75)
+    close = near_names.meant(action, known, 0.75)
     if close:
-        return f"%kfp {noun} has no {action}. Did you mean %kfp {noun} {close[0]}?"
+        return f"%kfp {noun} has no {action}. Did you mean %kfp {noun} {close}?"
     shows = "%kfp show" if noun == "runs" else f"%kfp {noun} get"
     quoted = shlex.quote(action)
     return f"%kfp {_LISTS[noun]}: what is {action}? {shows} {quoted} shows one of that name."
@@ -114,8 +114,8 @@ def _no_action(noun: str, action: str) -> str:
 def _no_verb(word: str) -> str:
     known = [name for name in (*_BY_NAME, *NOUNS) if " " not in name]
     alike = 0.6 if len(word) < 4 else 0.7
-    close = difflib.get_close_matches(word.lower(), known, 1, alike)
-    hint = f"Did you mean %kfp {close[0]}?" if close else "%kfp help lists what there is."
+    close = near_names.meant(word, known, alike)
+    hint = f"Did you mean %kfp {close}?" if close else "%kfp help lists what there is."
     return f"%kfp has no verb {word}. {_ELSEWHERE.get(word.lower(), hint)}"
 
 
@@ -153,8 +153,8 @@ def _not_understood(verb: Verb, rest: list[str]) -> str:
     word = next((word for word in rest if word.startswith("-")), rest[0])
     name, equals, value = word.partition("=")
     if word.startswith("-"):
-        close = difflib.get_close_matches(name, flags, 1, 0.6)
-        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(flags) or 'none'}."
+        close = near_names.meant(name, flags)
+        hint = f"did you mean {close}?" if close else f"it has {', '.join(flags) or 'none'}."
         return f"there is no option {name}; {hint}"
     if equals and f"--{name}" in flags:
         return f"an option is written --{name} {shlex.quote(value)}, and not {word}."
@@ -163,11 +163,38 @@ def _not_understood(verb: Verb, rest: list[str]) -> str:
     return f"what is {' '.join(rest)}? Quote what has spaces in it."
 
 
+def _no_choice(program: str, action: argparse.Action, value: str) -> str:
+    """Say which values there are, the likeliest first."""
+    known = [str(each).lower() for each in action.choices or ()]
+    near = near_names.nearest(value, known)
+    others = [each for each in known if each not in near]
+    flag, hint = action.option_strings[-1], f" Did you mean {near[0]}?" if near else ""
+    return (
+        f"%{program}: {flag} takes no {value.lower()}.{hint}\n"
+        f"There are {', '.join([*near, *others])}."
+    )
+
+
+# What argparse says, and how it is said here.
+_OF_ARGPARSE = {
+    r"^argument ([^:]*/)?([^:/]+): expected (one|at least one) argument$": r"\2 needs a value.",
+    r"^argument ([^:]*/)?([^:/]+): invalid int value: (.*)$": r"\2 takes a whole number, not \3.",
+    r"^argument ([^:]*/)?([^:/]+): ignored explicit argument (.*)$": r"\2 takes no value: not \3.",
+    r"^the following arguments are required: (.*)$": r"\1 is missing.",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse as a magic needs it: an error is a sentence, and nothing ends the kernel."""
 
     def error(self, message: str) -> NoReturn:
+        for words, sentence in _OF_ARGPARSE.items():
+            message = re.sub(words, sentence, message)
         raise Misunderstood(f"%{self.prog}: {message}\n{as_shown(self.format_usage()).strip()}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise Misunderstood(_no_choice(self.prog, action, str(value)))
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         raise HelpShown

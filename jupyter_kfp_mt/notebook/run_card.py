@@ -14,8 +14,9 @@ from urllib.parse import quote
 import msgspec
 
 from ..client.client import Client
+from ..client.tracebacks import Traceback, found
 from ..errors import KfpError
-from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
+from ..models import Artifact, Run, StateChange, Task, TaskIO, TaskValues, never
 from .render import (
     Code,
     ShownState,
@@ -31,7 +32,6 @@ from .render import (
     view,
 )
 from .run_graph import Line, lines, pipeline_spec
-from .tracebacks import Traceback, found
 
 if TYPE_CHECKING:
     from .run_widget import RunWidget
@@ -169,12 +169,23 @@ def data(card: Card) -> dict[str, Any]:
             "finished_at": _time(run.finished_at) if run.finished_at else "",
             "error": run.error.message if run.error else "",
             "experiment_id": run.experiment_id,
+            "description": run.description,
+            "state_history": [_change(each) for each in run.state_history],
             "parameters": _shorter(run.runtime_config.parameters if run.runtime_config else {}),
         },
         "spec": _trimmed(pipeline_spec(card.specification)),
         "tasks": [_task(task) for task in run.tasks],
         "values": {task_id: _values(each) for task_id, each in card.values.items()},
         "logs": card.logs,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _change(change: StateChange) -> dict[str, Any]:
+    told = {
+        "state": change.state,
+        "update_time": _time(change.update_time),
+        "error": change.error.message if change.error else "",
     }
     return {name: value for name, value in told.items() if value}
 

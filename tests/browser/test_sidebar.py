@@ -74,6 +74,7 @@ def test_a_run_is_started_in_two_clicks_and_seen_to_succeed(panel, pipeline):
     panel.dialog_button("Start").click()
     expect(form).to_be_hidden()
     expect(panel.row("started here")).to_contain_text("Succeeded")
+    expect(panel.row("started here")).to_contain_text(pipeline)
     expect(panel.page.get_by_text("started here finished: succeeded").last).to_be_attached()
 
 
@@ -155,7 +156,51 @@ def test_a_run_is_cloned_with_other_parameters_and_terminated(panel, alice, adde
     panel.row("endless").click(button="right")
     panel.page.get_by_role("menuitem", name="Terminate").click()
     panel.dialog_button("Terminate").click()
-    expect(panel.row("endless")).to_contain_text(re.compile("Canceled|Failed"))
+    expect(panel.row("endless")).to_contain_text("Terminated")
+    panel.row("endless").click()
+    page = panel.page.get_by_role("region", name="endless")
+    expect(page.get_by_role("status").first).to_have_text("Terminated")
+    expect(page.locator("[data-state=FAILED]")).to_have_count(0)
+    whole = panel.page.locator(".jp-MainAreaWidget").filter(has=page)
+    expect(whole.get_by_role("button", name=re.compile("^Clone"))).to_have_count(1)
+
+
+def test_a_run_is_archived_and_restored_on_its_page(panel, alice, adder):
+    run = alice.start_run(adder, {"x": 1}, name="kept on its page")
+    expect(panel.row("kept on its page")).to_contain_text("Succeeded")
+    panel.row("kept on its page").click()
+    tools = panel.page.locator(".jp-MainAreaWidget").get_by_role("toolbar")
+    archive, restore = (
+        tools.get_by_role("button", name=name, exact=True) for name in ("Archive", "Restore")
+    )
+    archive.click()
+    expect(restore).to_be_enabled()
+    expect(archive).to_have_count(0)
+    assert alice.run(run.run_id).archived
+    restore.click()
+    expect(archive).to_be_enabled()
+    expect(restore).to_have_count(0)
+    assert not alice.run(run.run_id).archived
+
+
+ORIGIN = "Which x?\n\nNotebook: {}\nCell: 7 (cell-b)\nStarted by: alice"
+
+
+def test_a_run_leads_back_to_the_cell_that_started_it(lab, panel, alice, adder):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(f"{id}", id=f"cell-{id}") for id in "abc"]
+    )
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    nbformat.write(notebook, lab.root / "origin.ipynb")
+    described = ORIGIN.format(f"{lab.root.name}/origin.ipynb")
+    alice.start_run(adder, {"x": 1}, name="from a cell", description=described)
+    row = panel.row("from a cell")
+    expect(row).to_contain_text("Succeeded")
+    row.click()
+    page = panel.page.get_by_role("region", name="from a cell")
+    page.get_by_role("button", name="origin.ipynb, cell 7").click()
+    active = panel.page.locator(".jp-Notebook .jp-Cell.jp-mod-active")
+    expect(active).to_contain_text("b")
 
 
 def test_a_recurring_run_is_scheduled_disabled_and_deleted(panel, alice, pipeline):

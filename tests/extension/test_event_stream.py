@@ -19,6 +19,7 @@ from harness.waiting import wait_until
 from jupyter_kfp_mt import intervals
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection import event_reader
+from jupyter_kfp_mt.connection.connections import DoorConnection
 from jupyter_kfp_mt.connection.door_client import Door
 from jupyter_kfp_mt.errors import Forbidden, NotFound, Unreachable
 from jupyter_kfp_mt.extension import event_stream, pace, watched_namespace
@@ -525,7 +526,9 @@ def test_a_kernel_asks_where_the_server_is_too_old_to_tell(odd_door, key_file):
 
     odd_door.answer = answer
     with closing(Client(odd_door.endpoint, namespace="alice")) as client:
-        (run,) = event_reader.follow(client, Door(odd_door.endpoint, key_file), Run(run_id="r"))
+        door = Door(odd_door.endpoint, key_file)
+        behind = DoorConnection(odd_door.endpoint, client.credentials, "alice", [], door=door)
+        (run,) = behind.watch(client, Run(run_id="r"))
     assert run.state == "SUCCEEDED"
 
 

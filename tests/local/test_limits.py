@@ -24,7 +24,7 @@ from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.local.api.hosts import Hosts
 from jupyter_kfp_mt.local.database import Database
-from jupyter_kfp_mt.local.database.list_queries import PageLimit
+from jupyter_kfp_mt.local.database.list_queries import PageLimit, PageTooLong
 from jupyter_kfp_mt.local.database.row_types import Origin, PlacedRun
 from jupyter_kfp_mt.local.database.schema import opened
 from jupyter_kfp_mt.local.database.searches import Searches
@@ -363,6 +363,24 @@ def test_a_search_that_takes_more_than_a_moment_goes_on_in_a_thread(searches):
     assert threads[0] is threading.main_thread()
     assert threads[-1] is not threading.main_thread()
     assert wait < SECONDS
+
+
+def test_large_pages_are_read_one_at_a_time(searches):
+    reading, at_once = [], []
+
+    def search(db, limit):
+        if not limit.ends:
+            raise PageTooLong
+        reading.append(db)
+        at_once.append(len(reading))
+        db.execute(COUNTING, (100_000,)).fetchone()
+        reading.pop()
+
+    async def find():
+        await asyncio.gather(*[searches.found(search, may_be_long=False) for _ in range(8)])
+
+    asyncio.run(find())
+    assert at_once == [1] * 8
 
 
 def test_what_was_written_a_moment_ago_is_found_in_a_thread(start_local_kfp, unique):

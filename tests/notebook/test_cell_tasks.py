@@ -34,6 +34,9 @@ def test_a_cell_that_fails_changes_no_variable_and_shows_its_own_line(shell, cel
         cell("task -o made", "made = 1\nraise ValueError('no ' + 'more')\n")
     assert "raise ValueError('no ' + 'more')" in str(error.value)
     assert 'cell.py", line 2' in str(error.value) and shell.user_ns["made"] == "before"
+    told = error.value.cause.splitlines()[1:]
+    assert [line for line in told if "Executor" in line or "exec(" in line or "{" in line] == []
+    assert told[-1] == "ValueError: no more" and len(told) == 4
 
 
 class OfThisFile:

@@ -31,6 +31,8 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
     [
         pytest.param("rum p", "Did you mean %kfp run?", id="rum"),
         pytest.param("rnus", "Did you mean %kfp runs?", id="rnus"),
+        pytest.param("rusn", "Did you mean %kfp runs?", id="letters that changed places"),
+        pytest.param("lgos", "Did you mean %kfp logs?", id="others that did"),
         pytest.param("list", "%kfp runs, pipelines", id="list"),
         pytest.param("stop x", "%kfp terminate RUN", id="stop"),
         pytest.param("Cancel x", "%kfp terminate RUN", id="cancel"),
@@ -53,6 +55,13 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
         pytest.param(
             "run p --nmae=x", "no option --nmae; did you mean --name?", id="a value in it"
         ),
+        pytest.param("runs --state failde", "Did you mean failed?", id="a state"),
+        pytest.param("runs --state foo", "There are pending, running, succeeded", id="no state"),
+        pytest.param("delete --state fialed --yes", "There are failed, ", id="the nearest first"),
+        pytest.param("logs --tail x", "--tail takes a whole number, not 'x'.", id="no number"),
+        pytest.param("runs --mine=x", "--mine takes no value: not 'x'.", id="a value too many"),
+        pytest.param("runs --state", "--state needs a value.", id="no value"),
+        pytest.param("recurring create", "is missing.", id="nothing"),
         pytest.param("upload a b", "what is b? Quote what has spaces in it", id="one too many"),
     ],
 )

@@ -255,8 +255,8 @@ async def test_without_a_door_the_kernel_finds_out_itself(
     assert [each.role for each in await kfp("contributors")] == ["owner"]
 
 
-async def test_a_connection_that_does_not_work_is_told(as_alice, kfp):
-    await kfp("connect --endpoint http://127.0.0.1:1 -n alice")
+async def test_a_connection_that_does_not_work_is_told(as_alice, kfp, shell):
+    shell.run_line_magic("config", "KfpMagics.endpoint = 'http://127.0.0.1:1'")
     assert "connection refused" in await refused(kfp("namespaces"))
 
 

@@ -9,13 +9,13 @@ from harness.pipelines import compiled
 from harness.waiting import wait_until
 
 from jupyter_kfp_mt.client.client import Client
+from jupyter_kfp_mt.client.tracebacks import found
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.errors import NotFound
 from jupyter_kfp_mt.extension.allowed_requests import checked
 from jupyter_kfp_mt.models import Artifact, Run, RunDetails, Status, Task, TaskIO, TaskValues
 from jupyter_kfp_mt.notebook.run_card import MIME_TYPE, Card, Cards, bundle
 from jupyter_kfp_mt.notebook.run_graph import lines
-from jupyter_kfp_mt.notebook.tracebacks import found
 
 START = datetime(2026, 11, 29, 5, tzinfo=timezone.utc)
 

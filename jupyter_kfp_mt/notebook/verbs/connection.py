@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import closing
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ... import near_names
 from ...connection.status import Step
 from ...errors import BadRequest, KfpError, Refused
 from ...models import Page, Run
@@ -134,7 +134,7 @@ def _near(session: Session, name: str) -> str:
     if name in names:
         return ""  # it is meant, and refused
     usable = [each.name for each in found if each.usable is not False]
-    return next(iter(difflib.get_close_matches(name.lower(), usable, 1, 0.6)), "")
+    return near_names.meant(name, usable)
 
 
 def namespaces(session: Session, arguments: Namespace) -> Known | Looked:
@@ -168,10 +168,11 @@ def contributors(session: Session, arguments: Namespace) -> Sharing:
 
 def connect(session: Session, arguments: Namespace) -> Overview:
     """Use another endpoint, token or identity in this session; without options the usual one."""
-    session.connect(
-        arguments.endpoint, arguments.token_file, arguments.namespace, arguments.identity
-    )
-    return overview(session, arguments)
+    asked = arguments.endpoint, arguments.token_file, arguments.namespace, arguments.identity
+    session.connect(*asked)
+    found = overview(session, arguments)
+    back = [("%kfp connect", "the usual connection again")] if any(asked) else []
+    return msgspec.structs.replace(found, next=[*found.next[:-1], *back, *found.next[-1:]])
 
 
 def doctor(session: Session, arguments: Namespace) -> CheckReport:

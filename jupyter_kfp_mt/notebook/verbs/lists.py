@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 
 from ...client.listings import Listing
 from ...errors import BadRequest
@@ -16,8 +17,10 @@ from .table import (
     Option,
     Session,
     Verb,
+    check_no_function,
     limit,
     option,
+    own_pipeline,
     warn,
     where,
 )
@@ -93,12 +96,16 @@ def versions(session: Session, arguments: Namespace) -> Listing[PipelineVersion]
 
 
 def upload(session: Session, arguments: Namespace) -> PipelineVersion:
-    """Upload a compiled pipeline; the next version of it where there is one of that name.
+    """Upload a pipeline, a compiled file or one of this notebook's own; the next version of it
+    where there is one of that name.
 
     What is the newest version already is not uploaded once more.
     """
+    own = own_pipeline(session, arguments.file)
+    if own is None and not Path(str(arguments.file)).exists():
+        check_no_function(session, arguments.file)
     uploaded = session.client.upload_pipeline(
-        *(arguments.file, arguments.name, arguments.namespace, arguments.description),
+        *(own or arguments.file, arguments.name, arguments.namespace, arguments.description),
         again=arguments.again,
         shared=arguments.shared,
     )
@@ -140,7 +147,12 @@ def _about_experiment(
 
 
 _UPLOAD = (
-    option("file", completes="file", metavar="FILE", help="a compiled pipeline"),
+    option(
+        *("file",),
+        completes="source",
+        metavar="PIPELINE-OR-FILE",
+        help="a compiled file, or a @dsl.pipeline of this notebook",
+    ),
     option("--name", default="", help="its name, instead of the one it was compiled with"),
     _DESCRIPTION,
     option("--shared", action="store_true", help="for everyone, and not for the namespace alone"),
@@ -183,7 +195,10 @@ VERBS = (
         upload,
         _UPLOAD,
         aliases=("pipeline upload", "pipeline create"),
-        examples=(("upload churn.yaml", "a new pipeline, or its next version"),),
+        examples=(
+            ("upload churn.yaml", "a new pipeline, or its next version"),
+            ("upload my_pipeline", "a @dsl.pipeline of this notebook"),
+        ),
     ),
     Verb("pipeline delete", delete_pipeline, (_PIPELINE, YES, NAMESPACE)),
     Verb(

@@ -9,7 +9,16 @@ from ...client.pipeline_source import PipelineSource
 from ...errors import BadRequest, NotFound
 from ...models import Run
 from .runs import WAIT
-from .table import NAMESPACE, Session, Verb, option, pairs, warn
+from .table import (
+    NAMESPACE,
+    Session,
+    Verb,
+    check_no_function,
+    option,
+    own_pipeline,
+    pairs,
+    warn,
+)
 from .values import Planned
 from .waiting import waited, watched
 
@@ -53,18 +62,13 @@ def found(session: Session, arguments: Namespace) -> PipelineSource:
     pipeline.
     """
     text, version = arguments.pipeline, arguments.version
-    own = session.variables.get(text) if isinstance(text, str) and text.isidentifier() else text
-    if PipelineSource.can_be(own) and not version:
+    if not version and (own := own_pipeline(session, text)):
         return PipelineSource.from_component(own)
     try:
         return session.client.pipeline_source(str(text), arguments.namespace, version)
-    except NotFound as error:
-        if callable(own):
-            raise BadRequest(
-                f"{text} is a function of this notebook, and no pipeline.",
-                cure="Put @dsl.pipeline or @dsl.component above it, and run that cell again.",
-            ) from None
-        raise error
+    except NotFound:
+        check_no_function(session, text)
+        raise
 
 
 def parameters(source: PipelineSource, arguments: Namespace) -> dict[str, Any]:

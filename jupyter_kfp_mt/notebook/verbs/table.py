@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from ...client.pipeline_source import PipelineSource
 from ...errors import BadRequest
 from ...models import Run
 
 if TYPE_CHECKING:
     from ...client.client import Client
-    from ...client.pipeline_source import PipelineSource
     from ...client.provenance import Provenance
-    from ...connection.choose_connection import Connection
+    from ...connection.connections import Connection
     from ...connection.kernel_namespace import KernelNamespace
     from ...doctor.check_results import CheckReport
     from ...namespaces.namespace_source import NamespaceSource
@@ -187,6 +187,26 @@ def limit(arguments: Namespace) -> int:
     if count is not None and count < 1:
         raise BadRequest(f"Cannot list {count}: -l takes a number from 1.")
     return count or 0
+
+
+def own_pipeline(session: Session, named: Any) -> Any:
+    """The notebook's own `@dsl.pipeline` or `@dsl.component` that is meant; None if it is none."""
+    own = _own(session, named)
+    return own if PipelineSource.can_be(own) else None
+
+
+def check_no_function(session: Session, named: Any) -> None:
+    """Raises `BadRequest` for a function of the notebook, which is nearly a pipeline."""
+    if callable(_own(session, named)):
+        raise BadRequest(
+            f"{named} is a function of this notebook, and no pipeline.",
+            cure="Put @dsl.pipeline or @dsl.component above it, and run that cell again.",
+        )
+
+
+def _own(session: Session, named: Any) -> Any:
+    is_name = isinstance(named, str) and named.isidentifier()
+    return session.variables.get(named) if is_name else named
 
 
 def pairs(texts: list[str]) -> dict[str, str]:

@@ -95,14 +95,15 @@ class Planned(msgspec.Struct, Viewed, frozen=True):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All values, defaults among them."""
+        """All values, defaults among them, in the order of the pipeline's signature."""
         given: dict[str, Any] = self.request["runtime_config"]["parameters"]
         defaults = {
-            name: each.default_value
+            name: each.default
             for name, each in self.source.accepted.items()
             if each.default_value is not msgspec.UNSET
         }
-        return {**defaults, **given}
+        values = {**defaults, **given}
+        return {name: values[name] for name in self.source.accepted if name in values}
 
 
 class Touched(Rows[Run], frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import { nullTranslator } from '@jupyterlab/translation';
 
 import { KfpApi } from '../wire/api';
+import { RELEASE } from '../wire/release';
 
 type Json = Record<string, unknown>;
 type Answer = (url: URL) => Response | Promise<Response>;
@@ -22,6 +23,8 @@ export const STATUS = {
   endpoint: 'http://127.0.0.1:4000',
   local: true,
   namespace: 'alice',
+  default_namespace: 'alice',
+  kernel_namespaces: {},
   identity: {
     subject: 'system:serviceaccount:alice:default-editor',
     expires_at: null,
@@ -30,7 +33,7 @@ export const STATUS = {
   multi_user: true,
   ready: true,
   error: null,
-  version: '0.1.0',
+  version: RELEASE,
   server_version: '2.17.0',
   read_only: false
 };
@@ -119,6 +122,7 @@ export class Server {
   answers: Record<string, Answer> = {};
   stream: Stream | null = null;
   readonly asked: string[] = [];
+  private readonly _chosen = new Map<string, string>();
   /** The ids of the events after which streams were taken up. */
   readonly resumed: string[] = [];
 
@@ -147,7 +151,30 @@ export class Server {
     if (path === 'namespaces') {
       return json({ namespaces: this.namespaces, sources: [] });
     }
-    return path === 'status' ? json(this.status) : json(this._page(url));
+    if (path === 'namespace') {
+      this.choose(url.searchParams.get('namespace') ?? '');
+      return json({});
+    }
+    return path === 'status' ? json(this._status()) : json(this._page(url));
+  }
+
+  /** Keep the namespace that is chosen, for whoever it is now. */
+  choose(namespace: string): void {
+    this._chosen.set(this._place, namespace);
+  }
+
+  private _status(): Json {
+    const { namespace } = this.status;
+    const chosen = this._chosen.get(this._place);
+    return {
+      ...this.status,
+      default_namespace: namespace,
+      ...(chosen && { namespace: chosen })
+    };
+  }
+
+  private get _place(): string {
+    return JSON.stringify([this.status.endpoint, this.status.identity]);
   }
 
   private _page(url: URL): Json {

@@ -17,6 +17,8 @@ export interface IKfp {
   refusal: (command: string) => string;
   /** The path of the notebook that is in front, or empty. */
   notebook?: () => string;
+  /** The name of the notebook or console that a kernel is of; empty where that is not known. */
+  nameOfKernel?: (kernel: string) => string;
   /** Begin to drag an item to a notebook. */
   drag?: (item: IDragged, event: PointerEvent) => void;
 }

@@ -7,6 +7,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 import {
   IExperiment,
   INamespace,
+  INamespaceInUse,
   IPipeline,
   IProblem,
   IRecurringRun,
@@ -51,7 +52,9 @@ export class KfpModel {
     });
     const changed = () => this._stateChanged.emit();
     const { api } = options;
-    this.names = new Names(api, changed);
+    this.names = new Names(api, changed, () =>
+      this.isAll ? this._everybody : [this.namespace].filter(Boolean)
+    );
     this.lists = {
       runs: new ListModel({
         kind: RUNS,
@@ -250,14 +253,26 @@ export class KfpModel {
     await this._lookNow();
   }
 
-  /** Show the runs of another namespace, here and in later sessions. */
+  /** Show all namespaces, or use another one in this Jupyter server: its cells follow. */
   choose(namespace: string): void {
-    const isOwn = namespace === this._status?.namespace;
-    this.namespaces.choose(isOwn ? '' : namespace);
+    const isUsual = namespace === this._status?.default_namespace;
+    const chosen = this.namespaces.choose(namespace, isUsual);
+    void chosen.then(() => this._namespacesChanged());
     this._problem = null;
     this._turnTo();
     this._stateChanged.emit();
     void this._lookNow();
+  }
+
+  /** Have a kernel use the namespace of the panel, in place of the one that it has for itself. */
+  async forgetNamespaceOf(kernel: string): Promise<void> {
+    try {
+      await this._api.chooseNamespace('', kernel);
+    } catch (reason) {
+      this._problem = problemOf(reason);
+    }
+    await this._lookNow();
+    this._stateChanged.emit();
   }
 
   /** Ask again for a list in which something was changed. */
@@ -288,7 +303,8 @@ export class KfpModel {
 
   private async _look(): Promise<void> {
     try {
-      await this._adopt(await this._api.status());
+      const isKnown = !this.namespaces.isChoosing;
+      await this._adopt(await this._api.status(), isKnown);
       await this._list();
       this._problem = null;
       void this._listen();
@@ -304,13 +320,17 @@ export class KfpModel {
     }
   }
 
-  private async _adopt(status: IStatus): Promise<void> {
+  /** `isKnown`: what was chosen here was so before the server was asked. */
+  private async _adopt(status: IStatus, isKnown: boolean): Promise<void> {
     if (!this._place || isElsewhere(status, this._place)) {
       this._place = status;
       const { endpoint, identity } = status;
       await this.namespaces.enter(`${endpoint} ${identity.subject}`);
     }
     this._status = status;
+    if (isKnown) {
+      this.namespaces.settle();
+    }
     this._turnTo();
     if (status.error) {
       throw new KfpError(status.error);
@@ -344,9 +364,7 @@ export class KfpModel {
 
   private _namespacesChanged(): void {
     const before = this._view;
-    if (this.isAll) {
-      this._turnTo();
-    }
+    this._turnTo();
     this._stateChanged.emit();
     if (before !== this._view) {
       void this._lookNow();
@@ -390,11 +408,17 @@ export class KfpModel {
   /** Go back to the connection's own namespace, if the one of an earlier session is refused. */
   private _fallBack(reason: unknown): boolean {
     const refused = reason instanceof KfpError && reason.status === 403;
-    const isOwn = this.namespace === this._status?.namespace;
-    if (!refused || isOwn || !this.namespaces.giveUp(reason.problem)) {
+    const { namespace, namespaces } = this;
+    const usual = this._status?.default_namespace ?? '';
+    const isChosen = namespace !== usual && !this.isAll;
+    if (
+      !refused ||
+      !isChosen ||
+      !namespaces.giveUp(namespace, usual, reason.problem)
+    ) {
       return false;
     }
-    this._turnTo();
+    this._adoptNamespace({ ...this._status!, namespace: usual });
     return true;
   }
 
@@ -470,10 +494,26 @@ export class KfpModel {
       case 'error':
         this._problem = event.problem;
         break;
+      case 'namespace':
+        this._adoptNamespace(event.in_use);
+        break;
       default:
         this._problem = null;
     }
     this._stateChanged.emit();
+  }
+
+  /** Another one was chosen: here, in another page, or in a cell. */
+  private _adoptNamespace(in_use: INamespaceInUse): void {
+    const view = this._view;
+    if (this._status) {
+      this._status = { ...this._status, ...in_use };
+      this.namespaces.settle();
+      this._turnTo();
+    }
+    if (view !== this._view) {
+      void this._lookNow();
+    }
   }
 
   private _pauseAsking(): void {

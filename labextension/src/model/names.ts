@@ -12,7 +12,8 @@ const AGAIN = 30_000;
 export class Names {
   constructor(
     private readonly _api: KfpApi,
-    private readonly _changed: () => void
+    private readonly _changed: () => void,
+    private readonly _namespaces: () => readonly string[] = () => []
   ) {}
 
   /** The name of one; empty as long as it is not known. It is asked for then. */
@@ -54,7 +55,8 @@ export class Names {
     try {
       const found = await this._api.names({
         experiment: idsOf('experiment', wanted),
-        pipeline: idsOf('pipeline', wanted)
+        pipeline: idsOf('pipeline', wanted),
+        namespace: this._namespaces()
       });
       this._learnAll('experiment', found.experiments);
       this._learnAll('pipeline', found.pipelines);

@@ -10,7 +10,7 @@ export const ALL = '*';
 /** Where choices outlive the page. */
 export type IMemory = Pick<IStateDB, 'fetch' | 'save' | 'remove'>;
 
-/** A namespace chosen in an earlier session that may not be used now. */
+/** A namespace that was chosen and cannot be used. */
 export interface ILost {
   name: string;
   problem: IProblem;
@@ -23,7 +23,7 @@ export class Namespaces {
     this._changed = options.changed;
   }
 
-  /** The one chosen for this panel; empty for that of the connection. */
+  /** All of them, or the one that is being chosen; empty for that of the Jupyter server. */
   get chosen(): string {
     return this._chosen;
   }
@@ -46,23 +46,51 @@ export class Namespaces {
     return this._problem;
   }
 
-  /** Forget what is known of another place; what was chosen at this one before is chosen again. */
+  /** Forget what is known of another place; at one where all were shown before, they are again. */
   async enter(place: string): Promise<void> {
     this._place = place;
     this._found = this._problem = this._lost = null;
     this._chosen = '';
     this._listed = false;
     const before = await this._memory.fetch(ID + place).catch(() => '');
-    if (place === this._place && typeof before === 'string') {
-      this._chosen ||= before;
+    if (place === this._place && before === ALL) {
+      this._chosen ||= ALL;
     }
   }
 
-  choose(name: string): void {
+  /** Show all, or use one in this server; one that it does not take is lost. */
+  async choose(name: string, isUsual: boolean): Promise<void> {
     this._chosen = name;
     this._listed = true; // whoever chooses it is to see why it is refused
     this._lost = null;
     this._remember();
+    const choice = ++this._choices;
+    if (name === ALL) {
+      return;
+    }
+    this._pending++;
+    try {
+      await this._api.chooseNamespace(isUsual ? '' : name);
+    } catch (reason) {
+      if (choice === this._choices) {
+        this._chosen = '';
+        this._lost = { name, problem: problemOf(reason) };
+      }
+    } finally {
+      this._pending--;
+    }
+  }
+
+  /** Whether the server has not taken a choice yet. */
+  get isChoosing(): boolean {
+    return this._pending > 0;
+  }
+
+  /** The server tells the one in use: what was chosen here is among what it knows. */
+  settle(): void {
+    if (!this.isChoosing && this._chosen !== ALL) {
+      this._chosen = '';
+    }
   }
 
   /** The runs of the chosen one were listed. */
@@ -71,13 +99,12 @@ export class Namespaces {
   }
 
   /** The chosen one is refused: whether it is one of an earlier session, and so given up. */
-  giveUp(problem: IProblem): boolean {
-    if (!this._chosen || this._listed) {
+  giveUp(name: string, usual: string, problem: IProblem): boolean {
+    if (this._listed) {
       return false;
     }
-    this._lost = { name: this._chosen, problem };
-    this._chosen = '';
-    this._remember();
+    void this.choose(usual, true);
+    this._lost = { name, problem };
     return true;
   }
 
@@ -116,20 +143,23 @@ export class Namespaces {
 
   private _remember(): void {
     const id = ID + this._place;
-    const kept = this._chosen
-      ? this._memory.save(id, this._chosen)
-      : this._memory.remove(id);
+    const kept =
+      this._chosen === ALL
+        ? this._memory.save(id, ALL)
+        : this._memory.remove(id);
     kept.catch(reason => console.error('The choice is not kept.', reason));
   }
 
   private readonly _api: KfpApi;
   private readonly _changed: () => void;
+  private _choices = 0;
   private _chosen = '';
   private _found: INamespaces | null = null;
   private _listed = false;
   private _looking = false;
   private _lost: ILost | null = null;
   private readonly _memory: IMemory;
+  private _pending = 0;
   private _place = '';
   private _problem: IProblem | null = null;
 }

@@ -6,6 +6,7 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
 import { ILauncher } from '@jupyterlab/launcher';
 
 import {
@@ -75,6 +76,7 @@ const IN_PALETTE = [
 const OF_ONE = [
   'runs-clone',
   'runs-insert',
+  'runs-origin',
   'experiments-runs',
   'pipelines-start',
   'pipelines-schedule',
@@ -82,6 +84,12 @@ const OF_ONE = [
   'pipelines-version',
   'pipelines-insert'
 ];
+
+function nameOfKernel(app: JupyterFrontEnd, kernel: string): string {
+  const sessions = [...app.serviceManager.sessions.running()];
+  const found = sessions.find(session => session.kernel?.id === kernel);
+  return found ? PathExt.basename(found.path) : '';
+}
 
 /** What the parts of the panel know of the application. */
 function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
@@ -110,6 +118,7 @@ function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
         : commands.caption(command);
     },
     notebook: () => notebookPath(shell),
+    nameOfKernel: kernel => nameOfKernel(app, kernel),
     drag: (item, event) => drag(codeOf(session, item), event)
   };
 }

@@ -2,6 +2,7 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
+import { IProvenance } from './provenance';
 import { IRunData } from './run_data';
 
 export type RunAction = 'terminate' | 'retry' | 'clone';
@@ -32,6 +33,10 @@ export interface IRunView {
 }
 
 export interface IHost {
+  /** What a person can do here with the run; all of it unless it says otherwise. */
+  readonly actions?: readonly RunAction[];
+  /** Show the cell that started the run; missing where there are no notebooks. */
+  readonly openOrigin?: (origin: IProvenance) => void;
   /** The same object until something has changed. */
   get(): IRunView;
   /** Call back after each change; the answer ends that. */

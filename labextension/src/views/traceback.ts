@@ -13,6 +13,8 @@ const BEGIN = 'Traceback (most recent call last):';
 // Of Python itself and of the kfp package that calls the component.
 const EXECUTORS =
   /^\s+File "(?:.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runpy\.py)", line \d+/;
+// How the program of `%%kfp task` runs its cell.
+const OF_CELL = 'exec(compile(source, path, "exec"), scope)';
 const FRAME = /^\s+File ".*", line \d+/;
 
 /** The last traceback in a log; null where there is none. */
@@ -46,9 +48,10 @@ function endOf(lines: readonly string[], begin: number): number {
 
 function ownLines(lines: readonly string[]): string[] {
   let isExecutors = false;
-  return lines.filter(line => {
+  return lines.filter((line, index) => {
     if (FRAME.test(line)) {
-      isExecutors = EXECUTORS.test(line);
+      const code = lines[index + 1]?.trim();
+      isExecutors = EXECUTORS.test(line) || code === OF_CELL;
     } else if (!/^\s/.test(line)) {
       isExecutors = false;
     }

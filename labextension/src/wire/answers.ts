@@ -2,7 +2,8 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import { specificationOf } from '../run/run_data';
+import { readHistory, specificationOf } from '../run/run_data';
+import { stoppedAt } from '../run/shown';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type IJson = Record<string, any>;
@@ -26,6 +27,10 @@ export interface IStatus {
   endpoint: string;
   local: boolean;
   namespace: string;
+  /** The one in use where none is chosen in this Jupyter server. */
+  default_namespace: string;
+  /** Those that kernels have for themselves, by the kernels' ids. */
+  kernel_namespaces: Record<string, string>;
   identity: IIdentity;
   multi_user: boolean;
   ready: boolean;
@@ -44,6 +49,8 @@ export interface IRun {
   finished_at: string;
   error: string;
   archived: boolean;
+  /** Whether somebody stopped it, which KFP says to be a failure. */
+  isTerminated: boolean;
   namespace: string;
   experiment_id: string;
   pipeline_id: string;
@@ -136,6 +143,12 @@ export interface IContributor {
 }
 
 /** What happened in a namespace, as the server extension tells it. */
+/** The namespaces of a status, where one of them was chosen just now. */
+export type INamespaceInUse = Pick<
+  IStatus,
+  'namespace' | 'default_namespace' | 'kernel_namespaces'
+>;
+
 export type KfpEvent =
   | {
       name: 'snapshot' | 'changed';
@@ -151,6 +164,7 @@ export type KfpEvent =
       experiments: string[];
     }
   | { name: 'error'; problem: IProblem }
+  | { name: 'namespace'; in_use: INamespaceInUse }
   | { name: 'back' | 'reset' | 'alive' };
 
 /** A part of a list. */
@@ -216,6 +230,8 @@ function eventOf(name: string | undefined, data: IJson): KfpEvent | null {
       };
     case 'error':
       return { name: 'error', problem: toProblem(data) };
+    case 'namespace':
+      return { name, in_use: toNamespaceInUse(data) };
     case 'back':
     case 'reset':
       return { name };
@@ -224,12 +240,22 @@ function eventOf(name: string | undefined, data: IJson): KfpEvent | null {
   }
 }
 
+function toNamespaceInUse(body: IJson): INamespaceInUse {
+  return {
+    namespace: body.namespace ?? '',
+    default_namespace: body.default_namespace ?? '',
+    kernel_namespaces: body.kernels ?? {}
+  };
+}
+
 export function toStatus(body: IJson): IStatus {
   const { subject = '', expires_at = null, source = '' } = body.identity ?? {};
   return {
     endpoint: body.endpoint ?? '',
     local: body.local ?? false,
     namespace: body.namespace ?? '',
+    default_namespace: body.default_namespace ?? '',
+    kernel_namespaces: body.kernel_namespaces ?? {},
     identity: { subject, expires_at, source },
     multi_user: body.multi_user ?? true,
     ready: body.ready ?? true,
@@ -274,6 +300,7 @@ export function toRun(body: IJson): IRun {
     finished_at: body.finished_at ?? '',
     error: body.error?.message ?? '',
     archived: isArchived(body),
+    isTerminated: stoppedAt(readHistory(body.state_history)) !== null,
     namespace: '',
     experiment_id: body.experiment_id ?? '',
     pipeline_id: body.pipeline_version_reference?.pipeline_id ?? '',
@@ -382,10 +409,12 @@ export function readProblem(
 
 function notEnabled(trans: TranslationBundle): IProblem {
   return {
-    message: trans.__('The server half of this extension is not switched on.'),
-    cause: trans.__('The Jupyter server does not know the path /kfp-mt/.'),
+    message: trans.__('The Jupyter server has not loaded this extension.'),
+    cause: trans.__(
+      'It does not know the path /kfp-mt/, as when it was started before the installation.'
+    ),
     cure: trans.__(
-      'Switch it on and restart the Jupyter server:\njupyter server extension enable jupyter_kfp_mt'
+      'Restart the Jupyter server. If that changes nothing, switch the extension on first:\njupyter server extension enable jupyter_kfp_mt'
     ),
     server_text: ''
   };

@@ -58,6 +58,15 @@ export class KfpApi {
     return toStatus(await this._request('status'));
   }
 
+  /** Use a namespace in this server, or in one kernel; without a name the usual one. */
+  async chooseNamespace(namespace: string, kernel = ''): Promise<void> {
+    const query = URLExt.objectToQueryString({
+      ...(namespace && { namespace }),
+      ...(kernel && { kernel })
+    });
+    await this._request(`namespace${query}`, { method: 'PUT' });
+  }
+
   async namespaces(): Promise<INamespaces> {
     return toNamespaces(await this._request('namespaces'));
   }
@@ -72,14 +81,19 @@ export class KfpApi {
     return (await this._request(`contributors${query}`)).contributors ?? [];
   }
 
-  /** What experiments and pipelines are called, by their ids; of what is gone, nothing. */
+  /**
+   * What experiments and pipelines are called, by their ids; of what is gone, nothing.
+   * KFP is asked least where it is known in which namespaces they are.
+   */
   async names(asked: {
     experiment: readonly string[];
     pipeline: readonly string[];
+    namespace?: readonly string[];
   }): Promise<Record<'experiments' | 'pipelines', Record<string, string>>> {
     const query = new URLSearchParams();
     asked.experiment.forEach(id => query.append('experiment', id));
     asked.pipeline.forEach(id => query.append('pipeline', id));
+    asked.namespace?.forEach(name => query.append('namespace', name));
     const body = await this._request(`names?${query}`);
     return {
       experiments: body.experiments ?? {},

@@ -130,10 +130,11 @@ class WorkerProcess:
 
 
 def _assign(assignment: Assignment, lifeline: IO[bytes]) -> None:
-    data = memoryview(msgspec.json.encode(assignment) + b"\n")
     with suppress(BrokenPipeError):  # If it died at once, its exit code tells.
-        while data:
-            data = data[lifeline.write(data) :]
+        for part in (msgspec.json.encode(assignment), b"\n"):
+            data = memoryview(part)
+            while data:
+                data = data[lifeline.write(data) :]
 
 
 def _death(exit_code: int, log: Path) -> str:

@@ -272,10 +272,33 @@ describe('another namespace', () => {
     await until(() => ids()[0] === 'tune');
   });
 
+  it('that is chosen elsewhere is shown here, too', async () => {
+    server.stream = new Stream();
+    await reload();
+    await until(() => server.stream!.listeners === 1);
+    const kernels = { k1: 'alice' };
+    server.choose('bob');
+    server.status = { ...STATUS, kernel_namespaces: kernels };
+    const told = { namespace: 'bob', default_namespace: 'alice', kernels };
+    server.stream.tell('namespace', told);
+    await until(() => model.namespace === 'bob' && ids()[0] === 'tune');
+    expect(model.status?.kernel_namespaces).toEqual(kernels);
+  });
+
+  it('that the server does not take is not shown, and why is', async () => {
+    server.answers['namespace'] = () =>
+      json({ message: 'no kernel', cause: '' }, 400);
+    model.choose('bob');
+    await until(() => model.namespaces.lost !== null);
+    const { lost } = model.namespaces;
+    expect([lost?.name, lost?.problem.message]).toEqual(['bob', 'no kernel']);
+    expect(model.namespace).toBe('alice');
+  });
+
   it('stays chosen when the connection has another', async () => {
     model.choose('bob');
     server.status = { ...STATUS, namespace: 'carol' };
-    await until(() => model.status?.namespace === 'carol');
+    await until(() => model.status?.default_namespace === 'carol');
     expect(model.namespace).toBe('bob');
   });
 

@@ -39,7 +39,8 @@ beforeEach(() => {
     copy: text => copied.push(text),
     execute: (command, args = {}) =>
       executed.push([command, ...Object.values(args)].join(' ')),
-    refusal: command => refusals[command] ?? ''
+    refusal: command => refusals[command] ?? '',
+    nameOfKernel: kernel => (kernel === 'k1' ? 'train.ipynb' : kernel)
   });
 });
 
@@ -310,9 +311,7 @@ describe('the chooser of namespaces', () => {
   });
 
   it('a namespace of earlier that is refused is named, until that is dismissed', async () => {
-    const { endpoint, identity } = STATUS;
-    const place = `${endpoint} ${identity.subject}`;
-    await memory.save(`jupyter-kfp-mt:namespace:${place}`, 'gone');
+    server.choose('gone');
     server.answers[RUNS] = url =>
       url.search.includes('gone')
         ? json({ message: 'not gone', cause: 'role' }, 403)
@@ -324,6 +323,19 @@ describe('the chooser of namespaces', () => {
     button('Dismiss').click();
     await until(() => !text().includes('chosen here before'));
   });
+});
+
+it('a notebook with a namespace of its own is named, with one click for either', async () => {
+  server.namespaces.push(namespace('bob', true));
+  server.status = { ...STATUS, kernel_namespaces: { k1: 'bob', k2: 'alice' } };
+  await show('train.ipynb uses bob');
+  expect(text()).not.toContain('k2 uses');
+  button('Use alice there').click();
+  await until(() => server.asked.includes('PUT namespace?kernel=k1'));
+  button('Use bob here').click();
+  await until(() => server.asked.includes('PUT namespace?namespace=bob'));
+  await until(() => !text().includes('train.ipynb uses bob'));
+  await show('k2 uses alice');
 });
 
 it('where nobody is kept apart it says so, and offers no choice', async () => {
@@ -557,4 +569,15 @@ it('hidden it asks nothing, shown it goes on', async () => {
   expect(sidebar.model.isWatching).toBe(false);
   sidebar.show();
   expect(sidebar.model.isWatching).toBe(true);
+});
+
+it('a page of another release than the server says so, with what makes them one', async () => {
+  server.answers['status'] = () => json({ ...STATUS, version: '9.0.0' });
+  await show('the Jupyter server 9.0.0');
+  expect(text()).toContain('Reload the page');
+});
+
+it('a page of the release of the server says nothing of it', async () => {
+  await show('runs');
+  expect(text()).not.toContain('Reload the page');
 });

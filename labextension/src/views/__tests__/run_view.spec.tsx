@@ -219,3 +219,50 @@ it('arrows walk through the graph', async () => {
   expect(focused.dataset.item).toBeDefined();
   expect(focused.dataset.item).not.toBe('load');
 });
+
+const STOPPED = [
+  { state: 'RUNNING', update_time: '2026-11-29T05:00:00Z', error: '' },
+  { state: 'CANCELING', update_time: '2026-11-29T05:00:02Z', error: '' },
+  { state: 'FAILED', update_time: '2026-11-29T05:00:03Z', error: '' }
+];
+const FROM_CELL =
+  'A try.\n\nNotebook: work/train.ipynb\nCell: 3 (ab-c)\nStarted by: ann';
+
+function toldOf(more: object) {
+  const run = data([task('load', 'FAILED', { error: 'killed' })], 'FAILED');
+  return { ...run, run: { ...run.run, ...more } };
+}
+
+it('what somebody stopped is terminated, and nothing of it failed', async () => {
+  show(new Host(toldOf({ state_history: STOPPED, error: 'terminated' })));
+  expect(text()).toContain('Terminated');
+  expect(text()).not.toContain('Failed');
+  expect(shown.node.querySelector('[role=alert]')).toBeNull();
+  await doing(() => button('Run').click());
+  const history = [...shown.node.querySelectorAll('.jp-KfpMt-viewHistory li')];
+  expect(history.map(each => each.querySelector('span')?.textContent)).toEqual([
+    'Running',
+    'Canceling',
+    'Failed'
+  ]);
+});
+
+it('a click leads back to the cell that started it', async () => {
+  const opened: unknown[] = [];
+  const host = Object.assign(new Host(toldOf({ description: FROM_CELL })), {
+    openOrigin: (origin: { notebook: string; cell_id: string }) =>
+      opened.push([origin.notebook, origin.cell_id])
+  });
+  show(host);
+  await doing(() => button('train.ipynb, cell 3').click());
+  expect(opened).toEqual([['work/train.ipynb', 'ab-c']]);
+});
+
+it('where there are no notebooks the cell is told, without a way to it', async () => {
+  show(new Host(toldOf({ description: FROM_CELL })));
+  expect(text()).toContain('train.ipynb, cell 3');
+  expect(() => button('train.ipynb')).toThrow('no button');
+  await doing(() => button('Run').click());
+  expect(text()).toContain('Started byann');
+  expect(text()).toContain('DescriptionA try.');
+});

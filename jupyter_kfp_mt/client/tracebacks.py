@@ -12,6 +12,12 @@ _FRAME = re.compile(r'\s+File ".*", line \d+')
 _EXECUTORS = re.compile(r'\s+File "(.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runpy\.py)", line \d+')
 
 
+# How the program of `%%kfp task` runs its cell.
+_OF_CELL = 'exec(compile(source, path, "exec"), scope)'
+_TOLD = re.compile(r"\[KFP Executor .*?\]: (.*)")
+_GOT_INPUT = "Got executor_input:"
+
+
 class Traceback(msgspec.Struct, frozen=True):
     """The frames of the task's own code with the exception, and all of it."""
 
@@ -44,12 +50,29 @@ def _end(lines: list[str]) -> int:
     return end
 
 
+def readable(log: str) -> str:
+    """A log without what the executor says itself: its messages, its input, its frames."""
+    kept: list[str] = []
+    in_input = False
+    for line in log.replace("\r\n", "\n").split("\n"):
+        told = _TOLD.match(line)
+        if not told and not in_input:
+            kept.append(line)
+        elif in_input and line == "}":
+            in_input = False
+        if told:
+            in_input = told[1] == _GOT_INPUT
+    text = "\n".join(kept)
+    traceback = found(text)
+    return text.replace(traceback.whole, traceback.own) if traceback else text
+
+
 def _own(lines: list[str]) -> list[str]:
     own: list[str] = []
     executors = False
-    for line in lines:
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
         if _FRAME.match(line):
-            executors = _EXECUTORS.match(line) is not None
+            executors = _EXECUTORS.match(line) is not None or after.strip() == _OF_CELL
         elif not line[:1].isspace():
             executors = False
         if not executors:

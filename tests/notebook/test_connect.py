@@ -1,0 +1,51 @@
+"""`%kfp connect`: another connection, and the one before where that does not work."""
+
+import pytest
+
+from jupyter_kfp_mt.errors import KfpError
+from jupyter_kfp_mt.notebook import render
+
+
+@pytest.fixture
+def bad_token(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("nobody")
+    return path
+
+
+def refused(kfp, line):
+    with pytest.raises(KfpError) as error:
+        kfp(line)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        pytest.param("--endpoint http://127.0.0.1:1", "connection refused", id="nobody there"),
+        pytest.param("--token-file BAD", "", id="a token that KFP refuses"),
+        pytest.param("--token-file BAD.not", "cannot be read", id="no file"),
+    ],
+)
+def test_a_connection_that_does_not_work_is_refused_at_once(kfp, bad_token, options, sentence):
+    before = kfp("ns").namespace, kfp().status.endpoint
+    told = refused(kfp, f"connect {options.replace('BAD', str(bad_token))}")
+    assert sentence in told
+    assert f"Nothing has changed: %kfp still uses {before[1]} as before." in told
+    assert (kfp("ns").namespace, kfp().status.endpoint) == before
+    assert kfp("runs -l 1") is not None
+
+
+def test_the_way_back_is_named(kfp):
+    told = render.text(kfp("connect --as bob/default-editor"))
+    assert "%kfp connect" in told and "the usual connection again" in told
+    assert "the usual connection again" not in render.text(kfp("connect"))
+
+
+def test_a_local_kfp_that_is_asked_for_and_does_not_run_is_told_so(shell, monkeypatch, tmp_path):
+    monkeypatch.delenv("KFP_MT_DOOR", raising=False)
+    monkeypatch.setenv("KFP_MT_ENDPOINT", "local")
+    monkeypatch.setenv("KFP_MT_DATA", str(tmp_path))
+    with pytest.raises(KfpError) as error:
+        shell.run_line_magic("kfp", "runs")
+    assert error.value.message.startswith("KFP_MT_ENDPOINT asks for the local KFP, and no local")
