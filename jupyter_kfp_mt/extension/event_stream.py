@@ -355,7 +355,7 @@ class Watcher:
         """After the first page, which somebody waits for, the runs that are not on it, too."""
         assert self._state
         if is_first and self._state.total_runs > len(self._state.runs):
-            await self._ask_runs(older=True)
+            await self._ask_for(lambda look: look.older())
         await self._ask_for(lambda look: look.others())
 
     async def _ask_for(
