@@ -49,7 +49,7 @@ class Experiments(Api):
         return self._page("experiments", Experiment, namespace, query)
 
     def experiments_of(self, ids: Sequence[str], namespace: str = "") -> Page[Experiment]:
-        """Return those of a namespace that have one of these ids, archived or not, in one page."""
+        """The experiments of a namespace with one of these ids, archived or not, in one page."""
         query = list_query(len(ids), "", one_of("experiment_id", [*ids]))
         return self._page("experiments", Experiment, namespace, query)
 

@@ -74,7 +74,7 @@ class Pipelines(Api):
         return self._page("pipelines", Pipeline, namespace, query)
 
     def pipelines_of(self, ids: Sequence[str], namespace: str = "") -> list[Pipeline]:
-        """Return those of a namespace, and of the shared ones, that have one of these ids."""
+        """The pipelines of a namespace, and the shared ones, that have one of these ids."""
         query = list_query(len(ids), "", one_of("pipeline_id", [*ids]))
         found = self._page("pipelines", Pipeline, namespace, query).items
         is_whole = len(found) == len(ids) or not self._namespace(namespace)

@@ -112,6 +112,11 @@ def archived_or_not(archived: bool) -> Predicate:
 
 
 def _state(state: str) -> Predicate:
+    if state.upper() == "TERMINATED":
+        raise BadRequest(
+            "KFP has no state for runs that were terminated: for it they have failed.",
+            cure="Ask for those that have failed; terminated ones are marked among them.",
+        )
     if state.upper() not in (*STATES, ACTIVE):
         raise BadRequest(f"There is no state {state}: it is one of {', '.join(STATES)}, or active.")
     if state.upper() == ACTIVE:

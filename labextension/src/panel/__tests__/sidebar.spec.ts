@@ -570,3 +570,14 @@ it('hidden it asks nothing, shown it goes on', async () => {
   sidebar.show();
   expect(sidebar.model.isWatching).toBe(true);
 });
+
+it('a page of another release than the server says so, with what makes them one', async () => {
+  server.answers['status'] = () => json({ ...STATUS, version: '9.0.0' });
+  await show('the Jupyter server 9.0.0');
+  expect(text()).toContain('Reload the page');
+});
+
+it('a page of the release of the server says nothing of it', async () => {
+  await show('runs');
+  expect(text()).not.toContain('Reload the page');
+});
