@@ -168,8 +168,8 @@ class TooLong(Refused):
 def may_pass(error: KfpError) -> bool:
     """Tell whether an error may go away by itself, or somebody has to fix something.
 
-    A server that is starting does not answer; a token may be about to be replaced; and 5xx or 429 is
-    a problem on the server's side.
+    A server that is starting does not answer; a token may be about to be replaced; and 5xx or 429
+    is a problem on the server's side.
     """
     return isinstance(error, (Unreachable, Unauthenticated)) or type(error) is Refused
 
