@@ -32,6 +32,13 @@ class Logs(Runs):
         super().__init__(transport, namespace, cluster)
         self._logs = logs
         self.seen_runs: dict[str, Seen] = {}  # by ids, for those who read many logs of one
+        self._places: dict[str, str] = {}  # of experiments, by ids: none of them ever moves
+
+    def namespace_of_experiment(self, experiment_id: str) -> str:
+        """The namespace in which an experiment is, which is asked for once."""
+        if experiment_id not in self._places:
+            self._places[experiment_id] = self.experiment(experiment_id).namespace
+        return self._places[experiment_id]
 
     def log(self, run_id: str, task_id: str, tail: int | None = None, recent: bool = False) -> str:
         """The log of a task so far, or its last lines; of a very long one only the end.

@@ -135,7 +135,8 @@ class Runs(Experiments, Pipelines, TaskResults):
             ids = "\n".join(f"{run.run_id}  {run.display_name}" for run in found[:10])
             several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
             raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
-        return self.run(found[0].run_id)
+        run = found[0]  # with its tasks, once there are any
+        return self.as_written(run) if run.run_details else self.run(run.run_id)
 
     def _runs_meant(self, text: str, namespace: str) -> list[Run]:
         query = list_query(LONGEST_PAGE, "", filter=equals("display_name", text))

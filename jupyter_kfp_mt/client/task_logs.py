@@ -132,20 +132,22 @@ def opened(
     with attempting(f"read the log of task {task_id}"):
         run = seen.run if seen else client.run_as_told(run_id)
     task = _task(client, run, task_id)
-    if local:
-        return LocalLog(client, task, wanted)
-    pods = seen.pods if seen else _pods(client, cluster(), run, task, wanted)
+    pods = seen.pods if seen else None
+    if pods is None and not local:
+        pods = _pods(client, cluster(), run, task, wanted)
     if wanted.recent:
         client.seen_runs[run_id] = seen or Seen(time.monotonic(), run, pods)
+    if pods is None:
+        return LocalLog(client, task, wanted)
     return PodLog(client, pods, run, task, wanted)
 
 
 class Seen(NamedTuple):
-    """A run as it was at a time on the monotonic clock, and its pods."""
+    """A run as it was at a time on the monotonic clock, and its pods, which a local one has not."""
 
     time: float
     run: Run
-    pods: TaskPods
+    pods: TaskPods | None
 
 
 def _recent(client: Logs, run_id: str) -> Seen | None:
@@ -156,7 +158,7 @@ def _recent(client: Logs, run_id: str) -> Seen | None:
 
 
 def _pods(client: Logs, cluster: Cluster | None, run: Run, task: Task, wanted: Wanted) -> TaskPods:
-    namespace = client.experiment(run.experiment_id).namespace
+    namespace = client.namespace_of_experiment(run.experiment_id)
     if cluster is None:
         raise _no_cluster(task, namespace)
     namespace = namespace or client.namespace or SINGLE_USER_NAMESPACE

@@ -280,6 +280,12 @@ async def test_the_first_rows_take_one_list(listen, behind, patient):
     await until(lambda: {"experiments", "recurringRuns"} <= {*asked})
 
 
+async def test_what_a_panel_asks_before_its_first_list_costs_kfp_nothing(door, behind):
+    headers = {"Authorization": f"Bearer {door[1]}"}
+    assert (await call("GET", f"{door[0]}/status", headers=headers)).json()["ready"]
+    assert behind.asked and behind.costs() == {}  # `healthz` waits for nobody
+
+
 async def test_a_page_is_no_longer_than_what_goes_on(listen, behind, quick):
     for number in range(100):
         behind.add(number, "RUNNING" if number == 80 else "SUCCEEDED")

@@ -186,21 +186,20 @@ class Pages {
 
   private _addTools(page: Page, content: RunPage, id: string): void {
     const { commands } = this._app;
-    const button = (name: string) => {
-      const command = { commands, id: PREFIX + name, args: { id } };
-      const found = new CommandToolbarButton(command);
-      page.toolbar.addItem(name, found);
-      return found;
-    };
-    button('runs-clone');
-    button('runs-insert');
-    const archive = button('runs-archive');
-    const restore = button('runs-unarchive');
-    button('runs-delete');
+    const button = (name: string) =>
+      new CommandToolbarButton({ commands, id: PREFIX + name, args: { id } });
+    for (const name of ['runs-clone', 'runs-insert', 'runs-delete']) {
+      page.toolbar.addItem(name, button(name));
+    }
+    let [shown, known]: [Widget | null, string] = [null, ''];
     const fit = () => {
-      archive.setHidden(content.isArchived);
-      restore.setHidden(!content.isArchived);
-      ARCHIVING.forEach(name => commands.notifyCommandChanged(name));
+      const name = content.isArchived ? 'runs-unarchive' : 'runs-archive';
+      if (name !== known) {
+        shown?.dispose();
+        [shown, known] = [button(name), name];
+        page.toolbar.insertAfter('runs-insert', name, shown);
+      }
+      ARCHIVING.forEach(each => commands.notifyCommandChanged(each));
     };
     fit();
     content.changed.connect(fit);
