@@ -66,7 +66,11 @@ class CheckReport(msgspec.Struct, frozen=True):
         found = []
         for each in self.failed:
             before = told.setdefault(each.cure, each.check)
-            same = f"What mends {before} mends it." if each.cure and before != each.check else ""
+            same = (
+                f"The cure for {before} fixes it, too."
+                if each.cure and before != each.check
+                else ""
+            )
             found.append((f"{each.verdict}: {each.check}", _remedy(each, same)))
         return found
 

@@ -205,7 +205,7 @@ def _check(
         try:
             return look(patient)
         except KfpError as error:
-            return not_known(f"{error.message} %kfp doctor tells what mends it.")
+            return not_known(f"{error.message} %kfp doctor says how to fix it.")
 
     return Check(name, told, needs)
 

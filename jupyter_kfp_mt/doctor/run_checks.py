@@ -514,11 +514,11 @@ def _report(findings: list[Finding]) -> CheckReport:
     unknown = len(findings) - sum(counts)
     beside = f", {unknown} not known" if unknown else ""
     conclusion = (
-        f"{counts[1]} failed, {counts[0]} passed{beside}. What failed first is to be mended first."
+        f"{counts[1]} failed, {counts[0]} passed{beside}. Fix the first failure first."
         if counts[1]
         else f"Nothing failed: {counts[0]} passed{beside}."
     )
-    return CheckReport("Kubeflow Pipelines, looked at from outside in", findings, conclusion)
+    return CheckReport("Kubeflow Pipelines, checked from outside in", findings, conclusion)
 
 
 def _unseen(name: str) -> Finding:
