@@ -1,4 +1,4 @@
-"""papermill itself, and nbconvert: what fails ends them with its reason, and what is saved is read."""
+"""papermill itself, and nbconvert: failures end them with a reason, and what is saved is read."""
 
 import nbformat
 import papermill
