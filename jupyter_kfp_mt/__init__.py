@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .client.client import Client
-    from .connection.choose_connection import Connection
     from .connection.chosen_credentials import Credentials
+    from .connection.connections import Connection
     from .errors import KfpError
 
 __all__ = ["connect", "kfp_client", "Client", "Credentials", "KfpError", "__version__"]

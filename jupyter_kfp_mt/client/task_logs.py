@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from .logs import Logs
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-# The end of a container is known a little later than the end of its log.
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = intervals.SETTLE_SECONDS
 LONGEST_ARCHIVED = 64 << 20
 # Of a log that is read whole or from its end: a longer one is read line by line.
 LONGEST_KEPT = 64 << 20
@@ -45,8 +44,7 @@ _MOMENT = re.compile(
 SINGLE_USER_NAMESPACE = "kubeflow"
 
 
-# How old what is known of a run may be where the logs of many of its tasks are read.
-RECENT_SECONDS = 5.0
+RECENT_SECONDS = intervals.RECENT_RUN_SECONDS
 # More lines than there are of one time: none of that time is new to whoever has so many.
 UNCOUNTED = 1 << 40
 
@@ -134,20 +132,22 @@ def opened(
     with attempting(f"read the log of task {task_id}"):
         run = seen.run if seen else client.run_as_told(run_id)
     task = _task(client, run, task_id)
-    if local:
-        return LocalLog(client, task, wanted)
-    pods = seen.pods if seen else _pods(client, cluster(), run, task, wanted)
+    pods = seen.pods if seen else None
+    if pods is None and not local:
+        pods = _pods(client, cluster(), run, task, wanted)
     if wanted.recent:
         client.seen_runs[run_id] = seen or Seen(time.monotonic(), run, pods)
+    if pods is None:
+        return LocalLog(client, task, wanted)
     return PodLog(client, pods, run, task, wanted)
 
 
 class Seen(NamedTuple):
-    """A run as it was at a time on the monotonic clock, and its pods."""
+    """A run as it was at a time on the monotonic clock, and its pods, which a local one has not."""
 
     time: float
     run: Run
-    pods: TaskPods
+    pods: TaskPods | None
 
 
 def _recent(client: Logs, run_id: str) -> Seen | None:
@@ -158,7 +158,7 @@ def _recent(client: Logs, run_id: str) -> Seen | None:
 
 
 def _pods(client: Logs, cluster: Cluster | None, run: Run, task: Task, wanted: Wanted) -> TaskPods:
-    namespace = client.experiment(run.experiment_id).namespace
+    namespace = client.namespace_of_experiment(run.experiment_id)
     if cluster is None:
         raise _no_cluster(task, namespace)
     namespace = namespace or client.namespace or SINGLE_USER_NAMESPACE

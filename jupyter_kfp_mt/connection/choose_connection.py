@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from .. import refusal_causes
-from ..client.client import Client
 from ..client.transport import checked_endpoint
 from ..cluster import own_pod
-from ..cluster.kubernetes_api import Cluster
 from ..cluster.kubernetes_api import of_settings as cluster_of
 from ..credentials import (
     KINDS,
-    Claims,
     Credentials,
     Key,
     Kubeconfig,
-    Tls,
     TokenFile,
     shown,
-    warnings,
 )
-from ..credentials.kubeconfig import anonymous, namespace_of
-from ..errors import KfpError, Misconfigured
+from ..credentials.kubeconfig import namespace_of
+from ..errors import Misconfigured
 from ..models import Health
 from ..resource_names import short_name
 from ..settings import CREDENTIALS, LOCAL, Kfp
 from . import local_kfp
 from .choose_credentials import AskedKind, asked_for, choose, place
+from .connections import Connection, DirectConnection, DoorConnection
 from .door_client import Door
 from .local_kfp import LocalKfp
-from .status import ConnectionStatus, Identity, Problem, Step, Trace
+from .status import Step, Trace
 
 # kfp SDK, client.py: where a pod of Kubeflow finds the API server.
 IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
@@ -45,103 +38,12 @@ IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 CONTEXT_FILE = Path("~/.config/kfp/context.json")
 
 
-class Connection(msgspec.Struct, frozen=True):
-    """The connection that was decided on."""
-
-    endpoint: str
-    credentials: Credentials
-    namespace: str
-    trace: list[Step]
-    local: LocalKfp | None = None
-    door: Door | None = None  # the one it leads through, if it does
-    health: Health | None = None  # where that is known already
-    own_namespace: str = ""  # the one asked for here, where a door has another
-    read_only: bool = False
-    tls: Tls | None = None  # what the credentials said of it: they may come to say something else
-    cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
-
-    def client(self) -> Client:
-        session = self.door.session() if self.door else None
-        return Client(
-            self.endpoint,
-            self.credentials,
-            self.namespace,
-            health=self.health,
-            session=session,
-            read_only=self.read_only,
-            cluster=self.cluster,
-            logs=f"{self.door.address}/logs" if self.door else "",
-        )
-
-    def is_same(self, other: Connection) -> bool:
-        """Tell whether it leads to the same place as the same identity, in the same namespace."""
-        return self._what_counts == other._what_counts
-
-    @property
-    def _what_counts(self) -> tuple[object, ...]:
-        return self.endpoint, self.tls, self.credentials.source, self.namespace, self.trace
-
-    def status(self) -> ConnectionStatus:
-        """Look at it: one request, which takes a few seconds at most."""
-        if self.door:
-            status = self.door.status()
-            return msgspec.structs.replace(status, namespace=self.namespace, trace=self.trace)
-        try:
-            token, health = self.credentials.claims(), self._health()
-        except KfpError as error:
-            return self._status(error=Problem.of(error))
-        if health.multi_user and not self.credentials.identifies:
-            lost = anonymous().with_(attempt=f"use {self.endpoint}")
-            return self._status(token, health, error=Problem.of(lost))
-        return self._status(token, health, warnings=list(self._doubts(token, health)))
-
-    def _doubts(self, token: Claims, health: Health) -> Iterator[Problem]:
-        if health.multi_user and not self.credentials.headers():
-            looked_at = [step for step in self.trace if step.step == "credentials"]
-            yield Problem(
-                "Nothing is sent that says who we are, and this KFP serves several users.",
-                cause="\n".join(f"{step.looked_at}: {step.found}" for step in looked_at),
-                cure=refusal_causes.GET_TOKEN,
-            )
-        for text in warnings(token, self.credentials.audience, datetime.now(timezone.utc)):
-            yield Problem(text, cure=refusal_causes.GET_TOKEN)
-
-    def _health(self) -> Health:
-        client = self.client()
-        try:
-            return client.health()
-        finally:
-            client.close()
-
-    def _status(
-        self,
-        token: Claims | None = None,
-        health: Health | None = None,
-        error: Problem | None = None,
-        warnings: list[Problem] | None = None,
-    ) -> ConnectionStatus:
-        token, known = token or Claims(), health or Health(multi_user=True)
-        return ConnectionStatus(
-            version=version("jupyter-kfp-mt"),
-            endpoint=self.endpoint,
-            local=known.local,
-            namespace=self.namespace,
-            identity=Identity(token.sub or token.email, token.expires_at, self.credentials.source),
-            multi_user=known.multi_user,
-            server_version=known.tag_name,
-            trace=self.trace,
-            error=error,
-            warnings=warnings or [],
-            tokens=self.local.tokens if self.local else "",
-        )
-
-
 Candidate = tuple[str, Callable[[], str]]
 
 
 def resolve(
     settings: Kfp, local: Callable[[], LocalKfp] | None = None, identity: str = ""
-) -> Connection:
+) -> DirectConnection:
     """Decide on endpoint, namespace and credentials.
 
     `local` finds the local KFP if it comes to that; `identity` is which of its identities to be.
@@ -158,7 +60,7 @@ def resolve(
         return _resolve_local(settings, trace, found, identity, asked)
     address = checked_endpoint(endpoint)
     namespace = _choose(trace, "namespace", _namespaces(settings))
-    return Connection(
+    return DirectConnection(
         endpoint=address,
         credentials=choose(settings, asked, place(address, namespace), trace),
         namespace=namespace,
@@ -167,7 +69,7 @@ def resolve(
     )
 
 
-def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: AskedKind) -> Connection:
+def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: AskedKind) -> DirectConnection:
     if settings.value("endpoint"):
         raise Misconfigured(
             "Credentials of kind kubeconfig lead to the Kubernetes API, and not to the configured "
@@ -180,7 +82,7 @@ def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: AskedKind) -> Connec
     assert isinstance(credentials, Kubeconfig)
     endpoint = credentials.endpoint
     trace.add("endpoint", "the kubeconfig's service proxy", endpoint, chosen=True)
-    return Connection(
+    return DirectConnection(
         endpoint=endpoint,
         credentials=credentials,
         namespace=namespace,
@@ -212,8 +114,10 @@ def decide(
     return msgspec.structs.replace(found, read_only=settings.is_read_only())
 
 
-def door_of(settings: Kfp) -> Door | None:
-    """The door that these settings lead through, if they do."""
+def door_of(settings: Kfp, made: Connection | None = None) -> Door | None:
+    """The door that the connection leads through that was made, or that settings ask for."""
+    if made:
+        return made.door if isinstance(made, DoorConnection) else None
     own = settings.endpoint or settings.asks_for_credentials()
     return None if own else Door.of_this_process()
 
@@ -242,21 +146,33 @@ def find_local(settings: Kfp) -> LocalKfp:
     folder = settings.data_folder()
     found = local_kfp.running(folder)
     if found is None:
-        asked = [looked for looked, find in _endpoints(settings)[:3] if find() == LOCAL]
-        where = f"no local KFP runs in {shown(folder)}."
-        raise Misconfigured(
-            f"{asked[0]} asks for the local KFP, and {where}"
-            if asked
-            else f"No KFP is configured, and {where}",
-            cause="%kfp connect --endpoint local starts one for a session of IPython.",
-            cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
-        )
+        raise _nothing_found(settings, folder)
     return found
+
+
+def _nothing_found(settings: Kfp, folder: Path) -> Misconfigured:
+    """Return the error for no KFP. Jupyter servers set JPY_SESSION_NAME for their kernels."""
+    asked = [looked for looked, find in _endpoints(settings)[:3] if find() == LOCAL]
+    where = f"no local KFP runs in {shown(folder)}."
+    if os.environ.get("JPY_SESSION_NAME") and not asked:
+        return Misconfigured(
+            f"No KFP is configured, and {where}",
+            cause="The Jupyter server of this notebook, which would find or start one, has not "
+            "loaded this extension, as when it was started before the installation.",
+            cure="Restart the Jupyter server and this kernel, or start one:\njupyter kfp-mt local",
+        )
+    return Misconfigured(
+        f"{asked[0]} asks for the local KFP, and {where}"
+        if asked
+        else f"No KFP is configured, and {where}",
+        cause="%kfp connect --endpoint local starts one for a session of IPython.",
+        cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
+    )
 
 
 def _resolve_local(
     settings: Kfp, trace: Trace, local: LocalKfp, identity: str, asked: AskedKind | None
-) -> Connection:
+) -> DirectConnection:
     own = short_name(identity).rpartition("/")[0]
     configured_namespace, *others = _namespaces(settings, local)
     lent = [("the identity's own", lambda: own)] if own else []
@@ -265,7 +181,7 @@ def _resolve_local(
         credentials = choose(settings, asked, place(local.endpoint, namespace), trace)
     else:
         credentials = _lent(trace, local, namespace, identity)
-    return Connection(local.endpoint, credentials, namespace, trace.steps, local)
+    return DirectConnection(local.endpoint, credentials, namespace, trace.steps, local=local)
 
 
 def _lent(trace: Trace, local: LocalKfp, namespace: str, identity: str) -> Credentials:
@@ -330,14 +246,14 @@ def _local_kfp_behind(door: Door) -> LocalKfp:
     return LocalKfp(status.endpoint, status.tokens)
 
 
-def _through_door(settings: Kfp, door: Door) -> Connection:
+def _through_door(settings: Kfp, door: Door) -> DoorConnection:
     status = door.status()
     trace = status.trace
     if own := settings.namespace:
         chosen = Step("namespace", "given, or c.Kfp.namespace of this kernel", own, True)
         trace = [*(step for step in trace if step.step != "namespace"), chosen]
     known = not status.error and status.ready
-    return Connection(
+    return DoorConnection(
         f"{door.address}/api",
         Key(lambda: door.key, "the Jupyter server's key for its kernels"),
         own or status.namespace,

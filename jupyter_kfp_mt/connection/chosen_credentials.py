@@ -15,12 +15,10 @@ class _AnyKind(type):
 
     def __call__(cls, **settings: str) -> AnyCredentials:
         magics = loaded_magic()
-        found = magics.connection if magics and not settings else None
-        if found is None or found.door:
-            identity = settings.pop("identity", "")
-            found = resolve(chosen(settings), identity=identity)
-        credentials: AnyCredentials = found.credentials
-        return credentials
+        made = magics.connection.kfp_credentials if magics and not settings else None
+        identity = settings.pop("identity", "")
+        found: AnyCredentials = made or resolve(chosen(settings), identity=identity).credentials
+        return found
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, AnyCredentials)

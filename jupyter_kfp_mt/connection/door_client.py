@@ -20,7 +20,7 @@ from .. import intervals, refusal_causes
 from ..attempts import attempting
 from ..credentials.base import reason
 from ..errors import Unreachable
-from ..intervals import CONNECT_SECONDS
+from ..intervals import CONNECT_SECONDS, READ_SECONDS
 from ..network.bodies import whole
 from ..network.no_answer_errors import no_answer
 from ..network.sessions import new_session
@@ -82,7 +82,7 @@ class Door(msgspec.Struct, frozen=True):
         path: str,
         query: Mapping[str, str] | None = None,
         method: str = "GET",
-        seconds: float = 30.0,
+        seconds: float = READ_SECONDS,
     ) -> T:
         """Its answer. Raises a `KfpError`."""
         sent = {name: text for name, text in (query or {}).items() if text}

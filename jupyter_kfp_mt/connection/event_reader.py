@@ -17,8 +17,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from .. import intervals, refusal_causes
-from ..client.client import Client
-from ..errors import KfpError, NotFound, Unreachable, may_pass
+from ..errors import KfpError, Unreachable, may_pass
 from ..models import Experiment, RecurringRun, Run, RunDetails, Task, Value
 from ..network import bodies
 from ..network.no_answer_errors import no_answer
@@ -139,17 +138,6 @@ class Stream:
                 cure = "Has it stopped, or been started anew? Then restart this kernel."
                 found = no_answer(self._door.address, error, cure, _WAITED)
                 raise found.with_(attempt=_LISTENING) from None
-
-
-def follow(client: Client, door: Door | None, run: Run, namespace: str = "") -> Iterator[Run]:
-    """A run that was just started until it has finished: the door tells, or KFP is asked."""
-    if door is not None:
-        try:
-            yield from watch(door, run, namespace or client.namespace)
-            return
-        except NotFound:
-            pass  # the server is of an older version; or there is no such run, as KFP will say
-    yield from client.watch(run.run_id, run)
 
 
 def watch(door: Door, run: Run, namespace: str) -> Iterator[Run]:

@@ -24,14 +24,16 @@ import msgspec
 import requests
 from urllib3.exceptions import HTTPError
 
+from .. import intervals
 from ..credentials import shown
 from ..errors import Misconfigured, NotFound, Unreachable
 from ..models import Health
 from ..network.bodies import whole
 from ..resource_names import short_name
 
-START_SECONDS = 30.0
-OCCUPIED_SECONDS = 5.0  # how long one that starts or stops may take, before the next try
+START_SECONDS = intervals.LOCAL_START_SECONDS
+OCCUPIED_SECONDS = intervals.LOCAL_OCCUPIED_SECONDS
+ANSWER_SECONDS = intervals.LOCAL_ANSWER_SECONDS
 _CANNOT_START, _IN_USE = 2, 3  # exit statuses: it says why; the folder is served already
 _LAST_WORDS = 1000  # of those of a server that broke down, so many characters
 # How it says that packages are missing: what is wrong, and below it what is to be pasted.
@@ -85,8 +87,9 @@ def running(folder: Path) -> LocalKfp | None:
             return None  # its server is dead, and whoever has its port now is somebody else
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.get(f"{found.endpoint}/apis/v2beta1/healthz", timeout=2, stream=True)
-            body = whole(answer.raw, 2)
+            url = f"{found.endpoint}/apis/v2beta1/healthz"
+            answer = session.get(url, timeout=ANSWER_SECONDS, stream=True)
+            body = whole(answer.raw, ANSWER_SECONDS)
         return found if msgspec.json.decode(body, type=Health).local else None
     except (OSError, HTTPError, msgspec.DecodeError):
         return None

@@ -1,4 +1,4 @@
-"""A token asked of Kubernetes for a service account and for KFP alone (TokenRequest)."""
+"""A token for a service account, requested from Kubernetes for KFP alone (TokenRequest)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .base import AUDIENCE, claims
 from .kinds import Kind, Place, Pod, TokenIssuer, kubeconfig_now
 from .renewal import Renewed, Secret
 
-SECONDS = 3600
+LIFETIME = 3600  # in seconds
 
 
 class KubernetesTokenRequest(Renewed):
@@ -28,14 +28,16 @@ class KubernetesTokenRequest(Renewed):
 
     @classmethod
     def chosen(cls, settings: Kfp, place: Place) -> KubernetesTokenRequest:
-        """The one for a service account, which keeps its token however often this is decided."""
+        """Return the one for a service account, which keeps its token when credentials are chosen
+        again.
+        """
         named = settings.value("service_account") or _own_account(place.pod)
         namespace, _, name = named.rpartition("/")
         namespace, name = namespace or place.namespace, name or "default-editor"
         if not namespace:
             raise cls.kind.lacking("c.Kfp.service_account as NAMESPACE/NAME, or c.Kfp.namespace")
         file, context, state = kubeconfig_now(settings)
-        # What a kubeconfig names comes before the pod itself.
+        # A kubeconfig takes precedence over the pod itself.
         in_pod = not (file or context) and place.pod.is_here()
         folder = str(place.pod.service_account_folder()) if in_pod else ""
         host = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
@@ -52,7 +54,7 @@ class KubernetesTokenRequest(Renewed):
     def renew(self) -> Secret:
         namespace, name = self._account
         try:
-            return Secret.token(*self._cluster.request_token(namespace, name, AUDIENCE, SECONDS))
+            return Secret.token(*self._cluster.request_token(namespace, name, AUDIENCE, LIFETIME))
         except NotFound as error:
             raise Misconfigured(
                 f"There is no service account {name} in namespace {namespace} to be.",

@@ -17,7 +17,7 @@ from .. import intervals, refusal_causes
 from ..attempts import attempting
 from ..client.transport import API
 from ..cluster.kubernetes_api import Cluster
-from ..connection.choose_connection import Connection
+from ..connection.connections import Connection
 from ..connection.local_cluster import LocalCluster
 from ..connection.status import Step
 from ..credentials import Claims

@@ -23,7 +23,8 @@ from ..attempts import attempting
 from ..client import releases
 from ..cluster import access_manifests, kubernetes_api, own_pod
 from ..connection import choose_connection
-from ..connection.choose_connection import CONTEXT_FILE, Connection
+from ..connection.choose_connection import CONTEXT_FILE
+from ..connection.connections import Connection
 from ..connection.door_client import Door
 from ..credentials.kubeconfig import anonymous
 from ..errors import Unreachable
@@ -438,12 +439,26 @@ def look(
 
 
 def examine(
-    settings: Kfp, namespace: str = "", apart: bool = False, others: tuple[str, ...] = ()
+    settings: Kfp,
+    namespace: str = "",
+    apart: bool = False,
+    others: tuple[str, ...] = (),
+    made: Connection | None = None,
+    decide: Callable[[], Connection] | None = None,
 ) -> CheckReport:
-    """The same for this process: where a Jupyter server's door leads to KFP, that looks."""
-    door = choose_connection.door_of(settings)
-    if door is None:
-        return look(lambda: choose_connection.decide(settings), settings, namespace, apart, others)
+    """The same for this process: where a Jupyter server's door leads to KFP, that looks.
+
+    `made` is the connection that there is already, and `decide` makes one otherwise.
+    """
+    door = choose_connection.door_of(settings, made)
+    if door:
+        return _behind(door, namespace, apart, others)
+    decide = decide or (lambda: choose_connection.decide(settings))
+    return look(decide, settings, namespace, apart, others)
+
+
+def _behind(door: Door, namespace: str, apart: bool, others: tuple[str, ...]) -> CheckReport:
+    """Return what the Jupyter server has found, or that it cannot be asked."""
     query = [("namespace", namespace), ("isolation", "1" if apart else "")]
     try:
         told = _ask(door, [*query, *(("of", other) for other in others)])

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from typing import Any
 
-LOOK_SECONDS = 20.0
+from .. import intervals
+
+LOOK_SECONDS = intervals.ACTIVITY_SECONDS
 SETTING = "kfp_mt_last_activity"
 
 

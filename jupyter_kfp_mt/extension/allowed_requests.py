@@ -6,6 +6,7 @@ import re
 from urllib.parse import quote, unquote
 
 from ..errors import Forbidden, NotFound
+from .namespace_of_request import names_one
 from .send_to_kfp import Query
 
 # The nouns of the API. The report endpoints (workflows, scheduledworkflows) are KFP's own, and
@@ -60,16 +61,11 @@ def _check(path: str, query: Query, local: bool) -> None:
         raise NotFound(f"{path} is not forwarded.")
     elif path.endswith(":reportMetrics"):
         raise Forbidden("Metrics are reported by KFP itself.")
-    elif _BY_NAME.fullmatch(path) and not _names_one_namespace(query):
+    elif _BY_NAME.fullmatch(path) and not names_one(query):
         raise Forbidden(
             "Without a namespace KFP answers with anybody's pipeline of that name.",
             cure="Add namespace=... to the query.",
         )
-
-
-def _names_one_namespace(query: Query) -> bool:
-    named = [value for name, value in query if name == "namespace"]
-    return len(named) == 1 and named[0] not in ("", "-")  # "-" means none to KFP
 
 
 def _part(segment: str) -> str | None:

@@ -48,7 +48,7 @@ class KfpExtension(Kfp, ExtensionApp):
             events=events,
             shared_answers=shared_answers,
             names=NamesById(upstream, shared_answers),
-            namespace_of_request=NamespaceOfRequest(upstream.ask),
+            namespace_of_request=NamespaceOfRequest(upstream.ask, events.namespace_of),
             namespace=ServerNamespace(chosen, upstream, events, is_alive),
         )
         self.settings[SETTING] = self.collaborators

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError
 from functools import partial
 from typing import TypeVar
 
-from .. import intervals
+from .. import intervals, refusal_causes
 from ..client.client import Client
 from ..connection.status import ConnectionStatus
 from ..errors import KfpError, Unreachable
 from ..namespaces.contributors import Contributors
 from ..namespaces.list_namespaces import Found
 from ..namespaces.namespace_source import DirectNamespaceSource
-from ..namespaces.permissions import COLLECTIONS, told
+from ..namespaces.permissions import COLLECTIONS
 from ..namespaces.recent_namespaces import UsedNamespaces
 from ..settings import Kfp
+from .namespace_of_request import of_list
 from .send_to_kfp import KfpRequest, Query
 from .upstream import Upstream
 
@@ -115,6 +116,19 @@ class CallerNamespaces:
         with contextlib.closing(await self._upstream.forward(request)) as answer:
             body, _ = await answer.start()
             return answer.status, body
+
+
+def told(
+    method: str, path: str, query: Mapping[str, str], status: int, body: bytes
+) -> tuple[str, str, str, bool] | None:
+    """Return what an answer of KFP's says: namespace, verb, resource, and whether that is
+    allowed.
+    """
+    if status == 403:
+        denied = refusal_causes.denial(body)
+        return (denied.namespace, denied.verb, denied.resource, False) if denied else None
+    listed = of_list(path, query) if status == 200 and method == "GET" else None
+    return (listed[0], "list", listed[1], True) if listed else None
 
 
 def _who_where(status: ConnectionStatus) -> tuple[str, str, bool]:

@@ -26,7 +26,7 @@ from .watched_namespace import Look, NamespaceState
 T = TypeVar("T")
 
 # How often to ask for what seldom changes, and for runs that were started again.
-THOROUGH = 600.0
+THOROUGH = 900.0
 # What of the API has to do with that: a request for such a thing is a reason to ask.
 _SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # What is kept for listeners that are slow or were away; who missed more gets a new snapshot.
@@ -154,6 +154,7 @@ class Watcher:
         self._kept: deque[_Kept] = deque()
         self._bytes = 0
         self._newest = 0
+        self._shared: tuple[object, NamespaceState | None, bytes] | None = None
         self._published = asyncio.Event()
         self._woken = asyncio.Event()
         self._pace = pace.Pace(time.monotonic(), pace.SHARED)
@@ -259,6 +260,13 @@ class Watcher:
         return self._state is not None and self._state.watched.keys() >= set(runs)
 
     def _snapshot(self, runs: Collection[str]) -> bytes:
+        """All there is, for somebody who asked for these runs; many who come at once share it."""
+        key = self._newest, frozenset(runs), self._problem
+        if self._shared is None or self._shared[0] != key or self._shared[1] is not self._state:
+            self._shared = key, self._state, self._new_snapshot(runs)
+        return self._shared[2]
+
+    def _new_snapshot(self, runs: Collection[str]) -> bytes:
         assert self._state
         failures = [self._state.watched[run_id] for run_id in runs]
         failures += [_failure(self._problem)] if self._problem else []
@@ -332,7 +340,7 @@ class Watcher:
         return new | self._live.unsettled()
 
     def _miss(self, sought: Collection[str]) -> None:
-        """Those of these that KFP still has not told of may be none of its runs."""
+        """Count for those of these that KFP still has not told of that it was asked in vain."""
         assert self._known
         missed = self._live.unknown(self._known).keys() & sought
         self._live.missed(missed)
@@ -347,7 +355,7 @@ class Watcher:
         """After the first page, which somebody waits for, the runs that are not on it, too."""
         assert self._state
         if is_first and self._state.total_runs > len(self._state.runs):
-            await self._ask_runs(older=True)
+            await self._ask_for(lambda look: look.older())
         await self._ask_for(lambda look: look.others())
 
     async def _ask_for(

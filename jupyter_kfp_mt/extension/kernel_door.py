@@ -20,10 +20,11 @@ from tornado import httpserver, netutil, web
 from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
 
+from .. import intervals
 from ..connection.door_client import Door
 from ..errors import Forbidden
 
-RENEW_SECONDS = 3600.0
+RENEW_SECONDS = intervals.KEY_SECONDS
 _LOOPBACK = ("127.0.0.1", "::1")
 # What proxies add to say for whom they ask; X-Forwarded-For and its like besides.
 _OF_PROXIES = ("Forwarded", "Via", "X-Real-Ip")

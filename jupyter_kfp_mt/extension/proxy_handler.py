@@ -25,7 +25,6 @@ from ..resource_names import is_namespace
 from .allowed_requests import checked, is_for_local, is_upload
 from .handlers import KfpHandler
 from .kfp_response import KfpResponse, no_answer
-from .namespace_of_request import named
 from .own_changes import OwnChange
 from .request_body import LONGEST_UPLOAD, Body, Held
 from .send_to_kfp import KfpRequest, Query
@@ -157,7 +156,7 @@ class ProxyHandler(KfpHandler):
     patch = delete = post
 
     def _tell_others(self, where: str, status: int) -> None:
-        """Have others told of a change at once, unless it was refused."""
+        """Tell others of the change, and answer them anew, unless it was refused."""
         if status in _UNCHANGED:
             return
         self.collaborators.shared_answers.forget()
@@ -305,23 +304,10 @@ class ProxyHandler(KfpHandler):
         return True
 
     async def _where(self) -> str:
-        """In which namespace something is to be changed, as far as that can be told.
-
-        The query comes last: KFP ignores what it says where the path or the body names it.
-        """
+        """The namespace in which something is to be changed, as far as that can be told."""
         assert self._body
-        query = dict(self._query)
         known = self.collaborators.namespace_of_request
-        found = named(self._path)
-        if not found and (experiment_id := self._body.named("EXPERIMENT")):
-            found = "experiments", experiment_id
-        if found:
-            return self.collaborators.events.namespace_of(*found) or await known.of(*found)
-        if namespace := self._body.named("NAMESPACE"):
-            return namespace
-        if pipeline_id := query.get("pipelineid"):
-            return await known.of("pipelines", pipeline_id)
-        return query.get("namespace", "")
+        return await known.of_change(self._path, self._query, self._body.kept)
 
     def _note(self, namespace: str, status: int) -> None:
         where = f" in {namespace}" if is_namespace(namespace) else ""

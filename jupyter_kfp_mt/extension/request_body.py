@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import IO
 
-import msgspec
-
 from ..client.pipeline_archives import LONGEST
 from ..errors import TooLong
 from ..intervals import READ_SECONDS
@@ -82,12 +80,10 @@ class Body:
         while not self._pieces.empty():
             self._pieces.get_nowait()
 
-    def named(self, kind: str) -> str:
-        """The NAMESPACE or the EXPERIMENT that it names, where it is kept and one is to be seen."""
-        try:
-            return msgspec.json.decode(b"".join(self._kept), type=_Naming).name(kind)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return ""
+    @property
+    def kept(self) -> bytes:
+        """The part of it that is here; empty for one that is streamed, and for an upload."""
+        return b"".join(self._kept)
 
     async def _as_it_comes(self) -> AsyncIterator[bytes]:
         while piece := await self._pieces.get():
@@ -134,33 +130,6 @@ class Held(Body):
         while piece := self.file.read(PIECE):
             yield piece
 
-    def named(self, kind: str) -> str:
-        return ""  # its namespace is in the query
-
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-class _Key(msgspec.Struct):
-    type: str = ""
-    id: str = ""
-
-
-class _Reference(msgspec.Struct):
-    key: _Key = msgspec.field(default_factory=_Key)
-
-
-class _Naming(msgspec.Struct):
-    """Where the messages of both versions of the API have a namespace, or an experiment."""
-
-    namespace: str = ""
-    experiment_id: str = ""
-    pipeline: _Naming | None = None
-    resource_references: list[_Reference] = []
-
-    def name(self, kind: str) -> str:
-        keys = (reference.key for reference in self.resource_references)
-        named = next((key.id for key in keys if key.type == kind), "")
-        own = self.namespace if kind == "NAMESPACE" else self.experiment_id
-        return own or named or (self.pipeline.name(kind) if self.pipeline else "")

@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import certifi
 import msgspec
 
+from .. import intervals
 from ..client import refused_uploads
 from ..credentials.base import Credentials
 from ..errors import KfpError, Misconfigured
@@ -28,8 +29,7 @@ from .kfp_response import KfpResponse, faults, no_answer
 if TYPE_CHECKING:
     import aiohttp
 
-# A token is looked for again after this time, in a thread: a hop for each request costs too much.
-FRESH_SECONDS = 1.0
+FRESH_SECONDS = intervals.TOKEN_SECONDS
 CONNECTIONS = 64
 USER_AGENT = f"jupyter-kfp-mt/{version('jupyter-kfp-mt')}"
 

@@ -12,9 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
+from .. import intervals
+
 # Names are asked for again after so many seconds; whatever is changed through this door, and
 # another identity, drops them at once.
-KEPT_SECONDS = 30.0
+KEPT_SECONDS = intervals.NAMES_SECONDS
 KEPT_ANSWERS, KEPT_BYTES = 256, 16 << 20
 
 _SHARED = re.compile(r"/apis/v[12]beta1/(?!healthz)[^:]*")

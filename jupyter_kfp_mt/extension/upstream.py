@@ -14,8 +14,10 @@ from typing import TypeVar
 import msgspec
 
 from .. import intervals
+from ..attempts import attempting
 from ..client.client import Client
-from ..connection.choose_connection import Connection, find_local, resolve
+from ..connection.choose_connection import find_local, resolve
+from ..connection.connections import DirectConnection
 from ..connection.local_kfp import LocalKfp, LocalKfpUse, running
 from ..connection.status import ConnectionStatus, Problem
 from ..credentials import TokenFile
@@ -32,7 +34,7 @@ T = TypeVar("T")
 THREADS = 32
 STATUS_SECONDS = intervals.STATUS_SECONDS
 LOOK_SECONDS = intervals.LOOK_SECONDS
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = intervals.CLOSE_SECONDS
 
 
 class _Decision(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ class _Decision(msgspec.Struct, frozen=True):
     `default_namespace` is the one where none is chosen.
     """
 
-    connection: Connection
+    connection: DirectConnection
     default_namespace: str
     client: Client
     destination: Destination
@@ -56,7 +58,9 @@ class Upstream:
     """
 
     def __init__(
-        self, settings: Kfp, chosen: Callable[[Connection], Connection] = lambda found: found
+        self,
+        settings: Kfp,
+        chosen: Callable[[DirectConnection], DirectConnection] = lambda found: found,
     ) -> None:
         self._settings = settings
         self._chosen = chosen
@@ -103,7 +107,7 @@ class Upstream:
         """Return what the doctor finds when it looks from here."""
         loop = asyncio.get_running_loop()
 
-        def decide() -> Connection:
+        def decide() -> DirectConnection:
             decision = asyncio.run_coroutine_threadsafe(self._decision(anew=True), loop)
             return decision.result().connection
 
@@ -123,7 +127,7 @@ class Upstream:
         to = (await self._decision()).destination
         return to.endpoint, hash(frozenset((await to.headers()).items()))
 
-    async def connection(self, anew: bool = False) -> tuple[Connection, str]:
+    async def connection(self, anew: bool = False) -> tuple[DirectConnection, str]:
         """Return the connection, and the namespace that it has where none is chosen.
 
         `anew`: a namespace that was chosen meanwhile counts. Raises the `KfpError` that stands in
@@ -138,11 +142,12 @@ class Upstream:
 
     async def forward(self, request: KfpRequest) -> KfpResponse:
         """Somebody's request, sent as this server's identity. See `Sender.send`."""
-        return await self._ask(
-            lambda found: self._sender.send(found.destination, request),
-            again=request.method == "GET",
-            repeatable=request.repeatable,
-        )
+        with attempting(str(request)):
+            return await self._ask(
+                lambda found: self._sender.send(found.destination, request),
+                again=request.method == "GET",
+                repeatable=request.repeatable,
+            )
 
     async def ask(self, question: Callable[[Client], T]) -> T:
         """A question of our own, which changes nothing, asked in a thread."""

@@ -120,7 +120,7 @@ class WorkflowRuns:
         self._looks.update(key for key in run_ids if key in self._runs)
 
     def unsettled(self) -> set[str]:
-        """Those that have ended, which KFP has not told."""
+        """Return those that have ended, which KFP has not told."""
         return {key for key, run in self._runs.items() if run.ended}
 
     def over(self, state: NamespaceState) -> NamespaceState:

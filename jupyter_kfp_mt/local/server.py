@@ -61,6 +61,7 @@ class Server:
         self._database = Database(folder.database)
         self._executor = RunQueue(
             self._database.runs,
+            self._database.run_request,
             folder.namespaces,
             profiles.secrets,
             self._tokens.file,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..connection.choose_connection import Connection
+from ..connection.connections import DirectConnection
 from ..connection.status import Step
 from .small_files import replace_file
 
@@ -27,7 +27,7 @@ class ChosenNamespaces:
         self._path = path
         self._chosen: dict[str, str] | None = None
 
-    def over(self, found: Connection) -> Connection:
+    def over(self, found: DirectConnection) -> DirectConnection:
         """Return the connection with the chosen namespace in place of the one decided on."""
         chosen = self._known.get(_place(found), "")
         if not chosen or chosen == found.namespace:
@@ -39,7 +39,7 @@ class ChosenNamespaces:
         trace = [*others, Step("namespace", CHOSEN, chosen, True)]
         return msgspec.structs.replace(found, namespace=chosen, trace=trace)
 
-    def choose(self, found: Connection, namespace: str) -> None:
+    def choose(self, found: DirectConnection, namespace: str) -> None:
         """Remember a choice; an empty one forgets it."""
         self._chosen = {**self._known, _place(found): namespace}
         kept = {place: name for place, name in self._chosen.items() if name}
@@ -59,6 +59,6 @@ class ChosenNamespaces:
             return {}
 
 
-def _place(found: Connection) -> str:
+def _place(found: DirectConnection) -> str:
     """Tell where KFP is and as whom it is asked; a local KFP's port is another one each time."""
     return f"{'local KFP' if found.local else found.endpoint} {found.credentials.source}"

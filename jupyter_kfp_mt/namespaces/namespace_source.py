@@ -16,6 +16,7 @@ from ..client.client import Client
 from ..cluster import kubernetes_api, own_pod
 from ..cluster.kfam import IN_CLUSTER_ENDPOINT, Kfam
 from ..cluster.kubernetes_api import Cluster
+from ..connection.connections import Connection, DoorConnection
 from ..connection.door_client import Door
 from ..connection.local_cluster import LocalCluster
 from ..connection.local_kfp import LocalKfp
@@ -190,6 +191,13 @@ class DoorContributorSource:
     def _ask(self, method: str = "GET", user: str = "", role: str = "") -> _Answer:
         query = {"namespace": self._namespace, "user": user, "role": role}
         return self._door.ask(_Answer, "contributors", query, method)
+
+
+def of_connection(settings: Kfp, connection: Connection, client: Client) -> NamespaceSource:
+    """Return who knows the namespaces that a connection leads to."""
+    if isinstance(connection, DoorConnection):
+        return DoorNamespaceSource(connection.door)
+    return of_client(settings, connection.status(), client)
 
 
 def of_client(settings: Kfp, status: ConnectionStatus, client: Client) -> DirectNamespaceSource:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +9,7 @@ from concurrent.futures import Future
 
 import msgspec
 
-from .. import kubeflow_roles, refusal_causes
+from .. import intervals, kubeflow_roles
 from ..answer_cache import AnswerCache
 from ..cluster.kubernetes_api import Cluster
 from ..errors import KfpError
@@ -28,8 +27,7 @@ COLLECTIONS = {
     "jobs": "recurringruns",
     "pipelines": "pipelines",
 }
-_LIST = re.compile(r"/apis/(?:v1beta1|v2beta1)/(experiments|runs|recurringruns|jobs|pipelines)")
-REMEMBERED_SECONDS = 60.0
+REMEMBERED_SECONDS = intervals.PERMISSIONS_SECONDS
 # KFP asks Kubernetes twice for each list, and may ask five times a second for everybody: so few
 # namespaces are tried at once.
 TRIES = 8
@@ -173,24 +171,6 @@ def role(table: Table) -> str:
     elif False not in view and True not in adds:
         name = "view"
     return f"{name}, as far as is known" if None in view + adds else name
-
-
-def told(
-    method: str, path: str, query: Mapping[str, str], status: int, body: bytes
-) -> tuple[str, str, str, bool] | None:
-    """Return what an answer of KFP's says: namespace, verb, resource, and whether that is
-    allowed.
-    """
-    if status == 403:
-        denied = refusal_causes.denial(body)
-        return (denied.namespace, denied.verb, denied.resource, False) if denied else None
-    listed = _LIST.fullmatch(path)
-    if status != 200 or method != "GET" or not listed or query.get("experiment_id"):
-        return None
-    kind, key = query.get("resource_reference_key.type"), query.get("resource_reference_key.id")
-    namespace = query.get("namespace") or (key if kind == "NAMESPACE" else "")
-    resource = {"recurringruns": "jobs"}.get(listed[1], listed[1])
-    return (namespace, "list", resource, True) if namespace else None
 
 
 def _told(answer: Future[bool | None]) -> bool | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from IPython.display import DisplayHandle, display
 
+from .. import intervals
 from ..client.client import Client
 from ..client.listings import Listing
 from ..connection.door_client import Door
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .run_card import Cards
 
 ROWS = 50
-REFRESH_SECONDS = 5.0
+REFRESH_SECONDS = intervals.BROWSER_SECONDS
 _SORTS = [("newest first", "-created"), ("oldest first", "created"), ("by name", "name")]
 _NAME = 60  # signs of a name in a row
 # What Kubeflow's roles call an action.

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any
 
+from .. import intervals
 from ..client.client import Client
 from ..client.listings import Listing
 from ..errors import KfpError, NotFound
 from ..models import Experiment, Pipeline, RecurringRun, Run
 
-FRESH_SECONDS = 10.0  # what is older is asked for again, once somebody wants to complete
+FRESH_SECONDS = intervals.COMPLETION_SECONDS  # older ones are asked for again at a completion
 MOST = 100
 
 Ask = Callable[[Client, str], list[str]]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..client.client import Client
     from ..client.pipeline_source import PipelineSource
     from ..client.provenance import Provenance
-    from ..connection.choose_connection import Connection
+    from ..connection.connections import Connection
     from ..connection.kernel_namespace import KernelNamespace
     from ..connection.local_kfp import LocalKfp, LocalKfpUse
     from ..doctor.check_results import CheckReport
@@ -95,13 +95,9 @@ class KfpMagics(Kfp, Magics):
     def namespace_in_use(self) -> KernelNamespace:
         """Return the namespace of this kernel, and that of the others in this server."""
         if self._namespace is None:
-            from ..connection.kernel_namespace import KernelNamespace
             from .origin import kernel_id
 
-            connection, kernel = self.connection, kernel_id(self._shell)
-            self._namespace = KernelNamespace(
-                *(connection.door, kernel, connection.namespace, connection.own_namespace)
-            )
+            self._namespace = self.connection.kernel_namespace(kernel_id(self._shell))
         return self._namespace
 
     def use_namespace(self, namespace: str, everywhere: bool = False) -> None:
@@ -214,12 +210,9 @@ class KfpMagics(Kfp, Magics):
         from ..resource_names import short_name
 
         try:
-            door = self.connection.door
-            token = None if door else self.client.credentials.claims()
-            subject = door.status().identity.subject if door else ""
+            return short_name(self.connection.subject())
         except KfpError:
             return ""
-        return short_name(subject or (token and (token.email or token.sub)) or "")
 
     @property
     def names(self) -> KnownNames:
@@ -269,22 +262,18 @@ class KfpMagics(Kfp, Magics):
         return not hasattr(self._shell, "kernel")
 
     def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
-        from ..connection.choose_connection import door_of
         from ..doctor import run_checks
 
         namespace = self._client.namespace if self._client else ""
-        if self._connection.door if self._connection else door_of(self):
-            return run_checks.examine(self, namespace, isolation, others)
         # The decision that it looks at is that of the next verb.
-        return run_checks.look(lambda: self.connection, self, namespace, isolation, others)
+        return run_checks.examine(
+            self, namespace, isolation, others, self._connection, lambda: self.connection
+        )
 
     def tenants(self) -> NamespaceSource:
         from ..namespaces import namespace_source
 
-        door = self.connection.door
-        if door:
-            return namespace_source.DoorNamespaceSource(door)
-        return namespace_source.of_client(self, self.connection.status(), self.client)
+        return namespace_source.of_connection(self, self.connection, self.client)
 
     def permissions(self) -> dict[str, Table]:
         """Return the permissions in each namespace, as far as they are known."""

@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .. import intervals
 from ..client.provenance import Provenance
 
-GIT_SECONDS = 2.0
+GIT_SECONDS = intervals.GIT_SECONDS
 
 
 def here(shell: Any, subject: str) -> Provenance:

@@ -28,6 +28,7 @@ from ..models import (
     Run,
     Task,
     never,
+    state_word,
 )
 from ..namespaces.list_namespaces import Namespace
 from ..namespaces.permissions import role
@@ -81,7 +82,7 @@ class ShownState(msgspec.Struct, frozen=True):
     word: str
 
     def __str__(self) -> str:
-        return f"{_SIGNS.get(self.word, '?')} {self.word}"
+        return f"{_SIGNS.get(self.word, '?')} {state_word(self.word)}"
 
     @property
     def colour(self) -> str:

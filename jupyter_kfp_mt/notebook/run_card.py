@@ -16,7 +16,7 @@ import msgspec
 from ..client.client import Client
 from ..client.tracebacks import Traceback, found
 from ..errors import KfpError
-from ..models import Artifact, Run, Task, TaskIO, TaskValues, never
+from ..models import Artifact, Run, StateChange, Task, TaskIO, TaskValues, never
 from .render import (
     Code,
     ShownState,
@@ -170,12 +170,23 @@ def data(card: Card) -> dict[str, Any]:
             "finished_at": _time(run.finished_at) if run.finished_at else "",
             "error": run.error.message if run.error else "",
             "experiment_id": run.experiment_id,
+            "description": run.description,
+            "state_history": [_change(each) for each in run.state_history],
             "parameters": _shorter(run.runtime_config.parameters if run.runtime_config else {}),
         },
         "spec": _trimmed(pipeline_spec(card.specification)),
         "tasks": [_task(task) for task in run.tasks],
         "values": {task_id: _values(each) for task_id, each in card.values.items()},
         "logs": card.logs,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _change(change: StateChange) -> dict[str, Any]:
+    told = {
+        "state": change.state,
+        "update_time": _time(change.update_time),
+        "error": change.error.message if change.error else "",
     }
     return {name: value for name, value in told.items() if value}
 

@@ -6,6 +6,7 @@ import sqlite3
 import nbformat
 import pytest
 from harness.pages import theme, violations
+from harness.pipelines import compiled
 from playwright.sync_api import expect
 
 from jupyter_kfp_mt.local.database import collation
@@ -74,6 +75,7 @@ def test_a_run_is_started_in_two_clicks_and_seen_to_succeed(panel, pipeline):
     panel.dialog_button("Start").click()
     expect(form).to_be_hidden()
     expect(panel.row("started here")).to_contain_text("Succeeded")
+    expect(panel.row("started here")).to_contain_text(pipeline)
     expect(panel.page.get_by_text("started here finished: succeeded").last).to_be_attached()
 
 
@@ -155,7 +157,51 @@ def test_a_run_is_cloned_with_other_parameters_and_terminated(panel, alice, adde
     panel.row("endless").click(button="right")
     panel.page.get_by_role("menuitem", name="Terminate").click()
     panel.dialog_button("Terminate").click()
-    expect(panel.row("endless")).to_contain_text(re.compile("Canceled|Failed"))
+    expect(panel.row("endless")).to_contain_text("Terminated")
+    panel.row("endless").click()
+    page = panel.page.get_by_role("region", name="endless")
+    expect(page.get_by_role("status").first).to_have_text("Terminated")
+    expect(page.locator("[data-state=FAILED]")).to_have_count(0)
+    whole = panel.page.locator(".jp-MainAreaWidget").filter(has=page)
+    expect(whole.get_by_role("button", name=re.compile("^Clone"))).to_have_count(1)
+
+
+def test_a_run_is_archived_and_restored_on_its_page(panel, alice, adder):
+    run = alice.start_run(adder, {"x": 1}, name="kept on its page")
+    expect(panel.row("kept on its page")).to_contain_text("Succeeded")
+    panel.row("kept on its page").click()
+    tools = panel.page.locator(".jp-MainAreaWidget").get_by_role("toolbar")
+    archive, restore = (
+        tools.get_by_role("button", name=name, exact=True) for name in ("Archive", "Restore")
+    )
+    archive.click()
+    expect(restore).to_be_enabled()
+    expect(archive).to_have_count(0)
+    assert alice.run(run.run_id).archived
+    restore.click()
+    expect(archive).to_be_enabled()
+    expect(restore).to_have_count(0)
+    assert not alice.run(run.run_id).archived
+
+
+ORIGIN = "Which x?\n\nNotebook: {}\nCell: 7 (cell-b)\nStarted by: alice"
+
+
+def test_a_run_leads_back_to_the_cell_that_started_it(lab, panel, alice, adder):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(f"{id}", id=f"cell-{id}") for id in "abc"]
+    )
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    nbformat.write(notebook, lab.root / "origin.ipynb")
+    described = ORIGIN.format(f"{lab.root.name}/origin.ipynb")
+    alice.start_run(adder, {"x": 1}, name="from a cell", description=described)
+    row = panel.row("from a cell")
+    expect(row).to_contain_text("Succeeded")
+    row.click()
+    page = panel.page.get_by_role("region", name="from a cell")
+    page.get_by_role("button", name="origin.ipynb, cell 7").click()
+    active = panel.page.locator(".jp-Notebook .jp-Cell.jp-mod-active")
+    expect(active).to_contain_text("b")
 
 
 def test_a_recurring_run_is_scheduled_disabled_and_deleted(panel, alice, pipeline):
@@ -206,6 +252,52 @@ def test_a_pipeline_is_uploaded_from_a_file_opened_and_deleted(panel, adder):
     panel.page.get_by_role("menuitem", name="Delete").click()
     panel.dialog_button("Delete").click()
     expect(panel.row("from a file")).to_have_count(0)
+
+
+HTML = (
+    "<h1>Report</h1><p id=p>quiet</p><script>document.getElementById('p').innerText='ran'</script>"
+)
+MARKDOWN = "**bold** ![seen](http://127.0.0.1:9/seen.png)"
+
+
+@pytest.fixture(scope="module")
+def reporting(tmp_path_factory):
+    """The compiled YAML of a pipeline whose task writes HTML and Markdown."""
+    from kfp import dsl
+
+    @dsl.component(base_image="python:3.12")
+    def report(html: dsl.Output[dsl.HTML], markdown: dsl.Output[dsl.Markdown], h: str, m: str):
+        for artifact, text in ((html, h), (markdown, m)):
+            with open(artifact.path, "w") as file:
+                file.write(text)
+
+    @dsl.pipeline(name="reporting")
+    def pipeline(h: str, m: str):
+        report(h=h, m=m)
+
+    return compiled(tmp_path_factory.mktemp("reporting"), pipeline)
+
+
+def test_what_a_task_wrote_for_people_is_shown_and_neither_runs_nor_fetches(
+    panel, alice, reporting
+):
+    asked = []
+    panel.page.on("request", lambda sent: asked.append(sent.url))
+    alice.start_run(reporting, {"h": HTML, "m": MARKDOWN}, name="reported")
+    row = panel.row("reported")
+    expect(row).to_contain_text("Succeeded")
+    row.click()
+    run = panel.page.get_by_role("region", name="reported")
+    run.get_by_role("button", name="report Succeeded").click()
+    for _ in range(2):
+        run.get_by_role("button", name="Show", exact=True).first.click()
+    frame = run.frame_locator("iframe.jp-KfpMt-viewDocument")
+    expect(frame.get_by_role("heading", name="Report")).to_be_visible()
+    expect(frame.locator("#p")).to_have_text("quiet")
+    drawn = run.locator("div.jp-KfpMt-viewDocument")
+    expect(drawn.locator("strong")).to_have_text("bold")
+    assert drawn.locator("img[src]").count() == 0
+    assert not [url for url in asked if "seen.png" in url]
 
 
 def test_runs_are_compared_side_by_side(panel, alice, adder):

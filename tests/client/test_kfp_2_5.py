@@ -77,9 +77,8 @@ def refused(name, asked="do it"):
     recorded = ANSWERS[name]
     body = recorded["body"]
     raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    return refusal_causes.refusal(
-        recorded["status"], raw, asked, at=AskedAddress("http://kfp", f"http://kfp{API}")
-    )
+    at = AskedAddress("http://kfp", f"http://kfp{API}")
+    return refusal_causes.refusal(recorded["status"], raw, at=at).with_(attempt=asked)
 
 
 def test_what_has_only_a_display_name_is_called_by_it(client, kfp25):
@@ -168,7 +167,7 @@ def test_a_refusal_is_told_as_it_is_meant(name, kind, said):
 def test_where_kfp_is_looked_for_in_vain_it_is_not_called_too_old():
     """Of its health every KFP tells, and what answers "Not Found" there is none."""
     at = AskedAddress("http://elsewhere", f"http://elsewhere{API}/healthz")
-    error = refusal_causes.refusal(404, b"Not Found\n", "reach KFP", at=at)
+    error = refusal_causes.refusal(404, b"Not Found\n", at=at)
     assert "nothing answers at this path" in error.message
 
 

@@ -665,6 +665,15 @@ def test_the_logs_of_many_tasks_take_one_look_at_the_run_and_its_pods(
     assert sum(asked.path.endswith("/pods") for asked in kubernetes_api.asked) == 1
 
 
+def test_whose_pods_a_run_has_is_asked_of_kfp_once(client, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")[1].write("train writes")
+    for _ in range(2):
+        assert client.log(RUN_ID, argo_kfp.task_id("train")) == "train writes\n"
+    assert argo_kfp.count("experiments/e1") == 1
+    assert argo_kfp.count(f"runs/{RUN_ID}") == 2  # who may read it is asked each time
+
+
 def test_the_log_of_a_failed_run_is_that_of_the_task_whose_executor_failed(
     kfp, argo_kfp, kubernetes_api
 ):

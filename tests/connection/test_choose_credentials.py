@@ -9,7 +9,8 @@ import jupyter_kfp_mt
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.cluster import own_pod
 from jupyter_kfp_mt.connection import chosen_credentials
-from jupyter_kfp_mt.connection.choose_connection import Connection, decide, resolve
+from jupyter_kfp_mt.connection.choose_connection import decide, resolve
+from jupyter_kfp_mt.connection.connections import DoorConnection
 from jupyter_kfp_mt.connection.door_client import Door
 from jupyter_kfp_mt.credentials import Credentials, Key, TokenFile
 from jupyter_kfp_mt.settings import CREDENTIALS, Kfp, variable
@@ -180,7 +181,7 @@ def test_credentials_are_never_the_key_to_a_jupyter_servers_door(monkeypatch, tm
     class Magics:
         """A loaded %kfp that goes through the door."""
 
-        connection = Connection(
+        connection = DoorConnection(
             "http://door/api", Key(lambda: "the-key", "the door"), "", [], door=door
         )
 

@@ -84,4 +84,4 @@ def test_a_kubeconfig_alone_still_asks_what_it_is_for(tmp_path, kubernetes_api):
 
 def test_the_cure_for_a_refused_service_proxy_asks_kubernetes_for_a_token():
     body = b'{"kind": "Status", "message": "services is forbidden", "code": 403}'
-    assert "KFP_MT_AUTH=kubernetes" in refusal_causes.refusal(403, body, "list runs").cure
+    assert "KFP_MT_AUTH=kubernetes" in refusal_causes.refusal(403, body).cure

@@ -109,9 +109,7 @@ def test_a_wait_without_a_door_goes_on_while_kfp_fails(behind, hurried):
     behind.found = lambda request, path: next(refusals, None) or found(request, path)
     behind.state = "SUCCEEDED"
     with closing(Client(behind.endpoint, namespace="alice")) as client:
-        assert [run.state for run in event_reader.follow(client, None, Run(run_id="r"))] == [
-            "SUCCEEDED"
-        ]
+        assert [run.state for run in client.watch("r", Run(run_id="r"))] == ["SUCCEEDED"]
     assert next(refusals, None) is None
 
 
@@ -139,7 +137,7 @@ def test_who_waits_in_vain_is_told_that_the_run_goes_on(waiting, behind, hurried
     )
     assert "overloaded" in waiting()
     said = capsys.readouterr().out
-    assert "it was RUNNING when it was last seen" in said
+    assert "it was Running when it was last seen" in said
     assert "%kfp runs shows it once KFP answers again." in said
 
 

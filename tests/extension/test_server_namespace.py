@@ -9,7 +9,7 @@ from harness.jupyter_server import call, server_config
 from harness.real_kernel import shown
 from tornado.httpclient import HTTPClientError
 
-from jupyter_kfp_mt.connection.choose_connection import Connection
+from jupyter_kfp_mt.connection.connections import DirectConnection
 from jupyter_kfp_mt.credentials import Credentials
 from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.namespaces.chosen_namespaces import CHOSEN, ChosenNamespaces
@@ -150,7 +150,7 @@ async def test_whoever_listens_is_told_of_a_choice(door, home, fetch):
 
 
 def connection(endpoint):
-    return Connection(endpoint, Credentials(), "team", [])
+    return DirectConnection(endpoint, Credentials(), "team", [])
 
 
 def test_a_choice_is_kept_for_each_endpoint(tmp_path):

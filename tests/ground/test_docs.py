@@ -203,14 +203,22 @@ ASKING = ("get_query_argument", "get_query_arguments", "_yes")
 
 def asked_for(handler):
     """The parameters that a handler's code looks for."""
-    tree = ast.parse(inspect.getsource(handler))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return {
-        call.args[0].value
-        for call in calls
-        if isinstance(call.func, ast.Attribute) and call.func.attr in ASKING
-        if isinstance(call.args[0], ast.Constant)
+    nodes = [*ast.walk(ast.parse(inspect.getsource(handler)))]
+    named = [
+        call.args[0]
+        for call in nodes
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        if call.func.attr in ASKING
+    ]
+    # A name is each of those that a comprehension goes through.
+    through = {
+        node.target.id: getattr(inspect.getmodule(handler), node.iter.id)
+        for node in nodes
+        if isinstance(node, ast.comprehension) and isinstance(node.iter, ast.Name)
+        if hasattr(inspect.getmodule(handler), node.iter.id)
     }
+    told = {name.value for name in named if isinstance(name, ast.Constant)}
+    return told.union(*(through.get(name.id, ()) for name in named if isinstance(name, ast.Name)))
 
 
 @pytest.mark.parametrize(

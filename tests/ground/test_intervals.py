@@ -100,3 +100,28 @@ def test_the_sidebar_takes_a_stream_for_dead_when_a_kernel_does():
 def test_the_sidebar_waits_until_the_door_has_said_what_came_of_a_question_to_kfp():
     assert browsers()["KFP_TIMEOUT"] > DOOR_SECONDS
     assert browsers()["SERVER_TIMEOUT"] > upstream.STATUS_SECONDS + upstream.LOOK_SECONDS
+
+
+# The watch of a namespace has its own pace, and its own file for it.
+PACES = ("extension/pace.py", "extension/workflow_watch.py")
+WRITTEN = re.compile(
+    r"^\w*(?:SECONDS|PATIENCE|TIMEOUT)\w* = [\d(]|\b(?:timeout|seconds: float) ?= ?\d", re.M
+)
+
+
+def test_every_time_limit_is_written_down_in_one_place():
+    package = ROOT / "jupyter_kfp_mt"
+    rooms = [path for path in package.rglob("*.py") if path.parent != package]
+    files = {path.relative_to(package).as_posix(): path for path in rooms}
+    found = {
+        f"{name}: {limit}"
+        for name, path in files.items()
+        if not name.startswith("local/") and name not in PACES
+        for limit in WRITTEN.findall(path.read_text())
+    }
+    assert found == set()
+
+
+def test_a_local_kfp_that_is_there_says_so_before_another_is_started():
+    assert intervals.LOCAL_ANSWER_SECONDS < intervals.LOCAL_OCCUPIED_SECONDS
+    assert intervals.LOCAL_OCCUPIED_SECONDS < intervals.LOCAL_START_SECONDS

@@ -56,7 +56,7 @@ class Runs:
     def namespace(self, run_id):
         return self.jobs[run_id].namespace
 
-    def job(self, run_id):
+    async def request(self, run_id):
         self.asked.append(run_id)
         return self.jobs[run_id]
 
@@ -109,6 +109,7 @@ class Kfp:
     def new_executor(self):
         return RunQueue(
             store=self.runs,
+            request=self.runs.request,
             folder=self.folder / "namespaces",
             secrets=SECRETS.__getitem__,
             token_file=lambda namespace, name: self.folder / "tokens" / namespace / name / "token",

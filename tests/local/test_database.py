@@ -17,7 +17,10 @@ from jupyter_kfp_mt.local.wire.list_options import RUNS, ListOptions, Order, Pre
 from jupyter_kfp_mt.models import Experiment, Run, StateChange, Task
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
-SPECIFICATION = Specification.of({"pipelineInfo": {"name": "p"}}, {"platforms": {"kubernetes": {}}})
+SPECIFICATION = Specification.of(
+    {"pipelineInfo": {"name": "p"}, "defaultPipelineRoot": "s3://p"},
+    {"platforms": {"kubernetes": {}}},
+)
 
 
 @pytest.fixture
@@ -131,6 +134,15 @@ def test_a_job_has_both_parts_of_the_specification(database, add_run):
         SPECIFICATION.platform,
     )
     assert (job.namespace, job.parameters) == ("alice", {})
+
+
+def test_a_kept_specification_is_not_unfolded_to_know_its_head(database, add_run, tmp_path):
+    add_run("r")
+    with contextlib.closing(sqlite3.connect(tmp_path / "kfp.db")) as db, db:
+        db.execute("UPDATE specifications SET pipeline_spec = 'no JSON'")
+    kept = database.specifications.one(SPECIFICATION.digest)
+    assert kept.head == SPECIFICATION.head
+    assert database.specifications.default_root(SPECIFICATION.digest) == "s3://p"
 
 
 def test_one_specification_is_kept_once(database, add_run, tmp_path):

@@ -1,30 +1,53 @@
 """Pipelines near the limits: taken, run and told as any other, while others are answered."""
 
 import json
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 import yaml
-from harness.local_kfp import API, text
+from harness.local_kfp import API, LocalKfp, text
 from harness.watching import Watch
+
+from jupyter_kfp_mt.local.api.v2beta1_messages import RunMessage
+from jupyter_kfp_mt.local.pipelines.pipeline_reader import _QUICKLY_BUILT, is_quickly_read
+from jupyter_kfp_mt.local.wire.protojson import in_parts
+from jupyter_kfp_mt.models import Run
 
 # What a server that stops for a file takes to answer is a multiple of this.
 SECONDS = 2.0
 AT_ONCE = 8
 
 
-@pytest.fixture
-def kfp(start_local_kfp):
+@pytest.fixture(scope="module")
+def kfp(tmp_path_factory, profiles):
     """A server that executes one run at a time, for it is not the runs that are looked at."""
-    return start_local_kfp("--max-runs", "1")
+    data = tmp_path_factory.mktemp("large") / "data"
+    server = LocalKfp(data, "--profiles", str(profiles), "--max-runs", "1")
+    yield server
+    server.stop()
+
+
+def padded(adder, entries, length):
+    """The JSON of a pipeline with so many entries more, whose texts are so long."""
+    spec = yaml.safe_load(adder.read_text())
+    spec["deploymentSpec"] |= {f"more-{n}": {"text": "x" * length} for n in range(entries)}
+    return json.dumps(spec)
 
 
 @pytest.fixture
 def large(adder):
     """The JSON of a pipeline with as many values and bytes as are allowed, or nearly so."""
-    spec = yaml.safe_load(adder.read_text())
-    spec["deploymentSpec"] |= {f"more-{n}": {"text": "x" * 190} for n in range(35_000)}
-    return json.dumps(spec)
+    return padded(adder, 35_000, 190)
+
+
+@pytest.fixture
+def apart(adder):
+    """The JSON of a pipeline that is just so large that it is read in a process of its own."""
+    spec = padded(adder, _QUICKLY_BUILT // 2 + 1, 1)
+    assert not is_quickly_read(spec.encode(), RunMessage)
+    return spec
 
 
 def upload(server, name, content):
@@ -39,7 +62,7 @@ def upload(server, name, content):
 
 
 def experiment(server):
-    body = {"display_name": "large", "namespace": "alice"}
+    body = {"display_name": uuid.uuid4().hex, "namespace": "alice"}
     return server.post(f"{API}/experiments", body).json()["experiment_id"]
 
 
@@ -67,10 +90,10 @@ def test_large_pipelines_in_runs_hold_up_nobody_and_come_back_as_they_were(kfp, 
     assert all(run["pipeline_spec"] == spec for run in read)
 
 
-def test_large_pipelines_that_are_uploaded_hold_up_nobody_and_run(kfp, large):
+def test_large_pipelines_that_are_uploaded_hold_up_nobody_and_run(kfp, large, unique):
     experiment_id, spec = experiment(kfp), json.loads(large)
     with Watch(kfp) as watch:
-        made = at_once(lambda number: upload(kfp, f"p{number}", large), range(2))
+        made = at_once(lambda number: upload(kfp, f"{unique}-{number}", large), range(2))
         read = at_once(lambda id: kfp.get(f"{API}/pipelines/{id}/versions").json(), made * 4)
         references = [{"pipeline_id": id} for id in made]
         runs = [created(kfp, experiment_id, pipeline_version_reference=each) for each in references]
@@ -82,8 +105,17 @@ def test_large_pipelines_that_are_uploaded_hold_up_nobody_and_run(kfp, large):
     assert kfp.get(path).json() == versions[0]
 
 
-def test_what_is_wrong_with_a_large_message_is_told_as_of_a_small_one(kfp, large, adder):
-    experiment_id, spec = experiment(kfp), json.loads(large)
+def test_a_long_specification_is_sent_as_it_is_and_nobody_copies_it():
+    long, short = msgspec.Raw(b'{"text":"' + b"x" * 100 + b'"}'), msgspec.Raw(b"{}")
+    runs = [Run(run_id="a", pipeline_spec=long), Run(run_id="b", pipeline_spec=short)]
+    for answer in (runs[0], {"runs": runs, "total_size": 2}, {"runs": runs[1:]}, {}):
+        parts = in_parts(answer, 100)
+        assert b"".join(parts) == msgspec.json.encode(answer)
+        assert sum(part.obj is long for part in parts) == b"".join(parts).count(b"x" * 100)
+
+
+def test_what_is_wrong_with_a_large_message_is_told_as_of_a_small_one(kfp, apart, adder):
+    experiment_id, spec = experiment(kfp), json.loads(apart)
     small = yaml.safe_load(adder.read_text())
     for change in ({"schemaVersion": "2.0.0"}, {"root": None}, {"comingField": 1}):
         refusals = []
@@ -103,21 +135,21 @@ def test_what_is_wrong_with_a_large_message_is_told_as_of_a_small_one(kfp, large
         pytest.param({"experiment_id": "x"}, "Experiment x not found", id="experiment"),
     ],
 )
-def test_a_large_message_is_checked_as_any_other(kfp, large, body, message):
+def test_a_large_message_is_checked_as_any_other(kfp, apart, body, message):
     known = {"display_name": "r", "experiment_id": experiment(kfp)}
-    sent = {**known, **body, "pipeline_spec": json.loads(large)}
+    sent = {**known, **body, "pipeline_spec": json.loads(apart)}
     answer = kfp.post(f"{API}/runs", sent)
     assert answer.status_code in (400, 404)
     assert message in text(answer)
 
 
-def test_a_large_pipeline_of_an_older_client_runs_and_comes_back(kfp, large):
-    spec = json.loads(large)
+def test_a_large_pipeline_of_an_older_client_runs_and_comes_back(kfp, apart):
+    spec = json.loads(apart)
     key = {"type": "EXPERIMENT", "id": experiment(kfp)}
     run = {
         "name": "r",
         "pipeline_spec": {
-            "pipeline_manifest": large,
+            "pipeline_manifest": apart,
             "runtime_config": {"parameters": {"x": 1}},
         },
         "resource_references": [{"key": key, "relationship": "OWNER"}],

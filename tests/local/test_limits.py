@@ -5,10 +5,13 @@ import contextlib
 import io
 import json
 import select
+import signal
 import socket
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillReading
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,14 +20,14 @@ import pytest
 import requests
 import yaml
 from harness.local_kfp import API, text
-from harness.waiting import wait_until
+from harness.waiting import PATIENCE, wait_until
 from harness.watching import Watch
 
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials import TokenFile
 from jupyter_kfp_mt.local.api.hosts import Hosts
 from jupyter_kfp_mt.local.database import Database
-from jupyter_kfp_mt.local.database.list_queries import PageLimit
+from jupyter_kfp_mt.local.database.list_queries import PageLimit, PageTooLong
 from jupyter_kfp_mt.local.database.row_types import Origin, PlacedRun
 from jupyter_kfp_mt.local.database.schema import opened
 from jupyter_kfp_mt.local.database.searches import Searches
@@ -204,6 +207,20 @@ def test_what_reading_a_file_may_take_is_limited(read, limits, said):
         read()
 
 
+def test_a_file_is_not_refused_because_others_keep_the_processors_busy(adder):
+    content = adder.read_bytes() + b"# a comment\n" * 10_000
+    with contextlib.closing(PipelineReader(most_seconds=2)) as reader:
+        reading = ThreadPoolExecutor(1).submit(
+            lambda: asyncio.run(reader.read("pipeline.yaml", content))
+        )
+        (process,) = wait_until(lambda: [*reader._processes], what="a process that reads")
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(StillReading):
+            reading.result(2.1)
+        process.send_signal(signal.SIGCONT)
+        assert reading.result(PATIENCE).name == "adder"
+
+
 def test_a_file_that_is_being_read_does_not_keep_the_server_from_stopping(start_local_kfp, unique):
     server = start_local_kfp()
     content = json.dumps({"a": [{"b": n} for n in range(30_000)]})
@@ -363,6 +380,24 @@ def test_a_search_that_takes_more_than_a_moment_goes_on_in_a_thread(searches):
     assert threads[0] is threading.main_thread()
     assert threads[-1] is not threading.main_thread()
     assert wait < SECONDS
+
+
+def test_large_pages_are_read_one_at_a_time(searches):
+    reading, at_once = [], []
+
+    def search(db, limit):
+        if not limit.ends:
+            raise PageTooLong
+        reading.append(db)
+        at_once.append(len(reading))
+        db.execute(COUNTING, (100_000,)).fetchone()
+        reading.pop()
+
+    async def find():
+        await asyncio.gather(*[searches.found(search, may_be_long=False) for _ in range(8)])
+
+    asyncio.run(find())
+    assert at_once == [1] * 8
 
 
 def test_what_was_written_a_moment_ago_is_found_in_a_thread(start_local_kfp, unique):

@@ -24,7 +24,7 @@ from jupyter_kfp_mt.cluster.kfam import Kfam
 from jupyter_kfp_mt.cluster.kubernetes_api import Cluster
 from jupyter_kfp_mt.connection.door_client import Door
 from jupyter_kfp_mt.connection.status import ConnectionStatus
-from jupyter_kfp_mt.extension.caller_namespaces import CallerNamespaces
+from jupyter_kfp_mt.extension.caller_namespaces import CallerNamespaces, told
 from jupyter_kfp_mt.extension.upstream import Upstream
 from jupyter_kfp_mt.namespaces.contributors import Contributors
 from jupyter_kfp_mt.namespaces.list_namespaces import (
@@ -35,7 +35,7 @@ from jupyter_kfp_mt.namespaces.list_namespaces import (
     of_role_bindings,
 )
 from jupyter_kfp_mt.namespaces.namespace_source import DirectNamespaceSource
-from jupyter_kfp_mt.namespaces.permissions import ASKED_WHOLE, Permissions, told
+from jupyter_kfp_mt.namespaces.permissions import ASKED_WHOLE, Permissions
 from jupyter_kfp_mt.namespaces.permissions import role as role_of
 from jupyter_kfp_mt.namespaces.recent_namespaces import LONGEST, UsedNamespaces
 from jupyter_kfp_mt.settings import Kfp

@@ -35,13 +35,13 @@ def test_a_pipeline_is_uploaded_run_watched_listed_and_read(shell, kfp, adder, c
     assert kfp(f"upload {adder} --name magic").display_name.startswith("magic")
     run = kfp("run magic -p x=5 -e magics --wait")
     assert run.state == "SUCCEEDED"
-    assert "add: SUCCEEDED" in capsys.readouterr().out
+    assert "add: Succeeded" in capsys.readouterr().out
     assert [found.run_id for found in kfp("runs -e magics --state succeeded")] == [run.run_id]
-    with pytest.raises(KfpError, match="has finished already: SUCCEEDED"):
+    with pytest.raises(KfpError, match="has finished already: Succeeded"):
         kfp(f"terminate {run.run_id}")
     assert "adding 5 and 2" in str(kfp(f"logs {run.run_id[:13]} add"))
     shell.execution_count += 1  # the cell that watched it shows it already
-    assert "✓ SUCCEEDED" in shown(shell, run)[0]
+    assert "✓ Succeeded" in shown(shell, run)[0]
     assert "magic" in [pipeline.name for pipeline in kfp("pipelines")]
     assert "magics" in [experiment.display_name for experiment in kfp("experiments")]
 

@@ -1,4 +1,4 @@
-"""papermill itself, and nbconvert: failures end them with a reason, and what is saved is read."""
+"""papermill and nbconvert: a failure ends them with its reason, and what is saved can be read."""
 
 import nbformat
 import papermill

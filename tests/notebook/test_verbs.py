@@ -144,6 +144,20 @@ def test_a_dry_run_checks_all_and_starts_nothing(shell, kfp, adder, unique):
         kfp(f"run {adder} --dry-run")
 
 
+def test_the_default_of_a_whole_number_is_shown_as_one(shell, kfp, tmp_path):
+    file = tmp_path / "counter.yaml"
+    shell.run_cell(
+        "from kfp import dsl\n"
+        "@dsl.container_component\n"
+        "def count(rows: int = 100, rate: float = 2.0):\n"
+        "    return dsl.ContainerSpec(image='busybox', args=[rows, rate])\n"
+        "from kfp import compiler\n"
+        f"compiler.Compiler().compile(count, {str(file)!r})\n"
+    ).raise_error()
+    text = shown(shell, kfp(f"run {file} --dry-run"))
+    assert " 100 " in text and "100.0" not in text and " 2.0 " in text
+
+
 def test_a_version_is_chosen_by_its_name(kfp, adder, unique):
     first = kfp(f"upload {adder} --name {unique}")
     kfp(f"upload {adder} --name {unique} --again")
@@ -194,7 +208,7 @@ def test_one_run_is_changed_at_once_and_several_with_yes(shell, kfp, sleeper, un
     done = kfp(f"terminate -e {unique} --yes")
     assert shown(shell, done) == "Terminated 2 runs."
     wait_until(lambda: all(run.finished for run in kfp(f"runs -e {unique}")))
-    assert "TERMINATED" in shown(shell, kfp(f"runs -e {unique}"))
+    assert "Terminated" in shown(shell, kfp(f"runs -e {unique}"))
     assert "no run that this would terminate" in shown(shell, kfp(f"terminate -e {unique}"))
     with pytest.raises(BadRequest, match="Which runs"):
         kfp("delete")

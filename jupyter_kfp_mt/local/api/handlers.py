@@ -20,7 +20,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from ...cron import note
 from ...models import Pipeline, PipelineVersion, RecurringRun, Run, RuntimeConfig
-from ..database.row_types import Origin, PlacedRun
+from ..database.row_types import PlacedRun
 from ..machine.disk_faults import Complaints, DiskFault, fault
 from ..operations import Operations, Upload
 from ..pipelines.pipeline_files import (
@@ -48,7 +48,7 @@ from ..wire.api_errors import (
     wrapped,
 )
 from ..wire.list_options import Filter, FilterType, ListOptions, Noun, list_options
-from ..wire.protojson import Message, read, with_whole_zeros, written
+from ..wire.protojson import Message, in_parts, read, with_whole_zeros, written
 from .allowance import Allowance
 from .argo_tasks import as_on_a_cluster, local_task_ids
 from .hosts import Hosts
@@ -161,9 +161,8 @@ class Handler(web.RequestHandler):
                 f"of more than {_LARGEST_OBJECT}. Put large values into an object store.",
             )
 
-    def warn_of_root(self, what: str, config: RuntimeConfig | None, origin: Origin) -> None:
+    def warn_of_root(self, what: str, config: RuntimeConfig | None, default: str) -> None:
         """Say in a header if artifacts will not be where it was asked for."""
-        default = origin.specification.head.defaultPipelineRoot if origin.specification else ""
         if root := (config.pipeline_root if config else "") or default:
             self._warn(
                 what,
@@ -238,16 +237,17 @@ class Handler(web.RequestHandler):
 
     async def answer_long(self, value: object) -> None:
         """The same of what may have megabytes: those go piece by piece, others' between."""
-        encoded = msgspec.json.encode(value)
-        if len(encoded) <= CHUNK:
-            self.answer(msgspec.Raw(encoded))
+        parts = in_parts(value, CHUNK)
+        if sum(map(len, parts)) <= CHUNK:
+            self.answer(msgspec.Raw(b"".join(parts)))
             return
-        encoded = await asyncio.to_thread(with_whole_zeros, encoded)
+        parts = await asyncio.to_thread(lambda: [*map(with_whole_zeros, parts)])
         self.set_header("Content-Type", "application/json")
-        self.set_header("Content-Length", len(encoded))
-        for start in range(0, len(encoded), CHUNK):
-            self.write(encoded[start : start + CHUNK])
-            await self.flushed()
+        self.set_header("Content-Length", sum(map(len, parts)))
+        for part in parts:
+            for start in range(0, len(part), CHUNK):
+                self.write(bytes(part[start : start + CHUNK]))
+                await self.flushed()
 
     async def answer_list(self, key: str, listed: Any) -> None:
         """A page of a list; like everything else, what is empty is left out."""
@@ -325,6 +325,8 @@ class Handler(web.RequestHandler):
 
 def _leaves_basic_plane(body: bytes) -> bool:
     """Tell if a JSON text has characters outside Unicode's basic plane, in UTF-8 or as escapes."""
+    if b"\\u" not in body and body.isascii():  # To look for more takes ten times as long.
+        return False
     if not body.isascii():
         text = body.decode("utf-8", "replace")
         if len(text.encode("utf-16-le")) > 2 * len(text):
@@ -389,6 +391,8 @@ class TaskLogHandler(Handler):
     """A task's output so far, or that from a byte on (`Range: bytes=4096-`) where there is such a
     byte. The API server serves this to anyone who asks.
     """
+
+    is_reviewed = False
 
     async def get(self, run_id: str, task_id: str) -> None:
         task_id = await self.task_id(run_id, task_id)

@@ -159,7 +159,8 @@ class Runs(V1Handler):
                 new = replace(new, specification=await sent.specification())
             placed = await self.operations.runs.create(self.caller, new)
         origin = await self.operations.runs.origin(placed.run.run_id)
-        self.warn_of_root(f"run {placed.run.run_id}", placed.run.runtime_config, origin)
+        default = await self.operations.runs.default_root(placed.run.run_id)
+        self.warn_of_root(f"run {placed.run.run_id}", placed.run.runtime_config, default)
         self.warn_of_values(f"run {placed.run.run_id}", placed.run.runtime_config)
         await self.answer_long(await asyncio.to_thread(messages.run_detail_message, placed, origin))
 
@@ -222,7 +223,8 @@ class Jobs(V1Handler):
         self.warn_of_cron(recurring)
         origin = await operations.origin(recurring.recurring_run_id)
         what = f"recurring run {recurring.recurring_run_id}"
-        self.warn_of_root(what, recurring.runtime_config, origin)
+        default = await operations.default_root(recurring.recurring_run_id)
+        self.warn_of_root(what, recurring.runtime_config, default)
         self.warn_of_values(what, recurring.runtime_config)
         await self.answer_long(await asyncio.to_thread(messages.job_message, recurring, origin))
 

@@ -247,8 +247,8 @@ class Runs(Handler):
             with wrapped("Failed to create a run due to error fetching manifest"):
                 new = replace(new, specification=await sent.specification())
             run = (await self.operations.runs.create(self.caller, new)).run
-        origin = await self.operations.runs.origin(run.run_id)
-        self.warn_of_root(f"run {run.run_id}", run.runtime_config, origin)
+        default = await self.operations.runs.default_root(run.run_id)
+        self.warn_of_root(f"run {run.run_id}", run.runtime_config, default)
         self.warn_of_values(f"run {run.run_id}", run.runtime_config)
         await self.answer_long(run)
 
@@ -310,9 +310,9 @@ class RecurringRuns(Handler):
                 new = replace(new, specification=await sent.specification())
             recurring = await operations.create(self.caller, new)
         self.warn_of_cron(recurring)
-        origin = await operations.origin(recurring.recurring_run_id)
+        default = await operations.default_root(recurring.recurring_run_id)
         what = f"recurring run {recurring.recurring_run_id}"
-        self.warn_of_root(what, recurring.runtime_config, origin)
+        self.warn_of_root(what, recurring.runtime_config, default)
         self.warn_of_values(what, recurring.runtime_config)
         await self.answer_long(_with_trigger(recurring))
 

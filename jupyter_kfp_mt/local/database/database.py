@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import Misconfigured
+from ..execution.run_request import RunRequest
 from ..machine.disk_faults import fault
 from ..pipelines.pipeline_files import Specification
 from ..wire.list_options import ListOptions, Position
@@ -71,6 +72,15 @@ class Database(Tables):
         if (self.specifications.length(digest) or 0) < LARGE:
             return find(self)
         return await self._apart.done(find)
+
+    async def run_request(self, run_id: str) -> RunRequest:
+        """Return what is to be done for a run. Raises KeyError if it is not there any more."""
+        digest = self.runs.digest(run_id)
+        return await self.read(digest, lambda tables: tables.runs.job(run_id))
+
+    async def default_root(self, digest: str) -> str:
+        """Where a specification would have its artifacts; empty if it does not say so."""
+        return await self.read(digest, lambda tables: tables.specifications.default_root(digest))
 
     async def change(self, specification: Specification | None, make: Callable[[Tables], T]) -> T:
         """Make a change in one transaction, of which it is a part to keep the specification."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from ..pipelines.pipeline_files import Specification
-from .column_values import to_json
+from ..pipelines.pipeline_files import Head, Specification
+from .column_values import from_json, to_json
 from .row_types import Origin
 
 # To unfold nothing, not even their texts.
 _COLUMNS = (
-    "digest, CAST(pipeline_spec AS BLOB) AS pipeline_spec, "
+    "digest, head, CAST(pipeline_spec AS BLOB) AS pipeline_spec, "
     "CAST(platform_spec AS BLOB) AS platform_spec"
 )
 
@@ -28,13 +28,14 @@ class SpecificationTable:
             return None
         if self.length(specification.digest) is None:
             self._db.execute(
-                "INSERT INTO specifications (digest, pipeline_spec, platform_spec, length) "
-                "VALUES (?, ?, ?, ?)",
+                "INSERT INTO specifications (digest, pipeline_spec, platform_spec, length, head) "
+                "VALUES (?, ?, ?, ?, ?)",
                 (
                     specification.digest,
                     specification.pipeline.decode(),
                     specification.platform.decode(),
                     specification.length,
+                    to_json(specification.head),
                 ),
             )
         return specification.digest
@@ -44,6 +45,14 @@ class SpecificationTable:
         query = "SELECT length FROM specifications WHERE digest = ?"
         row = self._db.execute(query, (digest,)).fetchone()
         return row["length"] if row else None
+
+    def default_root(self, digest: str) -> str:
+        """Where a kept one would have its artifacts; empty if it does not say so."""
+        query = "SELECT head, digest FROM specifications WHERE digest = ?"
+        row = self._db.execute(query, (digest,)).fetchone()
+        if row is None:
+            return ""
+        return (_head(row) or self.one(digest).head).defaultPipelineRoot or ""
 
     def one(self, digest: str) -> Specification:
         return self.by_digest([digest])[digest]
@@ -56,7 +65,7 @@ class SpecificationTable:
         )
         return {
             row["digest"]: Specification.read(
-                row["pipeline_spec"], row["platform_spec"], row["digest"]
+                row["pipeline_spec"], row["platform_spec"], row["digest"], _head(row)
             )
             for row in rows
         }
@@ -75,3 +84,7 @@ class SpecificationTable:
         """That in a row which has the digest of its specification, if it has one."""
         kept = self.one(row["digest"]) if row["digest"] else None
         return Origin(kept, row["pipeline_name"], bool(row["texts"]))
+
+
+def _head(row: sqlite3.Row) -> Head | None:
+    return from_json(row["head"], Head) if row["head"] else None

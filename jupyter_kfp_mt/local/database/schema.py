@@ -241,6 +241,10 @@ MIGRATIONS = [
     """
     ALTER TABLE pipeline_versions ADD COLUMN package_url TEXT NOT NULL DEFAULT '';
     """,
+    # The few things that the API looks at in a specification, as JSON; empty where it is older.
+    """
+    ALTER TABLE specifications ADD COLUMN head TEXT NOT NULL DEFAULT '';
+    """,
 ]
 
 

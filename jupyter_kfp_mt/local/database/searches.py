@@ -48,24 +48,30 @@ class Searches(Generic[V]):
         self._path = path
         self._view = view
         self._threads = ThreadPoolExecutor(_THREADS, "searches", initializer=self._open)
+        # What is quickly found and takes much memory; that for one page is enough.
+        self._large = ThreadPoolExecutor(1, "large-pages", initializer=self._open)
         self._own = threading.local()
         self._opened: list[sqlite3.Connection] = []
 
     async def found(self, search: Search[V, R], *, may_be_long: bool) -> R:
         """Return what a search finds. Raises ApiError if it takes too long."""
+        threads = self._threads
         if not may_be_long:
             try:
                 with _interrupted(self._db, MOMENT):
                     return search(self._on_the_spot, _ON_THE_SPOT)
-            except (TimeoutError, PageTooLong):
+            except TimeoutError:
                 pass
+            except PageTooLong:
+                threads = self._large
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._patiently, search)
+        return await loop.run_in_executor(threads, self._patiently, search)
 
     def close(self) -> None:
         for db in self._opened:
             db.interrupt()
-        self._threads.shutdown(cancel_futures=True)
+        for threads in (self._threads, self._large):
+            threads.shutdown(cancel_futures=True)
         for db in self._opened:
             db.close()
 

@@ -94,6 +94,10 @@ class RecurringRuns:
             lambda tables: tables.recurring_runs.origin(recurring_run_id),
         )
 
+    async def default_root(self, recurring_run_id: str) -> str:
+        """Where its pipeline would have artifacts, for those who have been authorized to it."""
+        return await self._database.default_root(self._table.digest(recurring_run_id))
+
     async def list(
         self,
         caller: Caller,

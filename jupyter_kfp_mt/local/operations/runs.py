@@ -273,6 +273,10 @@ class Runs:
             self._table.digest(run_id), lambda tables: tables.runs.origin(run_id)
         )
 
+    async def default_root(self, run_id: str) -> str:
+        """Where its pipeline would have artifacts, for those who have been authorized to it."""
+        return await self._database.default_root(self._table.digest(run_id))
+
     def log_file(self, caller: Caller, run_id: str, task_id: str) -> Path:
         """The file with a task's output, which may still be growing."""
         namespace = self._authorized(caller, run_id, "get")

@@ -11,7 +11,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -88,16 +87,17 @@ class Head(msgspec.Struct, frozen=True):
     defaultPipelineRoot: str | None = None
 
 
-class Specification(msgspec.Struct, frozen=True, dict=True):
+class Specification(msgspec.Struct, frozen=True):
     """A compiled pipeline as JSON, with what is particular to a platform if there is any.
 
     It may have megabytes, so it is taken along and given on as it is, and nothing but its head is
-    unfolded. Made by `of` or `read`.
+    unfolded, once. Made by `of` or `read`.
     """
 
     pipeline: bytes
     platform: bytes
     digest: str
+    head: Head
 
     @classmethod
     def of(
@@ -106,13 +106,12 @@ class Specification(msgspec.Struct, frozen=True, dict=True):
         return cls.read(msgspec.json.encode(pipeline), msgspec.json.encode(platform or {}))
 
     @classmethod
-    def read(cls, pipeline: bytes, platform: bytes, digest: str = "") -> Specification:
+    def read(
+        cls, pipeline: bytes, platform: bytes, digest: str = "", head: Head | None = None
+    ) -> Specification:
         """Of its texts; `digest` is that under which they are kept already."""
-        return cls(pipeline, platform, digest or _digest(pipeline, platform))
-
-    @cached_property
-    def head(self) -> Head:
-        return msgspec.json.decode(self.pipeline, type=Head)
+        head = head or msgspec.json.decode(pipeline, type=Head)
+        return cls(pipeline, platform, digest or _digest(pipeline, platform), head)
 
     @property
     def name(self) -> str:

@@ -10,14 +10,14 @@ import contextlib
 import importlib
 import resource
 import sys
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 from tornado import httputil
 
 from ..wire.api_errors import INVALID_ARGUMENT, UNREADABLE_FORM, ApiError
 from ..wire.protojson import read
-from .pipeline_files import Specification, read_pipeline_file
+from .pipeline_files import Head, Specification, read_pipeline_file
 
 # An ApiError's code, text, message, and what the API server says.
 Refusal = tuple[int, str, str, str]
@@ -49,6 +49,7 @@ class ReadResult(msgspec.Struct, frozen=True, omit_defaults=True):
     pipeline_length: int = 0
     platform_length: int = 0
     digest: str = ""
+    head: Head = Head()
     # Why the message cannot be read; or why the specification cannot.
     bad_message: Refusal | None = None
     refusal: Refusal | None = None
@@ -62,6 +63,7 @@ class ReadResult(msgspec.Struct, frozen=True, omit_defaults=True):
             pipeline_length=lengths[0],
             platform_length=lengths[1],
             digest=specification.digest,
+            head=specification.head,
             **more,
         )
 
@@ -73,14 +75,13 @@ class Found(NamedTuple):
     kept: Specification | None
 
     @classmethod
-    def read(cls, output: bytes) -> Found:
-        head, _, rest = output.partition(b"\n")
-        answer = msgspec.json.decode(head, type=ReadResult)
+    def read(cls, output: IO[bytes]) -> Found:
+        answer = msgspec.json.decode(output.readline(), type=ReadResult)
         if not answer.digest:
             return cls(answer, None)
-        end = answer.pipeline_length
-        platform = rest[end : end + answer.platform_length]
-        return cls(answer, Specification.read(rest[:end], platform, answer.digest))
+        pipeline = output.read(answer.pipeline_length)
+        platform = output.read(answer.platform_length)
+        return cls(answer, Specification.read(pipeline, platform, answer.digest, answer.head))
 
     def specification(self) -> Specification | None:
         """Raises the ApiError with which it was refused; None if a message had none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ from .pipeline_urls import fetch, file_name
 
 # What is no longer is read in a thread here, which takes less time than to start a process.
 SMALL = 64 << 10
+# How many times its processor time a file may take, where others keep the processors busy.
+_SLOWED_DOWN = 8
 # So many addresses are fetched at once; what a slow server holds up is others' fetches alone.
 _FETCHES = 4
 
@@ -60,7 +63,8 @@ class Sent(msgspec.Struct, Generic[S], frozen=True):
 class PipelineReader:
     """For one server. Whatever is in a file, the server's memory and the others' time are safe.
 
-    A file that is not small takes `most_memory` bytes and `most_seconds`, or it is refused.
+    A file that is not small takes `most_memory` bytes and `most_seconds` of a processor, or it is
+    refused.
     """
 
     def __init__(self, *, most_memory: int = 256 << 20, most_seconds: int = 60) -> None:
@@ -146,25 +150,32 @@ class PipelineReader:
     def _in_process(self, request: ReadRequest, file: IO[bytes]) -> Found:
         file.flush()
         file.seek(0)
+        # Of a pipe it would be put together piece by piece, while nobody else gets the interpreter.
+        with tempfile.TemporaryFile() as output:
+            status = self._finished(request, file, output)
+            if status or not output.seek(0, os.SEEK_END):  # it may have ended just as its time did
+                log.warning("Reading a pipeline ended with %d", status)
+                raise self._too_costly()
+            output.seek(0)
+            return Found.read(output)
+
+    def _finished(self, request: ReadRequest, file: IO[bytes], output: IO[bytes]) -> int:
+        """Return the exit status of the process that reads the file."""
         with subprocess.Popen(
             [sys.executable, "-m", pipeline_process.__name__, msgspec.json.encode(request)],
             stdin=file.fileno(),
-            stdout=subprocess.PIPE,
+            stdout=output.fileno(),
             stderr=subprocess.DEVNULL,  # what it has to say is in its answer
         ) as process:
-            output = b""
             self._processes.add(process)
             if self._closed:
                 process.kill()
             try:
-                output, _ = process.communicate(timeout=self._most_seconds)
+                process.wait(timeout=self._most_seconds * _SLOWED_DOWN)
             except subprocess.TimeoutExpired:
                 process.kill()
         self._processes.discard(process)
-        if process.returncode or not output:  # it may have ended just as its time did
-            log.warning("Reading a pipeline ended with %d", process.returncode)
-            raise self._too_costly()
-        return Found.read(output)
+        return process.returncode
 
     def _too_costly(self) -> ApiError:
         return invalid_input(

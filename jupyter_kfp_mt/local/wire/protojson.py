@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import secrets
 from datetime import datetime, timezone
 from decimal import Decimal
 from functools import cache, partial
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -285,15 +286,39 @@ def struct(value: Any) -> Any:
 
 def written(value: object) -> bytes:
     """The JSON of an answer, in which minus zero is a whole number as any other."""
-    return with_whole_zeros(msgspec.json.encode(value))
+    return bytes(with_whole_zeros(memoryview(msgspec.json.encode(value))))
 
 
-def with_whole_zeros(encoded: bytes) -> bytes:
-    """A JSON text in which minus zero is written as a whole number."""
+def in_parts(value: Any, long: int) -> list[memoryview]:
+    """The JSON of an answer in parts that follow each other.
+
+    A specification in it that has so many bytes is a part as it is, which nobody copies.
+    """
+    mark, texts = f'"{secrets.token_hex(16)}"'.encode(), []
+
+    def outside(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: outside(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [outside(each) for each in value]
+        specification = getattr(value, "pipeline_spec", None)
+        if not isinstance(specification, msgspec.Raw) or len(memoryview(specification)) < long:
+            return value
+        texts.append(memoryview(specification))
+        return msgspec.structs.replace(value, pipeline_spec=msgspec.Raw(mark))
+
+    around = [memoryview(part) for part in msgspec.json.encode(outside(value)).split(mark)]
+    return [part for pair in zip_longest(around, texts) for part in pair if part]
+
+
+def with_whole_zeros(encoded: memoryview) -> memoryview:
+    """A JSON text, or a part of one, in which minus zero is written as a whole number."""
     windows = range(0, len(encoded), _WINDOW)
-    if all(encoded.find(b"-0.0", at, at + _WINDOW + 3) < 0 for at in windows):
+    if all(b"-0.0" not in bytes(encoded[at : at + _WINDOW + 3]) for at in windows):
         return encoded
-    return _MINUS_ZERO.sub(lambda found: b"-0" if found[0] == b"-0.0" else found[0], encoded)
+    return memoryview(
+        _MINUS_ZERO.sub(lambda found: b"-0" if found[0] == b"-0.0" else found[0], encoded)
+    )
 
 
 def _integer(text: str, bits: int) -> int | None:

@@ -13,7 +13,7 @@ from ...attempts import attempting
 from ...client.client import Client
 from ...errors import BadRequest, KfpError
 from ...kubeflow_roles import Goal
-from ...models import Run
+from ...models import Run, state_word
 from .runs import FILTERS, filters
 from .table import EVERYWHERE, NAMESPACE, RUNS, YES, Session, Verb, warn, where
 from .values import Touched
@@ -97,14 +97,15 @@ def _several(session: Session, change: Change, runs: list[Run]) -> Touched:
 
 def _stoppable(run: Run) -> str:
     if run.finished:
-        return f"has finished already: {run.state}."
+        return f"has finished already: {state_word(run.state)}."
     return "is being terminated already." if run.state == "CANCELING" else ""
 
 
 def _retriable(run: Run) -> str:
     if run.state in ("FAILED", "CANCELED"):
         return ""
-    return f"is {run.state}: only one that has failed, or was terminated, can be tried again."
+    state = state_word(run.state)
+    return f"is {state}: only one that has failed, or was terminated, can be tried again."
 
 
 def _archivable(run: Run) -> str:

@@ -16,7 +16,7 @@ from ...models import Run
 if TYPE_CHECKING:
     from ...client.client import Client
     from ...client.provenance import Provenance
-    from ...connection.choose_connection import Connection
+    from ...connection.connections import Connection
     from ...connection.kernel_namespace import KernelNamespace
     from ...doctor.check_results import CheckReport
     from ...namespaces.namespace_source import NamespaceSource

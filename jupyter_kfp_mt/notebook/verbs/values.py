@@ -98,7 +98,7 @@ class Planned(msgspec.Struct, Viewed, frozen=True):
         """All values, defaults among them, in the order of the pipeline's signature."""
         given: dict[str, Any] = self.request["runtime_config"]["parameters"]
         defaults = {
-            name: each.default_value
+            name: each.default
             for name, each in self.source.accepted.items()
             if each.default_value is not msgspec.UNSET
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import KfpError, NotFound, RunFailed
-from ...models import Run
+from ...models import Run, state_word
 from .table import Session, warn
 
 
@@ -29,10 +29,8 @@ def waited(session: Session, started: Run, namespace: str, keep: bool = False) -
 
 def followed(session: Session, run: Run, namespace: str) -> Run:
     """The run, shown until it has finished."""
-    from ...connection.event_reader import follow  # it takes long enough to be interrupted
-
     try:
-        for seen in follow(session.client, session.connection.door, run, namespace):
+        for seen in session.connection.watch(session.client, run, namespace):
             session.show(run := seen)
             warn(session)  # below what is shown
     except NotFound:  # it was deleted meanwhile
@@ -53,8 +51,8 @@ def watched(session: Session, started: Run, namespace: str) -> Run:
 
 def _is_not_known(run: Run) -> str:
     return (
-        f"The wait has ended, and not the run: it was {run.state} when it was last seen, and needs "
-        "no kernel to go on. %kfp runs shows it once KFP answers again."
+        f"The wait has ended, and not the run: it was {state_word(run.state)} when it was last "
+        "seen, and needs no kernel to go on. %kfp runs shows it once KFP answers again."
     )
 
 

@@ -35,6 +35,7 @@ const STATE_ICONS: Readonly<Record<string, LabIcon>> = {
   SKIPPED: icon('skipped', skipped),
   CANCELING: runningIcon,
   CANCELED: icon('canceled', canceled),
+  TERMINATED: icon('terminated', canceled),
   PAUSED: icon('paused', paused)
 };
 

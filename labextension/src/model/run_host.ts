@@ -22,6 +22,9 @@ export class RunHost implements IHost, IDisposable {
   constructor(options: RunHost.IOptions) {
     this._options = options;
     this.text = options.trans;
+    this.actions = options.actions;
+    this.openOrigin = options.openOrigin;
+    this.drawMarkdown = options.drawMarkdown;
     this._view = {
       data: options.data,
       isLive: false,
@@ -34,6 +37,9 @@ export class RunHost implements IHost, IDisposable {
     void this._learnPermissions();
   }
 
+  readonly actions: IHost['actions'];
+  readonly openOrigin: IHost['openOrigin'];
+  readonly drawMarkdown: IHost['drawMarkdown'];
   readonly text: TranslationBundle;
   isDisposed = false;
 
@@ -55,6 +61,9 @@ export class RunHost implements IHost, IDisposable {
       this._follow();
     }
   }
+
+  readonly readArtifact = (task_id: string, name: string): Promise<string> =>
+    this._options.requests.artifact(this._view.data.run.run_id, task_id, name);
 
   async act(action: Action): Promise<string> {
     switch (action.name) {
@@ -137,8 +146,13 @@ export class RunHost implements IHost, IDisposable {
 
   /** The run with what is new of it; events leave out what never changes. */
   private _updated(news: IJson): IRunData['run'] {
-    const { parameters } = this._view.data.run;
-    return { ...readRun(news), parameters };
+    const { parameters, description } = this._view.data.run;
+    const told = readRun(news);
+    return {
+      ...told,
+      parameters,
+      description: told.description || description
+    };
   }
 
   private _askSoon(): void {
@@ -260,7 +274,7 @@ export class RunHost implements IHost, IDisposable {
         return trans.__('Started: %1 (%2)', name, started.run_id);
       }
       await requests.change(run.run_id, action);
-      await this._lookAgain();
+      await this.look();
       this._lookUntilItGoesOn(action === 'retry' ? LOOKS : 0);
       return '';
     } catch (reason) {
@@ -268,7 +282,8 @@ export class RunHost implements IHost, IDisposable {
     }
   }
 
-  private async _lookAgain(): Promise<void> {
+  /** Ask for the run as it is now. */
+  async look(): Promise<void> {
     const { requests } = this._options;
     const { run_id } = this._view.data.run;
     const [run, tasks] = [
@@ -293,7 +308,7 @@ export class RunHost implements IHost, IDisposable {
       window.clearTimeout(this._asking);
       this._asking = window.setTimeout(
         () =>
-          void this._lookAgain().then(
+          void this.look().then(
             () => this._lookUntilItGoesOn(looks - 1),
             () => undefined
           ),
@@ -378,6 +393,9 @@ export namespace RunHost {
     save?: (data: IRunData) => void;
     /** Whether it is followed after its end, too: it may be tried again, or deleted. */
     staysOpen?: boolean;
+    actions?: IHost['actions'];
+    openOrigin?: IHost['openOrigin'];
+    drawMarkdown?: IHost['drawMarkdown'];
     trans: TranslationBundle;
   }
 }

@@ -11,6 +11,7 @@ import { pipelinesIcon } from '../components/icons';
 import { ProblemBanner } from '../components/problem_banner';
 import { IKfpSession } from '../model/session';
 import { IRunData, readData, timeOf } from '../run/run_data';
+import { shownRun } from '../run/shown';
 import { StateIcon } from '../views/icons';
 import { IProblem, problemOf } from '../wire/answers';
 
@@ -49,7 +50,7 @@ async function load(id: string, session: IKfpSession): Promise<IRunData> {
     requests.tasks(id),
     requests.values(id).catch(() => ({}))
   ]);
-  return readData({ run, tasks, values })!;
+  return shownRun(readData({ run, tasks, values })!);
 }
 
 function Page(props: IPageOptions): JSX.Element {

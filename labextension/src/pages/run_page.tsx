@@ -2,6 +2,7 @@
 
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { PromiseDelegate } from '@lumino/coreutils';
+import { ISignal, Signal } from '@lumino/signaling';
 import * as React from 'react';
 
 import { CopyButton } from '../components/copy_button';
@@ -9,7 +10,9 @@ import { stateIcon } from '../components/icons';
 import { ProblemBanner } from '../components/problem_banner';
 import { RunHost } from '../model/run_host';
 import { IKfpSession } from '../model/session';
+import { IHost } from '../run/host';
 import { readData } from '../run/run_data';
+import { shownState, stoppedAt } from '../run/shown';
 import { RunView } from '../views/run_view';
 import { IProblem, problemOf } from '../wire/answers';
 
@@ -31,6 +34,22 @@ export class RunPage extends ReactWidget {
 
   get namespace(): string {
     return this._options.namespace;
+  }
+
+  /** Whether the run is archived, as far as is known. */
+  get isArchived(): boolean {
+    return this._host?.get().data.run.archived ?? false;
+  }
+
+  /** Something of the run has changed. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** Ask for the run as it is now; what is in the way is in the view. */
+  async look(): Promise<void> {
+    await this.ready;
+    await this._host?.look().catch(() => undefined);
   }
 
   /** When there is something to be seen. */
@@ -113,7 +132,11 @@ export class RunPage extends ReactWidget {
           ...session.runs,
           data,
           trans,
-          staysOpen: true
+          staysOpen: true,
+          // The toolbar has the dialog in which parameters can be changed.
+          actions: ['terminate', 'retry'],
+          openOrigin: this._options.openOrigin,
+          drawMarkdown: this._options.drawMarkdown
         });
         this._host.subscribe(() => this._name());
         this._name();
@@ -152,13 +175,16 @@ export class RunPage extends ReactWidget {
   private _name(): void {
     const run = this._host?.get().data.run;
     if (run && !this.isDisposed) {
+      const isTerminated = stoppedAt(run.state_history) !== null;
       this.title.label = run.display_name;
       this.title.caption = run.run_id;
-      this.title.icon = stateIcon(run.state);
+      this.title.icon = stateIcon(shownState({ ...run, isTerminated }));
       this.node.setAttribute('aria-label', run.display_name);
+      this._changed.emit();
     }
   }
 
+  private readonly _changed = new Signal<this, void>(this);
   private _host: RunHost | null = null;
   private _problem: IProblem | null = null;
   private readonly _ready = new PromiseDelegate<void>();
@@ -170,6 +196,8 @@ export namespace RunPage {
     namespace: string;
     session: IKfpSession;
     copy: (text: string) => void;
+    openOrigin?: IHost['openOrigin'];
+    drawMarkdown?: IHost['drawMarkdown'];
   }
 }
 

@@ -77,8 +77,9 @@ function told(data: IRunData): string {
 /** Makes the renderers of one page, which share a stream of events. */
 export function renderers(
   serverSettings: ServerConnection.ISettings,
-  trans: TranslationBundle
+  trans: TranslationBundle,
+  own: Pick<RunHost.IOptions, 'openOrigin' | 'drawMarkdown'>
 ): () => RunRenderer {
   const services = runServices(serverSettings, trans);
-  return () => new RunRenderer({ ...services, trans });
+  return () => new RunRenderer({ ...services, trans, ...own });
 }

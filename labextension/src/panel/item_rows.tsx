@@ -19,6 +19,7 @@ import {
   scheduleIcon,
   stateIcon
 } from '../components/icons';
+import { shownState } from '../run/shown';
 import { Item, KindId } from '../wire/kinds';
 import { IExperiment, IPipeline, IRecurringRun, IRun } from '../wire/answers';
 
@@ -43,16 +44,17 @@ function RunRow(props: { run: IRun; seenAt: number }): JSX.Element {
   const { run, seenAt } = props;
   const { model, trans } = useKfp();
   const experiment = model.names.of('experiment', run.experiment_id);
+  const state = shownState(run);
   const pipeline =
     run.pipeline_name || model.names.of('pipeline', run.pipeline_id);
   return (
     <Row
-      icon={stateIcon(run.state)}
+      icon={stateIcon(state)}
       name={run.display_name}
       badge={model.isAll ? run.namespace : ''}
       facts={[
         <span key="state" className="jp-KfpMt-runState">
-          {stateWord(run.state, trans)}
+          {stateWord(state, trans)}
         </span>,
         run.archived && trans.__('archived'),
         run.state !== 'PENDING' && (

@@ -6,6 +6,7 @@
 import * as React from 'react';
 
 import { IDragged, useKfp } from '../components/context';
+import { shownState } from '../run/shown';
 import { Item } from '../wire/kinds';
 import { ListModel } from '../model/list_model';
 
@@ -109,7 +110,7 @@ function RowOf<T extends Item>(
       tabIndex={isReachable ? 0 : -1}
       data-id={id}
       data-kind={kind}
-      data-state={'state' in item ? item.state : undefined}
+      data-state={'state' in item ? shownState(item) : undefined}
       style={style}
       onFocus={event =>
         event.target === event.currentTarget && props.activate(id)

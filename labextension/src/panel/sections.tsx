@@ -378,7 +378,8 @@ function MoreActions({ kind }: { kind: KindId }): JSX.Element {
     runs: [
       ['runs-clone', trans.__('Clone…')],
       ['runs-compare', trans.__('Compare')],
-      ['runs-insert', trans.__('Insert')]
+      ['runs-insert', trans.__('Insert')],
+      ['runs-origin', trans.__('Notebook')]
     ],
     recurring: [],
     experiments: [['experiments-runs', trans.__('Runs')]],

@@ -40,6 +40,7 @@ export namespace CommandIDs {
   export const upload = `${PREFIX}upload`;
   export const createExperiment = `${PREFIX}create-experiment`;
   export const clone = `${PREFIX}runs-clone`;
+  export const origin = `${PREFIX}runs-origin`;
   export const watch = `${PREFIX}runs-watch`;
   export const runsOfExperiment = `${PREFIX}experiments-runs`;
   export const startPipeline = `${PREFIX}pipelines-start`;

@@ -6,7 +6,10 @@ import {
 } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 
-import { CommandIDs, copy, describedBy, idOf } from './commands';
+import { provenanceOf } from '../run/provenance';
+import { toRun } from '../wire/answers';
+import { Args, CommandIDs, copy, describedBy, idOf } from './commands';
+import { openOrigin } from './open_notebook';
 import { KindId } from '../wire/kinds';
 import { pipelinesIcon } from '../components/icons';
 import { codeOf, insertCell, makeTask } from './notebooks';
@@ -20,6 +23,7 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
   activate: (app: JupyterFrontEnd, session: IKfpSession): void => {
     addInsert(app, session, CommandIDs.insertRun, 'runs');
     addInsert(app, session, CommandIDs.insertPipeline, 'pipelines');
+    addOrigin(app, session);
     const { trans } = session;
     app.commands.addCommand('kfp-mt:run-as-task', {
       label: trans.__('Run as pipeline task'),
@@ -36,6 +40,34 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
     });
   }
 };
+
+/** The way back to the cell that started a run. */
+function addOrigin(app: JupyterFrontEnd, session: IKfpSession): void {
+  const { api, model, trans } = session;
+  const known = (args: Args) => {
+    const id = idOf(session, 'runs', args);
+    const run = model.lists.runs.find(id);
+    return run && provenanceOf(run.description);
+  };
+  app.commands.addCommand(CommandIDs.origin, {
+    label: trans.__('Show the cell that started it'),
+    caption: args =>
+      known(args)?.notebook === ''
+        ? trans.__('no notebook started it')
+        : trans.__('Open the notebook that started it, at the cell'),
+    isEnabled: args =>
+      !!idOf(session, 'runs', args) && known(args)?.notebook !== '',
+    describedBy: describedBy({
+      id: 'The id of the run; without it the one selected in the panel is meant.'
+    }),
+    execute: async args => {
+      const id = idOf(session, 'runs', args);
+      const origin =
+        known(args) ?? provenanceOf(toRun(await api.run(id)).description);
+      await openOrigin(app, origin, trans);
+    }
+  });
+}
 
 function addInsert(
   app: JupyterFrontEnd,

@@ -15,9 +15,10 @@ interface ISource {
 }
 
 /** What of a notebook's panel is used; it is JupyterLab's and Notebook's alike. */
-interface INotebook extends Widget {
+export interface INotebook extends Widget {
   context: {
     path: string;
+    ready: Promise<void>;
     sessionContext: {
       session: {
         kernel: {
@@ -30,9 +31,11 @@ interface INotebook extends Widget {
   };
   content: {
     activeCellIndex: number;
+    scrollToItem?: (index: number, align: string) => Promise<void>;
     activeCell: { model: { type: string; sharedModel: ISource } } | null;
     model: {
       sharedModel: {
+        cells: Iterable<{ getId: () => string }>;
         insertCell: (
           index: number,
           cell: { cell_type: string; source: string }
@@ -56,7 +59,7 @@ export function notebookPath(shell: JupyterFrontEnd.IShell): string {
   return notebook(shell)?.context.path ?? '';
 }
 
-function isNotebook(widget: Widget | null): widget is INotebook {
+export function isNotebook(widget: Widget | null): widget is INotebook {
   return !!widget?.hasClass('jp-NotebookPanel');
 }
 

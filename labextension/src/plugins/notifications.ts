@@ -9,6 +9,7 @@ import { Notification } from '@jupyterlab/apputils';
 import { CommandIDs, executeSafely } from './commands';
 import { stateChange } from '../words/format';
 import { IKfpSession } from '../model/session';
+import { shownState } from '../run/shown';
 import { IRun } from '../wire/answers';
 
 export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
@@ -40,7 +41,7 @@ function tell(app: JupyterFrontEnd, session: IKfpSession, run: IRun): void {
     label: trans.__('Retry'),
     callback: does('kfp-mt:runs-retry')
   };
-  const isFailed = run.state === 'FAILED';
+  const isFailed = shownState(run) === 'FAILED';
   const emit = isFailed ? Notification.error : Notification.warning;
   emit(words, { autoClose: false, actions: isFailed ? [show, retry] : [show] });
 }

@@ -11,6 +11,8 @@ import {
   MainAreaWidget,
   WidgetTracker
 } from '@jupyterlab/apputils';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 
 import {
@@ -21,6 +23,10 @@ import {
   idOf,
   PREFIX
 } from './commands';
+import type { RunPage } from '../pages/run_page';
+import { IHost } from '../run/host';
+import { markdownDrawer } from './markdown';
+import { openOrigin } from './open_notebook';
 import { IKfpSession } from '../model/session';
 
 /** What a page shows: ids, and the namespace they are in. */
@@ -36,14 +42,20 @@ export const pagesPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Shows runs and pipelines as pages, and compares runs.',
   autoStart: true,
   requires: [IKfpSession],
-  optional: [ILabShell, ILayoutRestorer],
+  optional: [ILabShell, ILayoutRestorer, IRenderMimeRegistry],
   activate: (
     app: JupyterFrontEnd,
     session: IKfpSession,
     labShell: ILabShell | null,
-    restorer: ILayoutRestorer | null
+    restorer: ILayoutRestorer | null,
+    registry: IRenderMimeRegistry | null
   ): void => {
-    const pages = new Pages(app, session, labShell !== null);
+    const pages = new Pages(
+      app,
+      session,
+      labShell !== null,
+      registry ? markdownDrawer(registry) : undefined
+    );
     for (const [command, tracker] of Object.entries(pages.trackers)) {
       void restorer?.restore(tracker, {
         command,
@@ -57,12 +69,15 @@ export const pagesPlugin: JupyterFrontEndPlugin<void> = {
 
 type Page = MainAreaWidget<Widget>;
 
+const ARCHIVING = [`${PREFIX}runs-archive`, `${PREFIX}runs-unarchive`];
+
 class Pages {
   constructor(
     private readonly _app: JupyterFrontEnd,
     private readonly _session: IKfpSession,
     // Elsewhere the main area has room for one widget only, and that is taken.
-    private readonly _isLab: boolean
+    private readonly _isLab: boolean,
+    private readonly _drawMarkdown: IHost['drawMarkdown']
   ) {}
 
   readonly trackers: Record<string, WidgetTracker<Page>> = {
@@ -155,7 +170,14 @@ class Pages {
     let content: Widget;
     if (command === CommandIDs.openRun) {
       const { id, namespace } = args;
-      content = new RunPage({ id, namespace, session, copy });
+      content = new RunPage({
+        id,
+        namespace,
+        session,
+        copy,
+        drawMarkdown: this._drawMarkdown,
+        openOrigin: origin => void openOrigin(this._app, origin, session.trans)
+      });
     } else if (command === CommandIDs.openPipeline) {
       content = new PipelinePage({ id: args.id, session, copy, execute });
     } else {
@@ -167,20 +189,49 @@ class Pages {
     // It calls all content by one name.
     content.node.setAttribute('aria-label', content.title.label);
     page.id = `kfp-mt-page-${Object.values(args).join('-')}`;
-    if (command === CommandIDs.openRun) {
-      this._addTools(page, args.id);
+    if (content instanceof RunPage) {
+      this._addTools(page, content, args.id);
     }
     return page;
   }
 
-  private _addTools(page: Page, id: string): void {
+  private _addTools(page: Page, content: RunPage, id: string): void {
     const { commands } = this._app;
-    const tools = ['runs-clone', 'runs-insert', 'runs-archive', 'runs-delete'];
-    for (const name of tools) {
-      page.toolbar.addItem(
-        name,
-        new CommandToolbarButton({ commands, id: PREFIX + name, args: { id } })
-      );
+    const button = (name: string) =>
+      new CommandToolbarButton({ commands, id: PREFIX + name, args: { id } });
+    for (const name of ['runs-clone', 'runs-insert', 'runs-delete']) {
+      page.toolbar.addItem(name, button(name));
     }
+    let [shown, known]: [Widget | null, string] = [null, ''];
+    const fit = () => {
+      const name = content.isArchived ? 'runs-unarchive' : 'runs-archive';
+      if (name !== known) {
+        shown?.dispose();
+        [shown, known] = [button(name), name];
+        page.toolbar.insertAfter('runs-insert', name, shown);
+      }
+      ARCHIVING.forEach(each => commands.notifyCommandChanged(each));
+    };
+    fit();
+    content.changed.connect(fit);
+    this._lookAfterArchiving(page, content, id);
+  }
+
+  /** No event tells of each run that it was archived, or restored. */
+  private _lookAfterArchiving(page: Page, content: RunPage, id: string): void {
+    const { commands } = this._app;
+    const look = (
+      _: CommandRegistry,
+      done: CommandRegistry.ICommandExecutedArgs
+    ) => {
+      if (done.args.id === id && ARCHIVING.includes(done.id)) {
+        void done.result.then(
+          () => content.look(),
+          () => undefined
+        );
+      }
+    };
+    commands.commandExecuted.connect(look);
+    page.disposed.connect(() => commands.commandExecuted.disconnect(look));
   }
 }

@@ -16,7 +16,18 @@ export interface IRunFacts {
   finished_at: string;
   error: string;
   experiment_id: string;
+  archived: boolean;
+  /** What a person wrote, and which notebook, cell and commit started it. */
+  description: string;
+  state_history: IStateChange[];
   parameters: Record<string, IValue>;
+}
+
+/** A state that a run has come into. */
+export interface IStateChange {
+  state: string;
+  update_time: string;
+  error: string;
 }
 
 export interface ITaskState {
@@ -133,8 +144,19 @@ export function readRun(body: IJson): IRunFacts {
     finished_at: body.finished_at ?? '',
     error: textOf(body.error),
     experiment_id: body.experiment_id ?? '',
+    archived: body.storage_state === 'ARCHIVED',
+    description: body.description ?? '',
+    state_history: readHistory(body.state_history),
     parameters: body.parameters ?? body.runtime_config?.parameters ?? {}
   };
+}
+
+export function readHistory(body: IJson[] | undefined): IStateChange[] {
+  return (body ?? []).map(change => ({
+    state: change.state ?? 'PENDING',
+    update_time: change.update_time ?? '',
+    error: textOf(change.error)
+  }));
 }
 
 export function readTasks(body: IJson[] | undefined): ITaskState[] {

@@ -1,10 +1,12 @@
 /** The states of runs and tasks, in KFP's own words. */
 
+// `TERMINATED` is a failure that somebody wanted: see `shown.ts`.
 export const FINISHED: readonly string[] = [
   'SUCCEEDED',
   'FAILED',
   'SKIPPED',
-  'CANCELED'
+  'CANCELED',
+  'TERMINATED'
 ];
 
 export function isFinished(value: { state: string }): boolean {
@@ -12,7 +14,14 @@ export function isFinished(value: { state: string }): boolean {
 }
 
 // The first of these that occurs among the tasks of a group is what the group is.
-const TELLING = ['FAILED', 'RUNNING', 'CANCELING', 'PAUSED', 'CANCELED'];
+const TELLING = [
+  'FAILED',
+  'RUNNING',
+  'CANCELING',
+  'PAUSED',
+  'CANCELED',
+  'TERMINATED'
+];
 
 /** The state of a group, out of those of the tasks in it. */
 export function together(states: readonly string[]): string {

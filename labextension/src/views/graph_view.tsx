@@ -9,6 +9,7 @@ import { conditionText, INode, itemsText, States } from './graph';
 import { IRunView } from '../run/host';
 import { Icon, PATH, StateIcon } from './icons';
 import { ITaskState } from '../run/run_data';
+import { isFinished } from '../run/states';
 import { Choices, IItem, IScene, neighbour, NODE, placeOf } from './scene';
 
 const MARGIN = 12;
@@ -348,10 +349,7 @@ export function groupTitle(node: INode, trans: TranslationBundle): string {
 
 /** The state of a task; one that no finished run tells of was left out. */
 export function stateOf(task: ITaskState | undefined, view: IRunView): string {
-  const over = ['SUCCEEDED', 'FAILED', 'CANCELED', 'SKIPPED'];
-  return (
-    task?.state ?? (over.includes(view.data.run.state) ? 'SKIPPED' : 'PENDING')
-  );
+  return task?.state ?? (isFinished(view.data.run) ? 'SKIPPED' : 'PENDING');
 }
 
 function progress(

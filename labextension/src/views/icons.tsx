@@ -13,6 +13,7 @@ const PATHS: Readonly<Record<string, string>> = {
   SKIPPED: `${CIRCLE}M5 8h6`,
   CANCELING: `${ARC}M6 6h4v4H6z`,
   CANCELED: `${CIRCLE}M6 6h4v4H6z`,
+  TERMINATED: `${CIRCLE}M6 6h4v4H6z`,
   PAUSED: `${CIRCLE}M6.4 5.5v5M9.6 5.5v5`
 };
 

@@ -2,6 +2,7 @@
 
 import { groupName, INode, graphOf, States } from './graph';
 import { IRunData, ITaskState, timeOf } from '../run/run_data';
+import { shownRun } from '../run/shown';
 
 const SIGNS: Readonly<Record<string, string>> = {
   PENDING: '○',
@@ -11,6 +12,7 @@ const SIGNS: Readonly<Record<string, string>> = {
   SKIPPED: '–',
   CANCELING: '■',
   CANCELED: '■',
+  TERMINATED: '■',
   PAUSED: '‖'
 };
 
@@ -20,28 +22,30 @@ interface IRow {
   task: ITaskState | undefined;
 }
 
-export function textOf(data: IRunData): string {
+export function textOf(known: IRunData): string {
+  const data = shownRun(known);
   const { run } = data;
   const rows = rowsOf(data).map(
     ({ depth, name, task }) =>
       `${'  '.repeat(depth + 1)}${signed(task?.state)}${name}${lasted(task)}`
   );
-  const head = `${run.display_name}  ${signed(run.state)}${run.state}`;
+  const head = `${run.display_name}  ${told(run.state)}`;
   return [head, ...(run.error ? [run.error] : []), ...rows].join('\n');
 }
 
-export function htmlOf(data: IRunData): string {
+export function htmlOf(known: IRunData): string {
+  const data = shownRun(known);
   const { run } = data;
   const rows = rowsOf(data).map(
     ({ depth, name, task }) =>
       `<tr><td style="padding-left:${depth}em">${escaped(name)}</td>` +
-      `<td>${escaped(task ? signed(task.state) + task.state : '')}</td>` +
+      `<td>${escaped(task ? told(task.state) : '')}</td>` +
       `<td>${escaped(lasted(task).trim())}</td></tr>`
   );
   return [
     '<div class="jp-KfpMt-value">',
     `<p><strong>${escaped(run.display_name)}</strong> `,
-    `${escaped(signed(run.state) + run.state)}</p>`,
+    `${escaped(told(run.state))}</p>`,
     run.error ? `<pre>${escaped(run.error)}</pre>` : '',
     `<table><tbody>${rows.join('')}</tbody></table></div>`
   ].join('');
@@ -80,6 +84,11 @@ function rows(
 
 function signed(state: string | undefined): string {
   return state ? `${SIGNS[state] ?? '?'} ` : '';
+}
+
+/** A state as cells tell it, too. */
+function told(state: string): string {
+  return `${signed(state)}${state.charAt(0)}${state.slice(1).toLowerCase()}`;
 }
 
 function lasted(task: ITaskState | undefined): string {

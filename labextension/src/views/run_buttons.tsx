@@ -33,7 +33,7 @@ export function RunButtons(props: {
         />
       ) : (
         <>
-          {ACTIONS.map(action => (
+          {(host.actions ?? ACTIONS).map(action => (
             <Button
               key={action}
               label={labelOf(action, trans)}

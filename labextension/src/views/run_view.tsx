@@ -10,7 +10,9 @@ import { GraphView } from './graph_view';
 import { IHost, IRunView } from '../run/host';
 import { useView } from './use_view';
 import { StateIcon } from './icons';
-import { ITaskState, timeOf } from '../run/run_data';
+import { provenanceOf, withoutProvenance } from '../run/provenance';
+import { IStateChange, ITaskState, timeOf } from '../run/run_data';
+import { isFinished } from '../run/states';
 import { RunButtons } from './run_buttons';
 import { choicesOf, IItem, openAtFirst, placeOf, sceneOf } from './scene';
 import { TaskDetails } from './task_details';
@@ -106,6 +108,7 @@ function Head(props: { host: IHost; view: IRunView }): JSX.Element {
           <> · {trans.__('%1 of %2 tasks succeeded', done, tasks.length)}</>
         )}
         {namespace && <> · {namespace}</>}
+        <Origin host={host} view={view} />
       </p>
       <Oldness view={view} trans={trans} />
       {run.error && (
@@ -117,6 +120,36 @@ function Head(props: { host: IHost; view: IRunView }): JSX.Element {
   );
 }
 
+/** Where the run was started from: a way back to that cell, where there are notebooks. */
+function Origin(props: { host: IHost; view: IRunView }): JSX.Element | null {
+  const { host, view } = props;
+  const origin = provenanceOf(view.data.run.description);
+  if (!origin.notebook) {
+    return null;
+  }
+  const trans = host.text;
+  const name = origin.notebook.split('/').pop() ?? '';
+  const words = origin.cell ? trans.__('%1, cell %2', name, origin.cell) : name;
+  const open = host.openOrigin;
+  return (
+    <>
+      {' · '}
+      {open ? (
+        <button
+          type="button"
+          className="jp-KfpMt-viewLink"
+          title={trans.__('Show the cell in %1', origin.notebook)}
+          onClick={() => open(origin)}
+        >
+          {words}
+        </button>
+      ) : (
+        <span title={origin.notebook}>{words}</span>
+      )}
+    </>
+  );
+}
+
 /** That what is shown may have changed since, and why that is not known. */
 function Oldness(props: {
   view: IRunView;
@@ -124,9 +157,7 @@ function Oldness(props: {
 }): JSX.Element | null {
   const { view, trans } = props;
   const seen = timeOf(view.data.seen_at);
-  const isOver = ['SUCCEEDED', 'FAILED', 'CANCELED', 'SKIPPED'].includes(
-    view.data.run.state
-  );
+  const isOver = isFinished(view.data.run);
   if (view.isLive || isOver || seen === null) {
     return null;
   }
@@ -157,7 +188,8 @@ function RunFacts(props: {
       .map(([name, time]): [string, React.ReactNode] => [
         name,
         dateAndTime(time!)
-      ])
+      ]),
+    ...originFacts(run.description, trans)
   ];
   return (
     <div className="jp-KfpMt-runFactsTab">
@@ -169,7 +201,51 @@ function RunFacts(props: {
         ])}
       />
       <Facts title={trans.__('Run')} facts={facts} />
+      <History changes={run.state_history} trans={trans} />
     </div>
+  );
+}
+
+function originFacts(
+  description: string,
+  trans: TranslationBundle
+): [string, React.ReactNode][] {
+  const { notebook, cell, commit, by } = provenanceOf(description);
+  const place = cell ? trans.__('%1, cell %2', notebook, cell) : notebook;
+  const facts: [string, string][] = [
+    [trans.__('Description'), withoutProvenance(description)],
+    [trans.__('Started from'), notebook && place],
+    [trans.__('Git commit'), commit],
+    [trans.__('Started by'), by]
+  ];
+  return facts.filter(([, text]) => text);
+}
+
+/** The states that a run has come into, and when. */
+function History(props: {
+  changes: readonly IStateChange[];
+  trans: TranslationBundle;
+}): JSX.Element | null {
+  const { changes, trans } = props;
+  if (!changes.length) {
+    return null;
+  }
+  return (
+    <section>
+      <h5>{trans.__('History')}</h5>
+      <ol className="jp-KfpMt-viewHistory">
+        {changes.map(({ state, update_time, error }, index) => (
+          <li key={index}>
+            <StateIcon state={state} />
+            <span>{stateWord(state, trans)}</span>
+            <time dateTime={update_time}>
+              {dateAndTime(timeOf(update_time) ?? NaN)}
+            </time>
+            {error && <span className="jp-KfpMt-viewQuiet">{error}</span>}
+          </li>
+        ))}
+      </ol>
+    </section>
   );
 }
 

@@ -3,10 +3,12 @@
 import * as React from 'react';
 
 import { IHost, IRunView } from '../run/host';
+import { shownRun } from '../run/shown';
 
 export function useView(host: IHost): IRunView {
-  return React.useSyncExternalStore(
+  const view = React.useSyncExternalStore(
     React.useCallback(changed => host.subscribe(changed), [host]),
     () => host.get()
   );
+  return React.useMemo(() => ({ ...view, data: shownRun(view.data) }), [view]);
 }

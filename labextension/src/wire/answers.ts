@@ -2,7 +2,8 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import { specificationOf } from '../run/run_data';
+import { readHistory, specificationOf } from '../run/run_data';
+import { stoppedAt } from '../run/shown';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type IJson = Record<string, any>;
@@ -48,6 +49,8 @@ export interface IRun {
   finished_at: string;
   error: string;
   archived: boolean;
+  /** Whether somebody stopped it, which KFP says to be a failure. */
+  isTerminated: boolean;
   namespace: string;
   experiment_id: string;
   pipeline_id: string;
@@ -297,6 +300,7 @@ export function toRun(body: IJson): IRun {
     finished_at: body.finished_at ?? '',
     error: body.error?.message ?? '',
     archived: isArchived(body),
+    isTerminated: stoppedAt(readHistory(body.state_history)) !== null,
     namespace: '',
     experiment_id: body.experiment_id ?? '',
     pipeline_id: body.pipeline_version_reference?.pipeline_id ?? '',
@@ -405,10 +409,12 @@ export function readProblem(
 
 function notEnabled(trans: TranslationBundle): IProblem {
   return {
-    message: trans.__('The server half of this extension is not switched on.'),
-    cause: trans.__('The Jupyter server does not know the path /kfp-mt/.'),
+    message: trans.__('The Jupyter server has not loaded this extension.'),
+    cause: trans.__(
+      'It does not know the path /kfp-mt/, as when it was started before the installation.'
+    ),
     cure: trans.__(
-      'Switch it on and restart the Jupyter server:\njupyter server extension enable jupyter_kfp_mt'
+      'Restart the Jupyter server. If that changes nothing, switch the extension on first:\njupyter server extension enable jupyter_kfp_mt'
     ),
     server_text: ''
   };

@@ -3,6 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { IRun, IStatus } from '../wire/api';
+import { shownState } from '../run/shown';
 import { isFinished } from '../run/states';
 
 const SECOND = 1_000;
@@ -28,6 +29,8 @@ export function stateWord(state: string, trans: TranslationBundle): string {
       return trans.__('Canceled');
     case 'PAUSED':
       return trans.__('Paused');
+    case 'TERMINATED':
+      return trans.__('Terminated');
     default:
       return trans.__('Unknown');
   }
@@ -35,11 +38,13 @@ export function stateWord(state: string, trans: TranslationBundle): string {
 
 /** What has become of a run, as a sentence to be read aloud. */
 export function stateChange(
-  run: Pick<IRun, 'display_name' | 'state'>,
+  run: Pick<IRun, 'display_name' | 'state' | 'isTerminated'>,
   trans: TranslationBundle
 ): string {
   const name = run.display_name;
-  switch (run.state) {
+  switch (shownState(run)) {
+    case 'TERMINATED':
+      return trans.__('%1 finished: terminated', name);
     case 'RUNNING':
       return trans.__('%1 is running', name);
     case 'SUCCEEDED':

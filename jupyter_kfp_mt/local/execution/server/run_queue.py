@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -47,8 +47,6 @@ class RunStore(Protocol):
 
     def namespace(self, run_id: str) -> str: ...
 
-    def job(self, run_id: str) -> RunRequest: ...
-
     def set_run_state(self, run_id: str, state: str, error: str = "") -> None: ...
 
     def put_task(
@@ -71,6 +69,7 @@ class RunQueue:
     def __init__(
         self,
         store: RunStore,
+        request: Callable[[str], Awaitable[RunRequest]],
         folder: Path,
         secrets: Callable[[str], dict[str, dict[str, str]]],
         token_file: Callable[[str, str], Path],
@@ -80,6 +79,8 @@ class RunQueue:
         config_maps: Callable[[str], dict[str, dict[str, str]]] = lambda namespace: {},
     ) -> None:
         self._store = store
+        # Return what is to be done for a run; raises KeyError if that has been deleted.
+        self._request = request
         self._folder = folder
         self._secrets = secrets
         self._config_maps = config_maps
@@ -237,12 +238,14 @@ class RunQueue:
                 return RunReport.failed(worker.stopped)
             self._ledger.put(run_id, RunReport(state="RUNNING"))
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            job = self._store.job(run_id)
+            job = await self._request(run_id)
             with _stopped_after(job.deadline, worker):
                 return await worker.work(
                     self._assignment(job), folder, partial(self._ledger.put, run_id)
                 )
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
+            if worker.stopped:  # It may have been deleted, too.
+                return RunReport.failed(worker.stopped)
             reason = why(error)
             logger.error("run %s: %s", run_id, reason, exc_info=None if reason else error)
             reason = reason or f"{type(error).__name__}: {error}"

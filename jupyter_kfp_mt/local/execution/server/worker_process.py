@@ -15,10 +15,10 @@ from typing import IO
 import msgspec
 
 from ..leftover_processes import clear_away
-from ..pipes import reader
 from ..run_request import SCRATCH_PREFIX, Assignment, RunReport
 from ..task.failures import end_of, ended, raised
 from .fork_server import ForkServer, Lost, Process
+from .pipes import reader
 from .run_environment import inherited
 
 # How long a run's processes may take to end by themselves when they are asked to.
@@ -130,10 +130,11 @@ class WorkerProcess:
 
 
 def _assign(assignment: Assignment, lifeline: IO[bytes]) -> None:
-    data = memoryview(msgspec.json.encode(assignment) + b"\n")
     with suppress(BrokenPipeError):  # If it died at once, its exit code tells.
-        while data:
-            data = data[lifeline.write(data) :]
+        for part in (msgspec.json.encode(assignment), b"\n"):
+            data = memoryview(part)
+            while data:
+                data = data[lifeline.write(data) :]
 
 
 def _death(exit_code: int, log: Path) -> str:

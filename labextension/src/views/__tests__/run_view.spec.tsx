@@ -219,3 +219,103 @@ it('arrows walk through the graph', async () => {
   expect(focused.dataset.item).toBeDefined();
   expect(focused.dataset.item).not.toBe('load');
 });
+
+const STOPPED = [
+  { state: 'RUNNING', update_time: '2026-11-29T05:00:00Z', error: '' },
+  { state: 'CANCELING', update_time: '2026-11-29T05:00:02Z', error: '' },
+  { state: 'FAILED', update_time: '2026-11-29T05:00:03Z', error: '' }
+];
+const FROM_CELL =
+  'A try.\n\nNotebook: work/train.ipynb\nCell: 3 (ab-c)\nStarted by: ann';
+
+function toldOf(more: object) {
+  const run = data([task('load', 'FAILED', { error: 'killed' })], 'FAILED');
+  return { ...run, run: { ...run.run, ...more } };
+}
+
+it('what somebody stopped is terminated, and nothing of it failed', async () => {
+  show(new Host(toldOf({ state_history: STOPPED, error: 'terminated' })));
+  expect(text()).toContain('Terminated');
+  expect(text()).not.toContain('Failed');
+  expect(shown.node.querySelector('[role=alert]')).toBeNull();
+  await doing(() => button('Run').click());
+  const history = [...shown.node.querySelectorAll('.jp-KfpMt-viewHistory li')];
+  expect(history.map(each => each.querySelector('span')?.textContent)).toEqual([
+    'Running',
+    'Canceling',
+    'Failed'
+  ]);
+});
+
+it('a click leads back to the cell that started it', async () => {
+  const opened: unknown[] = [];
+  const host = Object.assign(new Host(toldOf({ description: FROM_CELL })), {
+    openOrigin: (origin: { notebook: string; cell_id: string }) =>
+      opened.push([origin.notebook, origin.cell_id])
+  });
+  show(host);
+  await doing(() => button('train.ipynb, cell 3').click());
+  expect(opened).toEqual([['work/train.ipynb', 'ab-c']]);
+});
+
+it('where there are no notebooks the cell is told, without a way to it', async () => {
+  show(new Host(toldOf({ description: FROM_CELL })));
+  expect(text()).toContain('train.ipynb, cell 3');
+  expect(() => button('train.ipynb')).toThrow('no button');
+  await doing(() => button('Run').click());
+  expect(text()).toContain('Started byann');
+  expect(text()).toContain('DescriptionA try.');
+});
+
+const PAGE = '<h1>Report</h1><script>parent.hacked = 1</script>';
+
+async function showReport(type: string, more: object = {}): Promise<void> {
+  const whole = data([task('load')]);
+  const artifacts = { report: [{ name: '', type, uri: 'x', metadata: {} }] };
+  const values = {
+    'id of load': {
+      inputs: { parameters: {}, artifacts: {} },
+      outputs: { parameters: {}, artifacts },
+      reused_from: ''
+    }
+  };
+  const readArtifact = async (task_id: string, name: string) =>
+    task_id === 'id of load' && name === 'report' ? PAGE : '';
+  show(Object.assign(new Host({ ...whole, values }), { readArtifact }, more));
+  await doing(() => button('load').click());
+}
+
+it('HTML of a task is shown in a frame in which nothing runs and from which nothing is fetched', async () => {
+  await showReport('system.HTML');
+  await doing(() => button('Show').click());
+  const frame = shown.node.querySelector('iframe')!;
+  expect(frame.getAttribute('sandbox')).toBe('');
+  const source = frame.getAttribute('srcdoc') ?? '';
+  expect(source).toMatch(/^<!doctype html><meta http-equiv="Content-Security-/);
+  expect(source).toContain("default-src 'none'");
+  expect(source.endsWith(PAGE)).toBe(true);
+  await doing(() => button('Hide').click());
+  expect(shown.node.querySelector('iframe')).toBeNull();
+});
+
+it('Markdown of a task is left to who draws it safely, else it is text', async () => {
+  const drawMarkdown = (text: string, node: HTMLElement) => {
+    node.textContent = `drawn ${text.length}`;
+    return () => undefined;
+  };
+  await showReport('system.Markdown', { drawMarkdown });
+  await doing(() => button('Show').click());
+  expect(text()).toContain(`drawn ${PAGE.length}`);
+  shown.remove();
+  await showReport('system.Markdown');
+  await doing(() => button('Show').click());
+  expect(text()).toContain(PAGE);
+  expect(shown.node.querySelector('h1, script')).toBeNull();
+});
+
+it('why an artifact cannot be read is said', async () => {
+  const readArtifact = () => Promise.reject(new Error('It is gone.'));
+  await showReport('system.HTML', { readArtifact });
+  await doing(() => button('Show').click());
+  expect(text()).toContain('It is gone.');
+});

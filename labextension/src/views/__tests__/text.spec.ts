@@ -74,7 +74,7 @@ it('a run as text is a tree with states and times', () => {
     task('nested/train', 'RUNNING')
   ]);
   expect(textOf(run).split('\n')).toEqual([
-    'training  ✓ SUCCEEDED',
+    'training  ✓ Succeeded',
     '  ✓ load  2.5 s',
     '  For each of rates [0]',
     '    ✓ train  2.5 s',
