@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class AnswerCache(Generic[K, T]):
-    """The answers of `ask` to each question: the same for `seconds`, unless it raised.
+    """The answers of `ask` to questions, each kept for `seconds`; an error is not kept.
 
-    A question that is being asked is not asked again meanwhile, however long that takes. Whatever
-    is raised is a `KfpError`: what goes wrong with one question spoils no other.
+    A question that is still being asked is not asked twice, however long the answer takes. Errors
+    come out as `KfpError`; an error in one question does not affect the others.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class AnswerCache(Generic[K, T]):
         self._closed = False
 
     def to(self, questions: Iterable[K], patience: float) -> dict[K, Future[T]]:
-        """The answers, as far as they are there after `patience` seconds."""
+        """Return the answers that have arrived within `patience` seconds."""
         with self._lock:
             found = {question: self._answer(question) for question in questions}
         wait(found.values(), timeout=patience)
         return found
 
     def close(self) -> None:
-        """Whatever is not being asked yet is answered with an error."""
+        """Stop: questions that are not being asked yet get an error."""
         with self._lock:
             self._closed = True
         self._threads.shutdown(wait=False)
@@ -72,9 +72,10 @@ class AnswerCache(Generic[K, T]):
             return self._ask(question)
         except KfpError:
             raise
-        except Exception as error:  # a mistake of ours, wherever it is
+        except Exception as error:  # a bug of ours, wherever it is
             kind = type(error).__name__
-            # Without its message, in which a secret may be; once, though hundreds may meet it.
+            # The message is left out, as it may hold a secret; logged once, though hundreds may hit
+            # it.
             where = "".join(traceback.format_tb(error.__traceback__))
             if where not in self._logged:
                 self._logged.add(where)

@@ -23,16 +23,16 @@ class Node(NamedTuple):
         return cls(name, fnv(name))
 
     def part(self, name: str) -> Node:
-        """Return the part that is called so in it; the hash goes on from its own."""
+        """Return the child of that name; its hash continues from this one's."""
         return Node(f"{self.name}.{name}", fnv(f".{name}", self.number))
 
     def attempt(self, number: int) -> Node:
-        """Return one attempt at what is tried again, from 0 on."""
+        """Return one attempt of a node with retries; attempts are counted from 0."""
         return Node(f"{self.name}({number})", fnv(f"({number})", self.number))
 
 
 def fnv(text: str, number: int = _START) -> int:
-    """FNV-1a in 32 bits, of a text that may go on from what has the hash `number`."""
+    """FNV-1a in 32 bits; `number` is the hash of the text that this one continues."""
     for byte in text.encode():
         number = ((number ^ byte) * 0x01000193) & 0xFFFFFFFF
     return number

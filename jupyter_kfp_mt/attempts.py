@@ -14,8 +14,8 @@ from .refusal_causes import denied
 def attempting(words: str, goal: Goal | None = None) -> Iterator[None]:
     """Complete the errors that leave this block: "Cannot `words`: ...".
 
-    The outermost block has the last word: to start a run begins with a look for its pipeline. With
-    a `goal` a refusal offers the role that this takes, and not only the first step.
+    The outermost block decides what is said: starting a run begins with looking up its pipeline.
+    With a `goal`, a refusal names the role that the whole attempt takes, not just its first step.
     """
     try:
         yield
@@ -24,7 +24,7 @@ def attempting(words: str, goal: Goal | None = None) -> Iterator[None]:
 
 
 def attempted(error: KfpError, words: str, goal: Goal | None = None) -> KfpError:
-    """The same error, of what was wanted."""
+    """Return the error with these words in place of those it had."""
     if goal and isinstance(error, Forbidden) and error.denial:
         error = denied(error.denial, error.server_text, goal).with_traceback(error.__traceback__)
     return error.with_(attempt=words)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; what follows its name is the command's own."""
+    """Run a command; the arguments after its name are passed on to it."""
     parser = argparse.ArgumentParser("jupyter kfp-mt", description=__doc__)
     parser.add_argument("--version", action="version", version=version("jupyter-kfp-mt"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -145,7 +145,7 @@ def _configured() -> Kfp:
     from .settings import Kfp
 
     class Files(JupyterApp):
-        """Reads them; it runs nothing."""
+        """Read the configuration files without starting anything."""
 
     found = Files()
     for name in ("jupyter_server_config", "jupyter_kfp_mt_config"):

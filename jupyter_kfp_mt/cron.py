@@ -14,10 +14,10 @@ from functools import lru_cache
 import msgspec
 
 DAY = 24 * 3600
-# The longest that a schedule rests between two moments: 29 February on a certain day of the week,
-# across 2100. What is not found by then never comes.
+# The longest gap between two times of a schedule: 29 February on a given day of the week, across
+# 2100. A schedule with no time before then has none at all.
 MOST_YEARS = 41
-# What Python's dates can be told of in every time zone.
+# The dates that Python can express in every time zone.
 FIRST = int(datetime(2, 1, 1, tzinfo=timezone.utc).timestamp())
 LAST = int(datetime(9998, 12, 31, tzinfo=timezone.utc).timestamp())
 
@@ -56,7 +56,7 @@ class NotACron(ValueError):
 
 
 class Cron(msgspec.Struct, frozen=True):
-    """At which moments: the numbers of each field, ascending."""
+    """The values allowed in each field, ascending."""
 
     # A star in the day of the month or of the week: a day must match both. Else one suffices.
     both_days: bool
@@ -68,9 +68,10 @@ class Cron(msgspec.Struct, frozen=True):
     weekdays: tuple[int, ...]
 
     def next(self, after: int, zone: tzinfo) -> int | None:
-        """The first moment later than this one, in Unix seconds; None if there is none.
+        """Return the first time after this one, in Unix seconds; None if there is none.
 
-        A time of day that the clocks skip is skipped; one that they show twice comes twice.
+        A time of day that is skipped when clocks change is skipped; one that occurs twice counts
+        twice.
         """
         after = max(after, FIRST)
         if after >= LAST:
@@ -84,7 +85,7 @@ class Cron(msgspec.Struct, frozen=True):
         return None
 
     def last(self, first: int, limit: int, zone: tzinfo) -> int:
-        """The last moment up to the limit, given the first of them."""
+        """Return the last time up to the limit, given the first one."""
         # A search by halves: of years of missed seconds, few are looked at. `found` is a moment,
         # and there is none after `end`.
         found, end = first, limit
@@ -127,7 +128,7 @@ class Cron(msgspec.Struct, frozen=True):
 
 
 class Every(msgspec.Struct, frozen=True):
-    """Again and again after so many seconds."""
+    """A schedule that repeats after a number of seconds."""
 
     seconds: int
 
@@ -177,7 +178,9 @@ def parse(text: str) -> Cron | Every:
 
 
 def note(text: str) -> str:
-    """A warning where an accepted expression was probably meant otherwise: with five fields."""
+    """Warn about an expression that KFP accepts but that was probably meant differently: one with
+    five fields.
+    """
     fields = text.split()
     if len(fields) != 5:
         return ""

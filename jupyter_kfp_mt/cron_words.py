@@ -12,10 +12,10 @@ SHOWN = 5  # moments
 
 
 def checked(text: str) -> str:
-    """A cron expression that KFP reads as it was meant. Raises `BadRequest`.
+    """Return the expression if KFP reads it as the person meant it. Raises `BadRequest`.
 
-    KFP reads the seconds first: five fields, which everybody else begins with the minutes, are
-    refused here with what is meant.
+    KFP reads seconds first. Five fields, which start with minutes everywhere else, are refused with
+    the expression that was probably meant.
     """
     try:
         cron.parse(text)
@@ -31,7 +31,7 @@ def checked(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """A cron expression that KFP accepts, as a person says it; empty where that is not known."""
+    """Put a cron expression that KFP accepts into words; empty if there are none for it."""
     if text.startswith("@every "):
         return f"Every {text.removeprefix('@every ')}"
     from cron_descriptor import FormatError, MissingFieldError, Options, get_description
@@ -56,7 +56,7 @@ def every(seconds: int) -> str:
 
 
 def described(trigger: Trigger | None) -> str:
-    """When a recurring run is due, in words."""
+    """Put the schedule of a recurring run into words."""
     if trigger and trigger.cron_schedule:
         text = trigger.cron_schedule.cron
         told = words(text)
@@ -67,9 +67,10 @@ def described(trigger: Trigger | None) -> str:
 
 
 def upcoming(trigger: Trigger | None, now: datetime, since: datetime) -> list[datetime]:
-    """The next moments at which it is due, in UTC, as a cluster without a time zone reads it.
+    """Return the next times at which it is due, in UTC, which KFP uses unless it is given a time
+    zone.
 
-    `since`: when the recurring run was made, from which intervals count.
+    `since`: when the recurring run was created; intervals count from there.
     """
     schedule = trigger and (trigger.cron_schedule or trigger.periodic_schedule)
     if not trigger or not schedule:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="KfpError")
 
-# Whose code a person has not written: this package's, the installed ones and Python's own.
+# Files that the person at the notebook has not written: this package, installed ones and Python.
 _NOT_THEIRS = (
     *(str(Path(__file__).parent), "<frozen"),
     *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")),
@@ -40,18 +40,18 @@ _NOT_THEIRS = (
 class KfpError(Exception):
     """The root. `status` is the HTTP status that says the same thing.
 
-    `message` says what was asked and what came back; `cause` why; `cure` what to do about it, in a
-    sentence, and on the lines below it what is to be pasted; `server_text` is what the server
-    itself wrote. None of them ever holds a secret.
+    `message` says what was asked and what came back; `cause` why; `cure` what to do about it: a
+    sentence, and below it the lines to paste; `server_text` is the server's own text. None of them
+    ever holds a secret.
 
-    Code that does not know what it is done for gives a `reason` in place of a message, and
-    `attempts.attempting`, around it, the rest of the sentence: "Cannot list runs in alice: ...".
+    Code that does not know the purpose of a request gives a `reason` in place of a message;
+    `attempts.attempting`, around it, completes the sentence: "Cannot list runs in alice: ...".
     """
 
     status = 500
     # Whether cause and cure are shown beside the error already, where they can be copied from.
     is_explained = False
-    # What could not be done: said before a reason.
+    # What could not be done, for the sentence that a reason ends.
     attempt = "use KFP"
 
     def __init__(
@@ -85,7 +85,7 @@ class KfpError(Exception):
         return "\n".join(filter(None, (self.message, self.cause, self.cure)))
 
     def _render_traceback_(self) -> list[str]:
-        """The lines that IPython shows: what is wrong, below those calls that a person wrote."""
+        """The lines that IPython shows: the error, below the calls in the person's own code."""
         told = self.message if self.is_explained else str(self)
         return [*map(_called, _theirs(self)), f"{type(self).__name__}: {told}"]
 
@@ -125,8 +125,8 @@ class RunFailed(KfpError):
 class Unreachable(KfpError):
     """No answer, or none that KFP would give.
 
-    `sent`: whether the request may have arrived; `moved`: whether what answered names another
-    address of KFP, which is no matter of who asks.
+    `sent`: whether the request may have arrived; `moved`: whether the answer redirects to another
+    address of KFP, which has nothing to do with credentials.
     """
 
     status = 502
@@ -166,16 +166,16 @@ class TooLong(Refused):
 
 
 def may_pass(error: KfpError) -> bool:
-    """Tell what may be over by itself in a while from what somebody has to mend.
+    """Tell whether an error may go away by itself, or somebody has to fix something.
 
-    Nobody answers while a server starts; a token may be replaced just now; and an error of 5xx or
-    429 is a trouble of the server's own.
+    A server that is starting does not answer; a token may be about to be replaced; and 5xx or 429
+    is a problem on the server's side.
     """
     return isinstance(error, (Unreachable, Unauthenticated)) or type(error) is Refused
 
 
 def from_dict(fields: Mapping[str, Any]) -> KfpError:
-    """The error that was written so by `to_dict`, elsewhere."""
+    """Rebuild an error from what `to_dict` wrote in another process."""
     names = ("reason", "cause", "cure", "server_text")
     texts = {name: str(fields.get(name, "")) for name in names}
     kinds = {kind.__name__: kind for kind in _kinds(KfpError)}
@@ -189,7 +189,7 @@ def _kinds(root: type[KfpError]) -> Iterator[type[KfpError]]:
 
 
 def _theirs(error: KfpError) -> list[FrameSummary]:
-    """The calls that led to it from cell to library; none where the cell itself made the call."""
+    """The person's own calls that led to it; none if the cell itself called this package."""
     frames = [
         frame
         for frame in extract_tb(error.__traceback__)

@@ -1,6 +1,6 @@
 """The intervals of requests and streams, in seconds: of door, kernels, and servers behind them.
 
-They only work together, as `tests/ground/test_intervals.py` holds them; the browser's are in
+They depend on each other, as `tests/ground/test_intervals.py` checks; the browser's are in
 `labextension/src/wire/intervals.ts`.
 """
 
@@ -13,44 +13,44 @@ import time
 
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 30.0  # without a byte, and for a whole answer
-# The door waits as long for KFP, maybe twice, and is to say itself what came of it.
+# The door waits that long for KFP, possibly twice, and must still be able to report the outcome.
 DOOR_SECONDS = 2 * READ_SECONDS + 10
 
-# KFP's `healthz` needs neither database nor Kubernetes: what takes longer does not work.
+# KFP's `healthz` needs neither the database nor Kubernetes: a KFP that takes longer is broken.
 HEALTH_SECONDS = 5.0
 # An upload is read, in a process of its own, before it is sent on.
 UPLOAD_READ_SECONDS = 60
 
 # --- credentials --------------------------------------------------------------------------------
 
-# For a program that prints a secret; it may ask a server of its own, but nobody can answer it.
+# For a program that prints a secret: it may call a server, but cannot prompt anybody.
 PROGRAM_SECONDS = 30.0
 GOOGLE_SECONDS = 10.0
-# For each step of a login: until it takes a connection, and until it answers.
+# For each step of a login: to connect, and to answer.
 LOGIN_SECONDS = (2.5, 15)
-# How long a failed renewal, or a new secret that was refused as well, is left alone.
+# How long to wait after a failed renewal, or after a new secret that was refused as well.
 RENEWAL_PAUSE_SECONDS = 5.0
 
 # --- namespaces and Kubernetes --------------------------------------------------------------------
 
-# A person waits for these, and each source is done without if it takes longer.
+# A person waits for these; a source that takes longer is left out.
 SOURCE_SECONDS = 2.5
 KFAM_SECONDS = 2.5
-# A list that tells whether it may be read, where Kubernetes does not.
+# For a trial list request, which shows what is allowed where Kubernetes does not say.
 TRY_SECONDS = 2.5
 KUBERNETES_CONNECT_SECONDS = 2.0
 KUBERNETES_READ_SECONDS = 5.0
 
 # --- status and doctor ----------------------------------------------------------------------------
 
-# A status is "not ready" while the connection takes longer to be decided on.
+# A status is "not ready" if choosing the connection takes longer.
 STATUS_SECONDS = 2.5
-# For KFP to say what it is; longer than it is given to answer, as a token may have to come first.
+# For KFP's `healthz`, including the time it may take to get a token first.
 LOOK_SECONDS = 8.0
-# A kernel asks so long for a status, and again while it is not ready.
+# How long a kernel waits for one status, and for a status that is ready.
 ASK_STATUS_SECONDS = 15.0
 READY_SECONDS = 30.0
-# One probe of the doctor, one decision that it waits for, and everything that it looks at.
+# For one probe of the doctor, for the choice of a connection, and for all its checks.
 PROBE_CONNECT_SECONDS = 2.0
 PROBE_ANSWER_SECONDS = 3.0
 DECIDE_SECONDS = 4.0
@@ -58,28 +58,28 @@ EXAMINE_SECONDS = 10.0
 
 # --- a stream of events -------------------------------------------------------------------------
 
-# nginx (proxy_read_timeout) and many a load balancer end what is silent for so long.
+# nginx (proxy_read_timeout) and many load balancers close connections that are silent this long.
 PROXY_SECONDS = 60.0
-# Whoever sends says something at least so often, if only that it is there.
+# A sender writes at least this often, if only a keep-alive.
 KEEP_ALIVE_SECONDS = 15.0
-# Whoever listens takes a stream for dead that is silent for so long, and asks for another.
+# A listener considers a stream dead that is silent this long, and opens another.
 SILENCE_SECONDS = 2.5 * KEEP_ALIVE_SECONDS
-# How long a listener goes on asking while it gets no answer at all.
+# How long a listener keeps trying while it gets no answer at all.
 PATIENCE_SECONDS = 120.0
-# A stream ends after so long, at most twice as long, so that not all end at once. It is taken up
-# again by whoever still may: a right that was taken away ends with it.
+# A stream ends after this time, or up to twice as long, so that not all end at once. Listeners who
+# still have the right to it reconnect: a right that was revoked ends here.
 LIFE_SECONDS = 300.0
-# How long the door goes on looking when nobody listens: whoever comes back missed nothing.
+# How long the door keeps watching with no listener, so that one who reconnects misses nothing.
 LINGER_SECONDS = 10.0
 
 
 # --- a local KFP --------------------------------------------------------------------------------
 
-# For one that is started to answer; and how long another that starts or stops in the same folder
-# may take, before it is tried again.
+# For a new one to answer; and for another one that is starting or stopping in the same folder,
+# before the next try.
 LOCAL_START_SECONDS = 30.0
 LOCAL_OCCUPIED_SECONDS = 5.0
-# For one on this machine to say that it is there.
+# For one on this machine to answer a health check.
 LOCAL_ANSWER_SECONDS = 2.0
 
 # --- what is remembered, and looked at again ------------------------------------------------------
@@ -88,21 +88,21 @@ LOCAL_ANSWER_SECONDS = 2.0
 PERMISSIONS_SECONDS = 60.0
 # The key of a Jupyter server's kernels.
 KEY_SECONDS = 3600.0
-# Who we are, to the door: to look for a new token before each request costs a hop to a thread.
+# The door's token: looking for a new one before each request would cost a hop to a thread.
 TOKEN_SECONDS = 1.0
-# Names of experiments, pipelines and versions, for all who ask the door; and those of completion.
+# Names of experiments, pipelines and versions at the door; and those that completion offers.
 NAMES_SECONDS = 30.0
 COMPLETION_SECONDS = 10.0
-# What is known of a run, where the logs of many of its tasks are read.
+# A run and its pods, while the logs of many of its tasks are read.
 RECENT_RUN_SECONDS = 5.0
-# The end of a container is known a little later than the end of its log.
+# A container's end becomes known a little later than the end of its log.
 SETTLE_SECONDS = 15.0
 # The browser through runs; and whether there is work that keeps a Jupyter server from being culled.
 BROWSER_SECONDS = 5.0
 ACTIVITY_SECONDS = 20.0
-# For git to say where a notebook is from.
+# For git to report a notebook's commit.
 GIT_SECONDS = 2.0
-# For a decision on a connection that is still being made when the Jupyter server stops.
+# For a choice of connection that is still going on when the Jupyter server stops.
 CLOSE_SECONDS = 5.0
 
 

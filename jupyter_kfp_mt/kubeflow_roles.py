@@ -1,4 +1,4 @@
-"""The rights in Kubeflow's roles for KFP, and which role somebody lacks who was refused.
+"""The rights in Kubeflow's roles for KFP, and which role a refused request takes.
 
 The table is that of `view-edit-cluster-roles.yaml` in kubeflow/pipelines. Recurring runs are `jobs`
 here, in both versions of KFP's API.
@@ -27,12 +27,12 @@ EDIT_ADDS: Mapping[str, tuple[str, ...]] = {
     "pipelines": ("create", "update", "delete"),
     "pipelineversions": ("create", "update", "delete"),
 }
-# Where a KFP asks for a resource that the table does not have yet.
+# For a resource that is not in the table yet.
 _READING = ("get", "list", "watch", "readArtifact")
 
 
 class Goal(NamedTuple):
-    """The right that something takes in the end, which may begin with a look at something else.
+    """The right that an attempt takes in the end, though it may begin by reading something else.
 
     `deed` says the same without names, such as "start a run".
     """
@@ -53,7 +53,7 @@ class Denial(NamedTuple):
 
 
 def role_for(verb: str, resource: str, goal: Goal | None = None) -> str:
-    """The least role, view or edit, with which a verb is allowed, and `goal` after it."""
+    """Return the smaller role, view or edit, that allows a verb, and `goal` with it."""
     rights = [(verb, resource), *([(goal.verb, goal.resource)] if goal else [])]
     return "view" if all(_is_to_view(*right) for right in rights) else "edit"
 

@@ -1,4 +1,4 @@
-"""Lines of a log that hold what they say they hold, whoever has written a part of it."""
+"""Log lines that cannot be forged by a text that somebody else wrote."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
-else:  # which takes no type before Python 3.11
+else:  # which is not generic before Python 3.11
     _LoggerAdapter = logging.LoggerAdapter
 
-# Of one message; what follows is left out.
+# For one message; the rest is cut.
 LONGEST = 4000
 _INDENT = "    "
 
 
 def one_line(text: str) -> str:
-    """A text as it may stand in a log: what cannot be printed is escaped as Python does it.
+    """Escape what cannot be printed, as Python does, so that a text is safe in a log.
 
-    Such are line breaks of any kind, control characters, and what turns the direction of writing.
+    That includes line breaks of any kind, control characters, and marks of writing direction.
     """
     short = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     return short if short.isprintable() else "".join(map(_printable, short))
@@ -31,7 +31,7 @@ def _printable(char: str) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """One line for each message; the lines of a traceback are indented, and so are none of ours."""
+    """One line for each message; the lines of a traceback are indented, unlike any message."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return one_line(super().formatMessage(record))
@@ -48,7 +48,7 @@ class LineFormatter(logging.Formatter):
 
 
 class LineLogger(_LoggerAdapter):
-    """A logger of somebody else's, whose messages become one line; `scrub` hides what is secret."""
+    """Another package's logger, whose messages become one line each; `scrub` hides secrets."""
 
     def __init__(self, logger: logging.Logger, scrub: Callable[[str], str]) -> None:
         super().__init__(logger, {})

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 FINISHED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 STATES = ("PENDING", "RUNNING", "SUCCEEDED", "SKIPPED", "FAILED", "CANCELING", "CANCELED", "PAUSED")
 
-# What the API server knows no state of, and hence leaves it out.
+# The state of a run for which the API server sends none.
 UNSPECIFIED = "RUNTIME_STATE_UNSPECIFIED"
 
-# The API server writes this moment where an unfinished run has no end yet.
+# The API server sends this time for the end of a run that has not finished.
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
 def never(moment: datetime) -> bool:
-    """Tell whether a time stands for none: the end of a task that goes on is in the year 1."""
+    """Tell whether a time means "none": KFP puts the end of a running task in the year 1."""
     return moment <= EPOCH
 
 
@@ -124,7 +124,7 @@ class PipelineVersion(Value, Viewed, frozen=True):
 
 
 class PipelineVersionReference(Value, frozen=True):
-    """Which version a run runs; without a version, the latest."""
+    """The version of a pipeline that a run executes; without a version, the latest."""
 
     pipeline_id: str = ""
     pipeline_version_id: str = ""
@@ -180,7 +180,7 @@ class TaskValues(Value, frozen=True):
 
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[Artifact]] = {}
-    # Of outputs: the run that made them, where the task was not executed anew.
+    # For outputs: the run that produced them, if they came from the cache.
     reused_from: str = ""
 
 
@@ -215,19 +215,17 @@ class Task(Value, frozen=True):
     parent_task_id: str = ""
     pod_name: str = ""
     child_tasks: list[ChildTask] = []
-    # How often it was begun, as the parts of a workflow tell; KFP has no such field.
+    # The number of attempts, from the parts of a workflow; KFP has no such field.
     attempts: int = 0
 
     @property
     def tries(self) -> int:
-        """Return how often it was begun, as far as is known: more than once where it was tried
-        again.
-        """
+        """Return the number of attempts, as far as is known."""
         return self.attempts or sum(change.state == "RUNNING" for change in self.state_history)
 
     @property
     def auxiliary(self) -> bool:
-        """Tell whether it is one of those that a cluster's KFP adds to the tasks of a pipeline."""
+        """Tell whether it is one that KFP on a cluster adds to a pipeline's own tasks."""
         name = self.display_name
         return name == "root" or name.endswith("-driver") or name.partition("(")[0] == "executor"
 
@@ -287,7 +285,7 @@ class Run(Value, Viewed, frozen=True):
 
     @property
     def terminated(self) -> bool:
-        """Tell whether somebody stopped it, where KFP tells: it has no state for that."""
+        """Tell whether somebody stopped it, as far as KFP says so: it has no state for that."""
         return any(
             change.state in ("CANCELING", "CANCELED")
             or (change.error is not None and change.error.message == "terminated")
@@ -318,7 +316,7 @@ class PeriodicSchedule(Value, frozen=True):
 
 
 class Trigger(Value, frozen=True):
-    """When a recurring run fires: by one of the two. Without either it fires once, at once."""
+    """When a recurring run fires: one of the two. Without either it fires once, immediately."""
 
     cron_schedule: CronSchedule | None = None
     periodic_schedule: PeriodicSchedule | None = None

@@ -1,6 +1,6 @@
-"""Servers that are not quite KFP and stand where it was looked for: which they are, and the way on.
+"""Other servers that answer in KFP's place: how to recognize them, and what to do about it.
 
-Each is known by its own words, which are those of Go, nginx, Envoy, Google and S3.
+Each is recognized by the words of its answer: those of Go, nginx, Envoy, Google or S3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CLIENT_ID = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 
 class AskedAddress(NamedTuple):
-    """The endpoint, the address that was asked for, and where its answer sends on to."""
+    """The endpoint, the address of a request, and where the answer redirects to."""
 
     endpoint: str = ""
     url: str = ""
@@ -76,7 +76,7 @@ def named(endpoint: str) -> str:
 
 
 def told(status: int, body: bytes, text: str, at: AskedAddress) -> KfpError | None:
-    """The error for the answer of such a one; None for any other."""
+    """Return the error for an answer of such a server; None for any other."""
     if _HTTPS.search(text):
         return _https(text, at)
     if refuses_tokens(text):
@@ -93,7 +93,7 @@ def told(status: int, body: bytes, text: str, at: AskedAddress) -> KfpError | No
 
 
 def nothing_there(text: str, at: AskedAddress) -> NotFound:
-    """For a 404 that is none of KFP's."""
+    """Return the error for a 404 that is not KFP's."""
     maybe = f" Behind Kubeflow's gateway it is below {PREFIX}:\n{named(at.below)}"
     return NotFound(
         reason="nothing answers at this path (HTTP 404).",
@@ -104,7 +104,7 @@ def nothing_there(text: str, at: AskedAddress) -> NotFound:
 
 
 def too_old(text: str) -> NotFound:
-    """For what a KFP 2 before 2.14 says of a path, or a method, that it does not have."""
+    """Return the error for a path or a method that a KFP 2 before 2.14 does not have."""
     return NotFound(
         reason="this KFP does not have that part of the API.",
         cause="It is too old for what was asked of it; %kfp doctor tells its version.",
@@ -114,7 +114,7 @@ def too_old(text: str) -> NotFound:
 
 
 def version_1(text: str, at: AskedAddress) -> NotFound:
-    """For KFP's own 404 for a path, which has no v2beta1 before 2.0."""
+    """Return the error for KFP's own 404: before 2.0 it has no v2beta1."""
     show = f":\ncurl {at.endpoint}/apis/v1beta1/healthz" if at.endpoint else "."
     return NotFound(
         reason="this KFP does not have that part of the API v2beta1.",
@@ -211,7 +211,7 @@ def _elsewhere(status: int, text: str, at: AskedAddress) -> Unreachable:
 
 
 def page(status: int, text: str, at: AskedAddress) -> Unreachable:
-    """For a web page or a redirect, where KFP would have answered JSON."""
+    """Return the error for a web page or a redirect, where KFP would have sent JSON."""
     below = f"Behind Kubeflow's dashboard KFP is at {at.below}. " if at.below else ""
     return Unreachable(
         reason=f"what answered is not KFP (HTTP {status}, a web page or a redirect).",

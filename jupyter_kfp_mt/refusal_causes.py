@@ -1,4 +1,4 @@
-"""The meaning of refusals of KFP, Istio and Kubernetes, and what mends them."""
+"""The meaning of refusals by KFP, Istio and Kubernetes, and how to fix them."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _DENIED = re.compile(
 )
 # With 400 to an upload, until it gave no reason at all (2.15).
 _NOBODY = "User identity is empty in the request header"
-# What it answers for a run that is not there to be stopped, or not any more.
+# Its answer when a run that is to be stopped has finished or is gone.
 _NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
 # What the gateway before its API says of a path that it does not have: in JSON since 2.14.
 _NO_PATH = "Not Found"
 _NO_METHOD = "Method Not Allowed"
-# How its database refuses a text, which KFP does not look at before.
+# How its database refuses a text whose length KFP does not check.
 _TOO_LONG = re.compile(r"Data too long for column '(\w+)'")
-# What is wrong, after all that KFP was about to do: of an internal error it tells it so alone.
+# The reason at the end of an internal error, after everything that KFP was about to do.
 _INNERMOST = re.compile(r".*\b(?:Invalid input error|InvalidInputError): ", re.DOTALL)
 _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
-# Where the local KFP tells why an upload was refused, of which KFP tells nothing.
+# Where the local KFP says why an upload was refused; KFP itself does not.
 _REASON = re.compile(r"\nreason\n\t([^\n]+)")
-# How the door begins, which knows only the request.
+# How the door's messages begin: it knows only the request.
 _REQUESTED = re.compile(r"Cannot (GET|POST|PATCH|DELETE) /\S*: ")
 
 # What KFP's own error bodies are made of, in all its versions.
@@ -54,7 +54,7 @@ OTHER_PROXY = (
     "HTTPS_PROXY or HTTP_PROXY names the proxy, a kubeconfig its own (proxy-url): correct it, or "
     "name the endpoint's host in NO_PROXY."
 )
-# A port that is forwarded asks for a token as KFP does; Kubernetes gives one.
+# Through a forwarded port KFP still asks for a token; Kubernetes issues one.
 FORWARDED = """\
 kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888
 export KFP_MT_ENDPOINT=http://localhost:8888 KFP_MT_AUTH=kubernetes"""
@@ -128,9 +128,9 @@ def _refusal(status: int, body: bytes, local: bool, at: AskedAddress) -> KfpErro
 
 
 def _is_too_old(status: int, body: bytes, text: str, at: AskedAddress) -> bool:
-    """Tell whether a KFP before 2.14 does not know a path, or what to do there.
+    """Tell whether it is a KFP before 2.14 that does not know a path or a method.
 
-    Of its health every KFP tells: where that is not found there is none.
+    Every KFP has `healthz`: where that is not found, there is no KFP.
     """
     unknown = (status, text) in ((404, _NO_PATH), (405, _NO_METHOD), (501, _NO_METHOD))
     return unknown and _decoded(body) is None and not at.url.endswith("/healthz")
@@ -146,7 +146,7 @@ def _too_long(column: str, text: str) -> BadRequest:
 
 
 def denial(body: bytes) -> Denial | None:
-    """Return what KFP has asked Kubernetes and been denied, if that is what the body says."""
+    """Return the right that Kubernetes denied when KFP asked, if that is what the body says."""
     found = _DENIED.search(server_text(body))
     if found is None:
         return None
@@ -165,7 +165,7 @@ def explained(body: bytes, error: KfpError) -> dict[str, Any]:
 
 
 def read_only() -> Forbidden:
-    """For a change where `Kfp.read_only` is set."""
+    """Return the error for a change where `Kfp.read_only` is set."""
     return Forbidden(
         reason="this connection to KFP is for reading only.",
         cause="c.Kfp.read_only or KFP_MT_READ_ONLY is set, so that nothing is changed from here.",
@@ -174,7 +174,7 @@ def read_only() -> Forbidden:
 
 
 def server_text(body: bytes) -> str:
-    """The server's own words for a person (details, else message, else error), or the body.
+    """Return the server's text for a person (details, else message, else error), or the body.
 
     Of an upload it is the reason that the local KFP adds.
     The order is that of the API server's error bodies since 2.0; for an internal error the details
@@ -216,7 +216,7 @@ def _message(answer: Any) -> str:
 
 
 def denied(denial: Denial, text: str, goal: Goal | None = None) -> Forbidden:
-    """The error for a right that is missing, with the role that has it, and what `goal` takes."""
+    """Return the error for a missing right, with the role that has it and what `goal` takes."""
     user, namespace, verb, resource, local = denial
     role = role_for(verb, resource, goal)
     step = f"{verb} {resource}"
@@ -261,7 +261,7 @@ def _istio(text: str) -> Forbidden:
 
 
 def nobody_behind(status: int, text: str) -> Unreachable:
-    """For an answer of what stands before KFP, where KFP is away."""
+    """Return the error for the answer of a gateway that finds no KFP behind it."""
     return Unreachable(
         reason=f"a gateway answered in KFP's place (HTTP {status}).",
         cause="It found no KFP behind it that answers: KFP starts, has stopped, or is overloaded.",

@@ -1,4 +1,4 @@
-"""Whom Kubernetes gives roles to: people, and the service accounts of namespaces."""
+"""The names of users, service accounts and namespaces, as Kubernetes and kubectl write them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def short_name(user: str) -> str:
 
 
 def kubectl_option(user: str) -> str:
-    """Tell how `kubectl create rolebinding` is told whom to bind."""
+    """Return the option with which `kubectl create rolebinding` names a user or service account."""
     account = service_account(user)
     return f"--serviceaccount={account[0]}:{account[1]}" if account else f"--user={user}"
 
@@ -35,12 +35,12 @@ def as_name(user: str) -> str:
 
 
 def is_namespace(text: str) -> bool:
-    """Tell whether a namespace may be called so."""
+    """Tell whether it is a valid name of a namespace."""
     return _NAMESPACE.fullmatch(text) is not None
 
 
 def check_namespace(namespace: str) -> None:
-    """Raises `BadRequest` for what is no name of one."""
+    """Raises `BadRequest` for a name that no namespace can have."""
     if not is_namespace(namespace):
         raise BadRequest(
             f"{namespace[:100]!r} is not the name of a namespace.",

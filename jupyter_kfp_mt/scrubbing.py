@@ -1,4 +1,4 @@
-"""Keep what was sent to say who we are out of what is shown, whoever sends it back.
+"""Keep the credentials of a request out of what is shown, even if a server sends them back.
 
 Servers repeat the headers of a request in their errors: as they came, escaped for JSON, HTML or an
 address, in base64, broken into lines, or cut in the middle.
@@ -17,9 +17,9 @@ import requests
 from .errors import KfpError
 
 MASK = "***"
-# A shorter one cannot be told from any other word.
+# A shorter one cannot be told from an ordinary word.
 SHORTEST = 6
-# So much in a row of a longer one is a part of it.
+# This many characters in a row count as a part of a longer one.
 FRAGMENT = 16
 _BLOCK = FRAGMENT // 2
 # How one character may be written, in an address, JSON, Python and HTML.
@@ -54,7 +54,7 @@ class Scrubber:
         return cls(_secrets_in(headers))
 
     def is_plainly_in(self, body: bytes) -> bool:
-        """Tell whether one is in a body as it was sent. Quick, for what is long and is no error."""
+        """Tell whether one is in a body unchanged. Quick, for long answers that are no errors."""
         return any(secret in body for secret in self._sent)
 
     def text(self, text: str) -> str:
@@ -74,10 +74,11 @@ class Scrubber:
         return self.text(body.decode("latin-1")).encode("latin-1")
 
     def part(self, body: bytes) -> tuple[bytes, bytes]:
-        """Split what has come of a long body into what may be shown of it, and what may be the
-        beginning of a secret, which belongs before what comes next.
+        """Split the part of a long body that has arrived into what may be shown and what may be the
+        beginning of a secret, to be put before the next part.
 
-        Each secret is masked where it is written as it was sent. The length stays: it is announced.
+        Secrets are masked where they occur unchanged. The length stays the same: it has been
+        announced.
         """
         cut = len(body) - max((_begun(body, secret) for secret in self._sent), default=0)
         while crossing := [at for secret in self._sent if (at := _across(body, secret, cut)) >= 0]:
@@ -91,7 +92,7 @@ class Scrubber:
         return body
 
     def error(self, error: KfpError) -> KfpError:
-        """The same error, without them."""
+        """Return the error without them."""
         names = ("sentence", "attempt", "reason", "cause", "cure", "server_text")
         return error.with_(**{name: self.text(getattr(error, name)) for name in names})
 

@@ -164,7 +164,7 @@ class Kfp(Configurable):
         return self.start_local and said not in ("0", "false", "no")
 
 
-# Settings that have to do with credentials; the kinds of these say with which.
+# Settings about credentials; each kind of credentials says which are its own.
 CREDENTIALS = tuple(
     name
     for name, trait in vars(Kfp).items()
@@ -182,7 +182,7 @@ def _is_on(setting: str) -> bool:
 
 
 def chosen(settings: dict[str, str]) -> Kfp:
-    """The settings that code chose by name; what is empty is not chosen. Raises `TypeError`."""
+    """Return the settings passed by name; an empty one counts as not passed. Raises `TypeError`."""
     known = list(Kfp.class_own_traits(config=True))
     unknown = [name for name in settings if name not in known]
     if unknown:

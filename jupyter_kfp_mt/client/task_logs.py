@@ -45,6 +45,8 @@ SINGLE_USER_NAMESPACE = "kubeflow"
 
 
 RECENT_SECONDS = intervals.RECENT_RUN_SECONDS
+# More lines than there are of one time: none of that time is new to whoever has so many.
+UNCOUNTED = 1 << 40
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -130,20 +132,22 @@ def opened(
     with attempting(f"read the log of task {task_id}"):
         run = seen.run if seen else client.run_as_told(run_id)
     task = _task(client, run, task_id)
-    if local:
-        return LocalLog(client, task, wanted)
-    pods = seen.pods if seen else _pods(client, cluster(), run, task, wanted)
+    pods = seen.pods if seen else None
+    if pods is None and not local:
+        pods = _pods(client, cluster(), run, task, wanted)
     if wanted.recent:
         client.seen_runs[run_id] = seen or Seen(time.monotonic(), run, pods)
+    if pods is None:
+        return LocalLog(client, task, wanted)
     return PodLog(client, pods, run, task, wanted)
 
 
 class Seen(NamedTuple):
-    """A run as it was at a time on the monotonic clock, and its pods."""
+    """A run as it was at a time on the monotonic clock, and its pods, which a local one has not."""
 
     time: float
     run: Run
-    pods: TaskPods
+    pods: TaskPods | None
 
 
 def _recent(client: Logs, run_id: str) -> Seen | None:
@@ -154,7 +158,7 @@ def _recent(client: Logs, run_id: str) -> Seen | None:
 
 
 def _pods(client: Logs, cluster: Cluster | None, run: Run, task: Task, wanted: Wanted) -> TaskPods:
-    namespace = client.experiment(run.experiment_id).namespace
+    namespace = client.namespace_of_experiment(run.experiment_id)
     if cluster is None:
         raise _no_cluster(task, namespace)
     namespace = namespace or client.namespace or SINGLE_USER_NAMESPACE
@@ -271,7 +275,8 @@ class LogPosition(msgspec.Struct, frozen=True):
     """The place to which the log of a pod was read.
 
     It is the time of the last line, as Kubernetes writes it, and how many lines of that time
-    there were.
+    there were: from `UNCOUNTED` on where only the last lines were asked for, which may have begun
+    amidst those of one time.
     """
 
     pod: str = ""
@@ -302,6 +307,10 @@ class LogPosition(msgspec.Struct, frozen=True):
         if moment == self.moment:
             return LogPosition(self.pod, moment, self.count + 1)
         return LogPosition(self.pod, moment, 1) if _MOMENT.fullmatch(moment) else self
+
+    def begun_amidst(self) -> LogPosition:
+        """The mark of the first of the last lines: others of its time may be before it."""
+        return LogPosition(self.pod, self.moment, UNCOUNTED) if self.count else self
 
     def is_new_after(self, old: LogPosition) -> bool:
         if self.moment == old.moment:
@@ -391,12 +400,13 @@ class PodLog(TaskLog):
     def _unread(self, pod: Pod, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """The lines without their times, and without those up to the mark, which follows them."""
         old = self._mark if self._mark.pod == pod.name else None
-        mark = LogPosition(pod.name)
+        mark, is_first = LogPosition(pod.name), self._tail is not None
         for piece in pieces:
             new = []
             for line in split(piece):
                 moment, _, text = line.partition(b" ")
-                mark = mark.after(moment)
+                mark = mark.after(moment).begun_amidst() if is_first else mark.after(moment)
+                is_first = is_first and not mark.count
                 if old and mark.is_new_after(old):
                     old = None
                 if not old:

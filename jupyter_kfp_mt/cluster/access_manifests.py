@@ -1,4 +1,4 @@
-"""The Kubernetes objects that cure what is missing, as Kubeflow's own services make them."""
+"""Kubernetes objects that grant missing access, as Kubeflow's own services make them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ USER_HEADER = "kubeflow-userid"
 ROLES = ("edit", "view")
 TOKEN_LIFETIME = 7200  # in seconds
 _RBAC = "rbac.authorization.k8s.io"
-# Behind these a request's header says truly who sent it.
+# Behind these gateways the header of a request can be trusted.
 _GATEWAYS = [
     "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account",
     "cluster.local/ns/kubeflow/sa/ml-pipeline-ui",
 ]
 
-# What KFP answers without asking who it is that asks.
+# Paths that KFP answers without checking who is asking.
 UNGUARDED = ("/apis/v2beta1/pipelines/names/*", "/apis/v1alpha1/*")
 _NO_USER = {"key": f"request.headers[{USER_HEADER}]", "notValues": ["*"]}
 
@@ -38,7 +38,9 @@ def role_binding(user: str, namespace: str, role: str) -> Manifest:
 
 
 def authorization_policy(user: str, namespace: str, role: str) -> Manifest:
-    """Lets what a person sends through the cluster's gateway into the pods of the namespace."""
+    """Lets a person's requests, which come through the cluster's gateway, into the namespace's
+    pods.
+    """
     condition = {"key": f"request.headers[{USER_HEADER}]", "values": [user]}
     rule = {"from": [{"source": {"principals": _GATEWAYS}}], "when": [condition]}
     return {
@@ -52,13 +54,13 @@ def authorization_policy(user: str, namespace: str, role: str) -> Manifest:
 def token_policy() -> Manifest:
     """Lets requests of pods, which name no user in a header, reach KFP, as Kubeflow 1.9 does.
 
-    It stands beside the policies there are: what one of them allows is allowed.
+    It is added to existing policies: a request that one of them allows is allowed.
     """
     return _kfp_policy("ml-pipeline-tokens", {"rules": [{"when": [_NO_USER]}]})
 
 
 def kfp_policy() -> Manifest:
-    """Kubeflow's own: a request that names a user in a header comes from its services alone."""
+    """Kubeflow's own rule: requests that name a user in a header come from its services alone."""
     accounts = ["", "-ui", "-persistenceagent", "-scheduledworkflow"]
     names = [f"ml-pipeline{end}" for end in [*accounts, "-viewer-crd-service-account"]]
     source = {
@@ -73,7 +75,7 @@ def kfp_policy() -> Manifest:
 def closed_paths() -> Manifest:
     """Keeps everybody from the paths that KFP does not guard, but for its own services.
 
-    It is one object for all of them: a second one of its name would undo the first.
+    It is one object for all paths: a second one of that name would replace the first.
     """
     source = {"notPrincipals": ["cluster.local/ns/kubeflow/sa/ml-pipeline-ui"]}
     rule = {"from": [{"source": source}], "to": [{"operation": {"paths": list(UNGUARDED)}}]}
@@ -105,7 +107,9 @@ def pod_default(namespace: str) -> Manifest:
 
 
 def contributor(user: str, namespace: str, role: str) -> list[Manifest]:
-    """All that makes `user` a contributor; a service account comes through no gateway."""
+    """Everything that makes `user` a contributor; a service account does not come through the
+    gateway.
+    """
     binding = role_binding(user, namespace, role)
     if service_account(user):
         return [binding]
@@ -113,7 +117,8 @@ def contributor(user: str, namespace: str, role: str) -> list[Manifest]:
 
 
 def wanted(user: str, namespace: str, role: str) -> list[Manifest]:
-    """All that a notebook of a namespace takes: a token, a role, and to be let in with them.
+    """Everything that a notebook of a namespace needs: a token, a role, and access to KFP with
+    them.
 
     A service account comes to KFP itself, with a token; a person through the cluster's gateway.
     """
@@ -153,7 +158,7 @@ def _kfp_policy(name: str, spec: dict[str, Any]) -> Manifest:
 
 
 def _metadata(user: str, namespace: str, role: str) -> Manifest:
-    """The annotations are what Kubeflow's access management goes by."""
+    """Kubeflow's access management recognizes them by the annotations."""
     return {
         "name": binding_name(user, role),
         "namespace": namespace,

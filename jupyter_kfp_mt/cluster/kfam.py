@@ -1,8 +1,8 @@
 """Kubeflow's access management service (kfam): who contributes to which namespace.
 
-Who may ask it is up to the cluster's network alone: it answers everybody, and believes the header
-in which a request names its sender. So the header is sent only with what changes something, and
-only with a name that somebody who knows has told us.
+Only the cluster's network limits who may call it: it answers everybody, and trusts the header in
+which a request names its sender. So the header is sent only with changes, and only with a name that
+comes from a trusted source.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Binding(msgspec.Struct, frozen=True, rename="camel"):
 
     user_: _User = msgspec.field(name="user")
     referred_namespace: str
-    # The service reads it in any case, and writes it like this.
+    # The service reads it in upper or lower case, and writes it like this.
     role_ref: _RoleReference = msgspec.field(name="RoleRef")
 
     @classmethod
@@ -85,7 +85,7 @@ class Kfam:
                 raise Unreachable(reason=f"what answered at {self.endpoint} is not kfam.") from None
 
     def owner(self, namespace: str) -> str:
-        """Whose profile it is; empty where that is not said."""
+        """Return the owner of a namespace's profile; empty if the service does not say."""
         owners = self.bindings(namespace, role="admin")
         return owners[0].user if owners else ""
 

@@ -58,7 +58,7 @@ CONNECT_SECONDS = intervals.KUBERNETES_CONNECT_SECONDS
 READ_SECONDS = intervals.KUBERNETES_READ_SECONDS
 LONGEST_PAGE = 500
 MOST_OBJECTS = 100_000
-# Of what is long only what is said of any object of Kubernetes.
+# Long lists are requested as metadata only.
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONNECTIONS = 32  # enough for one burst of access reviews
@@ -70,12 +70,12 @@ _FORBIDDEN = re.compile(
 
 class Cluster:
     """The API server of one cluster. Every method blocks, may be called from any thread, and raises
-    a `KfpError`; none is tried again.
+    a `KfpError`; nothing is retried.
 
     Made by `of_pod`, `of_kubeconfig` or `of_this_process`.
     """
 
-    # After so many seconds without a byte of an answer there is none.
+    # Seconds without a byte of an answer after which a request fails.
     patience = READ_SECONDS
 
     def __init__(self, configuration: Any, source: str) -> None:
@@ -147,7 +147,7 @@ class Cluster:
     ) -> tuple[str, datetime]:
         """A new token of a service account for one audience, and when it expires.
 
-        Kubernetes gives none for less than ten minutes, and may give it for another time.
+        Kubernetes issues none for less than ten minutes, and may choose another lifetime.
         """
         access = ResourceAccess("create", "serviceaccounts/token", namespace, name=service_account)
         spec = {"audiences": [audience], "expirationSeconds": int(seconds)}
@@ -158,7 +158,7 @@ class Cluster:
     def may(
         self, namespace: str, verb: str, resource: str, group: str, name: str = ""
     ) -> bool | None:
-        """Tell whether this identity may do that; None where Kubernetes does not tell."""
+        """Tell whether this identity may do that; None if Kubernetes does not say."""
         access = ResourceAccess("create", "selfsubjectaccessreviews", group="authorization.k8s.io")
         resource, _, subresource = resource.partition("/")
         attributes = {
@@ -177,7 +177,7 @@ class Cluster:
         return None if status.evaluation_error and not status.allowed else status.allowed
 
     def who(self) -> str:
-        """The name that Kubernetes knows this identity by; empty where nobody tells."""
+        """Return the name of this identity in Kubernetes; empty if it cannot be found out."""
         access = ResourceAccess("create", "selfsubjectreviews", group="authentication.k8s.io")
         try:
             found = self._ask(access, SubjectReview, _review("SelfSubjectReview", access))
@@ -205,7 +205,7 @@ class Cluster:
         )
 
     def pod_events(self, namespace: str, name: str) -> list[Event]:
-        """Return what happened to a pod lately."""
+        """Return the recent events of a pod."""
         about = f"involvedObject.name={name}"
         return self._list(ResourceAccess("list", "events", namespace), Event, fieldSelector=about)
 
@@ -219,8 +219,8 @@ class Cluster:
         since: datetime | None = None,
         timestamps: bool = False,
     ) -> LineStream:
-        """The lines of a container's log; with `follow` those to come as well, until it ends; with
-        `timestamps` each after its time.
+        """The lines of a container's log; with `follow` also new ones, until it ends; with
+        `timestamps` each line begins with its time.
         """
         query: dict[str, str] = {"container": container}
         if follow:
@@ -232,14 +232,14 @@ class Cluster:
         if since is not None:
             query["sinceTime"] = since.astimezone(timezone.utc).isoformat()
         access = ResourceAccess("get", "pods/log", namespace, name=pod)
-        # A container may write nothing for hours: keep-alive packets tell whether anybody is there.
+        # A container may write nothing for hours: TCP keep-alive detects a lost connection.
         answer = self._request(access, query=query, endless=follow)
         return LineStream(answer, lambda error: self._no_answer(access, error))
 
     # --- runs, as Argo's Workflows ------------------------------------------------------------
 
     def may_watch_workflows(self, namespace: str) -> bool:
-        """Tell whether that is allowed, or nobody tells: then trying shows it."""
+        """Tell whether that is allowed, or not known, in which case a try will show."""
         return self.may(namespace, "watch", RESOURCE, GROUP) is not False
 
     def workflow(self, namespace: str, name: str) -> Workflow:
@@ -248,7 +248,7 @@ class Cluster:
         return self._ask(access, Workflow)
 
     def workflows_going_on(self, namespace: str) -> tuple[list[Workflow], str]:
-        """The metadata of those that are runs and go on, and the version of the list."""
+        """Return the metadata of workflows of unfinished runs, and the version of the list."""
         access = ResourceAccess("list", RESOURCE, namespace, GROUP, version=VERSION)
         found: list[Workflow] = []
         following = version = ""
@@ -263,9 +263,9 @@ class Cluster:
                 return found, version
 
     def watch_workflows(self, namespace: str, version: str, seconds: float) -> LineStream:
-        """The changes after a version to those that are runs and go on, for so many seconds.
+        """Watch workflows of unfinished runs, from a version on, for so many seconds.
 
-        Each line is a `WatchEvent`: one that ends leaves them and counts as deleted.
+        Each line is a `WatchEvent`; a workflow that ends is reported as deleted.
         """
         access = ResourceAccess("watch", RESOURCE, namespace, GROUP, version=VERSION)
         query = {
@@ -282,7 +282,7 @@ class Cluster:
     # --- requests -----------------------------------------------------------------------------
 
     def _list(self, access: ResourceAccess, kind: type[T], **query: str) -> list[T]:
-        """All there are, page by page."""
+        """Yield all objects, page by page."""
         found: list[T] = []
         following = ""
         while True:
@@ -336,7 +336,7 @@ class Cluster:
                 header_params={"Accept": accept},
                 body=body,
                 auth_settings=["BearerToken"],
-                # The client logs what it decodes itself, and that may be a token.
+                # The client logs what it decodes, which may be a token.
                 _preload_content=False,
                 _return_http_data_only=True,
                 _request_timeout=(CONNECT_SECONDS, None if endless else read or self.patience),
@@ -345,7 +345,7 @@ class Cluster:
             self._refuse(access, error)
         except (HTTPError, OSError) as error:
             raise self._no_answer(access, error) from None
-        except (ConfigException, ValueError):  # in whose words the token may be
+        except (ConfigException, ValueError):  # whose text may contain the token
             raise Misconfigured(
                 f"Cannot {access}: the credentials of {self.source} cannot be sent."
             ) from None
@@ -368,7 +368,7 @@ class Cluster:
         raise refusal(error.status, said, access, self.source) from None
 
     def _cut_refusals(self, request: Callable[..., Any]) -> Callable[..., Any]:
-        """The same, where the client would read all of an answer that refuses, however long."""
+        """The same; the client itself would read an error's body whole, however long."""
         from urllib3 import HTTPResponse
 
         def cut(*arguments: Any, **options: Any) -> Any:
@@ -407,7 +407,7 @@ def is_reached(settings: Kfp) -> bool:
 
 
 def of_settings(settings: Kfp) -> Cluster | None:
-    """The cluster of a KFP, if it may be asked."""
+    """Return the cluster that a KFP runs in, if there is access to it."""
     if not is_reached(settings):
         return None
     return Cluster.of_this_process(settings.value("kubeconfig"), settings.value("kube_context"))
@@ -439,7 +439,7 @@ def refusal(status: int, said: str, access: ResourceAccess, source: str) -> KfpE
 
 
 def grant(user: str, access: ResourceAccess) -> str:
-    """The commands that allow it: a role with nothing else in it, and its binding."""
+    """Return the commands that allow it: a role for just that, and its binding."""
     kind, scope = ("role", ["-n", access.namespace]) if access.namespace else ("clusterrole", [])
     resource, slash, subresource = access.resource.partition("/")
     resource = f"{resource}.{access.group}" if access.group else resource
@@ -484,7 +484,7 @@ def _cause(error: Exception, patience: float) -> str:
 
 
 def _keep_alive() -> list[tuple[int, int, int | bytes]]:
-    """Ask every half minute whether the other side is still there."""
+    """Check every half minute whether the other side is still there (TCP keep-alive)."""
     from urllib3.connection import HTTPConnection
 
     options = [*HTTPConnection.default_socket_options]

@@ -1,4 +1,4 @@
-"""Kubernetes' own values, as far as they are used here, and what its answers hold."""
+"""The values of the Kubernetes API that are used here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import BadRequest
 
-# Kubernetes allows less; this is what leads to no other path.
+# Stricter in Kubernetes; this much keeps a name from changing the path.
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]{0,251}[A-Za-z0-9])?")
 
 
@@ -23,7 +23,7 @@ class Metadata(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """Whom a role is bound to."""
+    """A user or group that a role is bound to."""
 
     kind: str
     name: str
@@ -31,7 +31,7 @@ class Subject(msgspec.Struct, frozen=True):
 
     @property
     def user(self) -> str:
-        """The name that requests of it come under."""
+        """The user name of its requests."""
         if self.kind == "ServiceAccount":
             return f"system:serviceaccount:{self.namespace}:{self.name}"
         return self.name
@@ -65,7 +65,7 @@ class ProfileSpec(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """A namespace of Kubeflow's, and whose it is."""
+    """A Kubeflow profile: a namespace and its owner."""
 
     metadata: Metadata
     spec: ProfileSpec = ProfileSpec()
@@ -97,9 +97,7 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """A statement of Kubernetes that holds or does not, `status` being "True", "False" or
-    "Unknown", and why.
-    """
+    """A condition: `status` is "True", "False" or "Unknown", with a reason."""
 
     type: str
     status: str = ""
@@ -135,7 +133,7 @@ class Pod(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel"):
-    """Something that Kubernetes has to say about a pod."""
+    """An event that Kubernetes reports about a pod."""
 
     type: str = ""
     reason: str = ""
@@ -158,7 +156,7 @@ class ResourceAccess(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """Where that is asked for. Raises `BadRequest` for what cannot be a name."""
+        """The path of its requests. Raises `BadRequest` for an impossible name."""
         for name in (self.namespace, self.name):
             if name and not _NAME.fullmatch(name):
                 raise BadRequest(f"Cannot {self}: {name!r} is not a name that Kubernetes gives.")

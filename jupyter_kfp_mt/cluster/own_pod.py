@@ -20,7 +20,7 @@ def projected_token() -> Path:
 
 
 def service_account_folder() -> Path:
-    """Where every pod has its ordinary token, for Kubernetes alone, and its namespace."""
+    """The folder of a pod's namespace and of its ordinary token, for Kubernetes alone."""
     return SECRETS / "kubernetes.io" / "serviceaccount"
 
 

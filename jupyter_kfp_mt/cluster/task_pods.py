@@ -25,7 +25,7 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ATTEMPT = re.compile(r"\((\d+)\)$")
 _USER = re.compile(r'User "([^"]*)"')
 _MAIN = "main"
-# What a container says while all goes as it should.
+# The reasons of a container that is starting normally.
 _USUAL = {"", "ContainerCreating", "PodInitializing"}
 
 
@@ -51,13 +51,13 @@ class TaskPods:
         of others, and `BadRequest` where it is not known which of several pods is meant.
         """
         pods = self._all()
-        if task.pod_name:  # it is known which part of the workflow it is
+        if task.pod_name:  # its part of the workflow is known
             exact = [pod for pod in pods if number_of(task.pod_name) in _numbers(pod)]
             return max(exact, key=_attempt, default=None)
         own = [pod for pod in pods if _part(pod) == task.display_name]
         wanted = {number_of(child.pod_name) for child in task.child_tasks} - {-1}
         if task.display_name.endswith("-driver"):
-            # What comes after a driver is what it drives: other pods are none of its own.
+            # After a driver comes what it drives: no other pods belong to the task.
             own, below = [pod for pod in own if not wanted or _driven(pod) in wanted], []
         else:
             below = [] if own and task.auxiliary else [p for p in pods if wanted & _numbers(p)]
@@ -88,8 +88,8 @@ class TaskPods:
         tail: int | None = None,
         since: datetime | None = None,
     ) -> LineStream:
-        """The log of one of its containers, the task's own unless another is named; one that is
-        followed has the time before each line.
+        """The log of one of its containers, the task's own unless another is named; a followed log
+        has the time before each line.
         """
         name = container_of(pod, container)
         try:
@@ -110,7 +110,7 @@ class TaskPods:
             raise (self.broken(pod) or error) from None
 
     def waiting(self, pod: Pod) -> str:
-        """Tell why it has not started, in a sentence; as far as that is known."""
+        """Say why it has not started, as far as that is known."""
         said = [
             f"{condition.reason}: {condition.message}"
             for condition in pod.status.conditions
@@ -123,7 +123,7 @@ class TaskPods:
         return " ".join(text.rstrip(": ") for text in said or self._events(pod))
 
     def broken(self, pod: Pod) -> NotFound | None:
-        """Tell why it has no log any more, where Kubernetes says so."""
+        """Say why it no longer has a log, if Kubernetes says so."""
         if pod.phase != "Failed" or not pod.status.reason:
             return None
         return NotFound(
@@ -142,7 +142,7 @@ class TaskPods:
         return pods
 
     def _events(self, pod: Pod) -> Iterator[str]:
-        """Return what warned of it last; they need not be allowed to be read."""
+        """Return its last warning, if reading events is allowed."""
         try:
             events = self._cluster.pod_events(self.namespace, pod.name)
         except KfpError:
@@ -151,7 +151,7 @@ class TaskPods:
         yield from (f"{event.reason}: {event.message}" for event in warnings[-1:])
 
     def _curable(self, error: Forbidden) -> Forbidden:
-        """The same, cured by one role for all that reading a log takes."""
+        """Return the error with a cure that allows everything that reading a log takes."""
         user = _USER.search(error.server_text)
         if not user:
             return error
@@ -188,7 +188,7 @@ def container_of(pod: Pod, wanted: str) -> str:
 
 
 def has_begun(pod: Pod, container: str) -> bool:
-    """Tell whether a container has started, be it that it has ended since."""
+    """Tell whether a container has started, even if it has ended since."""
     status = _status(pod, container)
     return not status.state.get("waiting") if status else pod.phase not in ("", "Pending")
 

@@ -1,7 +1,7 @@
-"""Argo's Workflows, as far as they tell of runs: their states and times, and those of their parts.
+"""Argo's Workflows, for the states and times of runs and of their parts.
 
-A run of Kubeflow Pipelines on a cluster is a Workflow with the run's id in a label. Argo writes to
-it whatever changes, and KFP hears of that from its persistence agent some seconds later.
+On a cluster a run is a Workflow with the run's id in a label. Argo records each change there, and
+KFP learns of it from its persistence agent some seconds later.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ RUN_ID = "pipeline/runid"
 RUN_NAME = "pipelines.kubeflow.org/run_name"  # an annotation
 PHASE = "workflows.argoproj.io/phase"
 COMPLETED = "workflows.argoproj.io/completed"
-# Of those of a namespace the ones that are runs and go on: there may be thousands of others.
+# Selects unfinished runs: a namespace may hold thousands of other workflows.
 GOING_ON = f"{RUN_ID},{COMPLETED}!=true"
 
-# For Argo's other phases, as for what was left out, KFP has no word. Source:
+# KFP has no state for Argo's other phases, nor for what was skipped. Source:
 # `backend/src/apiserver/model/run.go` of KFP.
 _STATES = {
     "Pending": "PENDING",
@@ -34,7 +34,7 @@ _STATES = {
     "Error": "FAILED",
     "Skipped": "SKIPPED",
 }
-# What Argo packs because it is too long for etcd is no longer than this.
+# Argo compresses nodes that are too long for etcd; unpacked they are no longer than this.
 _LONGEST_UNPACKED = 64 << 20
 
 
@@ -61,7 +61,7 @@ class Node(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WorkflowStatus(msgspec.Struct, frozen=True, rename="camel"):
-    """The outcome so far. Where there are many, its nodes are packed, or not in it at all."""
+    """The status so far. If there are many nodes, they are compressed, or stored elsewhere."""
 
     phase: str = ""
     finished_at: datetime | None = None

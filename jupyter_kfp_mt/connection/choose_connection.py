@@ -146,16 +146,28 @@ def find_local(settings: Kfp) -> LocalKfp:
     folder = settings.data_folder()
     found = local_kfp.running(folder)
     if found is None:
-        asked = [looked for looked, find in _endpoints(settings)[:3] if find() == LOCAL]
-        where = f"no local KFP runs in {shown(folder)}."
-        raise Misconfigured(
-            f"{asked[0]} asks for the local KFP, and {where}"
-            if asked
-            else f"No KFP is configured, and {where}",
-            cause="%kfp connect --endpoint local starts one for a session of IPython.",
-            cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
-        )
+        raise _nothing_found(settings, folder)
     return found
+
+
+def _nothing_found(settings: Kfp, folder: Path) -> Misconfigured:
+    """Return the error for no KFP. Jupyter servers set JPY_SESSION_NAME for their kernels."""
+    asked = [looked for looked, find in _endpoints(settings)[:3] if find() == LOCAL]
+    where = f"no local KFP runs in {shown(folder)}."
+    if os.environ.get("JPY_SESSION_NAME") and not asked:
+        return Misconfigured(
+            f"No KFP is configured, and {where}",
+            cause="The Jupyter server of this notebook, which would find or start one, has not "
+            "loaded this extension, as when it was started before the installation.",
+            cure="Restart the Jupyter server and this kernel, or start one:\njupyter kfp-mt local",
+        )
+    return Misconfigured(
+        f"{asked[0]} asks for the local KFP, and {where}"
+        if asked
+        else f"No KFP is configured, and {where}",
+        cause="%kfp connect --endpoint local starts one for a session of IPython.",
+        cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
+    )
 
 
 def _resolve_local(

@@ -1,6 +1,6 @@
 """The headers that say who we are: the root of all kinds of credentials.
 
-It has no `repr` of a secret, and is sent in the headers that `headers()` gives, nowhere else.
+A secret has no `repr`, and is sent in the headers that `headers()` returns, nowhere else.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..settings import Kfp
 from .kinds import Kind, Place
 
 AUDIENCE = "pipelines.kubeflow.org"
-LONGEST = 1 << 14  # of a token; servers take no longer headers
+LONGEST = 1 << 14  # of a token; servers accept no longer headers
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """The claims of a JWT. Decoded, not verified: good for showing, not for trusting."""
+    """The claims of a JWT: decoded, not verified; to be shown, not trusted."""
 
     sub: str = ""
     aud: str | list[str] = ""
@@ -47,9 +47,9 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class Credentials(AuthBase):
-    """Sends nothing: for a KFP that asks for nothing, and the root of those that do.
+    """No credentials, for a KFP that needs none; the base class of all other kinds.
 
-    `source` says where they come from, in words; `audience` is whom a token of them is for.
+    `source` says where they come from; `audience` is the audience of their token.
     """
 
     kind: ClassVar[Kind] = Kind("none")
@@ -60,44 +60,44 @@ class Credentials(AuthBase):
 
     @classmethod
     def chosen(cls, settings: Kfp, place: Place) -> Credentials:
-        """Make these as settings say. Raises `Misconfigured` where something is lacking."""
+        """Make credentials from settings. Raises `Misconfigured` if something is missing."""
         return cls()
 
     def headers(self) -> dict[str, str]:
-        """Return what to send now. Raises a `KfpError` where it can't be had."""
+        """Return the headers to send now. Raises a `KfpError` if there are none to be had."""
         return {}
 
     def refused_by(self, status: int, content_type: str) -> bool:
-        """Tell whether an answer says that these are not accepted. Nothing was done then."""
+        """Tell whether an answer rejects these credentials, so that the request had no effect."""
         return status == 401
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
-        """Look again where they come from: whether other headers are sent now than were refused."""
+        """Look for newer ones; return whether they differ from the headers that were refused."""
         return False
 
     @property
     def expires_at(self) -> datetime | None:
-        """When they run out, if that is known."""
+        """The time at which they expire, if it is known."""
         return self.claims().expires_at
 
     @property
     def tls(self) -> Tls | None:
-        """Return what the connection is to be made with, if that is part of them."""
+        """Return the TLS settings that belong to them, if any."""
         return None
 
     def claims(self) -> Claims:
-        """Return what their token says of itself."""
+        """Return the claims of their token."""
         return claims(self._token())
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        """Return what went wrong, as these know it; `refused`: it was they that were not
-        accepted.
+        """Return the error with what these credentials know about it; `refused`: they were
+        rejected.
         """
         return error
 
     @staticmethod
     def not_accepted(error: KfpError, reason: str, cause: str, cure: str) -> Unauthenticated:
-        """The same failed attempt, for the reason that they do not say who we are."""
+        """Return the error of the same attempt, for credentials that were rejected."""
         found = Unauthenticated(
             reason=reason, cause=cause, cure=cure, server_text=error.server_text
         )
@@ -111,8 +111,8 @@ class Credentials(AuthBase):
                 f"kfp.Client(credentials=...) sends tokens alone, and these are a {self.source}.",
                 cure="jupyter_kfp_mt.kfp_client() gives a kfp.Client that sends it.",
             )
-        # Whole, for what the SDK would put together is a string that any traceback may show. It
-        # sends something in any case: an empty header says as little as none.
+        # The whole header, as the SDK would build a plain string that tracebacks show. A header is
+        # sent in any case: an empty one counts as none.
         config.api_key["authorization"] = headers.get("Authorization", " ")
         config.api_key_prefix.pop("authorization", None)
 
@@ -128,7 +128,7 @@ class Credentials(AuthBase):
 
 
 class Key(Credentials):
-    """A key that is looked up each time, such as the one a Jupyter server gives its kernels."""
+    """A key that is read anew each time, such as the one a Jupyter server gives its kernels."""
 
     def __init__(self, key: Callable[[], str], source: str) -> None:
         self._key = key
@@ -154,12 +154,12 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def differ(refused: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-    """Tell whether headers are others than those of a request that was refused."""
+    """Tell whether headers differ from those of a refused request."""
     return any(refused.get(name) != value for name, value in headers.items())
 
 
 def one_token(text: str, source: str, cure: str = "") -> str:
-    """A token as it was read. Raises `Misconfigured` for anything but one."""
+    """Return the token in a text. Raises `Misconfigured` for anything that is not one token."""
     token = text.strip()
     if not token:
         raise Misconfigured(f"{source} is empty.", cure=cure)
@@ -188,7 +188,7 @@ def shown(path: Path) -> str:
 
 
 def warnings(found: Claims, audience: str, now: datetime) -> Iterator[str]:
-    """Return what is wrong with a token on the face of it."""
+    """Return what is wrong with a token according to its own claims."""
     if found.expires_at and found.expires_at <= now:
         yield f"The token expired at {found.expires_at:%Y-%m-%d %H:%M:%S} UTC."
     if found.sub and audience not in found.audiences:

@@ -37,7 +37,7 @@ class ExecPlugin(msgspec.Struct, frozen=True, rename="camel"):
         return f"ExecPlugin({self.command})"
 
     def credential(self, source: str, folder: Path, seconds: float) -> Credential:
-        """Return what it gives now. Raises `Misconfigured`, which shows nothing that it wrote."""
+        """Run it and return its credential. Raises `Misconfigured`, without any of its output."""
         what = f"The plugin {self.command} of the {source}"
         if self.interactive_mode == "Always":
             raise Misconfigured(f"{what} wants a terminal, and there is none here.", cure=_CURE)
@@ -63,7 +63,7 @@ class ExecPlugin(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Credential(msgspec.Struct, frozen=True, rename="camel"):
-    """A token, or a certificate with its key, and when it ends if that is told."""
+    """A token, or a certificate with its key, and when it expires if the plugin says so."""
 
     token: str = ""
     client_certificate_data: str = ""

@@ -1,4 +1,4 @@
-"""An identity token for Google's Identity-Aware Proxy (IAP), which is before Kubeflow on GCP."""
+"""An identity token for Google's Identity-Aware Proxy (IAP), which protects Kubeflow on GCP."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class GoogleIap(Renewed):
                 cure="pip install 'jupyter-kfp-mt[iap]'",
             ) from None
         try:
-            # Its own patience is two minutes.
+            # Its own time-out is two minutes.
             request = partial(Request(), timeout=SECONDS)
             token = id_token.fetch_id_token(request, self.audience)
         except exceptions.GoogleAuthError as error:
@@ -52,6 +52,6 @@ class GoogleIap(Renewed):
 
 
 def _failure(error: Exception) -> KfpError:
-    # The answer of Google's server may follow; it is for nobody's cell.
+    # Google's answer may follow, which does not belong in a cell.
     why = str(error.args[0] if error.args else error).partition("\n")[0][:300]
     return Unauthenticated("Google gives no identity token for this IAP.", cause=why, cure=_CURE)

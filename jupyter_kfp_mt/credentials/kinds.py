@@ -20,11 +20,11 @@ STANDARD = "KF_PIPELINES_SA_TOKEN_PATH"
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind: its name in `c.Kfp.auth`, and what else asks for it or says more of it.
+    """One kind: its name in `c.Kfp.auth`, and the settings that select or refine it.
 
-    `asked_by` are settings that ask for it by themselves, `beside` those that only add to it (with
-    `auth`, or one of the former), `held_in` variables that hold the secret itself. `of_clusters`:
-    the local KFP has no use for it.
+    `asked_by` are settings that select it by themselves, `beside` those that only refine it (next
+    to `auth` or one of the former), `held_in` variables that hold the secret itself. `of_clusters`:
+    it makes no sense for the local KFP.
     """
 
     name: str
@@ -55,7 +55,7 @@ class TokenIssuer(Protocol):
 
 
 class Pod(Protocol):
-    """A pod of Kubernetes, as it finds itself."""
+    """The pod that this process runs in."""
 
     def is_here(self) -> bool: ...
     def projected_token(self) -> Path: ...
@@ -66,10 +66,10 @@ K = TypeVar("K")
 
 
 class KeptCredentials:
-    """Credentials that cost something to make, each kept with what it was made of.
+    """Credentials that are expensive to make, each kept under what it was made from.
 
-    Deciding again then neither runs a kubeconfig's plugin nor asks for a token once more. Whoever
-    has it decides how long they live: `clear` lets go of all secrets in them.
+    Choosing again then neither runs a kubeconfig's plugin nor requests another token. The owner
+    decides how long they live: `clear` drops all of them with their secrets.
     """
 
     MOST = 16
@@ -79,12 +79,12 @@ class KeptCredentials:
         self._lock = threading.Lock()
 
     def one(self, key: Hashable, make: Callable[[], K]) -> K:
-        """The one that was made of `key`, made now if there is none. Two of them never differ."""
+        """Return the only one made from `key`, making it if there is none."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return cast(K, self._kept[key])
-        made = make()  # it may take a while, which holds up nobody else
+        made = make()  # it may take a while, without blocking anybody else
         with self._lock:
             found = self._kept.setdefault(key, made)
             while len(self._kept) > self.MOST:
@@ -97,7 +97,7 @@ class KeptCredentials:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where credentials are for, and what is there to make them of.
+    """Where credentials will be used, and what is available there to make them from.
 
     `issuer` opens the Kubernetes API of a service account's folder, or else of a kubeconfig's file
     and context.

@@ -50,7 +50,7 @@ class Kubeconfig(Renewed):
 
     @classmethod
     def chosen(cls, settings: Kfp, place: Place) -> Kubeconfig:
-        """The one for a context: reading it may run a plugin, however often this is decided."""
+        """Return the one for a context, which is kept: reading it may run a plugin."""
         file, context, state = kubeconfig_now(settings)
         return place.kept.one((cls, file, context, state), lambda: cls(file, context))
 
@@ -100,7 +100,7 @@ class Kubeconfig(Renewed):
         return Secret.lasting({"Authorization": Hidden(f"{scheme} {token}")}, expires_at)
 
     def _read(self) -> tuple[Any, datetime | None]:
-        """The configuration, and when what it says of the user ends, if that is known."""
+        """Return the configuration, and when the user's credential expires, if that is known."""
         from kubernetes.client import Configuration
         from kubernetes.config.kube_config import (
             KUBE_CONFIG_DEFAULT_LOCATION,
@@ -126,7 +126,7 @@ class Kubeconfig(Renewed):
         return configuration, expires_at or getattr(loader, "expiry", None)
 
     def _ask_plugin(self, config: Any, context: str) -> datetime | None:
-        """Put what the user's plugin gives in its place: the client would wait for it for ever."""
+        """Run the user's plugin, for which the client itself would wait for ever."""
         name = config["contexts"].get_with_name(context)["context"].safe_get("user")
         entry = name and config.safe_get("users") and config["users"].get_with_name(name, safe=True)
         user = entry and entry.value.get("user")
@@ -146,7 +146,7 @@ class Kubeconfig(Renewed):
         return found.expiration_timestamp
 
     def claims(self) -> Claims:
-        """Nothing that KFP would see."""
+        """Return no claims: KFP never sees this identity."""
         return Claims()
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
@@ -169,12 +169,12 @@ def namespace_of(file: str = "", context: str = "") -> str:
         config = KubeConfigMerger(path).config
         chosen = config["contexts"].get_with_name(context or config["current-context"])
         return str(chosen["context"].safe_get("namespace") or "")
-    except Exception:  # the client raises anything; what is wrong is told where it is connected
+    except Exception:  # the client raises anything; connecting will report what is wrong
         return ""
 
 
 def anonymous() -> Unauthenticated:
-    """Tell why nobody arrives at KFP this way."""
+    """Return the error for an identity that is lost on the way to KFP."""
     return Unauthenticated(
         reason=_NOBODY,
         cause=_LOST,
@@ -183,14 +183,14 @@ def anonymous() -> Unauthenticated:
 
 
 def no_certificate() -> Misconfigured:
-    """Tell why the SDK's client has to go another way."""
+    """Return the error for a client certificate, which the SDK's client cannot present."""
     return Misconfigured(
         "kfp.Client cannot show the client certificate of this kubeconfig.", cure=PORT_FORWARD
     )
 
 
 def _bypassed(configuration: Any) -> bool:
-    """Tell whether its API server is one of those that no proxy is for."""
+    """Tell whether its API server is exempt from the proxy."""
     host = str(configuration.host)
     return is_own(host) or should_bypass_proxies(host, configuration.no_proxy or None)
 

@@ -1,4 +1,4 @@
-"""A token asked of Kubernetes for a service account and for KFP alone (TokenRequest)."""
+"""A token for a service account, requested from Kubernetes for KFP alone (TokenRequest)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ class KubernetesTokenRequest(Renewed):
 
     @classmethod
     def chosen(cls, settings: Kfp, place: Place) -> KubernetesTokenRequest:
-        """The one for a service account, which keeps its token however often this is decided."""
+        """Return the one for a service account, which keeps its token when credentials are chosen
+        again.
+        """
         named = settings.value("service_account") or _own_account(place.pod)
         namespace, _, name = named.rpartition("/")
         namespace, name = namespace or place.namespace, name or "default-editor"
         if not namespace:
             raise cls.kind.lacking("c.Kfp.service_account as NAMESPACE/NAME, or c.Kfp.namespace")
         file, context, state = kubeconfig_now(settings)
-        # What a kubeconfig names comes before the pod itself.
+        # A kubeconfig takes precedence over the pod itself.
         in_pod = not (file or context) and place.pod.is_here()
         folder = str(place.pod.service_account_folder()) if in_pod else ""
         host = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")

@@ -1,6 +1,6 @@
 """A login with user name and password at Dex or oauth2-proxy, as a browser would do it.
 
-Of it all only the session's cookie is kept.
+Only the session's cookie is kept.
 """
 
 from __future__ import annotations
@@ -134,11 +134,11 @@ class Login(Renewed):
 
 
 class _WrongPassword(Exception):
-    """The form came back after it had been filled in."""
+    """The login form came back after it had been filled in."""
 
 
 class _Form(msgspec.Struct):
-    """A form of a page: where it goes, how, and what is in it by name."""
+    """A form of a page: its address, its method, and its fields by name."""
 
     action: str
     method: str
@@ -190,7 +190,7 @@ class _Browser:
         self._hosts = hosts
         self._session = new_session(trust_environment=not is_own(endpoint))
         self._session.cookies.set_policy(DefaultCookiePolicy())
-        self._session.headers["Accept"] = "text/html, */*"  # who asks for JSON gets no login page
+        self._session.headers["Accept"] = "text/html, */*"  # JSON would get no login page
 
     def __enter__(self) -> _Browser:
         return self
@@ -262,7 +262,7 @@ class _Browser:
 
     def _check(self, url: str) -> None:
         """The password goes to hosts that were named, and never from https to http."""
-        # As it is sent: to requests a backslash ends the host, which to urlsplit goes on after it.
+        # As it is sent: for requests a backslash ends the host, for urlsplit it does not.
         parts = urlsplit(requests.Request("GET", url).prepare().url or "")
         own = _host(parts) == _host(self._endpoint)
         if not own and not self._hosts & {_host(parts), parts.hostname}:
@@ -279,7 +279,7 @@ class _Browser:
             )
 
     def _secret(self, answer: requests.Response, page: _Page | None, filled_in: bool) -> Secret:
-        """Return what was got at the end of the way, if that is a session."""
+        """Return the session at the end of the login. Raises if there is none."""
         kind = answer.headers.get("Content-Type", "")
         request = requests.Request("GET", self._start).prepare()
         cookies = get_cookie_header(self._session.cookies, request) or ""  # type: ignore[no-untyped-call]

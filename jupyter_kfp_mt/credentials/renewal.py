@@ -1,4 +1,4 @@
-"""Credentials that run out and are asked for anew."""
+"""Credentials that expire and are renewed."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from .. import intervals
 from ..errors import KfpError
 from .base import Claims, Credentials, bearer, claims, differ
 
-# Of a secret's life, how much passes before the next one is asked for.
+# The share of a secret's lifetime after which it is renewed.
 LIFE_USED = 0.8
-# One that has run out already may be good by the server's clock: it is not asked for each time.
+# One that has expired by our clock may be valid by the server's: it is not renewed each time.
 LEAST = timedelta(seconds=1)
-# By how much the clock must have gone back to have been set.
+# A clock that goes back by more than this has been set.
 STEP = timedelta(minutes=1)
-# How long a failed renewal, or a new secret that was refused as well, is left alone.
+# How long to wait after a failed renewal, or after a new secret that was refused as well.
 PATIENCE = intervals.RENEWAL_PAUSE_SECONDS
 
 
 class Secret(msgspec.Struct, frozen=True):
-    """A token or cookie: the headers with it, and when it runs out, if that is known."""
+    """A token or cookie: the headers that carry it, and when it expires, if that is known."""
 
     headers: dict[str, str]
     expires_at: datetime | None = None
     renew_at: datetime | None = None
-    # When it was made, by the clock on the wall and by the one that is never set.
+    # When it was made, by the wall clock and by the monotonic one.
     made_at: datetime = msgspec.field(default_factory=lambda: _now())
     made: float = msgspec.field(default_factory=time.monotonic)
 
@@ -40,7 +40,7 @@ class Secret(msgspec.Struct, frozen=True):
 
     @classmethod
     def token(cls, token: str, expires_at: datetime | None = None) -> Secret:
-        """A bearer token; a JWT says itself when it runs out."""
+        """A bearer token; a JWT says itself when it expires."""
         return cls.lasting(bearer(token), expires_at or claims(token).expires_at)
 
     @classmethod
@@ -57,7 +57,9 @@ class Secret(msgspec.Struct, frozen=True):
 
     @property
     def fresh(self) -> bool:
-        """By both clocks: the one may be set, the other stands while the machine sleeps."""
+        """By both clocks: the wall clock may be set, and the monotonic one stops while the machine
+        sleeps.
+        """
         if self.renew_at is None:
             return True
         life = (self.renew_at - self.made_at).total_seconds()
@@ -66,13 +68,13 @@ class Secret(msgspec.Struct, frozen=True):
 
 
 class Renewed(Credentials):
-    """Keeps a secret and asks for the next one before it runs out.
+    """Keeps a secret and renews it before it expires.
 
-    One thread asks at a time. The others, and those whose renewal fails, go on with the secret that
-    there is as long as it is valid.
+    One thread renews at a time. Others, and those whose renewal fails, use the old secret as long
+    as it is valid.
     """
 
-    # How long a secret is kept that does not say when it runs out.
+    # How long a secret is kept that does not say when it expires.
     unknown_life: ClassVar[timedelta | None] = None
 
     def __init__(self, source: str) -> None:
@@ -114,7 +116,7 @@ class Renewed(Credentials):
             if self._secret and differ(refused, self._secret.headers):
                 return True  # another thread has renewed it
             if time.monotonic() - self._refused_at < PATIENCE:
-                return False  # what is asked for now is refused too
+                return False  # a new one would be refused as well
             self._refused_at = time.monotonic()
             return differ(refused, self._renew().headers)
 

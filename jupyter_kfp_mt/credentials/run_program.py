@@ -26,8 +26,8 @@ def printed(
     variables: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> bytes:
-    """Run it, and return what it prints. Raises `Misconfigured` where it fails, which says nothing
-    of what it wrote: a secret may be in that.
+    """Run it, and return what it prints. Raises `Misconfigured` if it fails, without its output,
+    which may hold a secret.
     """
     process = _started(words, what, cure, variables or {}, folder)
     with process:
@@ -65,7 +65,7 @@ def _started(
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """All that it prints until it ends; of more than is `LONGEST` only that it is more."""
+    """Read what it prints until it ends, one byte more than `LONGEST` at most."""
     assert process.stdout
     text = b""
     with selectors.DefaultSelector() as selector:
@@ -82,6 +82,8 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
 
 
 def _kill(session: int) -> None:
-    """Kill a command with all that it has started, as gcloud, a shell script, starts Python."""
+    """Kill a command and everything that it has started: gcloud is a shell script that starts
+    Python.
+    """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(session, signal.SIGKILL)

@@ -54,7 +54,7 @@ class SessionCookie(Credentials):
         return differ(refused, self.headers())
 
     def claims(self) -> Claims:
-        """Nothing, as a rule; a session that is a JWT says when it ends."""
+        """Return no claims, as a rule; a session that is a JWT says when it expires."""
         return claims(self.headers()["Cookie"].partition("=")[2])
 
     def refused_by(self, status: int, content_type: str) -> bool:
@@ -82,12 +82,12 @@ class SessionCookie(Credentials):
 
 
 def is_login_page(status: int, content_type: str) -> bool:
-    """Tell whether what answered asks to sign in: with a redirect, a page, or in so many words."""
+    """Tell whether the answer asks to sign in: with a redirect, a page, or in words."""
     return status == 401 or 300 <= status < 400 or (status == 403 and "html" in content_type)
 
 
 def cookie(name: str, text: str, source: str) -> str:
-    """`NAME=VALUE` of what was found. Raises `Misconfigured` for anything else."""
+    """Return a text as `NAME=VALUE`. Raises `Misconfigured` for anything else."""
     text = text.strip()
     if not text:
         raise Misconfigured(f"There is no {source}.", cure=_CURE)

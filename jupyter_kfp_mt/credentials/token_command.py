@@ -24,7 +24,7 @@ class TokenCommand(Renewed):
     """The token that a command prints, run again before the token expires. No shell sees it."""
 
     kind: ClassVar[Kind] = Kind("token-command", asked_by=("token_command",))
-    # A token that is no JWT may end any time: it is asked for again now and then.
+    # A token that is no JWT may expire at any time: it is renewed now and then.
     unknown_life: ClassVar[timedelta | None] = timedelta(minutes=5)
 
     @classmethod
@@ -41,7 +41,7 @@ class TokenCommand(Renewed):
         if not self._words:
             raise Misconfigured("The token command is empty.", cure=_NAMED)
         self._seconds = seconds
-        # Its arguments may hold what is not to be shown.
+        # Its arguments may hold secrets.
         super().__init__(f"token command {self._words[0]}")
 
     def renew(self) -> Secret:

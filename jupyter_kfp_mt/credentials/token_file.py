@@ -33,7 +33,7 @@ class TokenFile(Credentials):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         self.source = f"token file {shown(self.path)}"
-        # What was read, with what tells that the file is still the same: replaced as one.
+        # The text that was read, with the file's state at that time: replaced together.
         self._seen: tuple[tuple[int, int, int], str] | None = None
         self._lock = threading.Lock()
 
@@ -55,7 +55,7 @@ class TokenFile(Credentials):
                     text = self.path.read_text(encoding="ascii")
                     if not text and seen:
                         return seen[1]  # it is being written anew
-                    # With an older state than its text's it would only be read once more.
+                    # If the state is older than the text, the file is only read once more.
                     seen = (state, one_token(text, what, _WANTED))
                     self._seen = seen
         except (OSError, UnicodeDecodeError) as error:

@@ -1,1 +1,1 @@
-"""HTTP for whoever asks: sessions, certificates, bodies and streams, and why there is no answer."""
+"""HTTP: sessions, certificates, bodies, streams, and why there is no answer."""

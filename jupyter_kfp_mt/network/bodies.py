@@ -1,17 +1,17 @@
-"""The bodies of answers that are read whole: in time, and up to a length, which counts unpacked."""
+"""Answers that are read whole: within a time limit, and up to a length after decompression."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from math import inf
 from typing import Any
 
 import requests
 
 CHUNK = 1 << 16
-# 200 runs, the longest page, have 300 kB each then, with their pipelines.
+# Enough for 200 runs, the longest page, with pipelines of 300 kB each.
 LONGEST_ANSWER = 64 << 20
 LONGEST_REFUSAL = 1 << 20
 
@@ -25,7 +25,7 @@ class BodyTooLate(requests.ReadTimeout):
 
 
 class BodyTooLong(OSError):
-    """An answer that goes on for longer than anything that is asked for."""
+    """An answer longer than any that KFP sends."""
 
     def __init__(self, most: int) -> None:
         size = f"{most >> 20} MB" if most >> 20 else f"{most} bytes"
@@ -33,7 +33,7 @@ class BodyTooLong(OSError):
 
 
 def whole(answer: Any, seconds: float, most: int | None = None) -> bytes:
-    """All of an answer of urllib3's, which is closed then; `LONGEST_ANSWER` bytes at most.
+    """Read all of a urllib3 answer and close it; `LONGEST_ANSWER` bytes at most.
 
     Raises `BodyTooLong`, `BodyTooLate` for one that does not end in so many seconds, and urllib3's
     `HTTPError` or an `OSError` for one that breaks off.
@@ -46,13 +46,13 @@ def whole(answer: Any, seconds: float, most: int | None = None) -> bytes:
 
 
 def beginning(answer: Any, seconds: float, most: int | None = None) -> bytes:
-    """The same of one that refuses: what is longer than `LONGEST_REFUSAL` is cut."""
+    """Read an error's body, cut after `LONGEST_REFUSAL` bytes."""
     most = LONGEST_REFUSAL if most is None else most
     return _read(answer, seconds, most)[:most]
 
 
 def _read(answer: Any, seconds: float, most: int) -> bytes:
-    """A little more than `most` bytes of a longer one."""
+    """Read the answer, but hardly more than `most` bytes of it."""
     body = bytearray()
     with closing(answer):
         for piece in pieces(answer, seconds):
@@ -62,8 +62,15 @@ def _read(answer: Any, seconds: float, most: int) -> bytes:
     return bytes(body)
 
 
+def shut(answer: Any) -> None:
+    """End it, even while another thread reads it."""
+    shutdown = getattr(answer, "shutdown", answer.close)  # urllib3 2.3 has it
+    with suppress(OSError, ValueError):  # it has ended already
+        shutdown()
+
+
 def pieces(answer: Any, seconds: float = inf) -> Iterator[bytes]:
-    """An answer as it comes. Raises `BodyTooLate` for one that goes on for longer."""
+    """Yield an answer as it arrives. Raises `BodyTooLate` once it takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     for piece in _parts(answer):
         yield piece

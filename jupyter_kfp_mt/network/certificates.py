@@ -1,4 +1,4 @@
-"""Whom to believe to be KFP: the authorities, what is wrong with a certificate, what mends it."""
+"""Certificates: which authorities are trusted, what is wrong with one, and how to fix it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PLAIN = "Does the address begin with http:// and not with https://?"
 
 
 class CertificateFault(NamedTuple):
-    """A fault of a certificate: the reason in a sentence, and what mends it."""
+    """A problem with a certificate: the reason as a phrase, and how to fix it."""
 
     reason: str
     cure: str
@@ -58,7 +58,7 @@ def fault(error: Exception) -> CertificateFault | None:
 
 
 def in_cluster(cure: str) -> str:
-    """The same cure, where it is a cluster's own authority that is trusted, and no other."""
+    """Return the cure for a kubeconfig, which trusts its cluster's own authority and no other."""
     return _NEW_AUTHORITY if cure == _NAME_AUTHORITY else cure
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import KfpError
 from . import bodies
 
-# A progress bar may write for hours without a line break.
+# A progress bar can go on for hours without a line break.
 LONGEST_LINE = 1 << 20
 _LONGEST_CHARACTER = 4
 
@@ -18,7 +18,7 @@ class LineStream:
     """The lines of an answer as they come, each with its line break. `close()` ends them, even
     while another thread waits for one.
 
-    `answer` is one of urllib3; `failure` makes of its exceptions what is raised.
+    `answer` is urllib3's; `failure` turns its exceptions into what is raised.
     """
 
     def __init__(self, answer: Any, failure: Callable[[Exception], KfpError]) -> None:
@@ -31,7 +31,7 @@ class LineStream:
             yield from split(piece)
 
     def pieces(self) -> Generator[bytes, None, None]:
-        """Whole lines, as many at a time as came together."""
+        """Yield whole lines, as many at a time as arrived together."""
         from urllib3.exceptions import HTTPError
 
         rest = b""
@@ -47,7 +47,7 @@ class LineStream:
             if rest:
                 yield rest
         except (HTTPError, OSError, ValueError, AttributeError) as error:
-            # The latter two are what a socket that was shut under its reader may lead to.
+            # The latter two can come from a socket that is shut down while it is being read.
             if not self._closed:
                 raise self._failure(error) from None
         finally:
@@ -55,25 +55,21 @@ class LineStream:
 
     @property
     def are_events(self) -> bool:
-        """Tell whether they are those of a stream of events."""
+        """Tell whether it is a stream of server-sent events."""
         return str(self._answer.headers.get("Content-Type", "")).startswith("text/event-stream")
 
     @property
     def partial(self) -> bool:
-        """Tell whether they are those of the range that was asked for, and not all there are."""
+        """Tell whether the server sent the requested range only, and not everything."""
         return bool(self._answer.status == 206)
 
     def close(self) -> None:
         self._closed = True
-        shut = getattr(self._answer, "shutdown", self._answer.close)  # urllib3 2.3 has it
-        try:
-            shut()
-        except (OSError, ValueError):
-            pass  # it has ended already
+        bodies.shut(self._answer)
 
 
 def split(text: bytes) -> Iterator[bytes]:
-    """Its lines, each with its line break; a carriage return breaks none."""
+    """Split a text into lines that keep their line breaks; a carriage return is none."""
     *lines, rest = text.split(b"\n")
     yield from (line + b"\n" for line in lines)
     if rest:

@@ -15,8 +15,8 @@ from . import bodies, certificates
 _OWN_ADDRESS = f"Use KFP's own address, such as {IN_CLUSTER}."
 
 
-# How long an answer was waited for, in seconds: to connect, and for each piece of it; None without
-# a limit.
+# The time limits of a request in seconds: to connect, and for each part of the answer; None for no
+# limit.
 Waited = tuple[float | None, float | None]
 
 

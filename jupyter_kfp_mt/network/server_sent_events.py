@@ -11,7 +11,7 @@ from . import bodies
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True):
-    """One event; without a name it only tells that the server is there. `id`: to resume from."""
+    """One event; without a name it is a keep-alive. `id`: the place to resume from."""
 
     name: str = ""
     data: bytes = b"{}"

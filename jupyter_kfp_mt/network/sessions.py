@@ -1,4 +1,4 @@
-"""Sessions of `requests`: kept-alive connections, and what each may take from where it runs."""
+"""Sessions of `requests`: kept-alive connections, and which settings of the environment apply."""
 
 from __future__ import annotations
 
@@ -43,14 +43,12 @@ def proxy_to(endpoint: str, tls: Tls | None = None) -> str:
         found = tls.proxy if tls else ""
     else:
         found = select_proxy(endpoint, get_environ_proxies(endpoint)) or ""
-    # It may be written without one, and is no address to everybody then.
+    # A proxy may be written without a scheme, which not every client understands.
     return str(prepend_scheme_if_needed(found, "http")) if found else ""  # type: ignore[no-untyped-call]
 
 
 def is_own(endpoint: str) -> bool:
-    """Tell whether an address is on this machine: a proxy has no business there, and gets no
-    token.
-    """
+    """Tell whether an address is on this machine: requests to it never go through a proxy."""
     return is_loopback(urlsplit(endpoint).hostname or "")
 
 

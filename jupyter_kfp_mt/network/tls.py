@@ -1,4 +1,4 @@
-"""The making of a TLS connection: whom it trusts, and the certificate that it shows."""
+"""TLS settings: which authorities are trusted, and which certificate is presented."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """Files for the connection itself: who is trusted, and the certificate that is shown."""
+    """Files for a connection: trusted authorities, and the client certificate with its key."""
 
     authorities: str = ""
     certificate: str = ""

@@ -16,6 +16,7 @@ PARTS = {
     "large": "who waits while eight pipelines of 7.7 MB are uploaded, run and read (a minute)",
     "door": "what the Jupyter server's door costs over asking KFP directly",
     "events": "what fifty listeners cost (two minutes; BENCH_MINUTES=10 for ten more)",
+    "memory": "of a server with two hundred listeners and two thousand runs that go on",
     "crowd": "a hundred servers on a KFP that answers five requests a second (played in seconds)",
     "execution": "pipelines on the local KFP beside the same through kfp.local (two minutes)",
     "views": "the picture of a run with a thousand tasks, and how large what draws it is",

@@ -90,7 +90,7 @@ def test_a_run_is_told_waited_for_and_drawn_with_them(alice, failed):
     assert all(name in render.text(run) for name in STATES)
     card = render.text(Cards(alice).of(run))
     assert all(name in card for name in ("Get the data", "In it", "Clean", "Train it", "Say no"))
-    assert card.count("SUCCEEDED") == len(STATES) - 1
+    assert card.count("Succeeded") == len(STATES) - 1
 
 
 def test_events_tell_of_them(alice, failed):

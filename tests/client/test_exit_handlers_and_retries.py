@@ -298,5 +298,5 @@ def test_a_run_whose_exit_task_fails_has_failed_by_that(alice, stumbled):
 def test_an_exit_task_is_shown_as_one_and_last(alice, stumbled):
     *_, group, stumble, last = render.text(Cards(alice).of(stumbled)).splitlines()
     assert group.startswith("With an exit task")
-    assert "stumble" in stumble and "SUCCEEDED" in stumble and stumble.endswith("in 2 attempts")
-    assert last.startswith("Clean up (exit task)") and "FAILED" in last
+    assert "stumble" in stumble and "Succeeded" in stumble and stumble.endswith("in 2 attempts")
+    assert last.startswith("Clean up (exit task)") and "Failed" in last

@@ -1,8 +1,13 @@
 """Lists of KFP's: lazy, filtered, of several namespaces, and as tables."""
 
+import json
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from urllib.parse import unquote
 
 import pytest
+from fakes.guarded_kfp import Answer
+from fakes.listed_kfp import ListedKfp
 
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.client.listings import Feed, Listing
@@ -190,3 +195,23 @@ def test_without_cache_every_task_is_executed(alice, scored, unique):
     reused = alice.wait(alice.start_run(scored, {"rate": 0.9}, unique).run_id)
     found = {each.outputs.reused_from for each in alice.task_values(reused.run_id).values()}
     assert found - {""} <= {first.run_id, again.run_id} and found != {""}
+
+
+@pytest.mark.parametrize("text", ["called so", "called", "latest"])
+def test_a_run_that_is_found_by_its_name_is_not_asked_for_again(serve, token_file, text):
+    kfp = serve(ListedKfp, multi_user=True)
+    run = kfp.add(1, tasks=[{"task_id": "t", "display_name": "train", "state": "RUNNING"}])
+    kfp.runs[run]["display_name"] = "called so"
+    kfp.listed = lambda noun, query: named(kfp, query)
+    with closing(Client(kfp.endpoint, TokenFile(str(token_file)), "alice")) as client:
+        found = client.find_run(text)
+        assert [task.display_name for task in found.tasks] == ["train"]
+    assert not [request for request in kfp.asked if request.path.endswith(run)]
+
+
+def named(kfp, query):
+    """Return the runs whose names a filter wants."""
+    wanted = [*json.loads(unquote(query["filter"]))["predicates"]] if "filter" in query else []
+    names = [each["string_value"] for each in wanted if each["operation"] == "EQUALS"]
+    runs = [run for run in kfp.runs.values() if not names or run["display_name"] in names]
+    return Answer(200, {"runs": runs, "total_size": len(runs)})

@@ -332,6 +332,36 @@ def test_a_log_that_breaks_off_is_not_taken_for_a_whole_one(
         lines_of(read(follow=True))
 
 
+def cut(log, kubernetes_api):
+    """End its streams; return once it is read on."""
+
+    def streams():
+        return sum(asked.path.endswith("/log") for asked in kubernetes_api.asked)
+
+    before = streams()
+    log.cut()
+    wait_until(lambda: streams() > before)
+
+
+def test_the_last_lines_of_one_moment_come_once_when_their_log_is_read_on(
+    read, argo_kfp, kubernetes_api, following
+):
+    argo_kfp.add_component("train")
+    pod, log = add_pod(kubernetes_api, "train.executor")
+    log.write("one", "two", "three", "four", at=datetime.now(timezone.utc))
+    lines, over = following(read(follow=True, tail=2))
+    wait_until(lambda: lines == ["three", "four"])
+    cut(log, kubernetes_api)
+    log.write("five")
+    wait_until(lambda: lines[-1] == "five")
+    cut(log, kubernetes_api)
+    log.write("six", "seven")
+    wait_until(lambda: lines[-1] == "seven")
+    ended(pod, 0)
+    log.end()
+    assert over.wait(60) and lines == ["three", "four", "five", "six", "seven"]
+
+
 def test_a_log_that_is_cut_while_it_is_quiet_is_read_on_and_no_line_twice(
     read, argo_kfp, kubernetes_api, following
 ):
@@ -633,6 +663,15 @@ def test_the_logs_of_many_tasks_take_one_look_at_the_run_and_its_pods(
     assert argo_kfp.count(f"runs/{RUN_ID}") == 2  # the run, and that of the logs
     assert argo_kfp.count("experiments/e1") == 1
     assert sum(asked.path.endswith("/pods") for asked in kubernetes_api.asked) == 1
+
+
+def test_whose_pods_a_run_has_is_asked_of_kfp_once(client, argo_kfp, kubernetes_api):
+    argo_kfp.add_component("train")
+    add_pod(kubernetes_api, "train.executor")[1].write("train writes")
+    for _ in range(2):
+        assert client.log(RUN_ID, argo_kfp.task_id("train")) == "train writes\n"
+    assert argo_kfp.count("experiments/e1") == 1
+    assert argo_kfp.count(f"runs/{RUN_ID}") == 2  # who may read it is asked each time
 
 
 def test_the_log_of_a_failed_run_is_that_of_the_task_whose_executor_failed(

@@ -98,6 +98,16 @@ def test_without_anything_the_way_out_is_said():
     assert "jupyter kfp-mt local" in error.value.cure
 
 
+def test_a_kernel_whose_jupyter_server_is_older_than_the_installation_is_told_to_restart_it(
+    monkeypatch,
+):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/ann/churn.ipynb")
+    with pytest.raises(errors.Misconfigured, match="No KFP is configured") as error:
+        jupyter_kfp_mt.connect()
+    assert "started before the installation" in error.value.cause
+    assert error.value.cure.startswith("Restart the Jupyter server")
+
+
 def test_a_local_kfp_that_runs_is_used(local_kfp, monkeypatch):
     monkeypatch.setenv("KFP_MT_DATA", str(local_kfp.data))
     found = resolve(Kfp(namespace="alice"))

@@ -76,6 +76,11 @@ def test_the_front_end_in_the_wheel_is_of_the_same_version(wheel, metadata):
     assert json.loads(wheel.read(name))["version"] == metadata["Version"]
 
 
+def test_a_page_knows_its_own_release(metadata):
+    release = (ROOT / "labextension/src/wire/release.ts").read_text()
+    assert f"RELEASE = '{metadata['Version']}'" in release
+
+
 def test_what_is_bundled_comes_with_its_licence(wheel):
     view = wheel.read("jupyter_kfp_mt/static/view.js").decode()
     assert view.startswith("/*! With preact:\nThe MIT License")

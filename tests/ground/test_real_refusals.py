@@ -155,7 +155,7 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_told_so(client, listing
 
 def test_a_run_without_a_state_is_pending_and_found_so(client, listing):
     (run,) = client.run_page(state="PENDING")
-    assert run.state == "PENDING" and "PENDING" in render.text(run)
+    assert run.state == "PENDING" and "Pending" in render.text(run)
     asked = listing.asked[-1].query["filter"]
     assert "PENDING" in asked and "RUNTIME_STATE_UNSPECIFIED" in asked
 

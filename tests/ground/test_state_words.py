@@ -6,6 +6,8 @@ import pytest
 from harness.paths import ROOT
 
 from jupyter_kfp_mt.client.run_filters import RunFilter
+from jupyter_kfp_mt.errors import BadRequest
+from jupyter_kfp_mt.models import STATES
 from jupyter_kfp_mt.notebook.render import ShownState
 
 SOURCE = ROOT / "labextension/src"
@@ -32,7 +34,13 @@ def test_the_glossary_has_the_states_of_the_sidebar():
     assert {*PANEL.values()} <= {*re.findall(r"[A-Z][a-z]+", row)}
 
 
-@pytest.mark.parametrize("state", PANEL)
+@pytest.mark.parametrize("state", STATES)
 def test_a_state_may_be_asked_for_as_it_is_shown_or_in_capitals(state):
     shown, capitals = RunFilter(state=PANEL[state]), RunFilter(state=state)
     assert shown.predicates == capitals.predicates
+
+
+def test_terminated_runs_are_among_those_that_have_failed_and_the_refusal_says_so():
+    with pytest.raises(BadRequest, match="no state for runs that were terminated") as told:
+        _ = RunFilter(state="Terminated").predicates
+    assert "those that have failed" in told.value.cure

@@ -66,10 +66,10 @@ def read(data: dsl.Input[dsl.Artifact]):
 def run(tmp_path):
     """Runs pipelines that are compiled into a folder; the status, and the lines by their file."""
 
-    def run(*pipelines, options=(), folder="."):
-        (tmp_path / "pipelines" / folder).mkdir(parents=True, exist_ok=True)
+    def run(*pipelines, options=()):
+        (tmp_path / "pipelines").mkdir(exist_ok=True)
         for pipeline in pipelines:
-            compiled(tmp_path / "pipelines" / folder, pipeline)
+            compiled(tmp_path / "pipelines", pipeline)
         ended = subprocess.run(
             [sys.executable, "-m", "conformance", str(tmp_path / "pipelines"), *options],
             cwd=FOLDER,
@@ -88,20 +88,20 @@ def line(said, name):
     return found
 
 
-def test_pipelines_that_end_as_they_are_meant_to_are_told_so(run):
-    status, said = run(good, given)
-    assert (status, "2 as meant" in said) == (0, True), said
-    assert line(said, "good.yaml").startswith("as meant") and "succeeded  succeeded" in said
-
-
-def test_one_that_is_meant_to_fail_may_fail(run):
-    status, said = run(bad, folder="failing")
-    assert (status, "1 as meant" in said) == (0, True), said
-
-
-def test_a_component_that_takes_artifacts_alone_is_meant_to_fail(run):
-    status, said = run(read)
-    assert status == 0 and "failed     failed" in line(said, "read.yaml"), said
+def test_pipelines_that_end_as_they_are_meant_to_or_cannot_here_are_told_so(run, tmp_path):
+    (tmp_path / "pipelines" / "failing").mkdir(parents=True)
+    compiled(tmp_path / "pipelines" / "failing", bad)
+    (tmp_path / "pipelines" / "values.yaml").write_text("a: 1")
+    (tmp_path / "pipelines" / "broken.json").write_text("{")
+    status, said = run(good, given, read, contained, fetching)
+    assert (status, "6 pipelines" in said) == (0, True), said
+    assert "4 as meant, 2 not here" in said
+    assert "succeeded  succeeded" in line(said, "good.yaml")
+    assert "succeeded  succeeded" in line(said, "given.yaml")
+    assert "failed     failed" in line(said, "failing/bad.yaml")
+    assert "failed     failed" in line(said, "read.yaml"), "it takes artifacts alone"
+    assert "(a container engine: it is a container component)" in line(said, "contained.yaml")
+    assert "(a foreign network: gs://bucket)" in line(said, "fetching.yaml")
 
 
 def test_one_that_fails_and_is_not_meant_to_is_wrong_and_its_reason_is_told(run):
@@ -110,21 +110,6 @@ def test_one_that_fails_and_is_not_meant_to_is_wrong_and_its_reason_is_told(run)
     assert "Task 'work' failed: ValueError: not today" in said
 
 
-def test_one_that_needs_what_is_not_here_is_not_held_against_the_local_kfp(run):
-    status, said = run(contained, fetching)
-    assert status == 0 and "2 not here" in said
-    assert "(a container engine: it is a container component)" in line(said, "contained.yaml")
-    assert "(a foreign network: gs://bucket)" in line(said, "fetching.yaml")
-
-
 def test_one_that_takes_too_long_is_stopped(run):
     status, said = run(slow, options=["--seconds", "1"])
     assert status == 1 and "it was stopped after 1 s" in said
-
-
-def test_what_is_no_pipeline_is_left_out(run, tmp_path):
-    (tmp_path / "pipelines").mkdir()
-    (tmp_path / "pipelines" / "values.yaml").write_text("a: 1")
-    (tmp_path / "pipelines" / "broken.json").write_text("{")
-    status, said = run(good)
-    assert status == 0 and "1 pipelines" in said

@@ -5,10 +5,13 @@ import contextlib
 import io
 import json
 import select
+import signal
 import socket
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillReading
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,7 +20,7 @@ import pytest
 import requests
 import yaml
 from harness.local_kfp import API, text
-from harness.waiting import wait_until
+from harness.waiting import PATIENCE, wait_until
 from harness.watching import Watch
 
 from jupyter_kfp_mt.client.client import Client
@@ -202,6 +205,20 @@ def test_what_reading_a_file_may_take_is_limited(read, limits, said):
     assert f"The file cannot be read {said} of memory. Compile" in refusal.value.text
     with pytest.raises(ApiError, match="not a compiled pipeline"):
         read()
+
+
+def test_a_file_is_not_refused_because_others_keep_the_processors_busy(adder):
+    content = adder.read_bytes() + b"# a comment\n" * 10_000
+    with contextlib.closing(PipelineReader(most_seconds=2)) as reader:
+        reading = ThreadPoolExecutor(1).submit(
+            lambda: asyncio.run(reader.read("pipeline.yaml", content))
+        )
+        (process,) = wait_until(lambda: [*reader._processes], what="a process that reads")
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(StillReading):
+            reading.result(2.1)
+        process.send_signal(signal.SIGCONT)
+        assert reading.result(PATIENCE).name == "adder"
 
 
 def test_a_file_that_is_being_read_does_not_keep_the_server_from_stopping(start_local_kfp, unique):

@@ -392,6 +392,8 @@ class TaskLogHandler(Handler):
     byte. The API server serves this to anyone who asks.
     """
 
+    is_reviewed = False
+
     async def get(self, run_id: str, task_id: str) -> None:
         task_id = await self.task_id(run_id, task_id)
         path = self.operations.runs.log_file(self.caller, run_id, task_id)

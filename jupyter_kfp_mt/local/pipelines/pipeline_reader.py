@@ -23,6 +23,8 @@ from .pipeline_urls import fetch, file_name
 
 # What is no longer is read in a thread here, which takes less time than to start a process.
 SMALL = 64 << 10
+# How many times its processor time a file may take, where others keep the processors busy.
+_SLOWED_DOWN = 8
 # So many addresses are fetched at once; what a slow server holds up is others' fetches alone.
 _FETCHES = 4
 
@@ -61,7 +63,8 @@ class Sent(msgspec.Struct, Generic[S], frozen=True):
 class PipelineReader:
     """For one server. Whatever is in a file, the server's memory and the others' time are safe.
 
-    A file that is not small takes `most_memory` bytes and `most_seconds`, or it is refused.
+    A file that is not small takes `most_memory` bytes and `most_seconds` of a processor, or it is
+    refused.
     """
 
     def __init__(self, *, most_memory: int = 256 << 20, most_seconds: int = 60) -> None:
@@ -168,7 +171,7 @@ class PipelineReader:
             if self._closed:
                 process.kill()
             try:
-                process.wait(timeout=self._most_seconds)
+                process.wait(timeout=self._most_seconds * _SLOWED_DOWN)
             except subprocess.TimeoutExpired:
                 process.kill()
         self._processes.discard(process)

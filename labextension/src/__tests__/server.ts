@@ -4,6 +4,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import { nullTranslator } from '@jupyterlab/translation';
 
 import { KfpApi } from '../wire/api';
+import { RELEASE } from '../wire/release';
 
 type Json = Record<string, unknown>;
 type Answer = (url: URL) => Response | Promise<Response>;
@@ -32,7 +33,7 @@ export const STATUS = {
   multi_user: true,
   ready: true,
   error: null,
-  version: '0.1.0',
+  version: RELEASE,
   server_version: '2.17.0',
   read_only: false
 };

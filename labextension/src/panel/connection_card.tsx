@@ -85,7 +85,7 @@ function Card(props: { status: IStatus; close: () => void }): JSX.Element {
   }, []);
   const until = Date.parse(identity.expires_at ?? '');
   const facts: [string, string][] = [
-    [trans.__('Server'), status.endpoint],
+    [trans.__('Endpoint'), status.endpoint],
     [trans.__('KFP'), status.server_version],
     [trans.__('Extension'), status.version],
     [trans.__('Identity'), identity.subject],

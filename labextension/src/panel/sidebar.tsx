@@ -19,6 +19,7 @@ import { KernelNamespaces } from './kernel_namespaces';
 import { NamespaceChooser } from './namespace_chooser';
 import { ProblemBanner } from '../components/problem_banner';
 import { Button, IconButton, Skeleton } from '../components/buttons';
+import { RELEASE } from '../wire/release';
 import { takeDrops } from './drops';
 import { Section, SectionTabs } from './sections';
 
@@ -94,6 +95,7 @@ function Panel(): JSX.Element {
       </div>
       <div className="jp-KfpMt-body">
         <Lost />
+        <OtherRelease />
         {problem && (
           <ProblemBanner problem={problem} copy={copy} trans={trans} />
         )}
@@ -200,6 +202,33 @@ function Lost(): JSX.Element | null {
         label={trans.__('Dismiss')}
         press={() => model.namespaces.dismiss()}
       />
+    </div>
+  );
+}
+
+/** That the page and the Jupyter server are of two releases, as after an upgrade of one. */
+function OtherRelease(): JSX.Element | null {
+  const { model, trans } = useKfp();
+  const loaded = model.status?.version;
+  if (!loaded || loaded === RELEASE) {
+    return null;
+  }
+  return (
+    <div className="jp-KfpMt-lost" role="status">
+      <div>
+        <p>
+          {trans.__(
+            'This page has release %1 of the extension, the Jupyter server %2.',
+            RELEASE,
+            loaded
+          )}
+        </p>
+        <p>
+          {trans.__(
+            'Reload the page; if that changes nothing, restart the server.'
+          )}
+        </p>
+      </div>
     </div>
   );
 }

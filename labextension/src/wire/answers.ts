@@ -409,10 +409,12 @@ export function readProblem(
 
 function notEnabled(trans: TranslationBundle): IProblem {
   return {
-    message: trans.__('The server half of this extension is not switched on.'),
-    cause: trans.__('The Jupyter server does not know the path /kfp-mt/.'),
+    message: trans.__('The Jupyter server has not loaded this extension.'),
+    cause: trans.__(
+      'It does not know the path /kfp-mt/, as when it was started before the installation.'
+    ),
     cure: trans.__(
-      'Switch it on and restart the Jupyter server:\njupyter server extension enable jupyter_kfp_mt'
+      'Restart the Jupyter server. If that changes nothing, switch the extension on first:\njupyter server extension enable jupyter_kfp_mt'
     ),
     server_text: ''
   };

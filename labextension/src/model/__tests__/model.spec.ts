@@ -78,6 +78,23 @@ it('watching shows the connection and its runs', async () => {
   expect(model.problem).toBeNull();
 });
 
+it('the first rows take one list, and nothing else of KFP', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  server.stream = new Stream();
+  let asked: string[] = [];
+  model.stateChanged.connect(() => {
+    if (model.runs !== null && !asked.length) {
+      asked = [...server.asked];
+    }
+  });
+  model.watch();
+  await until(() => asked.length > 0);
+  const [status, list, ...others] = asked;
+  expect(status).toBe('GET status');
+  expect(list).toContain(RUNS);
+  expect(others).toEqual([]);
+});
+
 it('a run that goes on is seen to end', async () => {
   server.runs = [run('train', 'RUNNING'), run('old', 'FAILED')];
   model.watch();

@@ -572,6 +572,17 @@ it('hidden it asks nothing, shown it goes on', async () => {
   expect(sidebar.model.isWatching).toBe(true);
 });
 
+it('a page of another release than the server says so, with what makes them one', async () => {
+  server.answers['status'] = () => json({ ...STATUS, version: '9.0.0' });
+  await show('the Jupyter server 9.0.0');
+  expect(text()).toContain('Reload the page');
+});
+
+it('a page of the release of the server says nothing of it', async () => {
+  await show('runs');
+  expect(text()).not.toContain('Reload the page');
+});
+
 it('a file that is dropped on the panel is to be uploaded', async () => {
   await show('No runs');
   const event = new Event('drop', { bubbles: true, cancelable: true });

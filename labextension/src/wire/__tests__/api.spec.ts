@@ -159,7 +159,9 @@ it('a connection that does not work is told with its cure', async () => {
 it('a missing server extension is named, with the command that enables it', async () => {
   const server = new Server();
   server.answers['status'] = () => page('<html>404</html>', 404);
-  const { cure } = await problem(server.api.status());
+  const { cause, cure } = await problem(server.api.status());
+  expect(cause).toContain('started before the installation');
+  expect(cure).toMatch(/^Restart the Jupyter server/);
   expect(cure).toContain('jupyter server extension enable jupyter_kfp_mt');
 });
 
