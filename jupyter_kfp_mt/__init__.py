@@ -91,7 +91,10 @@ def browser_of(runs: Any) -> Any:
     from .notebook.run_card import Cards
 
     magics, client = loaded_magic(), connect()
-    return RunBrowser(runs, client, lambda: magics.cards if magics else Cards(client))
+    if magics is None:
+        return RunBrowser(runs, client, lambda: Cards(client))
+    door = magics.connection.door
+    return RunBrowser(runs, client, lambda: magics.cards, door, magics.permissions)
 
 
 def _decided(identity: str, settings: dict[str, str]) -> Connection:

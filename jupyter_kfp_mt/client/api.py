@@ -1,4 +1,4 @@
-"""The way in which every noun of the API is asked for."""
+"""The common part of all nouns of the API: how they are requested, listed and changed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T", bound=Value)
 
 # A namespace, or several.
 Where = str | Sequence[str]
-# The part of a query that is another one in each namespace.
+# The part of a query that differs between namespaces.
 Scope = Callable[[str], dict[str, str]]
 _SINGULARS = {
     "experiments": "experiment",
@@ -55,7 +55,7 @@ class Api:
         self.namespace = namespace
         self._cluster = cache(cluster)
         self._specifications = RunSpecifications(self._version)
-        # Where runs are started from, which is written into their descriptions.
+        # The origin of the runs that are started here, which goes into their descriptions.
         self.origin: Callable[[], Provenance] = Provenance
 
     @property
@@ -67,8 +67,8 @@ class Api:
         return self.transport.credentials
 
     def health(self) -> Health:
-        """Return what `healthz` says, asked once: it answers without identity, in 5 seconds
-        or not.
+        """Return the answer of `healthz`, requested once: it needs no identity, and answers within
+        5 seconds or not at all.
         """
         return self.transport.health()
 
@@ -81,11 +81,11 @@ class Api:
             return self.transport.get(f"{nouns}/{part(identifier)}", kind)
 
     def namespace_of(self, namespace: str = "") -> str:
-        """The namespace that a call means; none of a KFP that serves a single user."""
+        """Return the namespace that a call concerns; empty for a single-user KFP."""
         return self._namespace(namespace)
 
     def _namespace(self, namespace: str) -> str:
-        """The namespace to send; none to a KFP that serves a single user."""
+        """Return the namespace to send; empty for a single-user KFP."""
         if not self.health().multi_user:
             return ""
         namespace = namespace or self.namespace
@@ -181,7 +181,7 @@ class Api:
 
     @contextmanager
     def _explained(self, spec: dict[str, Any]) -> Iterator[None]:
-        """Tell what is refused, or left out in silence, because this KFP is older than kfp."""
+        """Explain what an older KFP refuses of a pipeline, or warn of what it silently drops."""
         try:
             yield
         except KfpError as error:

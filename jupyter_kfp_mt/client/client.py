@@ -57,7 +57,7 @@ class Client(Waiting, RecurringRuns):
 
     @property
     def warnings(self) -> deque[str]:
-        """Return what KFP has warned of in its answers to changes, until it is taken from here."""
+        """Return KFP's warnings about changes, which stay here until they are taken out."""
         return self.transport.warnings
 
     def close(self) -> None:
@@ -65,5 +65,5 @@ class Client(Waiting, RecurringRuns):
         self.transport.close()
 
     def in_kubernetes_place(self, path: str, body: Any = None) -> Any:
-        """The unread answer of a local KFP to a question for Kubernetes, which changes nothing."""
+        """Send a local KFP a request of the Kubernetes API that changes nothing."""
         return self.transport.unread(self.endpoint + path, body)

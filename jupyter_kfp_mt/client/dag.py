@@ -11,13 +11,13 @@ Tasks = Mapping[str, Mapping[str, Any]]
 
 
 def tasks_of(component: Any) -> Tasks:
-    """Return the tasks of a group by their keys; nothing for what is no group."""
+    """Return the tasks of a group by their keys; none for a task that is not a group."""
     tasks = ((component or {}).get("dag") or {}).get("tasks")
     return tasks if isinstance(tasks, Mapping) else {}
 
 
 def in_order(tasks: Tasks) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each task after those that it waits for, in the given order else."""
+    """Yield each task after those that it waits for, and otherwise in the given order."""
     left = dict(tasks)
     while left:
         ready = [key for key, task in left.items() if not left.keys() & before(task)]
@@ -31,5 +31,5 @@ def before(task: Mapping[str, Any]) -> set[str]:
 
 
 def runs_after_all(task: Mapping[str, Any]) -> bool:
-    """Tell whether a task runs whatever becomes of those that it waits for."""
+    """Tell whether a task runs even if those that it waits for fail."""
     return (task.get("triggerPolicy") or {}).get("strategy") == _AFTER_ALL

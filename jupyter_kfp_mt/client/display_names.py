@@ -1,4 +1,4 @@
-"""The names that a pipeline's author gave to its tasks, which KFP does not tell of a run's tasks.
+"""The names that a pipeline's author gave its tasks, which KFP leaves out of a run's tasks.
 
 They are in the specification, as `taskInfo.name`: from `set_display_name`, else the task's own.
 """
@@ -16,20 +16,20 @@ from ..models import Task
 # The groups that KFP's compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on: whoever wrote
 # that does not know their names.
 COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
-# No pipeline is so deep, unless one of its groups is in itself.
+# Deeper than any pipeline, unless a group contains itself.
 DEEPEST = 50
 _ITERATIONS = re.compile(r"(\[\d+\])*$")
 
 
 def label_of(key: str, task: Mapping[str, Any]) -> str:
-    """The name of a task in the specification, which is under `key` there."""
+    """Return the name of the task that is under `key` in the specification."""
     return (task.get("taskInfo") or {}).get("name") or key
 
 
 def labelled(tasks: list[Task], specification: Mapping[str, Any] | None) -> list[Task]:
     """The tasks of the local KFP under the names that they were given; they may have them already.
 
-    It calls them by their keys: `train[0]` in a loop, `inner/train` in a pipeline.
+    The local KFP names them by their keys: `train[0]` in a loop, `inner/train` in a pipeline.
     """
     whole = specification or {}
     spec = whole.get("pipeline_spec") or whole
@@ -39,7 +39,7 @@ def labelled(tasks: list[Task], specification: Mapping[str, Any] | None) -> list
         return tasks
     ends = [_ITERATIONS.search(task.display_name).start() for task in tasks]  # type: ignore[union-attr]
     names = [task.display_name[:end] for task, end in zip(tasks, ends, strict=True)]
-    if not known.keys() >= {*names}:  # they are called by other names than their keys
+    if not known.keys() >= {*names}:  # they have other names than their keys
         return tasks
     return [
         msgspec.structs.replace(task, display_name=known[name] + task.display_name[end:])
@@ -50,7 +50,7 @@ def labelled(tasks: list[Task], specification: Mapping[str, Any] | None) -> list
 def _names(
     spec: Mapping[str, Any], component: Any, around: tuple[str, str], depth: int
 ) -> Iterator[tuple[str, str]]:
-    """Of each task in a group the name by its keys, and by its labels."""
+    """Map the keys of each task in a group, and its labels, to its name."""
     tasks = ((component or {}).get("dag") or {}).get("tasks")
     for key, task in (tasks or {}).items():
         names = around[0] + key, around[1] + label_of(key, task)

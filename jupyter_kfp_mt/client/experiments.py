@@ -30,7 +30,7 @@ class Experiments(Api):
     ) -> Listing[Experiment]:
         """The experiments of a namespace or of several, newest first, page by page.
 
-        `name`: those that have this in their names. `archived`: None for both.
+        `name`: a part of their names. `archived`: None for both.
         """
         return self._listing(
             *("experiments", Experiment, namespace),
@@ -88,11 +88,11 @@ class Experiments(Api):
         return found[0]
 
     def find_experiment(self, text: str, namespace: str = "") -> Experiment:
-        """The experiment that a person means by its id or its name."""
+        """Return the experiment with this id or name."""
         return self.experiment(text) if is_id(text) else self.experiment_named(text, namespace)
 
     def archive_experiment(self, experiment_id: str) -> None:
-        """Put an experiment away, and all its runs; its recurring runs are disabled."""
+        """Archive an experiment and all its runs; its recurring runs are disabled."""
         self._change("experiments", experiment_id, "archive")
 
     def restore_experiment(self, experiment_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Lists of KFP: read page by page as it is looked at, of one namespace or of several."""
+"""Lists of one or several namespaces, which are read page by page as needed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-SHOWN = 20  # how many a display shows
+SHOWN = 20  # how many items a display shows
 LONGEST_PAGE = 200  # the API server's own limit
 
 
 class Feed(msgspec.Struct, Generic[T], frozen=True):
-    """A list of one namespace: `page` asks for the next of its pages."""
+    """The list of one namespace: `page` requests its next page."""
 
     namespace: str
     page: Callable[[str, int], Page[T]]
 
 
 class Order(msgspec.Struct, frozen=True):
-    """The order of a list: as the API is told, and how items of several lists compare."""
+    """The order of a list: in the API's words, and as a key to merge several lists."""
 
     sort_by: str = "created_at desc"
     key: Callable[[Any], Any] = lambda item: item.created_at
@@ -47,10 +47,10 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Listing(Viewed, Generic[T]):
-    """A list that asks for its next page when it is looked at that far.
+    """A list that requests its next page when it is read that far.
 
-    `filters` are those that were asked for, in the words of a person; `kept` is the part of them
-    that KFP does not know. Of several namespaces, what one refuses is in `refused`.
+    `filters` are the requested ones, in words; `kept` applies those that KFP does not have. For
+    several namespaces, `refused` has the error of each that refuses.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Listing(Viewed, Generic[T]):
         self._kept = kept
         self._unfiltered = unfiltered
         self._record = record
-        self.again = again  # the same list anew, with other filters where they are given
+        self.again = again  # the same list again, with other filters where given
         self._totals: dict[str, int] = {}
         self._places: dict[int, str] = {}
         self._seen: list[T] = []
@@ -118,7 +118,7 @@ class Listing(Viewed, Generic[T]):
 
     @property
     def total(self) -> int | None:
-        """Return how many there are in all, as far as KFP has said it."""
+        """Return the total number, as far as KFP has said so."""
         if self.is_complete:
             return len(self._seen)
         if self._kept or not self._reach(0) or len(self._totals) < len(self._feeds):
@@ -128,22 +128,24 @@ class Listing(Viewed, Generic[T]):
 
     @property
     def total_size(self) -> int:
-        """Return how many KFP says that there are, whatever the limit; asks for the first page."""
+        """Return the total number according to KFP, regardless of the limit; requests the first
+        page.
+        """
         self._reach(1)
         return sum(self._totals.values())
 
     @property
     def namespace(self) -> str:
-        """The one that it is of; empty for several, and of a KFP for a single user."""
+        """The namespace of the list; empty for several, and for a single-user KFP."""
         return self.namespaces[0] if len(self.namespaces) == 1 else ""
 
     def begun(self) -> Listing[T]:
-        """The same, its first page read. Raises the `KfpError` that stands in the way."""
+        """Read the first page and return the list. Raises `KfpError`."""
         self.shown()
         return self
 
     def shown(self) -> list[T]:
-        """As many as a display shows: those of the first page."""
+        """The items that a display shows: those of the first page."""
         self._reach(self._first_page)
         return self._seen[: self._first_page]
 
@@ -152,11 +154,11 @@ class Listing(Viewed, Generic[T]):
         return self._places.get(id(item), "")
 
     def without_filters(self) -> int | None:
-        """Return how many there would be without any filter, where KFP tells it."""
+        """Return the number of items without any filter, if KFP says so."""
         return self._unfiltered() if self._unfiltered and self.filters else None
 
     def browse(self) -> Any:
-        """A browser of ipywidgets through it: filter, sort, selection, actions on that. Of runs."""
+        """A browser for runs, made of ipywidgets: filter, sort, select and act on them."""
         from .. import browser_of
 
         return browser_of(self)
@@ -174,7 +176,7 @@ class Listing(Viewed, Generic[T]):
         ]
 
     def records(self) -> list[dict[str, Any]]:
-        """One flat dict for each item, with what a person compares them by."""
+        """Return one flat dict for each item, with the fields that people compare."""
         return [{**self._record(item), **self._place(item)} for item in self]
 
     def _place(self, item: T) -> dict[str, str]:
@@ -191,7 +193,7 @@ class Listing(Viewed, Generic[T]):
         return min(self.limit or SHOWN, LONGEST_PAGE)
 
     def _reach(self, count: int | None) -> bool:
-        """Read on until so many are known, or all; tell if there are so many."""
+        """Read on until so many items are known, or all; tell whether there are that many."""
         while not self.is_complete and (count is None or len(self._seen) < max(count, 1)):
             item = next(self._rest, None)
             self.is_complete = item is None

@@ -31,7 +31,7 @@ class Logs(Runs):
     ) -> None:
         super().__init__(transport, namespace, cluster)
         self._logs = logs
-        self.seen_runs: dict[str, Seen] = {}  # by ids, for those who read many logs of one
+        self.seen_runs: dict[str, Seen] = {}  # by id, while many logs of one run are read
         self._places: dict[str, str] = {}  # of experiments, by ids: none of them ever moves
 
     def namespace_of_experiment(self, experiment_id: str) -> str:
@@ -45,7 +45,7 @@ class Logs(Runs):
 
         See `task_log`.
         """
-        from .task_logs import ending  # it stands on this file
+        from .task_logs import ending  # it imports this file
 
         log = self.task_log(run_id, task_id, tail=tail, recent=recent)
         try:
@@ -63,11 +63,11 @@ class Logs(Runs):
         recent: bool = False,
         after: str = "",
     ) -> TaskLog:
-        """Return what a task writes: so far, or its last lines; with `follow` what is to come as
-        well.
+        """Return the output of a task: so far, or its last lines; with `follow` also what it writes
+        from now on.
 
-        `recent`: what was found out of the run in the last seconds will do.
-        `after` is a `TaskLog.cursor`: what was read before it is left out.
+        `recent`: information about the run that is a few seconds old will do. `after` is a
+        `TaskLog.cursor`: what was read before it is left out.
 
         Raises a `KfpError` with the reason where there is no log.
         """
@@ -87,8 +87,9 @@ class Logs(Runs):
         return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
 
     def local_log(self, run_id: str, task_id: str, start: int = 0) -> LineStream:
-        """Return what the local KFP keeps of it, from a byte on; all of it (`LineStream.partial`)
-        where it has not so many. Never asked of another: it hands any log to anybody.
+        """Return the log that the local KFP keeps, from a byte on, or all of it if it is shorter
+        (see `LineStream.partial`). Never requested from a cluster's KFP, which gives any log to
+        anybody.
         """
         path = f"/apis/v1alpha1/runs/{part(run_id)}/nodes/{part(task_id)}/log"
         asked = f"read the log of task {task_id}"
@@ -97,7 +98,7 @@ class Logs(Runs):
         )
 
     def archived_log(self, run_id: str, node_id: str) -> LineStream:
-        """Return what KFP has archived of a node: JSON with the file in it."""
+        """Return the log of a node that KFP has archived: JSON with the file in it."""
         path = f"runs/{part(run_id)}/nodes/{part(node_id)}/artifacts/main-logs:read"
         return self.transport.stream(
             self.endpoint + API + path, f"read the archived log of {node_id}"

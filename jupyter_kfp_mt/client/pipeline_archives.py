@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 import zlib
 
-LONGEST = 32 << 20  # of a file that KFP takes, and of what is in an archive
+LONGEST = 32 << 20  # of a file that KFP accepts, and of an archive's content
 _ZIP, _GZIP = b"PK", b"\x1f\x8b"
 _FAULTS = (
     EOFError,
@@ -27,7 +27,7 @@ class UnreadableArchive(Exception):
 
 
 def unpacked(content: bytes) -> bytes:
-    """Return what is in the archive, or the content where it is none. Raises `Unreadable`."""
+    """Return the file in an archive, or the content itself if it is none. Raises `Unreadable`."""
     try:
         if content[:2] == _ZIP:
             content = _from_zip(content)
@@ -39,7 +39,7 @@ def unpacked(content: bytes) -> bytes:
 
 
 def is_archive(content: bytes) -> bool:
-    """Tell an archive by how it begins."""
+    """Recognize an archive by its first bytes."""
     return content[:2] in (_ZIP, _GZIP)
 
 

@@ -19,7 +19,7 @@ from .pipeline_archives import UnreadableArchive, is_archive, unpacked
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN = (".yaml", ".yml", ".json")  # what KFP reads as text
 _SOURCES = (".py", ".ipynb")
-# Of what people compile, and of what they take for it.
+# Suffixes of compiled files, and of files that are mistaken for them.
 SUFFIXES = (".yaml", ".yml", ".json", ".zip", ".gz", ".tgz", ".pipeline", *_SOURCES)
 _COMPILE = "Compile one with kfp.compiler.Compiler().compile(pipeline, 'pipeline.yaml')."
 _TAKEN_OUT = "Write what is in its field {} into a file of its own."
@@ -31,7 +31,7 @@ _FIELDS = {
     *("pipelineInfo", "deploymentSpec", "schemaVersion", "sdkVersion", "components", "root"),
     *("defaultPipelineRoot", "platforms"),
 }
-# The keys by which another file is known, what it is, and what makes a pipeline of it.
+# Keys that identify other kinds of files, what these are, and how to make a pipeline from them.
 _OTHERS: tuple[tuple[set[str], str, str], ...] = (
     ({"apiVersion", "kind"}, "it is a Kubernetes object of kind {kind}", ""),
     (
@@ -92,7 +92,7 @@ class _Info(msgspec.Struct, frozen=True):
 
 
 class _Pipeline(msgspec.Struct, frozen=True, rename="camel"):
-    """The parts of a compiled pipeline that are read here."""
+    """The fields of a compiled pipeline that are used here."""
 
     pipeline_info: _Info
     root: _Root
@@ -109,7 +109,7 @@ class PipelineFile(msgspec.Struct, frozen=True):
         return msgspec.convert(self.pipeline_spec, _Pipeline).pipeline_info.name
 
     def to_wire(self) -> dict[str, Any]:
-        """As the API takes it: bare, unless there is something special to Kubernetes."""
+        """Return it as the API accepts it: alone, unless it has a part for Kubernetes."""
         if not self.platform_spec:
             return self.pipeline_spec
         return {"pipeline_spec": self.pipeline_spec, "platform_spec": self.platform_spec}
@@ -128,7 +128,7 @@ def read(path: Path) -> PipelineFile:
 
 
 def check(name: str, content: bytes) -> None:
-    """Raises `NotAPipeline` for a file that KFP cannot run: it may be an Argo workflow, too."""
+    """Raises `NotAPipeline` for a file that KFP cannot run; KFP also runs Argo workflows."""
     with contextlib.suppress(_Argo):
         _read(name, content)
 
@@ -164,11 +164,11 @@ class _Not(Exception):
 
 
 class _Argo(NotAPipeline):
-    """A workflow that kfp 1 has compiled: KFP runs it, this client does not."""
+    """A workflow compiled by kfp 1, which KFP runs and this client does not."""
 
 
 def _documents(content: bytes) -> list[Any]:
-    """The documents of a YAML text, as the API will get them."""
+    """Return the documents of a YAML text, as the API will receive them."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -183,7 +183,7 @@ def _documents(content: bytes) -> list[Any]:
     if not found:
         raise _Not("it is empty")
     odd = any(isinstance(each, dict) and each.keys() - _FIELDS for each in found)
-    if odd and (broken := _line_break(text)):  # the rest of it may be YAML by chance
+    if odd and (broken := _line_break(text)):  # the rest may be valid YAML by chance
         raise broken
     return found
 
@@ -195,7 +195,7 @@ def _broken(text: str, error: yaml.MarkedYAMLError) -> _Not:
 
 
 def _line_break(text: str) -> _Not | None:
-    """The default that ends a comment of the compiler's, which writes line breaks as they are."""
+    """Return the default at the end of a compiler's comment, which does not escape line breaks."""
     lines = text.splitlines()
     for number, (comment, after) in enumerate(itertools.pairwise(lines), 1):
         default = _DEFAULT.match(comment)
@@ -228,7 +228,7 @@ def _pipeline(documents: list[Any]) -> PipelineFile:
 
 
 def _something_else(document: Any) -> _Not:
-    """Tell what a document is that is no pipeline."""
+    """Say what a document is that is not a pipeline."""
     if isinstance(document, str) and _PYTHON.search(document):
         return _Not("it is Python source, not yet compiled")
     if not isinstance(document, dict):
@@ -250,7 +250,7 @@ def _sentence(error: msgspec.ValidationError) -> str:
 
 
 def _as_json(document: Any) -> Any:
-    """The document as the API will get it. Raises for what JSON cannot say."""
+    """Return the document as the API will receive it. Raises for values that JSON does not have."""
     return msgspec.json.decode(msgspec.json.encode(document))
 
 
@@ -272,7 +272,7 @@ def _whole(definition: Definition) -> Definition:
 
 
 def uncached(pipeline_spec: dict[str, Any]) -> dict[str, Any]:
-    """The same pipeline, no task of which takes what an earlier run has made."""
+    """Return the pipeline with caching disabled for every task."""
     copied: dict[str, Any] = copy.deepcopy(pipeline_spec)
     spec = copied.get("pipeline_spec", copied)
     for part in [spec.get("root", {}), *spec.get("components", {}).values()]:
@@ -284,9 +284,9 @@ def uncached(pipeline_spec: dict[str, Any]) -> dict[str, Any]:
 def parse_parameters(
     texts: dict[str, str], accepted: dict[str, Definition], pipeline: str
 ) -> dict[str, Any]:
-    """Parse what a person typed as the values that the pipeline takes.
+    """Parse typed texts as values of the pipeline's parameters.
 
-    Raises `BadRequest` for a name it does not take and for a text that is not of its type.
+    Raises `BadRequest` for an unknown name and for a text that does not fit its type.
     """
     return {
         name: _parse(name, text, _definition(name, accepted, pipeline))
@@ -297,7 +297,7 @@ def parse_parameters(
 def check_parameters(
     values: dict[str, Any], accepted: dict[str, Definition], pipeline: str
 ) -> None:
-    """Raises `BadRequest` for a name it does not take, a wrong type, or a missing value."""
+    """Raises `BadRequest` for an unknown name, a wrong type, or a missing value."""
     for name, value in values.items():
         definition = _definition(name, accepted, pipeline)
         kind, literals = definition.parameter_type, definition.literals
@@ -364,7 +364,7 @@ def _fits(value: Any, kind: str) -> bool:
 
 
 def type_words(kind: str) -> str:
-    """A type of parameters, as a person says it."""
+    """Return the name of a parameter type for people."""
     return {
         "STRING": "text",
         "BOOLEAN": "true or false",

@@ -15,7 +15,7 @@ from .pipeline_files import PipelineFile
 
 
 class PipelineSource(msgspec.Struct, frozen=True):
-    """The source of a run: a name for it, the parameters it takes, and how the API names it."""
+    """The source of a run: its name, parameters, and reference or specification in the API."""
 
     name: str
     accepted: dict[str, pipeline_files.Definition]
@@ -47,7 +47,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
     @classmethod
     def from_component(cls, component: Any) -> PipelineSource:
         """A `@dsl.pipeline`, or a `@dsl.component` as a pipeline of one task."""
-        # The SDK brings it along.
+        # It is a dependency of the SDK.
         from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
         spec = MessageToDict(component.pipeline_spec)
@@ -67,7 +67,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         return path
 
     def parse(self, texts: dict[str, str]) -> dict[str, Any]:
-        """Parse what a person typed as the values it takes."""
+        """Parse typed texts as values of its parameters."""
         return pipeline_files.parse_parameters(texts, self.accepted, self.name)
 
     def fitting(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         return found
 
     def check(self, values: dict[str, Any]) -> None:
-        """Raises `BadRequest` for values it does not take."""
+        """Raises `BadRequest` for values that do not fit its parameters."""
         pipeline_files.check_parameters(values, self.accepted, self.name)
 
     def request(
@@ -88,7 +88,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         service_account: str = "",
         cache: bool = True,
     ) -> dict[str, Any]:
-        """Return what KFP is sent to start it, but for the experiment. Raises as `check` does."""
+        """Return the request that starts it, without the experiment. Raises as `check` does."""
         self.check(parameters)
         said = {"description": description, "service_account": service_account}
         return {
@@ -99,7 +99,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         }
 
     def _uncached(self) -> dict[str, Any]:
-        """Its specification with caching switched off for every task: KFP has no other way."""
+        """Return its specification with caching disabled for every task: KFP has no other way."""
         return pipeline_files.uncached(self.specification)
 
 
@@ -108,7 +108,7 @@ def _place(name: str, order: list[str]) -> int:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A value as JSON; a number of numpy's is a number. Raises `BadRequest`."""
+    """Return a value as JSON has it; numpy's numbers are numbers. Raises `BadRequest`."""
     try:
         return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_of_numpy))
     except (TypeError, NotImplementedError, msgspec.MsgspecError, ValueError, RecursionError):
@@ -134,17 +134,17 @@ def expanded(path: str | Path) -> Path:
 def is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # it is too long for one
+    except OSError:  # it is too long for a path
         return False
 
 
 def looks_like_a_file(path: Path) -> bool:
-    """Tell if a person who wrote this may have meant a file."""
+    """Tell if the person may have meant a file."""
     return path.suffix in pipeline_files.SUFFIXES or len(path.parts) > 1
 
 
 def neither(path: Path, error: KfpError) -> NotAPipeline:
-    """For what is no file, and no pipeline that could be looked up."""
+    """Return the error for a text that is neither a file nor a pipeline that can be found."""
     missing = isinstance(error, NotFound)
     return NotAPipeline(
         f"Cannot read {path}: No such file or directory.",

@@ -47,7 +47,7 @@ class Pipelines(Api):
     ) -> Listing[Pipeline]:
         """The pipelines of a namespace or of several and those shared with everyone, newest first.
 
-        `shared`: only these, or with False none of these. `name`: in their names.
+        `shared`: True for shared ones only, False for none of them. `name`: a part of their names.
         """
         predicates = [having("display_name", name)] if name else []
         by = order(sort, {"created": "created_at", "name": "display_name"})
@@ -97,7 +97,7 @@ class Pipelines(Api):
         return found[0]
 
     def find_pipeline(self, text: str, namespace: str = "") -> Pipeline:
-        """The pipeline that a person means by its id or its name; see `pipeline_named`."""
+        """Return the pipeline with this id or name; see `pipeline_named`."""
         if is_id(text):
             return self._get("pipelines", text, Pipeline)
         return self.pipeline_named(text, namespace)
@@ -116,7 +116,7 @@ class Pipelines(Api):
         return lambda token, size: self._shared_page(sorted_query(size, token, predicates, by))
 
     def _shared_page(self, query: dict[str, str]) -> Page[Pipeline]:
-        """A page of those without a namespace; none where KFP demands one."""
+        """Return a page of the shared pipelines; an empty one if KFP demands a namespace."""
         try:
             with attempting("list shared pipelines"):
                 return self.transport.page("pipelines", Pipeline, query)
@@ -172,9 +172,9 @@ class Pipelines(Api):
     ) -> PipelineVersion:
         """Upload a compiled pipeline: a new one, or the next version of the one of that name.
 
-        `file` may also be a `@dsl.pipeline` or `@dsl.component` of the kfp SDK. Where the newest
-        version is the same already, it is that one, and another is made only `again`.
-        One that is `shared` is everyone's. Raises `NotAPipeline` for a file that is none.
+        `file` may also be a `@dsl.pipeline` or `@dsl.component` of the kfp SDK. If the newest
+        version is identical, that one is returned, unless another is to be made `again`. A `shared`
+        pipeline belongs to everyone. Raises `NotAPipeline` for other files.
         """
         if PipelineSource.can_be(file):
             with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +201,7 @@ class Pipelines(Api):
     def _same_version(
         self, pipeline: Pipeline, compiled: pipeline_files.PipelineFile
     ) -> PipelineVersion | None:
-        """The newest version of a pipeline, if it is what was compiled."""
+        """Return the newest version of a pipeline if it is identical to the compiled one."""
         newest = next(iter(self.versions(pipeline.pipeline_id, limit=1)), None)
         same = newest and newest.pipeline_spec == PipelineSource.from_file(compiled).specification
         return newest if same else None
@@ -234,10 +234,10 @@ class Pipelines(Api):
         except KfpError as error:
             if (
                 not refused_uploads.is_silent(error) or self.transport.behind_door
-            ):  # a door has looked itself
+            ):  # a door has found the reason itself
                 raise
             refused = error
-        if not isinstance(refused, Conflict):  # KFP says to a list who it does not know, and why
+        if not isinstance(refused, Conflict):  # a list is refused with the reason
             self._page("pipelines", Pipeline, namespace, list_query(1, ""))
         user = self.credentials.claims().sub
         raise refused_uploads.told(

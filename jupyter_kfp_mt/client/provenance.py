@@ -1,6 +1,6 @@
-"""Where a run was started from, written into its description, which KFP keeps, shows and searches.
+"""The origin of a run, which is written into its description: KFP keeps, shows and searches that.
 
-Runs have no labels in KFP 2.17, and nothing else of their own that a person sees there.
+Runs have no labels in KFP 2.17, and no other field that people see.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Provenance(msgspec.Struct, frozen=True):
 
     @property
     def lines(self) -> str:
-        """As it is written into a description."""
+        """Return it as it is written into a description."""
         facts = zip(_LABELS, msgspec.structs.astuple(self), strict=True)
         return "\n".join(f"{label}: {_one_line(text)}" for label, text in facts if text)
 
@@ -36,13 +36,13 @@ _LABELS = ("Notebook", "Cell", "Git commit", "Started by")
 
 
 def read(description: str) -> Provenance:
-    """Return what a description tells of it, if anything."""
+    """Read the origin from a description, as far as it is there."""
     found = dict(_LINE.findall(description))
     return Provenance(*(found.get(label, "").strip() for label in _LABELS))
 
 
 def without(description: str) -> str:
-    """Return what a person wrote in a description."""
+    """Return a description without the origin: the part that a person wrote."""
     return _LINE.sub("", description).rstrip()
 
 

@@ -15,7 +15,7 @@ from .run_filters import Predicate, archived_or_not
 
 
 def list_query(page_size: int, page_token: str, filter: str = "") -> dict[str, str]:
-    # With a page token the server knows the order and the filter from the token.
+    # A page token includes the order and the filter.
     query = {"page_size": str(page_size)}
     if page_token:
         return {**query, "page_token": page_token}
@@ -51,20 +51,20 @@ def filter_of(*predicates: Predicate) -> str:
 
 
 def filter_words(**filters: Any) -> list[str]:
-    """Filters, as a person reads them."""
+    """Put filters into words."""
     told = {True: "", None: None, False: None, "": None}
     found = {word: told.get(value, value) for word, value in filters.items()}
     return [f"{word} {value}".strip() for word, value in found.items() if value is not None]
 
 
 def meant(text: str, known: Sequence[str]) -> str:
-    """A question that follows a sentence, where something known is near to it."""
+    """Ask "did you mean ...?" if a known name is similar."""
     close = near_names.meant(text, known)
     return f" Did you mean {close}?" if close else ""
 
 
 def within(namespace: str, word: str = "in") -> str:
-    """A namespace in the words of a sentence; a KFP for a single user has none."""
+    """Name a namespace within a sentence; a single-user KFP has none."""
     return f" {word} {namespace}" if namespace else ""
 
 

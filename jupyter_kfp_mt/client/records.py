@@ -1,4 +1,4 @@
-"""Values as flat rows of a table: what a person compares them by, under short names."""
+"""Values as flat rows of a table, with short column names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recurring runs: what starts runs again and again."""
+"""Recurring runs, which start runs on a schedule."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RecurringRuns(RunStarts):
         )
 
     def find_recurring_run(self, text: str, namespace: str = "") -> RecurringRun:
-        """The recurring run that a person means: its id, its name, or the beginning of either."""
+        """Return the recurring run with this id or name, or one that begins like this."""
         if is_id(text):
             return self.recurring_run(text)
         known: list[RecurringRun] = [*self.recurring_runs(namespace)]
@@ -91,10 +91,10 @@ class RecurringRuns(RunStarts):
         at_once: int = 1,
         catch_up: bool = False,
     ) -> RecurringRun:
-        """Run a pipeline again and again, as `trigger` says; else like `start_run`.
+        """Run a pipeline on a schedule, the `trigger`; otherwise like `start_run`.
 
-        `at_once`: how many of its runs may execute at the same time, 1 to 10. With `catch_up` what
-        was missed while it was disabled, or KFP did not run, is made up for.
+        `at_once`: how many of its runs may execute at the same time, 1 to 10. With `catch_up` runs
+        that were missed while it was disabled, or KFP was down, are started later.
         """
         source = (
             pipeline
@@ -116,11 +116,11 @@ class RecurringRuns(RunStarts):
             return self.transport.post("recurringruns", RecurringRun, body)
 
     def enable(self, recurring_run_id: str) -> None:
-        """Let a recurring run start runs."""
+        """Enable a recurring run."""
         self._change("recurringruns", recurring_run_id, "enable")
 
     def disable(self, recurring_run_id: str) -> None:
-        """Let a recurring run start no more runs; those that go on go on."""
+        """Disable a recurring run; runs that it has started continue."""
         self._change("recurringruns", recurring_run_id, "disable")
 
     def delete_recurring_run(self, recurring_run_id: str) -> None:

@@ -1,8 +1,9 @@
-"""Uploads that KFP refuses: it says the same, "Failed to create a pipeline", for whatever reason.
+"""Uploads that KFP refuses, always with the same text: "Failed to create a pipeline".
 
-The answer is HTTP 400 and plain text for a missing identity, for a bad token and for a missing
-right alike (`pipeline_upload_server.go`); only a name that is taken is 409. So KFP is asked for a
-list, which it refuses with the reason if that is the identity, and Kubernetes for the right.
+The answer is HTTP 400 and plain text for a missing identity, a bad token and a missing right
+(`pipeline_upload_server.go`); only a name that is taken gets 409. To find the reason, a list is
+requested, which is refused with a reason if the identity is at fault, and Kubernetes is asked for
+the right.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _PATH = re.compile(r"/apis/v(1|2)beta1/pipelines/upload(_version)?")
 
 
 def may_be_of_identity(path: str, status: int, content_type: str) -> bool:
-    """Tell whether an answer may mean that KFP does not know who asked: nothing was done then."""
+    """Tell whether an answer may mean that KFP rejects the identity, so that nothing was done."""
     return (
         status == 400
         and content_type.startswith("text/plain")
@@ -39,9 +40,9 @@ def is_silent(error: KfpError) -> bool:
 def told(
     error: KfpError, namespace: str, user: str, allowed: Callable[[], bool | None]
 ) -> KfpError:
-    """The reason for such a refusal, as far as it can be found out.
+    """Return the reason for such a refusal, as far as it can be found out.
 
-    `allowed`: whether Kubernetes lets `user` create pipelines there; None where it does not tell.
+    `allowed`: whether `user` may create pipelines there; None if Kubernetes does not say.
     """
     if isinstance(error, Conflict):
         return Conflict(
@@ -73,7 +74,7 @@ def told(
 
 
 def may_create(cluster: Cluster | None, subject: str, namespace: str) -> bool | None:
-    """Ask Kubernetes whether `subject` may create pipelines; None where it does not tell."""
+    """Ask Kubernetes whether `subject` may create pipelines; None if it does not say."""
     from ..kubeflow_roles import GROUP
 
     try:

@@ -1,7 +1,8 @@
-"""Which kfp compiled a pipeline, and whether the KFP that is to run it is older.
+"""Releases of kfp and KFP: which one compiled a pipeline, and whether the KFP that runs it is
+older.
 
-An older KFP says "unknown template format" of a field that it does not know, and drops what it does
-not know of the part for Kubernetes without a word.
+An older KFP refuses unknown fields with "unknown template format", and silently drops unknown
+fields of the part for Kubernetes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _WORDS = {
 
 
 def older(server: Health, sdk: str) -> tuple[str, str] | None:
-    """The release of a KFP and that of a newer kfp; None where it is as new, or not known."""
+    """Return the releases of a KFP and of a newer kfp; None if KFP is as new, or not known."""
     here, there = _RELEASE.search(sdk), _RELEASE.search(server.tag_name)
     if server.local or not here or not there:
         return None
@@ -38,12 +39,12 @@ def older(server: Health, sdk: str) -> tuple[str, str] | None:
 
 
 def compiled_by(spec: dict[str, Any]) -> str:
-    """Which kfp compiled it, as in `kfp-2.17.3`; empty where it does not tell."""
+    """Return the kfp that compiled it, such as `kfp-2.17.3`; empty if it does not say."""
     return str(spec.get("pipeline_spec", spec).get("sdkVersion", ""))
 
 
 def sent(body: bytes) -> dict[str, Any]:
-    """The pipeline in a request to start a run, or of one in a form that which kfp compiled it."""
+    """Return the pipeline in a request to start a run; of an upload only its kfp version."""
     try:
         found = msgspec.json.decode(body, type=dict[str, Any]).get("pipeline_spec")
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -58,7 +59,7 @@ def is_unread(error: KfpError) -> bool:
 
 
 def told(error: KfpError, spec: dict[str, Any], server: Health) -> KfpError:
-    """The reason for such a refusal, if it is that a newer kfp compiled the pipeline."""
+    """Return the error with the reason, if a newer kfp compiled the pipeline."""
     if spec.keys() == {"platforms"}:
         return _in_part(error)
     releases = older(server, compiled_by(spec))
@@ -74,7 +75,7 @@ def told(error: KfpError, spec: dict[str, Any], server: Health) -> KfpError:
 
 
 def _in_part(error: KfpError) -> BadRequest:
-    """For a run of a file with a part for Kubernetes, of which KFP 2.5 keeps nothing else."""
+    """For a run of a file with a part for Kubernetes: KFP 2.5 keeps only that part."""
     return BadRequest(
         reason="KFP does not hand out its pipeline.",
         cause="Of a compiled file with a part for Kubernetes this KFP tells that part alone.",
@@ -84,7 +85,7 @@ def _in_part(error: KfpError) -> BadRequest:
 
 
 def dropped(spec: dict[str, Any], server: Health) -> list[str]:
-    """Warnings of what an older KFP may leave out in silence."""
+    """Return warnings about fields that an older KFP may silently drop."""
     found = _of_the_pipeline(spec)
     releases = older(server, compiled_by(spec)) if found else None
     if not releases:

@@ -10,13 +10,13 @@ import msgspec
 from ..models import Artifact, Rows, Run, TaskIO, Viewed, frame
 
 METRICS = "system.Metrics"
-# What the SDK itself writes beside the metrics.
+# Metadata that the SDK itself writes next to the metrics.
 _OWN_METADATA = ("display_name", "store_session_info")
 MISSING = "–"
 
 
 class Made(msgspec.Struct, frozen=True):
-    """One artifact, and the task and the output that it is of."""
+    """One artifact, with the task and the output that it belongs to."""
 
     task: str
     output: str
@@ -24,7 +24,7 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Artifacts(Rows[Made], frozen=True, kw_only=True):
-    """The artifacts of a run. `is_known`: whether this KFP tells them."""
+    """The artifacts of a run. `is_known`: whether this KFP lists them."""
 
     run: Run
     is_known: bool
@@ -89,7 +89,7 @@ class Comparison(Viewed, msgspec.Struct, frozen=True):
 
 
 def artifacts(run: Run, values: Mapping[str, TaskIO]) -> Artifacts:
-    """Return what the tasks of a run made, in the order of the tasks."""
+    """Return the artifacts that the tasks of a run produced, in the order of the tasks."""
     found = [
         Made(task.display_name, output, artifact)
         for task in run.tasks
@@ -101,7 +101,7 @@ def artifacts(run: Run, values: Mapping[str, TaskIO]) -> Artifacts:
 
 
 def metrics(run: Run, values: Mapping[str, TaskIO]) -> dict[str, float]:
-    """The numbers of a run's metrics, by name; of several tasks `task.name` where they clash."""
+    """Return a run's metrics by name; `task.name` if several tasks use the same name."""
     found = [
         (made.task, name, value)
         for made in artifacts(run, values)
@@ -127,7 +127,7 @@ def curve(run: Run, values: Mapping[str, TaskIO]) -> list[tuple[float, float]]:
 
 
 def comparison(found: Sequence[tuple[Run, Mapping[str, TaskIO]]]) -> Comparison:
-    """Runs with what went into their tasks and came out, side by side, what differs first."""
+    """Compare runs with the inputs and outputs of their tasks side by side, differences first."""
     runs = [run for run, _ in found]
     parameters = [run.runtime_config.parameters if run.runtime_config else {} for run in runs]
     rows = [

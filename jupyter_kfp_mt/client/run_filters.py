@@ -15,7 +15,7 @@ from .listings import Order
 
 # A run that has not started may have no state yet, which KFP keeps under a name of its own.
 WAITING = ["PENDING", UNSPECIFIED]
-ACTIVE = "ACTIVE"  # for all that may still change by themselves
+ACTIVE = "ACTIVE"  # states of runs that may still change
 UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
 _COLUMNS = {
     "created": "created_at",
@@ -28,7 +28,7 @@ Predicate = dict[str, Any]
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs that are wanted; a field that is empty does not matter.
+    """Filters for runs; an empty field does not filter.
 
     `since`: a moment, or how long ago, as `2d`. `archived`: only those, only others, or both.
     """
@@ -44,7 +44,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def predicates(self) -> list[Predicate]:
-        """Return what KFP filters by itself; experiment and pipeline apart, which have ids."""
+        """Return the filters that KFP applies, except experiment and pipeline, which take ids."""
         found = [archived_or_not(self.archived)] if self.archived is not None else []
         if self.state:
             found.append(_state(self.state))
@@ -59,7 +59,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> list[str]:
-        """The filters, as a person reads them."""
+        """The filters in words."""
         wanted = {
             "experiment": self.experiment,
             "state": self.state,
@@ -74,8 +74,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def kept(self, pipelines: Collection[str]) -> Callable[[Run], bool] | None:
-        """Return what KFP cannot filter by: a pipeline's ids or its name, and a description's
-        lines.
+        """Return the filters that KFP does not have: a pipeline's ids or name, and lines of a
+        description.
         """
         if not (self.pipeline or self.notebook or self.by):
             return None
@@ -136,7 +136,7 @@ def _key(item: Any, column: str) -> Any:
 
 
 def _runs(run: Run, name: str, pipelines: Collection[str]) -> bool:
-    """Tell if it runs a pipeline: one of these ids, or a file that is called so."""
+    """Tell if a run executes a pipeline with one of these ids, or a file of that name."""
     reference = run.pipeline_version_reference
     if reference:
         return reference.pipeline_id in pipelines

@@ -1,4 +1,4 @@
-"""The specifications of runs: in the run itself, or in the version of a pipeline that it names."""
+"""Specifications of runs: from the run itself, or from the pipeline version that it refers to."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..models import PipelineVersion, PipelineVersionReference, Run
 
 Specification = Mapping[str, Any]
 
-# So many versions are kept; a look at a namespace meets few, again and again.
+# The number of versions kept; a namespace usually uses few of them, again and again.
 MOST = 64
 
 
 class RunSpecifications:
-    """Asks for each version once, for one never changes."""
+    """Requests each version only once, as versions never change."""
 
     def __init__(self, version: Callable[[PipelineVersionReference], PipelineVersion]) -> None:
         self._version = version
         self._kept: OrderedDict[str, Specification | None] = OrderedDict()
 
     def of(self, run: Run) -> Specification | None:
-        """A run's; None where it names none, or KFP does not hand it out."""
+        """Return a run's specification; None if it has none, or KFP does not return it."""
         if run.pipeline_spec:
             return run.pipeline_spec
         reference = run.pipeline_version_reference
@@ -33,7 +33,7 @@ class RunSpecifications:
         if key not in self._kept:
             try:
                 self._keep(key, self._version(reference).pipeline_spec)
-            except Refused:  # it was deleted, or may not be read: that will hardly change
+            except Refused:  # it was deleted, or may not be read, which will hardly change
                 self._keep(key, None)
             except Unreachable:
                 return None

@@ -1,4 +1,4 @@
-"""Runs started: of a file, a pipeline, or again what a run has run."""
+"""Starting runs: of a file, of a pipeline, or of a copy of another run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RunStarts(Experiments, Pipelines):
         namespace: str = "",
         pipeline: str = "",
     ) -> Run:
-        """Send what `PipelineSource.request` made, with where it is started from written into it.
+        """Send a request of `PipelineSource.request`, with the origin added to its description.
 
         The experiment is created if there is none of that name.
         """
@@ -105,7 +105,7 @@ class RunStarts(Experiments, Pipelines):
         return PipelineSource.from_version(found, chosen)
 
     def clone(self, run_id: str, name: str = "") -> Run:
-        """Start what a run has run, with the same parameters, in the same experiment."""
+        """Start a copy of a run: the same pipeline, parameters and experiment."""
         run = self._get("runs", run_id, Run)
         body: dict[str, Any] = {
             "display_name": name or f"{run.display_name}-clone",
@@ -127,6 +127,6 @@ class RunStarts(Experiments, Pipelines):
 
 
 def starting(pipeline: str, namespace: str) -> AbstractContextManager[None]:
-    """The attempt to start a run, around all that it takes."""
+    """The attempt to start a run, around all the requests that it takes."""
     goal = Goal("start a run", "create", "runs")
     return attempting(f"start {pipeline}{within(namespace)}", goal)

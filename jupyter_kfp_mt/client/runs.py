@@ -1,4 +1,4 @@
-"""Runs: listed, found by what a person calls them, and changed."""
+"""Runs: listed, found by name or id, and changed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         }
 
     def _pipeline_ids(self, text: str, namespace: Where) -> list[str]:
-        """The ids of all pipelines of a name; none for one that is no uploaded pipeline's."""
+        """Return the ids of all uploaded pipelines of that name."""
         if is_id(text):
             return [text]
         found = self.pipelines(namespace, name=text)
@@ -106,7 +106,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         return self._page("runs", Run, namespace, query)
 
     def unfinished_runs(self, namespace: str = "", page_size: int = LONGEST_PAGE) -> Iterator[Run]:
-        """The runs of a namespace that may still change by themselves, newest first."""
+        """Yield the unfinished runs of a namespace, newest first."""
         query = {"filter": one_of("state", UNFINISHED)}
         return self._all(
             lambda token: self._page(
@@ -115,7 +115,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         )
 
     def find_run(self, text: str, namespace: str = "") -> Run:
-        """The run that a person means: its id, its name, the beginning of either, or `latest`.
+        """Return the run with this id or name, or one that begins like this; or the `latest`.
 
         Raises `NotFound` for none and `BadRequest` for several. The beginning of an id has four
         characters at least.
@@ -153,7 +153,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         return [run for run in found if run.display_name.lower().startswith(text.lower())]
 
     def _runs_beginning(self, text: str, namespace: str) -> Iterator[Run]:
-        """Return the runs whose ids begin so."""
+        """Yield the runs whose ids begin with a text."""
         having = {"operation": "IS_SUBSTRING", "key": "run_id", "string_value": text}
         found = self._all(
             lambda token: self._page(
@@ -167,11 +167,11 @@ class Runs(Experiments, Pipelines, TaskResults):
         self._change("runs", run_id, "terminate")
 
     def retry(self, run_id: str) -> None:
-        """Run again what has failed in a run, or was stopped."""
+        """Run the failed or stopped tasks of a run again."""
         self._change("runs", run_id, "retry")
 
     def archive(self, run_id: str) -> None:
-        """Put a run away."""
+        """Archive a run."""
         self._change("runs", run_id, "archive")
 
     def restore(self, run_id: str) -> None:
@@ -179,5 +179,5 @@ class Runs(Experiments, Pipelines, TaskResults):
         self._change("runs", run_id, "unarchive", "restore")
 
     def delete(self, run_id: str) -> None:
-        """Delete a run for good; what still goes on of it is stopped."""
+        """Delete a run for good; if it is still running, it is stopped."""
         self._delete("runs", run_id)

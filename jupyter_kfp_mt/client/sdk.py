@@ -1,4 +1,4 @@
-"""The kfp SDK's client, wired to where our own client is."""
+"""The kfp SDK's client, connected like our own client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def sdk_client(client: Client, pages: str = "") -> kfp.Client:
-    """One that neither waits for an endpoint that does not answer nor writes a file.
+    """Return an SDK client that neither waits for an endpoint that does not answer nor writes a
+    file.
 
     `pages`: where KFP's pages are, as `Kfp.ui_url` has it.
     """
@@ -52,7 +53,7 @@ def sdk_client(client: Client, pages: str = "") -> kfp.Client:
 
 
 def _kind(adapter: Any, proxy: str) -> type[kfp.Client]:
-    """The SDK's client with what it has no arguments for."""
+    """The SDK's client with settings that it has no arguments for."""
     import kfp
 
     class Wired(kfp.Client):  # type: ignore[misc]
@@ -73,9 +74,10 @@ def _api(found: kfp.Client) -> Any:
 
 
 def _watch(found: kfp.Client, client: Client) -> None:
-    """Have it fail as our own client does: where it is for reading only, and without an answer.
+    """Let it fail like our own client: for changes on a read-only connection, and without an
+    answer.
 
-    What urllib3 raises leads through frames that hold all that was sent, the token too.
+    The traceback of urllib3's errors has frames that hold the request, including the token.
     """
     api = _api(found)
     send = api.request

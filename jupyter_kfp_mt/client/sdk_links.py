@@ -1,7 +1,7 @@
-"""The links that the kfp SDK shows: to KFP's pages, where it is known where those are, else none.
+"""The links that the kfp SDK shows: to KFP's pages if their address is known, else none.
 
-The SDK takes the API's address for that of the pages. Behind a Jupyter server's door, and at the
-API's own port, nothing answers there.
+The SDK assumes that the pages are at the API's address. There are none behind a Jupyter server's
+door, nor at the API's own port.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 
 from ..other_servers import PREFIX
 
-# What the SDK's links begin with until they lead somewhere.
+# The placeholder that the SDK's links begin with until they are resolved.
 UNRESOLVED = "kfp-mt-pages:"
-# Of the kfp SDK's client, what shows a link.
+# The methods of the SDK's client that show a link.
 SHOWING = ("create_experiment", "run_pipeline", "upload_pipeline", "upload_pipeline_version")
 # Of Kubeflow's dashboard, whose notebooks are on the same host.
 IN_KUBEFLOW = "/_/pipeline/?ns={namespace}"
@@ -28,7 +28,7 @@ IN_KUBEFLOW = "/_/pipeline/?ns={namespace}"
 def pages_of(endpoint: str, configured: str, local: bool) -> str:
     """Where KFP's pages are for a browser, with {namespace} in it; empty where that is not known.
 
-    `configured` is as a setting has it; else the SDK's own variable counts.
+    `configured` is a setting; without it the SDK's own variable is used.
     """
     told = configured or os.environ.get("KF_PIPELINES_UI_ENDPOINT", "")
     if told or local:
@@ -45,10 +45,10 @@ class Links:
     def __init__(self, pages: str, namespace: str) -> None:
         self._pages = pages
         self._namespace = namespace
-        self._experiments: dict[str, str] = {}  # the namespaces of those that were asked for
+        self._experiments: dict[str, str] = {}  # the namespaces of experiments that were requested
 
     def leading(self, show: Callable[..., Any]) -> Callable[..., Any]:
-        """The same method of the SDK's, with links that lead to the pages, or without."""
+        """Wrap a method of the SDK, so that its links lead to the pages or are left out."""
 
         @wraps(show)
         def called(*arguments: Any, **options: Any) -> Any:
@@ -64,7 +64,7 @@ class Links:
 
 @contextlib.contextmanager
 def _links_to(pages: str) -> Iterator[None]:
-    """Show what is shown meanwhile with its links resolved, but for those that lead nowhere."""
+    """Resolve the links that are displayed in this block; leave out those that lead nowhere."""
     printed, shown = io.StringIO(), _Shown()
     try:
         with contextlib.redirect_stdout(printed), shown:
@@ -83,7 +83,7 @@ def _resolved(text: str, pages: str) -> str | None:
 
 
 class _Shown:
-    """Captures what IPython displays meanwhile; without IPython it does nothing."""
+    """Capture what IPython displays in this block; without IPython do nothing."""
 
     def __enter__(self) -> None:
         ipython = sys.modules.get("IPython")

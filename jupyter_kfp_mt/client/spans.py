@@ -1,4 +1,4 @@
-"""Durations and moments as a person writes them: `2d`, `1h30m`, `2026-11-01`."""
+"""Durations and times as people write them: `2d`, `1h30m`, `2026-11-01`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def span(text: str, option: str) -> timedelta:
 
 
 def since(given: str | timedelta | datetime, option: str = "--since") -> datetime:
-    """A moment that is given itself, or by how long ago it was. Raises `BadRequest`."""
+    """Return a time, given as such or as how long ago it was. Raises `BadRequest`."""
     told = _told(given, option) if isinstance(given, str) else given
     try:
         moment = told if isinstance(told, datetime) else datetime.now(timezone.utc) - told

@@ -7,11 +7,13 @@ another one's, or leads elsewhere: what was told counts no more.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import msgspec
+import requests
 from urllib3.exceptions import HTTPError
 
 from .. import intervals, refusal_causes
@@ -80,24 +82,33 @@ class Stream:
         self._door = door
         self._query = {"namespace": namespace, "run": [*runs]}
         self._last = ""
+        self._closed = threading.Event()
+        self._answer: requests.Response | None = None
+
+    def close(self) -> None:
+        """End it, even while another thread waits for an event."""
+        self._closed.set()
+        if self._answer is not None:
+            bodies.shut(self._answer.raw)
 
     def __iter__(self) -> Iterator[LiveEvent]:
-        """Events without end: whatever ends a stream, the next one is asked for.
+        """Events until it is closed: whatever ends a stream, the next one is asked for.
 
         Raises the `Unreachable` of a door that gives no answer for `PATIENCE_SECONDS`, and at once
         the `KfpError` of one that refuses.
         """
         pause, failing_since = SHORTEST_PAUSE, 0.0
-        while True:
+        while not self._closed.is_set():
             try:
                 for event in self._once():
                     pause, failing_since = SHORTEST_PAUSE, 0.0
                     yield event
             except Unreachable:
                 failing_since = failing_since or time.monotonic()
-                if time.monotonic() - failing_since > intervals.PATIENCE_SECONDS:
+                lasted = time.monotonic() - failing_since > intervals.PATIENCE_SECONDS
+                if lasted and not self._closed.is_set():
                     raise
-            time.sleep(pause)
+            self._closed.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _once(self) -> Iterator[LiveEvent]:
@@ -114,6 +125,7 @@ class Stream:
                     stream=True,
                     timeout=_WAITED,
                 )
+                self._answer = answer
                 with closing(answer):
                     if answer.status_code != 200:
                         body = bodies.beginning(answer.raw, intervals.READ_SECONDS)

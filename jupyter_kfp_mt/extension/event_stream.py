@@ -154,6 +154,7 @@ class Watcher:
         self._kept: deque[_Kept] = deque()
         self._bytes = 0
         self._newest = 0
+        self._shared: tuple[object, NamespaceState | None, bytes] | None = None
         self._published = asyncio.Event()
         self._woken = asyncio.Event()
         self._pace = pace.Pace(time.monotonic(), pace.SHARED)
@@ -259,6 +260,13 @@ class Watcher:
         return self._state is not None and self._state.watched.keys() >= set(runs)
 
     def _snapshot(self, runs: Collection[str]) -> bytes:
+        """All there is, for somebody who asked for these runs; many who come at once share it."""
+        key = self._newest, frozenset(runs), self._problem
+        if self._shared is None or self._shared[0] != key or self._shared[1] is not self._state:
+            self._shared = key, self._state, self._new_snapshot(runs)
+        return self._shared[2]
+
+    def _new_snapshot(self, runs: Collection[str]) -> bytes:
         assert self._state
         failures = [self._state.watched[run_id] for run_id in runs]
         failures += [_failure(self._problem)] if self._problem else []
@@ -347,7 +355,7 @@ class Watcher:
         """After the first page, which somebody waits for, the runs that are not on it, too."""
         assert self._state
         if is_first and self._state.total_runs > len(self._state.runs):
-            await self._ask_runs(older=True)
+            await self._ask_for(lambda look: look.older())
         await self._ask_for(lambda look: look.others())
 
     async def _ask_for(

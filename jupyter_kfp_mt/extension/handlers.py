@@ -24,6 +24,8 @@ from .collaborators import Collaborators
 from .kernel_door import KernelDoor
 from .upstream import Upstream
 
+# What is written at a time.
+CHUNK = 1 << 16
 # Who a request through the kernels' door comes from.
 KERNEL = User(username="kernel", name="A kernel of this server")
 
@@ -85,13 +87,17 @@ class KfpHandler(APIHandler):
         )
 
     async def pass_on(self, piece: bytes) -> None:
-        """Write it, and wait until it is taken. Raises `StreamClosedError` if nobody reads it."""
-        self.write(piece)
-        try:
-            await asyncio.wait_for(self.flush(), self.patience)
-        except asyncio.TimeoutError:
-            self.break_off()
-            raise StreamClosedError from None
+        """Write it, and wait until it is taken. Raises `StreamClosedError` if nobody reads it.
+
+        Of a long one no more is copied than what is on its way.
+        """
+        for begin in range(0, len(piece) or 1, CHUNK):
+            self.write(piece[begin : begin + CHUNK])
+            try:
+                await asyncio.wait_for(self.flush(), self.patience)
+            except asyncio.TimeoutError:
+                self.break_off()
+                raise StreamClosedError from None
 
     def break_off(self) -> None:
         """End the connection: what has begun can tell only so that it is not whole."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
+from math import ceil
 from typing import TypeVar
 
 import msgspec
@@ -140,6 +141,12 @@ class Look:
             total_runs=before.total_runs + is_new,
         ), Removed()
 
+    def older(self) -> tuple[NamespaceState, Removed]:
+        """The same, with the runs that go on and are not on the page that was just asked for."""
+        before = self._before.runs
+        found = {key: run for key, run in before.items() if not run.finished} | self._unfinished()
+        return msgspec.structs.replace(self._before, runs=_kept(before, found, [])), Removed()
+
     def others(self) -> tuple[NamespaceState, Removed]:
         """Return what seldom changes: recurring runs and experiments."""
         client, before, self.requests = self._client, self._before, self.requests + 2
@@ -180,9 +187,7 @@ class Look:
         left = {run_id for run_id, run in before.items() if not run.finished}
         older = left.difference(found, gone)
         if page.next_page_token and (older or unknown):
-            self.requests += 1
-            unfinished = self._client.unfinished_runs(self._namespace)
-            found |= {run.run_id: run for run in islice(unfinished, MOST_UNFINISHED)}
+            found |= self._unfinished()
         missing = []
         for run_id in older.difference(found):
             try:
@@ -190,6 +195,13 @@ class Look:
             except NotFound:
                 missing.append(run_id)
         return missing
+
+    def _unfinished(self) -> Items[Run]:
+        """Those that go on: as many requests as they take pages."""
+        found = self._client.unfinished_runs(self._namespace)
+        runs = {run.run_id: run for run in islice(found, MOST_UNFINISHED)}
+        self.requests += max(1, ceil(len(runs) / LONGEST_PAGE))
+        return runs
 
     def _asked_run(self, run_id: str) -> Run:
         self.requests += 1

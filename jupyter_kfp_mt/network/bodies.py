@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from math import inf
 from typing import Any
 
@@ -60,6 +60,13 @@ def _read(answer: Any, seconds: float, most: int) -> bytes:
             if len(body) > most:
                 break
     return bytes(body)
+
+
+def shut(answer: Any) -> None:
+    """End it, even while another thread reads it."""
+    shutdown = getattr(answer, "shutdown", answer.close)  # urllib3 2.3 has it
+    with suppress(OSError, ValueError):  # it has ended already
+        shutdown()
 
 
 def pieces(answer: Any, seconds: float = inf) -> Iterator[bytes]:

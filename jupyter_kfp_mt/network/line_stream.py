@@ -65,11 +65,7 @@ class LineStream:
 
     def close(self) -> None:
         self._closed = True
-        shut = getattr(self._answer, "shutdown", self._answer.close)  # urllib3 2.3 has it
-        try:
-            shut()
-        except (OSError, ValueError):
-            pass  # it has ended already
+        bodies.shut(self._answer)
 
 
 def split(text: bytes) -> Iterator[bytes]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,11 @@ from IPython.display import DisplayHandle, display
 from .. import intervals
 from ..client.client import Client
 from ..client.listings import Listing
+from ..connection.door_client import Door
+from ..connection.event_reader import Stream
 from ..errors import KfpError, Misconfigured
 from ..models import STATES, Run
+from ..namespaces.permissions import Table
 from .render import html, lasting, printable, run_state, text, when
 from .verbs.changes import CHANGES, Change
 
@@ -25,15 +29,26 @@ ROWS = 50
 REFRESH_SECONDS = intervals.BROWSER_SECONDS
 _SORTS = [("newest first", "-created"), ("oldest first", "created"), ("by name", "name")]
 _NAME = 60  # signs of a name in a row
+# What Kubeflow's roles call an action.
+_VERBS = {"clone": "create", "restore": "unarchive"}
 
 
 class RunBrowser:
     """Runs to be looked through; `selected` are those that the person has chosen.
 
-    While it is shown it reads its page again every few seconds; `close` ends that.
+    While it is shown it reads its page again as often as something changes in its namespace, which
+    `door` tells; without one, or of several namespaces, every few seconds. `close` ends that.
+    `permissions` are those of each namespace, looked up once it is shown.
     """
 
-    def __init__(self, runs: Listing[Run], client: Client, cards: Callable[[], Cards]) -> None:
+    def __init__(
+        self,
+        runs: Listing[Run],
+        client: Client,
+        cards: Callable[[], Cards],
+        door: Door | None = None,
+        permissions: Callable[[], Mapping[str, Table]] = dict,
+    ) -> None:
         if runs.kind is not Run or runs.again is None:
             raise Misconfigured("Only a list of runs can be browsed: %kfp runs gives one.")
         self._again, self._client, self._cards = runs.again, client, cards
@@ -42,6 +57,9 @@ class RunBrowser:
         self._filling = False
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._door, self._permissions = door, permissions
+        self._tables: Mapping[str, Table] = {}
+        self._events: Stream | None = None
         self._place: DisplayHandle | None = None
         self._make()
         self._listing = runs
@@ -156,8 +174,19 @@ class RunBrowser:
         runs = self.selected
         self.show.disabled, self.compare.disabled = len(runs) != 1, len(runs) < 2
         for name, button in self.actions.items():
-            reason = _refusal(CHANGES[name], runs)
+            reason = self._forbidden(name) or _refusal(CHANGES[name], runs)
             button.disabled, button.tooltip = bool(reason), reason or f"{name} the selected runs"
+
+    def _forbidden(self, name: str) -> str:
+        """Say that none of the namespaces allows it, where that is known."""
+        verb = _VERBS.get(name, name)
+        allowed = [
+            self._tables.get(namespace, {}).get("runs", {}).get(verb)
+            for namespace in self._listing.namespaces
+        ]
+        if not allowed or any(each is not False for each in allowed):
+            return ""
+        return f"You may not {name} runs in {' or '.join(self._listing.namespaces)}."
 
     def act(self, name: str) -> None:
         """Do something with the selected runs; what cannot be undone at the second click."""
@@ -198,10 +227,29 @@ class RunBrowser:
     def close(self) -> None:
         """Read no more."""
         self._closed.set()
+        if self._events is not None:
+            self._events.close()
 
     def _follow(self) -> None:
+        with suppress(KfpError):
+            self._tables = self._permissions()
+            self._offer()
+        with suppress(KfpError):  # of a door that tells nothing: it is asked now and then
+            for _ in self._told():
+                self.refresh()
         while not self._closed.wait(REFRESH_SECONDS):
             self.refresh()
+
+    def _told(self) -> Iterator[None]:
+        """Each time something is new in the namespace, as the door tells."""
+        if self._door is None or len(self._listing.namespaces) != 1:
+            return
+        self._events = Stream(self._door, self._listing.namespaces[0])
+        if self._closed.is_set():  # meanwhile, by another thread
+            self._events.close()
+        for event in self._events:
+            if event.name in ("snapshot", "changed", "removed", "back"):
+                yield
 
     def __repr__(self) -> str:
         return "\n".join([_row(run) for run in self._page] or ["No runs fit."])

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..errors import KfpError
     from ..models import Run
     from ..namespaces.namespace_source import NamespaceSource
+    from ..namespaces.permissions import Table
     from .known_names import KnownNames
     from .live_run_view import LiveRun
     from .run_card import Cards
@@ -272,6 +273,14 @@ class KfpMagics(Kfp, Magics):
         from ..namespaces import namespace_source
 
         return namespace_source.of_connection(self, self.connection, self.client)
+
+    def permissions(self) -> dict[str, Table]:
+        """Return the permissions in each namespace, as far as they are known."""
+        from contextlib import closing
+
+        with closing(self.tenants()) as tenants:
+            found = tenants.found(self.client.namespace).namespaces
+        return {each.name: each.permissions for each in found}
 
     def show(self, run: Run) -> None:
         from .live_run_view import LiveRun

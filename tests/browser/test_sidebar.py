@@ -6,6 +6,7 @@ import sqlite3
 import nbformat
 import pytest
 from harness.pages import theme, violations
+from harness.pipelines import compiled
 from playwright.sync_api import expect
 
 from jupyter_kfp_mt.local.database import collation
@@ -251,6 +252,52 @@ def test_a_pipeline_is_uploaded_from_a_file_opened_and_deleted(panel, adder):
     panel.page.get_by_role("menuitem", name="Delete").click()
     panel.dialog_button("Delete").click()
     expect(panel.row("from a file")).to_have_count(0)
+
+
+HTML = (
+    "<h1>Report</h1><p id=p>quiet</p><script>document.getElementById('p').innerText='ran'</script>"
+)
+MARKDOWN = "**bold** ![seen](http://127.0.0.1:9/seen.png)"
+
+
+@pytest.fixture(scope="module")
+def reporting(tmp_path_factory):
+    """The compiled YAML of a pipeline whose task writes HTML and Markdown."""
+    from kfp import dsl
+
+    @dsl.component(base_image="python:3.12")
+    def report(html: dsl.Output[dsl.HTML], markdown: dsl.Output[dsl.Markdown], h: str, m: str):
+        for artifact, text in ((html, h), (markdown, m)):
+            with open(artifact.path, "w") as file:
+                file.write(text)
+
+    @dsl.pipeline(name="reporting")
+    def pipeline(h: str, m: str):
+        report(h=h, m=m)
+
+    return compiled(tmp_path_factory.mktemp("reporting"), pipeline)
+
+
+def test_what_a_task_wrote_for_people_is_shown_and_neither_runs_nor_fetches(
+    panel, alice, reporting
+):
+    asked = []
+    panel.page.on("request", lambda sent: asked.append(sent.url))
+    alice.start_run(reporting, {"h": HTML, "m": MARKDOWN}, name="reported")
+    row = panel.row("reported")
+    expect(row).to_contain_text("Succeeded")
+    row.click()
+    run = panel.page.get_by_role("region", name="reported")
+    run.get_by_role("button", name="report Succeeded").click()
+    for _ in range(2):
+        run.get_by_role("button", name="Show", exact=True).first.click()
+    frame = run.frame_locator("iframe.jp-KfpMt-viewDocument")
+    expect(frame.get_by_role("heading", name="Report")).to_be_visible()
+    expect(frame.locator("#p")).to_have_text("quiet")
+    drawn = run.locator("div.jp-KfpMt-viewDocument")
+    expect(drawn.locator("strong")).to_have_text("bold")
+    assert drawn.locator("img[src]").count() == 0
+    assert not [url for url in asked if "seen.png" in url]
 
 
 def test_runs_are_compared_side_by_side(panel, alice, adder):

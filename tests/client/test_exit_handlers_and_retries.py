@@ -299,4 +299,4 @@ def test_an_exit_task_is_shown_as_one_and_last(alice, stumbled):
     *_, group, stumble, last = render.text(Cards(alice).of(stumbled)).splitlines()
     assert group.startswith("With an exit task")
     assert "stumble" in stumble and "Succeeded" in stumble and stumble.endswith("in 2 attempts")
-    assert last.startswith("Clean up (exit task)") and "FAILED" in last
+    assert last.startswith("Clean up (exit task)") and "Failed" in last

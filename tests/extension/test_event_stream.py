@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fakes.guarded_kfp import refusal
+from fakes.guarded_kfp import Answer, refusal
 from fakes.listed_kfp import ListedKfp
 from fakes.odd_kfp import OddKfp, ok, reply
 from harness.jupyter_server import call, server_config
@@ -246,6 +246,30 @@ async def test_the_pace_is_told_how_each_look_went(listen, behind, monkeypatch):
     assert (looks[0].requests, looks[0].changed) == (3, False)
     assert any(look.changed for look in looks)
     assert not any(look.failed and look.changed for look in looks)
+
+
+async def test_the_pages_of_those_that_go_on_are_paid_for_and_the_newest_is_asked_for_once(
+    listen, behind, monkeypatch
+):
+    looks = []
+    monkeypatch.setattr(pace.Pace, "looked", lambda self, look: looks.append(look))
+    monkeypatch.setattr(behind, "listed", lambda noun, query: paged(behind, noun, query))
+    for number in range(450):
+        behind.add(number)
+    listener = await listen()
+    await listener.event("snapshot")
+    await until(lambda: looks)
+    assert len([each for each in behind.asked if each.query.get("page_size") == "50"]) == 1
+    assert looks[0].requests == sum(behind.costs().values()) == 1 + 3 + 2
+
+
+def paged(behind, noun, query):
+    """A page of a list of which all fit a filter."""
+    items = sorted(getattr(behind, noun).values(), key=lambda item: item["created_at"])[::-1]
+    begin, size = int(query.get("page_token", 0)), int(query["page_size"])
+    more = {"next_page_token": str(begin + size)} if begin + size < len(items) else {}
+    page = items[begin : begin + size]
+    return Answer(200, {noun: page, "total_size": len(items), **more})
 
 
 async def test_nothing_is_asked_while_nobody_listens_even_if_they_may_come_back(

@@ -6,7 +6,7 @@ import pytest
 from fakes.guarded_kfp import Answer
 from fakes.listed_kfp import ListedKfp
 from harness.jupyter_server import call, server_config
-from harness.live_events import states, until
+from harness.live_events import states, until, watcher
 
 from jupyter_kfp_mt.extension.own_changes import OwnChange, OwnChanges
 from jupyter_kfp_mt.extension.watched_namespace import NamespaceState
@@ -145,3 +145,14 @@ def test_a_finished_run_is_not_canceling_for_having_been_stopped_too_late():
     own = OwnChanges()
     own.add(OwnChange("a", state="CANCELING"), now=10)
     assert own.over(state) == state
+
+
+async def test_a_snapshot_is_made_once_for_all_who_come_at_once(listen, behind, patient):
+    for number in range(40):
+        behind.add(number)
+    await told_all(listen, behind)
+    shared = watcher()._snapshot(())
+    assert watcher()._snapshot(()) is shared
+    behind.add(40)
+    watcher().wake()
+    await until(lambda: watcher()._snapshot(()) != shared)

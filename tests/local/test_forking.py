@@ -153,7 +153,7 @@ def test_a_traceback_shows_the_task_and_not_what_forked_it(forked):
     run_id = forked.finish(ending, how="error")
     traceback = forked.log(run_id, "say-when-it-ends").partition("Traceback")[2]
     assert traceback.splitlines()[1].endswith("in _run_module_as_main")
-    assert "task_server" not in traceback
+    assert "fork_process" not in traceback
 
 
 @component

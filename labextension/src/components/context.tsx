@@ -19,6 +19,8 @@ export interface IKfp {
   notebook?: () => string;
   /** The name of the notebook or console that a kernel is of; empty where that is not known. */
   nameOfKernel?: (kernel: string) => string;
+  /** Upload a file as a pipeline. */
+  upload?: (file: File) => void;
   /** Begin to drag an item to a notebook. */
   drag?: (item: IDragged, event: PointerEvent) => void;
 }

@@ -24,6 +24,7 @@ export class RunHost implements IHost, IDisposable {
     this.text = options.trans;
     this.actions = options.actions;
     this.openOrigin = options.openOrigin;
+    this.drawMarkdown = options.drawMarkdown;
     this._view = {
       data: options.data,
       isLive: false,
@@ -38,6 +39,7 @@ export class RunHost implements IHost, IDisposable {
 
   readonly actions: IHost['actions'];
   readonly openOrigin: IHost['openOrigin'];
+  readonly drawMarkdown: IHost['drawMarkdown'];
   readonly text: TranslationBundle;
   isDisposed = false;
 
@@ -59,6 +61,9 @@ export class RunHost implements IHost, IDisposable {
       this._follow();
     }
   }
+
+  readonly readArtifact = (task_id: string, name: string): Promise<string> =>
+    this._options.requests.artifact(this._view.data.run.run_id, task_id, name);
 
   async act(action: Action): Promise<string> {
     switch (action.name) {
@@ -390,6 +395,7 @@ export namespace RunHost {
     staysOpen?: boolean;
     actions?: IHost['actions'];
     openOrigin?: IHost['openOrigin'];
+    drawMarkdown?: IHost['drawMarkdown'];
     trans: TranslationBundle;
   }
 }

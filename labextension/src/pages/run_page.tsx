@@ -135,7 +135,8 @@ export class RunPage extends ReactWidget {
           staysOpen: true,
           // The toolbar has the dialog in which parameters can be changed.
           actions: ['terminate', 'retry'],
-          openOrigin: this._options.openOrigin
+          openOrigin: this._options.openOrigin,
+          drawMarkdown: this._options.drawMarkdown
         });
         this._host.subscribe(() => this._name());
         this._name();
@@ -196,6 +197,7 @@ export namespace RunPage {
     session: IKfpSession;
     copy: (text: string) => void;
     openOrigin?: IHost['openOrigin'];
+    drawMarkdown?: IHost['drawMarkdown'];
   }
 }
 

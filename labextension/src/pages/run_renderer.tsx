@@ -78,8 +78,8 @@ function told(data: IRunData): string {
 export function renderers(
   serverSettings: ServerConnection.ISettings,
   trans: TranslationBundle,
-  openOrigin: RunHost.IOptions['openOrigin']
+  own: Pick<RunHost.IOptions, 'openOrigin' | 'drawMarkdown'>
 ): () => RunRenderer {
   const services = runServices(serverSettings, trans);
-  return () => new RunRenderer({ ...services, trans, openOrigin });
+  return () => new RunRenderer({ ...services, trans, ...own });
 }

@@ -20,6 +20,7 @@ import { NamespaceChooser } from './namespace_chooser';
 import { ProblemBanner } from '../components/problem_banner';
 import { Button, IconButton, Skeleton } from '../components/buttons';
 import { RELEASE } from '../wire/release';
+import { takeDrops } from './drops';
 import { Section, SectionTabs } from './sections';
 
 /** The panel; it watches as long as it can be seen. */
@@ -34,6 +35,10 @@ export class KfpSidebar extends VDomRenderer<KfpModel> {
     this.node.tabIndex = -1;
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Kubeflow Pipelines'));
+    takeDrops(this.node, {
+      upload: file => _kfp.upload?.(file),
+      uploadPath: path => _kfp.execute('upload-file', { path })
+    });
   }
 
   render(): JSX.Element {

@@ -9,6 +9,7 @@ import { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Panel, Widget } from '@lumino/widgets';
 
+import { markdownDrawer } from './markdown';
 import { openOrigin } from './open_notebook';
 import { MIME_TYPE } from '../run/run_data';
 
@@ -51,9 +52,10 @@ export const runOutput: JupyterFrontEndPlugin<void> = {
     let loaded: Promise<() => Renderer> | undefined;
     const load = () =>
       (loaded ??= import('../pages/run_renderer').then(({ renderers }) =>
-        renderers(serverSettings, trans, origin =>
-          openOrigin(app, origin, trans)
-        )
+        renderers(serverSettings, trans, {
+          openOrigin: origin => void openOrigin(app, origin, trans),
+          drawMarkdown: markdownDrawer(registry)
+        })
       ));
     registry.addFactory(
       {

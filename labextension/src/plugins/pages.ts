@@ -11,6 +11,7 @@ import {
   MainAreaWidget,
   WidgetTracker
 } from '@jupyterlab/apputils';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 
@@ -23,6 +24,8 @@ import {
   PREFIX
 } from './commands';
 import type { RunPage } from '../pages/run_page';
+import { IHost } from '../run/host';
+import { markdownDrawer } from './markdown';
 import { openOrigin } from './open_notebook';
 import { IKfpSession } from '../model/session';
 
@@ -39,14 +42,20 @@ export const pagesPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Shows runs and pipelines as pages, and compares runs.',
   autoStart: true,
   requires: [IKfpSession],
-  optional: [ILabShell, ILayoutRestorer],
+  optional: [ILabShell, ILayoutRestorer, IRenderMimeRegistry],
   activate: (
     app: JupyterFrontEnd,
     session: IKfpSession,
     labShell: ILabShell | null,
-    restorer: ILayoutRestorer | null
+    restorer: ILayoutRestorer | null,
+    registry: IRenderMimeRegistry | null
   ): void => {
-    const pages = new Pages(app, session, labShell !== null);
+    const pages = new Pages(
+      app,
+      session,
+      labShell !== null,
+      registry ? markdownDrawer(registry) : undefined
+    );
     for (const [command, tracker] of Object.entries(pages.trackers)) {
       void restorer?.restore(tracker, {
         command,
@@ -67,7 +76,8 @@ class Pages {
     private readonly _app: JupyterFrontEnd,
     private readonly _session: IKfpSession,
     // Elsewhere the main area has room for one widget only, and that is taken.
-    private readonly _isLab: boolean
+    private readonly _isLab: boolean,
+    private readonly _drawMarkdown: IHost['drawMarkdown']
   ) {}
 
   readonly trackers: Record<string, WidgetTracker<Page>> = {
@@ -165,6 +175,7 @@ class Pages {
         namespace,
         session,
         copy,
+        drawMarkdown: this._drawMarkdown,
         openOrigin: origin => void openOrigin(this._app, origin, session.trans)
       });
     } else if (command === CommandIDs.openPipeline) {

@@ -117,6 +117,10 @@ function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
         ? trans.__('it is for one at a time')
         : commands.caption(command);
     },
+    upload: file =>
+      void import('../dialogs/dialogs').then(({ upload }) =>
+        upload(session, { file }, copy)
+      ),
     notebook: () => notebookPath(shell),
     nameOfKernel: kernel => nameOfKernel(app, kernel),
     drag: (item, event) => drag(codeOf(session, item), event)

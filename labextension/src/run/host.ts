@@ -37,6 +37,10 @@ export interface IHost {
   readonly actions?: readonly RunAction[];
   /** Show the cell that started the run; missing where there are no notebooks. */
   readonly openOrigin?: (origin: IProvenance) => void;
+  /** The text of an artifact; missing where it cannot be read. */
+  readonly readArtifact?: (task_id: string, name: string) => Promise<string>;
+  /** Draw Markdown into an element, safely; the answer takes it off again. */
+  readonly drawMarkdown?: (text: string, node: HTMLElement) => () => void;
   /** The same object until something has changed. */
   get(): IRunView;
   /** Call back after each change; the answer ends that. */

@@ -4,7 +4,9 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { Classification } from './classification';
+import { ArtifactDocument, IArtifactPlace } from './document';
 import { INode } from './graph';
+import { IHost } from '../run/host';
 import {
   IArtifact,
   IDefinitions,
@@ -61,9 +63,11 @@ export function Inputs(props: {
 export function Outputs(props: {
   node: INode;
   values: ITaskValues | undefined;
-  trans: TranslationBundle;
+  task_id: string;
+  host: IHost;
 }): JSX.Element {
-  const { node, values, trans } = props;
+  const { node, values, task_id, host } = props;
+  const trans = host.text;
   const declared = node.component.outputDefinitions;
   const made = values?.outputs;
   const parameters: [string, React.ReactNode][] = unique([
@@ -89,7 +93,11 @@ export function Outputs(props: {
     .map(name => [
       name,
       made?.artifacts[name]?.length ? (
-        <Artifacts artifacts={made.artifacts[name]} trans={trans} />
+        <Artifacts
+          artifacts={made.artifacts[name]}
+          made={{ host, place: { task_id, name } }}
+          trans={trans}
+        />
       ) : (
         <Declared type={typeOf(declared, name)} />
       )
@@ -163,14 +171,26 @@ export function Value(props: { value: IValue }): JSX.Element {
   );
 }
 
+/** Who reads what a task made, and where that is. */
+interface IMade {
+  host: IHost;
+  place: IArtifactPlace;
+}
+
 function Artifacts(props: {
   artifacts: readonly IArtifact[];
+  made?: IMade;
   trans: TranslationBundle;
 }): JSX.Element {
   return (
     <>
       {props.artifacts.map((artifact, index) => (
-        <Artifact key={index} artifact={artifact} trans={props.trans} />
+        <Artifact
+          key={index}
+          artifact={artifact}
+          made={props.made}
+          trans={props.trans}
+        />
       ))}
     </>
   );
@@ -178,9 +198,10 @@ function Artifacts(props: {
 
 function Artifact(props: {
   artifact: IArtifact;
+  made?: IMade;
   trans: TranslationBundle;
 }): JSX.Element {
-  const { artifact } = props;
+  const { artifact, made } = props;
   const isDrawn = CLASSIFICATION.test(artifact.type);
   const metadata = Object.entries(artifact.metadata).filter(
     ([key]) => !OWN_METADATA.has(key) && !(isDrawn && DRAWN.includes(key))
@@ -189,6 +210,7 @@ function Artifact(props: {
     <div className="jp-KfpMt-viewArtifact">
       <span>{artifact.type.replace(/^system\./, '')}</span>{' '}
       <Place uri={artifact.uri} />
+      {made && <ArtifactDocument {...made} type={artifact.type} />}
       {isDrawn && <Classification artifact={artifact} trans={props.trans} />}
       {metadata.map(([key, value]) => (
         <div key={key}>

@@ -42,6 +42,21 @@ export class RunRequests {
     return readValues((await this._json(path)).nodes);
   }
 
+  /** The text of what a task made. Rejects with the reason where KFP does not read it. */
+  async artifact(
+    run_id: string,
+    task_id: string,
+    name: string
+  ): Promise<string> {
+    const [run, task, artifact] = [run_id, task_id, name].map(
+      encodeURIComponent
+    );
+    const path = `${RUNS}/${run}/nodes/${task}/artifacts/${artifact}:read`;
+    const { data = '' } = await this._json(path);
+    const bytes = Uint8Array.from(atob(data), each => each.charCodeAt(0));
+    return new TextDecoder().decode(bytes);
+  }
+
   async change(run_id: string, what: 'terminate' | 'retry'): Promise<void> {
     const path = `${RUNS}/${encodeURIComponent(run_id)}:${what}`;
     await this._json(path, { method: 'POST' });

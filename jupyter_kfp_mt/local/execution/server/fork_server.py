@@ -1,25 +1,22 @@
-"""The process from which runs are forked, with kfp imported; and the server's side of it."""
+"""The server's side of the process from which runs are forked (`run/fork_process.py`)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import os
 import socket
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Protocol
 
 from .. import forking
-from ..leftover_processes import kill_orphans
-from ..pipes import reader
+from .pipes import reader
 from .run_environment import inherited
 
 IDLE_SECONDS = 60.0
+_RUNS = "jupyter_kfp_mt.local.execution.run"  # whose modules this process never imports
 LOST = "the process that starts the runs ended without warning; start the run again"
 
 
@@ -85,7 +82,7 @@ class ForkServer:
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", __name__, str(theirs.fileno())),
+                *(sys.executable, "-m", f"{_RUNS}.fork_process", str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 # Python looks for modules in the folder that it is started in.
@@ -132,39 +129,10 @@ class _Forked:
 
 async def _spawn(assignment: int, reports: int, environment: dict[str, str]) -> Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "jupyter_kfp_mt.local.execution.run.run_process", str(reports)),
+        *(sys.executable, "-m", f"{_RUNS}.run_process", str(reports)),
         stdin=assignment,
         cwd="/",
         env=environment,
         pass_fds=[reports],
         start_new_session=True,
     )
-
-
-def main() -> None:
-    control = socket.socket(fileno=int(sys.argv[1]))
-    sys.path.pop(0)  # the folder that this was started in
-    _preload()
-    # A run's process adopts what its tasks leave; so this one does only when that has been killed.
-    assignment, reports = forking.serve(control, kill_orphans)
-    # Only what has been forked gets here: it is a run's process from now on.
-    os.setsid()
-    os.dup2(assignment, 0)
-    os.close(assignment)
-    from ..run import run_process
-
-    run_process.main(reports)
-
-
-def _preload() -> None:
-    warnings.simplefilter("ignore")
-    with contextlib.suppress(Exception):  # What is wrong with kfp, each run tells.
-        from ..run import run_process
-
-        run_process.import_kfp()
-    gc.collect()
-    gc.freeze()
-
-
-if __name__ == "__main__":
-    main()

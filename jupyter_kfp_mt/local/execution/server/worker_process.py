@@ -15,10 +15,10 @@ from typing import IO
 import msgspec
 
 from ..leftover_processes import clear_away
-from ..pipes import reader
 from ..run_request import SCRATCH_PREFIX, Assignment, RunReport
 from ..task.failures import end_of, ended, raised
 from .fork_server import ForkServer, Lost, Process
+from .pipes import reader
 from .run_environment import inherited
 
 # How long a run's processes may take to end by themselves when they are asked to.

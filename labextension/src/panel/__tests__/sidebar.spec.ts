@@ -40,6 +40,7 @@ beforeEach(() => {
     execute: (command, args = {}) =>
       executed.push([command, ...Object.values(args)].join(' ')),
     refusal: command => refusals[command] ?? '',
+    upload: file => executed.push(`upload ${file.name}`),
     nameOfKernel: kernel => (kernel === 'k1' ? 'train.ipynb' : kernel)
   });
 });
@@ -581,3 +582,27 @@ it('a page of the release of the server says nothing of it', async () => {
   await show('runs');
   expect(text()).not.toContain('Reload the page');
 });
+
+it('a file that is dropped on the panel is to be uploaded', async () => {
+  await show('No runs');
+  const event = new Event('drop', { bubbles: true, cancelable: true });
+  const files = [new File(['root: {}'], 'adder.yaml')];
+  Object.assign(event, { dataTransfer: { files, types: ['Files'] } });
+  sidebar.node.dispatchEvent(event);
+  expect(event.defaultPrevented).toBe(true);
+  expect(executed).toEqual(['upload adder.yaml']);
+});
+
+it.each([
+  [['notes.txt', 'work/adder.yaml'], ['upload-file work/adder.yaml']],
+  [['notes.txt'], []]
+])(
+  'of %j from the file browser the pipeline is uploaded',
+  async (paths, found) => {
+    await show('No runs');
+    const event = new Event('lm-drop', { bubbles: true, cancelable: true });
+    const mimeData = { getData: () => paths };
+    sidebar.node.dispatchEvent(Object.assign(event, { mimeData }));
+    expect(executed).toEqual(found);
+  }
+);

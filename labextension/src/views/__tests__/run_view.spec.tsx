@@ -266,3 +266,56 @@ it('where there are no notebooks the cell is told, without a way to it', async (
   expect(text()).toContain('Started byann');
   expect(text()).toContain('DescriptionA try.');
 });
+
+const PAGE = '<h1>Report</h1><script>parent.hacked = 1</script>';
+
+async function showReport(type: string, more: object = {}): Promise<void> {
+  const whole = data([task('load')]);
+  const artifacts = { report: [{ name: '', type, uri: 'x', metadata: {} }] };
+  const values = {
+    'id of load': {
+      inputs: { parameters: {}, artifacts: {} },
+      outputs: { parameters: {}, artifacts },
+      reused_from: ''
+    }
+  };
+  const readArtifact = async (task_id: string, name: string) =>
+    task_id === 'id of load' && name === 'report' ? PAGE : '';
+  show(Object.assign(new Host({ ...whole, values }), { readArtifact }, more));
+  await doing(() => button('load').click());
+}
+
+it('HTML of a task is shown in a frame in which nothing runs and from which nothing is fetched', async () => {
+  await showReport('system.HTML');
+  await doing(() => button('Show').click());
+  const frame = shown.node.querySelector('iframe')!;
+  expect(frame.getAttribute('sandbox')).toBe('');
+  const source = frame.getAttribute('srcdoc') ?? '';
+  expect(source).toMatch(/^<!doctype html><meta http-equiv="Content-Security-/);
+  expect(source).toContain("default-src 'none'");
+  expect(source.endsWith(PAGE)).toBe(true);
+  await doing(() => button('Hide').click());
+  expect(shown.node.querySelector('iframe')).toBeNull();
+});
+
+it('Markdown of a task is left to who draws it safely, else it is text', async () => {
+  const drawMarkdown = (text: string, node: HTMLElement) => {
+    node.textContent = `drawn ${text.length}`;
+    return () => undefined;
+  };
+  await showReport('system.Markdown', { drawMarkdown });
+  await doing(() => button('Show').click());
+  expect(text()).toContain(`drawn ${PAGE.length}`);
+  shown.remove();
+  await showReport('system.Markdown');
+  await doing(() => button('Show').click());
+  expect(text()).toContain(PAGE);
+  expect(shown.node.querySelector('h1, script')).toBeNull();
+});
+
+it('why an artifact cannot be read is said', async () => {
+  const readArtifact = () => Promise.reject(new Error('It is gone.'));
+  await showReport('system.HTML', { readArtifact });
+  await doing(() => button('Show').click());
+  expect(text()).toContain('It is gone.');
+});

@@ -1,0 +1,122 @@
+"""The process from which a run's tasks are forked, with what they import; a forked one is a task's.
+
+A compiled Python component brings a shell script that writes its source to a file and has
+`kfp.dsl.executor_main` run it in a new interpreter. Here a forked process does the same: it is as
+fresh as that interpreter would be, but has its imports behind it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+import runpy
+import site
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Collection
+from pathlib import Path
+from types import ModuleType, TracebackType
+
+from .. import forking
+from ..leftover_processes import kill_orphans
+from .compiled_commands import EXECUTOR, Component
+from .private_mounts import mount_or_exit
+from .task_interpreter import begin, note, site_packages
+
+_STANDARD_LIBRARY = re.compile(r"/(python3\.?\d+(\.zip)?|lib-dynload)$")
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    sys.path.pop(0)  # the folder that this was started in
+    _preload()
+    told, output = forking.serve(control, _end_orphans)
+    # Only what has been forked gets here, and it is left to the interpreter how it ends.
+    with os.fdopen(told) as request:
+        task, environment, folder, prefix, mounts = json.load(request)
+    _redirect(output)
+    os.chdir(folder)
+    if mounts:
+        mount_or_exit(mounts)
+    _adopt({**environment, "_KFP_RUNTIME": "true"})
+    _enter(Path(prefix))
+    begin(prefix, executor=False)
+    pid = os.getpid()
+    try:
+        _run(Component(*task))
+    except BaseException as error:
+        if os.getpid() == pid:  # Not in a child, for that is not the task's end.
+            note(error, prefix)
+        raise
+
+
+def _end_orphans(running: Collection[int]) -> None:
+    """While another task is running it is not known whose they are."""
+    if not running:
+        kill_orphans(running)
+
+
+def _preload() -> None:
+    import kfp.dsl.executor_main  # noqa: F401
+
+    # It is imported again, as the program; what it imports stays.
+    del sys.modules[EXECUTOR]
+    gc.collect()
+    gc.freeze()
+
+
+def _redirect(output: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+
+
+def _adopt(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    tempfile.tempdir = None
+
+
+def _enter(prefix: Path) -> None:
+    """Makes this the interpreter of the virtual environment."""
+    sys.prefix = sys.exec_prefix = str(prefix)
+    sys.executable = str(prefix / "bin" / "python3")
+    if sys.version_info < (3, 11):  # a later one takes it from pyvenv.cfg, as it has done already
+        vars(sys)["_base_executable"] = sys.executable
+    standard = [path for path in sys.path if _STANDARD_LIBRARY.search(path)]
+    other = [path for path in sys.path if path not in standard]
+    sys.path[:] = [os.getcwd(), *standard, site_packages(str(prefix)), *other]
+    site.PREFIXES[:] = [sys.prefix]
+    site.ENABLE_USER_SITE = False
+    site.USER_BASE = site.USER_SITE = None
+
+
+def _run(task: Component) -> None:
+    """As `python3 -m kfp.dsl.executor_main`, on a file with the component's source."""
+    file = Path(tempfile.mkdtemp()) / "ephemeral_component.py"
+    file.write_text(task.source)
+    sys.argv[:] = ["-m", "--component_module_path", str(file), *task.arguments]
+    sys.orig_argv[:] = [sys.executable, "-m", EXECUTOR, *sys.argv[1:]]
+    sys.modules["__main__"] = ModuleType("__main__")
+    sys.excepthook = _show_without_our_frames
+    runpy._run_module_as_main(EXECUTOR)  # type: ignore[attr-defined]
+
+
+def _show_without_our_frames(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    shown = frame = traceback
+    while frame:
+        if frame.tb_frame.f_code.co_name == "_run_module_as_main":
+            shown = frame
+        frame = frame.tb_next
+    sys.__excepthook__(kind, error.with_traceback(shown), shown)
+
+
+if __name__ == "__main__":
+    main()
