@@ -513,7 +513,7 @@ def _known(known: Known) -> View:
     return View(
         tables=[table for table in tables if table.rows],
         remedies=mended,
-        folded="Why, and what mends it",
+        folded="Why, and how to fix it",
         note=_known_note(known, len(refused)),
     )
 
