@@ -1,7 +1,7 @@
 """Make the animation of the README: `cd tests && python ../docs/animation.py`; it needs Pillow.
 
-It is of a real JupyterLab on the local KFP: the tutorial's pipeline fails for its rate, one reads why,
-and starts it again with a better one.
+It is of a real JupyterLab on the local KFP: the tutorial's pipeline fails for its rate, one reads
+why, and starts it again with a better one.
 """
 
 import io
