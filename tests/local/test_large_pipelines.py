@@ -17,7 +17,7 @@ from jupyter_kfp_mt.models import Run
 
 # What a server that stops for a file takes to answer is a multiple of this.
 SECONDS = 2.0
-AT_ONCE = 8
+AT_ONCE = 4
 
 
 @pytest.fixture(scope="module")
