@@ -27,7 +27,7 @@ MOVING, READ = 250, 1_600
 
 
 class Film:
-    """Pictures of a page, each with how long it is shown; one like the one before makes it longer."""
+    """Pictures of a page, each with its time; one like the one before makes that longer."""
 
     def __init__(self, page):
         self._page = page
