@@ -1,120 +1,119 @@
-"""Make the animation of the README: `cd tests && python ../docs/animation.py`; it takes Pillow.
+"""Make the animation of the README: `cd tests && python ../docs/animation.py`; it needs Pillow.
 
-It is of a real JupyterLab on the local KFP: a run is started from the dialog with a rate that the
-tutorial's pipeline refuses, its graph is watched, and the task that failed says why.
+It is of a real JupyterLab on the local KFP: the tutorial's pipeline fails for its rate, one reads
+why, and starts it again with a better one.
 """
 
+import io
 import sys
-import time
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import nbformat
+import screenshots
 from harness.lab import FLAGS, Lab, chromium
-from harness.waiting import wait_until
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
-from screenshots import compiled, running
 
-TARGET = Path(__file__).parent / "images/run.webp"
-SIZE = {"width": 960, "height": 600}
-LARGEST = 600_000
-# Milliseconds that a picture is looked at: while something moves, and where there is much to read.
-MOVING, READ = 250, 1_600
+FILE = Path(__file__).parent / "images/first-run.gif"
+SIZE = {"width": 1120, "height": 700}
+COLOURS = 64
+# Milliseconds that a frame is shown.
+SHORT, LONG = 700, 2600
 
 
 class Film:
-    """Pictures of a page, each with its time; one like the one before makes that longer."""
+    """The frames so far."""
 
     def __init__(self, page):
         self._page = page
-        self._frames = []
+        self._frames, self._durations = [], []
 
-    def take(self, milliseconds=READ):
-        picture = self._page.screenshot()
-        if self._frames and self._frames[-1][0] == picture:
-            milliseconds += self._frames.pop()[1]
-        self._frames.append((picture, milliseconds))
+    def take(self, duration):
+        shot = Image.open(io.BytesIO(self._page.screenshot()))
+        self._frames.append(shot.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE))
+        self._durations.append(duration)
 
-    def take_until(self, is_over, seconds=120):
-        end = time.monotonic() + seconds
-        while not is_over() and time.monotonic() < end:
-            self.take(MOVING)
-
-    def save(self, path):
-        images = [Image.open(BytesIO(picture)).convert("RGB") for picture, _ in self._frames]
-        first, *others = images
+    def save(self):
+        first, *others = self._frames
         first.save(
-            path,
+            FILE,
             save_all=True,
             append_images=others,
-            duration=[milliseconds for _, milliseconds in self._frames],
+            duration=self._durations,
             loop=0,
-            quality=60,
-            method=6,
+            optimize=True,
         )
-        assert path.stat().st_size <= LARGEST, path.stat().st_size
 
 
 def main():
-    expect.set_options(timeout=120_000)
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         lab = Lab(Path(folder))
         for demo in lab.root.glob("*.ipynb"):
             demo.unlink()
+        write(lab)
         try:
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             page = browser.new_page(viewport=SIZE)
-            page.set_default_timeout(60_000)
-            film = Film(page)
-            play(page, lab, film)
-            film.save(TARGET)
+            page.set_default_timeout(120_000)
+            expect.set_options(timeout=120_000)
+            play(page, lab)
         finally:
             lab.stop()
 
 
-def play(page, lab, film):
-    panel = opened(page, lab)
-    film.take()
-    panel.get_by_role("button", name="Start…", exact=True).first.click()
-    form = page.get_by_role("dialog")
-    form.get_by_label("Pipeline").select_option(label="churn")
-    rate = form.get_by_label("rate", exact=True)
-    rate.wait_for()
-    film.take()
-    rate.fill("3.0")
-    form.get_by_label("Name", exact=True).fill("churn at 3.0")
-    film.take()
-    form.get_by_role("button", name="Start", exact=True).click()
-    row = panel.get_by_role("row").filter(has_text="churn at 3.0")
-    row.wait_for()
-    film.take(MOVING)
-    row.click()
-    view = page.locator(".jp-KfpMt-runView:visible")
-    view.wait_for()
-    failure = view.get_by_role("alert").filter(has_text="Traceback")
-    film.take_until(lambda: failure.count() > 0)
-    failure.wait_for()
-    film.take(2 * READ)
+def write(lab):
+    """The notebook before anything was run: the pipeline is in a cell that is folded away."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    setup, pipeline, _ = screenshots.story()
+    notebook.cells = [nbformat.v4.new_code_cell(f"{setup}\n\n{pipeline}")]
+    notebook.cells[0].metadata.jupyter = {"source_hidden": True}
+    nbformat.write(notebook, lab.root / "churn.ipynb")
 
 
-def opened(page, lab):
-    """Return the panel, with the pipeline uploaded and no run yet."""
-    page.goto(lab.url("lab", token=lab.token, reset=""))
-    page.locator(".jp-LauncherCard").first.wait_for()
+def play(page, lab):
+    film = Film(page)
+    page.goto(lab.url("lab/tree/churn.ipynb", token=lab.token, reset=""))
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("tab", name="Kubeflow Pipelines").click()
-    panel = page.get_by_role("region", name="Kubeflow Pipelines")
-    expect(panel).to_contain_text("Local KFP")
-    wait_until(lambda: running(lab), what="the local KFP")
-    file = compiled(lab.root)
-    client = lab.client("alice/default-editor")
-    client.upload_pipeline(file, "churn")
-    client.close()
-    file.unlink()
-    return panel
+    expect(page.get_by_role("region", name="Kubeflow Pipelines")).to_contain_text("Local KFP")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    run(page, film, "%kfp run churn -p rate=3 --watch", "Failed")
+    run(page, film, "%kfp run churn -p rate=0.2 --watch", "Succeeded")
+    film.save()
+
+
+def run(page, film, line, end):
+    """Type a line into the last cell, run it, and film the run until it has ended so."""
+    shown = page.locator(".jp-KfpMt-runView")
+    before = shown.count()
+    if not before:
+        page.get_by_text("Click to add a cell.").click()
+    cell = page.locator(".jp-Notebook-cell .cm-content").last
+    expect(cell).to_have_text("")
+    cell.click()
+    film.take(SHORT)
+    page.keyboard.insert_text(line)
+    expect(cell).to_have_text(line)
+    film.take(SHORT)
+    page.keyboard.press("Shift+Enter")
+    view = shown.nth(before)
+    view.wait_for()
+    view.scroll_into_view_if_needed()
+    for state in ("Running", end):
+        expect(view.get_by_role("status").first).to_contain_text(state)
+        view.scroll_into_view_if_needed()
+        film.take(SHORT if state == "Running" else LONG)
+    # The panel, the error and the log are there a moment later.
+    page.wait_for_timeout(1500)
+    film.take(LONG)
+    for close in view.get_by_role("button", name="Close").all():
+        close.click()
 
 
 if __name__ == "__main__":

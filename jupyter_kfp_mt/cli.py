@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _add_doctor(commands: Any) -> None:
-    said = "look at the connection to KFP from outside in, and say what mends it"
+    said = "check the connection to KFP from outside in, and say how to fix what is wrong"
     parser = commands.add_parser("doctor", help=said, description=said)
     parser.add_argument("--json", action="store_true", help="tell it as JSON")
     parser.add_argument("-n", "--namespace", default="", help="instead of the one in use")

@@ -5,6 +5,7 @@ Field names are the wire's own. `Rows`, such as the `Page` of a list, become a D
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -198,6 +199,10 @@ class ChildTask(Value, frozen=True):
     pod_name: str = ""
 
 
+# How a task ends that is stopped: by the local KFP; by Argo, which has its pods killed.
+_BY_ORDER = re.compile(r"SIGTERM|SIGKILL|[Dd]eadline|[Tt]erminat|exit code 1(43|37)")
+
+
 class Task(Value, frozen=True):
     """One task of a run (`PipelineTaskDetail`)."""
 
@@ -291,6 +296,19 @@ class Run(Value, Viewed, frozen=True):
             or (change.error is not None and change.error.message == "terminated")
             for change in self.state_history
         )
+
+    def stopped(self, task: Task) -> bool:
+        """Tell whether one of its tasks was stopped with it, and has not failed by itself.
+
+        KFP says FAILED of both. Where it tells when the run was to be stopped, that counts; else
+        by what the task was ended: a signal, or the deadline that KFP gives the whole workflow.
+        """
+        if task.state != "FAILED" or not self.terminated:
+            return False
+        asked = [each.update_time for each in self.state_history if each.state == "CANCELING"]
+        if asked:
+            return task.end_time >= asked[0]
+        return task.error is None or _BY_ORDER.search(task.error.message) is not None
 
     @property
     def tasks(self) -> list[Task]:

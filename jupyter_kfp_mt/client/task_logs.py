@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 SETTLE_SECONDS = intervals.SETTLE_SECONDS
 LONGEST_ARCHIVED = 64 << 20
-# Of a log that is read whole or from its end: a longer one is read line by line.
+# For a log that is read whole or from its end; longer ones are read line by line.
 LONGEST_KEPT = 64 << 20
 # The time before a line of a container's log (RFC 3339).
 _MOMENT = re.compile(
@@ -52,7 +52,7 @@ UNCOUNTED = 1 << 40
 class Wanted(msgspec.Struct, frozen=True):
     """Which lines: all or the last `tail`, with `follow` those to come; of which container.
 
-    `recent`: what was found out of the run a moment ago will do, for another task of it.
+    `recent`: information about the run that is a moment old will do, for another of its tasks.
     `after` is the `TaskLog.cursor` of what was read before, which is left out.
     """
 
@@ -72,9 +72,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class TaskLog:
-    """The lines of one task, which are read once. `source` says where they come from; `close()`
-    ends them, even while another thread waits for one. `cursor` is where they go on after those
-    that were read, for `Wanted.after`.
+    """The lines of one task, which can be read once. `source` says where they come from; `close()`
+    ends them, even while another thread waits for one. `cursor` is the place after the lines read
+    so far, for `Wanted.after`.
     """
 
     def __init__(self, source: str) -> None:
@@ -113,7 +113,7 @@ class TaskLog:
             raise error
 
     def _pause(self, again: bool) -> None:
-        """Before looking again: the longer the less there was to see."""
+        """Wait before the next look: longer, the less there was to see."""
         self._seconds = min(self._seconds * 1.2, LONGEST_PAUSE) if again else FIRST_PAUSE
         self._closed.wait(self._seconds)
 
@@ -121,7 +121,8 @@ class TaskLog:
 def opened(
     client: Logs, cluster: Callable[[], Cluster | None], run_id: str, task_id: str, wanted: Wanted
 ) -> TaskLog:
-    """The log of a task of a run that KFP lets this identity see; the namespace is the run's own.
+    """Open the log of a task, after KFP has shown its run to this identity; the namespace is the
+    run's.
 
     Raises a `KfpError` with the reason where there is none.
     """
@@ -166,10 +167,10 @@ def _pods(client: Logs, cluster: Cluster | None, run: Run, task: Task, wanted: W
 
 
 class DoorLog(TaskLog):
-    """The one that a Jupyter server's door reads; `open` asks for what comes after a cursor.
+    """The log that a Jupyter server's door reads; `open` requests the lines after a cursor.
 
-    One that is followed comes as events: with signs of life, and with cursors after which it is
-    taken up again when the stream ends or breaks off.
+    A followed log comes as events, with keep-alives, and with cursors from which it is resumed when
+    the stream ends or breaks off.
     """
 
     def __init__(self, open: Callable[[str], LineStream]) -> None:
@@ -206,7 +207,7 @@ class DoorLog(TaskLog):
 
 
 class LocalLog(TaskLog):
-    """The file that the local KFP keeps, of which is read what is new while it grows."""
+    """The log file of the local KFP, whose new lines are read while it grows."""
 
     def __init__(self, client: Logs, task: Task, wanted: Wanted) -> None:
         super().__init__("the local KFP")
@@ -227,7 +228,7 @@ class LocalLog(TaskLog):
         while not self._closed.is_set():
             before, tail = self._seen, None if self._seen else self._wanted.tail
             try:
-                # Known before the file is read: what the task wrote is in it then.
+                # The state is read first: if the task has ended by then, its file is complete.
                 _, task = _now(self._client, self._task)
                 yield from last(self._new(task), tail)
                 self._failing_since = 0.0
@@ -239,10 +240,8 @@ class LocalLog(TaskLog):
             self._pause(again=self._seen == before)
 
     def _new(self, task: Task) -> Iterator[bytes]:
-        """Return what was written since; a line that has only begun waits for its end, if it is
-        short.
-        """
-        # With the last byte that was seen: while it is the same log, it has that.
+        """Return what was written since; a short line is held back until it is complete."""
+        # Including the last byte that was read: as long as it is the same log, that byte is there.
         start = max(self._seen - 1, 0)
         try:
             lines = self._open(task, start)
@@ -299,11 +298,11 @@ class LogPosition(msgspec.Struct, frozen=True):
 
     @property
     def since(self) -> datetime | None:
-        """The second of it: Kubernetes knows no part of one here."""
+        """The time of the mark in whole seconds: Kubernetes takes no fractions here."""
         return _time(self.moment)[0] if self.count else None
 
     def after(self, moment: bytes) -> LogPosition:
-        """The mark one line later; a line that has no time is a part of the one before."""
+        """Return the mark one line later; a line without a time belongs to the one before."""
         if moment == self.moment:
             return LogPosition(self.pod, moment, self.count + 1)
         return LogPosition(self.pod, moment, 1) if _MOMENT.fullmatch(moment) else self
@@ -319,7 +318,7 @@ class LogPosition(msgspec.Struct, frozen=True):
 
 
 class PodLog(TaskLog):
-    """The log of the pod that executes a task; with `follow` of each that does so in turn."""
+    """The log of the pod that executes a task; with `follow` of each further attempt's pod, too."""
 
     def __init__(self, client: Logs, pods: TaskPods, run: Run, task: Task, wanted: Wanted) -> None:
         super().__init__(f"the pods of the run in {pods.namespace}")
@@ -379,7 +378,7 @@ class PodLog(TaskLog):
             self._look_again()
 
     def _once(self, pod: Pod) -> Iterator[bytes]:
-        """The lines until Kubernetes ends that, or breaks it off: it may be taken up again."""
+        """Yield lines until Kubernetes ends the log or the connection breaks; it can be resumed."""
         began, before = time.monotonic(), self._mark
         try:
             yield from self._unread(pod, self._of(pod).pieces())
@@ -390,7 +389,7 @@ class PodLog(TaskLog):
             self._quiet_since = now
 
     def _rest(self, pod: Pod | None, read: str) -> Iterator[bytes]:
-        """The rest of a log that has ended: whether it was read to its end is not known."""
+        """Yield the rest of a log that has ended, as it may not have been read to its end."""
         if pod and read:
             with suppress(NotFound):  # it is deleted already
                 yield from self._unread(pod, self._of(pod).pieces())
@@ -398,7 +397,7 @@ class PodLog(TaskLog):
             yield from self._read()
 
     def _unread(self, pod: Pod, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The lines without their times, and without those up to the mark, which follows them."""
+        """Yield the lines after the mark, without their times, and move the mark along."""
         old = self._mark if self._mark.pod == pod.name else None
         mark, is_first = LogPosition(pod.name), self._tail is not None
         for piece in pieces:
@@ -431,7 +430,7 @@ class PodLog(TaskLog):
         return self._pods.find(self._task, names.count(self._task.display_name))
 
     def _is_over(self, pod: Pod | None, read: str) -> bool:
-        """Tell whether nothing more is to come: no other attempt either."""
+        """Tell whether the log is complete, and no other attempt will follow."""
         if pod is None or pod.name != read:
             return self._task.finished or self._run.finished
         code = exit_code(pod, self._wanted.container)
@@ -444,8 +443,8 @@ class PodLog(TaskLog):
         return code == 0 or (code is not None and (self._task.finished or self._run.finished))
 
     def _archived(self, lost: NotFound | None = None) -> Iterator[bytes]:
-        """Return what KFP has kept of it. Raises `NotFound` with all the reasons why there is
-        nothing.
+        """Return the log that KFP has archived. Raises `NotFound` with all the reasons if there is
+        none.
 
         `lost` is why its pod has no log, where there is a pod.
         """
@@ -489,7 +488,7 @@ class PodLog(TaskLog):
 
 
 def last(pieces: Iterable[bytes], count: int | None) -> Iterator[bytes]:
-    """The last lines of some; all of them without a number."""
+    """Yield the last lines; all of them without a number."""
     if count is None:
         yield from pieces
         return
@@ -504,7 +503,7 @@ def last(pieces: Iterable[bytes], count: int | None) -> Iterator[bytes]:
 
 
 def ending(pieces: Iterable[bytes]) -> bytes:
-    """All of some; of more than `LONGEST_KEPT` bytes the end, after a line that says so."""
+    """Join all lines; of more than `LONGEST_KEPT` bytes only the end, after a line that says so."""
     kept: deque[bytes] = deque()
     length = dropped = 0
     for piece in pieces:
@@ -540,7 +539,7 @@ def _first_file(text: bytes) -> bytes:
 
 
 def _read(file: IO[bytes] | gzip.GzipFile) -> bytes:
-    """Read it: a packed one, or one with holes, may be far longer than it looks."""
+    """Read it with a limit: a compressed or sparse file may be far longer than it looks."""
     text = file.read(LONGEST_ARCHIVED + 1)
     if len(text) > LONGEST_ARCHIVED:
         raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")

@@ -1,4 +1,4 @@
-"""The tasks of a run: what they write, what went into them and came out."""
+"""The tasks of a run, with their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class TaskResults(Api):
     """The tasks of a run, by the words of `%kfp`."""
 
     def run_as_told(self, run_id: str) -> Run:
-        """A run with the tasks that KFP tells of: on a cluster every part of Argo's workflow."""
+        """Return a run with the tasks that KFP lists: on a cluster all parts of a workflow."""
         return stated(self._get("runs", run_id, Run))
 
     def as_written(self, run: Run) -> Run:
-        """The run with the tasks that a person wrote, which it may have already.
+        """Return the run with the tasks of its pipeline, which it may have already.
 
-        The version of a pipeline that it names is asked for, once.
+        The pipeline version that it refers to is requested once.
         """
         if not run.run_details:
             return run
@@ -34,7 +34,7 @@ class TaskResults(Api):
         return msgspec.structs.replace(run, run_details=RunDetails(task_details=tasks))
 
     def specification(self, run: Run) -> Mapping[str, Any] | None:
-        """The compiled pipeline of a run, asked for once; None where KFP does not hand it out."""
+        """Return the compiled pipeline of a run, requested once; None if KFP does not return it."""
         return self._specifications.of(run)
 
     def tasks(self, run: Run) -> list[models.Task]:
@@ -42,9 +42,9 @@ class TaskResults(Api):
         return self.as_written(run).tasks
 
     def task_values(self, run_id: str) -> dict[str, models.TaskIO]:
-        """Return what went into a run's tasks and came out of them, by their ids.
+        """Return the inputs and outputs of a run's tasks, by their ids.
 
-        Only the local KFP tells it; a cluster's answer is empty.
+        Only the local KFP has them; for a cluster the result is empty.
         """
         if not self.health().local:
             return {}
@@ -57,11 +57,11 @@ class TaskResults(Api):
         return found.get("nodes", {})
 
     def metrics(self, run: Run) -> dict[str, float]:
-        """The numbers that a run's tasks logged as metrics, where KFP tells them."""
+        """Return the metrics that a run's tasks logged, if KFP has them."""
         return results.metrics(run, self.task_values(run.run_id)) if run.finished else {}
 
     def artifacts(self, run: Run) -> results.Artifacts:
-        """Return what the tasks of a run have made, where KFP tells it."""
+        """Return the artifacts that a run's tasks produced, if KFP has them."""
         return results.artifacts(run, self.task_values(run.run_id))
 
     def compare(self, runs: Sequence[Run]) -> results.Comparison:

@@ -1,4 +1,4 @@
-"""The one way to the network: requests to KFP, whose every failure is a `KfpError`."""
+"""The only way to the network: requests to KFP, each of whose failures is a `KfpError`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T", bound=Value)
 API = "/apis/v2beta1/"
 HEALTH_SECONDS = intervals.HEALTH_SECONDS
 MOST_WARNINGS = 20
-# Of a Warning header: a code, who warns, and a text in quotes (RFC 7234, 5.5).
+# One warning of a Warning header: a code, an agent and a quoted text (RFC 7234, 5.5).
 _WARNING = re.compile(r'\b[0-9]{3} \S+ "((?:[^"\\]|\\.)*)"')
 
 # What it has kept is there again then.
@@ -46,7 +46,7 @@ _LOCAL_IS_GONE = (
 class Transport:
     """KFP at `endpoint`, as the identity of `credentials`.
 
-    `behind_door`: whether a Jupyter server's door is in between, which has its own patience.
+    `behind_door`: whether a Jupyter server's door is in between, which has time limits of its own.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Transport:
         self.read_only = read_only
         self.behind_door = behind_door
         self.read_seconds = DOOR_SECONDS if behind_door else READ_SECONDS
-        # What KFP has warned of in its answers to changes, until it is taken from here.
+        # KFP's warnings about changes, until they are taken from here.
         self.warnings: deque[str] = deque(maxlen=MOST_WARNINGS)
         self._health = health
         self.session = session or new_session(
@@ -82,7 +82,7 @@ class Transport:
         return self._health
 
     def known_health(self) -> Health:
-        """The same; an empty one where KFP does not answer."""
+        """Return the same, or an empty one if KFP does not answer."""
         try:
             return self.health()
         except KfpError:
@@ -93,16 +93,18 @@ class Transport:
         self.session.close()
 
     def decode(self, answer: bytes, kind: Any) -> Any:
-        """An answer as values of a kind. Raises `Unreachable` for what KFP would not answer."""
+        """Decode an answer as values of a kind. Raises `Unreachable` for an answer that is not
+        KFP's.
+        """
         return _decode(answer, kind, self.endpoint)
 
     def whole(self, url: str) -> bytes:
-        """The answer of an address that is not of the API itself."""
+        """Return the whole answer of an address outside of the API."""
         response = self._send("GET", url, self.read_seconds, {"stream": True})
         return self._body(response, self.read_seconds, bodies.whole)
 
     def unread(self, url: str, body: Any = None) -> Any:
-        """An answer that is still to be read; with a body to a POST, which changes nothing."""
+        """Return an unread answer; with a body, to a POST that changes nothing."""
         arguments = {"stream": True, **({} if body is None else {"json": body})}
         method = "GET" if body is None else "POST"
         return self._send(method, url, self.read_seconds, arguments).raw
@@ -131,7 +133,7 @@ class Transport:
         return created
 
     def request(self, method: str, path: str, read: float = 0, **kwargs: Any) -> bytes:
-        """The one door to the network: every failure leaves it as a `KfpError`."""
+        """Send a request; every failure is raised as a `KfpError`."""
         if self.read_only and method != "GET":
             raise refusal_causes.read_only()
         seconds = read or self.read_seconds
@@ -152,7 +154,7 @@ class Transport:
         """Lines as they come; `attempt` is said in errors for as long as they do."""
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         arguments = {"params": query, "headers": headers, "stream": True}
-        # Nothing may be written for hours, but a door says that it is there.
+        # A task may write nothing for hours, but a door sends keep-alives.
         read = intervals.SILENCE_SECONDS if follow else self.read_seconds
         with attempting(attempt):
             response = self._send("GET", url, read, arguments)
@@ -172,7 +174,7 @@ class Transport:
     def _send(
         self, method: str, url: str, read: float | None, kwargs: dict[str, Any]
     ) -> requests.Response:
-        """The answer, if it is none that refuses."""
+        """Return the answer. Raises a `KfpError` for a refusal."""
         response = self._send_once(method, url, read, kwargs)
         if self._may_be_refused(response) and self._renewed(response):
             response.close()
@@ -188,7 +190,7 @@ class Transport:
         return response
 
     def _is_local(self, refused: requests.Response) -> bool:
-        """Tell if the local KFP refused. KFP is asked which it is for a refusal alone."""
+        """Tell if it was the local KFP that refused. Only a refusal makes this ask."""
         asks = refused.status_code in (400, 403) and not str(refused.url).endswith("/healthz")
         try:
             health = self.health() if asks else self._health
@@ -197,8 +199,8 @@ class Transport:
         return health is not None and health.local
 
     def _renewed(self, response: requests.Response) -> bool:
-        """Tell whether it can be asked again; where that is not found out, the answer is
-        given up.
+        """Tell whether to send it again with renewed credentials; close the answer if renewal
+        fails.
         """
         try:
             return self.credentials.renewed(response.request.headers)
@@ -239,14 +241,14 @@ class Transport:
 
 
 def warnings_in(header: str) -> list[str]:
-    """The texts in Warning headers, of which there may be several in one."""
+    """Return the texts of a Warning header, which may hold several."""
     return [re.sub(r"\\(.)", r"\1", text) for text in _WARNING.findall(header)]
 
 
 def checked_endpoint(endpoint: str) -> str:
-    """An endpoint, of an address that a browser may have shown: without what leads on from it.
+    """Return the endpoint in an address, which may be copied from a browser.
 
-    Raises `Misconfigured` for no http address.
+    Raises `Misconfigured` if it is not an http address.
     """
     endpoint = endpoint_of(endpoint)
     try:

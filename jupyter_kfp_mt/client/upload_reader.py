@@ -1,7 +1,7 @@
-"""Reads an upload in a process of its own, which may take only so much memory and time.
+"""Reads an upload in a process of its own, with limits of memory and time.
 
-Whatever was made to do harm holds up nobody here. The form is standard input; what is wrong with
-the file in it is standard output, which is empty for what may be uploaded.
+A harmful file cannot block anybody here. The form is standard input; the fault of its file is
+written to standard output, which stays empty for a file that may be uploaded.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ SECONDS = intervals.UPLOAD_READ_SECONDS
 
 
 def fault(content_type: str, form: IO[bytes], seconds: float = SECONDS) -> KfpError | None:
-    """Return what is wrong with the pipeline in a form. It takes at most `seconds`, in another
-    process.
-    """
+    """Return what is wrong with the pipeline in a form, within `seconds`, in another process."""
     form.flush()
     form.seek(0)
     try:
@@ -49,7 +47,7 @@ def fault(content_type: str, form: IO[bytes], seconds: float = SECONDS) -> KfpEr
 
 
 def _check(content_type: str, body: bytes) -> None:
-    """Raises `NotAPipeline`. What is no such form is left to KFP to refuse."""
+    """Raises `NotAPipeline`. Other forms are left to KFP to refuse."""
     files: dict[str, list[httputil.HTTPFile]] = {}
     with contextlib.suppress(httputil.HTTPInputError):
         httputil.parse_body_arguments(content_type, body, {}, files)

@@ -19,10 +19,10 @@ class Waiting(Logs):
     """Waiting for runs."""
 
     def watch(self, run_id: str, known: Run | None = None) -> Iterator[Run]:
-        """The run as it is now, again and again until it has finished; `known`: as it was.
+        """Yield the run again and again until it has finished; `known`: its last known state.
 
-        Asks twice a second at first, then less often while nothing changes, up to every 5 seconds.
-        Raises the `KfpError` that stands in the way; one that may pass once it has lasted for
+        Polls twice a second at first, and less often while nothing changes, down to every 5
+        seconds. Raises `KfpError`; an error that may pass only once it has lasted for
         `PATIENCE_SECONDS`.
         """
         pause, before, failing_since = 0.5, Run(), 0.0
@@ -72,7 +72,7 @@ class Waiting(Logs):
 
 
 def deleted(run: Run, error: NotFound) -> NotFound:
-    """The error for a run that was there and is not found any more."""
+    """Return the error for a run that has been deleted meanwhile."""
     return NotFound(
         f"Run {run.display_name} ({run.run_id}) was deleted while it was waited for.",
         cause="Whoever deletes a run also stops it.",
@@ -81,7 +81,7 @@ def deleted(run: Run, error: NotFound) -> NotFound:
 
 
 def _reason(run: Run, failed: models.Task | None) -> str:
-    """Say why it did not succeed, as far as is known: a cluster's KFP tells only of its tasks."""
+    """Say why it did not succeed, as far as is known: on a cluster only the tasks have errors."""
     if run.error:
         return run.error.message
     if any(change.state == "CANCELING" for change in run.state_history):

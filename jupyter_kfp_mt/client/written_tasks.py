@@ -1,4 +1,4 @@
-"""The tasks that a person wrote, out of what a cluster's KFP tells of a run.
+"""The tasks of a pipeline, worked out from the parts of a workflow that KFP lists on a cluster.
 
 KFP tells of every part of the Argo workflow: of the workflow itself, of drivers and executors, of
 groups and iterations. Of each it tells the last name and the ids of what comes next, which are
@@ -28,7 +28,7 @@ from .dag import before, in_order, runs_after_all, tasks_of
 from .display_names import COMPILERS_GROUP, DEEPEST, label_of, labelled
 
 _ITERATION = re.compile(r"iteration-iterations\((\d+):")
-# As Kubernetes makes a name of `generateName`, with letters and digits that spell no words.
+# As Kubernetes makes names from `generateName`, with letters and digits that form no words.
 _GENERATED = re.compile(r".+-[bcdfghjklmnpqrstvwxz2456789]{5}")
 
 
@@ -68,7 +68,8 @@ def written(
     specification: Callable[[Run], Mapping[str, Any] | None] = lambda run: None,
     is_local: Callable[[], bool] = lambda: False,
 ) -> list[Task]:
-    """The tasks of a run's pipeline, out of those that KFP tells of, which may be the same already.
+    """Return the tasks of a run's pipeline, from those that KFP lists, which may be the same
+    already.
 
     Their ids are those of the workflow's parts, which never change. `specification` finds that of
     the run, where it is known; the tasks of a KFP that `is_local` are told as they were written.
@@ -94,7 +95,7 @@ def written(
 
 
 def stated(run: Run) -> Run:
-    """A run with a state where KFP tells none: before it has started."""
+    """Return the run with a state if KFP sends none, which is before it starts."""
     if run.state != UNSPECIFIED:
         return run
     over = run.finished_at is not None and not never(run.finished_at)
@@ -102,9 +103,9 @@ def stated(run: Run) -> Run:
 
 
 def told(task: Task, finished: bool) -> Task:
-    """A task with a state where KFP tells none, and without times that never were.
+    """Return the task with a state if KFP sends none, and without times that mean none.
 
-    KFP has no word for what waits, or was left out because something before it failed.
+    KFP has no state for tasks that wait, or were left out because an earlier one failed.
     """
     start, end = (EPOCH if never(time) else time for time in (task.start_time, task.end_time))
     over = finished or end != EPOCH
@@ -123,7 +124,7 @@ def _workflow(tasks: list[Task]) -> Node | None:
 
 
 def _is_workflow_alone(tasks: list[Task]) -> bool:
-    """Tell whether it has only begun: a guess by its name, until a task is called like that."""
+    """Tell whether it has only begun: guessed by its name."""
     return len(tasks) == 1 and bool(_GENERATED.fullmatch(tasks[0].display_name))
 
 

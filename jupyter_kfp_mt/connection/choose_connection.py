@@ -34,7 +34,7 @@ from .status import Step, Trace
 
 # kfp SDK, client.py: where a pod of Kubeflow finds the API server.
 IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
-# The file in which the kfp SDK keeps what `Client.set_user_namespace` is told.
+# The file in which the kfp SDK's `Client.set_user_namespace` stores the namespace.
 CONTEXT_FILE = Path("~/.config/kfp/context.json")
 
 
@@ -46,8 +46,8 @@ def resolve(
 ) -> DirectConnection:
     """Decide on endpoint, namespace and credentials.
 
-    `local` finds the local KFP if it comes to that; `identity` is which of its identities to be.
-    Raises `Misconfigured`.
+    `local` finds the local KFP if needed; `identity` is one of its identities. Raises
+    `Misconfigured`.
     """
     trace, asked = Trace(), asked_for(settings)
     if asked and asked.kind == "kubeconfig" and not identity:
@@ -104,18 +104,19 @@ def _check_local(asked: AskedKind | None) -> None:
 def decide(
     settings: Kfp, identity: str = "", local: Callable[[], LocalKfp] | None = None
 ) -> Connection:
-    """A connection from here: through the Jupyter server's door if there is one, else directly.
+    """Return a connection from this process: through the Jupyter server's door if there is one,
+    else directly.
 
     A configured endpoint or credentials, or one of the local KFP's identities (such as
-    `bob/default-editor`), ask for a direct connection. `local` finds the local KFP if that is the
-    configured endpoint, be it that it starts one. Raises `KfpError`.
+    `bob/default-editor`), ask for a direct connection. `local` finds, or starts, the local KFP if
+    that is the configured endpoint. Raises `KfpError`.
     """
     found = _decided(settings, identity, local if settings.endpoint == LOCAL else None)
     return msgspec.structs.replace(found, read_only=settings.is_read_only())
 
 
 def door_of(settings: Kfp, made: Connection | None = None) -> Door | None:
-    """The door that the connection leads through that was made, or that settings ask for."""
+    """Return the door of a connection that was made, or else the one that the settings lead to."""
     if made:
         return made.door if isinstance(made, DoorConnection) else None
     own = settings.endpoint or settings.asks_for_credentials()
@@ -135,7 +136,7 @@ def _decided(settings: Kfp, identity: str, local: Callable[[], LocalKfp] | None)
         return resolve(settings, local, identity)
     if settings.asks_for_credentials():
         given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
-        # The same KFP, as somebody else; a kubeconfig knows the way itself.
+        # The same KFP with another identity; a kubeconfig has an address of its own.
         endpoint = "" if settings.auth == "kubeconfig" else door.status().endpoint
         return resolve(Kfp(endpoint=endpoint, namespace=settings.namespace, **given))
     return _through_door(settings, door)
@@ -222,7 +223,7 @@ def _namespaces(settings: Kfp, local: LocalKfp | None = None) -> list[Candidate]
 
 
 def _choose(trace: Trace, step: str, candidates: Iterable[Candidate]) -> str:
-    """The first candidate that is something; each one looked at leaves a line."""
+    """Return the first candidate that is not empty; each one adds a line to the trace."""
     for looked_at, find in candidates:
         found = find()
         words = shown(Path(found)) if found.startswith("/") else found or "nothing"
@@ -271,7 +272,7 @@ def _variable(name: str) -> Candidate:
 
 
 def _context_namespace(kfp: LocalKfp | None) -> str:
-    """The namespace of the SDK's context file, if it is one that is known here."""
+    """Return the namespace in the SDK's context file, if it exists here."""
     try:
         content = msgspec.json.decode(CONTEXT_FILE.expanduser().read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):

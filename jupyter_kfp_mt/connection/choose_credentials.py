@@ -24,8 +24,8 @@ from ..errors import KfpError, Misconfigured
 from ..settings import CREDENTIALS, KUBERNETES, Kfp, variable
 from .status import Trace
 
-# The kind for which each setting asks by itself, those to which each adds, and the kind whose
-# secret each variable holds: it is sent, and so is no setting.
+# The kind that each setting selects, the kinds that it refines, and the kind whose secret each
+# variable holds: secrets are no settings.
 _IMPLIED = {setting: name for name, one in KINDS.items() for setting in one.kind.asked_by}
 _BESIDE = {
     setting: tuple(sorted(name for name, each in KINDS.items() if setting in each.kind.beside))
@@ -34,19 +34,19 @@ _BESIDE = {
 }
 _HELD = {held: name for name, one in KINDS.items() for held in one.kind.held_in}
 
-# Credentials that are decided on in this process over and over, by whoever connects.
+# Credentials are chosen again at each connection of this process, and kept here.
 KEPT = KeptCredentials()
 
 
 class AskedKind(msgspec.Struct, frozen=True):
-    """The kind that was asked for, and by what."""
+    """The kind that was selected, and the setting that selected it."""
 
     kind: str
     because: str
 
 
 def place(endpoint: str, namespace: str, kept: KeptCredentials = KEPT) -> Place:
-    """Where credentials are for, seen from this machine."""
+    """Return where credentials will be used, as seen from this machine."""
     return Place(endpoint, namespace, own_pod, _issuer, kept)
 
 
@@ -55,7 +55,7 @@ def _issuer(folder: str, file: str, context: str) -> Cluster:
 
 
 def asked_for(settings: Kfp) -> AskedKind | None:
-    """Return what the settings ask for, else their variables. Raises `Misconfigured`."""
+    """Return the kind that the settings select, or else their variables. Raises `Misconfigured`."""
     given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
     words = {name: f"c.Kfp.{name}" for name in given}
     found = _asked_for({name: _kind(name, value) for name, value in given.items()}, words)
@@ -78,7 +78,7 @@ def asked_for(settings: Kfp) -> AskedKind | None:
 
 
 def choose(settings: Kfp, asked: AskedKind | None, place: Place, trace: Trace) -> Credentials:
-    """The credentials, with a line in the trace for each that was looked at."""
+    """Return the credentials, and add a line to the trace for each kind that was considered."""
     if asked:
         found = KINDS[asked.kind].chosen(settings, place)
         trace.add("credentials", asked.because, found.source, chosen=True)
@@ -136,7 +136,7 @@ Candidate = tuple[str, Callable[[], "Credentials | str"]]
 
 
 def _fitting(settings: Kfp, place: Place) -> Iterator[Candidate]:
-    """Where nothing is configured: each of these is credentials, or the reason why it is not."""
+    """For no configuration: each candidate is credentials, or the reason why there are none."""
     path = os.environ.get(STANDARD, "")
     yield STANDARD, lambda: TokenFile(path) if path else "nothing"
     projected = own_pod.projected_token()

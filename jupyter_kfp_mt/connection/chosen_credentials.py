@@ -11,7 +11,7 @@ from .loaded_magic import loaded_magic
 
 
 class _AnyKind(type):
-    """Makes instances of the kind that settings choose, all of which are its own."""
+    """Makes credentials of the kind that the settings select; all kinds count as instances."""
 
     def __call__(cls, **settings: str) -> AnyCredentials:
         magics = loaded_magic()
@@ -28,9 +28,9 @@ class _AnyKind(type):
 
 
 class Credentials(metaclass=_AnyKind):
-    """The credentials with which `connect()` of the same arguments comes to KFP itself.
+    """The credentials with which `connect()`, with the same arguments, reaches KFP itself.
 
-    For `kfp.Client(host=..., credentials=jupyter_kfp_mt.Credentials())`: it asks them before each
-    request. They never are the Jupyter server's key, which is for its own door alone. Whatever
-    kind they are of, they are an instance of this class. Raises `KfpError`.
+    For `kfp.Client(host=..., credentials=jupyter_kfp_mt.Credentials())`: it gets a token from them
+    before each request. They are never the Jupyter server's key, which is for its door alone. All
+    kinds are instances of this class. Raises `KfpError`.
     """

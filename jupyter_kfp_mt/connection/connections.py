@@ -62,7 +62,7 @@ class DirectConnection(Connection, frozen=True):
     """KFP itself, from this process."""
 
     local: LocalKfp | None = None
-    tls: Tls | None = None  # what the credentials said of it: they may come to say something else
+    tls: Tls | None = None  # as the credentials gave it, which may change later
     cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
 
     def client(self) -> Client:

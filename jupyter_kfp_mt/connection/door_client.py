@@ -1,7 +1,7 @@
 """The Jupyter server's door to KFP, as one of its kernels finds it.
 
-A kernel is a child of the server: it finds in its environment the address, which is on this
-machine's loopback, and the file with the key to it, which the server renews.
+A kernel is a child of the server. Its environment has the door's address, on this machine's
+loopback, and the file with the key, which the server renews.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Door(msgspec.Struct, frozen=True):
-    """Where it is, and the file with the key to it."""
+    """The door's address, and the file with its key."""
 
     address: str
     key_file: str
@@ -59,21 +59,21 @@ class Door(msgspec.Struct, frozen=True):
         return cls(*values) if values[0] else None
 
     def open(self) -> None:
-        """Give it to the processes that this one starts from now on."""
+        """Pass it on to processes that this one starts from now on."""
         os.environ.update(zip(_VARIABLES, msgspec.structs.astuple(self), strict=True))
 
     def shut(self) -> None:
-        """Take it back."""
+        """Stop passing it on."""
         if os.environ.get(_VARIABLES[1]) == self.key_file:
             for name in _VARIABLES:
                 del os.environ[name]
 
     def session(self) -> requests.Session:
-        """For requests to it, which go through no proxy."""
+        """Return a session for requests to it, which use no proxy."""
         return new_session(trust_environment=False)
 
     def get(self, session: requests.Session, path: str, **options: Any) -> requests.Response:
-        """Its answer to whoever shows the key; it sends nobody elsewhere with it."""
+        """Return its answer to a GET with the key, without following redirects."""
         return self._send(session, "GET", path, **options)
 
     def ask(
@@ -100,7 +100,7 @@ class Door(msgspec.Struct, frozen=True):
         raise refusal_causes.refusal(answer.status_code, scrubbed(answer, body))
 
     def status(self) -> ConnectionStatus:
-        """Return what it says of its connection, once that is made. Raises `Unreachable`."""
+        """Return the status of its connection, once there is one. Raises `Unreachable`."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
             with attempting("ask the Jupyter server"):

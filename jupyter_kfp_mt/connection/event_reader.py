@@ -1,8 +1,8 @@
 """Live events of a namespace: what the Jupyter server's door sends, and how a kernel listens.
 
-A listener is told everything once (`snapshot`), then what `changed` and what was `removed`. An
-`error` is why nothing is known just now, and `back` that it is again. After a `reset` the door is
-another one's, or leads elsewhere: what was told counts no more.
+A listener gets everything once (`snapshot`), then what has `changed` and what was `removed`. An
+`error` says why nothing is known at the moment, and `back` that the error is over. A `reset` means
+that the door or its KFP is another one: earlier events no longer count.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Stream:
             bodies.shut(self._answer.raw)
 
     def __iter__(self) -> Iterator[LiveEvent]:
-        """Events until it is closed: whatever ends a stream, the next one is asked for.
+        """Yield events until it is closed: when a stream ends, the next one is opened.
 
         Raises the `Unreachable` of a door that gives no answer for `PATIENCE_SECONDS`, and at once
         the `KfpError` of one that refuses.
@@ -168,7 +168,7 @@ def _may_pass(error: KfpError, since: float) -> bool:
 
 
 def _updated(run: Run, changes: Changes) -> Run:
-    """The run with what is new of it; its specification and parameters are as they were."""
+    """Return the run with the changes; its specification and parameters stay."""
     for found in changes.runs:
         if found.run_id == run.run_id:
             kept = {name: getattr(run, name) for name in ("pipeline_spec", "runtime_config")}

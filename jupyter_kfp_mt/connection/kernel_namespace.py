@@ -1,7 +1,7 @@
 """The namespace that a kernel uses: its own choice, else that of the Jupyter server.
 
-The server keeps both, so that the panel shows them, and a kernel that is restarted goes on as it
-was. Where there is no server, this session keeps them.
+The server keeps both, so that the panel can show them, and a restarted kernel keeps its own.
+Without a server, this session keeps them.
 """
 
 from __future__ import annotations

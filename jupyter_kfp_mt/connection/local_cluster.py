@@ -1,4 +1,4 @@
-"""The local KFP in the place of Kubernetes: it tells itself what is allowed, and who owns what."""
+"""The local KFP in place of Kubernetes: it answers itself what is allowed, and who owns what."""
 
 from __future__ import annotations
 

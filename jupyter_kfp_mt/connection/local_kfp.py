@@ -34,11 +34,14 @@ from ..resource_names import short_name
 START_SECONDS = intervals.LOCAL_START_SECONDS
 OCCUPIED_SECONDS = intervals.LOCAL_OCCUPIED_SECONDS
 ANSWER_SECONDS = intervals.LOCAL_ANSWER_SECONDS
-_CANNOT_START, _IN_USE = 2, 3  # exit statuses: it says why; the folder is served already
-_LAST_WORDS = 1000  # of those of a server that broke down, so many characters
+_CANNOT_START, _IN_USE = (
+    2,
+    3,
+)  # exit statuses: it prints the reason; the folder is in use by another server
+_LAST_WORDS = 1000  # of the output of a server that failed, in characters
 # How it says that packages are missing: what is wrong, and below it what is to be pasted.
 _INSTALL = re.compile(r"(.*)\n(Install [^\n]*\npip install [^\n]*)", re.DOTALL)
-# What the server needs of our environment is all but what lets it speak for us.
+# The server gets our environment, except what would let it act in our name.
 _OURS = ("KFP_MT_", "JUPYTER", "JPY_", "KF_PIPELINES_")
 _ITS_OWN = "KFP_MT_CONTAINER_ENGINE"
 
@@ -84,7 +87,7 @@ def running(folder: Path) -> LocalKfp | None:
     try:
         found = msgspec.json.decode((folder / "server.json").read_bytes(), type=LocalKfp)
         if not _is_locked(folder):
-            return None  # its server is dead, and whoever has its port now is somebody else
+            return None  # its server is dead, and its port may be another program's now
         with requests.Session() as session:
             session.trust_env = False
             url = f"{found.endpoint}/apis/v2beta1/healthz"
@@ -96,7 +99,7 @@ def running(folder: Path) -> LocalKfp | None:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Tell whether a server holds the folder; it does as long as it lives."""
+    """Tell whether a server holds the folder's lock, which it does as long as it lives."""
     with (folder / "lock").open("rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -137,7 +140,7 @@ class LocalKfpUse:
             self._fifo = os.open(self._folder / "in-use", os.O_WRONLY | os.O_NONBLOCK)
         except OSError:
             pass  # nobody reads it: a server that was started by hand and stays
-        found = running(self._folder)  # it may have stopped before we took hold of it
+        found = running(self._folder)  # it may have stopped before we registered as its user
         if found is None:
             self.close()
         return found
@@ -169,7 +172,7 @@ class LocalKfpUse:
                     if name == _ITS_OWN or not name.startswith(_OURS)
                 },
             )
-            # It may outlive us, for others; if it does not, it is buried.
+            # It may outlive us, for other users; otherwise its exit status is collected.
             threading.Thread(target=process.wait, daemon=True).start()
             assert process.stdout is not None
             with process.stdout as ready:

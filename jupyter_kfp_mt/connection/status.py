@@ -46,8 +46,8 @@ class Problem(msgspec.Struct, frozen=True):
 class ConnectionStatus(msgspec.Struct, frozen=True):
     """A connection as it is now.
 
-    `error` is why there is none that works; `warnings` are what the token says against itself,
-    which KFP may see otherwise.
+    `error` says why it does not work; `warnings` are about what looks wrong with the token, which
+    KFP may accept all the same.
     """
 
     version: str

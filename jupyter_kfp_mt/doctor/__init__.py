@@ -1,1 +1,1 @@
-"""Checks of a connection from outside in: what is wrong with it, and what mends it."""
+"""Checks of a connection from outside in: what is wrong with it, and how to fix it."""

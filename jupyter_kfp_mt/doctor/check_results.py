@@ -1,4 +1,4 @@
-"""Results of checks: each line passed, failed or not known, and what mends it."""
+"""Results of checks: each passed, failed or not known, and how to fix what failed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ WIDTH = 80
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line. `cause` and `cure` are of what failed; what is to be pasted begins the second line
-    of a cure."""
+    """One result. A failed one has `cause` and `cure`; the lines to paste follow the first line of
+    a cure.
+    """
 
     result: str
     found: str
@@ -37,7 +38,9 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, Generic[P], frozen=True):
-    """One look at a patient. It needs others to have passed, and waits for those it comes after."""
+    """One check. It runs only if those that it `needs` have passed, and waits for those it comes
+    `after`.
+    """
 
     name: str
     look: Callable[[P], Finding]
@@ -58,17 +61,21 @@ class CheckReport(msgspec.Struct, frozen=True):
 
     @property
     def remedies(self) -> list[tuple[str, str]]:
-        """For each that failed its title, and why and what mends it: a cure is told once."""
+        """Return title, cause and cure of each failed check; a cure that repeats is shown once."""
         told: dict[str, str] = {}
         found = []
         for each in self.failed:
             before = told.setdefault(each.cure, each.check)
-            same = f"What mends {before} mends it." if each.cure and before != each.check else ""
+            same = (
+                f"The cure for {before} fixes it, too."
+                if each.cure and before != each.check
+                else ""
+            )
             found.append((f"{each.verdict}: {each.check}", _remedy(each, same)))
         return found
 
     def __str__(self) -> str:
-        """As text of 80 columns; what is to be pasted is not folded."""
+        """Return it as text of 80 columns; lines to paste are not wrapped."""
         mended = (f"{title}\n{text}" for title, text in self.remedies)
         return "\n\n".join([f"{self.title}\n\n{_table(self.findings)}", *mended, self.conclusion])
 
@@ -86,7 +93,7 @@ def not_known(found: str) -> Finding:
 
 
 def examined(checks: Sequence[Check[P]], patient: P, seconds: float) -> list[Finding]:
-    """Return what every check found, as far as it is there after `seconds`.
+    """Run all checks and return what they have found after `seconds`.
 
     Each has a thread of its own, which the process does not wait for at its end.
     """
@@ -126,12 +133,12 @@ def _examine(check: Check[P], patient: P, answers: dict[str, Future[Finding]]) -
         answer.set_result(check.look(patient))
     except KfpError as error:
         answer.set_result(failed(error.message, error.cause, error.cure))
-    except Exception as error:  # one question that goes wrong must not cost the other answers
+    except Exception as error:  # a check that goes wrong must not stop the others
         answer.set_result(not_known(f"This check went wrong itself: {type(error).__name__}."))
 
 
 def _remedy(finding: Finding, same: str = "") -> str:
-    """Tell why it failed and what mends it, folded but for what is to be pasted."""
+    """Return cause and cure as text, wrapped except for lines to paste."""
     cure, _, paste = (same or finding.cure).partition("\n")
     folded = [textwrap.fill(text, WIDTH, break_on_hyphens=False) for text in (finding.cause, cure)]
     return "\n".join(filter(None, [*folded, paste.rstrip()]))

@@ -1,7 +1,7 @@
-"""Checks whether a deployment keeps its tenants apart, as far as one identity can tell by reading.
+"""Checks whether a deployment isolates its tenants, as far as one identity can find out by reading.
 
-Each check tries what ought not to be possible. None changes anything, and of what should have
-stayed closed only that it was open is told.
+Each check tries something that should be refused. None changes anything, and of an open path only
+the fact that it is open is reported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..resource_names import check_namespace
 from .check_results import FAILED, PASSED, Check, CheckReport, Finding, failed, not_known, passed
 from .probe_requests import ProbeAnswer, ProbedConnection
 
-# No namespace can be called so: a dot is none of the signs that its name may have.
+# No namespace can have this name, which contains a dot.
 IMPOSSIBLE = "no.such.namespace"
 USUAL_OTHERS = ("kubeflow", IMPOSSIBLE)
 NOBODY = "nobody@kfp-mt-doctor.invalid"
@@ -170,7 +170,7 @@ def anonymous_logs(patient: ProbedConnection) -> Finding:
 
 
 def is_closed(answer: ProbeAnswer) -> bool:
-    """Tell whether it sends away whoever asked."""
+    """Tell whether it is a refusal."""
     return answer.status in (401, 403) or answer.by_login
 
 
@@ -199,13 +199,13 @@ def checks(others: tuple[str, ...] = ()) -> tuple[Check[ProbedConnection], ...]:
 def _check(
     name: str, look: Callable[[ProbedConnection], Finding], needs: tuple[str, ...] = ()
 ) -> Check[ProbedConnection]:
-    """A look that no answer keeps from telling: what is not answered is no way that is open."""
+    """Wrap a check so that no answer counts as passed: what does not answer is not open."""
 
     def told(patient: ProbedConnection) -> Finding:
         try:
             return look(patient)
         except KfpError as error:
-            return not_known(f"{error.message} %kfp doctor tells what mends it.")
+            return not_known(f"{error.message} %kfp doctor says how to fix it.")
 
     return Check(name, told, needs)
 

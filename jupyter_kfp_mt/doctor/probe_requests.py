@@ -1,4 +1,4 @@
-"""A connection that is looked at: it is asked without patience, and remembers what was answered."""
+"""A connection that is examined: its probes have short time limits, and their answers are kept."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class ProbedConnection:
 
     @cached_property
     def ahead(self) -> timedelta | None:
-        """By how much the clock of whoever answered is ahead of ours, if it told the time."""
+        """The lead of the server's clock over ours, if it sent the time."""
         answer = self.known.greeting
         try:
             said = parsedate_to_datetime(answer.headers["Date"]) if answer else None
@@ -200,7 +200,7 @@ class ProbedConnection:
 
     @property
     def now(self) -> datetime:
-        """The time by the server's clock, which decides; by ours, where that is not known."""
+        """The time by the server's clock, or by ours if that is not known."""
         return datetime.now(timezone.utc) + (self.ahead or timedelta())
 
     @cached_property
@@ -247,7 +247,7 @@ class ProbedConnection:
                 self.connection.endpoint + path,
                 params=query,
                 headers=headers,
-                # Without it a .netrc might say who we are.
+                # Without it a .netrc might add credentials.
                 auth=_as_it_is,
                 timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
                 allow_redirects=False,
@@ -265,7 +265,7 @@ class ProbedConnection:
         return ProbeAnswer(response.status_code, response.headers, body, now, took, url)
 
     def refusal(self, answer: ProbeAnswer) -> KfpError:
-        """Return what an answer that is none of KFP's good ones means to who would reach KFP."""
+        """Return the error for an answer that is not a success."""
         local = self.known.health is not None and self.known.health.local
         error = refusal_causes.refusal(answer.status, answer.body, local, self._at(answer))
         error = error.with_(attempt=f"reach {self.connection.endpoint}")

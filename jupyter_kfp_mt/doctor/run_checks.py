@@ -1,4 +1,4 @@
-"""Looks at a connection to KFP from outside in, says what is wrong and what mends it.
+"""Examines a connection to KFP from outside in, and says what is wrong and how to fix it.
 
 A check is a small function: it takes the patient and returns what it found. The table of checks at
 the end is the order in which they are told.
@@ -514,11 +514,11 @@ def _report(findings: list[Finding]) -> CheckReport:
     unknown = len(findings) - sum(counts)
     beside = f", {unknown} not known" if unknown else ""
     conclusion = (
-        f"{counts[1]} failed, {counts[0]} passed{beside}. What failed first is to be mended first."
+        f"{counts[1]} failed, {counts[0]} passed{beside}. Fix the first failure first."
         if counts[1]
         else f"Nothing failed: {counts[0]} passed{beside}."
     )
-    return CheckReport("Kubeflow Pipelines, looked at from outside in", findings, conclusion)
+    return CheckReport("Kubeflow Pipelines, checked from outside in", findings, conclusion)
 
 
 def _unseen(name: str) -> Finding:

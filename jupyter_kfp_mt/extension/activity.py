@@ -1,4 +1,4 @@
-"""Runs of this server's own local KFP count as its activity: whoever culls idle servers leaves it.
+"""Runs of this server's own local KFP count as its activity, so that it is not culled as idle.
 
 Terminals do the same, with a setting of the web application that ends so.
 """

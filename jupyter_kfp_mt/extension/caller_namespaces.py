@@ -43,7 +43,7 @@ class CallerNamespaces:
         return await asyncio.to_thread(known.found, wanted)
 
     def heard(self, method: str, path: str, query: Query, status: int, body: bytes) -> None:
-        """KFP has answered somebody: what that says of permissions is remembered."""
+        """Learn permissions from an answer of KFP's."""
         known = told(method, path, dict(query), status, body)
         if known is None or self._known is None:
             return
@@ -54,7 +54,7 @@ class CallerNamespaces:
             self._used.add(where.endpoint, namespace)
 
     async def may_create_pipelines(self, namespace: str) -> tuple[str, bool | None]:
-        """Tell who asks KFP here, and whether that is allowed; None where nobody tells."""
+        """Return this server's identity, and whether it may do that; None if not known."""
         known = await self._current()
         may = partial(known.permissions.may, namespace, "create", "pipelines")
         return known.status.identity.subject, await asyncio.to_thread(may)
@@ -77,7 +77,7 @@ class CallerNamespaces:
         if not status.ready:
             raise Unreachable("It is still being found out which KFP to use.", cure="Ask again.")
         if self._known is None or _who_where(status) != _who_where(self._known.status):
-            # Whoever is still being answered by the old one is not cut off.
+            # Requests that the old one is still answering are not cut off.
             loop = asyncio.get_running_loop()
             try_list, client = partial(self._try_list, loop), partial(self._client, loop)
             self._known = DirectNamespaceSource(

@@ -1,4 +1,4 @@
-"""The base of every route of the extension: who may ask, and how an error is told."""
+"""The base of all routes of the extension: who may call them, and how errors are sent."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from .collaborators import Collaborators
 from .kernel_door import KernelDoor
 from .upstream import Upstream
 
-# What is written at a time.
+# Bytes that are written at a time.
 CHUNK = 1 << 16
-# Who a request through the kernels' door comes from.
+# The user of requests through the kernels' door.
 KERNEL = User(username="kernel", name="A kernel of this server")
 
 
 class KfpHandler(APIHandler):
-    """A route for whoever is signed in, and at `kernels`, their own door, for kernels."""
+    """A route for signed-in users, and at `kernels`, the kernels' own door, for kernels."""
 
     auth_resource = "kfp_mt"
-    # A panel that looks now and then is nobody at work: it must not keep an idle server alive.
+    # A panel that polls is no activity of a user: it must not keep an idle server alive.
     _track_activity = False
-    # A reader that takes nothing for so many seconds is gone.
+    # A client that reads nothing for so many seconds is considered gone.
     patience = 60.0
 
     def initialize(self, kernels: KernelDoor | None = None) -> None:
@@ -56,7 +56,7 @@ class KfpHandler(APIHandler):
         return LineLogger(super().log, self._scrubbed)
 
     def _scrubbed(self, text: str) -> str:
-        """A text without what this request was sent with to say who asks."""
+        """Remove this request's own credentials from a text."""
         return Scrubber.of(self.request.headers).text(text)
 
     @property
@@ -64,12 +64,12 @@ class KfpHandler(APIHandler):
         return self.collaborators.tenants
 
     async def prepare(self) -> None:  # type: ignore[override]
-        """Refuse who may not ask, before anything of a body is read."""
+        """Refuse callers without access before any of a body is read."""
         fetch_metadata.check(self.request.headers)
         if self._kernels is None:
             await super().prepare()
         else:
-            # A key in a header is not something that another site can make a browser send.
+            # Another site cannot make a browser send a key in a header, so no XSRF check is needed.
             self._kernels.admit(self.request)
             self.current_user = self._jupyter_current_user = KERNEL
         action = HTTP_METHOD_TO_AUTH_ACTION[str(self.request.method)]
@@ -87,9 +87,9 @@ class KfpHandler(APIHandler):
         )
 
     async def pass_on(self, piece: bytes) -> None:
-        """Write it, and wait until it is taken. Raises `StreamClosedError` if nobody reads it.
+        """Write it, and wait until it has been read. Raises `StreamClosedError` if nobody reads it.
 
-        Of a long one no more is copied than what is on its way.
+        Only the part that is being sent is copied.
         """
         for begin in range(0, len(piece) or 1, CHUNK):
             self.write(piece[begin : begin + CHUNK])
@@ -100,11 +100,11 @@ class KfpHandler(APIHandler):
                 raise StreamClosedError from None
 
     def break_off(self) -> None:
-        """End the connection: what has begun can tell only so that it is not whole."""
+        """Close the connection, the only sign that an answer that has begun is incomplete."""
         self.detach().close()
 
     def compute_etag(self) -> None:
-        """None: what is here now is not worth the time to compare."""
+        """Compute no ETag: these answers are not worth the time."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
@@ -115,12 +115,12 @@ class KfpHandler(APIHandler):
             super().write_error(status_code, **kwargs)
 
     def log_exception(self, *exc_info: Any) -> None:
-        """An error that is part of the answer is no fault of this server."""
+        """Do not log a traceback for an error that is a regular answer."""
         if not isinstance(exc_info[1], KfpError):
             super().log_exception(*exc_info)
 
     def _log(self) -> None:
-        """Log what went well only where it is debugged: the line costs its time."""
+        """Log successful requests at debug level only: the line costs time."""
         if self.get_status() >= 400 or self._debugged:
             super()._log()
         else:

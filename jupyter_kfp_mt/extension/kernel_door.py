@@ -1,8 +1,8 @@
 """The kernels' way in: a port of its own on this machine's loopback, and a key that is renewed.
 
 A kernel has nothing to sign in with, and the Jupyter server's own port is no place for a key: it
-may be a UNIX socket, want certificates of its clients (JupyterHub's `internal_ssl`), or be open to
-all the world through a proxy, where whoever once saw a key could go on using it.
+may be a UNIX socket, demand client certificates (JupyterHub's `internal_ssl`), or be open to the
+world through a proxy, where anybody who has once seen a key could use it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ..errors import Forbidden
 
 RENEW_SECONDS = intervals.KEY_SECONDS
 _LOOPBACK = ("127.0.0.1", "::1")
-# What proxies add to say for whom they ask; X-Forwarded-For and its like besides.
+# Headers that proxies add, besides X-Forwarded-For and the like.
 _OF_PROXIES = ("Forwarded", "Via", "X-Real-Ip")
 
 
 class Keys:
-    """The key, in a file that only this user may read: who reads it has the newest.
+    """The key, in a file that only this user may read, which always holds the newest.
 
-    It is renewed every so often, and the one before holds as long again.
+    It is renewed regularly, and the previous one stays valid for as long again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +41,7 @@ class Keys:
         self._valid: list[str] = []
 
     def renew(self) -> None:
-        """Raises `OSError`, and keeps those there are, where a new one cannot be written."""
+        """Raises `OSError` if a new one cannot be written, and keeps the old ones."""
         key, unseen = secrets.token_urlsafe(32), self.file.with_suffix(".new")
         with open(os.open(unseen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(key)
@@ -60,7 +60,7 @@ class Keys:
 
 
 class KernelDoor:
-    """Answers the kernels of this server, and nobody else. `routes` are what there is to ask."""
+    """Answers the kernels of this server, and nobody else, at `routes`."""
 
     def __init__(
         self, serverapp: Any, routes: Sequence[tuple[str, type[web.RequestHandler]]]
@@ -80,7 +80,7 @@ class KernelDoor:
         self._door: Door | None = None
 
     def open(self) -> None:
-        """Give it to the kernels that are started from now on. Raises `OSError`."""
+        """Pass it on to kernels that are started from now on. Raises `OSError`."""
         # JupyterHub interrupts a server. Without a terminal that ends then, and stops no extension.
         atexit.register(self._keys.forget)
         self._keys.renew()
@@ -100,7 +100,9 @@ class KernelDoor:
         await self._server.close_all_connections()
 
     def admit(self, request: HTTPServerRequest) -> None:
-        """Raises `Forbidden` for who is no kernel of this machine, or has no valid key."""
+        """Raises `Forbidden` for a caller that is not a kernel on this machine, or has no valid
+        key.
+        """
         if request.host != self._host or _was_forwarded(request.headers):
             raise Forbidden(
                 "Kernels come here directly: what came through a proxy is refused.",

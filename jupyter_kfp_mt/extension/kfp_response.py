@@ -1,6 +1,6 @@
-"""An answer of KFP's, which is read as it comes, and why there is none or no whole one.
+"""KFP's answer, which is read as it arrives, and why there is none or only a part of one.
 
-aiohttp takes long to load, so it is loaded once the server has started.
+aiohttp takes long to import, so it is imported after the server has started.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ..scrubbing import Scrubber
 if TYPE_CHECKING:
     import aiohttp
 
-# A longer answer is passed on as it comes; a shorter one is whole before anything of it is.
+# A longer answer is passed on as it arrives; a shorter one is read whole first.
 LONGEST_WHOLE = 1 << 20
 CHUNK = 1 << 16
-# What is no longer is looked through on the event loop.
+# Answers up to this length are scrubbed on the event loop.
 AT_ONCE = 1 << 14
 
 
 class KfpResponse:
     """It keeps its connection until it is read to its end or closed.
 
-    `explained` is what an error in it means to the credentials, and
-    `scrubber` finds what was sent with the request.
+    `explained` adds what the credentials know about an error, and `scrubber` finds the credentials
+    that were sent.
     """
 
     def __init__(
@@ -48,7 +48,9 @@ class KfpResponse:
         location = response.headers.get("Location", "")
         self.at = AskedAddress(endpoint, str(response.url.with_query(None)), location)
         self._response = response
-        packed = "Content-Encoding" in response.headers  # it says nothing of what comes out then
+        packed = (
+            "Content-Encoding" in response.headers
+        )  # the length after decompression is not known then
         self._length = None if packed else response.content_length
         self._endpoint = endpoint
         self._scrubber = scrubber
@@ -56,9 +58,10 @@ class KfpResponse:
         self._late = False
 
     async def start(self) -> tuple[bytes, bool]:
-        """All of a short one, or what a long one begins with; and whether there is more.
+        """Read a short one whole, or the beginning of a long one; return it, and whether there is
+        more.
 
-        Raises `Unreachable` where neither comes in time, be it byte after byte.
+        Raises `Unreachable` if neither arrives in time, even if single bytes do.
         """
         late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
         try:
@@ -70,7 +73,7 @@ class KfpResponse:
         return await self._scrubbed(start), more
 
     async def _scrubbed(self, body: bytes) -> bytes:
-        """An error without what was sent; and any other answer, where it is in there plainly."""
+        """Mask sent credentials in an error, and in any other answer that has them unchanged."""
         if self.status < 300 and not self._scrubber.is_plainly_in(body):
             return body
         scrub = self._scrubber.body  # a megabyte takes it a second
@@ -96,7 +99,7 @@ class KfpResponse:
             raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
-        """Return what comes from here on, without what was sent, where it is in there plainly.
+        """Yield the rest, with sent credentials masked where they occur unchanged.
 
         Raises `Unreachable` where it breaks off.
         """
@@ -115,7 +118,9 @@ class KfpResponse:
             raise self._no_answer(error) from None
 
     def headers(self) -> dict[str, str]:
-        """The few that are passed on; the type is what a browser may take the body for."""
+        """Return the few headers that are passed on; the type limits what a browser takes the body
+        for.
+        """
         headers = self._response.headers
         warning = (
             self._scrubber.text(", ".join(headers.getall("Warning", [])))
@@ -145,7 +150,7 @@ class KfpResponse:
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """Return what a request, or the reading of its answer, fails with."""
+    """Return the exceptions of a request, and of reading its answer."""
     import aiohttp
 
     return aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError

@@ -1,4 +1,4 @@
-"""The forwarded KFP API: somebody's request to the door, and KFP's answer to it."""
+"""The forwarded KFP API: a request to the door, and KFP's answer to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .send_to_kfp import KfpRequest, Query
 from .shared_answers import Whole, is_name, is_shared
 from .unread_body import closed
 
-# What a browser says to the Jupyter server in the query, and is not for KFP.
+# Query parameters for the Jupyter server, which are not passed on to KFP.
 _JUPYTERS = {"token", "_xsrf", "no_track_activity"}
 _CHANGES = {"POST", "PATCH", "DELETE"}
 # Who is answered so has changed nothing.
@@ -76,9 +76,10 @@ class ProxyHandler(KfpHandler):
                 body.given_up = self._working.cancel
 
     def finish(self, *chunk: Any, **options: Any) -> asyncio.Future[Any]:
-        """Answer. Who is not admitted is answered before the body is read, and told to hang up.
+        """Send the answer. A caller who is not admitted gets it before the body is read, and the
+        connection is closed.
 
-        Whoever keeps connections, as proxies do, would send somebody else's request on this one.
+        A proxy that keeps connections could otherwise send another user's request on this one.
         """
         if self._admitted:
             return super().finish(*chunk, **options)
@@ -103,20 +104,20 @@ class ProxyHandler(KfpHandler):
             self._body.close()
 
     def on_connection_close(self) -> None:
-        """Whoever asked went away: KFP need not answer any more."""
+        """The caller has disconnected: cancel the request to KFP."""
         self._gone = True
         working = self._working
         if self._body and working is None:
             self._body.close()
         if working and not working.cancel() and not working.cancelled():
-            # It was answered before all of the body was there.
+            # KFP had answered before the whole body arrived.
             answer = None if working.exception() else working.result()
             if isinstance(answer, KfpResponse):
                 answer.close()
 
     @web.authenticated
     async def get(self, *_: str) -> None:
-        """Answer a question; one that others are asking just now is not asked again."""
+        """Forward a GET; identical ones that are under way share one answer."""
         if not is_shared(self._path):
             await self._forward()
             return
@@ -138,11 +139,11 @@ class ProxyHandler(KfpHandler):
 
     @web.authenticated
     async def post(self, *_: str) -> None:
-        """Whatever changes something: who did what leaves a line in the log."""
+        """Forward a change, and log who made it."""
         where = "" if self.upstream.read_only else await self._where()
         if self._gone and self._working is None:
-            return  # nothing was asked of KFP
-        status = 499  # as nginx calls it: who asked went away before there was an answer
+            return  # nothing was sent to KFP
+        status = 499  # nginx's status for a client that disconnected before the answer
         try:
             await self._forward()
             status = status if self._gone else self.get_status()
@@ -175,7 +176,8 @@ class ProxyHandler(KfpHandler):
             if not self._gone:
                 raise
         finally:
-            # It holds this handler: with the ring broken both go without the garbage collector.
+            # The task refers to this handler: breaking the cycle frees both without the garbage
+            # collector.
             self._working = None
 
     async def _answer(self) -> KfpResponse:
@@ -194,7 +196,7 @@ class ProxyHandler(KfpHandler):
         return answer
 
     async def _ask(self) -> KfpResponse:
-        """KFP's answer. Raises for a request that is not to go through."""
+        """Return KFP's answer. Raises for a request that is not allowed."""
         return await self.upstream.forward(await self._request())
 
     async def _request(self) -> KfpRequest:
@@ -215,9 +217,9 @@ class ProxyHandler(KfpHandler):
         return KfpRequest(str(self.request.method), path, query, content, kind, body.length)
 
     async def _read(self, kind: str, body: Held) -> None:
-        """Refuse what is no pipeline: some of that would keep a KFP 2.17 busy for ever."""
+        """Refuse a file that is not a pipeline, as some keep a KFP 2.17 busy for ever."""
         body.check_size(body.size, LONGEST_UPLOAD)
-        if await self._is_local():  # it reads them so itself
+        if await self._is_local():  # it does the same itself
             return
         async with self.collaborators.reading:
             fault = await asyncio.to_thread(upload_reader.fault, kind, body.file)
@@ -263,7 +265,7 @@ class ProxyHandler(KfpHandler):
         self.finish(refusal_causes.explained(body, error.with_(attempt=self._asked)))
 
     async def _refused_upload(self, error: KfpError) -> KfpError:
-        """The reason, which KFP does not tell of an upload: see `refused_uploads`."""
+        """Find the reason for a refused upload, which KFP does not give: see `refused_uploads`."""
         namespace = await self._where()
         if not isinstance(error, Conflict):
             query = [("namespace", namespace), ("page_size", "1")]
@@ -278,7 +280,7 @@ class ProxyHandler(KfpHandler):
     async def _unread(self, error: KfpError) -> KfpError:
         """The same, with both releases where a newer kfp compiled the pipeline."""
         content = self._body.content() if self._body else b""
-        if not isinstance(content, bytes):  # so long a one is not kept
+        if not isinstance(content, bytes):  # a body that long is not kept
             return error
         pipeline = await asyncio.to_thread(releases.sent, content)
         return releases.told(error, pipeline, await self.upstream.health())
@@ -290,7 +292,7 @@ class ProxyHandler(KfpHandler):
             return False
 
     async def _stream(self, start: bytes, answer: KfpResponse) -> bool:
-        """Pass it on as it comes: whether to its end."""
+        """Pass it on as it arrives; return whether it was complete."""
         try:
             await self.pass_on(start)
             async for piece in answer.rest():
@@ -304,7 +306,7 @@ class ProxyHandler(KfpHandler):
         return True
 
     async def _where(self) -> str:
-        """The namespace in which something is to be changed, as far as that can be told."""
+        """Return the namespace of a change; empty if it cannot be found out."""
         assert self._body
         known = self.collaborators.namespace_of_request
         return await known.of_change(self._path, self._query, self._body.kept)

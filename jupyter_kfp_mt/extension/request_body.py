@@ -13,15 +13,15 @@ from ..intervals import READ_SECONDS
 
 # Up to this size a body is kept until KFP has answered, so that it can be sent again.
 LONGEST_KEPT = 1 << 20
-# A pipeline of as much as KFP takes, and the form around it.
+# The longest pipeline that KFP accepts, and the form around it.
 LONGEST_UPLOAD = LONGEST + (1 << 16)
 PIECE = 64 << 10
 
 
 class Body:
-    """The body that a browser or a kernel sends, and KFP takes.
+    """The body of a request, on its way from a browser or a kernel to KFP.
 
-    Where that takes nothing for as long as it may be silent, `given_up` is called, and `stuck`.
+    If KFP reads nothing of it until the time limit, it is `stuck`, and `given_up` is called.
     """
 
     def __init__(self, headers: Mapping[str, str]) -> None:
@@ -55,13 +55,13 @@ class Body:
         return not self.streamed
 
     def close(self) -> None:
-        """Give back what it takes."""
+        """Release its resources."""
 
     def content(self) -> bytes | AsyncIterator[bytes]:
         return self._as_it_comes() if self.streamed else b"".join(self._kept)
 
     async def add(self, piece: bytes) -> None:
-        """One piece more; of a streamed body not before the last one was taken."""
+        """Add a piece; for a streamed body, wait until the last one was taken."""
         if not self.streamed:
             self._kept.append(piece)
         elif not self._stopped:
@@ -75,7 +75,7 @@ class Body:
         await self.add(b"")
 
     def stop(self) -> None:
-        """Nobody takes it any more: what still arrives is dropped."""
+        """Stop: the rest of the body is dropped."""
         self._stopped = True
         while not self._pieces.empty():
             self._pieces.get_nowait()
@@ -91,7 +91,7 @@ class Body:
 
 
 class Held(Body):
-    """An upload: all of it is there, on the disk, before any of it is sent to KFP."""
+    """An upload, which is on the disk as a whole before any of it is sent to KFP."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__(headers)

@@ -33,7 +33,7 @@ class StatusHandler(KfpHandler):
 
 
 class DoctorHandler(KfpHandler):
-    """The doctor: what is wrong, and what mends it; `?isolation=1&of=NAME`: are tenants kept
+    """The doctor: what is wrong, and how to fix it; `?isolation=1&of=NAME`: are tenants kept
     apart.
     """
 

@@ -1,4 +1,6 @@
-"""Requests to KFP: on kept-alive connections, streamed both ways, as this server's identity."""
+"""Sending requests to KFP: on kept-alive connections, streamed both ways, as this server's
+identity.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ class KfpRequest(msgspec.Struct, frozen=True):
         return isinstance(self.body, bytes)
 
     def headers(self) -> dict[str, str]:
-        """All that are sent but those that say who we are: nothing of the browser's otherwise."""
+        """Return all headers except the credentials; none of the browser's are passed on."""
         given = {"Content-Type": self.content_type, "Content-Length": self.length}
         return {
             "Accept": "*/*",
@@ -66,7 +68,7 @@ class KfpRequest(msgspec.Struct, frozen=True):
 
 
 class Destination:
-    """KFP at an endpoint: how to connect to it, and what to send along, looked up in `threads`."""
+    """KFP at an endpoint: how to connect to it, and the credentials, which `threads` look up."""
 
     def __init__(self, endpoint: str, credentials: Credentials, threads: Executor) -> None:
         self.endpoint = endpoint
@@ -78,9 +80,9 @@ class Destination:
         self.ssl = _trust(endpoint, credentials.tls)
 
     async def headers(self, anew: bool = False) -> dict[str, str]:
-        """Return what says who we are. Raises the `KfpError` for which it cannot be had."""
+        """Return the headers with the credentials. Raises `KfpError` if there are none."""
         before, age = self._headers, time.monotonic() - self._asked_at
-        # While one is asked for that takes long, others wait for the same, and not in threads.
+        # If a lookup takes long, other requests wait for the same one, without a thread each.
         old = before is None or _failed(before) or (before.done() and age > FRESH_SECONDS)
         if before is None or old or anew:
             self._asked_at = time.monotonic()
@@ -88,22 +90,22 @@ class Destination:
         return await asyncio.shield(before)
 
     def may_refuse(self, answer: aiohttp.ClientResponse) -> bool:
-        """Tell whether it may be that, of which KFP says nothing where something is uploaded."""
+        """Tell whether it may reject the credentials: for uploads KFP gives no reason."""
         kind = answer.headers.get("Content-Type", "")
         silent = refused_uploads.may_be_of_identity(answer.url.path, answer.status, kind)
         return silent or self.refuses(answer)
 
     def refuses(self, answer: aiohttp.ClientResponse) -> bool:
-        """Tell whether it does not accept what says who we are."""
+        """Tell whether an answer rejects the credentials."""
         kind = answer.headers.get("Content-Type", "")
         return self._credentials.refused_by(answer.status, kind)
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        """Return what went wrong, with what the credentials know of it."""
+        """Return the error with what the credentials know about it."""
         return self._credentials.explained(error, refused)
 
     async def renewed(self, refused: Mapping[str, str]) -> bool:
-        """Tell whether there is something else to send than was refused."""
+        """Renew the credentials; return whether they differ from the rejected ones."""
         return await self._in_thread(lambda: self._credentials.renewed(refused))
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
@@ -111,7 +113,7 @@ class Destination:
 
 
 class Sender:
-    """Sends requests, and gives their answers as soon as these begin.
+    """Sends requests, and returns each answer as soon as it begins.
 
     A GET is sent once more on a lost connection. Anything else is sent once, on a connection of
     its own: a kept one might be closed by the other side just then.
@@ -122,9 +124,9 @@ class Sender:
         self._own: aiohttp.ClientSession | None = None
 
     async def send(self, to: Destination, request: KfpRequest) -> KfpResponse:
-        """The answer, whatever its status. Raises a `KfpError` where there is none.
+        """Return the answer, whatever its status. Raises a `KfpError` if there is none.
 
-        What is refused is asked again with renewed credentials: nothing was done for the old ones.
+        A request whose credentials are rejected had no effect, and is sent again with renewed ones.
         """
         headers = await to.headers(anew=not request.repeatable)
         response = await self._send_once(to, request, headers)
@@ -206,7 +208,7 @@ def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
 async def _renewed(
     to: Destination, refused: Mapping[str, str], response: aiohttp.ClientResponse
 ) -> bool:
-    """Tell whether it can be asked again; where that is not found out, the answer is given up."""
+    """Tell whether to send it again with renewed credentials; close the answer if renewal fails."""
     try:
         return await to.renewed(refused)
     except BaseException:
@@ -219,7 +221,9 @@ def _failed(future: asyncio.Future[Any]) -> bool:
 
 
 def _proxy(endpoint: str, tls: Tls | None) -> str | None:
-    """The same that `requests` would use. Raises `Misconfigured` for another kind of proxy."""
+    """Return the proxy that `requests` would use. Raises `Misconfigured` if it is not an HTTP
+    proxy.
+    """
     found = urlsplit(proxy_to(endpoint, tls))
     if found.scheme not in ("", "http", "https"):
         raise Misconfigured(
@@ -231,7 +235,7 @@ def _proxy(endpoint: str, tls: Tls | None) -> str | None:
 
 
 def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
-    """Whom to believe to be KFP: the same as `requests` would."""
+    """Return the authorities to trust, the same as `requests` would."""
     if not endpoint.startswith("https:"):
         return True
     path = (tls.authorities if tls else authorities()) or certifi.where()

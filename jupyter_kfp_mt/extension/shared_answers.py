@@ -1,6 +1,7 @@
-"""One answer for all who ask the same: of those who ask at once, and of names for a while after.
+"""One answer for all who ask the same: at the same time, and for names also for a while after.
 
-What an experiment, a pipeline or a version is called hardly changes, and each row of a list asks.
+The names of experiments, pipelines and versions hardly change, and each row of a list asks for
+them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _NAMES = re.compile(r"/apis/v2beta1/(experiments/[^/:]+|pipelines/[^/:]+(/versio
 
 
 class Whole(NamedTuple):
-    """A short answer that went well: its headers and its body."""
+    """A short, successful answer: its headers and its body."""
 
     headers: dict[str, str]
     body: bytes
@@ -41,9 +42,9 @@ def is_name(path: str) -> bool:
 
 
 class SharedAnswers:
-    """Answers that are being asked for: the first to ask gets None, asks KFP, and calls `tell`.
+    """Answers that are under way: the first caller gets None, asks KFP, and calls `tell`.
 
-    Keys hold who is asking, and where: nobody is given what another identity was told.
+    Keys include the identity and KFP: nobody gets an answer that was for another identity.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -86,7 +87,7 @@ class SharedAnswers:
                 self._keep(key, told)
 
     def forget(self) -> None:
-        """Something was changed: what was asked before counts no more for who asks from now on."""
+        """Something was changed: callers from now on get no answer to an earlier request."""
         self._asked.clear()
         self._kept.clear()
         self._bytes = 0

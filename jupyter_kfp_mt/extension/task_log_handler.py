@@ -104,7 +104,7 @@ class LogsHandler(KfpHandler):
         return self.collaborators.logs
 
     def on_connection_close(self) -> None:
-        """Whoever read it went away: the thread that waits for a line waits no more."""
+        """The reader has disconnected: release the thread that waits for a line."""
         self._gone = True
         if self._reading is not None:
             self._reading.close()
@@ -166,7 +166,7 @@ class LogsHandler(KfpHandler):
         try:
             return await self.logs.in_thread(read)
         except KfpError as error:
-            # What has begun can tell of it only so.
+            # An answer that has begun can report an error only like this.
             return self._ended(error), log.cursor
 
     def _ended(self, error: KfpError) -> bytes:

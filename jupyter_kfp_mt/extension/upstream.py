@@ -1,4 +1,4 @@
-"""The KFP behind the door: decided on in the background, and again when it went away."""
+"""The KFP behind the door: chosen in the background, and again when it has gone away."""
 
 from __future__ import annotations
 
@@ -52,9 +52,8 @@ class _Decision(msgspec.Struct, frozen=True):
 class Upstream:
     """One connection for everybody who uses this server.
 
-    What is somebody's request is sent from the event loop; our own questions, which are few, are
-    asked with the blocking client in threads of its own. `chosen` gives a connection the namespace
-    that somebody has chosen here.
+    Users' requests are sent from the event loop; our own few requests use the blocking client in
+    threads. `chosen` gives a connection the namespace that somebody has chosen here.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Upstream:
         self._closed = threading.Event()
 
     async def status(self) -> ConnectionStatus:
-        """Return what there is, or what stands in the way; "not ready" while that is being found
+        """Return the status of the connection, or its error; "not ready" while that is being found
         out.
 
         It decides anew: a namespace that was chosen elsewhere meanwhile counts from here on.
@@ -141,7 +140,7 @@ class Upstream:
         return (await self._decision()).client
 
     async def forward(self, request: KfpRequest) -> KfpResponse:
-        """Somebody's request, sent as this server's identity. See `Sender.send`."""
+        """Send a user's request as this server's identity. See `Sender.send`."""
         with attempting(str(request)):
             return await self._ask(
                 lambda found: self._sender.send(found.destination, request),
@@ -150,7 +149,7 @@ class Upstream:
             )
 
     async def ask(self, question: Callable[[Client], T]) -> T:
-        """A question of our own, which changes nothing, asked in a thread."""
+        """Run a request of our own, which changes nothing, in a thread."""
         return await self._ask(
             lambda found: self._in_thread(lambda: question(found.client)), again=True
         )
@@ -178,7 +177,7 @@ class Upstream:
         again: bool,
         repeatable: bool = True,
     ) -> T:
-        """Ask KFP; a local one that died is started, and asked once more where that is safe.
+        """Ask KFP; a local one that has died is started again, and asked once more if that is safe.
 
         It is `again`, for what changes nothing, and for anything that has surely not arrived.
         """
@@ -194,7 +193,7 @@ class Upstream:
             raise _ended_meanwhile(error) from None
 
     async def _decision(self, anew: bool = False) -> _Decision:
-        # Shielded: whoever waits for it may go away, and the others wait on.
+        # Shielded: if one caller goes away, the others keep waiting.
         return await asyncio.shield(self._decided(anew))
 
     def _decided(self, anew: bool = False) -> asyncio.Future[_Decision]:
@@ -245,7 +244,7 @@ def _has_unfinished_runs(kfp: LocalKfp) -> bool:
 
 
 def _ended_meanwhile(error: Unreachable) -> Unreachable:
-    """For a change that the local KFP did not answer before it died."""
+    """Return the error for a change that the local KFP did not answer before it died."""
     return error.with_(
         cause="The local KFP had ended, and has been started again.",
         cure="See whether it was done, and try again if it was not."

@@ -197,7 +197,7 @@ class Look:
         return missing
 
     def _unfinished(self) -> Items[Run]:
-        """Those that go on: as many requests as they take pages."""
+        """Read the unfinished runs: one request for each page of them."""
         found = self._client.unfinished_runs(self._namespace)
         runs = {run.run_id: run for run in islice(found, MOST_UNFINISHED)}
         self.requests += max(1, ceil(len(runs) / LONGEST_PAGE))

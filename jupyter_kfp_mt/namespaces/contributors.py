@@ -45,7 +45,7 @@ class Contributors:
         self._cluster = cluster
 
     def all(self) -> list[Contributor]:
-        """As kfam tells them, or the namespace's role bindings where these can be read."""
+        """Return those that kfam lists, or else those in the namespace's role bindings."""
         try:
             found = self._kfam.bindings(self.namespace)
         except (Unreachable, Refused) as error:
@@ -92,7 +92,7 @@ class Contributors:
         return roles
 
     def _change(self, change: Callable[[], None], sender: str, command: str) -> None:
-        """Change them; `command` does it where that cannot be done from here."""
+        """Change them; `command` does the same if that is not possible from here."""
         cure = (
             "The owner can do it in the Kubeflow dashboard, under Manage Contributors; or an "
             f"administrator with:\n{command}"

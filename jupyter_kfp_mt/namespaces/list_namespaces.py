@@ -18,14 +18,14 @@ from .permissions import Permissions, Table
 SINGLE_USER = "This KFP serves a single user: it keeps no namespaces apart."
 PATIENCE = intervals.SOURCE_SECONDS
 
-# What a source is called, and what it knows: namespaces, each with its owner where that is told.
+# Sources by name; each returns namespaces with their owners, as far as known.
 Sources = Mapping[str, Callable[[], Mapping[str, str]]]
 
 
 class Namespace(msgspec.Struct, frozen=True):
-    """One of them. `usable`: whether its runs may be listed, null for not known yet.
+    """A namespace. `usable`: whether its runs may be listed, null if not known yet.
 
-    Where it is not usable, `reason` and `cure` say why and what mends it.
+    If it is not usable, `reason` and `cure` say why and how to fix it.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Namespace(msgspec.Struct, frozen=True):
 
 
 class SourceLookup(msgspec.Struct, frozen=True):
-    """Where was looked, how many were found there, and why none where it did not answer."""
+    """A source, how many namespaces it knows, and its error if it did not answer."""
 
     name: str
     found: int = 0
@@ -54,7 +54,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Namespaces:
-    """The knowledge of all `sources`, asked at once, with what `permissions` says of it."""
+    """The namespaces of all `sources`, which are asked in parallel, with their permissions."""
 
     def __init__(self, sources: Sources, permissions: Permissions, patience: float = PATIENCE):
         self._sources = sources
@@ -66,14 +66,14 @@ class Namespaces:
         self._asked.close()
 
     def found(self, subject: str = "", local: bool = False, wanted: str = "") -> Found:
-        """All of them, and the one `wanted` even if no source names it.
+        """Return all of them, and the one `wanted` even if no source has it.
 
-        `subject` is who is to be told apart from those who may use one.
+        `subject` is this identity.
         """
         answers = self._asked.to(self._sources, self._patience)
         known = {name: _result(answer) for name, answer in answers.items()}
         every = [name for found in known.values() for name in found]
-        # Of the first of many more is asked.
+        # Only the first of many are looked up.
         names = list(dict.fromkeys([*([wanted] if wanted else []), *every]))
         permitted = self._permissions.of(names, self._patience)
         namespaces = [

@@ -30,7 +30,7 @@ from .list_namespaces import Found, Namespaces, Sources, named
 from .permissions import Permissions
 from .recent_namespaces import UsedNamespaces
 
-# Whether KFP lists the first of these in a namespace; None where that does not tell.
+# Whether KFP lists one item of a resource in a namespace; None if that shows nothing.
 TryList = Callable[[str, str], bool | None]
 
 
@@ -45,7 +45,7 @@ class ContributorSource(Protocol):
 
 
 class NamespaceSource(Protocol):
-    """Whoever knows. Every method blocks, and raises the `KfpError` that stands in the way."""
+    """A source of namespaces. Every method blocks, and may raise a `KfpError`."""
 
     def found(self, wanted: str = "") -> Found:
         """Every namespace there is to show, with the one `wanted` whoever knows of it."""
@@ -89,7 +89,7 @@ class DirectNamespaceSource:
         if wanted:
             check_namespace(wanted)
         if not status.local and kubernetes_api.is_reached(self._settings):
-            # It takes a second the first time, which is no source's fault.
+            # It takes a second the first time, which must not count against a source.
             importlib.import_module("kubernetes.client")
         return self._namespaces.found(status.identity.subject, status.local, wanted)
 
@@ -118,7 +118,7 @@ class DirectNamespaceSource:
         }
         if status.local:
             found["profiles"] = lambda: _asked(found_cluster(), list_namespaces.of_profiles)
-            if status.tokens:  # else it is somebody else's
+            if status.tokens:  # else it belongs to somebody else
                 local = LocalKfp(status.endpoint, status.tokens)
                 found["local KFP"] = lambda: named(local.namespaces)
             return found
@@ -170,7 +170,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class DoorContributorSource:
-    """The contributors of a namespace, as a door's server tells and changes them."""
+    """The contributors of a namespace, listed and changed through a Jupyter server's door."""
 
     def __init__(self, door: Door, namespace: str) -> None:
         self._door = door

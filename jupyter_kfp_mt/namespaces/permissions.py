@@ -15,12 +15,12 @@ from ..cluster.kubernetes_api import Cluster
 from ..errors import KfpError
 from ..kubeflow_roles import GROUP
 
-# What is told of a namespace, out of Kubeflow's roles.
+# The resources of Kubeflow's roles that are shown for a namespace.
 _TOLD = ("experiments", "runs", "jobs", "pipelines")
 VIEW = {resource: kubeflow_roles.VIEW[resource] for resource in _TOLD}
 EDIT_ADDS = {resource: kubeflow_roles.EDIT_ADDS[resource] for resource in _TOLD}
 VERBS = {resource: verbs + EDIT_ADDS[resource] for resource, verbs in VIEW.items()}
-# What the API calls them.
+# Their names in the API.
 COLLECTIONS = {
     "experiments": "experiments",
     "runs": "runs",
@@ -79,7 +79,7 @@ class Permissions:
             answers.close()
 
     def of(self, namespaces: Iterable[str], patience: float = 2.5) -> Permitted:
-        """Return what may be done in each, as far as that is known after `patience` seconds."""
+        """Return the permissions in each, as far as they are known after `patience` seconds."""
         deadline = time.monotonic() + patience
         asked = list(dict.fromkeys(namespaces))
         keys = [
@@ -107,7 +107,7 @@ class Permissions:
         return self.of([namespace]).tables[namespace].get(resource, {}).get(verb)
 
     def learn(self, namespace: str, verb: str, resource: str, allowed: bool) -> None:
-        """KFP has allowed or refused this: for a minute it stays so."""
+        """Remember for a minute that KFP has allowed or refused this."""
         with self._lock:
             self._learned[namespace, verb, resource] = self._clock(), allowed
 
@@ -118,7 +118,7 @@ class Permissions:
             return {key: told[1] for key, told in self._learned.items() if key[0] in wanted}
 
     def _why_no_reviews(self, patience: float) -> str:
-        """Tell why access reviews do not tell what KFP allows; empty where they do."""
+        """Say why access reviews do not show what KFP allows; empty if they do."""
         answer = self._who.to([""], patience)[""]
         if not answer.done():
             return f"Kubernetes did not answer in {patience:g} s."

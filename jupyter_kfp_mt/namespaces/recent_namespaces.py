@@ -31,7 +31,7 @@ class UsedNamespaces:
         return cls(settings.data_folder() / "used-namespaces.json")
 
     def of(self, endpoint: str) -> list[str]:
-        """The newest first, with all that were added before."""
+        """Return the newest first, including all that were added before."""
         return self._thread.submit(self._read).result().get(endpoint, [])
 
     def add(self, endpoint: str, namespace: str) -> None:
@@ -41,7 +41,7 @@ class UsedNamespaces:
                 self._thread.submit(self._put, endpoint, namespace)
 
     def close(self) -> None:
-        """Once all is written."""
+        """Close, once everything has been written."""
         self._thread.shutdown()
 
     def _put(self, endpoint: str, namespace: str) -> None:

@@ -1,4 +1,4 @@
-"""Small files that several processes write: each is whole, whoever was last."""
+"""Small files that several processes write: each is replaced as a whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write it in the place of what was there. Raises `OSError`, and then leaves that."""
+    """Replace a file's content. Raises `OSError`, and then leaves the old one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
     try:

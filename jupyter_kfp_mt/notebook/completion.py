@@ -104,6 +104,8 @@ def _of_verb(
     given = _positionals(words, options)
     several = [option for option in places if option.settings.get("nargs") == "*"]
     option = places[len(given)] if len(given) < len(places) else next(iter(several), None)
+    if option and option.completes == "run" and any(each.completes == "task" for each in places):
+        names("task", fragment or "latest")  # is learned while the name of the run is written
     return _values(option, verb, words, names, variables) if option else []
 
 

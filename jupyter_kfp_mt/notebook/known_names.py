@@ -67,6 +67,14 @@ class KnownNames:
         with self._lock:
             known = self._known.get((kind, ""), [])
             self._known[kind, ""] = [*dict.fromkeys([*names, *known])]
+            for run in items if kind == "run" else []:
+                self._tell_tasks(run)
+
+    def _tell_tasks(self, run: Run) -> None:
+        if run.tasks:
+            tasks = [task.display_name for task in run.tasks]
+            for of in (run.display_name, run.run_id, run.run_id[:8]):
+                self._known["task", of] = tasks
 
     def forget(self) -> None:
         """Forget all: the connection or the namespace is another one."""

@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle, display
 
 from ..models import Run, Task, state_word
-from .render import lasting
+from .render import lasting, run_state, task_state
 from .run_card import Card, Cards, bundle, widget_view
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
     """A line for each state of a task and of the run, and how long that took."""
     for task in run.tasks:
         if task.state != "PENDING":
-            yield f"{run.display_name}: {task.display_name}: {state_word(task.state)}", _took(task)
-    yield f"{run.display_name}: {state_word(run.state)}", _took(run)
+            word = state_word(task_state(run, task).word)
+            yield f"{run.display_name}: {task.display_name}: {word}", _took(task)
+    yield f"{run.display_name}: {state_word(run_state(run).word)}", _took(run)
 
 
 def _took(of: Run | Task) -> str:

@@ -72,6 +72,7 @@ class KfpMagics(Kfp, Magics):
         self._names: KnownNames | None = None
         self._matcher: Callable[[Any], Any] | None = None
         self.last_run = ""
+        self._drawn: tuple[Run | None, str] = (None, "")  # the last one, as text
         self._pictured = ("", 0)  # the run that a cell shows already, and that cell
 
     @property
@@ -285,6 +286,7 @@ class KfpMagics(Kfp, Magics):
     def show(self, run: Run) -> None:
         from .live_run_view import LiveRun
 
+        self.names.tell(run)
         if self._live is None or not self._live.is_here(run):
             self._live = LiveRun(run, self._shell, self.cards)
         self._live.update(run)
@@ -313,13 +315,22 @@ class KfpMagics(Kfp, Magics):
 
     def pictured(self, run: Run) -> dict[str, Any] | None:
         """A run in every form that a front end may draw; a terminal has its own."""
-        return None if self.is_terminal else self.cards.shown(run)
+        if self.is_terminal:
+            return None
+        shown = self.cards.shown(run)
+        self._drawn = run, shown["text/plain"]
+        return shown
 
     def written(self, run: Run, printer: Any, cycle: bool) -> None:
-        """A run as text: in a terminal, which has nothing else, its tasks as a tree."""
+        """A run as text: with its tasks as a tree where it is drawn, or a terminal has nothing
+        else.
+        """
         from .render import text
 
-        printer.text(text(self.cards.of(run) if self.is_terminal else run))
+        drawn, told = self._drawn
+        if drawn is not run:
+            told = text(self.cards.of(run) if self.is_terminal else run)
+        printer.text(told)
 
     def say(self, text: str) -> None:
         print(text)

@@ -270,7 +270,7 @@ def _run(run: Run) -> View:
     facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
     facts += [*origin_facts(run), ("Parameters", _values(parameters))]
     found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
-    tasks = [[ShownState(task.state), task.display_name, lasted(task)] for task in found]
+    tasks = [[task_state(run, task), task.display_name, lasted(task)] for task in found]
     return View(
         title=run.display_name,
         state=run_state(run),
@@ -513,7 +513,7 @@ def _known(known: Known) -> View:
     return View(
         tables=[table for table in tables if table.rows],
         remedies=mended,
-        folded="Why, and what mends it",
+        folded="Why, and how to fix it",
         note=_known_note(known, len(refused)),
     )
 
@@ -584,10 +584,12 @@ def _error(error: KfpError) -> View:
 
 @view.register
 def _log(log: Log) -> View:
-    texts = [(f"{ShownState(task.state)}  {task.display_name}", text) for task, text in log.tasks]
+    texts = [
+        (f"{task_state(log.run, task)}  {task.display_name}", text) for task, text in log.tasks
+    ]
     return View(
         title=log.run.display_name,
-        state=ShownState(log.run.state),
+        state=run_state(log.run),
         texts=texts,
         problem=log.run.error.message if log.run.error and not texts else "",
         note="" if texts else "None of these tasks has started.",
@@ -620,6 +622,11 @@ def origin_facts(run: Run) -> list[tuple[str, Any]]:
 def run_state(run: Run) -> ShownState:
     """Its state, but that one that somebody stopped is not said to have failed."""
     return ShownState("TERMINATED" if run.terminated and run.state == "FAILED" else run.state)
+
+
+def task_state(run: Run, task: Task) -> ShownState:
+    """Its state, but that one that was stopped with its run is not said to have failed."""
+    return ShownState("TERMINATED" if run.stopped(task) else task.state)
 
 
 def _run_row(run: Run) -> list[Any]:

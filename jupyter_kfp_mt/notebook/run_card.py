@@ -28,6 +28,7 @@ from .render import (
     origin_facts,
     printable,
     run_state,
+    task_state,
     text,
     view,
 )
@@ -117,7 +118,7 @@ class Cards:
         return self._namespaces[key]
 
     def _logs(self, run: Run) -> dict[str, str]:
-        failed = [task for task in run.tasks if task.state == "FAILED"]
+        failed = [task for task in run.tasks if task.state == "FAILED" and not run.stopped(task)]
         first = sorted(failed, key=lambda task: task.end_time)[:MOST_LOGS]
         logs = {
             task.task_id: _known(
@@ -300,7 +301,7 @@ def _row(line: Line, card: Card) -> list[Any]:
         return [name, "" if line.group else left_out, "", ""]
     values = card.values.get(task.task_id, TaskIO())
     reused = " (reused)" if values.outputs.reused_from else ""
-    return [name, ShownState(task.state), lasted(task) + reused, _outputs(values.outputs)]
+    return [name, task_state(card.run, task), lasted(task) + reused, _outputs(values.outputs)]
 
 
 def _outputs(values: TaskValues) -> str:

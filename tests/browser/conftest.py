@@ -1,6 +1,7 @@
 """JupyterLab in a process, and a page of a browser for each test."""
 
 import pytest
+import requests
 from harness import secrecy
 from harness.lab import FLAGS, Lab, chromium
 from harness.waiting import wait_until
@@ -29,6 +30,18 @@ def lab(tmp_path_factory):
     lab.stop()
     # Its local KFP was started for it, and goes with it.
     wait_until(lambda: local_kfp.running(lab.data) is None, what="the end of the local KFP")
+
+
+@pytest.fixture(autouse=True)
+def usual_namespace(request):
+    """Have the Jupyter server use its usual namespace again, whatever a test has chosen."""
+    yield
+    if "lab" in request.fixturenames:
+        lab = request.getfixturevalue("lab")
+        answer = requests.put(
+            lab.url("kfp-mt/namespace"), headers={"Authorization": f"token {lab.token}"}, timeout=60
+        )
+        assert answer.ok, answer.text
 
 
 @pytest.fixture(scope="module")

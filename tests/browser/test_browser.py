@@ -88,7 +88,7 @@ def test_another_namespace_is_chosen_by_keyboard_and_still_is_in_the_next_sessio
     expect(panel.get_by_role("option", name="bob")).to_be_disabled()
     page.keyboard.type("tea")
     expect(panel.get_by_role("option").first).to_have_text(re.compile("^team"))
-    with page.expect_request(lambda sent: "/api/workspaces/" in sent.url and sent.method == "PUT"):
+    with page.expect_response("**/kfp-mt/namespace?namespace=team"):
         page.keyboard.press("Enter")
         row = panel.get_by_role("row").filter(has_text="of the team")
         expect(row).to_contain_text("Succeeded")

@@ -612,7 +612,7 @@ def test_what_is_to_be_pasted_does_nothing_but_what_it_says(settings):
 def test_a_cure_of_several_failures_is_told_once(poor):
     report, _ = poor
     assert str(report).count("kubectl create token") == 1
-    assert ("✗ failed: KFP's answer", "What mends audience mends it.") in [
+    assert ("✗ failed: KFP's answer", "The cure for audience fixes it, too.") in [
         (title, text.splitlines()[-1]) for title, text in report.remedies
     ]
 

@@ -151,6 +151,22 @@ def test_a_condition_sees_values_in_the_types_of_its_group(kfp, pipeline, parame
 
 
 @dsl.pipeline
+def over_fields(rows: list = [{"size": 3}], limit: float = 2.0):  # noqa: B006
+    with dsl.ParallelFor(rows) as row:
+        with dsl.If(row.size > limit):
+            say(text="large")
+
+
+def test_a_condition_that_the_compiler_has_put_between_quotes_is_told_as_that(kfp):
+    run_id = kfp.finish(over_fields)
+    assert kfp.runs.errors[run_id].endswith(
+        "the condition `rows-loop-item-subvar-size > 'limit'` cannot be evaluated: the kfp "
+        "compiler has put a parameter between quotes, for what it is compared with has no type. "
+        "Compare the two in a component, and its output in the condition"
+    )
+
+
+@dsl.pipeline
 def over_typed(numbers: List[int]):  # noqa: UP006
     with dsl.ParallelFor(numbers) as number:
         add(a=number)

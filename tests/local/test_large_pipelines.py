@@ -16,8 +16,8 @@ from jupyter_kfp_mt.local.wire.protojson import in_parts
 from jupyter_kfp_mt.models import Run
 
 # What a server that stops for a file takes to answer is a multiple of this.
-SECONDS = 2.0
-AT_ONCE = 8
+SECONDS = 4.0
+AT_ONCE = 4
 
 
 @pytest.fixture(scope="module")
@@ -170,9 +170,11 @@ def test_a_large_pipeline_of_an_older_client_runs_and_comes_back(kfp, apart):
         pytest.param("é\N{EURO SIGN}", False, id="basic plane"),
     ],
 )
-def test_a_cluster_would_take_no_emoji_and_that_is_said_of_large_messages_too(kfp, written, warns):
+def test_a_cluster_would_take_no_emoji_and_that_is_said_of_large_messages_too(
+    kfp, written, warns, unique
+):
     padding = " " * (4 << 20)
-    body = f'{{"display_name":"{written}","namespace":"alice"{padding}}}'
+    body = f'{{"display_name":"{written} {unique}","namespace":"alice"{padding}}}'
     answer = kfp.call("POST", f"{API}/experiments", data=body.encode())
     assert answer.status_code == 200, text(answer)
     assert ("Warning" in answer.headers) is warns

@@ -1,5 +1,8 @@
 """`%%kfp task`: a cell as a task, with the notebook's variables in and out."""
 
+from pathlib import Path
+from tempfile import gettempdir
+
 import pytest
 
 from jupyter_kfp_mt.errors import BadRequest, RunFailed
@@ -97,6 +100,46 @@ def test_for_a_cluster_values_are_in_the_pipeline_and_come_back_by_the_log(
         "whole": 1,
         "long": "x" * 10_000,
     }
+
+
+def test_for_a_cluster_the_pipeline_is_valid_and_has_nothing_of_this_machine():
+    from fractions import Fraction
+
+    from google.protobuf.json_format import ParseDict
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    from jupyter_kfp_mt.local.pipelines.pipeline_schema import faults
+
+    task = CellTask(
+        code="made = part * rate",
+        inputs={"part": Fraction(1, 3), "rate": 2.5, "rows": [1, {"a": 2}]},
+        outputs=["made"],
+        packages=["rich==13.9.4"],
+        image="registry.example.com/team/python:3.11",
+        secrets=[("registry", "password", "PASSWORD")],
+    )
+    wire = task.source().specification
+    spec = wire["pipeline_spec"]
+    assert [*faults(spec)] == []
+    ParseDict(spec, pipeline_spec_pb2.PipelineSpec())  # raises for a field that it does not know
+    (executor,) = spec["deploymentSpec"]["executors"].values()
+    assert executor["container"]["image"] == "registry.example.com/team/python:3.11"
+    assert "rich==13.9.4" in str(executor) and "importer" not in str(spec)
+    (component,) = spec["components"].values()
+    parameters = component["inputDefinitions"]["parameters"]
+    kinds = {name: each["parameterType"] for name, each in parameters.items()}
+    assert kinds == {"part": "STRING", "rate": "NUMBER_DOUBLE", "rows": "LIST"}
+    assert [*component["outputDefinitions"]["artifacts"]] == ["output_made"]
+    secret = wire["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert "PASSWORD" in str(secret)
+    assert not any(here in str(wire) for here in (str(Path.home()), gettempdir(), "file://"))
+
+
+def test_frames_and_arrays_bring_the_package_that_reads_them():
+    numpy = pytest.importorskip("numpy")
+    task = CellTask(code="made = rows.sum()", inputs={"rows": numpy.arange(5)}, outputs=["made"])
+    (executor,) = task.source().specification["deploymentSpec"]["executors"].values()
+    assert f"numpy=={numpy.__version__}" in str(executor)
 
 
 def test_what_is_too_long_for_a_cluster_is_refused_by_name(monkeypatch):

@@ -53,7 +53,7 @@ async def test_every_namespace_is_listed_those_that_may_not_be_used_last(
     ]
     assert f"{ALICE} may not list runs in bob; that takes role view." in rows
     assert "kubectl create rolebinding" in formats["text/plain"]
-    assert "<details><summary>Why, and what mends it</summary>" in formats["text/html"]
+    assert "<details><summary>Why, and how to fix it</summary>" in formats["text/html"]
 
 
 async def test_a_source_that_does_not_answer_has_a_line_with_its_reason(

@@ -44,18 +44,18 @@ def test_a_run_that_is_kept_ends_nothing_and_is_saved_with_its_last_state(execut
     shown, said = [cell.outputs for cell in notebook.cells[-2:]]
     assert said[0].text == "FAILED\n"
     saved = next(output.data for output in shown if "data" in output)
-    assert "FAILED" in saved["text/plain"] and "no more" in saved["text/html"]
+    assert "Failed" in saved["text/plain"] and "no more" in saved["text/html"]
 
 
 def test_a_parameter_of_papermill_is_one_of_a_run(execute, adder):
     notebook, error = execute(f"run = %kfp run {adder} -p x=$number --wait", number=4)
     assert error is None
     saved = str(notebook.cells[-1].outputs)
-    assert "SUCCEEDED" in saved and "Parameter x" in saved
+    assert "Succeeded" in saved and "Parameter x" in saved
 
 
 @pytest.mark.parametrize("exporter", [HTMLExporter, MarkdownExporter])
 def test_what_is_saved_is_readable_without_a_kernel(execute, adder, exporter):
     notebook, _ = execute(f"%kfp run {adder} -p x=1 --wait", "%kfp runs -l 3")
     body, _ = exporter().from_notebook_node(notebook)
-    assert "SUCCEEDED" in body and "add" in body
+    assert "Succeeded" in body and "add" in body

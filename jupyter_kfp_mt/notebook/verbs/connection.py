@@ -176,7 +176,7 @@ def connect(session: Session, arguments: Namespace) -> Overview:
 
 
 def doctor(session: Session, arguments: Namespace) -> CheckReport:
-    """Look at the connection from outside in: what is wrong, and what mends it."""
+    """Check the connection from outside in: what is wrong, and how to fix it."""
     others = tuple(arguments.namespace_of_others)
     return session.examine(arguments.isolation or bool(others), others)
 
@@ -276,6 +276,6 @@ VERBS = (
                 help="for --isolation: a namespace that is somebody else's",
             ),
         ),
-        examples=(("doctor", "what is wrong, and what mends it"),),
+        examples=(("doctor", "what is wrong, and how to fix it"),),
     ),
 )

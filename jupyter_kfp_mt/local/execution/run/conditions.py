@@ -12,6 +12,12 @@ from .expressions import NoResult, as_cel, evaluate
 from .go_values import text_of
 
 _INPUT = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
+# The compiler's condition on what has no type, such as a field of a loop's item, and a parameter.
+_IN_QUOTES = "'inputs.parameter_values['"
+_MISWRITTEN = (
+    "the kfp compiler has put a parameter between quotes, for what it is compared with has no "
+    "type. Compare the two in a component, and its output in the condition"
+)
 
 
 class ConditionFailed(KfpError):
@@ -31,7 +37,7 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
             return result
         reason = "it is neither true nor false"
     except NoResult as error:
-        reason = str(error)
+        reason = _MISWRITTEN if _IN_QUOTES in condition else str(error)
     raise ConditionFailed(
         f"the condition `{_readable(condition)}` cannot be evaluated: {_readable(reason)}"
     )
