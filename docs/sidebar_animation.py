@@ -1,7 +1,7 @@
 """Make the animation of the sidebar: `cd tests && python ../docs/sidebar_animation.py`.
 
 It takes Pillow, and is of a real JupyterLab on the local KFP: a run is started from the dialog with
-a rate that the tutorial's pipeline refuses, its graph is watched, and the task that failed says why.
+a rate that the tutorial's pipeline refuses, its graph is watched, and the failed task says why.
 """
 
 import sys
