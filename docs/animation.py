@@ -4,64 +4,20 @@ It is of a real JupyterLab on the local KFP: the tutorial's pipeline fails for i
 why, and starts it again with a better one.
 """
 
-import io
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import film as films
 import nbformat
 import screenshots
-from harness.lab import FLAGS, Lab, chromium
-from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 FILE = Path(__file__).parent / "images/first-run.gif"
-SIZE = {"width": 1120, "height": 700}
-COLOURS = 64
 # Milliseconds that a frame is shown.
 SHORT, LONG = 700, 2600
-
-
-class Film:
-    """The frames so far."""
-
-    def __init__(self, page):
-        self._page = page
-        self._frames, self._durations = [], []
-
-    def take(self, duration):
-        shot = Image.open(io.BytesIO(self._page.screenshot()))
-        self._frames.append(shot.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE))
-        self._durations.append(duration)
-
-    def save(self):
-        first, *others = self._frames
-        first.save(
-            FILE,
-            save_all=True,
-            append_images=others,
-            duration=self._durations,
-            loop=0,
-            optimize=True,
-        )
-
-
-def main():
-    with TemporaryDirectory() as folder, sync_playwright() as playwright:
-        lab = Lab(Path(folder))
-        for demo in lab.root.glob("*.ipynb"):
-            demo.unlink()
-        write(lab)
-        try:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-            page = browser.new_page(viewport=SIZE)
-            page.set_default_timeout(120_000)
-            expect.set_options(timeout=120_000)
-            play(page, lab)
-        finally:
-            lab.stop()
 
 
 def write(lab):
@@ -74,8 +30,8 @@ def write(lab):
     nbformat.write(notebook, lab.root / "churn.ipynb")
 
 
-def play(page, lab):
-    film = Film(page)
+def play(page, lab, film):
+    write(lab)
     page.goto(lab.url("lab/tree/churn.ipynb", token=lab.token, reset=""))
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("tab", name="Kubeflow Pipelines").click()
@@ -85,7 +41,6 @@ def play(page, lab):
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     run(page, film, "%kfp run churn -p rate=3 --watch", "Failed")
     run(page, film, "%kfp run churn -p rate=0.2 --watch", "Succeeded")
-    film.save()
 
 
 def run(page, film, line, end):
@@ -117,4 +72,4 @@ def run(page, film, line, end):
 
 
 if __name__ == "__main__":
-    main()
+    films.make(FILE, 1120, 700, play)

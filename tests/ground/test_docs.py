@@ -335,5 +335,5 @@ def test_the_readme_is_read_in_two_minutes():
 
 def test_pictures_are_small():
     for picture in Path(DOCS / "images").iterdir():
-        most = 600_000 if picture.suffix == ".gif" else 150_000
+        most = 600_000 if picture.suffix in (".gif", ".webp") else 150_000
         assert picture.stat().st_size < most, picture.name
