@@ -12,7 +12,7 @@ import pytest
 import requests
 from harness import secrecy
 from harness.paths import ROOT
-from harness.waiting import wait_until
+from harness.waiting import PATIENCE, wait_until
 
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.connection import local_kfp
@@ -73,7 +73,11 @@ class Lab:
                 stderr=log,
                 env=environment,
             )
-        wait_until(self.answers, 60, "JupyterLab's start")
+        try:
+            wait_until(self.answers, what="JupyterLab's start")
+        except BaseException:
+            self.stop()
+            raise
 
     def _config(self, folder):
         config, profiles = folder / "config.py", folder / "profiles.yaml"
@@ -107,4 +111,4 @@ class Lab:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
