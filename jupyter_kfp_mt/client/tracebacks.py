@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -52,19 +53,21 @@ def _end(lines: list[str]) -> int:
 
 def readable(log: str) -> str:
     """A log without what the executor says itself: its messages, its input, its frames."""
-    kept: list[str] = []
-    in_input = False
-    for line in log.replace("\r\n", "\n").split("\n"):
-        told = _TOLD.match(line)
-        if not told and not in_input:
-            kept.append(line)
-        elif in_input and line == "}":
-            in_input = False
-        if told:
-            in_input = told[1] == _GOT_INPUT
-    text = "\n".join(kept)
+    text = "\n".join(own_lines(log.replace("\r\n", "\n").split("\n")))
     traceback = found(text)
     return text.replace(traceback.whole, traceback.own) if traceback else text
+
+
+def own_lines(lines: Iterable[str]) -> Iterator[str]:
+    """The lines that are no messages of the executor, as they come."""
+    is_announced = is_input = False
+    for line in lines:
+        is_input = is_input or (is_announced and line == "{")
+        told = None if is_input else _TOLD.match(line)
+        if not told and not is_input:
+            yield line
+        is_announced = told is not None and told[1] == _GOT_INPUT
+        is_input = is_input and line != "}"
 
 
 def _own(lines: list[str]) -> list[str]:

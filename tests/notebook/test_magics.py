@@ -52,10 +52,20 @@ def test_a_long_log_is_cut_and_says_so(kfp, failing, tmp_path):
     run = kfp(f"run {loud}")
     wait_until(lambda: kfp("runs -l 1")[0].finished)
     lines = str(kfp(f"logs {run.run_id}")).splitlines()
-    assert len(lines) == 1001 and "--tail LINES shows more" in lines[0]
+    assert len(lines) == 1002 and "--tail LINES shows more" in lines[1]
     assert len(str(kfp(f"logs {run.run_id} --tail 2000")).splitlines()) == 2000
     with pytest.raises(KfpError, match="--tail takes a number from 1"):
         kfp(f"logs {run.run_id} --tail 0")
+
+
+def test_a_log_is_what_the_task_wrote_and_raw_what_the_executor_wrote_too(kfp, adder):
+    run = kfp(f"run {adder} -p x=5 --wait")
+    left_out, *own = str(kfp(f"logs {run.run_id} add")).splitlines()
+    raw = str(kfp(f"logs {run.run_id} add --raw")).splitlines()
+    assert own == ["adding 5 and 2"]
+    assert own[0] in raw and any("Got executor_input" in line for line in raw)
+    assert left_out == f"[{len(raw) - 1} lines of kfp's executor are left out: --raw shows them]"
+    assert str(kfp(f"logs {run.run_id} add --tail 1")) == own[0]
 
 
 def test_a_failure_names_the_task_and_shows_its_last_lines(kfp, failing):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ...client import tracebacks
 from ...errors import BadRequest, NotFound
 from ...models import Run, Task
 from .table import NAMESPACE, Session, Verb, option
@@ -25,7 +26,7 @@ def logs(session: Session, arguments: Namespace) -> Log | Run:
     run = client.find_run(arguments.run or session.last_run or "latest", arguments.namespace)
     tasks = _tasks(client, run, arguments.task)
     if arguments.follow:
-        return _followed(session, run, _one_of(run, tasks), arguments.tail)
+        return _followed(session, run, _one_of(run, tasks), arguments)
     if not arguments.task:
         failed = [task for task in tasks if task.state == "FAILED"]
         tasks = sorted(failed, key=lambda task: task.end_time) or tasks
@@ -33,7 +34,7 @@ def logs(session: Session, arguments: Namespace) -> Log | Run:
     if arguments.task and tasks and not started:
         raise BadRequest(_no_log(tasks[0]))
     alone = len(started) == 1
-    return Log(run, [(task, _text(client, task, arguments.tail, alone)) for task in started])
+    return Log(run, [(task, _text(client, task, arguments, alone)) for task in started])
 
 
 def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
@@ -55,11 +56,13 @@ def _names(task: Task) -> tuple[str, ...]:
     return task.display_name, task.display_name.partition("[")[0], task.task_id
 
 
-def _text(client: Client, task: Task, count: int, alone: bool) -> str:
+def _text(client: Client, task: Task, arguments: Namespace, alone: bool) -> str:
     """Its last lines. Where it is one of several, why there are none is told in their place."""
-    asked = None if count == TAIL else count  # how many there are is told
+    # All of it where it is told how many lines there are, and which of them are the executor's.
+    asked = arguments.tail if arguments.raw and arguments.tail != TAIL else None
     try:
-        return _tail(client.log(task.run_id, task.task_id, asked, recent=not alone), count)
+        log = client.log(task.run_id, task.task_id, asked, recent=not alone)
+        return _shown(log, arguments.tail, arguments.raw)
     except NotFound as error:
         if alone:
             raise
@@ -72,11 +75,16 @@ def _no_log(task: Task) -> str:
     return f"Task {task.display_name} has not started, so it has no log yet."
 
 
-def _tail(text: str, count: int) -> str:
-    lines = text.rstrip().splitlines()
-    cut = f"[{len(lines) - count:,} lines before these: --tail LINES shows more]"
-    hidden = len(lines) > count and count == TAIL
-    return "\n".join([*([cut] if hidden else []), *lines[-count:]])
+def _shown(log: str, count: int, raw: bool) -> str:
+    """The last lines; what is left out is told, but for the lines that nobody asked for."""
+    whole = log.rstrip().splitlines()
+    lines = whole if raw else tracebacks.readable(log).rstrip().splitlines()
+    told = []
+    if (executors := len(whole) - len(lines)) and count == TAIL:
+        told.append(f"[{executors:,} lines of kfp's executor are left out: --raw shows them]")
+    if (before := len(lines) - count) > 0 and count == TAIL:
+        told.append(f"[{before:,} lines before these: --tail LINES shows more]")
+    return "\n".join([*told, *lines[-count:]])
 
 
 def _one_of(run: Run, tasks: list[Task]) -> Task:
@@ -93,12 +101,13 @@ def _one_of(run: Run, tasks: list[Task]) -> Task:
     )
 
 
-def _followed(session: Session, run: Run, task: Task, tail: int) -> Run:
+def _followed(session: Session, run: Run, task: Task, arguments: Namespace) -> Run:
     client = session.client
-    log = client.task_log(run.run_id, task.task_id, follow=True, tail=tail)
+    log = client.task_log(run.run_id, task.task_id, follow=True, tail=arguments.tail)
+    lines = (line.decode("utf-8", "replace").rstrip("\r\n") for line in log)
     try:
-        for line in log:
-            session.say(line.decode("utf-8", "replace").rstrip("\r\n"))
+        for line in lines if arguments.raw else tracebacks.own_lines(lines):
+            session.say(line)
     except KeyboardInterrupt:
         session.say(goes_on(run))
     finally:
@@ -136,6 +145,9 @@ VERBS = (
                 default=TAIL,
                 metavar="LINES",
                 help=f"how many of the last lines of each (default: {TAIL})",
+            ),
+            option(
+                "--raw", action="store_true", help="the lines of kfp's executor, too, as they are"
             ),
             NAMESPACE,
         ),
