@@ -21,7 +21,7 @@ from ..intervals import CONNECT_SECONDS, DOOR_SECONDS, READ_SECONDS
 from ..models import Health, Page, Value
 from ..network import bodies
 from ..network.line_stream import LineStream
-from ..network.no_answer_errors import _OWN_ADDRESS, no_answer
+from ..network.no_answer_errors import OWN_ADDRESS, no_answer
 from ..network.sessions import is_own, new_session
 from ..other_servers import IN_CLUSTER, AskedAddress, endpoint_of, is_html, page
 from ..scrubbing import scrubbed
@@ -279,5 +279,5 @@ def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
         raise Unreachable(
             f"{endpoint} answered, but not as KFP does.",
             cause="Something else answers there, or a KFP whose API is another.",
-            cure=_OWN_ADDRESS,
+            cure=OWN_ADDRESS,
         ) from None

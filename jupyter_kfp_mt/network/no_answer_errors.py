@@ -12,7 +12,7 @@ from ..errors import Unreachable
 from ..other_servers import IN_CLUSTER
 from . import bodies, certificates
 
-_OWN_ADDRESS = f"Use KFP's own address, such as {IN_CLUSTER}."
+OWN_ADDRESS = f"Use KFP's own address, such as {IN_CLUSTER}."
 
 
 # The time limits of a request in seconds: to connect, and for each part of the answer; None for no
@@ -36,7 +36,7 @@ def no_answer(
     elif isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         reason = _late(error, waited)
     elif isinstance(error, ValueError):  # requests looks at a Location, be it followed or not
-        reason, cure = "it sends on to what is no address", cure or f"Is it KFP's? {_OWN_ADDRESS}"
+        reason, cure = "it sends on to what is no address", cure or f"Is it KFP's? {OWN_ADDRESS}"
     elif type(error) is OSError:
         reason = str(error)
         cure = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it: correct it, or unset it."
