@@ -21,9 +21,9 @@ from ..credentials import (
     shown,
 )
 from ..credentials.kubeconfig import namespace_of
-from ..errors import Misconfigured
+from ..errors import KfpError, Misconfigured
 from ..models import Health
-from ..resource_names import short_name
+from ..resource_names import service_account, short_name
 from ..settings import CREDENTIALS, LOCAL, Kfp
 from . import local_kfp
 from .choose_credentials import AskedKind, asked_for, choose, place
@@ -60,9 +60,13 @@ def resolve(
         return _resolve_local(settings, trace, found, identity, asked)
     address = checked_endpoint(endpoint)
     namespace = _choose(trace, "namespace", _namespaces(settings))
+    credentials = choose(settings, asked, place(address, namespace), trace)
+    if not namespace and isinstance(credentials, TokenFile):
+        of_token = ("the token's service account", partial(_namespace_of_token, credentials))
+        namespace = _choose(trace, "namespace", [of_token])
     return DirectConnection(
         endpoint=address,
-        credentials=choose(settings, asked, place(address, namespace), trace),
+        credentials=credentials,
         namespace=namespace,
         trace=trace.steps,
         cluster=partial(cluster_of, settings),
@@ -269,6 +273,15 @@ def _through_door(settings: Kfp, door: Door) -> DoorConnection:
 
 def _variable(name: str) -> Candidate:
     return name, lambda: os.environ.get(name, "")
+
+
+def _namespace_of_token(credentials: TokenFile) -> str:
+    """Return the namespace of the service account to which the token belongs, if it tells."""
+    try:
+        account = service_account(credentials.claims().sub)
+    except KfpError:
+        return ""  # it cannot be read, which the first request says
+    return account[0] if account else ""
 
 
 def _context_namespace(kfp: LocalKfp | None) -> str:

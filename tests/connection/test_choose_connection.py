@@ -1,5 +1,6 @@
 """Which endpoint, credentials and namespace are chosen, and why."""
 
+import base64
 import json
 
 import pytest
@@ -67,6 +68,32 @@ def test_the_pods_ordinary_token_is_never_sent(bare, monkeypatch):
     found = resolve(Kfp())
     assert found.namespace == "pods"
     assert found.credentials.headers() == {}
+
+
+def jwt(**claims):
+    coded = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{coded}.x"
+
+
+@pytest.mark.parametrize(
+    ("token", "namespace"),
+    [
+        (jwt(sub="system:serviceaccount:team-a:default-editor"), "team-a"),
+        (jwt(sub="alice@example.com"), ""),
+        ("no JWT", ""),
+        (None, ""),
+    ],
+)
+def test_the_last_namespace_to_be_looked_at_is_that_of_the_tokens_account(bare, token, namespace):
+    file = bare / "token"
+    if token:
+        write(file, token)
+    found = resolve(Kfp(endpoint="http://kfp", token_file=str(file)))
+    assert found.namespace == namespace
+    assert chosen(found, "namespace") == (["the token's service account"] if namespace else [])
+    assert resolve(Kfp(endpoint="http://kfp", token_file=str(file), namespace="own")).namespace == (
+        "own"
+    )
 
 
 def test_the_namespace_is_configured_else_the_sdks_else_the_pods(bare, monkeypatch):
