@@ -457,7 +457,7 @@ def test_a_kubeconfig_before_several_users_is_told(kubernetes_api, guarded_kfp):
 
 
 def test_no_namespace_is_told_where_kfp_has_several_users(guarded_kfp, settings):
-    given = settings(guarded_kfp.endpoint)
+    given = settings(guarded_kfp.endpoint, sub="alice@example.com")
     given.namespace = ""
     report = run_checks.examine(given)
     told = found(report)["namespace"]
