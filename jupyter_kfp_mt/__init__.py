@@ -86,6 +86,7 @@ def form_of(pipeline: Any) -> Any:
 
 def browser_of(runs: Any) -> Any:
     """A browser through a list of runs."""
+    from .connection.connections import DoorConnection
     from .connection.loaded_magic import loaded_magic
     from .notebook.browser import RunBrowser
     from .notebook.run_card import Cards
@@ -93,7 +94,8 @@ def browser_of(runs: Any) -> Any:
     magics, client = loaded_magic(), connect()
     if magics is None:
         return RunBrowser(runs, client, lambda: Cards(client))
-    door = magics.connection.door
+    connection = magics.connection
+    door = connection.door if isinstance(connection, DoorConnection) else None
     return RunBrowser(runs, client, lambda: magics.cards, door, magics.permissions)
 
 
