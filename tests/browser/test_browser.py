@@ -94,7 +94,10 @@ def test_another_namespace_is_chosen_by_keyboard_and_still_is_in_the_next_sessio
         expect(row).to_contain_text("Succeeded")
     expect(panel.get_by_role("button", name=re.compile("^team"))).to_be_focused()
 
-    page.goto(lab.url("lab", token=lab.token))
+    # A page that is left at once may not have saved that the panel was open.
+    page.goto(lab.url("lab", token=lab.token, reset=""))
+    page.locator(".jp-LauncherCard").first.wait_for()
+    page.get_by_role("tab", name="Kubeflow Pipelines").click()
     expect(row).to_be_visible()
     expect(panel).to_contain_text("alice / default-editor")
     client.close()

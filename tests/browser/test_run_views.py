@@ -200,8 +200,9 @@ def test_a_run_is_walked_through_and_stopped_by_keyboard_alone(
         "button", name="Terminate"
     ).focus()
     page.keyboard.press("Enter")
-    expect(cell.view.get_by_role("status").filter(has_text="Failed")).to_be_visible()
-    expect(cell.view.get_by_role("button", name="Terminate")).to_be_disabled()
+    expect(cell.view.get_by_role("status").filter(has_text="Terminated")).to_be_visible()
+    terminate = cell.view.get_by_role("button", name="Terminate", exact=True)
+    expect(terminate).to_be_disabled()
 
 
 def test_a_front_end_without_our_extension_has_the_same_view_as_a_widget(
