@@ -252,15 +252,20 @@ async def test_the_pages_of_those_that_go_on_are_paid_for_and_the_newest_is_aske
     listen, behind, monkeypatch
 ):
     looks = []
-    monkeypatch.setattr(pace.Pace, "looked", lambda self, look: looks.append(look))
+
+    def looked(self, look):
+        looks.append((look, [*behind.asked], sum(behind.costs().values())))
+
+    monkeypatch.setattr(pace.Pace, "looked", looked)
     monkeypatch.setattr(behind, "listed", lambda noun, query: paged(behind, noun, query))
     for number in range(450):
         behind.add(number)
     listener = await listen()
     await listener.event("snapshot")
     await until(lambda: looks)
-    assert len([each for each in behind.asked if each.query.get("page_size") == "50"]) == 1
-    assert looks[0].requests == sum(behind.costs().values()) == 1 + 3 + 2
+    look, asked, costs = looks[0]  # the next look follows at once
+    assert len([each for each in asked if each.query.get("page_size") == "50"]) == 1
+    assert look.requests == costs == 1 + 3 + 2
 
 
 def paged(behind, noun, query):
