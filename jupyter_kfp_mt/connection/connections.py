@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
 
@@ -57,6 +58,16 @@ class Connection(msgspec.Struct, frozen=True):
         """The credentials that KFP itself accepts; None where a door stands in between."""
         raise NotImplementedError
 
+    def _client(self, **way: Any) -> Client:
+        return Client(
+            self.endpoint,
+            self.credentials,
+            self.namespace,
+            health=self.health,
+            read_only=self.read_only,
+            **way,
+        )
+
 
 class DirectConnection(Connection, frozen=True):
     """KFP itself, from this process."""
@@ -66,14 +77,7 @@ class DirectConnection(Connection, frozen=True):
     cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
 
     def client(self) -> Client:
-        return Client(
-            self.endpoint,
-            self.credentials,
-            self.namespace,
-            health=self.health,
-            read_only=self.read_only,
-            cluster=self.cluster,
-        )
+        return self._client(cluster=self.cluster)
 
     def status(self) -> ConnectionStatus:
         try:
@@ -155,15 +159,7 @@ class DoorConnection(Connection, frozen=True, kw_only=True):
     own_namespace: str = ""  # the one asked for here, where the door has another
 
     def client(self) -> Client:
-        return Client(
-            self.endpoint,
-            self.credentials,
-            self.namespace,
-            health=self.health,
-            session=self.door.session(),
-            read_only=self.read_only,
-            logs=f"{self.door.address}/logs",
-        )
+        return self._client(session=self.door.session(), logs=f"{self.door.address}/logs")
 
     def status(self) -> ConnectionStatus:
         status = self.door.status()

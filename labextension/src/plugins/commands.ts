@@ -279,26 +279,21 @@ function addLooking(commands: CommandRegistry, session: IKfpSession): void {
     describedBy: describedBy({}),
     execute: () => model.refresh()
   });
-  commands.addCommand(CommandIDs.runsOfExperiment, {
-    label: trans.__('Show its runs'),
-    isEnabled: args => !!idOf(session, 'experiments', args),
-    describedBy: describedBy(OF_ONE),
-    execute: args => {
-      const experiment_id = idOf(session, 'experiments', args);
-      model.show('runs');
-      return model.lists.runs.ask({ experiment_id });
-    }
-  });
-  commands.addCommand(CommandIDs.runsOfPipeline, {
-    label: trans.__('Show its runs'),
-    isEnabled: args => !!idOf(session, 'pipelines', args),
-    describedBy: describedBy(OF_ONE),
-    execute: args => {
-      const pipeline_id = idOf(session, 'pipelines', args);
-      model.show('runs');
-      return model.lists.runs.ask({ pipeline_id });
-    }
-  });
+  for (const [command, kind, key] of [
+    [CommandIDs.runsOfExperiment, 'experiments', 'experiment_id'],
+    [CommandIDs.runsOfPipeline, 'pipelines', 'pipeline_id']
+  ] as const) {
+    commands.addCommand(command, {
+      label: trans.__('Show its runs'),
+      isEnabled: args => !!idOf(session, kind, args),
+      describedBy: describedBy(OF_ONE),
+      execute: args => {
+        const id = idOf(session, kind, args);
+        model.show('runs');
+        return model.lists.runs.ask({ [key]: id });
+      }
+    });
+  }
   commands.addCommand(CommandIDs.openExperiment, {
     label: trans.__('Show its runs'),
     describedBy: describedBy(OF_ONE),
