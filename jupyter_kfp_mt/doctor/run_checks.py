@@ -1,7 +1,7 @@
 """Examines a connection to KFP from outside in, and says what is wrong and how to fix it.
 
-A check is a small function: it takes the connection and returns what it found. The table of checks at
-the end is the order in which they are told.
+A check is a small function: it takes the connection and returns what it found. The table of checks
+at the end is the order in which they are told.
 """
 
 from __future__ import annotations
