@@ -8,9 +8,9 @@ import pytest
 from harness.own_executor import Kfp, component
 from kfp import dsl, kubernetes
 
-from jupyter_kfp_mt.local.execution.task import persistent_volumes
-from jupyter_kfp_mt.local.execution.task.persistent_volumes import ClaimRefused
-from jupyter_kfp_mt.local.execution.task.volumes import why_not
+from jupyter_kfp_mt.local.execution.executors import persistent_volumes
+from jupyter_kfp_mt.local.execution.executors.persistent_volumes import ClaimRefused
+from jupyter_kfp_mt.local.execution.executors.volumes import why_not
 
 needs_mounts = pytest.mark.skipif(
     bool(reason := why_not(["/kfp-mt-trial"], [])), reason=f"not on this machine: {reason}"

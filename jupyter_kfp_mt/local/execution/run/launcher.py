@@ -16,12 +16,12 @@ from google.protobuf import json_format  # type: ignore[import-untyped]
 from ....errors import KfpError
 from ....models import TaskValues
 from ...machine.disk_faults import why
+from ..executors import persistent_volumes
+from ..executors.containers import MARK, Engines, TaskContainer, why_needed
+from ..executors.input_folders import input_folders
+from ..executors.task_process import LOG_NAME, run_command, run_container
+from ..executors.task_server import TaskServer
 from ..run_request import Assignment
-from ..task import persistent_volumes
-from ..task.containers import MARK, Engines, TaskContainer, why_needed
-from ..task.input_folders import input_folders
-from ..task.task_process import LOG_NAME, run_command, run_container
-from ..task.task_server import TaskServer
 from . import task_values as api
 from .artifact_metadata import without_value
 from .executor_input import executor_input, prepare

@@ -13,8 +13,8 @@ import msgspec
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from ..executors.volumes import misplaced, why_not
 from ..run_request import Assignment
-from ..task.volumes import misplaced, why_not
 from .dependencies import PipelineRefused, dependencies, shortened
 from .graph import Graph
 from .launcher import Launcher
