@@ -204,7 +204,9 @@ def counting():
 def test_a_whole_number_in_an_artifacts_metadata_stays_one(kfp):
     run_id = kfp.finish(counting)
     assert kfp.runs.errors[run_id] == ""
-    assert kfp.outputs(run_id, "count-out").parameters == {"Output": ["3", "0.5", "[1, 2.5]"]}
+    assert kfp.outputs(run_id, "count-out").parameters == {
+        "Output": ["3", "0.5", "{'list': [1, 2.5]}"]
+    }
 
 
 # Caching.
