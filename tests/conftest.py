@@ -51,7 +51,7 @@ def pytest_runtest_makereport():
 
 @pytest.fixture
 def jp_nbconvert_templates():
-    """None: no Jupyter server of a test exports a notebook, and to copy them for each takes long."""
+    """None: no server of a test exports a notebook, and to copy them for each takes long."""
 
 
 @pytest.fixture(scope="session", autouse=True)
