@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 
-from ..wire.api_errors import internal, invalid_input
+from ..wire.api_errors import ApiError, internal, invalid_input
 from .pipeline_files import MAX_FILE_LENGTH
 
 _ALLOWED = ["storage.googleapis.com", "s3.amazonaws.com", "github.com", "raw.githubusercontent.com"]
@@ -32,6 +32,19 @@ def file_name(url: str) -> str:
         return PurePosixPath(urlsplit(url).path).name
     except ValueError:
         return ""  # it is refused when it is to be fetched
+
+
+def check_version_url(url: str) -> None:
+    """Refuse what is no URI, in the words that the API server has of a version's."""
+    try:
+        is_uri = url.startswith("/") or bool(_parts(url).scheme)
+    except ApiError:
+        is_uri = False
+    if not is_uri:
+        raise invalid_input(
+            "Failed to create a pipeline version due to invalid pipeline spec URI. "
+            f"PipelineSpecURI: {url}. Please specify a valid URL"
+        )
 
 
 def fetch(url: str, file: IO[bytes]) -> None:
