@@ -72,7 +72,7 @@ export function TaskDetails(props: {
       {values?.reused_from && (
         <p className="jp-KfpMt-viewNote">
           {trans.__(
-            'Not executed: run %1 did the same, and its outputs are reused.',
+            'Not executed: the outputs of the same task in run %1 are reused.',
             values.reused_from
           )}
         </p>
