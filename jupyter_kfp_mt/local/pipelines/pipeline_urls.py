@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from ..wire.api_errors import internal, invalid_input
+from ..wire.api_errors import ApiError, internal, invalid_input
 from .pipeline_files import MAX_FILE_LENGTH
 
 if TYPE_CHECKING:
@@ -33,6 +33,19 @@ def file_name(url: str) -> str:
         return PurePosixPath(urlsplit(url).path).name
     except ValueError:
         return ""  # it is refused when it is fetched
+
+
+def check_version_url(url: str) -> None:
+    """Refuse what is no URI, in the words that the API server has of a version's."""
+    try:
+        is_uri = url.startswith("/") or bool(_parts(url).scheme)
+    except ApiError:
+        is_uri = False
+    if not is_uri:
+        raise invalid_input(
+            "Failed to create a pipeline version due to invalid pipeline spec URI. "
+            f"PipelineSpecURI: {url}. Please specify a valid URL"
+        )
 
 
 def fetch(url: str, file: IO[bytes]) -> None:
