@@ -1,4 +1,4 @@
-"""The Jupyter server extension: configuration in, collaborators and routes out."""
+"""The Jupyter server extension: builds collaborators and routes from the configuration."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class KfpExtension(Kfp, ExtensionApp):
         identity = ServerIdentity(self)
         upstream = Upstream(self, chosen.over, identity.over)
         events = Events(upstream.ask, partial(of_settings, self))
-        assert self.serverapp  # by now
+        assert self.serverapp  # of this moment
         is_alive = self.serverapp.kernel_manager.__contains__
         shared_answers = SharedAnswers()
         self.collaborators = Collaborators(
@@ -65,19 +65,20 @@ class KfpExtension(Kfp, ExtensionApp):
             self.kernels.open()
         except OSError as error:
             self.log.warning(
-                "kfp-mt: kernels cannot ask this server, and have to find KFP themselves: %s", error
+                "kfp-mt: kernels cannot use this server, and have to find KFP themselves: %s",
+                error,
             )
         self.activity = Activity(
             serverapp.web_app.settings, self.collaborators.upstream.is_executing
         )
-        # While it is decided which KFP there is, what requests will be sent with is loaded.
+        # Import the HTTP client for requests while the connection to KFP is being chosen.
         loading = asyncio.to_thread(import_module, "aiohttp")
         status, _ = await asyncio.gather(self.collaborators.upstream.status(), loading)
         if status.error:
             self.log.warning("kfp-mt: %s", one_line(status.error.message))
 
     def current_activity(self) -> bool | None:
-        """Tell whether this server must not be stopped for being idle."""
+        """Return True if this server must not be culled as idle."""
         return self.activity.current if self.activity else None
 
     async def stop_extension(self) -> None:

@@ -1,4 +1,4 @@
-"""The collaborators of the extension's routes, each of its type, under one key of the settings."""
+"""The collaborators of the extension's routes, typed, under one key of the settings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from .task_log_handler import Logs
     from .upstream import Upstream
 
-# In the settings of Jupyter's web application, where handlers find what is not of one request.
+# In the settings of Jupyter's web application, through which handlers share objects.
 SETTING = "kfp_mt"
 UPLOADS_READ_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class Collaborators:
-    """One of each for a Jupyter server; `reading` holds back uploads while others are read."""
+    """One of each for a Jupyter server; `reading` limits how many uploads are read at once."""
 
     upstream: Upstream
     tenants: CallerNamespaces
@@ -42,6 +42,6 @@ class Collaborators:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Collaborators:
-        """Return the collaborators of the server that has these settings."""
+        """Return the collaborators of the server with these settings."""
         found: Collaborators = settings[SETTING]
         return found

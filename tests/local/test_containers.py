@@ -17,15 +17,15 @@ from harness.running import Runs
 from harness.waiting import wait_until
 from kfp import dsl, kubernetes
 
-from jupyter_kfp_mt.local.execution.task import containers
-from jupyter_kfp_mt.local.execution.task.containers import (
+from jupyter_kfp_mt.local.execution.executors import containers
+from jupyter_kfp_mt.local.execution.executors.containers import (
     ContainerRefused,
     Engines,
     NoEngine,
     TaskContainer,
 )
-from jupyter_kfp_mt.local.execution.task.input_folders import input_folders
-from jupyter_kfp_mt.local.execution.task.volumes import Volume, why_not
+from jupyter_kfp_mt.local.execution.executors.input_folders import input_folders
+from jupyter_kfp_mt.local.execution.executors.volumes import Volume, why_not
 
 STAND_IN = Path(__file__).parents[1] / "fakes" / "docker"
 IMAGE = os.environ.get("KFP_MT_TEST_IMAGE", "docker.io/library/busybox")

@@ -8,9 +8,9 @@ import pytest
 from harness.own_executor import Kfp, component
 from kfp import dsl, kubernetes
 
-from jupyter_kfp_mt.local.execution.task import persistent_volumes
-from jupyter_kfp_mt.local.execution.task.persistent_volumes import ClaimRefused
-from jupyter_kfp_mt.local.execution.task.volumes import why_not
+from jupyter_kfp_mt.local.execution.executors import persistent_volumes
+from jupyter_kfp_mt.local.execution.executors.persistent_volumes import ClaimRefused
+from jupyter_kfp_mt.local.execution.executors.volumes import why_not
 
 needs_mounts = pytest.mark.skipif(
     bool(reason := why_not(["/kfp-mt-trial"], [])), reason=f"not on this machine: {reason}"
@@ -19,8 +19,8 @@ PLACE = "/kfp-mt-volumes/one"
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("volumes"))
+def runs(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("volumes"), home=home)
     yield kfp
     kfp.close()
 

@@ -15,8 +15,7 @@ from harness.paths import ROOT
 from harness.running import Runs
 from kfp import dsl, kubernetes
 
-from jupyter_kfp_mt.local.execution.task import private_mounts
-from jupyter_kfp_mt.local.execution.task.volumes import (
+from jupyter_kfp_mt.local.execution.executors.volumes import (
     Volume,
     VolumeRefused,
     launch,
@@ -24,6 +23,7 @@ from jupyter_kfp_mt.local.execution.task.volumes import (
     why_not,
     with_files,
 )
+from jupyter_kfp_mt.local.execution.task import private_mounts
 
 NOBODY = 65534
 # A Python that other users may execute, too.
@@ -259,7 +259,7 @@ def test_a_file_in_the_way_is_named(tmp_path):
 @needs_user_namespaces
 def test_a_machine_without_mounts_for_users_is_told_and_what_works_instead():
     ask = (
-        "from jupyter_kfp_mt.local.execution.task import volumes\n"
+        "from jupyter_kfp_mt.local.execution.executors import volumes\n"
         "print(volumes.why_not(['/a'], []))"
     )
     without = 'echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all "$@"'

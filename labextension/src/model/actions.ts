@@ -43,7 +43,7 @@ function isOver(item: Item, trans: TranslationBundle): string {
 function hasNotFailed(item: Item, trans: TranslationBundle): string {
   return ['FAILED', 'CANCELED'].includes((item as IRun).state)
     ? ''
-    : trans.__('only a run that has failed can be tried again');
+    : trans.__('only a run that has failed can be retried');
 }
 
 function isArchived(item: Item, trans: TranslationBundle): string {

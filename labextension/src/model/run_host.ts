@@ -346,7 +346,7 @@ export class RunHost implements IHost, IDisposable {
         this._refusal('retry', data.namespace) ||
         (RETRIABLE.includes(state)
           ? ''
-          : trans.__('Only a run that has failed can be tried again.')),
+          : trans.__('Only a run that has failed can be retried.')),
       clone: this._refusal('create', data.namespace)
     };
   }

@@ -13,9 +13,9 @@ from google.protobuf import json_format  # type: ignore[import-untyped]
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ....errors import KfpError
+from ..executors import persistent_volumes
+from ..executors.volumes import Volume, mount_path, with_files
 from ..run_request import Assignment, deadline
-from ..task import persistent_volumes
-from ..task.volumes import Volume, mount_path, with_files
 from . import task_inputs
 
 # What a task can be given in a pod, but not here: it would run without what it counts on. And what

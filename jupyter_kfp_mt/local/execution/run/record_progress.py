@@ -11,8 +11,8 @@ from types import FrameType
 import msgspec
 
 from ....models import Task, TaskValues
+from ..executors.failures import shortened
 from ..run_request import RunReport, moved
-from ..task.failures import shortened
 from .scopes import COMPILERS_GROUP
 
 MAX_REASON_CHARACTERS = 2000

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 from ....errors import KfpError
 from ....models import FINISHED, Task, TaskValues
 from ...machine.disk_faults import why
+from ..executors.containers import MARK, Engines, stop_left
+from ..executors.task_process import LOG_NAME
 from ..run_request import Assignment, RunReport, RunRequest, moved
-from ..task.containers import MARK, Engines, stop_left
-from ..task.task_process import LOG_NAME
 from .fork_server import ForkServer
 from .unwritten_states import UnwrittenStates
 from .worker_process import WorkerProcess

@@ -14,9 +14,9 @@ from typing import IO
 
 import msgspec
 
+from ..executors.failures import end_of, ended, raised
 from ..leftover_processes import clear_away
 from ..run_request import SCRATCH_PREFIX, Assignment, RunReport
-from ..task.failures import end_of, ended, raised
 from .fork_server import ForkServer, Lost, Process
 from .pipes import reader
 from .run_environment import inherited

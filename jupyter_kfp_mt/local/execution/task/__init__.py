@@ -1,1 +1,1 @@
-"""One task's program: in a process or a container, with its files, and why it failed."""
+"""In a task's own process: how it comes from a fork, its private mounts, its interpreter."""

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 
 from .. import forking
+from ..compiled_commands import EXECUTOR, Component
 from ..leftover_processes import kill_orphans
-from .compiled_commands import EXECUTOR, Component
 from .private_mounts import mount_or_exit
 from .task_interpreter import begin, note, site_packages
 

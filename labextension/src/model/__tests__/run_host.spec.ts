@@ -131,7 +131,7 @@ it('what the state or the role does not allow is refused with the reason', async
   await until(() => !!host.get().refusals.clone);
   const { terminate, retry, clone } = host.get().refusals;
   expect(terminate).toBe('The run has finished already.');
-  expect(retry).toBe('Only a run that has failed can be tried again.');
+  expect(retry).toBe('Only a run that has failed can be retried.');
   expect(clone).toBe(
     'Your role in namespace alice does not allow it: it lacks create on runs.'
   );

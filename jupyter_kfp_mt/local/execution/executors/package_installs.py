@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from .compiled_commands import OLD_EXECUTOR, with_todays_executor
+from ..compiled_commands import OLD_EXECUTOR, with_todays_executor
 
 _INSTALL = re.compile(r"python3 -m pip install (.*?)(?=&&)", re.DOTALL)
 _OPTIONS_WITH_A_VALUE = ("--index-url", "--extra-index-url", "--trusted-host")

@@ -19,7 +19,8 @@ from types import SimpleNamespace
 from typing import IO
 
 from ..leftover_processes import clear_away, kill_with_descendants
-from . import containers, failures, package_installs, task_interpreter
+from ..task import task_interpreter
+from . import containers, failures, package_installs
 from . import volumes as task_volumes
 from .containers import Engine, TaskContainer
 from .task_server import TaskServer, forkable, too_long

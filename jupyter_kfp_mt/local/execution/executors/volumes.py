@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from ....errors import KfpError
-from . import private_mounts
+from ..task import private_mounts
 
 INSTEAD = (
     "use kubernetes.use_secret_as_env or use_config_map_as_env, or run the task in a container"

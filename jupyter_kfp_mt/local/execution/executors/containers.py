@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from ....errors import KfpError
-from .compiled_commands import runs_python
+from ..compiled_commands import runs_python
 from .persistent_volumes import is_claim_executor
 from .volumes import Volume, misplaced, on_this_machine, write
 

@@ -8,8 +8,8 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from . import task_interpreter
-from .task_interpreter import first_line
+from ..task import task_interpreter
+from ..task.task_interpreter import first_line
 
 MAX_CHARACTERS = 500
 # So much of the end of a log is searched.

@@ -1,4 +1,4 @@
-"""The run's side of the process from which its tasks are forked (`fork_process.py`)."""
+"""The run's side of the process from which its tasks are forked (`task/fork_process.py`)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO
 
 from .. import forking
+from ..compiled_commands import Component, component
 from ..leftover_processes import kill_with_descendants
-from .compiled_commands import Component, component
-from .private_mounts import Folders
+from ..task.private_mounts import Folders
 
 LOST = "the process that starts the tasks of this run has ended; start the run again"
-_FORKS = f"{__package__}.fork_process"
+_FORKS = "jupyter_kfp_mt.local.execution.task.fork_process"  # a program, never imported here
 # What an interpreter or the system's libraries read only when they start.
 _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
 
