@@ -300,6 +300,15 @@ export function refusal(
   return reasons.every(Boolean) ? reasons[0] : '';
 }
 
+/** Whether an action makes sense for any of these as they are, whoever may do it. */
+export function isFor(
+  action: IAction,
+  items: readonly Item[],
+  trans: TranslationBundle
+): boolean {
+  return items.some(item => !action.refusal?.(item, trans));
+}
+
 /** Those of the items with which it can be done. */
 export function possible(
   model: KfpModel,
