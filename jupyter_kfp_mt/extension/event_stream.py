@@ -25,17 +25,14 @@ from .watched_namespace import Look, NamespaceState
 
 T = TypeVar("T")
 
-# How often to poll what seldom changes, and runs that may have been retried.
-THOROUGH = 900.0
+THOROUGH = intervals.POLL_ALL_SECONDS
 # The resources that belong to it: a change of one of them triggers a poll.
 _SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # Events kept for slow or reconnecting listeners; one that missed more gets a new snapshot.
 KEPT_EVENTS, KEPT_BYTES = 256, 1 << 20
 
-# When to ask KFP for a run reported by Kubernetes: KFP may learn of it later, or never.
-_LOOKS_FOR = (0.2, 5.0, 60.0)
-# How long after its end a run is fetched again from KFP, whose agent reports with some delay.
-_SETTLED = 10.0
+_LOOKS_FOR = intervals.REPORTED_RUN_SECONDS
+_SETTLED = intervals.REPORTED_END_SECONDS
 _NOTHING = Removed()
 
 ALIVE = b":\n\n"
