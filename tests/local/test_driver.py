@@ -9,8 +9,8 @@ from kfp import dsl
 
 
 @pytest.fixture(scope="module")
-def kfp(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("driver"))
+def kfp(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("driver"), home=home)
     yield kfp
     kfp.close()
 

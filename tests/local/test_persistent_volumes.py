@@ -19,8 +19,8 @@ PLACE = "/kfp-mt-volumes/one"
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("volumes"))
+def runs(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("volumes"), home=home)
     yield kfp
     kfp.close()
 

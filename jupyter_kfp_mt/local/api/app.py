@@ -36,7 +36,7 @@
 | parameters of 1.5 MB: 500 | taken, and a Warning header says so | no etcd here |
 | `error` of a run and of its states is never there | why it failed | help |
 | a specification without `deploymentSpec`: refused once it is compiled | 400 | sooner |
-| an id may be empty or have a colon; any method on `healthz` | 404; GET and POST | |
+| an id may be empty | 404 | |
 | what a caller may do, and who owns a namespace: Kubernetes tells | this server does | none here |
 | a new run may be archived | it is not | |
 | a run's `pipeline_version_id`: 500 | the version is run | meant so |
@@ -65,13 +65,12 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tornado import web
-
 from ..machine.disk_faults import Complaints
 from ..operations import Operations
 from ..tenants.identity import Authenticator
 from . import kubernetes, v1beta1, v2beta1
-from .handlers import UnknownPath, log_request
+from .handlers import log_request
+from .routing import Application
 
 
 def application(
@@ -79,15 +78,14 @@ def application(
     authenticators: Sequence[Authenticator],
     complaints: Complaints,
     **limits: Any,
-) -> web.Application:
+) -> Application:
     """Make the application. `limits` go into its settings: `pipeline_reader` (PipelineReader),
     `hosts` (Hosts), `allowance` (Allowance, or None for no limit), and `write_timeout` in seconds.
     """
     shared = {"operations": operations, "authenticators": authenticators}
     routes = [*v1beta1.ROUTES, *v2beta1.ROUTES, *kubernetes.ROUTES]
-    return web.Application(
+    return Application(
         [(pattern, handler, shared) for pattern, handler in routes],
-        default_handler_class=UnknownPath,
         default_handler_args=shared,
         log_function=log_request,
         complaints=complaints,

@@ -96,6 +96,8 @@ class Handler(web.RequestHandler):
     changes = True
     # Whether a cluster's API server asks Kubernetes before it responds.
     is_reviewed = True
+    # Whether it is not the gateway that answers, which looks at methods.
+    any_method = False
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
         self.operations = operations
@@ -356,6 +358,28 @@ def action(act: Act, failure: str) -> type[Action]:
     return type("Action", (Action,), {"act": staticmethod(act), "failure": failure})
 
 
+class _EveryMethod(tuple[str, ...]):
+    """The methods of what answers before one is looked at."""
+
+    __slots__ = ()
+
+    def __contains__(self, method: object) -> bool:
+        return True
+
+
+class Healthz(Handler):
+    """The server's health, whatever the method."""
+
+    is_reviewed = False
+    any_method = True
+    SUPPORTED_METHODS = _EveryMethod()
+    fields: tuple[str, ...]
+
+    def prepare(self) -> None:
+        self.check_host()
+        self.answer({name: self.settings["health"][name] for name in self.fields})
+
+
 class FileHandler(Handler):
     """Sends errors about files in their own form, and reads parameters leniently."""
 
@@ -433,6 +457,7 @@ class UploadHandler(FileHandler):
     unauthorized: str
     failed: str
     unreadable: ClassVar[dict[str, str]] = {}
+    any_method = True
     _authorizing = False
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
@@ -552,15 +577,20 @@ class VersionUploadHandler(UploadHandler):
 
 
 class UnknownPath(Handler):
-    """A request to a path that does not exist."""
+    """A request to a path that does not exist, whatever its method."""
+
+    SUPPORTED_METHODS = _EveryMethod()
 
     def prepare(self) -> None:
         self.check_host()
         if self.request.path.startswith("/apis/"):
             raise ApiError(NOT_FOUND, "Not Found", "Not Found")
-        self.set_status(404)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish("404 page not found\n")
+        self.say(404, "404 page not found\n")
+
+    def say(self, status: int, text: str) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", _PLAIN)
+        self.finish(text)
 
 
 _TEXTS: dict[int, tuple[int, str]] = {

@@ -21,7 +21,14 @@ from ..wire.list_options import (
     FilterV1,
 )
 from . import v1beta1_messages as messages
-from .handlers import ArtifactHandler, Handler, PipelineUploadHandler, VersionUploadHandler, action
+from .handlers import (
+    ArtifactHandler,
+    Handler,
+    Healthz,
+    PipelineUploadHandler,
+    VersionUploadHandler,
+    action,
+)
 from .v1beta1_messages import (
     RESOURCE_TYPES,
     ExperimentMessage,
@@ -60,14 +67,8 @@ class V1Handler(Handler):
         return version
 
 
-class Healthz(Handler):
-    is_reviewed = False
-
-    def get(self) -> None:
-        health = self.settings["health"]
-        self.answer({name: health[name] for name in ("commit_sha", "tag_name", "multi_user")})
-
-    post = head = get
+class HealthzV1(Healthz):
+    fields = ("commit_sha", "tag_name", "multi_user")
 
 
 class Auth(V1Handler):
@@ -439,11 +440,11 @@ def _spoken(kind: str) -> str:
     return kind.replace("_", " ").title().replace(" ", "")
 
 
-_ID = r"([^/:]+)"
+_ID = r"([^/]+)"
 _API = "/apis/v1beta1"
 
 ROUTES: list[Any] = [
-    (rf"{_API}/healthz", Healthz),
+    (rf"{_API}/healthz", HealthzV1),
     (rf"{_API}/auth", Auth),
     (rf"{_API}/experiments", Experiments),
     (rf"{_API}/experiments/{_ID}", Experiment),

@@ -23,6 +23,7 @@ from ..wire.list_options import (
 from .handlers import (
     ArtifactHandler,
     Handler,
+    Healthz,
     PipelineUploadHandler,
     TaskLogHandler,
     VersionUploadHandler,
@@ -46,14 +47,8 @@ _PROPAGATION_POLICIES = {
 }
 
 
-class Healthz(Handler):
-    is_reviewed = False
-
-    def get(self) -> None:
-        self.answer(self.settings["health"])
-
-    # Routes without effects accept any method.
-    post = head = get
+class HealthzV2(Healthz):
+    fields = ("commit_sha", "tag_name", "multi_user", "pipeline_store")
 
 
 class Experiments(Handler):
@@ -350,11 +345,11 @@ def _upload_of(
     )
 
 
-_ID = r"([^/:]+)"
+_ID = r"([^/]+)"
 _API = "/apis/v2beta1"
 
 ROUTES: list[Any] = [
-    (rf"{_API}/healthz", Healthz),
+    (rf"{_API}/healthz", HealthzV2),
     (rf"{_API}/experiments", Experiments),
     (rf"{_API}/experiments/{_ID}", Experiment),
     (

@@ -99,16 +99,27 @@ def _processes() -> Iterator[tuple[int, int, str]]:
             pid, parent, name = line.split(None, 2)
             yield int(pid), int(parent), name
         return
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # It has ended.
-            # The name is in brackets, and may contain any character.
-            before, _, after = path.read_text(errors="replace").rpartition(")")
-            yield int(path.parent.name), int(after.split()[1]), before.partition("(")[2]
+    for one, told in _told("stat"):
+        # The name is in brackets, and may contain any character.
+        before, _, after = told.decode(errors="replace").rpartition(")")
+        yield one, int(after.split(None, 2)[1]), before.partition("(")[2]
 
 
 def _started_with(variable: bytes) -> Iterator[int]:
     """Processes with a value in their environment, which only Linux shows."""
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for pid, told in _told("environ"):
+        if b"\0" + variable in b"\0" + told:
+            yield pid
+
+
+def _told(name: str) -> Iterator[tuple[int, bytes]]:
+    """Each process with what is in its file of this name.
+
+    Without pathlib, which takes three times as long: this is asked several times in each run.
+    """
+    names = os.listdir("/proc") if os.path.exists("/proc") else []
+    for pid in filter(str.isdecimal, names):
         with suppress(OSError):  # It has ended, or belongs to somebody else.
-            if any(entry.startswith(variable) for entry in path.read_bytes().split(b"\0")):
-                yield int(path.parent.name)
+            with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+                told = file.readall()
+            yield int(pid), told

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from .artifact_metadata import as_stored
 from .scopes import RuntimeArtifact, Values
 from .task_inputs import python_value, with_defaults
 
@@ -26,7 +27,7 @@ def executor_input(values: Values, component: Any, root: Path) -> dict[str, Any]
         "inputs": {
             "parameterValues": with_defaults(values.parameters, component),
             "artifacts": {
-                name: {"artifacts": [_runtime_artifact(one) for one in listed]}
+                name: {"artifacts": [_given(one) for one in listed]}
                 for name, listed in values.artifacts.items()
             },
         },
@@ -58,6 +59,10 @@ def _output(name: str, declared: Any, root: Path) -> RuntimeArtifact:
         uri=str(root / _file_name(name)),
         metadata=python_value(declared.metadata),
     )
+
+
+def _given(artifact: RuntimeArtifact) -> dict[str, Any]:
+    return {**_runtime_artifact(artifact), "metadata": as_stored(artifact.metadata)}
 
 
 def _runtime_artifact(artifact: RuntimeArtifact) -> dict[str, Any]:

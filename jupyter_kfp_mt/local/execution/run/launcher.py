@@ -23,18 +23,20 @@ from ..executors.task_process import LOG_NAME, run_command, run_container
 from ..executors.task_server import TaskServer
 from ..run_request import Assignment
 from . import task_values as api
+from .artifact_metadata import without_value
 from .executor_input import executor_input, prepare
-from .importer import elsewhere, importable, told_of
+from .importer import ImportRefused, elsewhere, importable, told_of
 from .placeholders import (
     WORKSPACE_MOUNT,
-    WORKSPACE_PATH,
     NotFilledIn,
     in_command,
     in_constant,
+    left_in,
     with_parameters,
 )
 from .platform_spec import PlatformSpec, Secrets
 from .record_progress import Progress, TaskPath
+from .retries import RETRY_INDEX, pauses, seconds_in_all
 from .scopes import CACHED, COMPLETE, FAILED, Outcome, RuntimeArtifact, Scope, Values
 from .task_cache import TaskCache
 from .task_inputs import python_value, task_inputs, with_defaults
@@ -42,6 +44,10 @@ from .task_outputs import OutputRefused, collect, in_their_places, left_behind
 
 # How often a task that waits for its next attempt checks if the run is being stopped.
 _GLANCE_SECONDS = 0.2
+_ONLY_AS_A_WHOLE = (
+    "is filled in only where KFP knows it and it is the whole value of an input: pass it to an "
+    "input of its own."
+)
 
 
 class _Failed(KfpError):
@@ -61,6 +67,7 @@ class _Execution:
         self.executor_input: dict[str, Any] = {}
         self.secrets = Secrets()
         self.put_out: Values | None = None
+        self.attempt = 0
         self.reused_from = ""  # the run whose outputs it reuses, if it is not executed
 
     @property
@@ -146,6 +153,8 @@ class Launcher:
         parameters = execution.executor_input["inputs"]["parameterValues"]
         inputs = api.given(execution.given, parameters, component)
         self._progress.note_inputs(execution.path, inputs)
+        for placeholder in left_in(parameters):
+            _log(execution, f"[{placeholder} {_ONLY_AS_A_WHOLE}]")
         execution.secrets = self.platform_spec.secrets(
             execution.label, scope, execution.folder.name
         )
@@ -166,7 +175,6 @@ class Launcher:
             **self._words,
             "{{$.pipeline_task_name}}": path[-1],
             "{{$.pipeline_task_uuid}}": task_id,
-            WORKSPACE_PATH: str(self.workspace),
             WORKSPACE_MOUNT: str(self.workspace),
         }
 
@@ -204,27 +212,26 @@ class Launcher:
 
     def _tried(self, execution: _Execution, words: Mapping[str, str]) -> Values:
         """Run attempts as the task's retry policy says. Raises the failure of the last one."""
-        policy = execution.task.retry_policy
-        factor = policy.backoff_factor if policy.backoff_factor > 0 else 2.0
-        pause: float = policy.backoff_duration.seconds
-        longest = (
-            policy.backoff_max_duration.seconds if policy.HasField("backoff_max_duration") else 3600
-        )
-        for _ in range(max(policy.max_retry_count, 0)):
+        rest = pauses(execution.task.retry_policy)
+        while True:
             try:
                 return self._attempt(execution, words)
             except Exception as error:  # It is reported if it stays the last one.
-                if self._progress.stopping:
+                pause = None if self._progress.stopping else next(rest, None)
+                if pause is None:
+                    if not self._progress.stopping:
+                        _note_lack_of_time(execution)
                     raise
-                if not isinstance(error, _Failed):
-                    _log(execution, str(error))
-                failure = str(error)
-            pause = min(pause, longest)
-            self._wait(pause)
-            pause *= factor
-            if not self._progress.stopping:
-                self._progress.try_again(execution.path, failure)
-        return self._attempt(execution, words)
+                failure = error
+            self._prepare_attempt(execution, failure, pause)
+
+    def _prepare_attempt(self, execution: _Execution, failure: Exception, pause: float) -> None:
+        if not isinstance(failure, _Failed):
+            _log(execution, str(failure))
+        self._wait(pause)
+        execution.attempt += 1
+        if not self._progress.stopping:
+            self._progress.try_again(execution.path, str(failure))
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -266,8 +273,10 @@ class Launcher:
         if persistent_volumes.changes_claims(container.image):
             self._change_claims(execution)
             return ""
+        again = execution.task.HasField("retry_policy")
         environment = {
             **self._assignment.environment,
+            **({RETRY_INDEX: str(execution.attempt)} if again else {}),
             **{variable.name: variable.value for variable in container.env},
             **execution.secrets.variables,
         }
@@ -339,6 +348,8 @@ class Launcher:
             source = parameters.get(importer.artifact_uri.runtime_parameter or "uri")
         uri = importable(str(with_parameters(in_constant(source or "", words), parameters)))
         metadata = with_parameters(in_constant(python_value(importer.metadata), words), parameters)
+        for absent in without_value(metadata):
+            raise ImportRefused(f"its metadata '{absent}' has no value: leave it out")
         (name,) = execution.component.output_definitions.artifacts
         artifact = RuntimeArtifact(
             name=name,
@@ -382,6 +393,16 @@ def _filled_in(elements: Any, execution: _Execution, words: Mapping[str, str]) -
         return in_command(list(elements), execution.executor_input, execution.given, words)
     except NotFilledIn as reason:
         raise _Failed(f"its command is incomplete: {reason}") from None
+
+
+def _note_lack_of_time(execution: _Execution) -> None:
+    policy = execution.task.retry_policy
+    if execution.attempt < policy.max_retry_count:
+        _log(
+            execution,
+            f"[Not tried again: the next attempt would begin more than {seconds_in_all(policy)} s "
+            "after the first one, which is the task's backoff_max_duration.]",
+        )
 
 
 def _to_workspace(importer: Any) -> bool:

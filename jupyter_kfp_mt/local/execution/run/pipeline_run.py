@@ -20,6 +20,7 @@ from .graph import Graph
 from .launcher import Launcher
 from .platform_spec import TaskRefused
 from .record_progress import Progress, TaskPath, display_name, task_id, without_iterations
+from .retries import hand_down_retry_policies
 
 # More than processors: tasks also wait for files and for other machines.
 TASKS_PER_PROCESSOR = 2
@@ -61,6 +62,7 @@ class PipelineRun:
             leaves = list(self._leaves(self._spec.root.dag, into_loops=True))
         except RecursionError:
             raise PipelineRefused("its pipelines are nested too deeply") from None
+        hand_down_retry_policies(self._spec)
         for path, _ in self._leaves(self._spec.root.dag, into_loops=False):
             self._progress.plan(path)
         for path, component in leaves:
@@ -148,7 +150,6 @@ class PipelineRun:
             "{{$.pipeline_job_uuid}}": job.run_id,
             "{{$.pipeline_job_create_time_utc}}": _utc(job.created_at),
             "{{$.pipeline_job_schedule_time_utc}}": _utc(job.scheduled_at),
-            "{{$.pipeline_root}}": str(self._folder / "tasks"),
         }
 
     def _words_of_a_group(self, path: TaskPath) -> dict[str, str]:

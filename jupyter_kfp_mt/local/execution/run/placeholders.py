@@ -15,6 +15,7 @@ WORKSPACE_PATH = "{{$.workspace_path}}"
 # The mount path of the workspace on a cluster.
 WORKSPACE_MOUNT = "/kfp-workspace"
 
+_OF_RUN = re.compile(r"\{\{\$\.pipeline_[a-z_]+\}\}")
 _INPUT_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\[(['\"]+)(.+?)\1\]\}\}")
 # Everything in a run, a task, its inputs and its outputs that a command may use.
 _ANY = re.compile(
@@ -32,28 +33,31 @@ class NotFilledIn(KfpError):
 def in_constant(value: Any, words: Mapping[str, str]) -> Any:
     """Fill in the placeholders for the run and the task in a constant of the pipeline.
 
-    `words` are the values by placeholder. Rule: `resolveInputParameter` in KFP's
+    `words` are the values by placeholder, each of which must be the whole text, or a part of it if
+    it stands for the workspace. Rule: `resolveInputParameter` in KFP's
     backend/src/v2/driver/resolve.go.
     """
+    if isinstance(value, str):
+        value = words.get(value, value).replace(WORKSPACE_PATH, WORKSPACE_MOUNT)
+    return _in_texts(value, lambda text: _in_workspace(text, words))
 
-    def fill(text: str) -> str:
-        for placeholder, word in words.items():
-            text = text.replace(placeholder, word)
-        return text
 
-    return _in_texts(value, fill)
+def left_in(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the placeholders for the run and the task that are still among the parameters."""
+    return sorted(set(_OF_RUN.findall(json.dumps(list(parameters.values())))))
 
 
 def with_parameters(value: Any, parameters: Mapping[str, Any]) -> Any:
     """Fill in the parameters in a constant, into which the compiler turns f-strings.
 
-    Rule: `getPlaceholders` in KFP's backend/src/v2/component/launcher_v2.go.
+    Those among them without a value are None; what is not among them is left as it is. Rule:
+    `getPlaceholders` in KFP's backend/src/v2/component/launcher_v2.go.
     """
 
-    def fill(text: str) -> str:
-        return _INPUT_PARAMETER.sub(lambda found: text_of(_parameter(found[2], parameters)), text)
+    def filled(found: re.Match[str]) -> str:
+        return text_of(_parameter(found[2], parameters)) if found[2] in parameters else found[0]
 
-    return _in_texts(value, fill)
+    return _in_texts(value, lambda text: _INPUT_PARAMETER.sub(filled, text))
 
 
 def in_command(
@@ -127,9 +131,14 @@ def _filled(element: str, executor_input: Mapping[str, Any], words: Mapping[str,
             return json.dumps(executor_input)
         if found[0] in ("{{$.outputs.output_file}}", "{{$.outputMetadataUri}}"):
             return str(executor_input["outputs"]["outputFile"])
-        return words.get(found[0], found[0])
+        return _in_workspace(found[0], words)
 
     return _ANY.sub(fill, element)
+
+
+def _in_workspace(text: str, words: Mapping[str, str]) -> str:
+    """The text with the folder that is the workspace here."""
+    return text.replace(WORKSPACE_MOUNT, words.get(WORKSPACE_MOUNT, WORKSPACE_MOUNT))
 
 
 _UNKNOWN = object()

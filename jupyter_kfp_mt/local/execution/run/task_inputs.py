@@ -128,9 +128,19 @@ class _Reading:
             raise InputRefused(f"its input '{_readable(name)}' has no value: {reason}") from None
         if source.HasField("task_final_status"):
             return self._status[name]
-        if value is None and source.HasField("component_input_parameter") and not self._is_group:
+        if value is None and source.HasField("component_input_parameter"):
+            self._refuse_null(name)
             return _ABSENT
         return value
+
+    def _refuse_null(self, name: str) -> None:
+        """Refuse null where it is no missing value: a group gets all that is in its inputs."""
+        declared = self._declared.parameters.get(name)
+        if self._is_group and not (declared and declared.is_optional):
+            raise InputRefused(
+                f"its input '{_readable(name)}' is null, which no dsl.If, dsl.ParallelFor or other "
+                "group of tasks takes: give the pipeline's parameter a default that is not None"
+            )
 
     def _may_lack(self, name: str, is_input: bool) -> bool:
         """Return whether a source (an input of the enclosing pipeline, or an output) may be absent.
@@ -138,6 +148,8 @@ class _Reading:
         Groups may lack values that no task in them uses; tasks may lack values with a default.
         """
         if not is_input and not runs_anyway(self._task):
+            return False
+        if is_input and not self._is_group and name in self._declared.parameters:
             return False
         if self._is_group or name in self._declared.artifacts:
             return self._is_group or bool(self._declared.artifacts[name].is_optional)
@@ -158,13 +170,13 @@ class _Reading:
 
     def _filled_in(self, name: str, found: Mapping[str, Any]) -> Any:
         try:
-            return with_parameters(found[name], found)
+            return with_parameters(
+                found[name], {**dict.fromkeys(self._task.inputs.parameters), **found}
+            )
         except NotFilledIn as reason:
             raise InputRefused(f"its input '{_readable(name)}' is incomplete: {reason}") from None
 
     def _checked(self, name: str, declared: Any, value: Any) -> Any:
-        if value is None and self._is_group:
-            return None
         allowed = [python_value(one) for one in getattr(declared, "literals", ())]
         if allowed and not any(equal(value, one) for one in allowed):
             raise InputRefused(

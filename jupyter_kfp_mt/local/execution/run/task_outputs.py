@@ -17,6 +17,7 @@ import msgspec
 
 from ....errors import KfpError
 from ...wire.go_numbers import float64, protojson_value
+from .artifact_metadata import DISPLAY_NAME, without_value
 from .go_values import NoSuchValue, value_of
 from .scopes import RuntimeArtifact, Values
 from .task_inputs import kind_of, shown
@@ -138,6 +139,11 @@ def _refuse_what_is_unfit_in(told: _Told) -> None:
         _refuse_unfit(value, f"its output '{name}'")
     for name, listed in (told.artifacts or {}).items():
         _refuse_unfit(msgspec.to_builtins(listed), f"its report on the artifact '{name}'")
+        for absent in without_value(_said_of(told, name).metadata or {}):
+            raise OutputRefused(
+                f"the metadata '{absent}' of its output '{name}' has no value, and KFP stores "
+                "none without one: leave it out, or give it one"
+            )
 
 
 def _refuse_unfit(value: Any, what: str) -> None:
@@ -217,13 +223,18 @@ def _as_written(text: str) -> str:
         return shown(text)
 
 
-def _artifact(name: str, expected: Mapping[str, Any], told: _Told) -> RuntimeArtifact:
+def _said_of(told: _Told, name: str) -> _Said:
     listed = (told.artifacts or {}).get(name)
-    said = listed.artifacts[0] if listed and listed.artifacts else _Said()
+    return listed.artifacts[0] if listed and listed.artifacts else _Said()
+
+
+def _artifact(name: str, expected: Mapping[str, Any], told: _Told) -> RuntimeArtifact:
+    said = _said_of(told, name)
+    metadata = {DISPLAY_NAME: name, **expected["metadata"], **(said.metadata or {})}
     return RuntimeArtifact(
         name=said.name or name,
         type=expected["type"]["schemaTitle"],
         uri=said.uri or expected["uri"],
-        metadata=protojson_value({**expected["metadata"], **(said.metadata or {})}),
+        metadata=protojson_value(metadata),
         path=said.custom_path or said.customPath or "",
     )

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ....models import Artifact, TaskValues
+from .artifact_metadata import DISPLAY_NAME
 from .scopes import RuntimeArtifact, Values
 from .task_cache import is_there
 
@@ -33,7 +34,7 @@ def put_out(values: Values, reused_from: str = "") -> TaskValues:
     """
     artifacts = {
         name: [
-            msgspec.structs.replace(one, metadata={"display_name": name, **one.metadata})
+            msgspec.structs.replace(one, metadata={DISPLAY_NAME: name, **one.metadata})
             for one in _told(listed, name)
         ]
         for name, listed in values.artifacts.items()
@@ -50,7 +51,10 @@ def restored(kept: TaskValues, component: Any) -> Values | None:
     if not {*declared.parameters, *declared.artifacts} <= {*kept.parameters, *kept.artifacts}:
         return None
     artifacts = {
-        name: [_runtime_artifact(one, name) for one in kept.artifacts[name]]
+        name: [
+            RuntimeArtifact(one.name, one.type, one.uri, dict(one.metadata))
+            for one in kept.artifacts[name]
+        ]
         for name in declared.artifacts
     }
     if not all(is_there(one.uri) for listed in artifacts.values() for one in listed):
@@ -63,13 +67,6 @@ def _told(listed: list[RuntimeArtifact], name: str) -> list[Artifact]:
         Artifact(name=one.name or name, type=one.type, uri=one.uri, metadata=one.metadata)
         for one in listed
     ]
-
-
-def _runtime_artifact(artifact: Artifact, name: str) -> RuntimeArtifact:
-    metadata = dict(artifact.metadata)
-    if metadata.get("display_name") == name:
-        del metadata["display_name"]
-    return RuntimeArtifact(artifact.name, artifact.type, artifact.uri, metadata)
 
 
 def _limited(parameters: dict[str, Any], artifacts: dict[str, list[Artifact]]) -> TaskValues:
