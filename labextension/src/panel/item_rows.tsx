@@ -1,4 +1,4 @@
-/** What stands in the rows of each list: a state as icon and word, a name, and a few facts. */
+/** The rows of each list: a state as icon and word, a name, and a few facts. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { LabIcon } from '@jupyterlab/ui-components';
@@ -143,7 +143,7 @@ function PipelineRow(props: { pipeline: IPipeline }): JSX.Element {
   );
 }
 
-/** What a run belongs to, cut where there is no room. */
+/** The pipeline or experiment of a run, truncated if there is no room. */
 function Of({ name, words }: { name: string; words: string }): JSX.Element {
   return (
     <span className="jp-KfpMt-of" title={words}>
@@ -191,9 +191,9 @@ function Row(props: {
 
 const END = 10;
 
-/** A name of which the end stays to be seen, for there names often differ. */
+/** A name whose end stays visible, as names often differ there. */
 export function MiddleCut({ text }: { text: string }): JSX.Element {
-  // A pair of surrogates stays together.
+  // Keep surrogate pairs together.
   const letters = [...text];
   const cut = letters.length > 2 * END ? letters.length - END : letters.length;
   return (
