@@ -77,7 +77,7 @@ function Page(props: IPageOptions): JSX.Element {
   return (
     <div className="jp-KfpMt-compare" tabIndex={0}>
       <Checkbox
-        label={trans.__('Only what differs')}
+        label={trans.__('Only differences')}
         isOn={isOnlyDifferent}
         set={setOnlyDifferent}
       />
@@ -170,7 +170,7 @@ function Part(props: {
   );
 }
 
-/** A number as a part of the largest one in its row. */
+/** A number relative to the largest one in its row. */
 function Bar(props: {
   value: unknown;
   all: readonly unknown[];
