@@ -378,8 +378,18 @@ def _comparison(found: Comparison) -> View:
     return View(
         tables=[Table(["", "", *names], rows, faint=same)],
         pictures=pictures(found),
-        note=f"{same:,} of {len(found):,} are the same in all, and come last." if same else "",
+        note=_same(same, len(found)),
     )
+
+
+def _same(same: int, count: int) -> str:
+    """Say that the last rows, which are faint, do not differ."""
+    if not same:
+        return ""
+    if same == count:
+        return "In all of this the runs are the same."
+    last = "last row is" if same == 1 else f"last {same:,} rows are"
+    return f"The {last} the same in all runs."
 
 
 def _compared(value: Any) -> str:

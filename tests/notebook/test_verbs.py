@@ -250,7 +250,7 @@ def test_runs_are_compared_and_their_artifacts_listed(shell, kfp, scored, unique
     found = kfp(f"compare {first.run_id} {unique}-0.5")
     assert found[0].name == "rate" and found[0].values == [0.25, 0.5]
     text = shown(shell, found)
-    assert "0.25" in text and "accuracy" in text and "come last" in text
+    assert "0.25" in text and "accuracy" in text and "last row is the same" in text
     artifacts = kfp(f"artifacts {unique}-0.5")
     assert [made.output for made in artifacts] == ["metrics"]
     assert "accuracy = 0.75" in shown(shell, artifacts)
