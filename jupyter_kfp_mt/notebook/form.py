@@ -1,4 +1,4 @@
-"""A form that starts a pipeline: a control for each of its parameters, checked as one types."""
+"""A form that starts a pipeline: a control for each of its parameters, checked while typing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WIDE = widgets.Layout(width="min(40em, 100%)")
 
 
 class Field:
-    """The control of one parameter, its label and description, and what is wrong with its value."""
+    """The control of a parameter, with its label, its description and a fault in its value."""
 
     def __init__(self, name: str, definition: Definition, source: PipelineSource) -> None:
         self.name = name
@@ -64,9 +64,7 @@ class Field:
             control.observe(lambda _: changed(), "value")
 
     def value(self) -> Any:
-        """Return what is given; `UNSET` for nothing. Raises `BadRequest` for what is no such
-        value.
-        """
+        """Return the value given, or `UNSET`. Raises `BadRequest` for one of another type."""
         if not self._given.value:
             return msgspec.UNSET
         given = self.control.value
@@ -79,7 +77,7 @@ class Field:
         return self._source.parse({self.name: given})[self.name]
 
     def check(self) -> bool:
-        """Show what is wrong, and tell if nothing is."""
+        """Show the fault in the value, if any; return True if there is none."""
         try:
             self.value()
             self.problem.value = ""
@@ -118,7 +116,7 @@ class Field:
 
 
 class Form:
-    """A pipeline's form; `run` is what it has started last."""
+    """A pipeline's form; `run` is the run that it started last."""
 
     def __init__(
         self,
@@ -151,17 +149,17 @@ class Form:
         return widgets.VBox([title, *fields, *rows, self.start, self.said])
 
     def check(self) -> None:
-        """Check all values; only what is right can be started."""
+        """Check all values; the run can only be started if they are valid."""
         right = [field.check() for field in self.fields]
         self.start.disabled = not all(right)
 
     def values(self) -> dict[str, Any]:
-        """All that is given. Raises `BadRequest` for what the pipeline does not take."""
+        """Return the given values. Raises `BadRequest` for one that the pipeline rejects."""
         found = {field.name: field.value() for field in self.fields}
         return {name: value for name, value in found.items() if value is not msgspec.UNSET}
 
     def submit(self) -> None:
-        """Start it, as the button does; what is refused is shown below the button."""
+        """Start a run, as the button does; a refusal is shown below the button."""
         self.start.disabled = True
         try:
             self.run = self._client.start_run(
@@ -190,7 +188,7 @@ class Form:
         return f"A form for {self._source.name}, which needs a notebook to be filled in.\n{takes}"
 
     def _repr_html_(self) -> str:
-        """For a notebook that was saved, in which no controls are any more."""
+        """The form in a saved notebook, which has no controls."""
         told = text(self.run) if self.run else "Nothing was started."
         return f"<p>A form for {escape(self._source.name)}.</p><pre>{escape(told)}</pre>"
 
@@ -199,7 +197,7 @@ class Form:
         view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
         forms = {"text/html": self._repr_html_(), "text/plain": repr(self)}
         display({**forms, "application/vnd.jupyter.widget-view+json": view}, raw=True)
-        # The run is an output of its own: what a callback displays has no other place.
+        # The run has an output widget of its own: a callback cannot display anywhere else.
         self._place = display({"text/plain": ""}, raw=True, display_id=True)
 
 

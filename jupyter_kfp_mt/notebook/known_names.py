@@ -1,4 +1,4 @@
-"""The names that completion offers: remembered, and learned in the background, never waited for."""
+"""The names that completion offers: remembered, and fetched in the background without waiting."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..client.listings import Listing
 from ..errors import KfpError, NotFound
 from ..models import Experiment, Pipeline, RecurringRun, Run
 
-FRESH_SECONDS = intervals.COMPLETION_SECONDS  # older ones are asked for again at a completion
+FRESH_SECONDS = intervals.COMPLETION_SECONDS  # older names are fetched again at the next completion
 MOST = 100
 
 Ask = Callable[[Client, str], list[str]]
 
 
 class KnownNames:
-    """Names by what they are of, and of which run or pipeline.
+    """Names by kind, and by the run or pipeline to which they belong.
 
-    `connect` makes a client for a thread of this; `namespaces` lists those that may be used.
+    `connect` makes a client for a background thread; `namespaces` lists the usable namespaces.
     """
 
     def __init__(self, connect: Callable[[], Client], namespaces: Callable[[], list[str]]) -> None:
@@ -43,7 +43,7 @@ class KnownNames:
         }
 
     def get(self, kind: str, of: str = "") -> list[str]:
-        """Return what is known now; what is old or missing is learned meanwhile."""
+        """Return the names known now, and fetch outdated or missing ones in the background."""
         key = (kind, of)
         with self._lock:
             age = time.monotonic() - self._learned.get(key, float("-inf"))
@@ -57,7 +57,7 @@ class KnownNames:
         return known
 
     def tell(self, value: object) -> None:
-        """Take in what a verb has shown or made, before anything is asked again."""
+        """Learn names from a value that a verb has returned, which saves a request."""
         items: list[Any] = value.shown() if isinstance(value, Listing) else [value]
         kinds: dict[type, str] = {Run: "run", Pipeline: "pipeline", Experiment: "experiment"}
         kind = next((kinds[type(each)] for each in items if type(each) in kinds), "")
@@ -77,7 +77,7 @@ class KnownNames:
                 self._known["task", of] = tasks
 
     def forget(self) -> None:
-        """Forget all: the connection or the namespace is another one."""
+        """Forget all names, after a change of connection or namespace."""
         with self._lock:
             self._known.clear()
             self._learned.clear()
@@ -90,7 +90,7 @@ class KnownNames:
             with self._lock:
                 self._known[key] = found
         except KfpError:
-            pass  # what was known is better than nothing, and a verb will say why
+            pass  # keep the old names; the next verb will report the error
         finally:
             with self._lock:
                 self._learned[key] = time.monotonic()
@@ -102,7 +102,7 @@ def _named(found: Iterable[Pipeline | Experiment | RecurringRun]) -> list[str]:
 
 
 def _of_runs(runs: Iterable[Run]) -> list[str]:
-    """Their names, and the ids of those whose names cannot be written as one word."""
+    """The names of runs, or their ids where a name is more than one word."""
     found = [run.run_id if " " in run.display_name else run.display_name for run in runs]
     return ["latest", *found]
 

@@ -1,4 +1,4 @@
-/** The plugins, each of which can be switched off. */
+/** The plugins, each of which can be disabled. */
 
 import { filesPlugin } from './plugins/files';
 import { modelPlugin } from './plugins/model';

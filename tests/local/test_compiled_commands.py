@@ -9,9 +9,9 @@ from harness.file_server import serving
 from harness.own_executor import Kfp, compiled, component, make_wheel
 from kfp import dsl
 
-from jupyter_kfp_mt.local.execution.task.compiled_commands import component as compiled_component
-from jupyter_kfp_mt.local.execution.task.containers import why_needed
-from jupyter_kfp_mt.local.execution.task.package_installs import as_run_here
+from jupyter_kfp_mt.local.execution.compiled_commands import component as compiled_component
+from jupyter_kfp_mt.local.execution.executors.containers import why_needed
+from jupyter_kfp_mt.local.execution.executors.package_installs import as_run_here
 
 
 @component(install_kfp_package=False)

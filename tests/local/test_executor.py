@@ -17,10 +17,10 @@ from harness.paths import ROOT
 from harness.waiting import wait_until
 from kfp import dsl, kubernetes
 
+from jupyter_kfp_mt.local.execution.executors import task_process
 from jupyter_kfp_mt.local.execution.run_request import Assignment, RunRequest
 from jupyter_kfp_mt.local.execution.server import run_queue, unwritten_states, worker_process
 from jupyter_kfp_mt.local.execution.server.worker_process import WorkerProcess
-from jupyter_kfp_mt.local.execution.task import task_process
 from jupyter_kfp_mt.models import Task
 
 one_at_once = pytest.mark.parametrize("kfp", [(1,)], indirect=True, ids=["one at once"])
@@ -576,7 +576,7 @@ def test_a_run_whose_end_cannot_be_written_fails(kfp, name, refused):
         kfp.call(kfp.runs.put_task, task)
     kfp.wait(run_id)
     assert kfp.runs.states[run_id] == "FAILED"
-    assert "how the run ended could not be written down" in kfp.runs.errors[run_id]
+    assert "the end of the run could not be recorded" in kfp.runs.errors[run_id]
 
 
 @one_at_once
@@ -640,7 +640,7 @@ def test_a_task_goes_on_when_its_log_cannot_and_its_last_words_are_told(tmp_path
     task = "[print('y' * 999) for _ in range(500)]; raise ValueError('last words')"
     limited = (
         "import pathlib, resource, sys\n"
-        "from jupyter_kfp_mt.local.execution.task.task_process import run_command\n"
+        "from jupyter_kfp_mt.local.execution.executors.task_process import run_command\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1))\n"
         "print(run_command([sys.executable, '-c', sys.argv[1]], {}, pathlib.Path(sys.argv[2])))\n"
     )
@@ -655,7 +655,7 @@ def test_a_run_without_a_place_for_temporary_files_says_so(kfp, tmp_path, monkey
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     run_id = kfp.finish(quick)
     assert kfp.runs.errors[run_id].startswith(
-        f"the run's process could not begin: No such file or directory: {tmp_path}/none/"
+        f"the run's process could not start: No such file or directory: {tmp_path}/none/"
     )
 
 

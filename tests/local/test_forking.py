@@ -18,9 +18,9 @@ from harness.waiting import wait_until
 from kfp import dsl
 
 from jupyter_kfp_mt.local.execution import forking
+from jupyter_kfp_mt.local.execution.executors import task_server
+from jupyter_kfp_mt.local.execution.executors.task_server import forkable
 from jupyter_kfp_mt.local.execution.server import fork_server
-from jupyter_kfp_mt.local.execution.task import task_server
-from jupyter_kfp_mt.local.execution.task.task_server import forkable
 
 pytestmark = pytest.mark.skipif(not forking.AVAILABLE, reason="nothing is forked on this system")
 

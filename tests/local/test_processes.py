@@ -47,9 +47,9 @@ def test_a_runs_process_loads_nothing_of_the_server(module):
 def test_a_tasks_process_loads_nothing_of_its_run_and_of_the_server():
     found = loaded(f"{EXECUTION}.task.fork_process")
     assert {name.rpartition(".")[2] for name in of("task", found)} == {
-        *("fork_process", "compiled_commands", "private_mounts", "task_interpreter"),
+        *("fork_process", "private_mounts", "task_interpreter"),
     }
-    assert of("run", found) | of("server", found) == set()
+    assert of("executors", found) | of("run", found) | of("server", found) == set()
     assert "jupyter_kfp_mt.models" not in found
 
 

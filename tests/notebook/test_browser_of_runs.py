@@ -31,7 +31,7 @@ def test_runs_are_filtered_sorted_and_turned_page_by_page(kfp, runs, unique, mon
     browser.name.value = f"{unique}-2"
     assert names(browser) == [f"{unique}-2"]
     browser.state.value = "SUCCEEDED"
-    assert names(browser) == [] and browser.count.value == "No runs fit."
+    assert names(browser) == [] and browser.count.value == "No matching runs."
 
 
 def test_the_selection_is_acted_on_and_kept(kfp, runs, unique):
@@ -39,7 +39,7 @@ def test_the_selection_is_acted_on_and_kept(kfp, runs, unique):
     assert browser.actions["terminate"].tooltip == "Select runs first."
     browser.rows.value = [runs[0].run_id, runs[1].run_id]
     assert [run.run_id for run in browser.selected] == [runs[1].run_id, runs[0].run_id]
-    assert "can be tried again" in browser.actions["retry"].tooltip
+    assert "can be retried" in browser.actions["retry"].tooltip
     browser.actions["terminate"].click()
     assert browser.said.value == "Terminated 2 of 2."
 
