@@ -58,6 +58,7 @@ def browser(tmp_path_factory):
             executable_path=chromium(),
             args=FLAGS,
             viewport={"width": 1280, "height": 800},
+            reduced_motion="reduce",  # else every frame of what turns is drawn by the processor
             record_har_path=traffic,
             record_har_url_filter="**/kfp-mt/**",
         )
