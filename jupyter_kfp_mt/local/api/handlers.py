@@ -74,6 +74,10 @@ _LARGEST_OBJECT = 3 << 19
 # Of the ranges that a request may ask for, the one that is answered.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
+_NO_EMOJI = (
+    "KFP on a cluster refuses this request: its database takes no characters outside Unicode's "
+    "basic plane, such as emoji."
+)
 _PLAIN = "text/plain; charset=utf-8"
 BAD_TAGS = "Failed to parse tags query parameter. Expected JSON object with string keys and values"
 # Of names and namespaces alone the API server says so without an object around it.
@@ -188,11 +192,12 @@ class Handler(web.RequestHandler):
     async def _warn_of_emoji(self) -> None:
         """Say in a header if a cluster's database would not take a character."""
         if await self.aside(_leaves_basic_plane, self.request.body):
-            self._warn(
-                self.request.path,
-                "KFP on a cluster refuses this request: its database takes no characters outside "
-                "Unicode's basic plane, such as emoji.",
-            )
+            self._warn(self.request.path, _NO_EMOJI)
+
+    def warn_of_emoji_in(self, text: str) -> None:
+        """The same of a text."""
+        if any(character > "\uffff" for character in text):
+            self._warn(self.request.path, _NO_EMOJI)
 
     async def body(self, message: type[M]) -> M:
         await self._warn_of_emoji()
@@ -477,12 +482,18 @@ class UploadHandler(FileHandler):
         try:
             reviewed = super().prepare()
             if self.request.method == "POST":
+                self.check_query()
                 self._authorizing = True
                 self.authorize()
                 self._authorizing = False
         except ApiError as error:
             self._refusal = error
         return reviewed
+
+    def check_query(self) -> None:
+        """Refuse a form with parameters that cannot be read."""
+        if reason := self.query.refusal:
+            raise invalid_input(f"{UNREADABLE_FORM}: {reason}", UNREADABLE_FORM)
 
     def check_admitted(self) -> None:
         """Raises why this is refused, if it is."""
@@ -531,6 +542,7 @@ class UploadHandler(FileHandler):
     def upload(self, file_name: str) -> Upload:
         """Return what the parameters say about the file."""
         display_name = self.parameter("display_name")
+        self.warn_of_emoji_in(unquote(self.request.query))
         return Upload(
             name=self.parameter("name") or display_name or file_name,
             display_name=display_name,
@@ -542,10 +554,11 @@ class UploadHandler(FileHandler):
     def tags(self) -> dict[str, str]:
         """Return the tags in the parameter of this name, which is a JSON object."""
         try:
-            tags = msgspec.json.decode(self.parameter("tags") or "{}", type=dict[str, str] | None)
+            given = self.parameter("tags") or "{}"
+            tags = msgspec.json.decode(given, type=dict[str, str | None] | None)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise invalid_input(f"{BAD_TAGS}: {error}", BAD_TAGS) from None
-        return tags or {}
+        return {name: value or "" for name, value in (tags or {}).items()}
 
 
 class PipelineUploadHandler(UploadHandler):
