@@ -205,7 +205,8 @@ def _listing(listing: Listing) -> View:  # type: ignore[type-arg]
         [listing.namespace_of(item) for item in shown],
     )
     refused = [f"Not in {namespace}: {error.message}" for namespace, error in listing.refused]
-    notes = [found.note, *refused, _without(listing) if not shown else ""]
+    notes = [found.note + _more(listing, len(shown)), *refused]
+    notes += [_without(listing) if not shown else ""]
     return msgspec.structs.replace(found, note="\n".join(filter(None, notes)))
 
 
@@ -239,6 +240,12 @@ def _listed(
         tables=[Table([*(["Namespace"] if many else []), *headings, "ID"], rows)],
         note=f"{count} {plural}{where}{fitting}, {order or 'newest first'}",
     )
+
+
+def _more(listing: Listing, shown: int) -> str:  # type: ignore[type-arg]
+    """Say how to see the rest of a list that is cut only because a display is short."""
+    is_cut = shown and not listing.limit and (listing.total is None or shown < listing.total)
+    return "; --limit COUNT shows more" if is_cut else ""
 
 
 def _number(total: int | None) -> str:
@@ -772,7 +779,7 @@ def _identifier(item: Any) -> str:
 
 
 def _id_length(items: Sequence[Any]) -> int:
-    """How many characters distinguish the ids of a list; at least eight."""
+    """The number of characters that distinguish the ids of a list; at least eight."""
     ids = [_identifier(item) for item in items]
     return next((n for n in range(8, 36) if len({i[:n] for i in ids}) == len(ids)), 36)
 

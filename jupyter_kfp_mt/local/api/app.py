@@ -38,7 +38,9 @@
 | a specification without `deploymentSpec`: refused once it is compiled | 400 | sooner |
 | an id may be empty | 404 | |
 | what a caller may do, and who owns a namespace: Kubernetes tells | this server does | none here |
-| a new run may be archived | it is not | |
+| a new run may be archived, or have an end or (v1beta1) metrics | it has none of it | |
+| `plugins_input` is given back, and used | a Warning header says it is not used | none here |
+| tags whose names differ in case or accents alone: 500 | both are kept | meant so |
 | a run's `pipeline_version_id`: 500 | the version is run | meant so |
 | an empty `platform_spec` is given back | it is not | |
 | a run that has not failed is retried: Argo says no | the server does | no Argo here |
@@ -46,7 +48,7 @@
 | the words about a filter of spaces | other words | |
 | v1beta1: contexts of refusals | some are others | |
 | a cron of five fields begins with its seconds, silently | a Warning header says so | help |
-| a cron skips days where clocks change at midnight | none | meant so |
+| a cron skips days or half-hours where clocks change at midnight, or by as much | none | meant so |
 | a cron that matches at no time of five years: never fires | looks on for 41 years | meant so |
 | tasks of a run: all parts of its workflow | those that were written (but `--argo-tasks`) | help |
 | the pipeline root is where artifacts are put | a Warning header says that it is not | a folder |

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import IO, Any, ClassVar, TypeVar
@@ -76,6 +76,8 @@ _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
 _PLAIN = "text/plain; charset=utf-8"
 BAD_TAGS = "Failed to parse tags query parameter. Expected JSON object with string keys and values"
+# The API server reports these alone as plain text, without an object around them.
+_TOO_LONG = re.compile(r"Pipeline(?:Version)?\.Name(?:space)? length cannot exceed \d+")
 # Errors of uploads for which the API server gives no reason.
 _OTHERWISE_TOLD = {NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED}
 
@@ -171,6 +173,12 @@ class Handler(web.RequestHandler):
                 f"The pipeline root '{root}' is not used: the local KFP keeps artifacts in its "
                 "data folder. Their URIs are with the tasks that made them.",
             )
+
+    def warn_of_plugins(self, what: str, given: Mapping[str, Any] | None) -> None:
+        """Say in a header if something was meant for a plugin."""
+        if given:
+            names = ", ".join(sorted(given))
+            self._warn(what, f"The local KFP has no plugins: what is for {names} is not used.")
 
     def _warn(self, what: str, meaning: str) -> None:
         log.warning("%s: %s", what, meaning)
@@ -494,7 +502,14 @@ class UploadHandler(FileHandler):
         if said in (UNREADABLE_FORM, UNREADABLE_FILE, NO_VERSION, BAD_TAGS) and status == 400:
             kind = _PLAIN
         self.set_status(status)
+        if _TOO_LONG.fullmatch(said):
+            self.answer_plainly(f"Invalid input error: {said}\n")
+            return
         self.answer(error.to_upload_dict(self.unreadable.get(said, said)), kind)
+
+    def answer_plainly(self, text: str) -> None:
+        self.set_header("Content-Type", _PLAIN)
+        self.finish(text)
 
     def authorize(self) -> None:
         """Authorize the upload."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ...models import Pipeline as PipelineValue
 from ...models import PipelineVersion
 from ..operations import Upload
-from ..pipelines.pipeline_urls import file_name
+from ..pipelines.pipeline_urls import check_version_url, file_name
 from ..wire.api_errors import invalid_input, not_found, wrapped
 from ..wire.list_options import (
     EXPERIMENTS,
@@ -180,10 +180,9 @@ class Run(V1Handler):
 class RunMetrics(Handler):
     async def post(self, run_id: str) -> None:
         new = (await self.body(MetricsMessage)).metrics
-        with wrapped("Failed to report v1beta1 run metrics"):
-            outcomes = self.operations.runs.report_metrics(
-                self.caller, run_id, [messages.metric(each) for each in new]
-            )
+        outcomes = self.operations.runs.report_metrics(
+            self.caller, run_id, [messages.metric(each) for each in new]
+        )
         results = [messages.metric_result(*pair) for pair in zip(new, outcomes, strict=True)]
         self.answer({"results": results} if results else {})
 
@@ -375,6 +374,7 @@ class PipelineVersions(V1Handler):
             )
         with wrapped("Failed to create a pipeline version (v1beta1) due to internal server error"):
             pipeline = self._pipeline_of(new)
+            check_version_url(url)
             specification = await self.reader.read_url(url)
             upload = Upload(
                 name=new.name,

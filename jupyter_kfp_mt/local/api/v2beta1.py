@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ... import models
 from ..operations import Listed, Upload
 from ..operations.request_checks import is_empty
-from ..pipelines.pipeline_urls import file_name
+from ..pipelines.pipeline_urls import check_version_url, file_name
 from ..wire.api_errors import invalid_input, wrapped
 from ..wire.list_options import (
     EXPERIMENTS,
@@ -175,12 +175,14 @@ class PipelineVersions(Handler):
         url = _url(new)
         upload = _upload_of(new, "", url)
         if not url:
-            raise invalid_input("Failed to create a pipeline version. Package URL is empty")
+            lacks = "empty" if new.package_url else "nil"
+            raise invalid_input(f"Failed to create a pipeline version. Package URL is {lacks}")
         with wrapped("Failed to create a pipeline version. Check error stack"):
             if not upload.name:
                 raise invalid_input("name is required")
             operations = self.operations.pipelines
             pipeline = operations.authorize_version_creation(self.caller, pipeline_id, upload.name)
+            check_version_url(url)
             specification = await self.reader.read_url(url)
             version = await operations.create_version(pipeline, upload, specification)
         await self.answer_long(version)
@@ -245,6 +247,7 @@ class Runs(Handler):
         default = await self.operations.runs.default_root(run.run_id)
         self.warn_of_root(f"run {run.run_id}", run.runtime_config, default)
         self.warn_of_values(f"run {run.run_id}", run.runtime_config)
+        self.warn_of_plugins(f"run {run.run_id}", sent.message.plugins_input)
         await self.answer_long(run)
 
 
@@ -307,6 +310,7 @@ class RecurringRuns(Handler):
         what = f"recurring run {recurring.recurring_run_id}"
         self.warn_of_root(what, recurring.runtime_config, default)
         self.warn_of_values(what, recurring.runtime_config)
+        self.warn_of_plugins(what, sent.message.plugins_input)
         await self.answer_long(_with_trigger(recurring))
 
 

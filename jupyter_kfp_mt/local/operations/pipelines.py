@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Mapping
 
@@ -12,7 +13,7 @@ from ..database import Database, new_id
 from ..pipelines.pipeline_files import Specification
 from ..tenants.identity import Caller
 from ..tenants.roles import ResourceAttributes, Roles
-from ..wire.api_errors import NO_VERSION, already_exists, invalid_input, wrapped
+from ..wire.api_errors import NO_VERSION, ApiError, already_exists, invalid_input, wrapped
 from ..wire.list_options import ListOptions
 from .request_checks import (
     LONGEST_PIPELINE_DESCRIPTION,
@@ -57,10 +58,11 @@ class Pipelines:
         try:
             self._table.add(pipeline)
         except sqlite3.IntegrityError:
-            raise already_exists(
-                f"Failed to create a new pipeline. The name {upload.name} already exist. "
-                "Please specify a new name"
-            ) from None
+            with wrapped("Failed to create a pipeline in PipelineStore"):
+                raise already_exists(
+                    f"Failed to create a new pipeline. The name {upload.name} already exist. "
+                    "Please specify a new name"
+                ) from None
         return pipeline
 
     def authorize_creation(self, caller: Caller, namespace: str, name: str) -> None:
@@ -345,8 +347,11 @@ class Pipelines:
         access = ResourceAttributes(
             pipeline.namespace, verb, "pipelines", pipeline.name, existing=True
         )
-        # Without the pipeline's id, which a caller with a version's id need not know.
-        self._authorize(caller, "", access)
+        # A caller with a version's id need not know the pipeline's.
+        with contextlib.suppress(ApiError):
+            caller.identity()
+        may_read = self._roles.allows(caller.name, msgspec.structs.replace(access, verb="get"))
+        self._authorize(caller, pipeline.pipeline_id if may_read else "", access)
         return version
 
     def _authorize(self, caller: Caller, pipeline_id: str, access: ResourceAttributes) -> None:

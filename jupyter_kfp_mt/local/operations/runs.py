@@ -207,7 +207,7 @@ class Runs:
     def terminate(self, caller: Caller, run_id: str) -> None:
         self._authorized(caller, run_id, "terminate")
         with wrapped(f"Failed to terminate run {run_id} due to error fetching its namespace"):
-            self._experiment(self._existing(run_id).run.experiment_id)
+            self._check_experiment_of(self._existing(run_id).run)
         with wrapped(f"Failed to terminate run {run_id}"):
             if not self._table.cancel(run_id):
                 raise invalid_input(f"Failed to terminate a run {run_id}. Row not found")
@@ -218,7 +218,7 @@ class Runs:
         self._authorized(caller, run_id, "retry")
         run = self._existing(run_id).run
         with wrapped(f"Failed to retry run {run_id} due to error fetching its namespace"):
-            self._experiment(run.experiment_id)
+            self._check_experiment_of(run)
         if run.state not in FINISHED:
             with wrapped(
                 f"Failed to retry run {run_id}: could not claim database row before workflow "
@@ -237,11 +237,14 @@ class Runs:
         self, caller: Caller, run_id: str, metrics: Sequence[Metric]
     ) -> Iterator[tuple[str, str]]:
         """Return the result for each metric: a status of v1beta1, and an error message."""
-        self._authorized(caller, run_id, "reportMetrics")
-        if len(metrics) > _MOST_METRICS:
-            raise invalid_input(
-                f"Report at most {_MOST_METRICS} metrics at once. Received {len(metrics)}"
-            )
+        if self._table.place(run_id) is None:
+            raise not_found("Run %s not found", run_id)  # The API server fills in no id.
+        with wrapped("Failed to report v1beta1 run metrics"):
+            self._authorized(caller, run_id, "reportMetrics")
+            if len(metrics) > _MOST_METRICS:
+                raise invalid_input(
+                    f"Report at most {_MOST_METRICS} metrics at once. Received {len(metrics)}"
+                )
         valid = [metric for metric in metrics if not any(_problem_of(metric))]
         added = iter(self._table.add_metrics(run_id, valid))
         return (_outcome(metric, added) for metric in metrics)
@@ -344,6 +347,11 @@ class Runs:
 
     def _experiment(self, experiment_id: str) -> Experiment:
         return found(self._database.experiments.one(experiment_id), "Experiment", experiment_id)
+
+    def _check_experiment_of(self, run: Run) -> None:
+        """Refuse to go on with a run whose experiment was deleted."""
+        with wrapped(f"Failed to fetch namespace from run {run.run_id}"):
+            self._namespace_of_experiment(run.experiment_id)
 
     def _namespace_of_experiment(self, experiment_id: str) -> str:
         with wrapped(f"Failed to fetch namespace from experiment {experiment_id}"):

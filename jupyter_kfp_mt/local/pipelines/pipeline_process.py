@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import resource
 import sys
+from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple
 
 import msgspec
@@ -103,7 +104,8 @@ def file_in_form(content_type: str, body: bytes) -> tuple[str, bytes]:
         text = f"{UNREADABLE_FORM}: the form has no file `uploadfile`"
         raise ApiError(INVALID_ARGUMENT, text, text, UNREADABLE_FORM)
     file = files["uploadfile"][0]
-    return file["filename"], file["body"]
+    # As `FileName` in Go, which has no folders of the sender's.
+    return PurePosixPath(file["filename"]).name, file["body"]
 
 
 def main() -> None:

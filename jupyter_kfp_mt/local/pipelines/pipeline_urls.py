@@ -13,13 +13,14 @@ import os
 import socket
 import time
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-import requests
-
-from ..wire.api_errors import internal, invalid_input
+from ..wire.api_errors import ApiError, internal, invalid_input
 from .pipeline_files import MAX_FILE_LENGTH
+
+if TYPE_CHECKING:
+    import requests
 
 _ALLOWED = ["storage.googleapis.com", "s3.amazonaws.com", "github.com", "raw.githubusercontent.com"]
 _PORTS = {"https": 443, "http": 80}
@@ -34,8 +35,23 @@ def file_name(url: str) -> str:
         return ""  # it is refused when it is fetched
 
 
+def check_version_url(url: str) -> None:
+    """Refuse what is no URI, in the words that the API server has of a version's."""
+    try:
+        is_uri = url.startswith("/") or bool(_parts(url).scheme)
+    except ApiError:
+        is_uri = False
+    if not is_uri:
+        raise invalid_input(
+            "Failed to create a pipeline version due to invalid pipeline spec URI. "
+            f"PipelineSpecURI: {url}. Please specify a valid URL"
+        )
+
+
 def fetch(url: str, file: IO[bytes]) -> None:
     """Download a URL to a file. Blocks up to the timeout: call it in a thread."""
+    import requests  # a tenth of the server's start, and few servers ever fetch a pipeline
+
     place, deadline = url, time.monotonic() + _timeout()
     with requests.Session() as session:
         session.trust_env = False  # a proxy could connect to addresses that are not allowed here
@@ -56,6 +72,8 @@ def fetch(url: str, file: IO[bytes]) -> None:
 
 
 def _write_body(url: str, response: requests.Response, file: IO[bytes], deadline: float) -> None:
+    import requests
+
     if response.status_code != requests.codes.ok:
         raise invalid_input(
             f"error fetching pipeline spec from {url} - request returned "

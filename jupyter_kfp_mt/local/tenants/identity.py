@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,10 @@ ISSUER = "jupyter-kfp-mt"
 LIFETIME = 3600.0
 # How long a token that was replaced too late is still accepted.
 LATE_SECONDS = 60.0
+
+# Of a header that KFP is told to believe its gateway passes on what may be in gRPC's metadata.
+_PRINTABLE = re.compile(r"[ -~]*")
+_ANYTHING = re.compile(r".*", re.DOTALL)
 
 # Finds the caller's name in a request's headers, or raises the reason of a failure.
 Authenticator = Callable[[HTTPHeaders], str]
@@ -63,7 +68,7 @@ class TrustedHeader:
         self._prefix = prefix
 
     def __call__(self, headers: HTTPHeaders) -> str:
-        value = _single(headers, self._name, prefix=self._prefix)
+        value = _single(headers, self._name, prefix=self._prefix, readable=_PRINTABLE)
         return value or _missing()
 
 
@@ -125,8 +130,10 @@ class BearerToken:
         return claims
 
 
-def _single(headers: HTTPHeaders, name: str, *, prefix: str) -> str:
-    values = headers.get_list(name) if name else []
+def _single(
+    headers: HTTPHeaders, name: str, *, prefix: str, readable: re.Pattern[str] = _ANYTHING
+) -> str:
+    values = [*filter(readable.fullmatch, headers.get_list(name) if name else [])]
     if not values:
         _missing()
     if len(values) > 1:

@@ -30,8 +30,13 @@ export function StartForm(props: IProps): JSX.Element {
       start.changed.disconnect(again);
     };
   }, [start]);
+  const form = React.useRef<HTMLDivElement>(null);
+  React.useEffect(() => {
+    // The dialog found no field to focus while there was none.
+    form.current?.querySelector<HTMLElement>('select, input')?.focus();
+  }, [start.isLoading]);
   return (
-    <div className="jp-KfpMt-form" data-busy={start.isBusy}>
+    <div className="jp-KfpMt-form" data-busy={start.isBusy} ref={form}>
       {start.problem && (
         <ProblemBanner problem={start.problem} copy={copy} trans={trans} />
       )}

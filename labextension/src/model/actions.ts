@@ -295,6 +295,15 @@ export function refusal(
   return reasons.every(Boolean) ? reasons[0] : '';
 }
 
+/** True if the action makes sense for any of these items, whatever the role. */
+export function isFor(
+  action: IAction,
+  items: readonly Item[],
+  trans: TranslationBundle
+): boolean {
+  return items.some(item => !action.refusal?.(item, trans));
+}
+
 /** The items for which the action is possible. */
 export function possible(
   model: KfpModel,

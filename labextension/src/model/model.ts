@@ -90,6 +90,11 @@ export class KfpModel {
     return this._stateChanged;
   }
 
+  /** It is another KFP, or another person, of whom nothing that was shown before may be shown. */
+  get placeChanged(): ISignal<this, void> {
+    return this._placeChanged;
+  }
+
   get isDisposed(): boolean {
     return this._isDisposed;
   }
@@ -264,6 +269,18 @@ export class KfpModel {
     void this._lookNow();
   }
 
+  /** Use another identity of the local KFP, in the panel, in all pages and in cells. */
+  async become(identity: string): Promise<void> {
+    try {
+      await this._api.chooseIdentity(identity);
+    } catch (reason) {
+      this._problem = problemOf(reason);
+      this._stateChanged.emit();
+      return;
+    }
+    await this._lookNow();
+  }
+
   /** Make a kernel use the namespace of the panel instead of its own. */
   async forgetNamespaceOf(kernel: string): Promise<void> {
     try {
@@ -322,12 +339,20 @@ export class KfpModel {
 
   /** `isKnown`: the choice here is older than the request. */
   private async _adopt(status: IStatus, isKnown: boolean): Promise<void> {
-    if (!this._place || isElsewhere(status, this._place)) {
+    const before = this._place;
+    const isOther = !before || isElsewhere(status, before);
+    if (isOther) {
       this._place = status;
-      const { endpoint, identity } = status;
-      await this.namespaces.enter(`${endpoint} ${identity.subject}`);
+      await this.namespaces.enter(
+        `${placeOf(status)} ${status.identity.subject}`
+      );
     }
     this._status = status;
+    if (isOther && before) {
+      this._watched.clear();
+      this._rememberWatched();
+      this._placeChanged.emit();
+    }
     if (isKnown) {
       this.namespaces.settle();
     }
@@ -339,10 +364,11 @@ export class KfpModel {
 
   /** Discard everything that belongs to another namespace or connection. */
   private _turnTo(): void {
-    const { endpoint, identity } = this._place ?? {};
+    const place = this._place;
     const { chosen } = this.namespaces;
     const whose = chosen === ALL ? this._everybody.join() : this.namespace;
-    const view = JSON.stringify([endpoint, identity?.subject, whose]);
+    const at = place && [placeOf(place), place.identity.subject];
+    const view = JSON.stringify([at, whose]);
     if (view !== this._view) {
       this._view = view;
       this._forget();
@@ -630,6 +656,7 @@ export class KfpModel {
   private _isForced = false;
   private _isHidden = false;
   private _memory: IMemory | undefined;
+  private readonly _placeChanged = new Signal<this, void>(this);
   private readonly _recent = new Map<string, IRun>();
   private _section: KindId = 'runs';
   private _deaf = false; // an older server extension does not send it
@@ -674,11 +701,16 @@ function frequency(interval: number): IPoll.Frequency {
   return { interval, backoff: true, max: Math.max(interval, LONGEST_BACKOFF) };
 }
 
+/** The place of KFP: a local one that was started again has another port, and is the same. */
+function placeOf(status: IStatus): string {
+  return status.local ? 'local KFP' : status.endpoint;
+}
+
 /** Whether KFP or the user has changed; a broken connection may not know the user. */
 function isElsewhere(status: IStatus, place: IStatus): boolean {
   const works = status.ready && !status.error;
   return [
-    [status.endpoint, place.endpoint],
+    [placeOf(status), placeOf(place)],
     [status.identity.subject, place.identity.subject]
   ].some(([now, before]) => now !== before && (now || works));
 }

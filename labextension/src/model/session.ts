@@ -70,6 +70,8 @@ export interface IRunServices {
   events: RunEvents;
   /** The permissions for runs in a namespace. */
   permissions: (namespace: string) => Promise<Record<string, boolean>>;
+  /** Somebody else is asked for from now on, who may do other things. */
+  forget: () => void;
 }
 
 const SERVICES = new WeakMap<ServerConnection.ISettings, IRunServices>();
@@ -83,10 +85,12 @@ export function runServices(
     return known;
   }
   const requests = new RunRequests(serverSettings, trans);
+  const asked = new Map<string, Promise<Record<string, boolean>>>();
   const services = {
     requests,
     events: new RunEvents({ serverSettings, trans }),
-    permissions: once(namespace => requests.permissions(namespace))
+    permissions: once(asked, namespace => requests.permissions(namespace)),
+    forget: () => asked.clear()
   };
   SERVICES.set(serverSettings, services);
   return services;
@@ -94,9 +98,9 @@ export function runServices(
 
 /** Call a function once for each name, and again after a failure. */
 function once<T>(
+  asked: Map<string, Promise<T>>,
   ask: (name: string) => Promise<T>
 ): (name: string) => Promise<T> {
-  const asked = new Map<string, Promise<T>>();
   return name => {
     const answer = asked.get(name) ?? ask(name);
     asked.set(name, answer);

@@ -1,6 +1,5 @@
 /** The page of a run, looked up by its id and kept up to date. */
 
-import { ReactWidget } from '@jupyterlab/ui-components';
 import { PromiseDelegate } from '@lumino/coreutils';
 import { ISignal, Signal } from '@lumino/signaling';
 import * as React from 'react';
@@ -8,6 +7,7 @@ import * as React from 'react';
 import { CopyButton } from '../components/copy_button';
 import { stateIcon } from '../components/icons';
 import { ProblemBanner } from '../components/problem_banner';
+import { KfpPage } from './page';
 import { RunHost } from '../model/run_host';
 import { IKfpSession } from '../model/session';
 import { IHost } from '../run/host';
@@ -16,15 +16,13 @@ import { shownState, stoppedAt } from '../run/shown';
 import { RunView } from '../views/run_view';
 import { IProblem, problemOf } from '../wire/answers';
 
-export class RunPage extends ReactWidget {
+export class RunPage extends KfpPage {
   constructor(private readonly _options: RunPage.IOptions) {
-    super();
-    this.addClass('jp-KfpMt-page');
-    this.title.label = _options.session.trans.__('Run');
-    this.title.icon = stateIcon('PENDING');
-    this.title.closable = true;
-    this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', this.title.label);
+    super(
+      _options.session,
+      _options.session.trans.__('Run'),
+      stateIcon('PENDING')
+    );
     void this._load();
   }
 
@@ -105,7 +103,14 @@ export class RunPage extends ReactWidget {
     super.dispose();
   }
 
+  protected startOver(): void {
+    this._host?.dispose();
+    this._host = null;
+    void this._load();
+  }
+
   private async _load(): Promise<void> {
+    const { round } = this;
     const { id, session, namespace } = this._options;
     const { requests } = session.runs;
     this._problem = null;
@@ -126,7 +131,7 @@ export class RunPage extends ReactWidget {
         tasks,
         values
       });
-      if (data && !this.isDisposed) {
+      if (data && !this.isDisposed && round === this.round) {
         const { trans } = session;
         this._host = new RunHost({
           ...session.runs,
@@ -142,7 +147,9 @@ export class RunPage extends ReactWidget {
         this._name();
       }
     } catch (reason) {
-      this._problem = problemOf(reason);
+      if (round === this.round) {
+        this._problem = problemOf(reason);
+      }
     }
     this._ready.resolve();
     this.update();
@@ -176,10 +183,9 @@ export class RunPage extends ReactWidget {
     const run = this._host?.get().data.run;
     if (run && !this.isDisposed) {
       const isTerminated = stoppedAt(run.state_history) !== null;
-      this.title.label = run.display_name;
+      this.name(run.display_name);
       this.title.caption = run.run_id;
       this.title.icon = stateIcon(shownState({ ...run, isTerminated }));
-      this.node.setAttribute('aria-label', run.display_name);
       this._changed.emit();
     }
   }

@@ -7,7 +7,7 @@ import * as React from 'react';
 import { Button, IconButton, Skeleton } from '../components/buttons';
 import { Command } from '../components/copy_button';
 import { useKfp, useTick } from '../components/context';
-import { ACTIONS, refusal } from '../model/actions';
+import { ACTIONS, isFor, refusal } from '../model/actions';
 import { Filters } from './filters';
 import { count, dateAndTime, oldness } from '../words/format';
 import { drawItem } from './item_rows';
@@ -210,7 +210,7 @@ function Search({ list }: { list: ListModel<Item> }): JSX.Element {
       className="jp-mod-styled jp-KfpMt-search"
       type="search"
       value={text}
-      placeholder={trans.__('Search names')}
+      placeholder={trans.__('Search')}
       aria-label={trans.__('Search names')}
       spellCheck={false}
       onChange={event => setText(event.target.value)}
@@ -358,8 +358,10 @@ function SelectionBar({ list }: { list: ListModel<Item> }): JSX.Element {
       <span className="jp-KfpMt-selected">
         {trans.__('%1 selected', count(selection.length))}
       </span>
-      <MoreActions kind={kind} />
-      {ACTIONS.filter(action => action.kind === kind).map(action => (
+      <MoreActions kind={kind} number={selection.length} />
+      {ACTIONS.filter(
+        action => action.kind === kind && isFor(action, selection, trans)
+      ).map(action => (
         <Button
           key={action.verb}
           label={action.label(trans)}
@@ -371,16 +373,24 @@ function SelectionBar({ list }: { list: ListModel<Item> }): JSX.Element {
   );
 }
 
-/** The commands that open a dialog or a page. */
-function MoreActions({ kind }: { kind: KindId }): JSX.Element {
+/** The commands that open a dialog or a page; most are for a single item. */
+function MoreActions(props: { kind: KindId; number: number }): JSX.Element {
   const { execute, refusal, trans } = useKfp();
+  const { kind, number } = props;
+  if (number > 1 && kind !== 'runs') {
+    return <></>;
+  }
   const more: Record<KindId, [string, string][]> = {
-    runs: [
-      ['runs-clone', trans.__('Clone…')],
-      ['runs-compare', trans.__('Compare')],
-      ['runs-insert', trans.__('Insert')],
-      ['runs-origin', trans.__('Notebook')]
-    ],
+    runs:
+      number > 1
+        ? [['runs-compare', trans.__('Compare')]]
+        : [
+            ['runs-clone', trans.__('Clone…')],
+            ['runs-insert', trans.__('Insert')],
+            ...(refusal('runs-origin')
+              ? []
+              : [['runs-origin', trans.__('Notebook')] as [string, string]])
+          ],
     recurring: [],
     experiments: [['experiments-runs', trans.__('Runs')]],
     pipelines: [

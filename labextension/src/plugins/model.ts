@@ -34,6 +34,7 @@ export const modelPlugin: JupyterFrontEndPlugin<IKfpSession> = {
     const api = new KfpApi({ serverSettings, trans });
     const model = new KfpModel({ api, memory: state ?? undefined });
     const services = runServices(serverSettings, trans);
+    model.placeChanged.connect(() => services.forget());
     const session = new KfpSession(api, model, services, trans);
     addCommands(app, session);
     followPage(model);

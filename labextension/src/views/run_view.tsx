@@ -86,7 +86,9 @@ function Head(props: { host: IHost; view: IRunView }): JSX.Element {
   const { run, namespace, tasks } = view.data;
   const trans = host.text;
   const span = runSpan(view);
-  const done = tasks.filter(({ state }) => state === 'SUCCEEDED').length;
+  const inState = (wanted: string) =>
+    tasks.filter(({ state }) => state === wanted).length;
+  const [done, skipped] = [inState('SUCCEEDED'), inState('SKIPPED')];
   return (
     <div className="jp-KfpMt-runHead">
       <div className="jp-KfpMt-runTitle">
@@ -107,6 +109,7 @@ function Head(props: { host: IHost; view: IRunView }): JSX.Element {
         {tasks.length > 0 && (
           <> · {trans.__('%1 of %2 tasks succeeded', done, tasks.length)}</>
         )}
+        {skipped > 0 && <> · {trans.__('%1 skipped', skipped)}</>}
         {namespace && <> · {namespace}</>}
         <Origin host={host} view={view} />
       </p>

@@ -32,6 +32,8 @@ export interface IStatus {
   /** The namespaces of kernels that use their own, by kernel id. */
   kernel_namespaces: Record<string, string>;
   identity: IIdentity;
+  /** Those of a local KFP as which the Jupyter server may ask: `NAMESPACE/NAME`, or a user. */
+  identities: string[];
   multi_user: boolean;
   ready: boolean;
   error: IProblem | null;
@@ -257,6 +259,7 @@ export function toStatus(body: IJson): IStatus {
     default_namespace: body.default_namespace ?? '',
     kernel_namespaces: body.kernel_namespaces ?? {},
     identity: { subject, expires_at, source },
+    identities: body.identities ?? [],
     multi_user: body.multi_user ?? true,
     ready: body.ready ?? true,
     error: body.error ? toProblem(body.error) : null,

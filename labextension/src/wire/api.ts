@@ -67,6 +67,12 @@ export class KfpApi {
     await this._request(`namespace${query}`, { method: 'PUT' });
   }
 
+  /** Ask a local KFP as another of its identities from now on. */
+  async chooseIdentity(identity: string): Promise<void> {
+    const query = URLExt.objectToQueryString({ identity });
+    await this._request(`identity${query}`, { method: 'PUT' });
+  }
+
   async namespaces(): Promise<INamespaces> {
     return toNamespaces(await this._request('namespaces'));
   }

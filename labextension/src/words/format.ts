@@ -121,6 +121,19 @@ export function duration(length: number, trans: TranslationBundle): string {
   return trans.__('%1 s', seconds);
 }
 
+/** How long it is from one time to the next; as one unit where it is a whole number of those. */
+export function period(length: number, trans: TranslationBundle): string {
+  if (length >= DAY && length % DAY === 0) {
+    return trans._n('day', '%1 days', length / DAY, length / DAY);
+  }
+  if (length >= HOUR && length % HOUR === 0) {
+    return trans._n('hour', '%1 hours', length / HOUR, length / HOUR);
+  }
+  return length >= MINUTE && length % MINUTE === 0
+    ? trans.__('%1 min', length / MINUTE)
+    : duration(length, trans);
+}
+
 type Times = Pick<IRun, 'state' | 'created_at' | 'finished_at'>;
 
 /** The duration of a run so far. */
