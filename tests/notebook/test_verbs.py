@@ -127,7 +127,7 @@ def test_braces_without_a_value_are_sent_with_a_warning(shell, kfp, adder, capsy
     run = kfp(f"run {adder} -p x=1 -p label={{nobody}}")
     assert run.runtime_config.parameters["label"] == "{nobody}"
     assert "{nobody} is sent unchanged" in (said := capsys.readouterr().out)
-    assert "write {{nobody}} for literal braces" in said
+    assert "{{nobody}} for literal braces" in said
     run = kfp(f"run {adder} -p x=1 -p label={{{{meant}}}}")
     assert run.runtime_config.parameters["label"] == "{meant}"
     assert capsys.readouterr().out == ""
