@@ -52,4 +52,4 @@ def of_verb(verb: Verb) -> str:
 
 
 def _sentence(verb: Verb) -> str:
-    return verb.help.partition("\n\n")[0].replace("\n", " ")
+    return " ".join(verb.help.partition("\n\n")[0].split())
