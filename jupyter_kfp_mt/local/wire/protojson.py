@@ -311,6 +311,13 @@ def in_parts(value: Any, long: int) -> list[memoryview]:
     return [part for pair in zip_longest(around, texts) for part in pair if part]
 
 
+def is_plain(encoded: bytes) -> bool:
+    """Return whether a JSON text is ASCII, without escapes for what is not."""
+    windows = range(0, len(encoded), _WINDOW)
+    parts = (encoded[at : at + _WINDOW + 1] for at in windows)
+    return all(part.isascii() and b"\\u" not in part for part in parts)
+
+
 def with_whole_zeros(encoded: memoryview) -> memoryview:
     """A JSON text, or a part of one, in which minus zero is written as a whole number."""
     windows = range(0, len(encoded), _WINDOW)
