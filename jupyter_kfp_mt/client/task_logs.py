@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..cluster.kubernetes_objects import Pod
     from .logs import Logs
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+FIRST_PAUSE, LONGEST_PAUSE = intervals.LOG_SECONDS
 SETTLE_SECONDS = intervals.SETTLE_SECONDS
 LONGEST_ARCHIVED = 64 << 20
 # For a log that is read whole or from its end; longer ones are read line by line.

@@ -1,18 +1,17 @@
 """The Kubernetes API as this process's identity: tokens, permissions, profiles, pods, their logs.
 
-It is reached through the official client, which is loaded (0.8 s) when a `Cluster` is made.
+A kubeconfig is read by the official client, which takes 0.8 s and 65 MB to load; a pod needs none.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
-import socket
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,11 +32,12 @@ from ..errors import (
 from ..network import certificates
 from ..network.bodies import beginning, whole
 from ..network.line_stream import LineStream
-from ..network.sessions import is_own
+from ..network.tls import Tls
 from ..resource_names import as_name, kubectl_option
 from ..scrubbing import Scrubber
 from ..settings import Kfp
 from . import own_pod
+from .api_server import ApiServer
 from .kubernetes_objects import (
     AccessReview,
     Event,
@@ -61,7 +61,6 @@ MOST_OBJECTS = 100_000
 # Long lists are requested as metadata only.
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_CONNECTIONS = 32  # enough for one burst of access reviews
 _FORBIDDEN = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" '
     r'in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]*)")?'
@@ -78,17 +77,9 @@ class Cluster:
     # Seconds without a byte of an answer after which a request fails.
     patience = READ_SECONDS
 
-    def __init__(self, configuration: Any, source: str) -> None:
-        from kubernetes.client import ApiClient
-
-        configuration.retries = False
-        configuration.connection_pool_maxsize = _CONNECTIONS
-        configuration.socket_options = _keep_alive()
+    def __init__(self, api: ApiServer, source: str) -> None:
         self.source = source
-        self._configuration = configuration  # it holds the token: never shown
-        self._api = ApiClient(configuration)
-        connections = self._api.rest_client.pool_manager
-        connections.request = self._cut_refusals(connections.request)
+        self._api = api
 
     def __repr__(self) -> str:
         return f"Cluster({self.server!r}, {self.source})"
@@ -96,15 +87,13 @@ class Cluster:
     @classmethod
     def of_this_process(cls, kubeconfig: str = "", context: str = "") -> Cluster:
         """The cluster of a configured kubeconfig, else the pod's, else that of kubectl."""
-        configured = kubeconfig or context
-        in_pod = own_pod.is_here() and (own_pod.service_account_folder() / "token").exists()
-        return cls.of_pod() if in_pod and not configured else cls.of_kubeconfig(kubeconfig, context)
+        if _is_of_pod(kubeconfig, context):
+            return cls.of_pod()
+        return cls.of_kubeconfig(kubeconfig, context)
 
     @classmethod
     def of_pod(cls, files: Path | None = None) -> Cluster:
         """The cluster that this pod runs in, as the pod's service account."""
-        from kubernetes.client import Configuration
-
         files = files or own_pod.service_account_folder()
         host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
         if not host or not (files / "token").exists():
@@ -114,31 +103,28 @@ class Cluster:
                 cure="Outside a pod, name a kubeconfig.",
             )
         port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-        configuration = Configuration()
-        configuration.host = f"https://{f'[{host}]' if ':' in host else host}:{port}"
-        configuration.ssl_ca_cert = str(files / "ca.crt")
-        configuration.proxy = None  # it is in this cluster, wherever others are
-        configuration.api_key["authorization"] = ""
-        configuration.refresh_api_key_hook = lambda own: _read_token(own, files / "token")
-        return cls(configuration, f"the pod's service account ({shown(files)})")
+        address = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+        # No proxy: it is in this cluster, wherever others are.
+        tls = Tls(authorities=str(files / "ca.crt"))
+        api = ApiServer(address, tls, lambda: _as_holder_of(files / "token"))
+        return cls(api, f"the pod's service account ({shown(files)})")
 
     @classmethod
     def of_kubeconfig(cls, path: str = "", context: str = "") -> Cluster:
         """The cluster of a kubeconfig's context; without a name, those that kubectl would use."""
         found = Kubeconfig(path, context)
-        configuration = found.configuration
-        configuration.refresh_api_key_hook = found.refresh_api_key_hook
-        if is_own(configuration.host):
-            configuration.proxy = None
-        return cls(configuration, f"the {found.source}")
+        api = ApiServer(
+            found.server, found.tls or Tls(), lambda: found.headers().get("Authorization", "")
+        )
+        return cls(api, f"the {found.source}")
 
     def close(self) -> None:
         """Give the connections back."""
-        self._api.rest_client.pool_manager.clear()
+        self._api.close()
 
     @property
     def server(self) -> str:
-        return str(self._configuration.host)
+        return self._api.address
 
     # --- identity and permission ------------------------------------------------------------
 
@@ -183,8 +169,7 @@ class Cluster:
             found = self._ask(access, SubjectReview, _review("SelfSubjectReview", access))
             return found.status.user_info.username
         except (Forbidden, NotFound):  # it is there since Kubernetes 1.28
-            header = self._configuration.get_api_key_with_prefix("authorization") or ""
-            return claims(header.rpartition(" ")[2]).sub
+            return claims(self._api.authorization().rpartition(" ")[2]).sub
 
     # --- objects ------------------------------------------------------------------------------
 
@@ -324,61 +309,35 @@ class Cluster:
         accept: str = "application/json, */*",
     ) -> Any:
         """The one door to the network: every failure leaves it as a KfpError."""
-        from kubernetes.client import ApiException
-        from kubernetes.config import ConfigException
         from urllib3.exceptions import HTTPError
 
+        read = None if endless else read or self.patience
         try:
-            return self._api.call_api(
-                access.path,
-                "GET" if body is None else "POST",
-                query_params=[(name, text) for name, text in (query or {}).items() if text],
-                header_params={"Accept": accept},
-                body=body,
-                auth_settings=["BearerToken"],
-                # The client logs what it decodes, which may be a token.
-                _preload_content=False,
-                _return_http_data_only=True,
-                _request_timeout=(CONNECT_SECONDS, None if endless else read or self.patience),
-            )
-        except ApiException as error:
-            self._refuse(access, error)
+            answer = self._api.request(access.path, query or {}, body, accept, read)
+            if 200 <= answer.status < 300:
+                return answer
+            refused = beginning(answer, self.patience)
         except (HTTPError, OSError) as error:
             raise self._no_answer(access, error) from None
-        except (ConfigException, ValueError):  # whose text may contain the token
+        except ValueError:  # whose text may contain the token
             raise Misconfigured(
                 f"Cannot {access}: the credentials of {self.source} cannot be sent."
             ) from None
+        raise self._refusal(access, answer.status, refused)
 
-    def _refuse(self, access: ResourceAccess, error: Any) -> NoReturn:
-        if not error.status:
-            raise self._no_answer(access, error) from None
-        if error.status == 404 and b"page not found" in (error.body or b""):
-            raise NotFound(
+    def _refusal(self, access: ResourceAccess, status: int, body: bytes) -> KfpError:
+        if status == 404 and b"page not found" in body:
+            return NotFound(
                 f"Cannot {access}: this cluster's API has no {access.resource} in group "
                 f"{access.group or 'core'}.",
                 cause="What would add them is not installed there, or it is of another version.",
-            ) from None
+            )
         try:
-            said = msgspec.json.decode(error.body, type=KubernetesFailure).message
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
-            raise self._not_kubernetes(access, error.status) from None
-        sent = self._configuration.get_api_key_with_prefix("authorization") or ""
-        said = Scrubber.of({"Authorization": sent}).text(said)
-        raise refusal(error.status, said, access, self.source) from None
-
-    def _cut_refusals(self, request: Callable[..., Any]) -> Callable[..., Any]:
-        """The same; the client itself would read an error's body whole, however long."""
-        from urllib3 import HTTPResponse
-
-        def cut(*arguments: Any, **options: Any) -> Any:
-            answer = request(*arguments, **options)
-            if answer.status < 300:
-                return answer
-            body = beginning(answer, self.patience)
-            return HTTPResponse(body, status=answer.status, reason=answer.reason)
-
-        return cut
+            said = msgspec.json.decode(body, type=KubernetesFailure).message
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._not_kubernetes(access, status)
+        said = Scrubber.of({"Authorization": self._api.authorization()}).text(said)
+        return refusal(status, said, access, self.source)
 
     def _no_answer(self, access: ResourceAccess, error: Exception) -> Unreachable:
         reason = getattr(error, "reason", None) or error
@@ -410,7 +369,23 @@ def of_settings(settings: Kfp) -> Cluster | None:
     """Return the cluster that a KFP runs in, if there is access to it."""
     if not is_reached(settings):
         return None
-    return Cluster.of_this_process(settings.value("kubeconfig"), settings.value("kube_context"))
+    return Cluster.of_this_process(*_kubeconfig(settings))
+
+
+def prepare(settings: Kfp) -> None:
+    """Load what reads a kubeconfig, if `of_settings` needs it: that takes a second, once."""
+    if is_reached(settings) and not _is_of_pod(*_kubeconfig(settings)):
+        importlib.import_module("kubernetes.client")
+
+
+def _kubeconfig(settings: Kfp) -> tuple[str, str]:
+    return settings.value("kubeconfig"), settings.value("kube_context")
+
+
+def _is_of_pod(kubeconfig: str, context: str) -> bool:
+    """Tell whether the pod's service account is used, and not a kubeconfig."""
+    in_pod = own_pod.is_here() and (own_pod.service_account_folder() / "token").exists()
+    return in_pod and not (kubeconfig or context)
 
 
 def refusal(status: int, said: str, access: ResourceAccess, source: str) -> KfpError:
@@ -461,13 +436,12 @@ def _review(
     return {"apiVersion": f"{access.group}/v1", "kind": kind, **({"spec": spec} if spec else {})}
 
 
-def _read_token(configuration: Any, path: Path) -> None:
-    """Before each request: the kubelet replaces the file."""
+def _as_holder_of(path: Path) -> str:
+    """The header with a token that the kubelet replaces: it is read before each request."""
     try:
-        token = path.read_text(encoding="ascii").strip()
+        return f"Bearer {path.read_text(encoding='ascii').strip()}"
     except (OSError, UnicodeDecodeError):
         raise Misconfigured(f"The token file {shown(path)} cannot be read.") from None
-    configuration.api_key["authorization"] = f"Bearer {token}"
 
 
 def _cause(error: Exception, patience: float) -> str:
@@ -481,15 +455,3 @@ def _cause(error: Exception, patience: float) -> str:
         "ProtocolError": "The connection was dropped.",
     }
     return kinds.get(type(error).__name__, type(error).__name__)
-
-
-def _keep_alive() -> list[tuple[int, int, int | bytes]]:
-    """Check every half minute whether the other side is still there (TCP keep-alive)."""
-    from urllib3.connection import HTTPConnection
-
-    options = [*HTTPConnection.default_socket_options]
-    options.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):  # macOS has not all of them
-            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
-    return options

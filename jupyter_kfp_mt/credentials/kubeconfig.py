@@ -69,9 +69,14 @@ class Kubeconfig(Renewed):
         return self._configuration
 
     @property
+    def server(self) -> str:
+        """The address of the Kubernetes API."""
+        return str(self.configuration.host).rstrip("/")
+
+    @property
     def endpoint(self) -> str:
         """KFP behind the service proxy of the Kubernetes API."""
-        return str(self.configuration.host).rstrip("/") + SERVICE_PROXY
+        return self.server + SERVICE_PROXY
 
     @property
     def tls(self) -> Tls | None:
@@ -82,6 +87,7 @@ class Kubeconfig(Renewed):
             found.key_file or "",
             "" if _bypassed(found) else found.proxy or "",
             found.verify_ssl,
+            found.tls_server_name or "",
         )
 
     def renew(self) -> Secret:

@@ -1,6 +1,6 @@
-"""Runs of this server's own local KFP count as its activity, so that it is not culled as idle.
+"""Count runs of this server's own local KFP as activity, so that the server is not culled as idle.
 
-Terminals do the same, with a setting of the web application that ends so.
+Terminals use the same mechanism: a setting of the web application whose name ends so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SETTING = "kfp_mt_last_activity"
 
 
 class Activity:
-    """Looks now and then, while it is open, whether something `is_executing`."""
+    """Checks regularly, while open, whether anything `is_executing`."""
 
     def __init__(
         self,
@@ -29,12 +29,12 @@ class Activity:
         self._settings = settings
         self._is_executing = is_executing
         self._look_seconds = look_seconds
-        self._looking = asyncio.ensure_future(self._keep_looking())
+        self._looking = asyncio.ensure_future(self._keep_checking())
 
     def close(self) -> None:
         self._looking.cancel()
 
-    async def _keep_looking(self) -> None:
+    async def _keep_checking(self) -> None:
         while True:
             self.current = await self._is_executing()
             if self.current:

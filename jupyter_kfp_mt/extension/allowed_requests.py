@@ -1,4 +1,4 @@
-"""Which requests are forwarded to KFP, and which never are."""
+"""The requests that are forwarded to KFP; all others are refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ..errors import Forbidden, NotFound
 from .namespace_of_request import names_one
 from .send_to_kfp import Query
 
-# The nouns of the API. The report endpoints (workflows, scheduledworkflows) are KFP's own, and
-# visualizations run code; neither is for a notebook.
+# The resources of the API. The report endpoints (workflows, scheduledworkflows) are internal to
+# KFP, and visualizations run code; neither is for a notebook.
 _FORWARDED = re.compile(
     r"/apis/(v1beta1|v2beta1)/"
     r"(healthz|auth|experiments|runs|recurringruns|jobs|pipelines|pipeline_versions|namespaces)"
@@ -24,10 +24,10 @@ _SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
 
 
 def checked(path: str, query: Query, local: bool) -> str:
-    """The path to ask KFP for, written anew from its parts as they were checked.
+    """Return the path of the request to KFP, rebuilt from its checked segments.
 
-    Raises for a request that is not to go through: `NotFound` or `Forbidden`, with the reason.
-    `local`: it is for the local KFP, which asks who is calling where the real one does not.
+    Raises `NotFound` or `Forbidden`, with the reason, for a request that must not be forwarded.
+    `local`: it goes to the local KFP, which authenticates callers where the real one does not.
     """
     segments = [_part(segment) for segment in path.removeprefix("/").split("/")]
     if None in segments:
@@ -38,14 +38,12 @@ def checked(path: str, query: Query, local: bool) -> str:
 
 
 def is_for_local(path: str) -> bool:
-    """Tell whether it is forwarded to the local KFP alone: a task's log, or the values of all
-    tasks.
-    """
+    """Return True for what only the local KFP may be asked for: task logs, and all task values."""
     return any(pattern.fullmatch(unquote(path)) for pattern in (_LOG, _VALUES))
 
 
 def is_upload(path: str) -> bool:
-    """Tell whether a pipeline or a version of one is uploaded to it."""
+    """Return True for the path at which a pipeline or a version of one is uploaded."""
     return _UPLOAD.fullmatch(unquote(path)) is not None
 
 
@@ -53,9 +51,9 @@ def _check(path: str, query: Query, local: bool) -> None:
     if _LOG.fullmatch(path):
         if not local:
             raise Forbidden(
-                "KFP answers with the log of any run without asking who is calling.",
-                cure="GET <base_url>/kfp-mt/logs/RUN_ID/TASK_ID reads it from its pod; in a cell, "
-                "%kfp logs RUN TASK.",
+                "KFP serves logs of all runs here without authentication.",
+                cure="GET <base_url>/kfp-mt/logs/RUN_ID/TASK_ID reads them from the pod; "
+                "in a cell, %kfp logs RUN TASK.",
             )
     elif not (_FORWARDED.fullmatch(path) or (local and _VALUES.fullmatch(path))):
         raise NotFound(f"{path} is not forwarded.")
@@ -63,13 +61,13 @@ def _check(path: str, query: Query, local: bool) -> None:
         raise Forbidden("Metrics are reported by KFP itself.")
     elif _BY_NAME.fullmatch(path) and not names_one(query):
         raise Forbidden(
-            "Without a namespace KFP answers with anybody's pipeline of that name.",
+            "Without a namespace KFP answers with a pipeline of that name from any namespace.",
             cure="Add namespace=... to the query.",
         )
 
 
 def _part(segment: str) -> str | None:
-    """A segment of a path, decoded; None for what is no plain one, or a way out."""
+    """Decode a segment of a path; None if it is malformed or could leave the path."""
     text = unquote(segment)
     hidden = "/" in text or "\\" in text or any(ord(character) < 32 for character in text)
     if not _SEGMENT.fullmatch(segment) or text in (".", "..") or hidden:

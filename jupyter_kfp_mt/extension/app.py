@@ -1,4 +1,4 @@
-"""The Jupyter server extension: configuration in, collaborators and routes out."""
+"""The Jupyter server extension: builds collaborators and routes from the configuration."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .kernel_door import KernelDoor
 from .names_by_id import NamesById
 from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
+from .server_identity import ServerIdentity
 from .server_namespace import ServerNamespace
 from .shared_answers import SharedAnswers
 from .task_log_handler import Logs
@@ -36,9 +37,10 @@ class KfpExtension(Kfp, ExtensionApp):
 
     def initialize_settings(self) -> None:
         chosen = ChosenNamespaces(self.data_folder() / "chosen-namespaces.json")
-        upstream = Upstream(self, chosen.over)
+        identity = ServerIdentity(self)
+        upstream = Upstream(self, chosen.over, identity.over)
         events = Events(upstream.ask, partial(of_settings, self))
-        assert self.serverapp  # by now
+        assert self.serverapp  # of this moment
         is_alive = self.serverapp.kernel_manager.__contains__
         shared_answers = SharedAnswers()
         self.collaborators = Collaborators(
@@ -50,6 +52,7 @@ class KfpExtension(Kfp, ExtensionApp):
             names=NamesById(upstream, shared_answers),
             namespace_of_request=NamespaceOfRequest(upstream.ask, events.namespace_of),
             namespace=ServerNamespace(chosen, upstream, events, is_alive),
+            identity=identity,
         )
         self.settings[SETTING] = self.collaborators
 
@@ -62,19 +65,20 @@ class KfpExtension(Kfp, ExtensionApp):
             self.kernels.open()
         except OSError as error:
             self.log.warning(
-                "kfp-mt: kernels cannot ask this server, and have to find KFP themselves: %s", error
+                "kfp-mt: kernels cannot use this server, and have to find KFP themselves: %s",
+                error,
             )
         self.activity = Activity(
             serverapp.web_app.settings, self.collaborators.upstream.is_executing
         )
-        # While it is decided which KFP there is, what requests will be sent with is loaded.
+        # Import the HTTP client for requests while the connection to KFP is being chosen.
         loading = asyncio.to_thread(import_module, "aiohttp")
         status, _ = await asyncio.gather(self.collaborators.upstream.status(), loading)
         if status.error:
             self.log.warning("kfp-mt: %s", one_line(status.error.message))
 
     def current_activity(self) -> bool | None:
-        """Tell whether this server must not be stopped for being idle."""
+        """Return True if this server must not be culled as idle."""
         return self.activity.current if self.activity else None
 
     async def stop_extension(self) -> None:

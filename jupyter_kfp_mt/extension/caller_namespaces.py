@@ -1,4 +1,4 @@
-"""The extension's knowledge of namespaces: which there are, what is allowed, who shares them."""
+"""The namespaces that this server's identity can use, its permissions, and their contributors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TRY_SECONDS = intervals.TRY_SECONDS
 
 
 class CallerNamespaces:
-    """The namespaces of whatever KFP is behind the door now."""
+    """The namespaces of the KFP that is currently behind the door."""
 
     def __init__(self, settings: Kfp, upstream: Upstream) -> None:
         self._settings = settings
@@ -38,12 +38,12 @@ class CallerNamespaces:
         self._known: DirectNamespaceSource | None = None
 
     async def found(self, wanted: str = "") -> Found:
-        """Every namespace there is to show. Raises the `KfpError` that keeps us from KFP."""
+        """Return every known namespace. Raises a `KfpError` if KFP cannot be reached."""
         known = await self._current()
         return await asyncio.to_thread(known.found, wanted)
 
     def heard(self, method: str, path: str, query: Query, status: int, body: bytes) -> None:
-        """Learn permissions from an answer of KFP's."""
+        """Learn permissions from a response of KFP's."""
         known = told(method, path, dict(query), status, body)
         if known is None or self._known is None:
             return
@@ -54,13 +54,13 @@ class CallerNamespaces:
             self._used.add(where.endpoint, namespace)
 
     async def may_create_pipelines(self, namespace: str) -> tuple[str, bool | None]:
-        """Return this server's identity, and whether it may do that; None if not known."""
+        """Return this server's identity, and its permission to do so; None if unknown."""
         known = await self._current()
         may = partial(known.permissions.may, namespace, "create", "pipelines")
         return known.status.identity.subject, await asyncio.to_thread(may)
 
     async def contributors(self, namespace: str, ask: Callable[[Contributors], T]) -> T:
-        """Return what `ask` says to the contributors of a namespace; without one of ours."""
+        """Return the result of `ask` for the contributors of a namespace (default: ours)."""
         known = await self._current()
         return await asyncio.to_thread(lambda: ask(known.contributors(namespace)))
 
@@ -70,14 +70,14 @@ class CallerNamespaces:
             self._known.close()
 
     async def _current(self) -> DirectNamespaceSource:
-        """Return what is known of the connection as it is now; of another one it is forgotten."""
+        """Return the source for the current connection; knowledge of earlier ones is dropped."""
         status = await self._upstream.status()
         if status.error:
             raise status.error.to_error()
         if not status.ready:
             raise Unreachable("It is still being found out which KFP to use.", cure="Ask again.")
         if self._known is None or _who_where(status) != _who_where(self._known.status):
-            # Requests that the old one is still answering are not cut off.
+            # Requests that the old source is still answering are not cut off.
             loop = asyncio.get_running_loop()
             try_list, client = partial(self._try_list, loop), partial(self._client, loop)
             self._known = DirectNamespaceSource(
@@ -87,7 +87,7 @@ class CallerNamespaces:
         return self._known
 
     def _client(self, loop: asyncio.AbstractEventLoop) -> Client:
-        """The client of whatever KFP is behind the door, for a thread that asks."""
+        """The client of the KFP behind the door, for a worker thread."""
         found = asyncio.run_coroutine_threadsafe(self._upstream.client(), loop)
         try:
             return found.result(TRY_SECONDS)
@@ -98,9 +98,7 @@ class CallerNamespaces:
     def _try_list(
         self, loop: asyncio.AbstractEventLoop, namespace: str, resource: str
     ) -> bool | None:
-        """Tell whether KFP lists the first of these; it has other reasons not to than
-        permission.
-        """
+        """Check a list permission by listing; None if KFP fails for another reason."""
         path = f"/apis/v2beta1/{COLLECTIONS[resource]}"
         query = [("namespace", namespace), ("page_size", "1")]
         asked = asyncio.run_coroutine_threadsafe(self._answer(KfpRequest("GET", path, query)), loop)
@@ -121,9 +119,7 @@ class CallerNamespaces:
 def told(
     method: str, path: str, query: Mapping[str, str], status: int, body: bytes
 ) -> tuple[str, str, str, bool] | None:
-    """Return what an answer of KFP's says: namespace, verb, resource, and whether that is
-    allowed.
-    """
+    """Return the permission implied by a response: namespace, verb, resource, allowed."""
     if status == 403:
         denied = refusal_causes.denial(body)
         return (denied.namespace, denied.verb, denied.resource, False) if denied else None

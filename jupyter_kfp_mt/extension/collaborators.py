@@ -1,4 +1,4 @@
-"""The collaborators of the extension's routes, each of its type, under one key of the settings."""
+"""The collaborators of the extension's routes, typed, under one key of the settings."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ if TYPE_CHECKING:
     from .event_stream import Events
     from .names_by_id import NamesById
     from .namespace_of_request import NamespaceOfRequest
+    from .server_identity import ServerIdentity
     from .server_namespace import ServerNamespace
     from .shared_answers import SharedAnswers
     from .task_log_handler import Logs
     from .upstream import Upstream
 
-# In the settings of Jupyter's web application, where handlers find what is not of one request.
+# In the settings of Jupyter's web application, through which handlers share objects.
 SETTING = "kfp_mt"
 UPLOADS_READ_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class Collaborators:
-    """One of each for a Jupyter server; `reading` holds back uploads while others are read."""
+    """One of each for a Jupyter server; `reading` limits how many uploads are read at once."""
 
     upstream: Upstream
     tenants: CallerNamespaces
@@ -34,12 +35,13 @@ class Collaborators:
     names: NamesById
     namespace_of_request: NamespaceOfRequest
     namespace: ServerNamespace
+    identity: ServerIdentity
     reading: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
     )
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Collaborators:
-        """Return the collaborators of the server that has these settings."""
+        """Return the collaborators of the server with these settings."""
         found: Collaborators = settings[SETTING]
         return found

@@ -1,4 +1,4 @@
-"""Live events: one watcher for each namespace that somebody listens to, however many listen."""
+"""Live events: one watcher for each namespace with listeners, however many they are."""
 
 from __future__ import annotations
 
@@ -25,17 +25,14 @@ from .watched_namespace import Look, NamespaceState
 
 T = TypeVar("T")
 
-# How often to ask for what seldom changes, and for runs that were started again.
-THOROUGH = 900.0
-# What of the API has to do with that: a request for such a thing is a reason to ask.
+THOROUGH = intervals.POLL_ALL_SECONDS
+# The resources that belong to it: a change of one of them triggers a poll.
 _SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
-# What is kept for listeners that are slow or were away; who missed more gets a new snapshot.
+# Events kept for slow or reconnecting listeners; one that missed more gets a new snapshot.
 KEPT_EVENTS, KEPT_BYTES = 256, 1 << 20
 
-# When KFP is asked for a run that Kubernetes told of: KFP may not know it yet, or never will.
-_LOOKS_FOR = (0.2, 5.0, 60.0)
-# How long after the end of a run KFP is asked for the rest: its agent reports with some delay.
-_SETTLED = 10.0
+_LOOKS_FOR = intervals.REPORTED_RUN_SECONDS
+_SETTLED = intervals.REPORTED_END_SECONDS
 _NOTHING = Removed()
 
 ALIVE = b":\n\n"
@@ -52,7 +49,7 @@ class Events:
     async def listen(
         self, namespace: str, runs: frozenset[str] = frozenset(), last_id: str = ""
     ) -> AsyncGenerator[bytes, None]:
-        """A stream of events, with the tasks of `runs`; from `last_id` on, if that is known yet."""
+        """A stream of events, with the tasks of `runs`; from `last_id` on, if still known."""
         watcher = self._watchers.get(namespace)
         if watcher is None or watcher.ended:
             watcher = self._watchers[namespace] = Watcher(namespace, self._ask, self._cluster)
@@ -67,15 +64,16 @@ class Events:
             )
 
     def _drop(self, namespace: str, watcher: Watcher) -> None:
-        """Stop it, if nobody has come back meanwhile."""
+        """Stop a watcher, unless a listener has returned in the meantime."""
         if not watcher.listeners:
             watcher.stop()
             if self._watchers.get(namespace) is watcher:
                 del self._watchers[namespace]
 
     def changed(self, namespace: str, path: str, change: OwnChange | None = None) -> None:
-        """Something was changed through this door, by a request with this path: tell of it, or
-        look at once. Without a namespace it may have been in any.
+        """Report a change made through this door by a request with this path, or poll at once.
+
+        Without a namespace it may have been in any.
         """
         for watcher in self._watchers.values():
             if change and watcher.namespace == namespace and namespace:
@@ -84,16 +82,22 @@ class Events:
                 watcher.wake(thorough=bool(_SELDOM_CHANGED.search(path)))
 
     def namespace_of(self, noun: str, identifier: str) -> str:
-        """The namespace of what is listed in one that somebody listens to; else nothing."""
+        """The namespace of an object that is listed in a watched namespace; else empty."""
         for namespace, watcher in self._watchers.items():
             if watcher.lists(noun, identifier):
                 return namespace
         return ""
 
     def announce(self, name: str, data: object) -> None:
-        """Tell all who listen something that concerns everybody in this server."""
+        """Send an event to every listener of this server."""
         for watcher in self._watchers.values():
             watcher.announce(name, data)
+
+    def start_over(self) -> None:
+        """End all streams: who listens again is told only what another identity may know."""
+        for watcher in self._watchers.values():
+            watcher.stop(_RESET)
+        self._watchers.clear()
 
     def close(self) -> None:
         """End all streams."""
@@ -102,7 +106,7 @@ class Events:
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """An event as it is sent; those of a run are for whoever asked for it."""
+    """An encoded event; one with a run id is for listeners that requested the run."""
 
     number: int
     text: bytes
@@ -110,7 +114,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """The result of a look: whose it is, what there is, what was deleted, and if it is local."""
+    """The result of a poll: its source, the state, what was deleted, and whether KFP is local."""
 
     whose: tuple[str, ...]
     state: NamespaceState
@@ -119,9 +123,9 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class _Listener(msgspec.Struct):
-    """The runs whose tasks it asked for, and what it was last told: an event, or why there is none.
+    """A listener: the runs whose tasks it requested, and the last event or failure sent to it.
 
-    `seen` is the number of that event; None until it has been told everything.
+    `seen` is the number of that event; None until it has received a snapshot.
     """
 
     runs: Collection[str]
@@ -130,10 +134,10 @@ class _Listener(msgspec.Struct):
 
 
 class Watcher:
-    """Looks at one namespace for all who listen to it, and keeps what it last told.
+    """Watches one namespace for all its listeners, and keeps its latest events.
 
-    It asks KFP, and watches the Workflows of the cluster where that may be. A listener is nothing
-    but the number of the last event it was given: a slow one holds up nobody.
+    It polls KFP, and watches the cluster's Workflows where that is permitted. A listener is only
+    the number of the last event sent to it, so a slow one delays nobody.
     """
 
     def __init__(self, namespace: str, ask: Ask, cluster: Callable[[], Cluster | None]) -> None:
@@ -141,11 +145,11 @@ class Watcher:
         self.namespace = namespace
         self._ask = ask
         self._live = LiveRuns(namespace, ask, cluster, self._hear)
-        self._name = secrets.token_hex(4)  # numbers of another watcher mean nothing to this one
+        self._name = secrets.token_hex(4)  # event ids of another watcher are invalid here
         self._own = OwnChanges()
-        self._asked: NamespaceState | None = None  # as KFP tells it
-        self._state: NamespaceState | None = None  # as it is told to listeners
-        self._unclaimed: set[str] = set()  # runs of which only Workflows have told
+        self._asked: NamespaceState | None = None  # as reported by KFP
+        self._state: NamespaceState | None = None  # as sent to listeners
+        self._unclaimed: set[str] = set()  # runs known only from Workflows
         self._problem: Problem | None = None
         self._whose: tuple[str, ...] = ()
         self._farewell = b""
@@ -159,11 +163,11 @@ class Watcher:
         self._woken = asyncio.Event()
         self._pace = pace.Pace(time.monotonic(), pace.SHARED)
         self._thorough_at: float | None = None
-        self._list_at = 0.0  # when the list is to be asked for, and not only single runs
+        self._list_at = 0.0  # when to poll the whole list instead of single runs
         self._is_eager = False
         self._task: asyncio.Task[None] | None = None
 
-    # --- its listeners ------------------------------------------------------------------------
+    # --- listeners ------------------------------------------------------------------------
 
     def join(self, runs: Collection[str]) -> None:
         self.listeners += 1
@@ -188,37 +192,36 @@ class Watcher:
         self._woken.set()
 
     def announce(self, name: str, data: object) -> None:
-        """Tell whoever listens now; who comes later asks for it."""
+        """Send an event to current listeners; later ones request the value themselves."""
         self._publish(name, data)
 
     def lists(self, noun: str, identifier: str) -> bool:
-        """Tell whether it is one of what is known here."""
+        """Return True if the object is in the known state."""
         kinds = {"runs": "runs", "recurringruns": "recurring_runs", "experiments": "experiments"}
         return noun in kinds and identifier in getattr(self._state, kinds[noun], {})
 
     def learn(self, change: OwnChange) -> None:
-        """Tell of a change that KFP has just made, whose outcome is known without asking."""
+        """Report a change that KFP has just made, whose outcome is known without a request."""
         now = time.monotonic()
         self._own.add(change, now)
         if self._asked is None or self._pace.bounds is pace.OWN:
-            self.wake()  # a KFP that is asked for nothing by others goes on at once
+            self.wake()  # a local KFP has no other clients, and continues at once
         elif not self._live.is_told:
             self._pace.stirred(now)
             self._woken.set()
         if self._asked is not None and self._problem is None:
             self._show(Removed(runs=[change.run_id] if change.gone else []))
 
-    def stop(self) -> None:
+    def stop(self, farewell: bytes = b"") -> None:
         self._live.close()
         if self._task:
             self._task.cancel()
-        self._end()
+        self._end(farewell)
 
     async def stream(self, runs: Collection[str], last_id: str) -> AsyncIterator[bytes]:
-        """All that a listener is to be told, until its stream has lived long enough.
+        """Yield the events for a listener, until its stream has reached its maximum age.
 
-        It is told at least every `KEEP_ALIVE_SECONDS` that the door is there: looks that find
-        nothing new are no reason to be silent.
+        At least every `KEEP_ALIVE_SECONDS` it gets a sign of life, even if nothing has changed.
         """
         listener = _Listener(runs, self._number(last_id, runs))
         piece, life = ALIVE, intervals.end_of_life()
@@ -236,7 +239,7 @@ class Watcher:
                 piece = ALIVE
 
     def _news(self, listener: _Listener) -> bytes:
-        """The news for it now, if there is something."""
+        """The events that a listener has not received yet."""
         runs, seen = listener.runs, listener.seen
         if seen is not None and seen >= self._newest - len(self._kept):
             listener.seen = self._newest
@@ -251,7 +254,7 @@ class Watcher:
         return _sent("error", _failure(self._problem))
 
     def _number(self, last_id: str, runs: Collection[str]) -> int | None:
-        """The number of the last event that a listener was given; None if it needs a snapshot."""
+        """The number of the last event that a listener received; None if it needs a snapshot."""
         name, _, number = last_id.partition("-")
         known = name == self._name and number.isdecimal() and self._knows(runs)
         return int(number) if known and int(number) <= self._newest else None
@@ -260,7 +263,7 @@ class Watcher:
         return self._state is not None and self._state.watched.keys() >= set(runs)
 
     def _snapshot(self, runs: Collection[str]) -> bytes:
-        """All there is, for somebody who asked for these runs; many who come at once share it."""
+        """A snapshot with the tasks of these runs; simultaneous listeners share it."""
         key = self._newest, frozenset(runs), self._problem
         if self._shared is None or self._shared[0] != key or self._shared[1] is not self._state:
             self._shared = key, self._state, self._new_snapshot(runs)
@@ -277,7 +280,7 @@ class Watcher:
         later = (kept for kept in self._kept if kept.number > number)
         return b"".join(kept.text for kept in later if not kept.run_id or kept.run_id in runs)
 
-    # --- what it does ---------------------------------------------------------------------------
+    # --- polling ---------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         try:
@@ -289,7 +292,7 @@ class Watcher:
             self._end()
 
     async def _rest(self) -> None:
-        """Wait until it is time for the next look: for as long as nobody listens."""
+        """Wait until the next poll is due; with no listeners, until one joins."""
         while True:
             self._woken.clear()
             due, now = self._pace.next(bool(self.listeners)), time.monotonic()
@@ -298,7 +301,7 @@ class Watcher:
             await _set(self._woken, None if due is None else due - now)
 
     async def _look(self) -> None:
-        """Ask for the runs, or for one that alone is wanted, and learn what that took."""
+        """Poll the runs, or a single wanted one, and record what the requests took."""
         begun, newest, self._requests = time.monotonic(), self._newest, 0
         self._is_eager = False
         sought = self._sought(begun)
@@ -314,14 +317,14 @@ class Watcher:
             self._fail(Problem.of(error))
         took, changed = time.monotonic() - begun, self._newest > newest and not failed
         self._pace.looked(pace.Look(begun, took, self._requests, changed, failed))
-        if self._is_eager:  # what was found may be older than the change
+        if self._is_eager:  # the response may be older than the change
             self._pace.woken(time.monotonic())
         if self._known is not None and not failed:
             self._miss(sought)
         self._want()
 
     async def _ask_all(self, begun: float) -> None:
-        """Ask for the runs, and then for what seldom changes if it is time for that."""
+        """Poll the runs, and then what seldom changes, if that is due."""
         is_first = self._state is None
         thorough = self._thorough_at is None or begun - self._thorough_at >= THOROUGH
         again = thorough and not is_first
@@ -332,7 +335,7 @@ class Watcher:
             await self._ask_others(is_first)
 
     def _sought(self, now: float) -> set[str]:
-        """The runs of which only KFP can tell more: those that are new, and those that ended."""
+        """The runs that only KFP knows in full: new ones, and those that have ended."""
         if self._known is None or not self._live.is_told:
             return set()
         unknown = self._live.unknown(self._known)
@@ -340,7 +343,7 @@ class Watcher:
         return new | self._live.unsettled()
 
     def _miss(self, sought: Collection[str]) -> None:
-        """Count for those of these that KFP still has not told of that it was asked in vain."""
+        """Count a failed attempt for each of these runs that KFP still does not know."""
         assert self._known
         missed = self._live.unknown(self._known).keys() & sought
         self._live.missed(missed)
@@ -352,7 +355,7 @@ class Watcher:
         await self._ask_for(lambda look: look.runs(watched, older, again), begun)
 
     async def _ask_others(self, is_first: bool) -> None:
-        """After the first page, which somebody waits for, the runs that are not on it, too."""
+        """Poll what follows the first page, for which a listener is waiting."""
         assert self._state
         if is_first and self._state.total_runs > len(self._state.runs):
             await self._ask_for(lambda look: look.older())
@@ -361,7 +364,7 @@ class Watcher:
     async def _ask_for(
         self, part: Callable[[Look], tuple[NamespaceState, Removed]], listed_at: float = 0.0
     ) -> None:
-        """Take what KFP tells; `listed_at` is when it was asked for all runs, if it was."""
+        """Adopt a response of KFP's; `listed_at` is when all runs were requested, if so."""
         before = self._asked or NamespaceState()
 
         def question(client: Client) -> _Answer:
@@ -374,7 +377,7 @@ class Watcher:
 
         answer: _Answer = await self._ask(question)
         if self._whose and answer.whose != self._whose:
-            self._end(_sent("reset", {}))
+            self._end(_RESET)
             return
         self._whose = answer.whose
         if not answer.is_local:
@@ -398,16 +401,16 @@ class Watcher:
 
     @property
     def _known(self) -> NamespaceState | None:
-        """All that KFP has told, in whichever answer."""
+        """The state reported by KFP in all of its responses."""
         return None if self._asked is None else self._own.over(self._asked)
 
     def _show(self, removed: Removed = _NOTHING) -> None:
-        """Tell what is new, of all that is known by now."""
+        """Publish the differences to the state that was last published."""
         known = self._known
         assert known
         self._live.settle(known)
         before, self._state = self._state, self._live.over(known)
-        # A Workflow that turned out to be no run of this KFP's was shown for a moment.
+        # A Workflow that turned out not to be a run of this KFP was shown for a moment.
         gone = sorted(self._unclaimed - self._state.runs.keys())
         self._unclaimed = self._state.runs.keys() - known.runs.keys()
         if gone:
@@ -417,7 +420,7 @@ class Watcher:
         self._announce()
 
     def _hear(self, unsure: bool) -> None:
-        """Kubernetes has told of runs; `unsure`: what became of some only KFP knows."""
+        """Handle news from Kubernetes; `unsure`: only KFP knows what became of some runs."""
         if self._asked is not None and self._problem is None:
             self._show()
         self._pace.keep(pace.TOLD if self._live.is_told else pace.SHARED)
@@ -428,7 +431,7 @@ class Watcher:
         self._woken.set()
 
     def _want(self) -> None:
-        """Look again for what only KFP can tell: of new runs, and of those that have ended."""
+        """Schedule a poll for the runs that only KFP knows in full."""
         if self._known is None or not self._live.is_told:
             return
         looks = self._live.unknown(self._known).values()
@@ -439,8 +442,8 @@ class Watcher:
             self._pace.wanted(time.monotonic() + min(delays))
 
     def _tell(self, before: NamespaceState, state: NamespaceState, removed: Removed) -> None:
-        """Publish what is new."""
-        # Those of a run come first: who waits for its end then has its last tasks already.
+        """Publish the changes between two states."""
+        # Task events come first: a listener that waits for the end of a run then has all its tasks.
         for run_id, news in state.of_watched(before):
             self._publish("error" if isinstance(news, EventFailure) else "changed", news, run_id)
         if (changes := state.since(before)) != Changes():
@@ -471,7 +474,7 @@ class Watcher:
 
 
 def _whose(client: Client) -> tuple[str, ...]:
-    """Whose namespace it is: where KFP is, and as whom it is asked."""
+    """The source of a state: the endpoint of KFP, and the identity of the requests."""
     credentials = client.credentials
     claims = credentials.claims()
     return client.endpoint, credentials.source, claims.sub or claims.email
@@ -485,8 +488,11 @@ def _sent(name: str, data: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
 
 
+_RESET = _sent("reset", {})
+
+
 async def _set(event: asyncio.Event, seconds: float | None) -> bool:
-    """Tell whether it was set in time."""
+    """Wait for an event; return whether it was set in time."""
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except asyncio.TimeoutError:

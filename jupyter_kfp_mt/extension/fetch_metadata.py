@@ -1,4 +1,4 @@
-"""Fetch metadata: for what a browser sends a request (https://www.w3.org/TR/fetch-metadata/)."""
+"""Fetch metadata: a browser's purpose for a request (https://www.w3.org/TR/fetch-metadata/)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 from ..errors import Forbidden
 
-# With any other mode no script may read the answer: images, forms, links and typed addresses.
+# In any other mode (images, forms, links, typed addresses) no script can read the response.
 _READABLE = ("cors", "same-origin")
-_OWN = ("same-origin", "none")  # none: an extension of the browser's, or its developer tools
+_OWN = ("same-origin", "none")  # none: the browser's developer tools or one of its extensions
 
 
 def check(headers: Mapping[str, str]) -> None:
-    """Raise `Forbidden` for what no script of an allowed origin asks for to read the answer.
+    """Raise `Forbidden` unless the request comes from a script that may read the response.
 
-    Other users' servers may be on the same site under a hub, so that only the origin counts; where
-    another one is told, Jupyter decides by its `allow_origin`. Who sends no such headers is no
-    browser, or asks over plain HTTP.
+    Under a hub, other users' servers may be on the same site, so only the origin counts; for a
+    foreign origin Jupyter's `allow_origin` decides. Clients without these headers are not
+    browsers, or use plain HTTP.
     """
     mode = headers.get("Sec-Fetch-Mode", "cors")
     purpose = headers.get("Sec-Fetch-Dest", "empty")
@@ -24,7 +24,7 @@ def check(headers: Mapping[str, str]) -> None:
     if mode not in _READABLE or purpose != "empty" or not own:
         raise Forbidden(
             "Cannot show this address of the KFP extension in a page.",
-            cause="It answers programs: JupyterLab and kernels. A browser asked for it as a page, "
-            "an image or the like, or on behalf of another site.",
+            cause="It is for programs: JupyterLab and kernels. A browser requested it as a page, "
+            "an image or the like, or for another site.",
             cure="Open JupyterLab's Kubeflow Pipelines panel instead; scripts fetch() it.",
         )

@@ -1,4 +1,4 @@
-"""The base of all routes of the extension: who may call them, and how errors are sent."""
+"""The base class of the extension's handlers: access control, and responses to errors."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from jupyter_server.prometheus.log_functions import prometheus_log_method
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from .. import intervals
 from ..errors import KfpError
 from ..log_lines import LineLogger
 from ..scrubbing import Scrubber
@@ -24,20 +25,20 @@ from .collaborators import Collaborators
 from .kernel_door import KernelDoor
 from .upstream import Upstream
 
-# Bytes that are written at a time.
+# How many bytes are written at a time.
 CHUNK = 1 << 16
-# The user of requests through the kernels' door.
+# The user name for requests through the kernels' door.
 KERNEL = User(username="kernel", name="A kernel of this server")
 
 
 class KfpHandler(APIHandler):
-    """A route for signed-in users, and at `kernels`, the kernels' own door, for kernels."""
+    """A route for signed-in users and, at the door `kernels`, for kernels."""
 
     auth_resource = "kfp_mt"
-    # A panel that polls is no activity of a user: it must not keep an idle server alive.
+    # A polling panel is not user activity: it must not keep an idle server alive.
     _track_activity = False
-    # A client that reads nothing for so many seconds is considered gone.
-    patience = 60.0
+    # A client that reads nothing for this many seconds counts as disconnected.
+    patience = intervals.UNREAD_SECONDS
 
     def initialize(self, kernels: KernelDoor | None = None) -> None:
         self._kernels = kernels
@@ -52,7 +53,7 @@ class KfpHandler(APIHandler):
 
     @property
     def log(self) -> LineLogger:  # type: ignore[override]
-        """Jupyter's log, in which nothing that a request carries can forge a line."""
+        """Jupyter's log, protected from lines forged by the content of a request."""
         return LineLogger(super().log, self._scrubbed)
 
     def _scrubbed(self, text: str) -> str:
@@ -64,12 +65,12 @@ class KfpHandler(APIHandler):
         return self.collaborators.tenants
 
     async def prepare(self) -> None:  # type: ignore[override]
-        """Refuse callers without access before any of a body is read."""
+        """Refuse callers without access before the body is read."""
         fetch_metadata.check(self.request.headers)
         if self._kernels is None:
             await super().prepare()
         else:
-            # Another site cannot make a browser send a key in a header, so no XSRF check is needed.
+            # No other site can make a browser send a key in a header, so no XSRF check is needed.
             self._kernels.admit(self.request)
             self.current_user = self._jupyter_current_user = KERNEL
         action = HTTP_METHOD_TO_AUTH_ACTION[str(self.request.method)]
@@ -87,9 +88,9 @@ class KfpHandler(APIHandler):
         )
 
     async def pass_on(self, piece: bytes) -> None:
-        """Write it, and wait until it has been read. Raises `StreamClosedError` if nobody reads it.
+        """Write data, and wait until it has been read. Raises `StreamClosedError` if it is not.
 
-        Only the part that is being sent is copied.
+        Only the part being sent is copied.
         """
         for begin in range(0, len(piece) or 1, CHUNK):
             self.write(piece[begin : begin + CHUNK])
@@ -104,7 +105,7 @@ class KfpHandler(APIHandler):
         self.detach().close()
 
     def compute_etag(self) -> None:
-        """Compute no ETag: these answers are not worth the time."""
+        """Compute no ETag: it would cost more than it saves."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
@@ -128,6 +129,6 @@ class KfpHandler(APIHandler):
 
     @property
     def _debugged(self) -> bool:
-        # Its logger takes everything: what is shown is the application's to say.
+        # The extension's logger has no level of its own: the application's decides.
         level: int = getattr(self.serverapp, "log_level", logging.INFO)
         return level <= logging.DEBUG

@@ -1,8 +1,8 @@
-"""The kernels' way in: a port of its own on this machine's loopback, and a key that is renewed.
+"""The kernels' door: a loopback port of its own, protected by a key that is renewed.
 
-A kernel has nothing to sign in with, and the Jupyter server's own port is no place for a key: it
-may be a UNIX socket, demand client certificates (JupyterHub's `internal_ssl`), or be open to the
-world through a proxy, where anybody who has once seen a key could use it.
+A kernel has no credentials for the Jupyter server, and a key would not be safe at the server's own
+port: that may be a UNIX socket, demand client certificates (JupyterHub's `internal_ssl`), or be
+open to the world through a proxy, where anybody who has once seen the key could use it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ..errors import Forbidden
 
 RENEW_SECONDS = intervals.KEY_SECONDS
 _LOOPBACK = ("127.0.0.1", "::1")
-# Headers that proxies add, besides X-Forwarded-For and the like.
+# Headers added by proxies, in addition to X-Forwarded-For and the like.
 _OF_PROXIES = ("Forwarded", "Via", "X-Real-Ip")
 
 
 class Keys:
-    """The key, in a file that only this user may read, which always holds the newest.
+    """The kernels' keys: the newest in a file that only this user can read, and the previous one.
 
-    It is renewed regularly, and the previous one stays valid for as long again.
+    The key is renewed regularly; the previous one stays valid for one more period.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +41,7 @@ class Keys:
         self._valid: list[str] = []
 
     def renew(self) -> None:
-        """Raises `OSError` if a new one cannot be written, and keeps the old ones."""
+        """Make a new key. Raises `OSError`, and keeps the old ones, if it cannot be written."""
         key, unseen = secrets.token_urlsafe(32), self.file.with_suffix(".new")
         with open(os.open(unseen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(key)
@@ -60,7 +60,7 @@ class Keys:
 
 
 class KernelDoor:
-    """Answers the kernels of this server, and nobody else, at `routes`."""
+    """Serves `routes` to the kernels of this server, and to nobody else."""
 
     def __init__(
         self, serverapp: Any, routes: Sequence[tuple[str, type[web.RequestHandler]]]
@@ -72,7 +72,7 @@ class KernelDoor:
         app = web.Application(
             [*((path, kind, {"kernels": self}) for path, kind in routes), nothing_else]
         )
-        app.settings = serverapp.web_app.settings  # the same, also where they are changed later
+        app.settings = serverapp.web_app.settings  # the same object, so that later changes apply
         self._server = httpserver.HTTPServer(
             app, max_body_size=serverapp.max_body_size, max_buffer_size=serverapp.max_buffer_size
         )
@@ -80,8 +80,9 @@ class KernelDoor:
         self._door: Door | None = None
 
     def open(self) -> None:
-        """Pass it on to kernels that are started from now on. Raises `OSError`."""
-        # JupyterHub interrupts a server. Without a terminal that ends then, and stops no extension.
+        """Listen, and tell new kernels the address through their environment. Raises `OSError`."""
+        # JupyterHub stops servers with SIGINT; without a terminal a server then ends at once,
+        # without stopping its extensions.
         atexit.register(self._keys.forget)
         self._keys.renew()
         address, port = self._listen()
@@ -105,14 +106,14 @@ class KernelDoor:
         """
         if request.host != self._host or _was_forwarded(request.headers):
             raise Forbidden(
-                "Kernels come here directly: what came through a proxy is refused.",
-                cure="Sign in to the Jupyter server, and ask at its own address.",
+                "This address is for kernels alone; requests through a proxy are refused.",
+                cure="Sign in to the Jupyter server, and use its own address.",
             )
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self._keys.knows(key):
             raise Forbidden(
-                "This is not the key of this Jupyter server's kernels.",
-                cure="Was the server started anew? Then restart this kernel.",
+                "The key of this kernel is not valid at this Jupyter server.",
+                cure="If the server was restarted, restart this kernel.",
             )
 
     def _listen(self) -> tuple[str, int]:
@@ -121,14 +122,14 @@ class KernelDoor:
                 sockets = netutil.bind_sockets(0, address)
                 self._server.add_sockets(sockets)
                 return address, sockets[0].getsockname()[1]
-        raise OSError(None, "nothing can be bound on the loopback interface")
+        raise OSError(None, "no port on the loopback interface can be used")
 
     def _renew(self) -> None:
         try:
             self._keys.renew()
         except OSError as error:
             self._log.warning(
-                "kfp-mt: the kernels' key could not be renewed in %s (%s): the old one is kept.",
+                "kfp-mt: could not renew the kernels' key in %s (%s); the old one stays valid.",
                 self._keys.file.parent,
                 error.strerror,
             )

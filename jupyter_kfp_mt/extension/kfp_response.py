@@ -1,6 +1,6 @@
-"""KFP's answer, which is read as it arrives, and why there is none or only a part of one.
+"""KFP's response, read as it arrives, and the reason if it is missing or incomplete.
 
-aiohttp takes long to import, so it is imported after the server has started.
+aiohttp is slow to import, so it is imported after the server has started.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ..scrubbing import Scrubber
 if TYPE_CHECKING:
     import aiohttp
 
-# A longer answer is passed on as it arrives; a shorter one is read whole first.
+# A longer response is streamed; a shorter one is read completely first.
 LONGEST_WHOLE = 1 << 20
 CHUNK = 1 << 16
-# Answers up to this length are scrubbed on the event loop.
+# Responses up to this length are scrubbed on the event loop.
 AT_ONCE = 1 << 14
 
 
 class KfpResponse:
-    """It keeps its connection until it is read to its end or closed.
+    """A response, which holds its connection until it is read completely or closed.
 
-    `explained` adds what the credentials know about an error, and `scrubber` finds the credentials
-    that were sent.
+    `explained` adds the credentials' knowledge to an error; `scrubber` finds the credentials that
+    were sent.
     """
 
     def __init__(
@@ -45,38 +45,47 @@ class KfpResponse:
         self.status = response.status
         self.content_type = response.content_type
         self.explained = explained
-        location = response.headers.get("Location", "")
-        self.at = AskedAddress(endpoint, str(response.url.with_query(None)), location)
         self._response = response
         packed = (
             "Content-Encoding" in response.headers
-        )  # the length after decompression is not known then
+        )  # a compressed response: its full length is not known
         self._length = None if packed else response.content_length
         self._endpoint = endpoint
         self._scrubber = scrubber
         self._held = b""
         self._late = False
 
-    async def start(self) -> tuple[bytes, bool]:
-        """Read a short one whole, or the beginning of a long one; return it, and whether there is
-        more.
+    @property
+    def at(self) -> AskedAddress:
+        """The address that was asked, and where the answer redirects to."""
+        location = self._response.headers.get("Location", "")
+        return AskedAddress(self._endpoint, str(self._response.url.with_query(None)), location)
 
-        Raises `Unreachable` if neither arrives in time, even if single bytes do.
+    async def start(self) -> tuple[bytes, bool]:
+        """Read a short response, or the beginning of a long one; return it and if more follows.
+
+        Raises `Unreachable` if that does not arrive in time, even if single bytes do.
         """
-        late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
-        try:
+        if self._response.content.is_eof():  # as a short one is that came in one piece
             start, more = await self._start()
-        finally:
-            late.cancel()
+        else:
+            start, more = await self._start_in_time()
         if more:
             start, self._held = self._scrubber.part(start)
         return await self._scrubbed(start), more
 
+    async def _start_in_time(self) -> tuple[bytes, bool]:
+        late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
+        try:
+            return await self._start()
+        finally:
+            late.cancel()
+
     async def _scrubbed(self, body: bytes) -> bytes:
-        """Mask sent credentials in an error, and in any other answer that has them unchanged."""
+        """Mask sent credentials in an error, and in any other response that repeats them."""
         if self.status < 300 and not self._scrubber.is_plainly_in(body):
             return body
-        scrub = self._scrubber.body  # a megabyte takes it a second
+        scrub = self._scrubber.body  # it takes a second for a megabyte
         scrubbed = scrub(body) if len(body) <= AT_ONCE else await asyncio.to_thread(scrub, body)
         if self._length is not None:
             self._length += len(scrubbed) - len(body)
@@ -99,9 +108,9 @@ class KfpResponse:
             raise self._no_answer(error) from None
 
     async def rest(self) -> AsyncIterator[bytes]:
-        """Yield the rest, with sent credentials masked where they occur unchanged.
+        """Yield the rest of the body, with sent credentials masked.
 
-        Raises `Unreachable` where it breaks off.
+        Raises `Unreachable` if it breaks off.
         """
         async for piece in self._pieces():
             shown, self._held = self._scrubber.part(self._held + piece)
@@ -118,15 +127,10 @@ class KfpResponse:
             raise self._no_answer(error) from None
 
     def headers(self) -> dict[str, str]:
-        """Return the few headers that are passed on; the type limits what a browser takes the body
-        for.
-        """
+        """Return the few headers that are forwarded; the type keeps browsers from guessing one."""
         headers = self._response.headers
-        warning = (
-            self._scrubber.text(", ".join(headers.getall("Warning", [])))
-            .encode("ascii", "replace")
-            .decode()
-        )
+        warning = self._scrubber.text(", ".join(headers.getall("Warning", [])))
+        warning = warning.encode("ascii", "replace").decode()
         passed_on = {"Warning": warning} if warning else {}
         if self._length is not None:
             passed_on["Content-Length"] = str(self._length)
@@ -150,14 +154,14 @@ class KfpResponse:
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """Return the exceptions of a request, and of reading its answer."""
+    """Return the exceptions of a request, and of reading its response."""
     import aiohttp
 
     return aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError
 
 
 def no_answer(endpoint: str, error: Exception) -> Unreachable:
-    """Tell why there was no answer, or no whole one."""
+    """Return the error for a missing or incomplete response."""
     import aiohttp
 
     if wrong := certificates.fault(error):

@@ -1,4 +1,4 @@
-"""The runs of a namespace as its Workflows tell of them: watched in a thread, read on the loop."""
+"""The runs of a namespace as its Workflows show them: watched in a thread, read on the loop."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .workflow_watch import News, WorkflowWatch
 
 
 class Ask(Protocol):
-    """A question that is put to KFP. See `Upstream.ask`."""
+    """A way to call KFP. See `Upstream.ask`."""
 
     async def __call__(self, question: Any) -> Any: ...
 
 
 class LiveRuns:
-    """Calls `heard` after Kubernetes has told something: with True where KFP must be asked what has
-    become of some, or of all since it tells no more.
+    """Calls `heard` after news from Kubernetes: with True if KFP must be asked what has become of
+    some runs, or of all because the watch was lost.
 
-    What it tells is laid over what KFP told, by `over`. Without a namespace nothing is watched.
+    `over` applies the news to the state reported by KFP. Without a namespace nothing is watched.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class LiveRuns:
         cluster: Callable[[], Cluster | None],
         heard: Callable[[bool], None],
     ) -> None:
-        self.is_told = False  # whether it is known just now what Kubernetes knows
+        self.is_told = False  # whether the watch is up to date
         self._namespace = namespace
         self._ask = ask
         self._cluster = cluster
@@ -51,12 +51,12 @@ class LiveRuns:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Watch, if that is not done yet."""
+        """Start the watch, unless it is running."""
         if self._watch is None and self._namespace:
             loop = asyncio.get_running_loop()
 
             def heard(news: News) -> None:
-                with suppress(RuntimeError):  # the server has ended
+                with suppress(RuntimeError):  # the loop is closed: the server has stopped
                     loop.call_soon_threadsafe(self._receive, news)
 
             self._watch = WorkflowWatch(self._cluster, self._namespace, heard)
@@ -70,34 +70,34 @@ class LiveRuns:
             self._task.cancel()
 
     def view(self, runs: Collection[str]) -> None:
-        """Tell the tasks of these runs, too."""
+        """Report the tasks of these runs, too."""
         self._viewed = runs
         if self._watch:
             self._watch.viewed = frozenset(runs)
 
     def settle(self, state: NamespaceState) -> None:
-        """KFP has told what it knows: of what has ended nothing more is to be told here."""
+        """Forget the ended runs that KFP has reported."""
         self._origins = state.origins
         self._runs.settle(state)
 
     def unknown(self, state: NamespaceState) -> dict[str, int]:
-        """The runs of which KFP has not told, and how often it was asked for each."""
+        """The runs that KFP has not reported, each with the number of attempts."""
         return self._runs.unknown(state)
 
     def unsettled(self) -> set[str]:
-        """The runs that have ended, which KFP has not told."""
+        """The runs that have ended, but not according to KFP."""
         return self._runs.unsettled()
 
     def missed(self, run_ids: Iterable[str]) -> None:
-        """KFP was asked for these, and has not told of them."""
+        """Count an attempt for runs that KFP did not know when asked."""
         self._runs.missed(run_ids)
 
     def over(self, state: NamespaceState) -> NamespaceState:
-        """Return what KFP told, as it is by now."""
+        """Return the state reported by KFP, brought up to date."""
         return self._runs.over(state)
 
     def _receive(self, news: News) -> None:
-        """Take it after what came before."""
+        """Queue news, to be handled in order."""
         self._news.append(news)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._take_all())
@@ -123,7 +123,7 @@ class LiveRuns:
         return WorkflowRun.of(workflow, await self._tasks(workflow) if viewed else None)
 
     async def _tasks(self, workflow: Workflow) -> list[Task] | None:
-        """The tasks that a person wrote; None where they are not told."""
+        """The tasks as written in the pipeline; None if the Workflow does not have them."""
         nodes = workflow.tasks()
         if nodes is None:
             return None

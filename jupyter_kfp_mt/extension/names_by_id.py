@@ -1,4 +1,4 @@
-"""Names of experiments and pipelines by their ids, of many at once, kept for all who ask."""
+"""Names of experiments and pipelines by id: many at once, cached for all callers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..models import Experiment, Pipeline
 from .shared_answers import SharedAnswers, Whole
 from .upstream import Upstream
 
-# So many names cost no more than lists with them do.
+# Up to this many names, single requests cost no more than lists.
 FEW = 2
 
 
 class NamesById:
-    """Names as this server's identity is told them; those of another identity are asked anew."""
+    """Names visible to this server's identity; a change of identity drops them."""
 
     def __init__(self, upstream: Upstream, kept: SharedAnswers) -> None:
         self._upstream = upstream
@@ -25,10 +25,10 @@ class NamesById:
     async def of(
         self, noun: str, ids: Collection[str], namespaces: Sequence[str] = ()
     ) -> dict[str, str]:
-        """Return the names of experiments or of pipelines; of what is gone or refused, none.
+        """Return the names of experiments or pipelines, without deleted or forbidden ones.
 
-        Of many, lists of the `namespaces` are asked for, and each alone that is in none of them.
-        Raises the `KfpError` that keeps us from KFP.
+        Many are looked up in lists of the `namespaces`, and the missing ones one by one.
+        Raises a `KfpError` if KFP cannot be reached.
         """
         who = await self._upstream.identity()
         others = [id for id in ids if self._kept.asking((who, noun, id))]
@@ -40,7 +40,7 @@ class NamesById:
     async def _ask_now(
         self, who: Hashable, noun: str, ids: Collection[str], namespaces: Sequence[str]
     ) -> dict[str, str]:
-        """Return names that are kept, or asked for by others by now, or else by this."""
+        """Return cached names, await those already requested, and request the rest."""
         answers = {id: await self._kept.answer((who, noun, id)) for id in ids}
         names = {id: answer.body.decode() for id, answer in answers.items() if answer}
         asking = {id: self._kept.asking((who, noun, id)) for id in ids if id not in names}
@@ -60,7 +60,7 @@ class NamesById:
 def names_of(
     client: Client, noun: str, ids: Sequence[str], namespaces: Iterable[str]
 ) -> dict[str, str]:
-    """Return a name for each id, empty for what is gone or refused."""
+    """Return a name for each id, empty if it is deleted or forbidden."""
     names: dict[str, str] = {}
     for namespace in namespaces:
         left = [id for id in ids if id not in names]

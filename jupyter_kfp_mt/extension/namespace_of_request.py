@@ -1,4 +1,4 @@
-"""The namespace that a request to KFP concerns: named in it, or that of what it names by its id."""
+"""The namespace that a request to KFP concerns: as named in it, or as looked up by an id."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MOST_KNOWN = 10_000
 
 
 class NamespaceOfRequest:
-    """The namespaces of what has an id: asked for once each, for nothing of KFP's ever moves.
+    """The namespaces of objects by id: fetched once, as no object of KFP's ever changes its own.
 
-    `listed` knows those of what is listed for somebody just now.
+    `listed` knows the namespaces of objects that are currently watched.
     """
 
     def __init__(self, ask: Ask, listed: Callable[[str, str], str] = lambda *_: "") -> None:
@@ -37,10 +37,10 @@ class NamespaceOfRequest:
         self._known: dict[tuple[str, str], str] = {}
 
     async def of_change(self, path: str, query: Query, body: bytes) -> str:
-        """The namespace in which something is to be changed; empty where that cannot be told.
+        """The namespace of a change; empty if it is unknown.
 
-        The query comes last: KFP ignores what it says where the path or the body names it. `body`
-        is empty of what is too long to be kept.
+        The query comes last: KFP ignores it if the path or the body names the namespace. `body`
+        is empty if it was too long to be kept.
         """
         given = dict(query)
         if named := _in_path(path):
@@ -54,7 +54,7 @@ class NamespaceOfRequest:
         return given.get("namespace", "")
 
     async def of(self, noun: str, identifier: str) -> str:
-        """Its namespace; empty where that cannot be told."""
+        """The namespace of an object; empty if it is unknown."""
         if namespace := self._listed(noun, identifier):
             return namespace
         try:
@@ -79,7 +79,7 @@ class NamespaceOfRequest:
 
 
 def of_list(path: str, query: Mapping[str, str]) -> tuple[str, str] | None:
-    """The namespace of which a GET lists all that there is, and of which resource."""
+    """The namespace and the resource that a GET lists without filters."""
     listed = _LIST.fullmatch(path)
     if not listed or query.get("experiment_id"):
         return None
@@ -89,19 +89,19 @@ def of_list(path: str, query: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def names_one(query: Query) -> bool:
-    """Tell whether a query names one namespace; "-" means none to KFP."""
+    """Return True if a query names one namespace; to KFP, "-" means none."""
     named = [value for name, value in query if name == "namespace"]
     return len(named) == 1 and named[0] not in ("", "-")
 
 
 def _in_path(path: str) -> tuple[str, str] | None:
-    """The noun and the id in a path of the API, if there is one."""
+    """The resource and the id in a path of the API, if any."""
     found = _NAMED.fullmatch(path)
     return (found[1], unquote(found[2])) if found else None
 
 
 def _in_body(body: bytes, kind: str) -> str:
-    """The NAMESPACE or the EXPERIMENT that a body names, if it does."""
+    """The NAMESPACE or the EXPERIMENT that a body names, if any."""
     try:
         return msgspec.json.decode(body, type=_Naming).name(kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -118,7 +118,7 @@ class _Reference(msgspec.Struct):
 
 
 class _Naming(msgspec.Struct):
-    """Where the messages of both versions of the API have a namespace, or an experiment."""
+    """The fields of both versions of the API that hold a namespace or an experiment."""
 
     namespace: str = ""
     experiment_id: str = ""

@@ -1,4 +1,4 @@
-"""Runs that were changed through this door: what its answers told, until KFP's next list does."""
+"""Runs changed through this door, known from KFP's responses until its next list has them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STORED = {"archive": "ARCHIVED", "unarchive": "AVAILABLE"}
 
 
 class OwnChange(msgspec.Struct, frozen=True):
-    """A change that KFP has made: a new run, one that is gone, or what is new of one."""
+    """A change made by KFP: a new run, a deleted one, or the new fields of one."""
 
     run_id: str
     made: Run | None = None
@@ -26,7 +26,7 @@ class OwnChange(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, method: str, path: str, body: bytes) -> OwnChange | None:
-        """Return what the answer to a request tells; None where it does not tell all of it."""
+        """Return the change that a response shows; None if it does not show it completely."""
         if method == "POST" and path == _RUNS:
             return _made(body)
         found = _ONE.fullmatch(path)
@@ -39,7 +39,7 @@ class OwnChange(msgspec.Struct, frozen=True):
         return cls(run_id, state=state, storage_state=_STORED.get(verb, ""))
 
     def over(self, run: Run) -> Run:
-        """The run, with what was changed of it."""
+        """Apply the change to a run."""
         is_stopped = self.state and not run.finished
         return msgspec.structs.replace(
             run,
@@ -49,7 +49,7 @@ class OwnChange(msgspec.Struct, frozen=True):
 
 
 class OwnChanges:
-    """The changes of one namespace, each with the time at which it was heard of."""
+    """The changes of one namespace, each with the time at which it became known."""
 
     def __init__(self) -> None:
         self._changes: list[tuple[float, OwnChange]] = []
@@ -58,11 +58,11 @@ class OwnChanges:
         self._changes.append((now, change))
 
     def settle(self, begun: float) -> None:
-        """KFP has told of all that there was at this time: of what came before it knows more."""
+        """Drop the changes made before KFP's list of this time, which includes them."""
         self._changes = [each for each in self._changes if each[0] >= begun]
 
     def over(self, state: NamespaceState) -> NamespaceState:
-        """Return what KFP told, with what was changed since."""
+        """Apply the changes to a state reported by KFP."""
         for _, change in self._changes:
             state = _changed(state, change)
         return state

@@ -1,8 +1,8 @@
-"""When to ask KFP next: soon after something changed, seldom while nothing does, always little.
+"""When to poll KFP next: soon after a change, rarely while nothing changes, and never too often.
 
-A KFP on a cluster answers about five requests a second for all its users together: each waits for
-two reviews that Kubernetes is asked for. So what one namespace is asked about has a budget, which
-what was not used of it adds to; and how long an answer takes tells how many others wait.
+KFP on a cluster answers about five requests a second for all its users together, as each needs two
+access reviews by Kubernetes. So each namespace has a budget of requests, of which an unused part
+can be saved; and the response time shows how many other requests are waiting.
 """
 
 from __future__ import annotations
@@ -12,54 +12,57 @@ from collections.abc import Callable
 
 import msgspec
 
+from .. import intervals
+
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Bounds of what may be asked, in requests and seconds.
+    """Limits of polling, in requests and seconds.
 
-    Of a budget of one request for each `budget` seconds `saved` may be kept, and for somebody who
-    has just changed something `owed` taken before they are there. Between two looks are at least
-    `shortest` and at most `longest` seconds.
+    The budget is one request per `budget` seconds. Up to `saved` unused requests are kept; after a
+    change by the user up to `owed` are taken in advance. Two polls are at least `shortest` and at
+    most `longest` seconds apart.
     """
 
     budget: float
     saved: float = 3.0
     owed: float = 1.0
-    shortest: float = 2.0
-    longest: float = 240.0
+    shortest: float = intervals.POLL_SECONDS[0]
+    longest: float = intervals.POLL_SECONDS[1]
 
 
-# Of the 60 requests that ten minutes may take, three may come at once, and a panel that is opened
-# asks two or three itself.
-SHARED = Bounds(600 / 54)
-# Where Kubernetes tells of changes, at most 30: KFP is asked for what it does not tell, which comes
-# together.
-TOLD = Bounds(600 / 20, saved=6.0, owed=2.0, shortest=120.0)
-# A KFP on this machine has nobody else to answer.
-OWN = Bounds(0.5, shortest=1.0, longest=5.0)
+def _apart(seconds: tuple[float, float]) -> dict[str, float]:
+    return dict(zip(("shortest", "longest"), seconds, strict=True))
 
-# After so many seconds in which nothing changed, the next look is a tenth of them away.
+
+# 60 requests in ten minutes, of which three may come at once; opening a panel takes two or three
+# itself.
+SHARED = Bounds(600 / 54, **_apart(intervals.POLL_SECONDS))
+# If Kubernetes reports changes, at most 30: KFP is asked only for the rest, in bursts.
+TOLD = Bounds(600 / 20, saved=6.0, owed=2.0, **_apart(intervals.POLL_REPORTED_SECONDS))
+# The local KFP has no other users.
+OWN = Bounds(0.5, **_apart(intervals.POLL_LOCAL_SECONDS))
+
+# After a time without changes, the next poll follows after a tenth of that time.
 PATIENCE = 10.0
-# The first pause after a look that failed, which each further one doubles. For about as long as
-# those who wait are patient (`intervals.PATIENCE_SECONDS`) the next look is never far away.
-RETRY = 1.0
-RETRY_SOON, SOON_FAILURES = 30.0, 7
-# How much of the time one of our questions may be waiting for its answer. Of five requests a second
-# the budget of a namespace takes a fiftieth, and less the longer the answers take.
+# The first pause after a failed poll; each further failure doubles it. While callers still wait
+# (`intervals.PATIENCE_SECONDS`) the next poll is never far away.
+RETRY = intervals.POLL_RETRY_SECONDS
+RETRY_SOON, SOON_FAILURES = intervals.POLL_RETRY_SOON_SECONDS, 7
+# The share of the time in which one of our requests may be waiting for a response. The budget of a
+# namespace is a fiftieth of five requests a second, and less the longer responses take.
 MOST_BUSY = 1 / 10
-# An answer that takes so many seconds longer than the quickest did has waited behind others.
-QUEUED = 0.1
-# What pause and budget are stretched by after an answer that has waited, and after one that has
-# not: `python -m bench crowd` plays what comes of it.
+# A response this many seconds slower than the fastest has waited behind others.
+QUEUED = intervals.QUEUED_SECONDS
+# Factors for pause and budget after a response that has waited, and after one that has not:
+# `python -m bench crowd` simulates the effect.
 SLOWER, QUICKER = 2.0, 0.93
 SLOWEST = 32.0
-# Servers that were started at the same moment do not go on asking at the same moments.
+# Jitter: servers started at the same moment must not keep polling at the same moments.
 JITTER = 0.1
 
 
 class Look(msgspec.Struct, frozen=True):
-    """A look at KFP: when it began, what it took (in seconds, and in requests), whether
-    there was something new, and whether there was an answer at all.
-    """
+    """One poll of KFP: its beginning, its cost in seconds and in requests, and its outcome."""
 
     at: float
     took: float
@@ -73,9 +76,9 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Pace:
-    """The pace at which one namespace is looked at. All times are those of one clock, in seconds.
+    """The pace at which one namespace is polled. All times are of one clock, in seconds.
 
-    It does not ask, and knows no clock: whoever asks tells it what came of it.
+    It sends no requests and reads no clock: the caller reports each poll to it.
     """
 
     def __init__(
@@ -94,16 +97,16 @@ class Pace:
         self._failures = 0
 
     def next(self, is_seen: bool = True) -> float | None:
-        """The moment of the next look; None where nobody sees what it would find."""
+        """The time of the next poll; None if nobody would see its result."""
         return self._next if is_seen else None
 
     def keep(self, bounds: Bounds) -> None:
-        """Go on within other bounds, under which more or less may be saved."""
+        """Change the bounds."""
         self._saved += bounds.saved - self.bounds.saved
         self.bounds = bounds
 
     def looked(self, look: Look) -> None:
-        """A look has been made: when the next one is due follows from it."""
+        """Record a poll, and schedule the next one."""
         self._pay(look.end, look.requests)
         self._failures = self._failures + 1 if look.failed else 0
         if look.changed:
@@ -115,23 +118,23 @@ class Pace:
         self._next = look.end + max(pause, self._until_saved(1.0))
 
     def woken(self, now: float) -> None:
-        """Somebody has changed something here: look at once, and again soon."""
+        """Record a change by the user: poll at once, and again soon."""
         self._count(now)
         self._changed_at = now
         self._next = min(self._next, now + self._until_saved(1.0 - self.bounds.owed))
 
     def stirred(self, now: float) -> None:
-        """Somebody has changed something here, and what it is now is known: look again soon."""
+        """Record a change by the user whose outcome is known: poll soon."""
         self._changed_at = now
         self.wanted(now + self.bounds.shortest)
 
     def wanted(self, at: float) -> None:
-        """Only KFP can tell what there is to be known at a moment: look then, within the budget."""
+        """Request a poll at a given time, within the budget."""
         self._count(at)
         self._next = min(self._next, at + self._until_saved(1.0))
 
     def _weigh(self, look: Look) -> None:
-        """Learn from how long an answer took how many others wait for theirs."""
+        """Estimate KFP's load from the response time."""
         if look.failed:
             return
         each = look.took / max(look.requests, 1)
@@ -155,5 +158,5 @@ class Pace:
         self._counted_at = max(self._counted_at, now)
 
     def _until_saved(self, requests: float) -> float:
-        """The seconds until there are so many."""
+        """The seconds until this many requests are saved."""
         return max(0.0, requests - self._saved) * self.bounds.budget * self._slowness

@@ -1,4 +1,4 @@
-"""The forwarded KFP API: a request to the door, and KFP's answer to it."""
+"""The forwarded KFP API: a request to the door, and KFP's response."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from .unread_body import closed
 # Query parameters for the Jupyter server, which are not passed on to KFP.
 _JUPYTERS = {"token", "_xsrf", "no_track_activity"}
 _CHANGES = {"POST", "PATCH", "DELETE"}
-# Who is answered so has changed nothing.
+# A request answered with one of these has changed nothing.
 _UNCHANGED = {400, 401, 403}
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w-]+=(\"[^\"\\]*\"|[^\s\";]+))*", re.ASCII)
-# Whatever KFP answers with, a browser must not run it as a page of the Jupyter server.
+# A browser must never run a response of KFP's as a page of the Jupyter server.
 HARMLESS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
@@ -47,10 +47,10 @@ HARMLESS = {
 
 @web.stream_request_body
 class ProxyHandler(KfpHandler):
-    """`<base_url>/kfp-mt/api/apis/...`: the KFP API, as this server's identity.
+    """`<base_url>/kfp-mt/api/apis/...`: the KFP API, with this server's identity.
 
-    The request to KFP is built anew, from the method, path, query and body, with no header of the
-    browser's but the type of the body. A long body is sent on while it arrives.
+    The request to KFP is built from the method, path, query and body alone; the only header taken
+    from the browser is the content type. A long body is forwarded while it arrives.
     """
 
     patience = READ_SECONDS
@@ -76,10 +76,9 @@ class ProxyHandler(KfpHandler):
                 body.given_up = self._working.cancel
 
     def finish(self, *chunk: Any, **options: Any) -> asyncio.Future[Any]:
-        """Send the answer. A caller who is not admitted gets it before the body is read, and the
-        connection is closed.
+        """Send the response. If it comes before the body is read, the connection is closed.
 
-        A proxy that keeps connections could otherwise send another user's request on this one.
+        Otherwise a proxy that keeps connections could send another user's request on this one.
         """
         if self._admitted:
             return super().finish(*chunk, **options)
@@ -110,14 +109,14 @@ class ProxyHandler(KfpHandler):
         if self._body and working is None:
             self._body.close()
         if working and not working.cancel() and not working.cancelled():
-            # KFP had answered before the whole body arrived.
+            # KFP responded before the whole body had arrived.
             answer = None if working.exception() else working.result()
             if isinstance(answer, KfpResponse):
                 answer.close()
 
     @web.authenticated
     async def get(self, *_: str) -> None:
-        """Forward a GET; identical ones that are under way share one answer."""
+        """Forward a GET; identical concurrent ones share one response."""
         if not is_shared(self._path):
             await self._forward()
             return
@@ -139,11 +138,11 @@ class ProxyHandler(KfpHandler):
 
     @web.authenticated
     async def post(self, *_: str) -> None:
-        """Forward a change, and log who made it."""
+        """Forward a change, and log its author."""
         where = "" if self.upstream.read_only else await self._where()
         if self._gone and self._working is None:
-            return  # nothing was sent to KFP
-        status = 499  # nginx's status for a client that disconnected before the answer
+            return  # it never reached KFP
+        status = 499  # nginx's status for a client that disconnected early
         try:
             await self._forward()
             status = status if self._gone else self.get_status()
@@ -157,7 +156,7 @@ class ProxyHandler(KfpHandler):
     patch = delete = post
 
     def _tell_others(self, where: str, status: int) -> None:
-        """Tell others of the change, and answer them anew, unless it was refused."""
+        """Report the change to listeners and drop shared responses, unless it was refused."""
         if status in _UNCHANGED:
             return
         self.collaborators.shared_answers.forget()
@@ -176,7 +175,7 @@ class ProxyHandler(KfpHandler):
             if not self._gone:
                 raise
         finally:
-            # The task refers to this handler: breaking the cycle frees both without the garbage
+            # Break the cycle of task and handler, so that both are freed without the garbage
             # collector.
             self._working = None
 
@@ -196,7 +195,7 @@ class ProxyHandler(KfpHandler):
         return answer
 
     async def _ask(self) -> KfpResponse:
-        """Return KFP's answer. Raises for a request that is not allowed."""
+        """Return KFP's response. Raises a `KfpError` for a request that is not allowed."""
         return await self.upstream.forward(await self._request())
 
     async def _request(self) -> KfpRequest:
@@ -217,9 +216,9 @@ class ProxyHandler(KfpHandler):
         return KfpRequest(str(self.request.method), path, query, content, kind, body.length)
 
     async def _read(self, kind: str, body: Held) -> None:
-        """Refuse a file that is not a pipeline, as some keep a KFP 2.17 busy for ever."""
+        """Refuse a file that is not a pipeline before KFP has to parse it."""
         body.check_size(body.size, LONGEST_UPLOAD)
-        if await self._is_local():  # it does the same itself
+        if await self._is_local():  # the local KFP does the same itself
             return
         async with self.collaborators.reading:
             fault = await asyncio.to_thread(upload_reader.fault, kind, body.file)
@@ -257,15 +256,19 @@ class ProxyHandler(KfpHandler):
             error = await self._unread(error)
         may_be_token = isinstance(error, Unauthenticated) or (silent and status == 400)
         if may_be_token and self._body and not self._body.repeatable:
-            unsent = " So long a body is not kept, and was not sent again with a new token."
+            unsent = (
+                " A body of this length is not kept, so it was not sent again with a new token."
+            )
             error = error.with_(cause=error.cause + unsent)
-        if answer.status < 400 or answer.status == 407:  # a browser would ask its own proxy
+        if (
+            answer.status < 400 or answer.status == 407
+        ):  # a browser would take it for its own proxy's
             raise error
         self.set_status(status)
         self.finish(refusal_causes.explained(body, error.with_(attempt=self._asked)))
 
     async def _refused_upload(self, error: KfpError) -> KfpError:
-        """Find the reason for a refused upload, which KFP does not give: see `refused_uploads`."""
+        """Add the reason for a refused upload, which KFP does not give. See `refused_uploads`."""
         namespace = await self._where()
         if not isinstance(error, Conflict):
             query = [("namespace", namespace), ("page_size", "1")]
@@ -278,9 +281,9 @@ class ProxyHandler(KfpHandler):
         return refused_uploads.told(error, namespace, user, lambda: allowed)
 
     async def _unread(self, error: KfpError) -> KfpError:
-        """The same, with both releases where a newer kfp compiled the pipeline."""
+        """Add both releases to an error if a newer kfp compiled the pipeline."""
         content = self._body.content() if self._body else b""
-        if not isinstance(content, bytes):  # a body that long is not kept
+        if not isinstance(content, bytes):  # a long body was not kept
             return error
         pipeline = await asyncio.to_thread(releases.sent, content)
         return releases.told(error, pipeline, await self.upstream.health())
@@ -292,21 +295,19 @@ class ProxyHandler(KfpHandler):
             return False
 
     async def _stream(self, start: bytes, answer: KfpResponse) -> bool:
-        """Pass it on as it arrives; return whether it was complete."""
+        """Stream a response; return whether it was complete."""
         try:
             await self.pass_on(start)
             async for piece in answer.rest():
                 await self.pass_on(piece)
         except Unreachable as error:
-            self.log.warning(
-                "kfp-mt: %s was not answered to its end: %s", self._asked, error.reason
-            )
+            self.log.warning("kfp-mt: the response to %s broke off: %s", self._asked, error.reason)
             self.break_off()
             return False
         return True
 
     async def _where(self) -> str:
-        """Return the namespace of a change; empty if it cannot be found out."""
+        """Return the namespace of a change; empty if unknown."""
         assert self._body
         known = self.collaborators.namespace_of_request
         return await known.of_change(self._path, self._query, self._body.kept)

@@ -1,4 +1,4 @@
-"""The body of a request as it arrives: kept if it is short, else handed on piece by piece."""
+"""The body of a request as it arrives: kept if it is short, else streamed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..client.pipeline_archives import LONGEST
 from ..errors import TooLong
 from ..intervals import READ_SECONDS
 
-# Up to this size a body is kept until KFP has answered, so that it can be sent again.
+# Up to this size a body is kept until KFP has responded, so that it can be sent again.
 LONGEST_KEPT = 1 << 20
-# The longest pipeline that KFP accepts, and the form around it.
+# The longest pipeline that KFP accepts, plus the multipart form around it.
 LONGEST_UPLOAD = LONGEST + (1 << 16)
 PIECE = 64 << 10
 
@@ -21,7 +21,7 @@ PIECE = 64 << 10
 class Body:
     """The body of a request, on its way from a browser or a kernel to KFP.
 
-    If KFP reads nothing of it until the time limit, it is `stuck`, and `given_up` is called.
+    If KFP reads none of it within the time limit, it is `stuck`, and `given_up` is called.
     """
 
     def __init__(self, headers: Mapping[str, str]) -> None:
@@ -38,20 +38,20 @@ class Body:
         self._stopped = False
 
     def check(self, longest: int) -> None:
-        """Raises `TooLong` for one that is known to be longer than the server takes."""
+        """Raises `TooLong` for a body declared longer than the server accepts."""
         self.check_size(self.known_length or 0, longest)
 
     @staticmethod
     def check_size(size: int, longest: int) -> None:
         if size > longest:
             raise TooLong(
-                f"A body of {size} bytes is too long: this Jupyter server takes {longest} at most.",
-                cure="Whoever runs it can allow more with c.ServerApp.max_body_size.",
+                f"A body of {size} bytes is too long: this server accepts at most {longest}.",
+                cure="Its administrator can allow more with c.ServerApp.max_body_size.",
             )
 
     @property
     def repeatable(self) -> bool:
-        """Tell whether it can be sent again."""
+        """Return True if the body can be sent again."""
         return not self.streamed
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Body:
 
     @property
     def kept(self) -> bytes:
-        """The part of it that is here; empty for one that is streamed, and for an upload."""
+        """The received part of the body; empty for a streamed one and for an upload."""
         return b"".join(self._kept)
 
     async def _as_it_comes(self) -> AsyncIterator[bytes]:
@@ -91,7 +91,7 @@ class Body:
 
 
 class Held(Body):
-    """An upload, which is on the disk as a whole before any of it is sent to KFP."""
+    """An upload, written to disk completely before any of it is sent to KFP."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__(headers)
@@ -118,7 +118,7 @@ class Held(Body):
             self.file.write(piece)
 
     def content(self) -> bytes | AsyncIterator[bytes]:
-        """Raises `TooLong` where it was longer than it said."""
+        """Raises `TooLong` if the body was longer than declared."""
         self.check_size(self.size, LONGEST_UPLOAD)
         self.file.seek(0)
         if self.repeatable:

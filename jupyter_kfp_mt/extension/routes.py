@@ -23,19 +23,21 @@ from .task_log_handler import LogsHandler
 
 
 class StatusHandler(KfpHandler):
-    """The connection: who am I, where, in which namespace, why, and what is wrong."""
+    """The connection: identity, endpoint and namespace, the reasons for each, and any error."""
 
     @web.authenticated
     async def get(self) -> None:
-        status, kernels = await self.upstream.status(), self.collaborators.namespace.of_kernels
-        told = msgspec.structs.replace(status, kernel_namespaces=kernels)
+        status, found = await self.upstream.status(), self.collaborators
+        told = msgspec.structs.replace(
+            status,
+            kernel_namespaces=found.namespace.of_kernels,
+            identities=found.identity.choices,
+        )
         self.finish(msgspec.json.encode(told))
 
 
 class DoctorHandler(KfpHandler):
-    """The doctor: what is wrong, and how to fix it; `?isolation=1&of=NAME`: are tenants kept
-    apart.
-    """
+    """The doctor: faults and their cures; with `?isolation=1&of=NAME`, the isolation of tenants."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -47,7 +49,7 @@ class DoctorHandler(KfpHandler):
 
 
 class TasksHandler(KfpHandler):
-    """`GET tasks/RUN_ID`: the tasks of a run's pipeline, and not the parts of its workflow."""
+    """`GET tasks/RUN_ID`: the tasks of a run as its pipeline has them, not the Workflow's nodes."""
 
     @web.authenticated
     async def get(self, run_id: str) -> None:
@@ -56,9 +58,9 @@ class TasksHandler(KfpHandler):
 
 
 class ScheduleHandler(KfpHandler):
-    """`?cron=...`: an expression in words, and the next five moments at which it is due.
+    """`?cron=...`: a cron expression in words, and the next five times at which it is due.
 
-    In UTC, the time zone of KFP unless its administrator has set another.
+    Times are in UTC, the time zone of KFP unless its administrator has set another.
     """
 
     @web.authenticated
@@ -69,7 +71,7 @@ class ScheduleHandler(KfpHandler):
         except cron.NotACron as error:
             raise BadRequest(
                 f"KFP cannot read it: {error}.",
-                cure="It takes six fields, seconds first: 0 30 6 * * 1 is each Monday at 6:30.",
+                cure="It needs six fields, seconds first: 0 30 6 * * 1 is each Monday at 6:30.",
             ) from None
         words, times = await asyncio.to_thread(
             lambda: (cron_words.words(text), cron_words.moments(schedule, int(time.time())))
@@ -78,9 +80,9 @@ class ScheduleHandler(KfpHandler):
 
 
 class NamespacesHandler(KfpHandler):
-    """Every namespace that this identity may use, where it was learned, and what is allowed.
+    """Every namespace that this identity may use, its sources, and the permissions there.
 
-    `?namespace=`: one that is told of in any case.
+    `?namespace=`: one to include in any case.
     """
 
     @web.authenticated
@@ -90,7 +92,7 @@ class NamespacesHandler(KfpHandler):
 
 
 class NamesHandler(KfpHandler):
-    """`?experiment=ID&pipeline=ID&namespace=NAME`, each as often as need be: their names."""
+    """`?experiment=ID&pipeline=ID&namespace=NAME`, each repeatable: their names."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -100,8 +102,8 @@ class NamesHandler(KfpHandler):
         ids = experiments | pipelines
         if len(ids) > MOST_NAMES or not all(map(_NAME.fullmatch, ids | {*namespaces})):
             raise BadRequest(
-                f"Cannot look up names: experiment and pipeline are ids, {MOST_NAMES} at most, "
-                "and namespace is a namespace."
+                f"Cannot look up names: experiment and pipeline take ids, at most {MOST_NAMES}, "
+                "and namespace takes a namespace."
             )
         known = self.collaborators.names
         found = {
@@ -112,9 +114,9 @@ class NamesHandler(KfpHandler):
 
 
 class NamespaceHandler(KfpHandler):
-    """The namespace in use in this server, and in those kernels that have one for themselves.
+    """The namespace in use in this server, and those of kernels that use another one.
 
-    `PUT ?namespace=` uses another one, with `&kernel=ID` in one kernel; an empty one the usual.
+    `PUT ?namespace=` changes it, with `&kernel=ID` in one kernel; empty restores the default.
     """
 
     @web.authenticated
@@ -125,6 +127,22 @@ class NamespaceHandler(KfpHandler):
     async def put(self) -> None:
         asked = self.get_query_argument("namespace", ""), self.get_query_argument("kernel", "")
         self.finish(msgspec.json.encode(await self.collaborators.namespace.choose(*asked)))
+
+
+class IdentityHandler(KfpHandler):
+    """`PUT ?identity=NAMESPACE/NAME` is another identity of the local KFP; an empty one the usual.
+
+    Whatever was told to whoever was here before is not told again: streams of events end.
+    """
+
+    @web.authenticated
+    async def put(self) -> None:
+        found = self.collaborators
+        await found.upstream.connection()  # whose identities there are
+        found.identity.choose(self.get_query_argument("identity", ""))
+        in_use = await found.namespace.announced()
+        found.events.start_over()
+        self.finish(msgspec.json.encode(in_use))
 
 
 class ContributorsHandler(KfpHandler):
@@ -167,18 +185,18 @@ class ContributorsHandler(KfpHandler):
 
     @property
     def _whom(self) -> tuple[str, str, str]:
-        """The user, the role, and the person whom Kubeflow's gateway names: a kernel is none."""
+        """The user, the role, and the caller as named by Kubeflow's gateway; never a kernel."""
         named = self.request.headers.get_list(USER_HEADER)
         believed = self.upstream.believes_userid and self.current_user is not KERNEL
         sender = named[0] if believed and len(named) == 1 else ""
-        # Without one a contributor is added as Kubeflow's dashboard does, and removed altogether.
+        # Without a role, a contributor is added as in Kubeflow's dashboard, or removed completely.
         unsaid = "edit" if self.request.method == "POST" else ""
         role = self.get_query_argument("role", unsaid)
         return self.get_query_argument("user", ""), role, sender
 
 
 class EventsHandler(KfpHandler):
-    """`?namespace=...[&run=ID...]`: what changes there, as server-sent events, until one goes."""
+    """`?namespace=...[&run=ID...]`: changes there, as server-sent events, until disconnected."""
 
     _listening: asyncio.Task[Any] | None = None
     _gone = False
@@ -210,7 +228,7 @@ class EventsHandler(KfpHandler):
     async def _namespace(self) -> str:
         namespace = self.get_query_argument("namespace", "")
         if namespace and not _NAME.fullmatch(namespace):
-            raise BadRequest(f"Cannot listen: {namespace!r} is no namespace.")
+            raise BadRequest(f"Cannot listen: {namespace!r} is not a namespace.")
         if not namespace and (await self.upstream.health()).multi_user:
             raise BadRequest(
                 "Cannot listen: no namespace is named.", cure="Add namespace=... to the query."
@@ -220,7 +238,9 @@ class EventsHandler(KfpHandler):
     def _runs(self) -> frozenset[str]:
         runs = frozenset(self.get_query_arguments("run"))
         if len(runs) > MOST_RUNS or not all(map(_NAME.fullmatch, runs)):
-            raise BadRequest(f"Cannot listen: run=... names a run by its id, {MOST_RUNS} at most.")
+            raise BadRequest(
+                f"Cannot listen: run=... takes the id of a run, at most {MOST_RUNS} times."
+            )
         return runs
 
 
@@ -230,7 +250,7 @@ _NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _STREAMED = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # nginx would keep events until there are many
+    "X-Accel-Buffering": "no",  # else nginx would buffer events
 }
 
 routes = [
@@ -239,6 +259,7 @@ routes = [
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/names", NamesHandler),
     (r"/kfp-mt/namespace", NamespaceHandler),
+    (r"/kfp-mt/identity", IdentityHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),

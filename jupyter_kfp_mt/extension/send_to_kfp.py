@@ -1,6 +1,4 @@
-"""Sending requests to KFP: on kept-alive connections, streamed both ways, as this server's
-identity.
-"""
+"""Send requests to KFP with this server's identity: streamed both ways, with keep-alive."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from concurrent.futures import Executor
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,14 +38,14 @@ Query = list[tuple[str, str]]
 
 
 class KfpRequest(msgspec.Struct, frozen=True):
-    """A request to KFP; a `body` that arrives while it is sent cannot be sent again."""
+    """A request to KFP; a streamed `body` cannot be sent again."""
 
     method: str
     path: str
     query: Query = []
     body: bytes | AsyncIterator[bytes] = b""
     content_type: str = ""
-    length: str = ""  # of such a body, where it is known
+    length: str = ""  # of a streamed body, if known
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -57,7 +55,7 @@ class KfpRequest(msgspec.Struct, frozen=True):
         return isinstance(self.body, bytes)
 
     def headers(self) -> dict[str, str]:
-        """Return all headers except the credentials; none of the browser's are passed on."""
+        """Return all headers except the credentials; none of the browser's are forwarded."""
         given = {"Content-Type": self.content_type, "Content-Length": self.length}
         return {
             "Accept": "*/*",
@@ -68,7 +66,7 @@ class KfpRequest(msgspec.Struct, frozen=True):
 
 
 class Destination:
-    """KFP at an endpoint: how to connect to it, and the credentials, which `threads` look up."""
+    """KFP at an endpoint, with the TLS settings and the credentials, looked up in `threads`."""
 
     def __init__(self, endpoint: str, credentials: Credentials, threads: Executor) -> None:
         self.endpoint = endpoint
@@ -76,32 +74,47 @@ class Destination:
         self._threads = threads
         self._headers: asyncio.Future[dict[str, str]] | None = None
         self._asked_at = 0.0
+        self._identity: tuple[dict[str, str], Hashable] | None = None
+        self._scrubber: tuple[dict[str, str], Scrubber] | None = None
         self.proxy = _proxy(endpoint, credentials.tls)
         self.ssl = _trust(endpoint, credentials.tls)
 
     async def headers(self, anew: bool = False) -> dict[str, str]:
         """Return the headers with the credentials. Raises `KfpError` if there are none."""
         before, age = self._headers, time.monotonic() - self._asked_at
-        # If a lookup takes long, other requests wait for the same one, without a thread each.
+        # During a slow lookup, other requests wait for the same one, without a thread each.
         old = before is None or _failed(before) or (before.done() and age > FRESH_SECONDS)
         if before is None or old or anew:
             self._asked_at = time.monotonic()
             self._headers = before = self._in_thread(self._credentials.headers)
         return await asyncio.shield(before)
 
+    async def identity(self) -> Hashable:
+        """Where KFP is, and as whom it is asked; worked out once for each lookup of the headers."""
+        headers = await self.headers()
+        if self._identity is None or self._identity[0] is not headers:
+            self._identity = headers, (self.endpoint, hash(frozenset(headers.items())))
+        return self._identity[1]
+
+    def scrubber(self, headers: dict[str, str]) -> Scrubber:
+        """One for the credentials in the headers, which are the same for many requests."""
+        if self._scrubber is None or self._scrubber[0] is not headers:
+            self._scrubber = headers, Scrubber.of(headers)
+        return self._scrubber[1]
+
     def may_refuse(self, answer: aiohttp.ClientResponse) -> bool:
-        """Tell whether it may reject the credentials: for uploads KFP gives no reason."""
+        """Return True if a response may reject the credentials: for uploads KFP gives no reason."""
         kind = answer.headers.get("Content-Type", "")
         silent = refused_uploads.may_be_of_identity(answer.url.path, answer.status, kind)
         return silent or self.refuses(answer)
 
     def refuses(self, answer: aiohttp.ClientResponse) -> bool:
-        """Tell whether an answer rejects the credentials."""
+        """Return True if a response rejects the credentials."""
         kind = answer.headers.get("Content-Type", "")
         return self._credentials.refused_by(answer.status, kind)
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        """Return the error with what the credentials know about it."""
+        """Return the error with the credentials' knowledge added."""
         return self._credentials.explained(error, refused)
 
     async def renewed(self, refused: Mapping[str, str]) -> bool:
@@ -113,10 +126,10 @@ class Destination:
 
 
 class Sender:
-    """Sends requests, and returns each answer as soon as it begins.
+    """Sends requests, and returns each response as soon as it begins.
 
-    A GET is sent once more on a lost connection. Anything else is sent once, on a connection of
-    its own: a kept one might be closed by the other side just then.
+    A GET is repeated once after a lost connection. Anything else is sent once, on a connection of
+    its own: KFP might be closing a kept-alive one at that moment.
     """
 
     def __init__(self) -> None:
@@ -124,9 +137,9 @@ class Sender:
         self._own: aiohttp.ClientSession | None = None
 
     async def send(self, to: Destination, request: KfpRequest) -> KfpResponse:
-        """Return the answer, whatever its status. Raises a `KfpError` if there is none.
+        """Return the response, whatever its status. Raises a `KfpError` if there is none.
 
-        A request whose credentials are rejected had no effect, and is sent again with renewed ones.
+        A request whose credentials were rejected had no effect, and is repeated with renewed ones.
         """
         headers = await to.headers(anew=not request.repeatable)
         response = await self._send_once(to, request, headers)
@@ -139,7 +152,7 @@ class Sender:
             response=response,
             endpoint=to.endpoint,
             explained=lambda error: to.explained(error, refused),
-            scrubber=Scrubber.of(headers),
+            scrubber=to.scrubber(headers),
         )
 
     async def close(self) -> None:
@@ -178,7 +191,7 @@ class Sender:
 
 
 class _Once:
-    """Sends a request once: aiohttp itself would send a DELETE again."""
+    """Sends a request once: aiohttp itself would repeat a DELETE."""
 
     sent = False
 
@@ -208,7 +221,7 @@ def _new_session(force_close: bool = False) -> aiohttp.ClientSession:
 async def _renewed(
     to: Destination, refused: Mapping[str, str], response: aiohttp.ClientResponse
 ) -> bool:
-    """Tell whether to send it again with renewed credentials; close the answer if renewal fails."""
+    """Return whether to repeat it with renewed credentials; close the response if renewal fails."""
     try:
         return await to.renewed(refused)
     except BaseException:
@@ -227,15 +240,15 @@ def _proxy(endpoint: str, tls: Tls | None) -> str | None:
     found = urlsplit(proxy_to(endpoint, tls))
     if found.scheme not in ("", "http", "https"):
         raise Misconfigured(
-            f"Cannot reach {endpoint}: a proxy of kind {found.scheme} is set, and none but HTTP "
-            "proxies are used.",
-            cure="Name such a one in HTTPS_PROXY, or the endpoint's host in NO_PROXY.",
+            f"Cannot reach {endpoint}: a proxy of type {found.scheme} is set, and only HTTP "
+            "proxies are supported.",
+            cure="Set HTTPS_PROXY to an HTTP proxy, or add the endpoint's host to NO_PROXY.",
         )
     return found.geturl() or None
 
 
 def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
-    """Return the authorities to trust, the same as `requests` would."""
+    """Return the same certificate authorities that `requests` would trust."""
     if not endpoint.startswith("https:"):
         return True
     path = (tls.authorities if tls else authorities()) or certifi.where()
@@ -249,8 +262,8 @@ def _trust(endpoint: str, tls: Tls | None) -> ssl.SSLContext | bool:
     except OSError as error:
         raise Misconfigured(
             f"Cannot reach {endpoint}: the certificates for it cannot be read ({error.strerror}).",
-            cause=f"Whom to trust is looked up in {path}.",
-            cure="REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or a kubeconfig names it: correct it there.",
+            cause=f"The trusted authorities are read from {path}.",
+            cure="Correct the path in REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or the kubeconfig.",
         ) from None
     if tls and not tls.verified:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

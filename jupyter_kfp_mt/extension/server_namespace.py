@@ -17,7 +17,7 @@ from .upstream import Upstream
 class ServerNamespace:
     """The namespace in use in this server: for everybody, and for single kernels.
 
-    `is_alive` tells whether there is a kernel of an id.
+    `is_alive` returns True for the id of an existing kernel.
     """
 
     def __init__(
@@ -34,20 +34,20 @@ class ServerNamespace:
         self._kernels: dict[str, str] = {}
 
     async def in_use(self, anew: bool = False) -> NamespaceInUse:
-        """Return it as it is now. Raises the `KfpError` that keeps us from KFP."""
+        """Return the current one. Raises a `KfpError` if KFP cannot be reached."""
         connection, default = await self._upstream.connection(anew)
         return NamespaceInUse(connection.namespace, default, self.of_kernels)
 
     @property
     def of_kernels(self) -> dict[str, str]:
-        """Return the namespaces that kernels have for themselves, by the kernels' ids."""
+        """Return the namespaces of kernels that use one of their own, by kernel id."""
         self._kernels = {each: of for each, of in self._kernels.items() if self._is_alive(each)}
         return {**self._kernels}
 
     async def choose(self, namespace: str, kernel: str = "") -> NamespaceInUse:
-        """Use a namespace from now on, in one kernel or everywhere; without a name the usual one.
+        """Use a namespace from now on, in one kernel or everywhere; without a name, the default.
 
-        Raises `BadRequest` for what is no namespace, no kernel, or no matter of this KFP.
+        Raises `BadRequest` for an invalid namespace, an unknown kernel, or a single-user KFP.
         """
         await self._check(namespace, kernel)
         connection, default = await self._upstream.connection()
@@ -58,7 +58,11 @@ class ServerNamespace:
         else:
             kept = "" if namespace == default else namespace
             await asyncio.to_thread(self._chosen.choose, connection, kept)
-        found = await self.in_use(anew=not kernel)
+        return await self.announced(anew=not kernel)
+
+    async def announced(self, anew: bool = True) -> NamespaceInUse:
+        """Return it as it is now, of which whoever listens is told."""
+        found = await self.in_use(anew)
         self._events.announce("namespace", found)
         return found
 

@@ -1,6 +1,6 @@
-"""One answer for all who ask the same: at the same time, and for names also for a while after.
+"""One response for identical concurrent requests; those with names are kept for a while.
 
-The names of experiments, pipelines and versions hardly change, and each row of a list asks for
+The names of experiments, pipelines and versions rarely change, and each row of a list requests
 them.
 """
 
@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from .. import intervals
 
-# Names are asked for again after so many seconds; whatever is changed through this door, and
-# another identity, drops them at once.
+# How many seconds names are kept; a change through this door, or of the identity, drops them at
+# once.
 KEPT_SECONDS = intervals.NAMES_SECONDS
 KEPT_ANSWERS, KEPT_BYTES = 256, 16 << 20
 
@@ -25,26 +25,26 @@ _NAMES = re.compile(r"/apis/v2beta1/(experiments/[^/:]+|pipelines/[^/:]+(/versio
 
 
 class Whole(NamedTuple):
-    """A short, successful answer: its headers and its body."""
+    """A short, successful response: its headers and its body."""
 
     headers: dict[str, str]
     body: bytes
 
 
 def is_shared(path: str) -> bool:
-    """Tell whether what is asked is the same for everybody who asks at the same time."""
+    """Return True for a path whose response is the same for all concurrent callers."""
     return bool(_SHARED.fullmatch(path))
 
 
 def is_name(path: str) -> bool:
-    """Tell whether it is something that has a name, and hardly changes."""
+    """Return True for the path of an object whose name rarely changes."""
     return bool(_NAMES.fullmatch(path))
 
 
 class SharedAnswers:
-    """Answers that are under way: the first caller gets None, asks KFP, and calls `tell`.
+    """Requests in progress: the first caller gets None, asks KFP, and calls `tell`.
 
-    Keys include the identity and KFP: nobody gets an answer that was for another identity.
+    Keys include KFP and the identity: no caller gets a response meant for another identity.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +54,7 @@ class SharedAnswers:
         self._bytes = 0
 
     async def answer(self, key: Hashable) -> Whole | None:
-        """Return the answer that somebody got; None where the caller is to ask now."""
+        """Return a response that another caller got; None if this caller must send the request."""
         while True:
             until, kept = self._kept.get(key, (0.0, None))
             if kept and until > self._clock():
@@ -67,7 +67,7 @@ class SharedAnswers:
                 return told
 
     def asking(self, key: Hashable) -> asyncio.Future[Whole | None] | None:
-        """The question that is being asked, for `tell`."""
+        """The request in progress, for `tell`."""
         return self._asked.get(key)
 
     def tell(
@@ -77,17 +77,17 @@ class SharedAnswers:
         told: Whole | None,
         keep: bool = False,
     ) -> None:
-        """Give what was told to all who wait for it; None: there is nothing to give to others."""
+        """Give a response to all who wait for it; None: it cannot be shared."""
         if asking is None or asking.done():
             return
         asking.set_result(told)
-        if self._asked.get(key) is asking:  # nothing was changed meanwhile
+        if self._asked.get(key) is asking:  # nothing has changed in the meantime
             del self._asked[key]
             if told and keep:
                 self._keep(key, told)
 
     def forget(self) -> None:
-        """Something was changed: callers from now on get no answer to an earlier request."""
+        """Drop all responses after a change: new callers must not get earlier ones."""
         self._asked.clear()
         self._kept.clear()
         self._bytes = 0

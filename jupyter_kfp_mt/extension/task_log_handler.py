@@ -1,4 +1,4 @@
-"""The logs of tasks, streamed to whoever asks."""
+"""Streams the logs of tasks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .upstream import Upstream
 
 T = TypeVar("T")
 
-# Each takes a thread, which mostly waits.
+# Each open log takes a thread, which mostly waits.
 MOST = 64
 _YES, _NO = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
 
 class Logs:
-    """The logs that are being read now."""
+    """The logs that are currently being read."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -68,18 +68,18 @@ class Logs:
 
 
 class _Text:
-    """A log as its lines, which cannot say more than what the task wrote."""
+    """A log as plain text, with nothing but the lines of the task."""
 
     kind = "text/plain; charset=utf-8"
     alive = end = b""
-    goes_on = b"[The log goes on. It is shown for some minutes at a time: ask for it again.]\n"
+    goes_on = b"[The log continues. One request shows a few minutes of it: request it again.]\n"
 
     def lines(self, piece: bytes, cursor: str) -> bytes:
         return piece
 
 
 class _Events(_Text):
-    """A log as events, which can be taken up again."""
+    """A log as events, which can be resumed."""
 
     kind = "text/event-stream"
     alive, end, goes_on = b":\n\n", b"event: end\ndata: {}\n\n", b""
@@ -90,10 +90,10 @@ class _Events(_Text):
 
 
 class LogsHandler(KfpHandler):
-    """`GET logs/RUN_ID/TASK_ID?follow=1&tail=500&container=main`: lines of text, as they come.
+    """`GET logs/RUN_ID/TASK_ID?follow=1&tail=500&container=main`: lines of text as they arrive.
 
-    Whoever accepts `text/event-stream` gets what is followed as events: `lines` in base64 with an
-    id to go on `after`, signs of life, and `end`.
+    A client that accepts `text/event-stream` gets a followed log as events: `lines` in base64 with
+    an id to continue `after`, signs of life, and `end`.
     """
 
     _reading: TaskLog | None = None
@@ -121,7 +121,7 @@ class LogsHandler(KfpHandler):
         try:
             await self._stream(log, _Events() if as_events else _Text(), follow)
         except StreamClosedError:
-            pass  # nobody is there any more
+            pass  # the client has disconnected
         finally:
             self.logs.done(log)
 
@@ -142,7 +142,7 @@ class LogsHandler(KfpHandler):
             self.finish(set_content_type=form.kind)
 
     async def _said(self, log: TaskLog, form: _Text, life: float) -> AsyncIterator[bytes]:
-        """The log in this form, until it ends or its stream has lived long enough."""
+        """The log in this form, until it ends or its stream has reached its maximum age."""
         pieces = log.pieces()
         reading = asyncio.ensure_future(self._next(log, pieces))
         while (left := life - time.monotonic()) > 0:
@@ -158,7 +158,7 @@ class LogsHandler(KfpHandler):
         yield form.goes_on
 
     async def _next(self, log: TaskLog, pieces: Iterator[bytes]) -> tuple[bytes, str]:
-        """The next lines, none at the end, and where the log goes on after them."""
+        """The next lines (none at the end), and the position after them."""
 
         def read() -> tuple[bytes, str]:
             return next(filter(None, pieces), b""), log.cursor
@@ -166,7 +166,7 @@ class LogsHandler(KfpHandler):
         try:
             return await self.logs.in_thread(read)
         except KfpError as error:
-            # An answer that has begun can report an error only like this.
+            # A response that has begun can report an error only in its body.
             return self._ended(error), log.cursor
 
     def _ended(self, error: KfpError) -> bytes:
@@ -175,11 +175,11 @@ class LogsHandler(KfpHandler):
     def _yes(self, name: str) -> bool:
         said = self.get_query_argument(name, "").lower()
         if said not in _YES | _NO:
-            raise BadRequest(f"{name}={said} is neither 1 nor 0.")
+            raise BadRequest(f"{name}={said} must be 1 or 0.")
         return said in _YES
 
     def _tail(self) -> int | None:
         said = self.get_query_argument("tail", "")
         if said and not (said.isascii() and said.isdigit() and len(said) < 10):
-            raise BadRequest(f"tail={said} is no number of lines.")
+            raise BadRequest(f"tail={said} is not a number of lines.")
         return int(said) if said else None

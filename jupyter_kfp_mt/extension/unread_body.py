@@ -1,4 +1,4 @@
-"""The end of a connection whose request is answered before its body has been read."""
+"""Close a connection whose request is answered before its body has been read."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import asyncio
 
 from tornado.iostream import IOStream, StreamClosedError
 
+from .. import intervals
+
 CHUNK = 1 << 16
-MOST_BYTES, MOST_SECONDS = 1 << 26, 30.0
+MOST_BYTES, MOST_SECONDS = 1 << 26, intervals.UNREAD_BODY_SECONDS
 
 
 async def closed(stream: IOStream, length: int | None) -> None:
-    """Close it when the other side has, or when all of a body of `length` bytes has come.
+    """Close a stream after the other side has, or after a body of `length` bytes has arrived.
 
-    With something unread the kernel would reset the connection instead, and an answer that is not
-    read yet would be lost; nginx's `lingering_close` is the same. A body that goes on for more than
-    `MOST_BYTES` or `MOST_SECONDS` is cut off.
+    With unread data the kernel would reset the connection, and the response could be lost; nginx's
+    `lingering_close` does the same. A body that exceeds `MOST_BYTES` or `MOST_SECONDS` is cut off.
     """
     try:
         await asyncio.wait_for(_dropped(stream, length), MOST_SECONDS)

@@ -1,4 +1,4 @@
-"""The KFP behind the door: chosen in the background, and again when it has gone away."""
+"""The KFP behind the door: chosen in the background, and again after it has stopped."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ CLOSE_SECONDS = intervals.CLOSE_SECONDS
 
 
 class _Decision(msgspec.Struct, frozen=True):
-    """The connection, and what asks through it: in threads, and on the event loop.
+    """The connection, with its clients for threads and for the event loop.
 
-    `default_namespace` is the one where none is chosen.
+    `default_namespace` applies if no namespace is chosen.
     """
 
     connection: DirectConnection
@@ -50,18 +50,21 @@ class _Decision(msgspec.Struct, frozen=True):
 
 
 class Upstream:
-    """One connection for everybody who uses this server.
+    """The connection that all users of this server share.
 
     Users' requests are sent from the event loop; our own few requests use the blocking client in
-    threads. `chosen` gives a connection the namespace that somebody has chosen here.
+    threads. `identity` gives a connection the identity that was chosen in this server, and `chosen`
+    the namespace.
     """
 
     def __init__(
         self,
         settings: Kfp,
         chosen: Callable[[DirectConnection], DirectConnection] = lambda found: found,
+        identity: Callable[[DirectConnection], DirectConnection] = lambda found: found,
     ) -> None:
         self._settings = settings
+        self._identity = identity
         self._chosen = chosen
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
         self._sender = Sender()
@@ -72,10 +75,9 @@ class Upstream:
         self._closed = threading.Event()
 
     async def status(self) -> ConnectionStatus:
-        """Return the status of the connection, or its error; "not ready" while that is being found
-        out.
+        """Return the status of the connection, or its error; "not ready" while it is being chosen.
 
-        It decides anew: a namespace that was chosen elsewhere meanwhile counts from here on.
+        The choice is made again, so that a namespace chosen elsewhere takes effect.
         """
         deciding = self._decided(anew=True)
         done, _ = await asyncio.wait([deciding], timeout=STATUS_SECONDS)
@@ -94,16 +96,16 @@ class Upstream:
 
     @property
     def read_only(self) -> bool:
-        """Tell whether whatever would change something is refused."""
+        """Return True if requests that change something are refused."""
         return self._settings.is_read_only()
 
     @property
     def believes_userid(self) -> bool:
-        """Tell whether a request's header `kubeflow-userid` says who is signed in."""
+        """Return True if the header `kubeflow-userid` of a request names the signed-in user."""
         return self._settings.believes_userid()
 
     async def examined(self, namespace: str, apart: bool, others: tuple[str, ...]) -> CheckReport:
-        """Return what the doctor finds when it looks from here."""
+        """Return the doctor's report, as seen from this server."""
         loop = asyncio.get_running_loop()
 
         def decide() -> DirectConnection:
@@ -114,7 +116,7 @@ class Upstream:
         return await asyncio.to_thread(look)
 
     async def health(self) -> Health:
-        """Return what KFP says of itself. Raises the `KfpError` that stands in the way."""
+        """Return KFP's own health report. Raises a `KfpError` if it cannot be reached."""
         decision = await self._decision()
         if self._known is None or self._known[0] is not decision.client:
             health = await self.ask(lambda client: client.health())
@@ -122,25 +124,24 @@ class Upstream:
         return self._known[1]
 
     async def identity(self) -> Hashable:
-        """Where KFP is, and as whom it is asked: another one after each change of either."""
-        to = (await self._decision()).destination
-        return to.endpoint, hash(frozenset((await to.headers()).items()))
+        """A key of KFP's endpoint and our identity, which changes with either."""
+        return await (await self._decision()).destination.identity()
 
     async def connection(self, anew: bool = False) -> tuple[DirectConnection, str]:
-        """Return the connection, and the namespace that it has where none is chosen.
+        """Return the connection, and its default namespace.
 
-        `anew`: a namespace that was chosen meanwhile counts. Raises the `KfpError` that stands in
-        the way.
+        `anew`: apply a namespace chosen in the meantime. Raises a `KfpError` if there is no
+        connection.
         """
         decision = await self._decision(anew)
         return decision.connection, decision.default_namespace
 
     async def client(self) -> Client:
-        """For questions of our own. Raises the `KfpError` that stands in the way."""
+        """The client for our own requests. Raises a `KfpError` if there is no connection."""
         return (await self._decision()).client
 
     async def forward(self, request: KfpRequest) -> KfpResponse:
-        """Send a user's request as this server's identity. See `Sender.send`."""
+        """Send a user's request with this server's identity. See `Sender.send`."""
         with attempting(str(request)):
             return await self._ask(
                 lambda found: self._sender.send(found.destination, request),
@@ -149,20 +150,20 @@ class Upstream:
             )
 
     async def ask(self, question: Callable[[Client], T]) -> T:
-        """Run a request of our own, which changes nothing, in a thread."""
+        """Run a read-only request of our own in a thread."""
         return await self._ask(
             lambda found: self._in_thread(lambda: question(found.client)), again=True
         )
 
     async def is_executing(self) -> bool:
-        """Tell whether a local KFP that stops with this server has runs that have not ended."""
+        """Return True if a local KFP that stops with this server has unfinished runs."""
         lease = self._lease
         if lease is None or not lease.kfp.while_used:
             return False
         return await self._in_thread(lambda: _has_unfinished_runs(lease.kfp))
 
     async def close(self) -> None:
-        """Give back the local KFP: it stops after its last user."""
+        """Release the local KFP, which stops after its last user."""
         self._closed.set()
         if self._deciding is not None:
             await asyncio.wait([self._deciding], timeout=CLOSE_SECONDS)
@@ -177,9 +178,9 @@ class Upstream:
         again: bool,
         repeatable: bool = True,
     ) -> T:
-        """Ask KFP; a local one that has died is started again, and asked once more if that is safe.
+        """Call KFP; a local one that has died is restarted, and called again if that is safe.
 
-        It is `again`, for what changes nothing, and for anything that has surely not arrived.
+        That is so if `again`, for read-only calls, and for any that certainly did not arrive.
         """
         before = await self._decision()
         try:
@@ -193,11 +194,11 @@ class Upstream:
             raise _ended_meanwhile(error) from None
 
     async def _decision(self, anew: bool = False) -> _Decision:
-        # Shielded: if one caller goes away, the others keep waiting.
+        # Shielded: if one caller disconnects, the others keep waiting.
         return await asyncio.shield(self._decided(anew))
 
     def _decided(self, anew: bool = False) -> asyncio.Future[_Decision]:
-        """The decision; with `anew` the next one, unless one is being made."""
+        """The decision; with `anew` the next one, unless one is in progress."""
         before = self._deciding
         if before is None or (before.done() and (anew or before.exception())):
             known = before.result() if before and not before.exception() else None
@@ -206,7 +207,7 @@ class Upstream:
         return self._deciding
 
     def _decide(self, known: _Decision | None) -> _Decision:
-        decided = resolve(self._settings, self._local)
+        decided = self._identity(resolve(self._settings, self._local))
         found = self._chosen(decided)
         if known and found.is_same(known.connection):
             return known
@@ -223,7 +224,7 @@ class Upstream:
                 return before.kfp
             self._lease = LocalKfpUse(folder, self._settings.profiles_file(), self._closed)
             if before is not None:
-                before.close()  # only now: the server must not be without a user meanwhile
+                before.close()  # only now, so that the server always has a user
             return self._lease.kfp
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
@@ -231,7 +232,7 @@ class Upstream:
 
 
 def _has_unfinished_runs(kfp: LocalKfp) -> bool:
-    """Tell whether there are any in any namespace; none, if it cannot be asked."""
+    """Return True if any namespace has unfinished runs; False if KFP cannot be asked."""
     for namespace in kfp.namespaces:
         try:
             credentials = TokenFile(kfp.token_file(f"{namespace}/default-viewer"))
@@ -244,10 +245,10 @@ def _has_unfinished_runs(kfp: LocalKfp) -> bool:
 
 
 def _ended_meanwhile(error: Unreachable) -> Unreachable:
-    """Return the error for a change that the local KFP did not answer before it died."""
+    """Return the error for a change to which the local KFP did not respond before it died."""
     return error.with_(
-        cause="The local KFP had ended, and has been started again.",
-        cure="See whether it was done, and try again if it was not."
+        cause="The local KFP had stopped, and has been restarted.",
+        cure="Check whether the change was made, and try again if it was not."
         if error.sent
-        else "Nothing was done: try again.",
+        else "The change was not made: try again.",
     )

@@ -1,8 +1,8 @@
-"""The content of a namespace, and its news: asked of KFP with as few requests as can be.
+"""The state of a namespace and its changes, fetched from KFP with as few requests as possible.
 
-The newest runs are on one page, which is no longer than what goes on in it. Older ones that go on
-are asked for together with one request more, and only while there are any. What KFP lists is newest
-first, so whatever was known, is newer than the end of a page and yet not on it, was deleted.
+The newest runs are on one page, just long enough for the active ones among them. Older active runs
+take one more request, and only while there are any. KFP lists the newest first, so a known run that
+is newer than the end of a page, but not on it, was deleted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..errors import Forbidden, NotFound, Refused
 from ..models import Experiment, Page, RecurringRun, Run
 
 NEWEST = 50
-# A page of runs has so many at least, and so many after the last that goes on.
+# The least runs on a page, and how many follow the last active one.
 FEWEST, SPARE = 10, 5
 MOST_UNFINISHED = 5000
 
@@ -33,10 +33,10 @@ _IDS = {Run: "run_id", RecurringRun: "recurring_run_id", Experiment: "experiment
 
 
 class NamespaceState(msgspec.Struct, frozen=True):
-    """The known state, by ids: the newest runs and those that go on, and the newest of the others.
+    """The known state, by id: the newest and the active runs, and the newest of other objects.
 
-    `watched` are the runs that were asked for, with their tasks, or why one is not to be had, and
-    `origins` what they were made from, which is told to nobody.
+    `watched` are the requested runs with their tasks, or the error of one; `origins` are the same
+    runs with their pipelines, which are not published.
     """
 
     runs: dict[str, Run] = {}
@@ -48,12 +48,12 @@ class NamespaceState(msgspec.Struct, frozen=True):
 
     @property
     def busy(self) -> bool:
-        """Tell whether something goes on."""
+        """Return True if a run is active."""
         seen = [run for run in self.watched.values() if isinstance(run, Run)]
         return not all(run.finished for run in [*self.runs.values(), *seen])
 
     def everything(self, watched: Collection[str]) -> Changes:
-        """All of it, for somebody who asked for these runs."""
+        """The whole state, for a listener that requested these runs."""
         seen = {run_id: self.watched[run_id] for run_id in watched}
         runs = {run_id: run for run_id, run in seen.items() if isinstance(run, Run)}
         older = [_summary(run) for run_id, run in runs.items() if run_id not in self.runs]
@@ -66,7 +66,7 @@ class NamespaceState(msgspec.Struct, frozen=True):
         )
 
     def since(self, before: NamespaceState) -> Changes:
-        """Return what is new to everybody."""
+        """Return the changes for every listener."""
         return Changes(
             runs=_new(before.runs, self.runs),
             recurring_runs=_new(before.recurring_runs, self.recurring_runs),
@@ -75,9 +75,7 @@ class NamespaceState(msgspec.Struct, frozen=True):
         )
 
     def of_watched(self, before: NamespaceState) -> Iterator[tuple[str, Changes | EventFailure]]:
-        """Return what is new to those who asked for a run; who asks first is told everything
-        instead.
-        """
+        """Return the changes for listeners that requested a run; new ones get a snapshot."""
         for run_id, run in self.watched.items():
             known = before.watched.get(run_id)
             if known is None or known == run:
@@ -91,9 +89,9 @@ class NamespaceState(msgspec.Struct, frozen=True):
 
 
 class Look:
-    """One look at a namespace, after what was known before; `requests`: how many it has taken.
+    """One poll of a namespace, based on the state before; `requests` counts its requests.
 
-    Its methods ask KFP, and raise the `KfpError` that stands in the way.
+    Its methods call KFP, and raise a `KfpError` if that fails.
     """
 
     def __init__(self, client: Client, namespace: str, before: NamespaceState) -> None:
@@ -105,10 +103,10 @@ class Look:
     def runs(
         self, watched: Collection[str], older: bool = False, again: bool = False
     ) -> tuple[NamespaceState, Removed]:
-        """The runs that there are now, and those that were deleted.
+        """The current runs, and those that were deleted.
 
-        `older`: also those that go on and are not known yet; `again`: also watched ones that had
-        finished, and may have been started again.
+        `older`: also active runs that are not known yet; `again`: also watched runs that had
+        finished and may have been retried.
         """
         page, found, gone = self._page(again)
         gone += self._find_older(page, found, gone, older)
@@ -123,7 +121,7 @@ class Look:
         return state, Removed(runs=gone)
 
     def one(self, run_id: str) -> tuple[NamespaceState, Removed]:
-        """The same, with this run as it is now; without one that KFP does not know."""
+        """Update one run of the state; remove it if KFP does not know it."""
         before = self._before
         known = before.runs.keys() & {run_id}
         try:
@@ -142,13 +140,13 @@ class Look:
         ), Removed()
 
     def older(self) -> tuple[NamespaceState, Removed]:
-        """The same, with the runs that go on and are not on the page that was just asked for."""
+        """Add the active runs that are not on the last page."""
         before = self._before.runs
         found = {key: run for key, run in before.items() if not run.finished} | self._unfinished()
         return msgspec.structs.replace(self._before, runs=_kept(before, found, [])), Removed()
 
     def others(self) -> tuple[NamespaceState, Removed]:
-        """Return what seldom changes: recurring runs and experiments."""
+        """Update what seldom changes: recurring runs and experiments."""
         client, before, self.requests = self._client, self._before, self.requests + 2
         schedules, stopped = _newest(
             before.recurring_runs, client.recurring_run_page(self._namespace, LONGEST_PAGE)
@@ -164,14 +162,14 @@ class Look:
         return state, Removed(recurring_runs=stopped, experiments=dropped)
 
     def _page(self, whole: bool) -> tuple[Page[Run], Items[Run], list[str]]:
-        """The newest runs: what is found on a page, and what would be on it if it still existed."""
+        """The newest runs on a page, and the ids of deleted runs that would be on it."""
         before = self._before
         size = NEWEST if whole else _page_size(before.runs)
         page = self._asked_page(size)
         found, gone = _newest(before.runs, page)
         known = before.total_runs - len(gone) + len(found.keys() - before.runs.keys())
         if size < NEWEST and (page.total_size != known or not found.keys() & before.runs.keys()):
-            page = self._asked_page(NEWEST)  # something has come or gone beyond its end
+            page = self._asked_page(NEWEST)  # the total shows a change beyond its end
             found, gone = _newest(before.runs, page)
         return page, found, gone
 
@@ -182,7 +180,7 @@ class Look:
     def _find_older(
         self, page: Page[Run], found: Items[Run], gone: list[str], unknown: bool
     ) -> list[str]:
-        """Find the older runs that go on, or did until now: those that were deleted."""
+        """Update the older active runs; return the ids of deleted ones."""
         before = self._before.runs
         left = {run_id for run_id, run in before.items() if not run.finished}
         older = left.difference(found, gone)
@@ -191,13 +189,13 @@ class Look:
         missing = []
         for run_id in older.difference(found):
             try:
-                found[run_id] = self._asked_run(run_id)  # it has finished, or is deleted
+                found[run_id] = self._asked_run(run_id)  # it has finished or was deleted
             except NotFound:
                 missing.append(run_id)
         return missing
 
     def _unfinished(self) -> Items[Run]:
-        """Read the unfinished runs: one request for each page of them."""
+        """Read all unfinished runs, page by page."""
         found = self._client.unfinished_runs(self._namespace)
         runs = {run.run_id: run for run in islice(found, MOST_UNFINISHED)}
         self.requests += max(1, ceil(len(runs) / LONGEST_PAGE))
@@ -208,7 +206,7 @@ class Look:
         return self._client.run(run_id)
 
     def _watched(self, run_id: str, found: Items[Run], again: bool) -> Run | EventFailure:
-        """A run with its tasks; one that has finished is not asked for each time."""
+        """A run with its tasks; a finished one is not fetched every time."""
         if run_id in found:
             return self._client.as_written(found[run_id])
         known = self._before.watched.get(run_id)
@@ -220,7 +218,7 @@ class Look:
             return EventFailure(**msgspec.structs.asdict(Problem.of(error)), run_id=run_id)
 
     def _origin(self, run_id: str, run: Run | EventFailure) -> Run:
-        """Return what says from which pipeline a run was made."""
+        """Return the run with its pipeline."""
         if isinstance(run, Run) and run.pipeline_spec:
             return Run(run_id=run_id, pipeline_spec=run.pipeline_spec)
         if isinstance(run, Run) and run.pipeline_version_reference:
@@ -229,7 +227,7 @@ class Look:
 
 
 def _page_size(known: Mapping[str, Run]) -> int:
-    """Return how many of the newest runs to ask for: those that go on, and some more."""
+    """Return the page size: enough for the active runs and a few more."""
     newest = sorted(known.values(), key=_age, reverse=True)[:NEWEST]
     if not newest:
         return NEWEST
@@ -238,9 +236,7 @@ def _page_size(known: Mapping[str, Run]) -> int:
 
 
 def _kept(before: Items[Run], found: Items[Run], gone: Collection[str]) -> Items[Run]:
-    """Return what is known now: what was found, and of the newest those that nobody asked
-    for anew.
-    """
+    """Merge the runs found with the newest known ones that were not fetched again."""
     kept = {key: run for key, run in before.items() if key not in gone and run.finished}
     runs = kept | {key: _summary(light(run)) for key, run in found.items()}
     newest = sorted(runs, key=lambda key: _age(runs[key]), reverse=True)
@@ -248,7 +244,7 @@ def _kept(before: Items[Run], found: Items[Run], gone: Collection[str]) -> Items
 
 
 def _newest(before: Mapping[str, Item], page: Page[Item]) -> tuple[Items[Item], list[str]]:
-    """Return what is on a page, and what would be on it if it still existed."""
+    """Return the items of a page, and the ids of deleted ones that would be on it."""
     found = {_id(item): item for item in page}
     last = _age(page[-1]) if page.next_page_token and len(page) else None
     gone = [
@@ -268,7 +264,7 @@ def _summary(run: Run) -> Run:
 
 
 def light(item: Item) -> Item:
-    """Without what never changes of it, and may be long."""
+    """Strip the fields that never change and may be long."""
     light: Item = msgspec.structs.replace(item, pipeline_spec=None, runtime_config=None)
     return light
 

@@ -1,4 +1,4 @@
-"""Runs as Workflows tell of them, laid over what KFP tells some seconds later."""
+"""Runs as their Workflows show them, which KFP reports some seconds later."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..connection.event_reader import EventFailure
 from ..models import EPOCH, FINISHED, UNSPECIFIED, Run, RunDetails, Task
 from .watched_namespace import NEWEST, NamespaceState
 
-# KFP is asked so often for a run that it does not know: a Workflow comes a moment before it knows.
+# How often KFP is asked for a run it does not know: a Workflow exists a moment before.
 CLAIMED_AFTER = 2
 
 
 class WorkflowRun(msgspec.Struct, frozen=True):
-    """A run as its Workflow tells of it; `tasks` are None where that says nothing of them."""
+    """A run as its Workflow shows it; `tasks` is None if the Workflow does not have them."""
 
     workflow: str
     run_id: str
@@ -45,7 +45,7 @@ class WorkflowRun(msgspec.Struct, frozen=True):
         return self.state in FINISHED
 
     def alone(self) -> Run:
-        """The run as far as only its Workflow tells: KFP, too, calls it pending until Argo acts."""
+        """The run from its Workflow alone; like KFP, pending until Argo acts."""
         return Run(
             run_id=self.run_id,
             display_name=self.display_name,
@@ -55,10 +55,10 @@ class WorkflowRun(msgspec.Struct, frozen=True):
         )
 
     def over(self, run: Run, with_tasks: bool) -> Run:
-        """The run as it is now: once both say that it has ended, KFP knows more."""
+        """Bring a run up to date; once both report its end, KFP's version is the better one."""
         if self.state == UNSPECIFIED or (self.ended and run.finished):
             return run
-        stopping = run.state == "CANCELING" and not self.ended  # of which Argo has no word
+        stopping = run.state == "CANCELING" and not self.ended  # which Argo does not know
         details = run.run_details
         if with_tasks and self.tasks is not None:
             details = RunDetails(task_details=self.tasks)
@@ -71,19 +71,19 @@ class WorkflowRun(msgspec.Struct, frozen=True):
 
 
 class WorkflowRuns:
-    """The runs of one namespace that go on, or have just ended, by their ids.
+    """The active and recently ended runs of one namespace, by id.
 
-    One that KFP has never told of is shown as its Workflow has it. If KFP has been asked for it
-    and does not know it, it is none of its runs; and one that it knew before was deleted.
+    A run that KFP has never reported is shown from its Workflow. If KFP does not know it when
+    asked, it is not one of KFP's runs, or was deleted if KFP knew it before.
     """
 
     def __init__(self) -> None:
         self._runs: dict[str, WorkflowRun] = {}
-        self._looks: Counter[str] = Counter()  # for those that KFP has not told of
-        self._told: set[str] = set()  # those that it has told of
+        self._looks: Counter[str] = Counter()  # attempts for those that KFP has not reported
+        self._told: set[str] = set()  # those that KFP has reported
 
     def add(self, found: Iterable[WorkflowRun]) -> None:
-        """Take what is told; what is not told of again is as it was."""
+        """Add or update runs; the others stay unchanged."""
         for run in found:
             known = self._runs.get(run.run_id)
             if run.tasks is None and known is not None and known.tasks is not None:
@@ -91,11 +91,11 @@ class WorkflowRuns:
             self._runs[run.run_id] = run
 
     def keep(self, run_ids: set[str]) -> None:
-        """Forget what goes on and is none of these."""
+        """Forget active runs other than these."""
         self._only({key for key, run in self._runs.items() if run.ended or key in run_ids})
 
     def drop(self, workflows: Iterable[str]) -> None:
-        """Forget Workflows that are not there any more: KFP says what became of the runs."""
+        """Forget deleted Workflows: KFP knows what became of the runs."""
         gone = {*workflows}
         self._only({key for key, run in self._runs.items() if run.workflow not in gone})
 
@@ -103,7 +103,7 @@ class WorkflowRuns:
         self._only(set())
 
     def settle(self, state: NamespaceState) -> None:
-        """Forget those that have ended and of which KFP knows that by now."""
+        """Forget the runs whose end KFP has reported."""
         self._told |= self._runs.keys() & state.runs.keys()
         for run_id in [key for key, run in self._runs.items() if run.ended]:
             told = state.runs.get(run_id)
@@ -112,19 +112,19 @@ class WorkflowRuns:
                 self._only(self._runs.keys() - {run_id})
 
     def unknown(self, state: NamespaceState) -> dict[str, int]:
-        """The runs of which KFP has not told, and how often it was asked for each."""
+        """The runs that KFP has not reported, each with the number of attempts."""
         return {key: self._looks[key] for key in self._runs if key not in state.runs}
 
     def missed(self, run_ids: Iterable[str]) -> None:
-        """KFP was asked for these, and has not told of them."""
+        """Count an attempt for runs that KFP did not know when asked."""
         self._looks.update(key for key in run_ids if key in self._runs)
 
     def unsettled(self) -> set[str]:
-        """Return those that have ended, which KFP has not told."""
+        """Return the runs that have ended, but not according to KFP."""
         return {key for key, run in self._runs.items() if run.ended}
 
     def over(self, state: NamespaceState) -> NamespaceState:
-        """Return what there is now."""
+        """Apply the known runs to a state reported by KFP."""
         new = [
             run.alone()
             for key, run in self._runs.items()

@@ -1,7 +1,7 @@
-"""A watch of the Workflows of a namespace: Kubernetes tells of its runs the moment they change.
+"""A watch of the Workflows of a namespace: Kubernetes reports its runs the moment they change.
 
-It costs KFP nothing, and this process a thread and a connection. Of Workflows that go on there is
-no more here than their metadata, and those that have ended are not even listed.
+It costs KFP nothing, and this process a thread and a connection. Only the metadata of active
+Workflows are kept; ended ones are not even listed.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
+from .. import intervals
 from ..cluster.kubernetes_api import Cluster
 from ..cluster.workflows import WatchEvent, Workflow
 from ..errors import Forbidden, KfpError, Misconfigured, NotFound, Unauthenticated
 from ..network.line_stream import split
 
-# A watch ends by itself after so many seconds, at most twice as many, and is taken up again.
-WATCH_SECONDS = 240.0
-# After a failure it is tried again, later each time; once it has failed so often it counts as lost.
-FIRST_PAUSE, LONGEST_PAUSE, FAILURES = 0.5, 60.0, 3
-# Who may not watch is asked about again so much later: a role may have been given.
-AGAIN_SECONDS = 600.0
+WATCH_SECONDS = intervals.WATCH_SECONDS
+FIRST_PAUSE, LONGEST_PAUSE = intervals.WATCH_RETRY_SECONDS
+AGAIN_SECONDS = intervals.WATCH_REFUSED_SECONDS
+# After this many failures it counts as lost.
+FAILURES = 3
 
-# What does not pass by itself.
+# Errors that do not pass by themselves.
 _FINAL = (Forbidden, NotFound, Unauthenticated, Misconfigured)
 
 
 class News(msgspec.Struct, frozen=True):
-    """The news of a watch: Workflows as they are now, and names of those that are not there.
+    """The news of a watch: current Workflows, and the names of deleted ones.
 
-    `whole`: there are no others that go on. `lost`: nothing more is known, until it is told again.
+    `whole`: there are no other active ones. `lost`: the watch is interrupted until further news.
     """
 
     workflows: list[Workflow] = []
@@ -41,14 +41,14 @@ class News(msgspec.Struct, frozen=True):
 
 
 class _Expired(Exception):
-    """The version that a watch was to go on from is too old (410 Gone)."""
+    """The resource version from which to resume a watch is too old (410 Gone)."""
 
 
 class WorkflowWatch:
     """Watches from `start` to `close`, and calls `heard` in its own thread.
 
-    `cluster` gives the cluster to ask, or None; of the runs in `viewed` and of those that have
-    ended the nodes are told, too.
+    `cluster` returns the cluster to watch, or None. The nodes of Workflows are included for the
+    runs in `viewed` and for ended ones.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class WorkflowWatch:
         self._heard = heard
         self._closed = threading.Event()
         self._stream: object = None
-        self._names: dict[str, str] = {}  # of those that go on, with their runs
+        self._names: dict[str, str] = {}  # active Workflows, with their runs
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name="kfp-mt-watch", daemon=True)
 
@@ -68,7 +68,7 @@ class WorkflowWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """End it, even while it waits. Nothing is told any more."""
+        """Stop the watch, even while it waits, and send no more news."""
         self._closed.set()
         close = getattr(self._stream, "close", None)
         if close:
@@ -91,7 +91,7 @@ class WorkflowWatch:
             self._closed.wait(pause)
 
     def _watch_for_ever(self, cluster: Cluster) -> None:
-        """List what there is and watch what becomes of it; again whenever that is too old."""
+        """List and watch; start again whenever the resource version is too old."""
         self._failures = 0
         while not self._closed.is_set():
             try:
@@ -116,21 +116,21 @@ class WorkflowWatch:
             version = self._watch_once(cluster, version)
 
     def _watch_once(self, cluster: Cluster, version: str) -> str:
-        """One request, until it ends: the version to go on from."""
+        """One watch request; return the version from which to resume."""
         seconds = WATCH_SECONDS * random.uniform(1, 2)
         stream = cluster.watch_workflows(self._namespace, version, seconds)
         self._stream = stream
-        if self._closed.is_set():  # before there was something to close
+        if self._closed.is_set():  # before the response existed
             stream.close()
         heard = False
         for piece in stream.pieces():
             version, heard = self._read(cluster, piece) or version, True
         if not heard:
-            self._closed.wait(FIRST_PAUSE)  # something between ends whatever is silent
+            self._closed.wait(FIRST_PAUSE)  # a proxy closed a silent connection
         return version
 
     def _read(self, cluster: Cluster, piece: bytes) -> str:
-        """Tell what is in some lines of a watch: the last version in them."""
+        """Report the events in some lines of a watch; return the last version in them."""
         version, changed, ended = "", dict[str, Workflow](), set[str]()
         for line in split(piece):
             event, workflow = _decoded(line)
@@ -154,7 +154,7 @@ class WorkflowWatch:
         ended: Iterable[str],
         whole: bool = False,
     ) -> News:
-        """Return what is told: of those that have ended, or are looked at, with their nodes."""
+        """Return Workflows to report, with nodes if they have ended or are viewed."""
         found, deleted = [], []
         for workflow in going_on:
             seen = workflow.run_id in self.viewed
@@ -179,11 +179,11 @@ class WorkflowWatch:
 
 
 def _decoded(line: bytes) -> tuple[str, Workflow]:
-    """The kind of an event, and what it is about. Raises `_Expired` for one that says so."""
+    """The type and object of an event. Raises `_Expired` for one that says so."""
     try:
         event = msgspec.json.decode(line, type=WatchEvent)
         if event.type != "ERROR":
             return event.type, msgspec.json.decode(event.object, type=Workflow)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass  # not Kubernetes, or cut: what there is now is listed anew
+        pass  # not from Kubernetes, or incomplete: list again
     raise _Expired

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Callable
 from typing import Protocol
@@ -88,9 +87,8 @@ class DirectNamespaceSource:
             return Found([], [], list_namespaces.SINGLE_USER)
         if wanted:
             check_namespace(wanted)
-        if not status.local and kubernetes_api.is_reached(self._settings):
-            # It takes a second the first time, which must not count against a source.
-            importlib.import_module("kubernetes.client")
+        if not status.local:
+            kubernetes_api.prepare(self._settings)  # which must not count against a source
         return self._namespaces.found(status.identity.subject, status.local, wanted)
 
     def contributors(self, namespace: str = "") -> Contributors:

@@ -6,10 +6,14 @@ import msgspec
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """Files for a connection: trusted authorities, and the client certificate with its key."""
+    """Files for a connection: trusted authorities, and the client certificate with its key.
+
+    `server_name` is the name in the server's certificate, where its address has another one.
+    """
 
     authorities: str = ""
     certificate: str = ""
     key: str = ""
     proxy: str = ""
     verified: bool = True
+    server_name: str = ""

@@ -19,7 +19,7 @@ from ..errors import KfpError, Misconfigured
 from ..models import STATES, Run
 from ..namespaces.permissions import Table
 from .controls import Controls
-from .render import View, html, lasting, page_of, printable, run_state, text, view, when
+from .render import View, duration_text, html, page_of, printable, run_state, text, timestamp, view
 from .verbs.changes import CHANGES, Change
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ _VERBS = {"clone": "create", "restore": "unarchive"}
 
 
 class RunBrowser:
-    """Runs to be looked through; `selected` are those that the person has chosen.
+    """A browsable list of runs; `selected` are the runs that the user has selected.
 
     While it is shown it reads its page again as often as something changes in its namespace, which
-    `door` tells; without one, or of several namespaces, every few seconds. `close` ends that.
-    `permissions` are those of each namespace, looked up once it is shown.
+    `door` reports; without a door, or with several namespaces, every few seconds. `close` ends
+    that. `permissions` returns those of each namespace; it is called once the browser is shown.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class RunBrowser:
         self._page: list[Run] = []
         self.refresh()
 
-    # --- its controls -----------------------------------------------------------------------
+    # --- controls -----------------------------------------------------------------------
 
     def _make(self) -> None:
         states = [("any state", ""), *((state.lower(), state) for state in ("ACTIVE", *STATES))]
         self.name = widgets.Text(
-            description="Name", placeholder="a part of it", continuous_update=False
+            description="Name", placeholder="part of the name", continuous_update=False
         )
         self.state = widgets.Dropdown(options=states, description="State")
         self.sort = widgets.Dropdown(options=_SORTS, description="Order")
@@ -108,15 +108,15 @@ class RunBrowser:
             self.said,
         ]
 
-    # --- what is looked at ------------------------------------------------------------------
+    # --- the page ------------------------------------------------------------------
 
     @property
     def selected(self) -> list[Run]:
-        """The runs that are chosen on this page."""
+        """The runs selected on this page."""
         return [run for run in self._page if run.run_id in self.rows.value]
 
     def refresh(self) -> None:
-        """Read this page again; what is selected stays so."""
+        """Read this page again, and keep the selection."""
         with self._lock:
             try:
                 listing = self._again(
@@ -135,16 +135,16 @@ class RunBrowser:
         chosen = self.rows.value
         options = [(_row(run), run.run_id) for run in page]
         if options != [*self.rows.options]:
-            self._filling = True  # new texts of the same rows are no other selection
+            self._filling = True  # new texts for the same rows do not change the selection
             self.rows.options = options
             self.rows.value = [key for _, key in options if key in chosen]
             self._filling = False
         if {*self.rows.value} != {*chosen}:
-            self._chosen()
+            self._selection_changed()
         total = self._listing.total
         last = self._first + len(page)
         of = f"of {total:,}" if total is not None else "and more"
-        self.count.value = f"{self._first + 1:,} to {last:,} {of}" if page else "No runs fit."
+        self.count.value = f"{self._first + 1:,} to {last:,} {of}" if page else "No matching runs."
         self.back.disabled = self._first == 0
         self.on.disabled = total is not None and last >= total
         self._controls.keep(self)
@@ -158,21 +158,21 @@ class RunBrowser:
         self._first = max(self._first + step, 0)
         self.refresh()
 
-    # --- what is done with it ---------------------------------------------------------------
+    # --- actions ---------------------------------------------------------------
 
     def _on_selection(self, _: Any) -> None:
         if not self._filling:
-            self._chosen()
+            self._selection_changed()
 
-    def _chosen(self) -> None:
-        """Ask for no confirmation that was for another selection."""
+    def _selection_changed(self) -> None:
+        """Withdraw a confirmation that was meant for another selection."""
         self._wanted = ""
         for name, button in self.actions.items():
             button.description = name.capitalize()
         self._offer()
 
     def _offer(self) -> None:
-        """Offer what makes sense for the selection, and say of the rest why not."""
+        """Enable the actions that make sense for the selection; the others say why they do not."""
         runs = self.selected
         self.show.disabled, self.compare.disabled = len(runs) != 1, len(runs) < 2
         for name, button in self.actions.items():
@@ -180,7 +180,7 @@ class RunBrowser:
             button.disabled, button.tooltip = bool(reason), reason or f"{name} the selected runs"
 
     def _forbidden(self, name: str) -> str:
-        """Say that none of the namespaces allows it, where that is known."""
+        """Say that an action is forbidden in all of the namespaces, if that is known."""
         verb = _VERBS.get(name, name)
         allowed = [
             self._tables.get(namespace, {}).get("runs", {}).get(verb)
@@ -191,7 +191,7 @@ class RunBrowser:
         return f"You may not {name} runs in {' or '.join(self._listing.namespaces)}."
 
     def act(self, name: str) -> None:
-        """Do something with the selected runs; what cannot be undone at the second click."""
+        """Apply an action to the selected runs; one that cannot be undone needs a second click."""
         change, runs = CHANGES[name], self.selected
         if change.always_asks and self._wanted != name:
             self._wanted = name
@@ -220,10 +220,10 @@ class RunBrowser:
         except KfpError as error:
             self.said.value = html(error)
 
-    # --- on a page --------------------------------------------------------------------------
+    # --- display --------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._closed.set()
         if self._events is not None:
             self._events.close()
@@ -232,18 +232,18 @@ class RunBrowser:
         with suppress(KfpError):
             self._tables = self._permissions()
             self._offer()
-        with suppress(KfpError):  # of a door that tells nothing: it is asked now and then
-            for _ in self._told():
+        with suppress(KfpError):  # the door reports nothing: poll instead
+            for _ in self._changes():
                 self.refresh()
         while not self._closed.wait(REFRESH_SECONDS):
             self.refresh()
 
-    def _told(self) -> Iterator[None]:
-        """Each time something is new in the namespace, as the door tells."""
+    def _changes(self) -> Iterator[None]:
+        """Yield each time the door reports a change in the namespace."""
         if self._door is None or len(self._listing.namespaces) != 1:
             return
         self._events = Stream(self._door, self._listing.namespaces[0])
-        if self._closed.is_set():  # meanwhile, by another thread
+        if self._closed.is_set():  # by another thread in the meantime
             self._events.close()
         for event in self._events:
             if event.name in ("snapshot", "changed", "removed", "back"):
@@ -283,5 +283,5 @@ def _refusal(change: Change, runs: Sequence[Run]) -> str:
 
 def _row(run: Run) -> str:
     name = printable(run.display_name).replace("\n", " ")[:_NAME]
-    lasted = lasting(run.duration) if run.state != "PENDING" else ""
-    return f"{run_state(run)}   {name}   {when(run.created_at)}   {lasted}".rstrip()
+    lasted = duration_text(run.duration) if run.state != "PENDING" else ""
+    return f"{run_state(run)}   {name}   {timestamp(run.created_at)}   {lasted}".rstrip()

@@ -1,5 +1,5 @@
-"""Completion of `%kfp` by IPython's matcher API: from the table of verbs, the notebook's variables
-and what is known already. Nothing here waits for a network or a disk for long.
+"""Completion of `%kfp` through IPython's matcher API: from the table of verbs, the notebook's
+variables and the names known so far. Nothing here waits long for a network or a disk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..models import STATES
 from .parser import NOUNS, actions, verb_of
 from .verbs import VERBS, Option, Verb
 
-# A line with the magic, after an assignment too; and the beginning of a cell.
+# A line with the magic, also after an assignment; or the beginning of a cell.
 _MAGIC = re.compile(r"^\s*(?:[\w.,\[\]'\" ]+=\s*)?%%?kfp(\s.*)?$")
 _FILES = (".yaml", ".yml", ".json", ".zip", ".tar.gz", ".tgz")
 MOST_FILES = 200
@@ -28,14 +28,14 @@ Names = Callable[[str, str], list[str]]
 
 
 class _Nothing(list[SimpleCompletion]):
-    """No completions, and nobody else's either: IPython lets others speak where there are none."""
+    """No completions, and none from other matchers, which IPython asks when a list is empty."""
 
     def __len__(self) -> int:
         return 1
 
 
 def matcher(names: Names, variables: Callable[[], Mapping[str, Any]]) -> Callable[..., Any]:
-    """The matcher; `names` are those of a kind that are known, such as the tasks of a run."""
+    """Return the matcher; `names` knows the names of each kind, such as the tasks of a run."""
 
     def kfp_matcher(context: CompletionContext) -> dict[str, Any]:
         found = _MAGIC.match(context.text_until_cursor)
@@ -61,18 +61,18 @@ def _begins(text: str, fragment: str) -> bool:
 
 
 def _words(rest: str) -> list[str]:
-    """The words up to the cursor; the last is what is being written, and may be empty."""
+    """The words up to the cursor; the last is the one being typed, and may be empty."""
     before, fragment = re.fullmatch(r"(?s)(.*?)(\S*)", rest).groups()  # type: ignore[union-attr]
     try:
         return [*shlex.split(before), fragment]
-    except ValueError:  # a quotation has not ended
+    except ValueError:  # an open quotation
         return [*before.split(), fragment]
 
 
 def candidates(
     words: list[str], fragment: str, names: Names, variables: Mapping[str, Any]
 ) -> list[str]:
-    """All that may stand in the place of a fragment, after these words."""
+    """Return every completion of a fragment that follows these words."""
     first = [*dict.fromkeys([each for verb in VERBS for each in _firsts(verb)]), "help"]
     if not words or words == ["help"]:
         return first
@@ -105,7 +105,7 @@ def _of_verb(
     several = [option for option in places if option.settings.get("nargs") == "*"]
     option = places[len(given)] if len(given) < len(places) else next(iter(several), None)
     if option and option.completes == "run" and any(each.completes == "task" for each in places):
-        names("task", fragment or "latest")  # is learned while the name of the run is written
+        names("task", fragment or "latest")  # fetched while the name of the run is being typed
     return _values(option, verb, words, names, variables) if option else []
 
 
@@ -122,7 +122,7 @@ def _positionals(words: list[str], options: Mapping[str, Option]) -> list[str]:
 def _values(
     option: Option, verb: Verb, words: list[str], names: Names, variables: Mapping[str, Any]
 ) -> list[str]:
-    """Return what may be given for an option or an argument."""
+    """Return the possible values of an option or an argument."""
     flags = {flag: each for each in verb.options for flag in each.flags}
     first = next(iter(_positionals(words, flags)), "")
     if "--params" in option.flags:
@@ -170,7 +170,7 @@ def _words_alone(found: Iterable[str]) -> list[str]:
 
 
 def _files() -> list[str]:
-    """The files of this folder that may be compiled pipelines."""
+    """The files in the working directory that may be compiled pipelines."""
     try:
         found = sorted(path.name for path in Path.cwd().iterdir() if path.name.endswith(_FILES))
     except OSError:

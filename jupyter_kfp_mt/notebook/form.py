@@ -1,4 +1,4 @@
-"""A form that starts a pipeline: a control for each of its parameters, checked as one types."""
+"""A form that starts a pipeline: a control for each of its parameters, checked while typing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WIDE = widgets.Layout(width="min(40em, 100%)")
 
 
 class Field:
-    """The control of one parameter, its label and description, and what is wrong with its value."""
+    """The control of a parameter, with its label, its description and a fault in its value."""
 
     def __init__(self, name: str, definition: Definition, source: PipelineSource) -> None:
         self.name = name
@@ -65,9 +65,7 @@ class Field:
             control.observe(lambda _: changed(), "value")
 
     def value(self) -> Any:
-        """Return what is given; `UNSET` for nothing. Raises `BadRequest` for what is no such
-        value.
-        """
+        """Return the value given, or `UNSET`. Raises `BadRequest` for one of another type."""
         if not self._given.value:
             return msgspec.UNSET
         given = self.control.value
@@ -80,7 +78,7 @@ class Field:
         return self._source.parse({self.name: given})[self.name]
 
     def check(self) -> bool:
-        """Show what is wrong, and tell if nothing is."""
+        """Show the fault in the value, if any; return True if there is none."""
         try:
             self.value()
             self.problem.value = ""
@@ -127,7 +125,7 @@ class Field:
 
 
 class Form:
-    """A pipeline's form; `run` is what it has started last."""
+    """A pipeline's form; `run` is the run that it started last."""
 
     def __init__(
         self,
@@ -167,18 +165,18 @@ class Form:
         return [title, *fields, *rows, self.start, self.said]
 
     def check(self) -> None:
-        """Check all values; only what is right can be started."""
+        """Check all values; the run can only be started if they are valid."""
         right = [field.check() for field in self.fields]
         self.start.disabled = not all(right)
         self._controls.keep(self)
 
     def values(self) -> dict[str, Any]:
-        """All that is given. Raises `BadRequest` for what the pipeline does not take."""
+        """Return the given values. Raises `BadRequest` for one that the pipeline rejects."""
         found = {field.name: field.value() for field in self.fields}
         return {name: value for name, value in found.items() if value is not msgspec.UNSET}
 
     def submit(self) -> None:
-        """Start it, as the button does; what is refused is shown below the button."""
+        """Start a run, as the button does; a refusal is shown below the button."""
         self.start.disabled = True
         try:
             self.run = self._client.start_run(

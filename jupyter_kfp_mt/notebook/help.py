@@ -1,4 +1,4 @@
-"""The help of `%kfp`: all verbs by what they are about, or one with its options and examples."""
+"""The help of `%kfp`: all verbs by subject, or one verb with its options and examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .verbs import VERBS, Verb, changes, connection, lists, logs, recurring, run
 
 GROUPS = (
     ("Runs", (*starts.VERBS, *tasks.VERBS, *runs.VERBS, *logs.VERBS)),
-    ("Runs that there are, one or several at once", changes.VERBS),
+    ("Existing runs, one or several at once", changes.VERBS),
     ("Recurring runs", recurring.VERBS),
     ("Experiments and pipelines", lists.VERBS),
     ("The connection", connection.VERBS),
@@ -17,19 +17,19 @@ GROUPS = (
 
 
 def text(words: Sequence[str] = ()) -> str:
-    """The help for a verb, or an overview. Raises `Misunderstood` for what is no verb."""
+    """The help for a verb, or the overview. Raises `Misunderstood` for an unknown verb."""
     words = [word for word in words if word not in ("help", "-h", "--help")]
     return of_verb(verb_of([*words])[0]) if words else overview()
 
 
 def overview() -> str:
     width = max(len(verb.name) for verb in VERBS) + 2
-    blocks = ["%kfp alone shows who you are, where, and what goes on.\n"]
+    blocks = ["%kfp alone shows who and where you are, and what is running.\n"]
     for title, verbs in GROUPS:
         rows = [f"  {verb.name:<{width}}{_sentence(verb)}" for verb in verbs]
         blocks.append("\n".join([title, *rows, ""]))
     blocks.append(
-        "Each takes -n NAMESPACE, and lists take -A for every namespace that you may read.\n"
+        "Every verb takes -n NAMESPACE; lists take -A for every namespace that you may read.\n"
         "%kfp help VERB shows its options and examples. A line may end in a # comment."
     )
     return "\n".join(blocks)
@@ -38,7 +38,7 @@ def overview() -> str:
 def of_verb(verb: Verb) -> str:
     blocks = [as_shown(parser_of(verb).format_help()).rstrip()]
     if verb.examples:
-        lines = [f"%kfp {line}" for line, _ in verb.examples]
+        lines = [line if line[0] == "%" else f"%kfp {line}" for line, _ in verb.examples]
         width = max(map(len, lines)) + 2
         told = [
             f"  {line:<{width}}{f'# {what}' if what else ''}".rstrip()

@@ -1,4 +1,4 @@
-"""The names that completion offers: remembered, and learned in the background, never waited for."""
+"""The names that completion offers: remembered, and fetched in the background without waiting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..client.client import Client
 from ..client.listings import Listing
 from ..errors import KfpError, NotFound
 from ..models import Experiment, Pipeline, RecurringRun, Run
-from .verbs.values import Known, Log, Overview, Said, Touched
+from .verbs.values import BulkChange, Log, NamespaceListing, Notice, Overview
 
 FRESH_SECONDS = intervals.COMPLETION_SECONDS  # older ones are asked for again
 MOST = 100
@@ -31,9 +31,9 @@ Key = tuple[str, str]
 
 
 class KnownNames:
-    """Names by what they are of, and of which run or pipeline.
+    """Names by kind, and by the run or pipeline to which they belong.
 
-    `connect` makes a client for a thread of this; `namespaces` lists those that may be used.
+    `connect` makes a client for a background thread; `namespaces` lists the usable namespaces.
     """
 
     def __init__(self, connect: Callable[[], Client], namespaces: Callable[[], list[str]]) -> None:
@@ -70,9 +70,9 @@ class KnownNames:
     def tell(self, value: object, namespace: str = "") -> None:
         """Take in what a verb has shown or made in a namespace, before anything is asked again."""
         with self._lock:
-            if isinstance(value, (Said, Touched)):
+            if isinstance(value, (Notice, BulkChange)):
                 self._learned.clear()  # something has changed
-            if isinstance(value, Known):
+            if isinstance(value, NamespaceListing):
                 self._take("namespace", [one.name for one in value if one.usable is not False])
             for kind, items in _by_kind(_items(value, namespace)).items():
                 self._take(kind, _of_runs(items) if kind == "run" else _named(items))
@@ -92,7 +92,7 @@ class KnownNames:
                 self._known["task", of] = tasks
 
     def forget(self) -> None:
-        """Forget all: the connection or the namespace is another one."""
+        """Forget all names, after a change of connection or namespace."""
         with self._lock:
             self._known.clear()
             self._learned.clear()
@@ -166,7 +166,7 @@ def _named(found: Iterable[Pipeline | Experiment | RecurringRun]) -> list[str]:
 
 
 def _of_runs(runs: Iterable[Run]) -> list[str]:
-    """Their names, and the ids of those whose names cannot be written as one word."""
+    """The names of runs, or their ids where a name is more than one word."""
     found = [run.run_id if " " in run.display_name else run.display_name for run in runs]
     return ["latest", *found]
 

@@ -1,4 +1,4 @@
-"""A line after `%kfp` as words, with the notebook's variables filled in."""
+"""Split the line after `%kfp` into words, with the notebook's variables filled in."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any
 
 from ..errors import Misunderstood
 
-_MARK = "\ue000{}\ue001"  # of the private use area: stands for a value, of whatever kind
+_MARK = "\ue000{}\ue001"  # from the private use area: stands for a value of any type
 _MARKED = re.compile("\ue000(\\d+)\ue001")
 _VARIABLE = re.compile(r"\$\$|\$([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 _NAME = re.compile(r"\{([A-Za-z_][\w.\[\]'\"]*)(?:![rsa])?(?::[^{}]*)?\}")
 
 
 def words(line: str, variables: Mapping[str, Any], warn: Callable[[str], None]) -> list[Any]:
-    """The words, as a shell splits them. `$name` and `{expression}` are filled in by IPython's
-    rules, each as a part of one word; a word that is nothing else is the very value.
+    """Split a line as a shell does. `$name` and `{expression}` are filled in by IPython's rules,
+    each as part of one word; a word that consists of one alone becomes the value itself.
 
-    `warn` is told of what looks like a variable and is none. Raises `Misunderstood`.
+    `warn` gets a sentence for each text that looks like a variable and is not one. Raises
+    `Misunderstood`.
     """
     values: list[Any] = []
     marked = _filled(_without_comment(line), variables, values, warn)
     try:
         found = shlex.split(marked.rstrip().removesuffix(";"))
-    except ValueError as error:  # a quotation that does not end
+    except ValueError as error:  # an open quotation
         raise Misunderstood(f"%kfp {line}: {str(error).lower()}.") from None
     return [_valued(word, values) for word in found]
 
@@ -41,7 +42,7 @@ def _valued(word: str, values: list[Any]) -> Any:
 def _filled(
     line: str, variables: Mapping[str, Any], values: list[Any], warn: Callable[[str], None]
 ) -> str:
-    """The line with a mark in the place of each value."""
+    """Return the line with a mark in place of each value."""
     done, place = "", 0
     while place < len(line):
         if line[place] not in "{}$":
@@ -62,7 +63,7 @@ _NONE = object()
 
 
 def _next(line: str, place: int) -> tuple[str, int]:
-    """Return what begins here and may be filled in, and where it ends."""
+    """Return the variable or expression that begins here, and where it ends."""
     if line.startswith(("{{", "}}", "$$"), place):
         return line[place : place + 2], place + 2
     if line[place] == "$":
@@ -90,11 +91,11 @@ def _value(text: str, variables: Mapping[str, Any], warn: Callable[[str], None])
 
     try:
         return FullEvalFormatter().vformat(text, [], dict(variables))
-    except Exception:  # whatever a person's expression raises: IPython leaves it as it is, too
+    except Exception:  # an expression may raise anything; IPython leaves such a text unchanged, too
         if _NAME.fullmatch(text):
             warn(
-                f"{text} is sent as it is, for it has no value in this notebook. Define it, or "
-                f"write {{{text}}} for braces that are meant."
+                f"{text} is sent unchanged because it has no value in this notebook. Define it, or "
+                f"write {{{text}}} for literal braces."
             )
         return _NONE
 

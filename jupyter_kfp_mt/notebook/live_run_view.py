@@ -1,4 +1,4 @@
-"""A run that is being watched: one place in the output of one cell."""
+"""The live view of a run, in one place in the output of one cell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle, display
 
 from ..models import Run, Task, state_word
-from .render import lasting, run_state, task_state
+from .render import duration_text, run_state, task_state
 from .run_card import Card, Cards, bundle, widget_view
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LiveRun:
-    """Shows a run again and again: in place in a notebook, as new lines in a terminal."""
+    """Shows each new state of a run: in place in a notebook, as new lines in a terminal."""
 
     def __init__(self, run: Run, shell: InteractiveShell, cards: Cards) -> None:
         self._cards = cards
@@ -29,7 +29,7 @@ class LiveRun:
         self._said: set[str] = set()
 
     def is_here(self, run: Run) -> bool:
-        """Tell whether the cell that runs now is the one that shows this run."""
+        """Return True if the current cell is the one that shows this run."""
         return self._place == (run.run_id, self._shell.execution_count)
 
     def update(self, run: Run) -> None:
@@ -56,7 +56,7 @@ class LiveRun:
 
 
 def _lines(run: Run) -> Iterator[tuple[str, str]]:
-    """A line for each state of a task and of the run, and how long that took."""
+    """Yield a line for each state of a task and of the run, and its duration."""
     for task in run.tasks:
         if task.state != "PENDING":
             word = state_word(task_state(run, task).word)
@@ -65,4 +65,4 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _took(of: Run | Task) -> str:
-    return f" ({lasting(of.duration)})" if of.finished else ""
+    return f" ({duration_text(of.duration)})" if of.finished else ""

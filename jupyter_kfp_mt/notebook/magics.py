@@ -1,6 +1,6 @@
-"""The `%kfp` magic: parse the line, call the verb, let the value show itself.
+"""The `%kfp` magic: parse the line, call the verb, and let the value display itself.
 
-What it takes to call a verb is imported at the first call: loading the magic costs next to nothing.
+The modules that a verb needs are imported at the first call, so loading the magic costs little.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LONG_CURE = 5  # lines
 
-# Where the values of this package are defined, by name: registering a view imports none of them.
+# The modules and names of this package's values: registering a view imports none of them.
 _VALUES = {
     "jupyter_kfp_mt.models": (
         *("Page", "Run", "Experiment", "Pipeline", "PipelineVersion", "RecurringRun"),
@@ -48,7 +48,8 @@ _VALUES = {
     "jupyter_kfp_mt.client.results": ("Artifacts", "Comparison"),
     "jupyter_kfp_mt.doctor.check_results": ("CheckReport",),
     "jupyter_kfp_mt.notebook.verbs.values": (
-        *("Overview", "Chosen", "Log", "Known", "Looked", "Sharing", "Planned", "Touched", "Said"),
+        *("BulkChange", "ContributorList", "Log", "NamespaceChoice", "NamespaceDetails"),
+        *("NamespaceListing", "Notice", "Overview", "RunPlan"),
     ),
 }
 
@@ -64,7 +65,7 @@ class KfpMagics(Kfp, Magics):
         self._client: Client | None = None
         self._live: LiveRun | None = None
         self._cards: Cards | None = None
-        # The local KFP's, until the session ends: a server that was started for us stops then.
+        # Our use of the local KFP, until the session ends: a server started for us stops then.
         self._local_use: LocalKfpUse | None = None
         self._by: str | None = None
         self._namespace: KernelNamespace | None = None
@@ -72,8 +73,8 @@ class KfpMagics(Kfp, Magics):
         self._names: KnownNames | None = None
         self._matcher: Callable[[Any], Any] | None = None
         self.last_run = ""
-        self._drawn: tuple[Run | None, str] = (None, "")  # the last one, as text
-        self._pictured = ("", 0)  # the run that a cell shows already, and that cell
+        self._drawn: tuple[Run | None, str] = (None, "")  # the last error, as text
+        self._pictured = ("", 0)  # the run that a cell already shows, and that cell
 
     @property
     def connection(self) -> Connection:
@@ -93,7 +94,7 @@ class KfpMagics(Kfp, Magics):
 
     @property
     def namespace_in_use(self) -> KernelNamespace:
-        """Return the namespace of this kernel, and that of the others in this server."""
+        """The namespace of this kernel, and that of the other kernels of this server."""
         if self._namespace is None:
             from .origin import kernel_id
 
@@ -106,19 +107,19 @@ class KfpMagics(Kfp, Magics):
         self._use(chosen.name)
 
     def _follow_namespace(self) -> None:
-        """Use what was chosen meanwhile in the panel, or in another notebook."""
+        """Use a namespace chosen in the meantime in the panel or in another notebook."""
         from ..errors import KfpError
 
         if self._client is None:
-            return  # who connects now is told
+            return  # reported when connecting
         try:
             self.namespace_in_use.look()
         except KfpError:
-            return  # the verb says what is wrong, if that matters to it
+            return  # the verb reports the fault, if it matters there
         self._use(self.namespace_in_use.name)
 
     def _use(self, namespace: str) -> None:
-        """Ask in it from now on; what a person has given the client itself stays."""
+        """Use a namespace from now on, unless the user has set another one on the client."""
         if namespace != self._followed:
             self.client.namespace = self._followed = namespace
             self.forget_names()
@@ -128,7 +129,7 @@ class KfpMagics(Kfp, Magics):
 
         given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
         configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
-        if token_file or identity:  # another kind would contradict it
+        if token_file or identity:  # a kind of credentials would contradict it
             configured.update(dict.fromkeys(set(CREDENTIALS) - set(KUBERNETES), ""))
         chosen = {name: text for name, text in given.items() if text}
         connection = decide(Kfp(**{**configured, **chosen}), identity, self._local_kfp)
@@ -140,7 +141,7 @@ class KfpMagics(Kfp, Magics):
         self._followed = client.namespace
 
     def _check_works(self, connection: Connection, client: Client) -> None:
-        """Raises the `KfpError` of a connection that cannot be used: the one before stays."""
+        """Raises the `KfpError` of an unusable connection; the previous one stays in use."""
         from contextlib import suppress
 
         from ..errors import BadRequest, Forbidden, KfpError
@@ -148,44 +149,48 @@ class KfpMagics(Kfp, Magics):
         try:
             if problem := connection.status().error:
                 raise problem.to_error()
-            with suppress(Forbidden, BadRequest):  # who may not list runs may look elsewhere
+            with suppress(
+                Forbidden, BadRequest
+            ):  # listing runs may be allowed in another namespace
                 client.run_page(page_size=1)
         except KfpError as error:
             client.close()
-            before = f"still uses {self._connection.endpoint}" if self._connection else "goes on"
+            before = (
+                f"still uses {self._connection.endpoint}" if self._connection else "still works"
+            )
             told = f"{error.message} Nothing has changed: %kfp {before} as before."
             raise error.with_(sentence=told) from None
 
     def _local_kfp(self) -> LocalKfp:
-        """The local KFP that runs; one is started where there is none, and that is said."""
+        """The running local KFP; if there is none, one is started, with a notice."""
         from ..connection.local_kfp import LocalKfpUse
         from ..credentials import shown
 
         use = LocalKfpUse(self.data_folder(), self.profiles_file())
         if use.is_new:
             self.say(
-                f"A local KFP was started in {shown(self.data_folder())}. It stops when this "
-                "session ends, unless others use it then."
+                f"Started a local KFP in {shown(self.data_folder())}. It stops when this "
+                "session ends, unless somebody else is using it."
             )
         self.leave_local_kfp()
         self._local_use = use
         return use.kfp
 
     def leave_local_kfp(self) -> None:
-        """End its use: the last one that a session has of a local KFP stops it."""
+        """Stop using the local KFP; it stops with its last user."""
         if self._local_use is not None:
             self._local_use.close()
             self._local_use = None
 
     @observe(*Kfp.class_own_traits(config=True))
     def _on_setting(self, change: Any) -> None:
-        """`%config KfpMagics.namespace = ...` counts from the next verb on."""
+        """Apply `%config KfpMagics.namespace = ...` from the next verb on."""
         if change.name == "namespace" and not change.new and self._namespace:
             self._namespace.choose("")
         self.close()
 
     def close(self) -> None:
-        """Give the connections back; the next verb connects anew."""
+        """Close the connections; the next verb connects again."""
         if self._client is not None:
             self._client.close()
         self._connection = self._client = self._cards = self._namespace = None
@@ -205,7 +210,7 @@ class KfpMagics(Kfp, Magics):
         return here(self._shell, self._by)
 
     def _subject(self) -> str:
-        """Tell who the token says that we are; empty where that is not told."""
+        """The user whom the token names; empty if it names none."""
         from ..errors import KfpError
         from ..resource_names import short_name
 
@@ -216,7 +221,7 @@ class KfpMagics(Kfp, Magics):
 
     @property
     def names(self) -> KnownNames:
-        """Return what completion knows."""
+        """The names that completion knows."""
         if self._names is None:
             from .known_names import KnownNames
 
@@ -224,7 +229,7 @@ class KfpMagics(Kfp, Magics):
         return self._names
 
     def _another_client(self) -> Client:
-        """One for another thread, in the namespace in use."""
+        """A client for another thread, in the namespace in use."""
         client = self.connection.client()
         client.namespace = self.client.namespace
         return client
@@ -237,7 +242,7 @@ class KfpMagics(Kfp, Magics):
         return [each.name for each in found if each.usable is not False]
 
     def complete(self, context: Any) -> Any:
-        """IPython's matcher: what it takes is imported at the first line of `%kfp`."""
+        """IPython's matcher; its modules are imported at the first line of `%kfp`."""
         if self._matcher is None:
             if "%kfp" not in context.line_with_cursor:
                 return {"completions": []}
@@ -265,7 +270,7 @@ class KfpMagics(Kfp, Magics):
         from ..doctor import run_checks
 
         namespace = self._client.namespace if self._client else ""
-        # The decision that it looks at is that of the next verb.
+        # It examines the decision that the next verb would make.
         return run_checks.examine(
             self, namespace, isolation, others, self._connection, lambda: self.connection
         )
@@ -276,7 +281,7 @@ class KfpMagics(Kfp, Magics):
         return namespace_source.of_connection(self, self.connection, self.client)
 
     def permissions(self) -> dict[str, Table]:
-        """Return the permissions in each namespace, as far as they are known."""
+        """The permissions in each namespace, as far as they are known."""
         from contextlib import closing
 
         with closing(self.tenants()) as tenants:
@@ -297,7 +302,7 @@ class KfpMagics(Kfp, Magics):
 
     @property
     def cards(self) -> Cards:
-        """Return what makes a picture of a run."""
+        """The maker of run cards."""
         if self._cards is None:
             from ..client.sdk_links import pages_of
             from .run_card import Cards
@@ -308,13 +313,13 @@ class KfpMagics(Kfp, Magics):
         return self._cards
 
     def form(self, source: PipelineSource, namespace: str = "", experiment: str = "") -> Any:
-        """A form that starts a pipeline; shown where ipywidgets are."""
+        """A form that starts a pipeline, displayed with ipywidgets."""
         from .form import Form
 
         return Form(source, self.client, lambda: self.cards, namespace, experiment or "Default")
 
     def pictured(self, run: Run) -> dict[str, Any] | None:
-        """A run in every form that a front end may draw; a terminal has its own."""
+        """A run in every MIME type that a front end may draw; None in a terminal."""
         if self.is_terminal:
             return None
         shown = self.cards.shown(run)
@@ -322,9 +327,7 @@ class KfpMagics(Kfp, Magics):
         return shown
 
     def written(self, run: Run, printer: Any, cycle: bool) -> None:
-        """A run as text: with its tasks as a tree where it is drawn, or a terminal has nothing
-        else.
-        """
+        """Print a run as text, with its tasks as a tree where a cell shows the run."""
         from .render import text
 
         drawn, told = self._drawn
@@ -341,23 +344,23 @@ class KfpMagics(Kfp, Magics):
     def kfp(self, line: str, cell: str | None = None) -> Any:
         """Kubeflow Pipelines from a cell.
 
-        %kfp                      who you are, where, and what goes on
+        %kfp                      who and where you are, and what is running
         %kfp run PIPELINE         start a pipeline: an uploaded one, a file, or a @dsl.pipeline;
                                   -p name=value, --params $dict, --wait, --watch, --dry-run
         %kfp show [RUN]           a run, live; terminate, retry, clone, archive, restore, delete
         %kfp runs                 --state failed --since 2d --mine --notebook -e EXPERIMENT
-        %kfp logs [RUN] [TASK]    what tasks write; -f follows one
+        %kfp logs [RUN] [TASK]    the output of tasks; -f follows one
         %kfp compare RUN RUN      parameters and metrics side by side; artifacts RUN
         %kfp recurring            recurring create PIPELINE --cron '0 30 9 * * 1-5', or --every 2h
         %kfp pipelines            upload PIPELINE, versions PIPELINE, pipeline get, pipeline delete
         %kfp experiments          experiment create, get, archive, restore, delete
         %kfp ns [NAME]            the namespace in use; namespaces, contributors
-        %kfp connect, %kfp doctor another connection; what is wrong with this one
+        %kfp connect, %kfp doctor use another connection; find faults in this one
         %%kfp task -i A -o B      the rest of the cell as a task, with variables in and out
         %%kfp run PIPELINE        the rest of the cell is YAML with the parameters
 
-        A RUN is an id, a name, the beginning of one, or latest. -n NAMESPACE asks in another
-        namespace, -A in every one that you may read. What fails raises a KfpError. Every list has
+        A RUN is an id, a name, the beginning of one, or latest. -n NAMESPACE uses another
+        namespace, -A every one that you may read. Failures raise a KfpError. Every list has
         .to_pandas(). `%kfp help VERB` shows options and examples.
         """
         from ..errors import KfpError
@@ -379,7 +382,7 @@ class KfpMagics(Kfp, Magics):
             return None
 
     def _explain(self, error: KfpError) -> None:
-        """Show a cure of many lines beside its error, to be taken from there."""
+        """Show a cure of several lines below its error, where it can be copied."""
         if hasattr(self._shell, "kernel") and error.cure.count("\n") >= LONG_CURE:
             from .render import html, text
 
@@ -387,14 +390,14 @@ class KfpMagics(Kfp, Magics):
             error.is_explained = True
 
     def skip_what_is_shown(self, run: Run) -> None:
-        """Show nothing for a run that its cell has watched: it is there already."""
+        """Display nothing for a run that the cell has already shown live."""
         is_pictured = self._pictured == (run.run_id, self._shell.execution_count)
         if not is_pictured and (self._live is None or not self._live.is_here(run)):
-            raise NotImplementedError  # IPython's word for: show it the usual way
+            raise NotImplementedError  # tells IPython to display it in the usual way
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register `%kfp`, its completion, and how its values look. May be called again."""
+    """Register `%kfp`, its completion and the views of its values. May be called again."""
     unload(shell)
     magics = KfpMagics(shell)
     shell.register_magics(magics)
@@ -413,7 +416,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take `%kfp` away and give its connections back."""
+    """Remove `%kfp` and close its connections."""
     magics = shell.magics_manager.registry.pop(KfpMagics.__name__, None)
     if magics is not None:
         for kind in ("line", "cell"):

@@ -1,4 +1,4 @@
-"""Which notebook and cell run now, which git commit they are of, and who runs them."""
+"""The origin of a run: the notebook and cell that started it, its git commit, and its user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GIT_SECONDS = intervals.GIT_SECONDS
 
 
 def here(shell: Any, subject: str) -> Provenance:
-    """Of the cell that runs now; empty where no notebook does. `subject`: who KFP says we are."""
+    """The origin of the current cell; empty outside a notebook. `subject`: our identity at KFP."""
     notebook = notebook_path(shell)
     by = os.environ.get("JUPYTERHUB_USER") or subject
     if not notebook:
@@ -23,7 +23,7 @@ def here(shell: Any, subject: str) -> Provenance:
 
 
 def notebook_path(shell: Any) -> str:
-    """The notebook's path, as the Jupyter server names it; empty where that is not known.
+    """The notebook's path, as the Jupyter server names it; empty if unknown.
 
     Jupyter Server tells a kernel the path of its session in JPY_SESSION_NAME; a console's has no
     suffix. VS Code and papermill leave it in variables.
@@ -40,22 +40,24 @@ def notebook_path(shell: Any) -> str:
 
 
 def kernel_id(shell: Any) -> str:
-    """The id by which a Jupyter server knows this kernel; empty where it is none of one."""
+    """The id of this kernel at its Jupyter server; empty if it has none."""
     application = getattr(getattr(shell, "kernel", None), "parent", None)
     name = Path(str(getattr(application, "connection_file", ""))).name
     return name[len("kernel-") : -len(".json")] if name.startswith("kernel-") else ""
 
 
 def _cell(shell: Any) -> str:
-    """The number of the execution, and the id by which a notebook names the cell."""
+    """The execution count, and the id of the cell in its notebook."""
     kernel = getattr(shell, "kernel", None)
     header: dict[str, Any] = kernel.get_parent() if kernel else {}
     cell = (header.get("metadata") or {}).get("cellId", "")
-    return f"{shell.execution_count} ({cell})" if cell else str(shell.execution_count)
+    # Since IPython 9.8 `execution_count` is that of the next cell while one runs.
+    count = shell.displayhook.prompt_count
+    return f"{count} ({cell})" if cell else str(count)
 
 
 def _commit(folder: Path) -> str:
-    """The commit that is checked out there, and whether files differ from it."""
+    """The commit checked out in a folder, and whether files have changed since."""
     commit = _git(folder, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return ""

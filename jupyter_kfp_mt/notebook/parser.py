@@ -1,4 +1,4 @@
-"""The words after `%kfp` as a verb and its arguments, and what was meant by those that are none."""
+"""Parse the words after `%kfp` into a verb and its arguments, and suggest a cure for mistakes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .. import near_names
 from ..errors import Misunderstood
 from .verbs import OVERVIEW, VERBS, Verb
 
-# What may be the second word of a verb, and no option or value.
+# A possible second word of a verb, as opposed to an option or a value.
 _WORD = re.compile(r"[^-=][^=]*")
 _TERMINATE = "%kfp terminate RUN stops a run."
-# Words of other tools, and what says the same here.
+# Words of other tools, and their equivalents here.
 _ELSEWHERE = {
     **dict.fromkeys(("list", "ls"), "%kfp runs, pipelines, experiments and namespaces list those."),
     **dict.fromkeys(("stop", "cancel", "kill", "abort"), _TERMINATE),
     **dict.fromkeys(("rm", "remove"), "%kfp delete RUN deletes a run."),
     **dict.fromkeys(
-        ("status", "whoami", "info"), "%kfp alone tells of the connection, %kfp show of a run."
+        ("status", "whoami", "info"), "%kfp alone shows the connection, %kfp show a run."
     ),
     **dict.fromkeys(("start", "submit", "create"), "%kfp run PIPELINE-OR-FILE starts a run."),
     "wait": "%kfp show RUN --wait waits for a run.",
@@ -31,7 +31,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("login", "use"), "%kfp connect uses another endpoint, token or identity."),
     **dict.fromkeys(("unarchive",), "%kfp restore RUN takes a run out of the archive."),
 }
-# The nouns that have verbs of their own, by all the words for them.
+# The nouns that have verbs of their own, by all their synonyms.
 NOUNS = {
     **dict.fromkeys(("experiment", "experiments", "exp"), "experiment"),
     **dict.fromkeys(("pipeline", "pipelines"), "pipeline"),
@@ -41,7 +41,7 @@ NOUNS = {
     ),
     "runs": "runs",
 }
-# What a noun alone lists.
+# The list that a noun alone stands for.
 _LISTS = {
     "experiment": "experiments",
     "pipeline": "pipelines",
@@ -52,14 +52,14 @@ _BY_NAME = {name: verb for verb in VERBS for name in verb.names}
 
 
 class HelpShown(Exception):
-    """The line asked for help and got it."""
+    """The line asked for help, which has been printed."""
 
 
 def parse(words: Sequence[Any], cell: str | None = None) -> argparse.Namespace:
-    """The arguments, with the verb among them as `verb`, and the rest of a cell as `cell`.
+    """Return the arguments, among them the verb as `verb` and the rest of the cell as `cell`.
 
-    A word may be a value that is no text. Raises `Misunderstood` for what is not understood and
-    `HelpShown` where it was help.
+    A word may be a value of any type. Raises `Misunderstood` for an invalid line and
+    `HelpShown` once help has been printed.
     """
     if words[:1] == ["help"] or words[:1] in (["-h"], ["--help"]):
         from .help import text
@@ -79,7 +79,7 @@ def parse(words: Sequence[Any], cell: str | None = None) -> argparse.Namespace:
 
 
 def verb_of(words: Sequence[Any]) -> tuple[Verb, list[Any]]:
-    """The verb of a line, and the words after it. Raises `Misunderstood`."""
+    """Return the verb of a line, and the words after it. Raises `Misunderstood`."""
     first, *rest = words
     noun = NOUNS.get(str(first))
     action = rest[0] if rest and isinstance(rest[0], str) and _WORD.fullmatch(rest[0]) else ""
@@ -97,7 +97,7 @@ def verb_of(words: Sequence[Any]) -> tuple[Verb, list[Any]]:
 
 
 def actions(noun: str) -> list[str]:
-    """The second words of the verbs of a noun."""
+    """The actions of a noun: the second words of its verbs."""
     return [name.split(" ")[1] for name in _BY_NAME if name.startswith(f"{noun} ")]
 
 
@@ -108,19 +108,19 @@ def _no_action(noun: str, action: str) -> str:
         return f"%kfp {noun} has no {action}. Did you mean %kfp {noun} {close}?"
     shows = "%kfp show" if noun == "runs" else f"%kfp {noun} get"
     quoted = shlex.quote(action)
-    return f"%kfp {_LISTS[noun]}: what is {action}? {shows} {quoted} shows one of that name."
+    return f"%kfp {_LISTS[noun]} has no action {action}; {shows} {quoted} shows one of that name."
 
 
 def _no_verb(word: str) -> str:
     known = [name for name in (*_BY_NAME, *NOUNS) if " " not in name]
     alike = 0.6 if len(word) < 4 else 0.7
     close = near_names.meant(word, known, alike)
-    hint = f"Did you mean %kfp {close}?" if close else "%kfp help lists what there is."
+    hint = f"Did you mean %kfp {close}?" if close else "%kfp help lists the verbs."
     return f"%kfp has no verb {word}. {_ELSEWHERE.get(word.lower(), hint)}"
 
 
 def _arguments(verb: Verb, words: list[Any]) -> argparse.Namespace:
-    """The arguments among the words; what is no text is put back in its place."""
+    """Parse words into arguments; values that are not text are put back in their places."""
     values = {f"\0{place}": word for place, word in enumerate(words) if not isinstance(word, str)}
     texts = [word if isinstance(word, str) else f"\0{place}" for place, word in enumerate(words)]
     parser = parser_of(verb)
@@ -134,7 +134,7 @@ def _arguments(verb: Verb, words: list[Any]) -> argparse.Namespace:
 
 
 def _columns_joined(verb: Verb, texts: list[str]) -> list[str]:
-    """The words with `--sort -name` as `--sort=-name`: argparse takes `-name` for an option."""
+    """Join `--sort -name` to `--sort=-name`, as argparse would take `-name` for an option."""
     columns = [
         flag for option in verb.options if option.completes == "column" for flag in option.flags
     ]
@@ -148,7 +148,7 @@ def _columns_joined(verb: Verb, texts: list[str]) -> list[str]:
 
 
 def _not_understood(verb: Verb, rest: list[str]) -> str:
-    """Describe the words of a line that no option takes, and suggest the one that was meant."""
+    """Describe the words that no option takes, and suggest the option that was meant."""
     flags = [flag for option in verb.options for flag in option.flags if flag.startswith("-")]
     word = next((word for word in rest if word.startswith("-")), rest[0])
     name, equals, value = word.partition("=")
@@ -157,25 +157,25 @@ def _not_understood(verb: Verb, rest: list[str]) -> str:
         hint = f"did you mean {close}?" if close else f"it has {', '.join(flags) or 'none'}."
         return f"there is no option {name}; {hint}"
     if equals and f"--{name}" in flags:
-        return f"an option is written --{name} {shlex.quote(value)}, and not {word}."
+        return f"write --{name} {shlex.quote(value)} instead of {word}."
     if equals and "--parameter" in flags:
-        return f"a parameter is written -p {shlex.quote(word)}, and not {word} alone."
-    return f"what is {' '.join(rest)}? Quote what has spaces in it."
+        return f"write -p {shlex.quote(word)} instead of {word} alone for a parameter."
+    return f"cannot interpret {' '.join(rest)}. Quote values that contain spaces."
 
 
 def _no_choice(program: str, action: argparse.Action, value: str) -> str:
-    """Say which values there are, the likeliest first."""
+    """Name the possible values, the likeliest first."""
     known = [str(each).lower() for each in action.choices or ()]
     near = near_names.nearest(value, known)
     others = [each for each in known if each not in near]
     flag, hint = action.option_strings[-1], f" Did you mean {near[0]}?" if near else ""
     return (
         f"%{program}: {flag} takes no {value.lower()}.{hint}\n"
-        f"There are {', '.join([*near, *others])}."
+        f"Possible values: {', '.join([*near, *others])}."
     )
 
 
-# What argparse says, and how it is said here.
+# Messages of argparse, and their wording here.
 _OF_ARGPARSE = {
     r"^argument ([^:]*/)?([^:/]+): expected (one|at least one) argument$": r"\2 needs a value.",
     r"^argument ([^:]*/)?([^:/]+): invalid int value: (.*)$": r"\2 takes a whole number, not \3.",
@@ -185,7 +185,7 @@ _OF_ARGPARSE = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse as a magic needs it: an error is a sentence, and nothing ends the kernel."""
+    """An argparse parser for a magic: an error is one sentence, and the kernel never exits."""
 
     def error(self, message: str) -> NoReturn:
         for words, sentence in _OF_ARGPARSE.items():
@@ -206,12 +206,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def as_shown(usage: str) -> str:
-    """A usage or a help of argparse's, with the name of the magic."""
+    """A usage or help text of argparse's, with the name of the magic."""
     return usage.replace("usage: kfp", "usage: %kfp", 1)
 
 
 def parser_of(verb: Verb) -> _Parser:
-    # argparse formats a usage more than once, which a percent sign does not survive.
+    # argparse formats a usage more than once, which would break a percent sign.
     parser = _Parser(f"kfp {verb.name}", description=verb.help, allow_abbrev=False)
     for option in verb.options:
         parser.add_argument(*option.flags, **option.settings)

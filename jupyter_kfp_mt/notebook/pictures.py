@@ -1,6 +1,6 @@
-"""Pictures of runs side by side, as SVG: bars, parallel coordinates, ROC curves on one another.
+"""Charts of several runs as SVG: bars, parallel coordinates, and ROC curves in one plot.
 
-Each run has a colour, a dash pattern and its name at its line's end: none by its colour alone.
+Each run has a colour, a dash pattern and its name in the legend, so colour is never needed alone.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ..client.results import Comparison, Difference
 MOST_AXES, MOST_RUNS = 12, 20
 _STEP, _HEIGHT, _TOP = 130, 180, 34
 _SIDE = 220
-# Of Okabe and Ito: told apart with any kind of colour vision, on light and on dark.
+# By Okabe and Ito: distinguishable with any kind of colour vision, on light and on dark.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("none", "6 3", "2 2", "8 3 2 3")
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A run's line in a picture: where it goes, and how it is drawn."""
+    """A run's line in a chart: its points and its style."""
 
     name: str
     points: list[tuple[float, float]]
@@ -37,7 +37,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Axis(msgspec.Struct, frozen=True):
-    """A parameter or a metric: where it stands, and what its ends mean."""
+    """The axis of a parameter or a metric: its position, and the values at its ends."""
 
     name: str
     x: float
@@ -46,7 +46,7 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 def pictures(found: Comparison) -> list[Markup]:
-    """Draw what can be drawn of a comparison: numbers that differ, and curves."""
+    """Draw the drawable parts of a comparison: numbers that differ, and curves."""
     numbers = [row for row in found if row.differs and _is_numeric(row)][:MOST_AXES]
     names = [run.display_name for run in found.runs][:MOST_RUNS]
     made = []

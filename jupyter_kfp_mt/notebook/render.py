@@ -1,4 +1,4 @@
-"""The looks of a value in a cell: one description of it, as HTML and as plain text."""
+"""Views of values in a cell: one description of each, rendered as HTML and as plain text."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from ..namespaces.list_namespaces import Namespace
 from ..namespaces.permissions import role
 from .pictures import pictures
 from .verbs.values import (
-    Chosen,
-    Known,
+    BulkChange,
+    ContributorList,
     Log,
-    Looked,
+    NamespaceChoice,
+    NamespaceDetails,
+    NamespaceListing,
+    Notice,
     Overview,
-    Planned,
-    Said,
-    Sharing,
-    Touched,
+    RunPlan,
 )
 
-# A sign and a word: a state is never told by its colour alone.
+# A sign beside the word: a state is never distinguished by its colour alone.
 _SIGNS = {
     "PENDING": "○",
     "RUNNING": "▶",
@@ -65,7 +65,7 @@ _COLOURS = {
 
 
 _FAINT = "var(--jp-ui-font-color2, #616161)"
-# Of so many namespaces it is told at once why they may not be used.
+# For how many namespaces a list explains at once why they cannot be used.
 MOST_TOLD = 10
 LONGEST_NAME = 100
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -103,7 +103,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Allowed(msgspec.Struct, frozen=True):
-    """A mark that something is allowed, or not known to be. That it is not is no fault."""
+    """A mark that something is allowed, forbidden or unknown; forbidden is not an error."""
 
     answer: bool | None
 
@@ -140,9 +140,9 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Rows under headings, with a summary for when they are folded away.
+    """Rows under headings; `folded` is the summary of a collapsed table.
 
-    `faint`: how many of the last rows matter less.
+    `faint`: how many of the last rows are less important, and shown so.
     """
 
     headings: list[str]
@@ -152,7 +152,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """A fault, and its cure: a sentence, and on the lines below it what is to be pasted."""
+    """A fault and its cure: a sentence, and below it lines to be copied and pasted."""
 
     wrong: str
     cure: str
@@ -170,9 +170,7 @@ class Remedy(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a value that there are to see, from top to bottom; what is empty is not
-    shown.
-    """
+    """The visible parts of a value, from top to bottom; empty ones are not shown."""
 
     title: str = ""
     state: ShownState | None = None
@@ -180,16 +178,16 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     tables: list[Table] = []
     texts: list[tuple[str, str]] = []
-    folded_texts: list[tuple[str, str]] = []  # shown where they can be folded away
+    folded_texts: list[tuple[str, str]] = []  # shown where they can be collapsed
     remedies: list[Remedy] = []
-    folded: str = ""  # what the remedies are, where they are folded away
+    folded: str = ""  # the summary of the remedies, if collapsed
     pictures: list[Markup] = []
     note: str = ""
 
 
 @singledispatch
 def view(value: Any) -> View:
-    """Return what there is to see of a value."""
+    """Return the visible parts of a value."""
     return View(title=str(value))
 
 
@@ -203,7 +201,8 @@ def _listing(listing: Listing) -> View:  # type: ignore[type-arg]
     shown = listing.shown()
     found = page_of(listing, shown)
     refused = [f"Not in {namespace}: {error.message}" for namespace, error in listing.refused]
-    notes = [found.note, *refused, _without(listing) if not shown else ""]
+    notes = [found.note + _more(listing, len(shown)), *refused]
+    notes += [_without(listing) if not shown else ""]
     return msgspec.structs.replace(found, note="\n".join(filter(None, notes)))
 
 
@@ -248,6 +247,12 @@ def _listed(
     )
 
 
+def _more(listing: Listing, shown: int) -> str:  # type: ignore[type-arg]
+    """Say how to see the rest of a list that is cut only because a display is short."""
+    is_cut = shown and not listing.limit and (listing.total is None or shown < listing.total)
+    return "; --limit COUNT shows more" if is_cut else ""
+
+
 def _number(total: int | None) -> str:
     return "more" if total is None else f"{total:,}"
 
@@ -261,7 +266,7 @@ def _where(namespaces: Sequence[str]) -> str:
 
 
 def _without(listing: Listing) -> str:  # type: ignore[type-arg]
-    """Return how many a list without its filters would have."""
+    """Say how many items a list would have without its filters."""
     try:
         count = listing.without_filters()
     except KfpError:
@@ -274,12 +279,12 @@ def _without(listing: Listing) -> str:  # type: ignore[type-arg]
 @view.register
 def _run(run: Run) -> View:
     parameters = run.runtime_config.parameters if run.runtime_config else {}
-    facts = [("Run ID", Code(run.run_id)), ("Started", when(run.created_at))]
+    facts = [("Run ID", Code(run.run_id)), ("Started", timestamp(run.created_at))]
     facts += [("Archived", "yes")] if run.archived else []
-    facts += [("Duration", lasting(run.duration))] if run.state != "PENDING" else []
+    facts += [("Duration", duration_text(run.duration))] if run.state != "PENDING" else []
     facts += [*origin_facts(run), ("Parameters", _values(parameters))]
-    found = written(run, is_local=lambda: True)  # one out of a list has parts of the workflow
-    tasks = [[task_state(run, task), task.display_name, lasted(task)] for task in found]
+    found = written(run, is_local=lambda: True)  # a run from a list has the workflow's own tasks
+    tasks = [[task_state(run, task), task.display_name, task_duration(task)] for task in found]
     return View(
         title=run.display_name,
         state=run_state(run),
@@ -296,7 +301,7 @@ def _experiment(experiment: Experiment) -> View:
         facts=[
             ("Experiment ID", Code(experiment.experiment_id)),
             ("Namespace", experiment.namespace),
-            ("Created", when(experiment.created_at)),
+            ("Created", timestamp(experiment.created_at)),
         ],
         note=experiment.description,
     )
@@ -309,7 +314,7 @@ def _pipeline(pipeline: Pipeline) -> View:
         facts=[
             ("Pipeline ID", Code(pipeline.pipeline_id)),
             ("Namespace", pipeline.namespace or "shared with everyone"),
-            ("Created", when(pipeline.created_at)),
+            ("Created", timestamp(pipeline.created_at)),
         ],
         note=pipeline.description,
     )
@@ -322,7 +327,7 @@ def _version(version: PipelineVersion) -> View:
         facts=[
             ("Pipeline ID", Code(version.pipeline_id)),
             ("Version ID", Code(version.pipeline_version_id)),
-            ("Uploaded", when(version.created_at)),
+            ("Uploaded", timestamp(version.created_at)),
         ],
         note=version.description,
     )
@@ -339,10 +344,10 @@ def _recurring(recurring: RecurringRun) -> View:
         ("Due", cron_words.described(recurring.trigger)),
         ("Parameters", _values(parameters)),
         ("At once", recurring.max_concurrency),
-        ("Created", when(recurring.created_at)),
+        ("Created", timestamp(recurring.created_at)),
     ]
     rows = [[f"{moment:%a %Y-%m-%d %H:%M:%S} UTC"] for moment in due]
-    note = "A cluster may read cron expressions in a time zone of its own." if rows else ""
+    note = "A cluster may interpret cron expressions in a different time zone." if rows else ""
     return View(
         title=recurring.display_name,
         facts=[(label, value) for label, value in facts if value],
@@ -361,7 +366,7 @@ def _artifacts(found: Artifacts) -> View:
         + [Code(made.artifact.uri)]
         for made in found
     ]
-    told = "has made no artifacts" if found.is_known else "made is not told by this KFP"
+    told = "has no artifacts" if found.is_known else "made is not told by this KFP"
     return View(
         title=f"Artifacts of {found.run.display_name}",
         tables=[Table(["Task", "Output", "Type", "Metadata", "URI"], rows)] if rows else [],
@@ -374,7 +379,7 @@ def _comparison(found: Comparison) -> View:
     names = [_cut(run.display_name) for run in found.runs]
     same = sum(not row.differs for row in found)
     rows: list[list[Any]] = [["state", "", *(run_state(run) for run in found.runs)]]
-    rows += [["duration", "", *(lasting(run.duration) for run in found.runs)]]
+    rows += [["duration", "", *(duration_text(run.duration) for run in found.runs)]]
     rows += [
         [row.name, {"param": "parameter"}.get(row.kind, row.kind), *map(_compared, row.values)]
         for row in found
@@ -406,17 +411,17 @@ def _one_line(value: Any) -> str:
 
 
 @view.register
-def _planned(planned: Planned) -> View:
-    request = planned.request
+def _run_plan(plan: RunPlan) -> View:
+    request = plan.request
     given = request["runtime_config"]["parameters"]
     rows = [
         [name, _one_line(value), "" if name in given else "default"]
-        for name, value in planned.parameters.items()
+        for name, value in plan.parameters.items()
     ]
     facts = [
-        ("Pipeline", planned.source.name),
-        ("Namespace", planned.namespace),
-        ("Experiment", planned.experiment),
+        ("Pipeline", plan.source.name),
+        ("Namespace", plan.namespace),
+        ("Experiment", plan.experiment),
         ("Service account", request.get("service_account", "")),
         ("Description", request.get("description", "")),
     ]
@@ -424,42 +429,42 @@ def _planned(planned: Planned) -> View:
         title=str(request["display_name"]),
         facts=[(label, value) for label, value in facts if value],
         tables=[Table(["Parameter", "Value", ""], rows)] if rows else [],
-        note="Nothing is started: without --dry-run it would be.",
+        note="Dry run: nothing was started. Without --dry-run this run starts.",
     )
 
 
 @view.register
-def _touched(touched: Touched) -> View:
-    count = f"{len(touched):,} {_plural('run', len(touched))}"
-    rows = [[*_run_row(run), _short(run.run_id, 8)] for run in touched.items[:SHOWN]]
-    rows += [[f"and {len(touched) - SHOWN:,} more", "", "", "", ""]] * (len(touched) > SHOWN)
-    failed = [f"Not {run.display_name}: {error.message}" for run, error in touched.failed]
-    would = f"This would {touched.verb} {count}. Nothing is done yet: add --yes to do it."
-    done = f"{touched.past.capitalize()} {count}."
-    if not touched.items and not touched.done:
-        would = f"There is no run that this would {touched.verb}."
+def _bulk_change(change: BulkChange) -> View:
+    count = f"{len(change):,} {_plural('run', len(change))}"
+    rows = [[*_run_row(run), _short(run.run_id, 8)] for run in change.items[:SHOWN]]
+    rows += [[f"and {len(change) - SHOWN:,} more", "", "", "", ""]] * (len(change) > SHOWN)
+    failed = [f"Not {run.display_name}: {error.message}" for run, error in change.failed]
+    would = f"This would {change.verb} {count}. Nothing is done yet: add --yes to do it."
+    done = f"{change.past.capitalize()} {count}."
+    if not change.items and not change.done:
+        would = f"There is no run that this would {change.verb}."
     return View(
-        tables=[Table([*_LISTS[Run][1], "ID"], rows)] if rows and not touched.done else [],
+        tables=[Table([*_LISTS[Run][1], "ID"], rows)] if rows and not change.done else [],
         problem="\n".join(failed),
-        note=done if touched.done else would,
+        note=done if change.done else would,
     )
 
 
 @view.register
-def _said(said: Said) -> View:
-    return View(note=said.text)
+def _notice(notice: Notice) -> View:
+    return View(note=notice.text)
 
 
 @view.register
 def _overview(overview: Overview) -> View:
     status = overview.status
     checks = [[check.what, Mark(check.works), check.detail] for check in overview.checks]
-    works = [Table(["What", "Allowed", "There are"], checks)] if checks else []
+    works = [Table(["What", "Allowed", "Count"], checks)] if checks else []
     trace = [
         [step.step, step.looked_at, step.found, "chosen" if step.chosen else ""]
         for step in status.trace
     ]
-    why = Table(["Decision", "Looked at", "Found", ""], trace, folded="Why these")
+    why = Table(["Decision", "Source", "Found", ""], trace, folded="How these were chosen")
     problems = [status.error] if status.error else status.warnings
     useful = [[Code(line), what] for line, what in overview.next]
     tables = [*_going_on(overview), *works]
@@ -473,12 +478,12 @@ def _overview(overview: Overview) -> View:
 
 
 def _going_on(overview: Overview) -> list[Table]:
-    """The runs that go on, and those that failed of late."""
+    """The running runs, and those that failed recently."""
     rows = [_run_row(run) for run in overview.active]
     more = overview.active_in_all - len(rows)
     rows += [[f"and {more:,} more", "", "", ""]] if more > 0 else []
     rows += [_run_row(run) for run in overview.failed]
-    return [Table(["What goes on, and failed today", *_LISTS[Run][1][1:]], rows)] if rows else []
+    return [Table(["Running, and failed recently", *_LISTS[Run][1][1:]], rows)] if rows else []
 
 
 def _who_and_where(overview: Overview) -> list[tuple[str, Any]]:
@@ -497,17 +502,19 @@ def _who_and_where(overview: Overview) -> list[tuple[str, Any]]:
     ]
     if identity.expires_at:
         left = identity.expires_at - datetime.now(timezone.utc)
-        facts.append(("Token", f"valid for {lasting(left)}" if left > timedelta() else "expired"))
+        facts.append(
+            ("Token", f"valid for {duration_text(left)}" if left > timedelta() else "expired")
+        )
     return [(label, value) for label, value in facts if value]
 
 
 @view.register
-def _chosen(chosen: Chosen) -> View:
-    facts = [("Namespace", chosen.namespace or "none"), ("Because of", chosen.reason)]
-    return View(facts=[*facts, *_elsewhere(chosen)])
+def _namespace_choice(choice: NamespaceChoice) -> View:
+    facts = [("Namespace", choice.namespace or "none"), ("Reason", choice.reason)]
+    return View(facts=[*facts, *_elsewhere(choice)])
 
 
-def _elsewhere(of: Chosen | Overview) -> list[tuple[str, Any]]:
+def _elsewhere(of: NamespaceChoice | Overview) -> list[tuple[str, Any]]:
     """The namespace of the panel and other notebooks, where this kernel has one of its own."""
     if not of.usual:
         return []
@@ -517,7 +524,7 @@ def _elsewhere(of: Chosen | Overview) -> list[tuple[str, Any]]:
 
 
 @view.register
-def _known(known: Known) -> View:
+def _namespace_listing(known: NamespaceListing) -> View:
     refused = [each for each in known if each.usable is False]
     silent = [(source.name, source.problem) for source in known.sources if source.problem]
     rows = [_namespace_row(each, known.in_use) for each in known]
@@ -542,7 +549,7 @@ def _namespace_row(found: Namespace, in_use: str) -> list[Any]:
     return [name, Allowed(found.usable), role(found.permissions), _cut(found.owner), learned]
 
 
-def _known_note(known: Known, refused: int) -> str:
+def _known_note(known: NamespaceListing, refused: int) -> str:
     if not known.items:
         return known.unknown or "No source names a namespace."
     count = f"{len(known):,} {_plural('namespace', len(known))}"
@@ -553,13 +560,13 @@ def _known_note(known: Known, refused: int) -> str:
 
 
 def _unknown(reason: str) -> str:
-    return f"Not everything that is allowed is known: {reason}" if reason else ""
+    return f"Not all permissions are known: {reason}" if reason else ""
 
 
 @view.register
-def _looked(looked: Looked) -> View:
-    found = looked.namespace
-    name, usable, held, owner, learned = _namespace_row(found, found.name * looked.in_use)
+def _namespace_details(details: NamespaceDetails) -> View:
+    found = details.namespace
+    name, usable, held, owner, learned = _namespace_row(found, found.name * details.in_use)
     facts = [("Namespace", name), ("Usable", usable), ("Role", held), ("Owner", owner)]
     table = found.permissions
     verbs = dict.fromkeys(verb for answers in table.values() for verb in answers)
@@ -571,7 +578,7 @@ def _looked(looked: Looked) -> View:
         facts=[(label, value) for label, value in facts if value] + [("Learned from", learned)],
         tables=[Table(["May", *(_RESOURCES[each] for each in table)], rows)],
         remedies=[Remedy(found.reason, found.cure)] if found.reason else [],
-        note=_unknown(looked.unknown),
+        note=_unknown(details.unknown),
     )
 
 
@@ -584,7 +591,7 @@ _RESOURCES = {
 
 
 @view.register
-def _sharing(sharing: Sharing) -> View:
+def _contributor_list(sharing: ContributorList) -> View:
     rows = [[each.user, each.role] for each in sharing]
     if not rows:
         return View(note=f"Nobody is known to share namespace {sharing.namespace}.")
@@ -619,14 +626,14 @@ def _report(report: CheckReport) -> View:
     rows = [[Verdict(finding), finding.check, finding.found] for finding in report.findings]
     return View(
         title=report.title,
-        tables=[Table(["Result", "Looked at", "Found"], rows)],
+        tables=[Table(["Result", "Check", "Found"], rows)],
         texts=report.remedies,
         note=report.conclusion,
     )
 
 
 def origin_facts(run: Run) -> list[tuple[str, Any]]:
-    """Where a run was started from, and what its description says beside."""
+    """The origin of a run, and the rest of its description."""
     origin = provenance.read(run.description)
     place = f"{origin.notebook}, cell {origin.cell}" if origin.cell else origin.notebook
     return [
@@ -638,27 +645,27 @@ def origin_facts(run: Run) -> list[tuple[str, Any]]:
 
 
 def run_state(run: Run) -> ShownState:
-    """Its state, but that one that somebody stopped is not said to have failed."""
+    """The state of a run; a terminated one is not shown as failed."""
     return ShownState("TERMINATED" if run.terminated and run.state == "FAILED" else run.state)
 
 
 def task_state(run: Run, task: Task) -> ShownState:
-    """Its state, but that one that was stopped with its run is not said to have failed."""
+    """The state of a task; one terminated with its run is not shown as failed."""
     return ShownState("TERMINATED" if run.stopped(task) else task.state)
 
 
 def _run_row(run: Run) -> list[Any]:
-    duration = lasting(run.duration) if run.state != "PENDING" else ""
+    duration = duration_text(run.duration) if run.state != "PENDING" else ""
     name = f"{_cut(run.display_name)} (archived)" if run.archived else _cut(run.display_name)
-    return [run_state(run), name, when(run.created_at), duration]
+    return [run_state(run), name, timestamp(run.created_at), duration]
 
 
 def _experiment_row(experiment: Experiment) -> list[Any]:
     return [
         _cut(experiment.display_name),
         _cut(experiment.description),
-        when(experiment.created_at),
-        when(experiment.last_run_created_at),
+        timestamp(experiment.created_at),
+        timestamp(experiment.last_run_created_at),
     ]
 
 
@@ -666,20 +673,20 @@ def _pipeline_row(pipeline: Pipeline) -> list[Any]:
     return [
         _cut(pipeline.display_name or pipeline.name),
         _cut(pipeline.description),
-        when(pipeline.created_at),
+        timestamp(pipeline.created_at),
         "" if pipeline.namespace else "with everyone",
     ]
 
 
 def _version_row(version: PipelineVersion) -> list[Any]:
     name = version.display_name or version.name
-    return [_cut(name), _cut(version.description), when(version.created_at)]
+    return [_cut(name), _cut(version.description), timestamp(version.created_at)]
 
 
 def _recurring_row(recurring: RecurringRun) -> list[Any]:
     word = "enabled" if recurring.enabled else "disabled"
     due = cron_words.described(recurring.trigger)
-    return [_cut(recurring.display_name), word, due, when(recurring.created_at)]
+    return [_cut(recurring.display_name), word, due, timestamp(recurring.created_at)]
 
 
 _LISTS: dict[type, tuple[str, list[str], Any]] = {
@@ -691,16 +698,16 @@ _LISTS: dict[type, tuple[str, list[str], Any]] = {
 }
 
 
-def when(moment: datetime) -> str:
-    """A time as it may be saved: in this machine's zone; empty for a moment that never was."""
+def timestamp(moment: datetime) -> str:
+    """A time with this machine's time zone; empty if it is not set."""
     if never(moment):
         return ""
     local = moment.astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
 
-def lasting(span: timedelta) -> str:
-    """A duration in its two largest units, such as `2 min 5 s`: KFP tells times to the second."""
+def duration_text(span: timedelta) -> str:
+    """A duration in its two largest units, such as `2 min 5 s`: KFP's times are in seconds."""
     seconds = max(int(span.total_seconds()), 0)
     if not seconds:
         return "under 1 s"
@@ -718,12 +725,12 @@ def _parts(seconds: int) -> list[tuple[int, str]]:
 
 
 def html(value: Any) -> str:
-    """A value as HTML, everything in it escaped."""
+    """A value as HTML, with everything in it escaped."""
     return printable(_template().render(view=view(value)))
 
 
 def text(value: Any) -> str:
-    """A value as plain text, its tables aligned."""
+    """A value as plain text with aligned tables."""
     return printable(str(value) if isinstance(value, CheckReport) else _text(value))
 
 
@@ -740,13 +747,13 @@ def _text(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """A text without what would move or colour a terminal, or turn the direction of writing."""
+    """A text without the characters that control a terminal or change the writing direction."""
     text = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _cut(text: str) -> str:
-    """As much of a name as fits into a row."""
+    """Shorten a name to fit into a row."""
     return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
 
 
@@ -762,12 +769,12 @@ def _aligned(rows: list[list[Any]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def lasted(task: Task) -> str:
-    """Return how long a task took, and in how many attempts where it was tried again."""
+def task_duration(task: Task) -> str:
+    """The duration of a task, and its number of attempts if it was retried."""
     if never(task.start_time):
         return ""
     attempts = f" in {task.tries} attempts" if task.tries > 1 else ""
-    return lasting(task.duration) + attempts
+    return duration_text(task.duration) + attempts
 
 
 def _values(parameters: dict[str, Any]) -> str:
@@ -790,9 +797,7 @@ def _identifier(item: Any) -> str:
 
 
 def _id_length(items: Sequence[Any]) -> int:
-    """Return how much of the ids it takes to tell those of a list apart; eight characters at
-    least.
-    """
+    """The number of characters that distinguish the ids of a list; at least eight."""
     ids = [_identifier(item) for item in items]
     return next((n for n in range(8, 36) if len({i[:n] for i in ids}) == len(ids)), 36)
 

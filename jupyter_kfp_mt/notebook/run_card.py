@@ -1,7 +1,7 @@
-"""A run as an output of a cell shows it, complete in itself: for JupyterLab, GitHub and a terminal.
+"""A run as a self-contained output of a cell, for JupyterLab, GitHub and a terminal.
 
-One bundle has it as our own MIME type, which the labextension draws and keeps up to date (its data
-are described in `labextension/src/run/run_data.ts`), as HTML, and as text.
+A MIME bundle holds it as our own MIME type, which the labextension draws and keeps up to date (its
+data are described in `labextension/src/run/run_data.ts`), as HTML, and as text.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .render import (
     ShownState,
     Table,
     View,
+    duration_text,
     html,
-    lasted,
-    lasting,
     origin_facts,
     printable,
     run_state,
+    task_duration,
     task_state,
     text,
     view,
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from .run_widget import RunWidget
 
 MIME_TYPE = "application/vnd.kfp-mt.run+json"
-# A saved notebook is to stay small: what is longer is cut, and whole in KFP.
+# A saved notebook has to stay small: longer values are cut here, and complete in KFP.
 LONGEST_VALUE = 500
-# The logs of so many tasks that failed are kept, and so many lines of each.
+# How many failed tasks have their logs kept, and how many lines of each.
 MOST_LOGS, LOG_LINES = 3, 50
 _OWN_METADATA = ("display_name", "store_session_info")
 
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """All that there is to see of a run, as it was at a time."""
+    """Everything that is shown of a run, as of one moment."""
 
     run: Run
     namespace: str
@@ -60,12 +60,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def traceback(self) -> Traceback | None:
-        """That of the task that failed first."""
+        """The traceback of the task that failed first."""
         return next(filter(None, map(found, self.logs.values())), None)
 
 
 class Cards:
-    """Makes cards of runs; what never changes of a run is asked for once."""
+    """Makes cards of runs; the immutable parts of a run are fetched only once."""
 
     def __init__(self, client: Client, pages: str = "") -> None:
         self._client = client
@@ -73,13 +73,13 @@ class Cards:
         self._namespaces: dict[str, str] = {}
 
     def shown(self, run: Run) -> dict[str, Any]:
-        """A run by MIME types, among them the widget's where there can be one."""
+        """A run by MIME type, including the widget's if one can be made."""
         card = self.of(run)
         widget = self.widget(card)
         return {**bundle(card), **(widget_view(widget) if widget else {})}
 
     def widget(self, card: Card) -> RunWidget | None:
-        """A widget with the card; none where anywidget is not installed, or no bundle is built."""
+        """A widget with the card; None if anywidget or the built front end is missing."""
         try:
             from .run_widget import RunWidget
         except ImportError:
@@ -87,9 +87,9 @@ class Cards:
         return RunWidget(card, self._client, self)
 
     def of(self, run: Run, thorough: bool = True) -> Card:
-        """The card of a run; `thorough`: with what has to be asked for again, values and logs.
+        """The card of a run; `thorough`: with values and logs, which take further requests.
 
-        What is not to be had is left out: a run is shown whatever else is refused.
+        A part that KFP refuses is left out: the run itself is shown in any case.
         """
         client = self._client
         run = _known(lambda: client.as_written(run), run)
@@ -145,18 +145,18 @@ def _link(pages: str, namespace: str, run_id: str) -> str:
 
 
 def bundle(card: Card) -> dict[str, Any]:
-    """The card by MIME types."""
+    """The card by MIME type."""
     return {MIME_TYPE: data(card), "text/html": html(card), "text/plain": text(card)}
 
 
 def widget_view(widget: RunWidget) -> dict[str, Any]:
-    """The widget's own MIME type, which the other ones are beside."""
+    """The widget's own MIME type, to be added to the others."""
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     return {"application/vnd.jupyter.widget-view+json": view}
 
 
 def data(card: Card) -> dict[str, Any]:
-    """The card as the labextension reads it, without what is empty."""
+    """The card as the labextension reads it, without empty fields."""
     run = card.run
     told = {
         "namespace": card.namespace,
@@ -236,7 +236,7 @@ def _cut(value: Any) -> Any:
 
 
 def _trimmed(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the graph is drawn from: no images, no code."""
+    """Return the parts from which the graph is drawn, without images and code."""
     components = {
         name: _component(each, definitions=True)
         for name, each in (spec.get("components") or {}).items()
@@ -275,7 +275,7 @@ def _card(card: Card) -> View:
     told = run.error.message if run.error else ""
     facts: list[tuple[str, Any]] = [("Run ID", Code(run.run_id)), ("Namespace", card.namespace)]
     facts += [("Started", f"{run.created_at:%Y-%m-%d %H:%M:%S} UTC")]
-    facts += [("Duration", lasting(_duration(card)))] if run.state != "PENDING" else []
+    facts += [("Duration", duration_text(_duration(card)))] if run.state != "PENDING" else []
     parameters = run.runtime_config.parameters if run.runtime_config else {}
     facts += origin_facts(run)
     facts += [(f"Parameter {name}", _shown(value)) for name, value in parameters.items()]
@@ -301,7 +301,12 @@ def _row(line: Line, card: Card) -> list[Any]:
         return [name, "" if line.group else left_out, "", ""]
     values = card.values.get(task.task_id, TaskIO())
     reused = " (reused)" if values.outputs.reused_from else ""
-    return [name, task_state(card.run, task), lasted(task) + reused, _outputs(values.outputs)]
+    return [
+        name,
+        task_state(card.run, task),
+        task_duration(task) + reused,
+        _outputs(values.outputs),
+    ]
 
 
 def _outputs(values: TaskValues) -> str:

@@ -1,4 +1,4 @@
-"""The tasks of a run under the groups of its pipeline, line by line, as a person reads a tree."""
+"""The tasks of a run as a tree: one line for each task, below the groups of its pipeline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Specification = Mapping[str, Any]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A task, or a group whose lines follow; `task` is None for a group, and before it is known."""
+    """A task, or a group whose lines follow; `task` is None for a group and for an unknown task."""
 
     depth: int
     name: str
@@ -29,14 +29,14 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def lines(specification: Specification | None, tasks: Sequence[Task]) -> list[Line]:
-    """All groups and tasks; of a pipeline that is not known the tasks alone."""
+    """All groups and tasks; only the tasks if the pipeline is not known."""
     spec = pipeline_spec(specification)
     found = [*_Tree(spec, tasks).lines(tasks_of(spec.get("root")), ("",), (), 0)]
     return found or [Line(0, task.display_name, task) for task in tasks]
 
 
 def pipeline_spec(specification: Specification | None) -> Specification:
-    """A specification without the part of a platform that may be beside it."""
+    """A pipeline specification without the platform specification that may accompany it."""
     whole = specification or {}
     return whole.get("pipeline_spec") or whole
 
@@ -91,7 +91,7 @@ class _Tree:
     def _leaves(
         self, dag: Mapping[str, Any], bases: tuple[str, ...], depth: int = 0
     ) -> Iterator[str]:
-        """The names of all tasks in a group, without their iterations."""
+        """The names of all tasks in a group, without iteration numbers."""
         for key, task in dag.items():
             label = label_of(key, task)
             names = tuple(dict.fromkeys(base + name for base in bases for name in (key, label)))
@@ -116,7 +116,7 @@ class _Tree:
 
 
 def _title(key: str, label: str, task: Mapping[str, Any]) -> str:
-    """A group's own name, else what its condition or its items are."""
+    """A group's own name, else its condition or its items."""
     if label != key:
         return str(label)
     if key.startswith("exit-handler-"):
@@ -131,5 +131,5 @@ def _title(key: str, label: str, task: Mapping[str, Any]) -> str:
 
 
 def _is_exit_task(task: Mapping[str, Any]) -> bool:
-    """Tell whether it follows a `with dsl.ExitHandler`, whatever happens in that."""
+    """Return True if the task is the exit task of a `dsl.ExitHandler`."""
     return runs_after_all(task) and any(name.startswith("exit-handler-") for name in before(task))

@@ -1,6 +1,7 @@
 """A run as a widget, for front ends without our labextension, such as VS Code.
 
-It draws the same views (`labextension/src/widget`); this half has the data, and does what is asked.
+The browser's half (`labextension/src/widget`) draws the same views; this half has the data and
+performs the actions.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if not (_STATIC / "view.js").exists():
 
 
 class RunWidget(AnyWidget):
-    """One run; `adopt` shows what is new of it."""
+    """One run; `adopt` shows a newer state of it."""
 
     _esm = _STATIC / "view.js"
     _css = _STATIC / "view.css"
@@ -80,12 +81,12 @@ def _answer(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def refusals(run: Run) -> dict[str, str]:
-    """Tell why an action makes no sense for a run in its state; whether it is allowed, KFP says."""
+    """Return why actions make no sense in a run's state; KFP itself says which are allowed."""
     told = {}
     if run.finished:
         told["terminate"] = "The run has finished already."
     elif run.state == "CANCELING":
         told["terminate"] = "The run is being terminated already."
     if run.state not in ("FAILED", "CANCELED"):
-        told["retry"] = "Only a run that has failed can be tried again."
+        told["retry"] = "Only a run that has failed can be retried."
     return told

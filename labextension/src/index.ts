@@ -1,4 +1,4 @@
-/** The plugins, each of which can be switched off. */
+/** The plugins, each of which can be disabled. */
 
 import { controlsPlugin } from './plugins/controls';
 import { filesPlugin } from './plugins/files';

@@ -55,7 +55,14 @@ def figures() -> Iterator[Figure]:
 class Door:
     """A Jupyter server with the extension, and what `Connection` wants to know of it."""
 
-    def __init__(self, kfp: Server, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        kfp: Server,
+        folder: Path,
+        *options: str,
+        program: tuple[str, ...] = ("-m", "jupyter_server"),
+        environment: dict[str, str] | None = None,
+    ) -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             port = unused.getsockname()[1]
@@ -65,7 +72,7 @@ class Door:
         self.headers: dict[str, str] = {}
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "jupyter_server", "--no-browser", f"--port={port}"),
+                *(sys.executable, *program, "--no-browser", f"--port={port}"),
                 *("--ServerApp.port_retries=0", "--IdentityProvider.token=bench", "--allow-root"),
                 *("--ServerApp.jpserver_extensions={'jupyter_kfp_mt': True}",),
                 *(f"--Kfp.endpoint=http://{kfp.host}", f"--Kfp.token_file={token_file}"),
@@ -73,7 +80,8 @@ class Door:
             ],
             cwd=folder,
             env={**os.environ, "JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_NO_CONFIG": "1"}
-            | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            | {"PYTHONPATH": str(Path(__file__).parents[2])}
+            | (environment or {}),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -1,12 +1,14 @@
 """The memory of a Jupyter server that many listen to, in a namespace with very many runs.
 
 KFP and Kubernetes are played: 2,000 runs go on, each with a Workflow, among 28,000 that have ended.
-Kubernetes' own client, which is loaded once a cluster is asked, takes more than all of them.
+The server is in a pod. Outside of one, Kubernetes' own client reads the kubeconfig, and takes more
+memory than all the runs.
 """
 
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psutil
+from fakes.kubernetes_api import Certificates
 
 from .door import Door
 from .events import Listening
@@ -28,22 +31,25 @@ from .figures import Figure
 LISTENERS = 200
 GOING_ON, ENDED = 2_000, 28_000
 NAMESPACE = "team-00"
-KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-current-context: bench
-clusters: [{{name: bench, cluster: {{server: "http://{host}"}}}}]
-users: [{{name: bench, user: {{token: bench}}}}]
-contexts: [{{name: bench, context: {{cluster: bench, user: bench, namespace: team-00}}}}]
+# A Jupyter server that finds the files of its pod in a folder.
+IN_POD = """\
+import pathlib, sys
+from jupyter_kfp_mt.cluster import own_pod
+own_pod.SECRETS = pathlib.Path({secrets!r})
+from jupyter_server.serverapp import main
+main()
 """
 
 
 def figures() -> Iterator[Figure]:
-    with TemporaryDirectory(prefix="kfp-mt-bench-") as name, closing(Played()) as played:
+    with TemporaryDirectory(prefix="kfp-mt-bench-") as name, closing(Played(Path(name))) as played:
         folder = Path(name)
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(KUBECONFIG.format(host=played.host))
-        with Door(played.kfp, folder, f"--Kfp.kubeconfig={kubeconfig}") as door:  # type: ignore[arg-type]
+        with Door(
+            played.kfp,  # type: ignore[arg-type]
+            folder,
+            program=("-c", IN_POD.format(secrets=str(played.secrets))),
+            environment=played.environment,
+        ) as door:
             process = psutil.Process(door.process.pid)
             yield Figure("a server that nobody listens to, MB", process.memory_info().rss / 1e6)
             with closing(Listening(door, LISTENERS)):
@@ -53,14 +59,14 @@ def figures() -> Iterator[Figure]:
                     raise RuntimeError("the runs were not asked for")
                 memory = process.memory_info().rss / 1e6
     what = f"{LISTENERS} listeners, {GOING_ON:,} runs, {GOING_ON + ENDED:,} Workflows, MB"
-    yield Figure(what, memory, 165)
-    yield Figure("of that Kubernetes' client, MB", _client_memory())
+    yield Figure(what, memory, 130)
+    yield Figure("what reads a kubeconfig takes in addition, MB", _client_memory())
 
 
 class Played:
-    """Both API servers, at one address."""
+    """Both API servers: KFP at `kfp`, and Kubernetes as a pod with `secrets` finds it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.watched, self.all_listed = threading.Event(), threading.Event()
         self._closed = threading.Event()
         played = self
@@ -96,16 +102,29 @@ class Played:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        self.kfp = SimpleNamespace(host=self.host, headers={"Authorization": "Bearer bench"})
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        certificates = Certificates(folder)
+        self.secrets = _pod_files(folder / "secrets", certificates.authority)
+        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
+        kfp, kubernetes = self._servers
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*certificates.server())
+        kubernetes.socket = tls.wrap_socket(kubernetes.socket, server_side=True)
+        self.kfp = SimpleNamespace(
+            host=f"127.0.0.1:{kfp.server_address[1]}", headers={"Authorization": "Bearer bench"}
+        )
+        self.environment = {
+            "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+            "KUBERNETES_SERVICE_PORT": str(kubernetes.server_address[1]),
+        }
+        for server in self._servers:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
         self._closed.set()
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
 
     def answer(self, path: str, query: dict[str, str]) -> Any:
         if path.endswith("/healthz"):
@@ -123,6 +142,15 @@ class Played:
         if begin and not more:
             self.all_listed.set()
         return {"runs": runs, "total_size": GOING_ON + ENDED, "next_page_token": more}
+
+
+def _pod_files(secrets: Path, authority: Path) -> Path:
+    folder = secrets / "kubernetes.io" / "serviceaccount"
+    folder.mkdir(parents=True)
+    (folder / "namespace").write_text(NAMESPACE)
+    (folder / "token").write_text("bench")
+    (folder / "ca.crt").write_text(authority.read_text())
+    return secrets
 
 
 def _client_memory() -> float:

@@ -204,7 +204,7 @@ def test_a_run_is_walked_through_and_stopped_by_keyboard_alone(
 
     cell.view.get_by_role("button", name="Terminate").focus()
     page.keyboard.press("Enter")
-    cell.view.get_by_role("group", name="Stop this run?").get_by_role(
+    cell.view.get_by_role("group", name="Terminate this run?").get_by_role(
         "button", name="Terminate"
     ).focus()
     page.keyboard.press("Enter")

@@ -912,7 +912,7 @@ async def test_a_reader_of_text_is_told_that_the_log_goes_on(
     add_pod(kubernetes_api, "train.executor")[1].write("first")
     answer = await jp_fetch("kfp-mt", path, params={"follow": "1"})
     first, last = answer.body.decode().splitlines()
-    assert first == "first" and last.startswith("[The log goes on.")
+    assert first == "first" and last.startswith("[The log continues.")
 
 
 async def test_a_kernel_is_told_the_reason_through_the_door(door, argo_kfp):

@@ -263,10 +263,11 @@ def test_a_token_that_no_header_can_hold_is_not_told(in_pod):
 def test_no_token_is_in_a_repr_or_a_log(cluster, in_pod, caplog):
     caplog.set_level("DEBUG")
     token, _ = cluster.request_token("alice", "default-editor", PIPELINES, 3600)
-    own = cluster._configuration.api_key["authorization"].rpartition(" ")[2]
+    own = cluster._api.authorization().rpartition(" ")[2]
     assert repr(cluster).startswith("Cluster('https://127.0.0.1:")
+    shown = repr(cluster) + repr(cluster.__dict__) + repr(cluster._api.__dict__)
     for secret in (token, own):
-        assert secret not in repr(cluster) + repr(cluster.__dict__) + caplog.text
+        assert secret not in shown + caplog.text
 
 
 def test_a_kubeconfig_leads_to_its_current_context_or_the_one_that_is_named(kubernetes_api):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from jupyter_kfp_mt.local.execution.task.containers import why_needed
+from jupyter_kfp_mt.local.execution.executors.containers import why_needed
 
 SUFFIXES = (".yaml", ".yml", ".json", ".zip")
 # Needs that this machine can lack.

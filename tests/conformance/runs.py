@@ -16,7 +16,7 @@ import yaml
 from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.credentials.token_file import TokenFile
 from jupyter_kfp_mt.errors import KfpError
-from jupyter_kfp_mt.local.execution.task.containers import Engines
+from jupyter_kfp_mt.local.execution.executors.containers import Engines
 
 from . import pipelines
 from .expectations import FAILED, SUCCEEDED, table

@@ -26,7 +26,7 @@ def folder(tmp_path, profiles, monkeypatch):
 def test_one_is_started_for_the_session_and_stops_with_it(folder, shell, capsys):
     overview = shell.run_line_magic("kfp", "connect --endpoint local")
     assert (overview.status.namespace, overview.status.local) == ("alice", True)
-    assert "A local KFP was started in ~/data. It stops when this session ends" in (
+    assert "Started a local KFP in ~/data. It stops when this session ends" in (
         capsys.readouterr().out
     )
     assert shell.run_line_magic("kfp", "connect --as bob/default-editor").status.namespace == "bob"

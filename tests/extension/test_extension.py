@@ -341,7 +341,7 @@ class TestOnALocalKfpOfItsOwn:
             await upstream.forward(asked)
         assert len(sent) == 1
         assert "has been started again" in error.value.cause
-        assert "See whether it was done" in error.value.cure
+        assert "Check whether the change was made" in error.value.cure
         assert "endpoint" not in error.value.cure
 
     async def test_a_namespace_chosen_elsewhere_counts_from_the_next_look(

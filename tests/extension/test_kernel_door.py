@@ -211,7 +211,7 @@ async def test_a_key_that_cannot_be_renewed_is_kept_and_that_is_said(
         renew()
     folder.with_suffix(".away").rename(folder)
     assert (await listed(address, key)).ok
-    assert "could not be renewed" in caplog.text and "the old one is kept" in caplog.text
+    assert "could not renew" in caplog.text and "the old one stays valid" in caplog.text
 
 
 async def test_a_server_that_cannot_write_one_says_so_and_starts(
@@ -222,7 +222,7 @@ async def test_a_server_that_cannot_write_one_says_so_and_starts(
     monkeypatch.setattr(kernel_door.Keys, "renew", mock.Mock(side_effect=full))
     jp_serverapp.log.propagate = True
     await jp_serverapp.extension_manager.start_all_extensions()
-    assert "kernels cannot ask this server" in caplog.text and "/full/kfp-mt.new" in caplog.text
+    assert "kernels cannot use this server" in caplog.text and "/full/kfp-mt.new" in caplog.text
     assert Door.of_this_process() is None
     assert (await jp_fetch("kfp-mt", "status")).code == 200
 

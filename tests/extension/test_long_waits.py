@@ -145,7 +145,7 @@ async def test_a_server_that_was_started_anew_is_told_as_such(kernel, behind, ke
     listening = iter(event_reader.Stream(Door(kernel.address, key_file), "alice"))
     with pytest.raises(Forbidden) as error:
         await asyncio.to_thread(next, listening)
-    assert error.value.cure == "Was the server started anew? Then restart this kernel."
+    assert error.value.cure == "If the server was restarted, restart this kernel."
 
 
 def test_a_followed_log_whose_stream_fell_silent_is_taken_up_where_it_was(hurried):

@@ -15,7 +15,8 @@ ORDER = [
     *(".", "network", "credentials", "cluster", "client", "connection", "namespaces", "doctor"),
     *("extension", "notebook/verbs", "notebook"),
     *("local/wire", "local/machine", "local/schedules", "local/pipelines"),
-    *("local/execution", "local/execution/task", "local/execution/run", "local/execution/server"),
+    *("local/execution", "local/execution/task", "local/execution/executors"),
+    *("local/execution/run", "local/execution/server"),
     *("local/database", "local/data", "local/tenants", "local/operations", "local/api", "local"),
 ]
 # Each is a process of its own, and meets the others over HTTP.

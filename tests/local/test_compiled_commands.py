@@ -9,9 +9,9 @@ from harness.file_server import serving
 from harness.own_executor import Kfp, compiled, component, make_wheel
 from kfp import dsl
 
-from jupyter_kfp_mt.local.execution.task.compiled_commands import component as compiled_component
-from jupyter_kfp_mt.local.execution.task.containers import why_needed
-from jupyter_kfp_mt.local.execution.task.package_installs import as_run_here
+from jupyter_kfp_mt.local.execution.compiled_commands import component as compiled_component
+from jupyter_kfp_mt.local.execution.executors.containers import why_needed
+from jupyter_kfp_mt.local.execution.executors.package_installs import as_run_here
 
 
 @component(install_kfp_package=False)
@@ -135,8 +135,8 @@ def test_an_old_component_that_uses_more_of_kfp_has_an_interpreter_with_all_of_i
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("compiled"))
+def runs(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("compiled"), home=home)
     yield kfp
     kfp.close()
 

@@ -7,8 +7,8 @@ import pytest
 from harness.own_executor import Kfp, component
 from kfp import dsl
 
-from jupyter_kfp_mt.local.execution.task.failures import of_process, raised, shortened
-from jupyter_kfp_mt.local.execution.task.task_process import run_command
+from jupyter_kfp_mt.local.execution.executors.failures import of_process, raised, shortened
+from jupyter_kfp_mt.local.execution.executors.task_process import run_command
 
 since_python_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="new in Python 3.11")
 
@@ -73,8 +73,8 @@ def in_an_interpreter(how: str):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("failing"))
+def runs(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("failing"), home=home)
     yield kfp
     kfp.close()
 

@@ -29,6 +29,11 @@ def test_the_server_loads_nothing_that_runs_in_a_runs_process():
     assert of("run", found) == set()
 
 
+def test_the_server_starts_without_what_only_a_pipeline_from_the_web_needs():
+    code = "import sys, jupyter_kfp_mt.local.server; print('requests' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
 @pytest.mark.parametrize("module", ["run.fork_process", "run.pipeline_run"])
 def test_a_runs_process_loads_nothing_of_the_server(module):
     found = loaded(f"{EXECUTION}.{module}")
@@ -42,9 +47,9 @@ def test_a_runs_process_loads_nothing_of_the_server(module):
 def test_a_tasks_process_loads_nothing_of_its_run_and_of_the_server():
     found = loaded(f"{EXECUTION}.task.fork_process")
     assert {name.rpartition(".")[2] for name in of("task", found)} == {
-        *("fork_process", "compiled_commands", "private_mounts", "task_interpreter"),
+        *("fork_process", "private_mounts", "task_interpreter"),
     }
-    assert of("run", found) | of("server", found) == set()
+    assert of("executors", found) | of("run", found) | of("server", found) == set()
     assert "jupyter_kfp_mt.models" not in found
 
 

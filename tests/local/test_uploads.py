@@ -219,7 +219,7 @@ def test_a_second_document_that_belongs_to_no_pipeline_is_refused(send, adder):
     assert answer.status_code == 400
     assert answer.json()["error_message"].startswith("unable to decode yaml document")
     assert reason(answer) == (
-        "One document of the file is plain text, which belongs to no pipeline."
+        "One document of the file is plain text, which is not part of a pipeline."
     )
 
 
@@ -227,7 +227,7 @@ def test_a_key_that_is_there_twice_is_refused_with_its_line(send, adder):
     answer = send("sdkVersion: kfp-2.17.0\n" + adder.read_text())
     assert (answer.status_code, answer.json()["error_message"]) == (400, UNKNOWN)
     line = 2 + adder.read_text()[: adder.read_text().index("\nsdkVersion")].count("\n") + 1
-    assert reason(answer) == f"The key 'sdkVersion' is there twice (line {line})."
+    assert reason(answer) == f"The key 'sdkVersion' occurs twice (line {line})."
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
@@ -265,13 +265,13 @@ def test_an_upload_is_a_form_by_whatever_method(local_kfp, method):
         ),
         pytest.param(
             lambda spec: spec | {"root": {"dag": {}, "inputDefinitions": {"parameters": [1]}}},
-            "root.inputDefinitions.parameters is no object",
+            "root.inputDefinitions.parameters is not an object",
             id="parameters",
         ),
         pytest.param(
             lambda spec: spec | {"sdkVersion": "kfp-9.0.1", "comingField": 1},
             "comingField is a field that KFP's schema does not have. It was compiled by kfp-9.0.1; "
-            "compile it with a kfp that is as old as this KFP: pip install 'kfp==2.17.*'.",
+            "compile it with a kfp of the same release as this KFP: pip install 'kfp==2.17.*'.",
             id="newer",
         ),
     ],

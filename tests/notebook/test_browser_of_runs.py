@@ -33,7 +33,7 @@ def test_runs_are_filtered_sorted_and_turned_page_by_page(kfp, runs, unique, mon
     kept = browser.widget.children[-1].value
     assert "<table" in kept and f"name {unique}-2" in kept and "1 run in" in kept
     browser.state.value = "SUCCEEDED"
-    assert names(browser) == [] and browser.count.value == "No runs fit."
+    assert names(browser) == [] and browser.count.value == "No matching runs."
 
 
 def test_the_selection_is_acted_on_and_kept(kfp, runs, unique):
@@ -41,7 +41,7 @@ def test_the_selection_is_acted_on_and_kept(kfp, runs, unique):
     assert browser.actions["terminate"].tooltip == "Select runs first."
     browser.rows.value = [runs[0].run_id, runs[1].run_id]
     assert [run.run_id for run in browser.selected] == [runs[1].run_id, runs[0].run_id]
-    assert "can be tried again" in browser.actions["retry"].tooltip
+    assert "can be retried" in browser.actions["retry"].tooltip
     browser.actions["terminate"].click()
     assert browser.said.value == "Terminated 2 of 2."
 

@@ -53,9 +53,9 @@ class OfThisFile:
         pytest.param("task", "print(number)", "Add -i number", id="not named"),
         pytest.param("task -o made", "other = 1", "never assigns made", id="never assigned"),
         pytest.param("task", "made = (", "The cell is not Python", id="no Python"),
-        pytest.param("task", "  ", "What is to be run", id="nothing"),
+        pytest.param("task", "  ", "There is no code to run", id="nothing"),
         pytest.param("task -i module", "module", "module is a module", id="module"),
-        pytest.param("task -i opened", "opened", "opened cannot travel", id="an open file"),
+        pytest.param("task -i opened", "opened", "opened cannot be an input", id="an open file"),
         pytest.param("task -i mine", "mine", "its code is in this notebook", id="own class"),
         pytest.param("task --secret x", "1", "not of the form SECRET:KEY", id="secret"),
     ],
@@ -145,5 +145,5 @@ def test_frames_and_arrays_bring_the_package_that_reads_them():
 def test_what_is_too_long_for_a_cluster_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(cell_task, "MOST_INLINE", 100)
     task = CellTask(code="small, large", inputs={"small": {1}, "large": {*range(200)}}, outputs=[])
-    with pytest.raises(BadRequest, match="large cannot travel: .* bytes of inputs are more than"):
+    with pytest.raises(BadRequest, match="large is too large an input: .* bytes of inputs exceed"):
         task.source()

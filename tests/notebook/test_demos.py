@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted(path.name for path in (ROOT / "binder").glob("*.ipynb"))
 # A text that only a notebook whose story went well shows.
 SHOWN = {
-    "a-cell-as-a-task.ipynb": ["49999", "lock cannot travel", "True"],
+    "a-cell-as-a-task.ipynb": ["49999", "lock cannot be an input", "True"],
     "first-steps.ipynb": ["rate 2.5 is too high", "metric", "(reused)"],
     "schedule-and-compare.ipynb": [
         "mean wait",

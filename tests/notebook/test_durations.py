@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jupyter_kfp_mt.notebook.render import lasting
+from jupyter_kfp_mt.notebook.render import duration_text
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ from jupyter_kfp_mt.notebook.render import lasting
     ],
 )
 def test_a_duration_has_no_more_than_whole_seconds(seconds, words):
-    assert lasting(timedelta(seconds=seconds)) == words
+    assert duration_text(timedelta(seconds=seconds)) == words

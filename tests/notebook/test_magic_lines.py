@@ -39,12 +39,10 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
         pytest.param("status", "%kfp alone", id="status"),
         pytest.param("remove x", "%kfp delete RUN", id="remove"),
         pytest.param("submit x", "%kfp run", id="submit"),
-        pytest.param("zzzz", "%kfp help lists what there is", id="no word"),
-        pytest.param("run p x=1", "a parameter is written -p x=1, and not x=1 alone", id="a value"),
-        pytest.param(
-            "run p name=x", "an option is written --name x, and not name=x", id="an option"
-        ),
-        pytest.param("runs limit=3", "an option is written --limit 3", id="a limit"),
+        pytest.param("zzzz", "%kfp help lists the verbs", id="no word"),
+        pytest.param("run p x=1", "write -p x=1 instead of x=1 alone", id="a value"),
+        pytest.param("run p name=x", "write --name x instead of name=x", id="an option"),
+        pytest.param("runs limit=3", "write --limit 3", id="a limit"),
         pytest.param("runs --dry-run", "there is no option --dry-run; it has -e", id="dry run"),
         pytest.param(
             "run p --waits", "there is no option --waits; did you mean --wait?", id="near"
@@ -56,13 +54,19 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
             "run p --nmae=x", "no option --nmae; did you mean --name?", id="a value in it"
         ),
         pytest.param("runs --state failde", "Did you mean failed?", id="a state"),
-        pytest.param("runs --state foo", "There are pending, running, succeeded", id="no state"),
-        pytest.param("delete --state fialed --yes", "There are failed, ", id="the nearest first"),
+        pytest.param(
+            "runs --state foo", "Possible values: pending, running, succeeded", id="no state"
+        ),
+        pytest.param(
+            "delete --state fialed --yes", "Possible values: failed, ", id="the nearest first"
+        ),
         pytest.param("logs --tail x", "--tail takes a whole number, not 'x'.", id="no number"),
         pytest.param("runs --mine=x", "--mine takes no value: not 'x'.", id="a value too many"),
         pytest.param("runs --state", "--state needs a value.", id="no value"),
         pytest.param("recurring create", "is missing.", id="nothing"),
-        pytest.param("upload a b", "what is b? Quote what has spaces in it", id="one too many"),
+        pytest.param(
+            "upload a b", "cannot interpret b. Quote values that contain spaces", id="one too many"
+        ),
     ],
 )
 def test_what_is_not_understood_is_told_with_what_may_be_meant(line, sentence):

@@ -15,7 +15,7 @@ from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.namespaces.list_namespaces import SINGLE_USER, Namespace, SourceLookup
 from jupyter_kfp_mt.namespaces.permissions import VERBS
 from jupyter_kfp_mt.notebook import render
-from jupyter_kfp_mt.notebook.verbs.values import Known, Sharing
+from jupyter_kfp_mt.notebook.verbs.values import ContributorList, NamespaceListing
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_a_source_that_does_not_answer_has_a_line_with_its_reason(
     (line,) = [line for line in told.splitlines() if line.startswith("kfam ")]
     assert "Istio lets only the Kubeflow dashboard reach" in line
     assert "kubectl create clusterrolebinding" in told
-    assert "Not everything that is allowed is known: Kubernetes did not answer every" in told
+    assert "Not all permissions are known: Kubernetes did not answer every" in told
     assert "alice (in use)  ✓ yes   view, as far as is known" in told
 
 
@@ -109,7 +109,7 @@ async def test_a_cell_changes_no_contributors_and_says_who_can(door, kfp, kfam):
     "line, sentence",
     [
         pytest.param("namespaces No_Name", "'No_Name' is not the name", id="no namespace"),
-        pytest.param("namespaces a b", "what is b?", id="two of them"),
+        pytest.param("namespaces a b", "cannot interpret b.", id="two of them"),
         pytest.param("contributors -n No_Name", "'No_Name' is not the name", id="of no namespace"),
         pytest.param("contributors --add 'a b'", "'a b' is not the name of a user", id="no user"),
         pytest.param("contributors --add ''", "'' is not the name of a user", id="nobody"),
@@ -117,7 +117,7 @@ async def test_a_cell_changes_no_contributors_and_says_who_can(door, kfp, kfam):
         pytest.param(
             "contributors --add x@y --role admin", "is edit or view, not 'admin'", id="no role"
         ),
-        pytest.param("contributors --role view", "--role goes with --add", id="a role alone"),
+        pytest.param("contributors --role view", "--role needs --add", id="a role alone"),
     ],
 )
 async def test_bad_input_is_answered_with_a_sentence(door, kfp, line, sentence):
@@ -277,8 +277,10 @@ def refusing(name, owner=""):
 def test_what_a_source_says_is_escaped():
     source = SourceLookup(HOSTILE, problem=Problem(HOSTILE, HOSTILE, f"{HOSTILE}\n{HOSTILE}"))
     values = [
-        Known(items=[refusing(HOSTILE, HOSTILE)], in_use="", sources=[source], unknown=HOSTILE),
-        Sharing(items=[], namespace=HOSTILE),
+        NamespaceListing(
+            items=[refusing(HOSTILE, HOSTILE)], in_use="", sources=[source], unknown=HOSTILE
+        ),
+        ContributorList(items=[], namespace=HOSTILE),
     ]
     for value in values:
         assert "<img" not in render.html(value)
@@ -287,18 +289,22 @@ def test_what_a_source_says_is_escaped():
 
 def test_of_many_refused_namespaces_the_first_ones_say_why():
     many = [refusing(f"team-{number}") for number in range(300)]
-    told = render.text(Known(items=many, in_use="", sources=[], unknown=""))
+    told = render.text(NamespaceListing(items=many, in_use="", sources=[], unknown=""))
     assert told.count("No team-") == render.MOST_TOLD
     assert "%kfp namespaces NAME says why of each of the other 290." in told
 
 
 def test_the_rows_that_may_not_be_used_are_faint():
     usable = Namespace("mine", ["pod"], "", True, permissions=table(True))
-    shown = render.html(Known(items=[usable, refusing("bob")], in_use="", sources=[], unknown=""))
+    shown = render.html(
+        NamespaceListing(items=[usable, refusing("bob")], in_use="", sources=[], unknown="")
+    )
     assert shown.count("<tr style=") == 1
     assert shown.index("mine") < shown.index("<tr style=") < shown.index(">bob<")
 
 
 def test_no_namespace_at_all_is_said():
-    known = Known(items=[], in_use="", sources=[SourceLookup("configuration")], unknown="")
+    known = NamespaceListing(
+        items=[], in_use="", sources=[SourceLookup("configuration")], unknown=""
+    )
     assert render.text(known) == "No source names a namespace."

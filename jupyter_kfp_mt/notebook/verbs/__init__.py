@@ -1,7 +1,7 @@
 """The verbs of `%kfp`: one small function per verb, and the table of them all.
 
-A verb takes the session and its parsed arguments and returns a value; how that looks is not its
-business. The table is the parser, the help and the completion.
+A verb takes the session and its parsed arguments and returns a value; `render` knows how that
+looks. Parser, help and completion are made from the table.
 """
 
 from __future__ import annotations

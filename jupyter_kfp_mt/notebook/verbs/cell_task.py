@@ -1,9 +1,9 @@
-"""A cell of a notebook as a task: inputs out of the notebook's variables, outputs into them.
+"""A cell of a notebook as a task whose inputs and outputs are variables of the notebook.
 
-Numbers, texts, lists and dicts go in as parameters. Everything else that pickle knows goes in as an
-artifact: a file for the local KFP, which is on this machine; to a cluster, whose object store no
-notebook can write to, inside the pipeline, and hence only up to `MOST_INLINE` bytes. What comes out
-is an artifact for each name; where its file cannot be read from here, it comes by the task's log.
+Numbers, texts, lists and dicts are passed as parameters. Everything else that can be pickled is
+passed as an artifact: as a file to the local KFP, which is on this machine; inside the pipeline to
+a cluster, whose object store a notebook cannot write to, and hence only up to `MOST_INLINE` bytes.
+Each output is an artifact; if its file cannot be read from here, it is read from the task's log.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ...client.pipeline_source import PipelineSource
 from ...errors import BadRequest, KfpError, Misconfigured
 from ...models import Run
 
-# Linux takes no longer argument of a program (MAX_ARG_STRLEN), and all inputs are in one.
+# Linux limits an argument of a program (MAX_ARG_STRLEN), and all inputs are in one argument.
 MOST_INLINE = 96 * 1024
 _PLAIN = {bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}
 _MARK = "kfp-mt-output"
@@ -39,18 +39,20 @@ _INSTALLED_AS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-pyth
 
 
 class CellTask(msgspec.Struct, frozen=True, kw_only=True):
-    """The options with which a cell is to be run."""
+    """The options for running a cell."""
 
     code: str
     inputs: Mapping[str, Any]
     outputs: Sequence[str]
     packages: Sequence[str] = ()
     image: str = ""
-    secrets: Sequence[tuple[str, str, str]] = ()  # a secret, its key, the variable that it goes to
+    secrets: Sequence[
+        tuple[str, str, str]
+    ] = ()  # a secret, its key, and the variable for its value
     is_local: bool = False
 
     def source(self) -> PipelineSource:
-        """The pipeline of this one task. Raises `BadRequest` for what cannot travel."""
+        """The pipeline of this one task. Raises `BadRequest` for an input that cannot be passed."""
         try:
             from kfp import dsl
         except ModuleNotFoundError:
@@ -73,7 +75,7 @@ class CellTask(msgspec.Struct, frozen=True, kw_only=True):
                     made, secret_name=secret, secret_key_to_env={key: variable}
                 )
 
-        cell.__annotations__ = {}  # texts, by this file's future statement: the SDK reads types
+        cell.__annotations__ = {}  # the SDK needs types; this file's annotations are strings
         return PipelineSource.from_component(dsl.pipeline(name="cell")(cell))
 
     @property
@@ -87,7 +89,7 @@ class CellTask(msgspec.Struct, frozen=True, kw_only=True):
     def _arguments(self, pickled: Mapping[str, bytes]) -> dict[str, Any]:
         from kfp import dsl
 
-        if self.is_local:
+        if self.is_local and pickled:
             folder = Path(tempfile.mkdtemp(prefix="kfp-mt-inputs-"))
             for name, content in pickled.items():
                 (folder / name).write_bytes(content)
@@ -103,7 +105,7 @@ class CellTask(msgspec.Struct, frozen=True, kw_only=True):
         return {**self._plain, **packed}
 
     def _function(self) -> Any:
-        """The component's function, whose source the SDK takes into the pipeline."""
+        """The component's function; the SDK copies its source into the pipeline."""
         kind = "dsl.Input[dsl.Artifact]" if self.is_local else "str"
         takes = [f"{name}: {_PLAIN[type(value)]}" for name, value in self._plain.items()]
         takes += [f"{name}: {kind}" for name in self._others]
@@ -121,12 +123,12 @@ class CellTask(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, Any] = {"__name__": "__main__"}
         program = f"from kfp import dsl\n{text}"
         linecache.cache[name] = (len(program), None, program.splitlines(True), name)
-        # This file's own future statements are not the function's.
+        # dont_inherit: this file's future statements must not apply to the function.
         exec(compile(program, name, "exec", dont_inherit=True), found)
         return found["cell"]
 
 
-# `code` and the like are literals; what follows runs in the task, with Python alone.
+# `code` and the like are literals; the function runs in the task, with only Python installed.
 _FUNCTION = """\
 def cell({takes}):
     import base64, json, os, pickle, tempfile, zlib
@@ -145,7 +147,7 @@ def cell({takes}):
     exec(compile(source, path, "exec"), scope)
     for name, artifact in {outputs}.items():
         if name not in scope:
-            raise NameError("The cell has not assigned " + name + ", which is to be an output.")
+            raise NameError("The cell has not assigned " + name + ", which is an output.")
         try:
             content = pickle.dumps(scope[name], protocol=4)
         except Exception as error:
@@ -167,13 +169,13 @@ def _scope(names: Iterable[str], prefix: str = "") -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Tell if it can be a parameter: it is the same after it was JSON."""
+    """Return True if the value can be a parameter: JSON keeps it unchanged."""
     if type(value) not in _PLAIN or (isinstance(value, float) and not math.isfinite(value)):
         return False
     if isinstance(value, int) and abs(value) > 2**53:
         return False
     if isinstance(value, (list, dict)) and "null" in json.dumps(value, default=str):
-        return False  # None in a list is nothing that the SDK takes
+        return False  # the SDK does not accept None in a list
     try:
         return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
     except (TypeError, ValueError, RecursionError):
@@ -181,23 +183,25 @@ def _is_plain(value: Any) -> bool:
 
 
 def travelling(name: str, value: Any) -> bytes:
-    """A value as a file. Raises `BadRequest` for one that makes no sense in another process."""
+    """A value as a file. Raises `BadRequest` for one that is useless in another process."""
     if isinstance(value, ModuleType):
         raise BadRequest(
-            f"{name} is a module, and stays here.", cure=f"Import {value.__name__} in the cell."
+            f"{name} is a module, which cannot be an input.",
+            cure=f"Import {value.__name__} in the cell.",
         )
     if getattr(type(value), "__module__", "") == "__main__" or (
         callable(value) and getattr(value, "__module__", "") == "__main__"
     ):
         raise BadRequest(
-            f"{name} cannot travel: its code is in this notebook, which the task has not.",
+            f"{name} cannot be an input: its code is in this notebook, and not in the task.",
             cure="Define it in the cell itself.",
         )
     try:
         return pickle.dumps(value, protocol=4)
-    except Exception as error:  # each class has its own way to refuse
+    except Exception as error:  # each class refuses in its own way
         raise BadRequest(
-            f"{name} cannot travel: it is a {type(value).__name__}.", cause=str(error)
+            f"{name} cannot be an input: {type(value).__name__} values cannot be pickled.",
+            cause=str(error),
         ) from None
 
 
@@ -210,14 +214,14 @@ def _check_lengths(packed: Mapping[str, str]) -> None:
     if total > MOST_INLINE:
         largest = max(packed, key=lambda name: len(packed[name]))
         raise BadRequest(
-            f"{largest} cannot travel: {total:,} bytes of inputs are more than the {MOST_INLINE:,} "
-            "that fit into a task of a cluster.",
-            cure="Put it into a bucket or on a volume, and read it in the cell from there.",
+            f"{largest} is too large an input: {total:,} bytes of inputs exceed the "
+            f"{MOST_INLINE:,} that a task on a cluster can receive.",
+            cure="Put it into a bucket or on a volume, and read it from there in the cell.",
         )
 
 
 def _needed(values: Iterable[Any]) -> list[str]:
-    """The packages that the values are of, as they are installed here."""
+    """The packages that define the values' types, at the versions installed here."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = []
@@ -231,7 +235,7 @@ def _needed(values: Iterable[Any]) -> list[str]:
 
 
 def missing_inputs(code: str, given: Iterable[str], variables: Mapping[str, Any]) -> list[str]:
-    """The notebook's variables that a cell reads without having them. Raises `BadRequest`."""
+    """The notebook's variables that a cell reads without assigning. Raises `BadRequest`."""
     try:
         tree = ast.parse(code)
     except SyntaxError as error:
@@ -252,7 +256,7 @@ def missing_inputs(code: str, given: Iterable[str], variables: Mapping[str, Any]
 
 
 def assigned_names(code: str) -> set[str]:
-    """The names that a cell gives a value to."""
+    """The names that a cell assigns."""
     names = {
         node.id
         for node in ast.walk(ast.parse(code))
@@ -263,7 +267,7 @@ def assigned_names(code: str) -> set[str]:
 
 
 def collected(client: Client, run: Run, outputs: Sequence[str]) -> dict[str, Any]:
-    """Return what a task has put out. Raises a `KfpError` where it is not to be had."""
+    """Return the outputs of a task. Raises a `KfpError` if one cannot be read."""
     if not outputs:
         return {}
     (task,) = [each for each in client.tasks(run) if each.display_name == "cell"]

@@ -1,4 +1,4 @@
-"""Verbs that change runs that there are: one, or several at once."""
+"""Verbs that change existing runs: one, or several at once."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from ...kubeflow_roles import Goal
 from ...models import Run, state_word
 from .runs import FILTERS, filters
 from .table import EVERYWHERE, NAMESPACE, RUNS, YES, Session, Verb, warn, where
-from .values import Touched
+from .values import BulkChange
 
 MOST_AT_ONCE = 1000
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Something that can be done with a run. `refusal` says of a run why not, if so."""
+    """An action on a run. `refusal` says why it is impossible for a given run, or nothing."""
 
     verb: str
     past: str
     call: Callable[[Client, Run], Any]
     refusal: Callable[[Run], str] = lambda run: ""
-    archived: bool | None = False  # where its runs are looked for
+    archived: bool | None = False  # whether it applies to archived runs
     always_asks: bool = False
 
 
-def change(change: Change, session: Session, arguments: Namespace) -> Run | Touched:
+def change(change: Change, session: Session, arguments: Namespace) -> Run | BulkChange:
     wanted = {**filters(session, arguments)}
     if arguments.runs and (wanted or arguments.all_namespaces):
-        raise BadRequest("Name runs, or say by filters which are meant, and not both.")
+        raise BadRequest("Give either names of runs or filters, not both.")
     if not arguments.runs and not wanted:
         raise BadRequest(
             f"Which runs? %kfp {change.verb} takes their names or ids, or filters.",
@@ -49,12 +49,12 @@ def change(change: Change, session: Session, arguments: Namespace) -> Run | Touc
     if len(found) == 1 and arguments.runs and not change.always_asks:
         return _one(session, change, found[0])
     if not arguments.yes:
-        return Touched(items=found, verb=change.verb, past=change.past, done=False)
+        return BulkChange(items=found, verb=change.verb, past=change.past, done=False)
     return _several(session, change, found)
 
 
 def _named(session: Session, change: Change, text: str, namespace: str) -> Run:
-    """The run of that name. Raises `BadRequest` where it makes no sense for it."""
+    """The run of that name. Raises `BadRequest` if its state rules the change out."""
     goal = Goal(f"{change.verb} a run", change.verb, "runs")
     with attempting(f"{change.verb} run {text}", goal):
         run = session.client.find_run(text, namespace)
@@ -66,7 +66,7 @@ def _named(session: Session, change: Change, text: str, namespace: str) -> Run:
 def _fitting(
     session: Session, change: Change, arguments: Namespace, wanted: dict[str, str]
 ) -> list[Run]:
-    """Return the runs that the filters let through, and for which it makes sense."""
+    """Return the runs that match the filters and that can be changed so."""
     listed = session.client.runs(
         where(session, arguments), archived=change.archived, limit=MOST_AT_ONCE, **wanted
     )
@@ -80,8 +80,8 @@ def _one(session: Session, change: Change, run: Run) -> Run:
     return made if isinstance(made, Run) else session.client.run(run.run_id)
 
 
-def _several(session: Session, change: Change, runs: list[Run]) -> Touched:
-    """All of them, whatever becomes of each. Raises the first error if none could be changed."""
+def _several(session: Session, change: Change, runs: list[Run]) -> BulkChange:
+    """Change all, even if some fail. Raises the first error if none could be changed."""
     failed: list[tuple[Run, KfpError]] = []
     for run in runs:
         try:
@@ -92,7 +92,7 @@ def _several(session: Session, change: Change, runs: list[Run]) -> Touched:
     if failed and len(failed) == len(runs):
         raise failed[0][1]
     done = [run for run in runs if run.run_id not in {run.run_id for run, _ in failed}]
-    return Touched(items=done, verb=change.verb, past=change.past, done=True, failed=failed)
+    return BulkChange(items=done, verb=change.verb, past=change.past, done=True, failed=failed)
 
 
 def _stoppable(run: Run) -> str:
@@ -105,7 +105,7 @@ def _retriable(run: Run) -> str:
     if run.state in ("FAILED", "CANCELED"):
         return ""
     state = state_word(run.state)
-    return f"is {state}: only one that has failed, or was terminated, can be tried again."
+    return f"is {state}: only a failed or terminated run can be retried."
 
 
 def _archivable(run: Run) -> str:
@@ -146,12 +146,12 @@ CHANGES = {
 }
 
 _HELP = {
-    "terminate": "Stop runs; each ends FAILED, for KFP has no other word for it.",
-    "retry": "Run again what has failed in runs, or was stopped.",
-    "clone": "Start again what runs have run, with the same parameters.",
-    "archive": "Put runs away.",
-    "restore": "Take runs out of the archive.",
-    "delete": "Delete runs for good; what still goes on of them is stopped.",
+    "terminate": "Terminate runs; KFP reports each as FAILED, for want of another state.",
+    "retry": "Retry the failed or terminated tasks of runs.",
+    "clone": "Start new runs of the same pipelines, with the same parameters.",
+    "archive": "Archive runs.",
+    "restore": "Restore runs from the archive.",
+    "delete": "Delete runs for good; those still running are stopped.",
 }
 
 
@@ -165,7 +165,7 @@ def _verb(name: str) -> Verb:
         aliases=(f"runs {name}", f"run {name}"),
         examples=(
             (f"{name} latest", ""),
-            (f"{name} --state failed --since 2d", "says how many that would be"),
+            (f"{name} --state failed --since 2d", "only says how many there are"),
             (f"{name} --state failed --since 2d --yes", "does it"),
         ),
     )

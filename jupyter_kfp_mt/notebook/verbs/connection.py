@@ -1,4 +1,4 @@
-"""Verbs about the connection: who am I, where, in which namespace, and what is wrong."""
+"""Verbs about the connection: identity, endpoint, namespace, and faults."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ from ...errors import BadRequest, KfpError, Refused
 from ...models import Page, Run
 from ...namespaces.chosen_namespaces import CHOSEN
 from .table import NAMESPACE, Session, Verb, option
-from .values import Chosen, Known, Looked, Overview, OverviewCheck, Sharing
+from .values import (
+    ContributorList,
+    NamespaceChoice,
+    NamespaceDetails,
+    NamespaceListing,
+    Overview,
+    OverviewCheck,
+)
 
 if TYPE_CHECKING:
     from ...client.client import Client
     from ...doctor.check_results import CheckReport
 
-MOST_SHOWN = 5  # runs that go on, and that failed
+MOST_SHOWN = 5  # how many running and failed runs are shown
 OWN = "%kfp ns"
 
 
@@ -36,31 +43,34 @@ def overview(session: Session, arguments: Namespace) -> Overview:
         return Overview(status, session.client.namespace, [])
     usual = _usual(session)
     checks = _checks(session.client)
-    active, in_all, failed = _goings_on(session.client)
+    active, in_all, failed = _recent_runs(session.client)
     return Overview(
         *(status, session.client.namespace, checks, active, in_all, failed, usual),
         _next(session, active, failed),
     )
 
 
-def _goings_on(client: Client) -> tuple[list[Run], int, list[Run]]:
-    """The runs that go on, how many there are in all, and those that failed of late."""
+def _recent_runs(client: Client) -> tuple[list[Run], int, list[Run]]:
+    """The running runs, their total number, and the runs that failed recently."""
     try:
         active = client.runs(state="active", limit=MOST_SHOWN)
         failed = client.runs(state="FAILED", since="1d", limit=MOST_SHOWN)
         return [*active], active.total_size, [*failed]
     except KfpError:
-        return [], 0, []  # a check says why
+        return [], 0, []  # one of the checks reports the reason
 
 
 def _next(session: Session, active: list[Run], failed: list[Run]) -> list[tuple[str, str]]:
-    """Lines that are useful now."""
+    """Commands that are useful now."""
     found = []
     if failed:
         found.append((f"%kfp logs {failed[0].run_id[:8]}", f"why {failed[0].display_name} failed"))
     if active:
         found.append((f"%kfp show {active[0].run_id[:8]}", f"{active[0].display_name}, live"))
-    found += [("%kfp runs", "the runs of this namespace"), ("%kfp pipelines", "what can be run")]
+    found += [
+        ("%kfp runs", "the runs of this namespace"),
+        ("%kfp pipelines", "the pipelines that you can run"),
+    ]
     return [*found, ("%kfp help", "all that %kfp can do")]
 
 
@@ -80,18 +90,18 @@ def _checked(what: str, page: Callable[[], Page[Any]]) -> OverviewCheck:
         return OverviewCheck(what, False, error.message)
 
 
-def namespace(session: Session, arguments: Namespace) -> Chosen:
-    """Show the namespace in use, or use another one: here, or in the panel and all notebooks."""
+def namespace(session: Session, arguments: Namespace) -> NamespaceChoice:
+    """Show or change the namespace in use: here, or in the panel and all notebooks."""
     name = arguments.name
     if name:
         _check(session, name)
     if name or arguments.server:
         session.use_namespace(name, everywhere=bool(name) and arguments.server)
-    return Chosen(session.client.namespace, _why(session), _usual(session))
+    return NamespaceChoice(session.client.namespace, _why(session), _usual(session))
 
 
 def _why(session: Session) -> str:
-    """Say why it is this namespace."""
+    """Say why this namespace is in use."""
     in_use, connection = session.namespace_in_use, session.connection
     if in_use.own or session.client.namespace != in_use.usual:
         return f"{OWN}, for this kernel alone" if in_use.is_shared else OWN
@@ -108,7 +118,7 @@ def _usual(session: Session) -> str:
 
 
 def _check(session: Session, name: str) -> None:
-    """Raises a `KfpError` where runs of that namespace may not be listed."""
+    """Raises a `KfpError` if runs of that namespace may not be listed."""
     client = session.client
     if not client.health().multi_user:
         raise BadRequest("This KFP is for a single user: it has no namespaces to choose from.")
@@ -124,7 +134,7 @@ def _check(session: Session, name: str) -> None:
 
 
 def _near(session: Session, name: str) -> str:
-    """Return the namespace that may be used and is called nearly so, if there is one."""
+    """Return the usable namespace with a similar name, if there is one."""
     try:
         with closing(session.tenants()) as tenants:
             found = tenants.found(session.client.namespace).namespaces
@@ -132,51 +142,51 @@ def _near(session: Session, name: str) -> str:
         return ""
     names = [each.name for each in found]
     if name in names:
-        return ""  # it is meant, and refused
+        return ""  # it exists, and is refused
     usable = [each.name for each in found if each.usable is not False]
     return near_names.meant(name, usable)
 
 
-def namespaces(session: Session, arguments: Namespace) -> Known | Looked:
-    """List every namespace there is to see, and what you may do there; or all of one of them."""
+def namespaces(session: Session, arguments: Namespace) -> NamespaceListing | NamespaceDetails:
+    """List all known namespaces and your permissions there; or show one in full."""
     name, in_use = arguments.name, session.client.namespace
     with closing(session.tenants()) as tenants:
         found = tenants.found(name or in_use)
     if not name:
-        return Known(
+        return NamespaceListing(
             items=found.namespaces, in_use=in_use, sources=found.sources, unknown=found.unknown
         )
     if not found.namespaces:
         raise BadRequest(found.unknown)
     (one,) = [each for each in found.namespaces if each.name == name]
-    return Looked(one, name == in_use, found.unknown)
+    return NamespaceDetails(one, name == in_use, found.unknown)
 
 
-def contributors(session: Session, arguments: Namespace) -> Sharing:
-    """List who shares the namespace; add or remove somebody, or say who can."""
+def contributors(session: Session, arguments: Namespace) -> ContributorList:
+    """List who shares the namespace; add or remove contributors, or say who can."""
     namespace = arguments.namespace or session.client.namespace
     if arguments.role and not arguments.add:
-        raise BadRequest("--role goes with --add: it is the role that somebody gets.")
+        raise BadRequest("--role needs --add: it is the role of the new contributor.")
     with closing(session.tenants()) as tenants:
         those = tenants.contributors(namespace)
         if arguments.add is not None:
             those.add(arguments.add, arguments.role or "edit")
         if arguments.remove is not None:
             those.remove(arguments.remove)
-        return Sharing(items=those.all(), namespace=namespace)
+        return ContributorList(items=those.all(), namespace=namespace)
 
 
 def connect(session: Session, arguments: Namespace) -> Overview:
-    """Use another endpoint, token or identity in this session; without options the usual one."""
+    """Use another endpoint, token or identity in this session; without options, the default."""
     asked = arguments.endpoint, arguments.token_file, arguments.namespace, arguments.identity
     session.connect(*asked)
     found = overview(session, arguments)
-    back = [("%kfp connect", "the usual connection again")] if any(asked) else []
+    back = [("%kfp connect", "the default connection again")] if any(asked) else []
     return msgspec.structs.replace(found, next=[*found.next[:-1], *back, *found.next[-1:]])
 
 
 def doctor(session: Session, arguments: Namespace) -> CheckReport:
-    """Check the connection from outside in: what is wrong, and how to fix it."""
+    """Check the connection step by step: what is wrong, and how to fix it."""
     others = tuple(arguments.namespace_of_others)
     return session.examine(arguments.isolation or bool(others), others)
 
@@ -197,8 +207,8 @@ VERBS = (
             option(
                 "--server",
                 action="store_true",
-                help="with NAME use it in the panel and all notebooks of this Jupyter server, "
-                "without a name use theirs here",
+                help="with NAME: use it in the panel and all notebooks of this Jupyter server; "
+                "without: use theirs here",
             ),
         ),
         aliases=("namespace",),
@@ -206,7 +216,7 @@ VERBS = (
             ("ns", "the one in use, and why"),
             ("ns team-b", "use another in this notebook from now on"),
             ("ns team-b --server", "in the panel and other notebooks, too"),
-            ("ns --server", "use again what they use"),
+            ("ns --server", "use the same as they do"),
         ),
     ),
     Verb(
@@ -219,10 +229,10 @@ VERBS = (
                 nargs="?",
                 default="",
                 metavar="NAME",
-                help="only this one, whole",
+                help="only this one, in full",
             ),
         ),
-        examples=(("namespaces", "all that there are, and your role there"),),
+        examples=(("namespaces", "all of them, and your role in each"),),
     ),
     Verb(
         "contributors",
@@ -230,21 +240,26 @@ VERBS = (
         (
             option("--add", metavar="USER", help="an e-mail address, or a service account"),
             option(
-                "--role", default="", metavar="edit|view", help="of whom is added (default: edit)"
+                "--role",
+                default="",
+                metavar="edit|view",
+                help="of the new contributor (default: edit)",
             ),
             option(
-                "--remove", metavar="USER", help="take every role but the owner's from somebody"
+                "--remove",
+                metavar="USER",
+                help="remove every role but the owner's from a contributor",
             ),
             NAMESPACE,
         ),
         aliases=("contributor",),
-        examples=(("contributors --add ann@example.com --role view", "let Ann look"),),
+        examples=(("contributors --add ann@example.com --role view", "give Ann read access"),),
     ),
     Verb(
         "connect",
         connect,
         (
-            option("--endpoint", default="", help="address of KFP, or 'local'"),
+            option("--endpoint", default="", help="address of KFP's API, or 'local'"),
             option("--token-file", default="", help="file with the token to send"),
             option(
                 "--as",
@@ -255,8 +270,8 @@ VERBS = (
             NAMESPACE,
         ),
         examples=(
-            ("connect --as bob/default-editor", "be somebody else on the local KFP"),
-            ("connect", "the usual connection again"),
+            ("connect --as bob/default-editor", "use another identity on the local KFP"),
+            ("connect", "the default connection again"),
         ),
     ),
     Verb(
@@ -266,14 +281,14 @@ VERBS = (
             option(
                 "--isolation",
                 action="store_true",
-                help="try, by reading only, whether the deployment keeps tenants apart",
+                help="check, by reading only, whether the deployment isolates tenants",
             ),
             option(
                 "--namespace-of-others",
                 action="append",
                 default=[],
                 metavar="NAME",
-                help="for --isolation: a namespace that is somebody else's",
+                help="for --isolation: a namespace that belongs to somebody else",
             ),
         ),
         examples=(("doctor", "what is wrong, and how to fix it"),),

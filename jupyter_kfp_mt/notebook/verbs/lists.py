@@ -1,4 +1,4 @@
-"""Verbs about experiments and pipelines: listed, shown, made, put away."""
+"""Verbs about experiments and pipelines: list, show, create, archive and delete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .table import (
     warn,
     where,
 )
-from .values import Said
+from .values import Notice
 
 
 def experiments(session: Session, arguments: Namespace) -> Listing[Experiment]:
@@ -50,22 +50,22 @@ def experiment(session: Session, arguments: Namespace) -> Experiment:
     return session.client.find_experiment(arguments.experiment, arguments.namespace)
 
 
-def archive_experiment(session: Session, arguments: Namespace) -> Said:
-    """Put an experiment and all its runs away; its recurring runs are disabled."""
+def archive_experiment(session: Session, arguments: Namespace) -> Notice:
+    """Archive an experiment and all its runs; its recurring runs are disabled."""
     found = experiment(session, arguments)
     session.client.archive_experiment(found.experiment_id)
-    return Said(f"Archived experiment {found.display_name}, and all its runs.")
+    return Notice(f"Archived experiment {found.display_name}, and all its runs.")
 
 
-def restore_experiment(session: Session, arguments: Namespace) -> Said:
-    """Take an experiment out of the archive; its runs stay there."""
+def restore_experiment(session: Session, arguments: Namespace) -> Notice:
+    """Restore an experiment from the archive; its runs stay archived."""
     found = experiment(session, arguments)
     session.client.restore_experiment(found.experiment_id)
-    return Said(f"Restored experiment {found.display_name}; its runs are still archived.")
+    return Notice(f"Restored experiment {found.display_name}; its runs are still archived.")
 
 
-def delete_experiment(session: Session, arguments: Namespace) -> Said:
-    """Delete an experiment for good; its runs stay."""
+def delete_experiment(session: Session, arguments: Namespace) -> Notice:
+    """Delete an experiment for good; its runs are kept."""
     found = experiment(session, arguments)
     told = f"experiment {found.display_name} ({found.experiment_id})"
     return _deleted(arguments, told, lambda: session.client.delete_experiment(found.experiment_id))
@@ -74,7 +74,7 @@ def delete_experiment(session: Session, arguments: Namespace) -> Said:
 def pipelines(session: Session, arguments: Namespace) -> Listing[Pipeline]:
     """List pipelines, newest first: the namespace's own, and those shared with everyone."""
     if arguments.shared and arguments.private:
-        raise BadRequest("--shared and --private leave nothing to list: take one of them.")
+        raise BadRequest("--shared and --private exclude each other: use one of them.")
     return session.client.pipelines(
         where(session, arguments),
         name=arguments.name,
@@ -96,10 +96,10 @@ def versions(session: Session, arguments: Namespace) -> Listing[PipelineVersion]
 
 
 def upload(session: Session, arguments: Namespace) -> PipelineVersion:
-    """Upload a pipeline, a compiled file or one of this notebook's own; the next version of it
-    where there is one of that name.
+    """Upload a pipeline, from a compiled file or from this notebook; if one of that name exists,
+    as its next version.
 
-    What is the newest version already is not uploaded once more.
+    A pipeline identical to the newest version is not uploaded again.
     """
     own = own_pipeline(session, arguments.file)
     if own is None and not Path(str(arguments.file)).exists():
@@ -113,8 +113,8 @@ def upload(session: Session, arguments: Namespace) -> PipelineVersion:
     return uploaded
 
 
-def delete_pipeline(session: Session, arguments: Namespace) -> Said:
-    """Delete a pipeline and all its versions for good; its runs stay."""
+def delete_pipeline(session: Session, arguments: Namespace) -> Notice:
+    """Delete a pipeline and all its versions for good; its runs are kept."""
     found = pipeline(session, arguments)
     count = len(session.client.versions(found.pipeline_id))
     shared = "" if found.namespace else ", which is shared with everyone"
@@ -123,11 +123,11 @@ def delete_pipeline(session: Session, arguments: Namespace) -> Said:
     return _deleted(arguments, told, lambda: session.client.delete_pipeline(found.pipeline_id))
 
 
-def _deleted(arguments: Namespace, told: str, delete: Callable[[], None]) -> Said:
+def _deleted(arguments: Namespace, told: str, delete: Callable[[], None]) -> Notice:
     if not arguments.yes:
-        return Said(f"This would delete {told}. Nothing is done yet: add --yes to do it.")
+        return Notice(f"This would delete {told}. Nothing is done yet: add --yes to do it.")
     delete()
-    return Said(f"Deleted {told}.")
+    return Notice(f"Deleted {told}.")
 
 
 _EXPERIMENT = option("experiment", completes="experiment", metavar="EXPERIMENT", help="name or id")
@@ -153,10 +153,10 @@ _UPLOAD = (
         metavar="PIPELINE-OR-FILE",
         help="a compiled file, or a @dsl.pipeline of this notebook",
     ),
-    option("--name", default="", help="its name, instead of the one it was compiled with"),
+    option("--name", default="", help="its name, instead of the compiled one"),
     _DESCRIPTION,
-    option("--shared", action="store_true", help="for everyone, and not for the namespace alone"),
-    option("--again", action="store_true", help="also where the newest version is the same"),
+    option("--shared", action="store_true", help="share it with everyone, not only the namespace"),
+    option("--again", action="store_true", help="even if the newest version is identical"),
     NAMESPACE,
 )
 
@@ -167,14 +167,14 @@ VERBS = (
         (
             *LISTED,
             NAMED,
-            option("--archived", action="store_true", help="those that were put away"),
+            option("--archived", action="store_true", help="archived ones"),
         ),
         aliases=("experiment list",),
         examples=(("experiments -A", "of every namespace that you may read"),),
     ),
     _about_experiment("create", create_experiment, _DESCRIPTION, example="a new one"),
     _about_experiment("get", experiment),
-    _about_experiment("archive", archive_experiment, example="put it and all its runs away"),
+    _about_experiment("archive", archive_experiment, example="archive it and all its runs"),
     _about_experiment("restore", restore_experiment),
     _about_experiment("delete", delete_experiment, YES),
     Verb(
@@ -187,7 +187,7 @@ VERBS = (
             option("--private", action="store_true", help="only the namespace's own"),
         ),
         aliases=("pipeline list",),
-        examples=(("pipelines --shared", "those that everyone has"),),
+        examples=(("pipelines --shared", "those shared with everyone"),),
     ),
     Verb("pipeline get", pipeline, (_PIPELINE, NAMESPACE)),
     Verb(

@@ -1,4 +1,4 @@
-"""`%kfp logs`: what tasks have written, and write."""
+"""`%kfp logs`: the output of tasks, complete or while they run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ...errors import BadRequest, NotFound
 from ...models import Run, Task
 from .table import NAMESPACE, Session, Verb, option
 from .values import TAIL, Log
-from .waiting import goes_on
+from .waiting import still_running
 
 if TYPE_CHECKING:
     from ...client.client import Client
 
 
 def logs(session: Session, arguments: Namespace) -> Log | Run:
-    """Show what the tasks of a run have written: of one task, else of the failed, else of all."""
+    """Show the logs of a run: of one task, else of the failed tasks, else of all."""
     client = session.client
     if arguments.tail < 1:
-        raise BadRequest(f"Cannot show {arguments.tail} lines: --tail takes a number from 1.")
+        raise BadRequest(f"Cannot show {arguments.tail} lines: --tail takes a number from 1 on.")
     run = client.find_run(arguments.run or session.last_run or "latest", arguments.namespace)
     tasks = _tasks(client, run, arguments.task)
     if arguments.follow:
@@ -42,7 +42,7 @@ def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
     if not wanted:
         return client.tasks(run)
     found = [task for task in client.tasks(run) if wanted in _names(task)]
-    if not found:  # it may be a part of the workflow that executes them, such as a driver
+    if not found:  # it may be one of the workflow's own tasks, such as a driver
         parts = client.run_as_told(run.run_id).tasks
         found = [task for task in parts if wanted in (task.display_name, task.task_id)]
     if not found:
@@ -52,13 +52,13 @@ def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
 
 
 def _names(task: Task) -> tuple[str, ...]:
-    """All that a person may call it: its name, with or without the iteration, or its id."""
+    """All the names a task goes by: with or without its iteration, and its id."""
     return task.display_name, task.display_name.partition("[")[0], task.task_id
 
 
 def _text(client: Client, task: Task, arguments: Namespace, alone: bool) -> str:
-    """Its last lines. Where it is one of several, why there are none is told in their place."""
-    # All of it where it is told how many lines there are, and which of them are the executor's.
+    """The last lines of a log. For one of several tasks, the reason if there is no log."""
+    # The whole log is needed to count its lines, and to tell which are the executor's.
     asked = arguments.tail if arguments.raw and arguments.tail != TAIL else None
     try:
         log = client.log(task.run_id, task.task_id, asked, recent=not alone)
@@ -76,7 +76,7 @@ def _no_log(task: Task) -> str:
 
 
 def _shown(log: str, count: int, raw: bool) -> str:
-    """The last lines; what is left out is told, but for the lines that nobody asked for."""
+    """The last lines of a log, below a note on the lines that are left out."""
     whole = log.rstrip().splitlines()
     lines = whole if raw else tracebacks.readable(log).rstrip().splitlines()
     told = []
@@ -88,12 +88,12 @@ def _shown(log: str, count: int, raw: bool) -> str:
 
 
 def _one_of(run: Run, tasks: list[Task]) -> Task:
-    """The one to follow: the only one that goes on."""
+    """Return the task to follow: the only one that is running."""
     running = [task for task in tasks if not task.finished]
     if len(running) == 1 or len(tasks) == 1:
         return (running or tasks)[0]
     if not tasks:
-        raise BadRequest(f"Run {run.display_name} has no task yet.", cure="Ask again in a while.")
+        raise BadRequest(f"Run {run.display_name} has no tasks yet.", cure="Try again in a moment.")
     names = ", ".join(f"{task.display_name} ({task.task_id})" for task in running or tasks)
     raise BadRequest(
         f"Cannot follow {len(running or tasks)} tasks of run {run.display_name} at once.",
@@ -109,7 +109,7 @@ def _followed(session: Session, run: Run, task: Task, arguments: Namespace) -> R
         for line in lines if arguments.raw else tracebacks.own_lines(lines):
             session.say(line)
     except KeyboardInterrupt:
-        session.say(goes_on(run))
+        session.say(still_running(run))
     finally:
         log.close()
     return client.run(run.run_id)
@@ -137,7 +137,7 @@ VERBS = (
                 help="only this task",
             ),
             option(
-                *("-f", "--follow"), action="store_true", help="show what it writes while it does"
+                *("-f", "--follow"), action="store_true", help="follow the log until the task ends"
             ),
             option(
                 "--tail",
@@ -147,14 +147,14 @@ VERBS = (
                 help=f"how many of the last lines of each (default: {TAIL})",
             ),
             option(
-                "--raw", action="store_true", help="the lines of kfp's executor, too, as they are"
+                "--raw", action="store_true", help="unfiltered, with the lines of kfp's executor"
             ),
             NAMESPACE,
         ),
         aliases=("log",),
         examples=(
             ("logs latest", "of the task that failed, else of all"),
-            ("logs churn-20260101 train -f", "of one task, while it writes"),
+            ("logs churn-20260101 train -f", "of one task, while it runs"),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Verbs about recurring runs: what starts a pipeline again and again."""
+"""Verbs about recurring runs, which start a pipeline on a schedule."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ...client import spans
 from ...client.listings import Listing
 from ...errors import BadRequest
 from ...models import CronSchedule, PeriodicSchedule, RecurringRun, Trigger
-from .starts import PIPELINE, START, found, parameters
+from .starts import PIPELINE, START, parameters, pipeline_source
 from .table import LISTED, NAMED, NAMESPACE, YES, Option, Session, Verb, limit, option, where
-from .values import Said
+from .values import Notice
 
 
 def recurring_runs(session: Session, arguments: Namespace) -> Listing[RecurringRun]:
@@ -27,9 +27,9 @@ def recurring_runs(session: Session, arguments: Namespace) -> Listing[RecurringR
 
 
 def create(session: Session, arguments: Namespace) -> RecurringRun:
-    """Run a pipeline again and again, at the times of a cron expression or after an interval."""
+    """Run a pipeline on a schedule: a cron expression, or a fixed interval."""
     due = trigger(arguments)
-    source = found(session, arguments)
+    source = pipeline_source(session, arguments)
     return session.client.create_recurring_run(
         source,
         due,
@@ -47,10 +47,10 @@ def create(session: Session, arguments: Namespace) -> RecurringRun:
 
 
 def trigger(arguments: Namespace) -> Trigger:
-    """When it is due. Raises `BadRequest` for what is no time, or was meant otherwise."""
+    """Return the trigger. Raises `BadRequest` for an invalid time or a contradiction."""
     if bool(arguments.cron) == bool(arguments.every):
         raise BadRequest(
-            "When is it due? Say --cron or --every, one of the two.",
+            "A recurring run needs a schedule: give either --cron or --every.",
             cure="--cron '0 30 9 * * 1-5' is 9:30 on working days; --every 2h is every two hours.",
         )
     start, end = _moment(arguments.start, "--start"), _moment(arguments.end, "--end")
@@ -74,14 +74,16 @@ def _moment(text: str, flag: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadRequest(
-            f"{flag} {text} is no time: write it as 2026-12-31 or '2026-12-31 09:30'."
+            f"{flag} {text} is not a time: write it as 2026-12-31 or '2026-12-31 09:30'."
         ) from None
     return moment.astimezone(timezone.utc)
 
 
 def _at_once(count: int) -> int:
     if not 1 <= count <= 10:
-        raise BadRequest(f"--at-once {count}: KFP lets 1 to 10 runs of one go on at once.")
+        raise BadRequest(
+            f"--at-once {count}: KFP allows 1 to 10 concurrent runs of a recurring run."
+        )
     return count
 
 
@@ -98,20 +100,20 @@ def enable(session: Session, arguments: Namespace) -> RecurringRun:
 
 
 def disable(session: Session, arguments: Namespace) -> RecurringRun:
-    """Let a recurring run start no more runs; those that go on go on."""
+    """Stop a recurring run from starting runs; current runs continue."""
     known = recurring_run(session, arguments)
     session.client.disable(known.recurring_run_id)
     return session.client.recurring_run(known.recurring_run_id)
 
 
-def delete(session: Session, arguments: Namespace) -> Said:
-    """Delete a recurring run for good; its runs stay."""
+def delete(session: Session, arguments: Namespace) -> Notice:
+    """Delete a recurring run for good; its runs are kept."""
     known = recurring_run(session, arguments)
     told = f"recurring run {known.display_name} ({known.recurring_run_id})"
     if not arguments.yes:
-        return Said(f"This would delete {told}. Nothing is done yet: add --yes to do it.")
+        return Notice(f"This would delete {told}. Nothing is done yet: add --yes to do it.")
     session.client.delete_recurring_run(known.recurring_run_id)
-    return Said(f"Deleted {told}.")
+    return Notice(f"Deleted {told}.")
 
 
 _RECURRING = option(
@@ -140,14 +142,20 @@ VERBS = (
         (
             PIPELINE,
             option("--cron", default="", metavar="CRON", help="six fields, seconds first"),
-            option("--every", default="", metavar="2h", help="how long after each other"),
+            option("--every", default="", metavar="2h", help="the interval, such as 30min or 2h"),
             *START,
-            option("--name", default="", help="its name"),
-            option("--start", default="", metavar="TIME", help="not before (default: now)"),
-            option("--end", default="", metavar="TIME", help="not after"),
-            option("--at-once", type=int, default=1, metavar="COUNT", help="runs that may overlap"),
-            option("--catch-up", action="store_true", help="make up for what was missed"),
-            option("--disabled", action="store_true", help="start none before it is enabled"),
+            option("--name", default="", help="name of the recurring run"),
+            option("--start", default="", metavar="TIME", help="first time (default: now)"),
+            option("--end", default="", metavar="TIME", help="last time (default: none)"),
+            option(
+                "--at-once",
+                type=int,
+                default=1,
+                metavar="COUNT",
+                help="how many of its runs may overlap",
+            ),
+            option("--catch-up", action="store_true", help="start the runs that were missed"),
+            option("--disabled", action="store_true", help="create it disabled"),
             NAMESPACE,
         ),
         examples=(

@@ -1,4 +1,4 @@
-"""Verbs about runs: listed, shown, compared, and what came of them."""
+"""Verbs about runs: list, show, compare, and their artifacts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .table import (
     option,
     where,
 )
-from .waiting import waited, watched
+from .waiting import show_live, wait_for_run
 
 
 def runs(session: Session, arguments: Namespace) -> Listing[Run]:
@@ -36,7 +36,7 @@ def runs(session: Session, arguments: Namespace) -> Listing[Run]:
 
 
 def filters(session: Session, arguments: Namespace) -> dict[str, str]:
-    """The filters of a line, as the client takes them."""
+    """Return the filters of a line, as keyword arguments of the client."""
     told = ("experiment", "state", "since", "pipeline", "name")
     wanted = {name: getattr(arguments, name) for name in told if getattr(arguments, name)}
     if arguments.mine or arguments.notebook is not None:
@@ -44,7 +44,7 @@ def filters(session: Session, arguments: Namespace) -> dict[str, str]:
         if arguments.mine:
             wanted["by"] = _known(origin.by, "who you are", "-n and --since narrow a list as well.")
         if arguments.notebook is not None:
-            cure = "Name it: --notebook PATH, as %kfp show tells it of a run."
+            cure = "Name it: --notebook PATH, as %kfp show prints it for a run."
             wanted["notebook"] = arguments.notebook or _known(
                 origin.notebook, "which notebook this is", cure
             )
@@ -53,7 +53,7 @@ def filters(session: Session, arguments: Namespace) -> dict[str, str]:
 
 def _known(text: str, what: str, cure: str) -> str:
     if not text:
-        raise BadRequest(f"It is not known here {what}.", cure=cure)
+        raise BadRequest(f"It is unknown here {what}.", cure=cure)
     return text
 
 
@@ -63,21 +63,21 @@ def show(session: Session, arguments: Namespace) -> Run:
     run = client.find_run(arguments.run or session.last_run or "latest", arguments.namespace)
     session.last_run = run.run_id
     if arguments.wait:
-        return waited(session, run, arguments.namespace, arguments.keep)
-    return watched(session, run, arguments.namespace) if arguments.watch else run
+        return wait_for_run(session, run, arguments.namespace, arguments.keep)
+    return show_live(session, run, arguments.namespace) if arguments.watch else run
 
 
 def artifacts(session: Session, arguments: Namespace) -> Artifacts:
-    """List what the tasks of a run have made."""
+    """List the artifacts of a run."""
     client = session.client
     return client.artifacts(client.find_run(arguments.run, arguments.namespace))
 
 
 def compare(session: Session, arguments: Namespace) -> Comparison:
-    """Show parameters and metrics of runs side by side, what differs first."""
+    """Show parameters and metrics of runs side by side, differences first."""
     client = session.client
     if len(arguments.runs) < 2:
-        raise BadRequest("Name two runs at least: %kfp compare RUN RUN.")
+        raise BadRequest("Name at least two runs: %kfp compare RUN RUN.")
     found = [client.find_run(text, arguments.namespace) for text in arguments.runs]
     return client.compare(found)
 
@@ -93,11 +93,13 @@ FILTERS = (
         default="",
         choices=(*STATES, "ACTIVE"),
         metavar="STATE",
-        help=f"{', '.join(STATES)}, or active for all that go on",
+        help=f"{', '.join(STATES)}, or active for all that have not finished",
     ),
-    option("--since", default="", metavar="2d", help="only those started since: 90min, 2d, a date"),
+    option(
+        "--since", default="", metavar="2d", help="only those started since 90min, 2d, or a date"
+    ),
     option("--pipeline", completes="pipeline", default="", help="only of this pipeline"),
-    option("--mine", action="store_true", help="only those that you have started"),
+    option("--mine", action="store_true", help="only those that you started"),
     option(
         "--notebook",
         nargs="?",
@@ -108,11 +110,13 @@ FILTERS = (
     ),
     NAMED,
 )
-ARCHIVED = option("--archived", action="store_true", help="those that were put away")
+ARCHIVED = option("--archived", action="store_true", help="archived ones")
 WAIT = (
-    option("--wait", action="store_true", help="watch until it has finished"),
-    option("--watch", action="store_true", help="show it live, and go on with the next cell"),
-    option("--keep", action="store_true", help="with --wait, return a run that fails: no error"),
+    option("--wait", action="store_true", help="wait until it has finished"),
+    option("--watch", action="store_true", help="show it live without blocking the next cell"),
+    option(
+        "--keep", action="store_true", help="with --wait: return a failed run instead of raising"
+    ),
 )
 
 VERBS = (
@@ -122,9 +126,9 @@ VERBS = (
         (*FILTERS, ARCHIVED, SORT, LIMIT, NAMESPACE, EVERYWHERE),
         aliases=("runs list",),
         examples=(
-            ("runs --state failed --since 2d", "what went wrong of late"),
-            ("runs -e churn --mine --sort -name", "my own ones of an experiment"),
-            ("runs --notebook", "what this notebook has started"),
+            ("runs --state failed --since 2d", "recent failures"),
+            ("runs -e churn --mine --sort -name", "your own runs of an experiment"),
+            ("runs --notebook", "those started from this notebook"),
         ),
     ),
     Verb(
@@ -143,7 +147,7 @@ VERBS = (
             NAMESPACE,
         ),
         aliases=("runs get", "runs show", "watch"),
-        examples=(("show", "the last run, also if it failed"), ("show latest --wait", "")),
+        examples=(("show", "show the last run here"), ("show latest --wait", "")),
     ),
     Verb(
         "compare",
@@ -159,7 +163,7 @@ VERBS = (
             NAMESPACE,
         ),
         aliases=("runs compare",),
-        examples=(("compare 01a2 01a3", "what differs first"),),
+        examples=(("compare latest train-2", "differences first"),),
     ),
     Verb(
         "artifacts",

@@ -1,4 +1,4 @@
-"""`%kfp run`: a pipeline by any of its names, with parameters from anywhere, started."""
+"""`%kfp run`: start a pipeline, by any of its names, with parameters from several places."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from .table import (
     pairs,
     warn,
 )
-from .values import Planned
-from .waiting import waited, watched
+from .values import RunPlan
+from .waiting import show_live, wait_for_run
 
 
-def run(session: Session, arguments: Namespace) -> Run | Planned | Any:
-    """Start a pipeline: a compiled file, an uploaded one, or one of this notebook's own.
+def run(session: Session, arguments: Namespace) -> Run | RunPlan | Any:
+    """Start a pipeline: an uploaded one, a compiled file, or one of this notebook.
 
-    With %%kfp the rest of the cell is YAML with its parameters.
+    With %%kfp the rest of the cell is YAML with the parameters.
     """
     if arguments.form:
-        return session.form(found(session, arguments), arguments.namespace, arguments.experiment)
+        return session.form(
+            pipeline_source(session, arguments), arguments.namespace, arguments.experiment
+        )
     planned = plan(session, arguments)
     if arguments.dry_run:
         return planned
@@ -37,15 +39,15 @@ def run(session: Session, arguments: Namespace) -> Run | Planned | Any:
     started = session.client.start(*asked)
     session.last_run = started.run_id
     if arguments.wait:
-        return waited(session, started, arguments.namespace, arguments.keep)
+        return wait_for_run(session, started, arguments.namespace, arguments.keep)
     warn(session)
-    return watched(session, started, arguments.namespace) if arguments.watch else started
+    return show_live(session, started, arguments.namespace) if arguments.watch else started
 
 
-def plan(session: Session, arguments: Namespace) -> Planned:
-    """The run that a line asks for. Raises for what could not be started."""
+def plan(session: Session, arguments: Namespace) -> RunPlan:
+    """Plan the run that a line asks for. Raises a `KfpError` if it could not be started."""
     client = session.client
-    source = found(session, arguments)
+    source = pipeline_source(session, arguments)
     request = source.request(
         parameters(source, arguments),
         name=arguments.name,
@@ -54,13 +56,11 @@ def plan(session: Session, arguments: Namespace) -> Planned:
         cache=not arguments.no_cache,
     )
     where = client.namespace_of(arguments.namespace)
-    return Planned(source, where, arguments.experiment, request)
+    return RunPlan(source, where, arguments.experiment, request)
 
 
-def found(session: Session, arguments: Namespace) -> PipelineSource:
-    """Return what is to be run: what the notebook calls so, else a file, else an uploaded
-    pipeline.
-    """
+def pipeline_source(session: Session, arguments: Namespace) -> PipelineSource:
+    """Find the pipeline: one of the notebook's own, else a file, else an uploaded one."""
     text, version = arguments.pipeline, arguments.version
     if not version and (own := own_pipeline(session, text)):
         return PipelineSource.from_component(own)
@@ -72,7 +72,7 @@ def found(session: Session, arguments: Namespace) -> PipelineSource:
 
 
 def parameters(source: PipelineSource, arguments: Namespace) -> dict[str, Any]:
-    """The values of `-p`, `--params` and the cell, each given once."""
+    """Merge the parameters of `-p`, `--params` and the cell; each may be given once."""
     parts = [
         _mapping(arguments.params, "--params"),
         _yaml(arguments.cell),
@@ -99,7 +99,7 @@ def _mapping(given: Any, option: str) -> dict[str, Any]:
             given = None
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         raise BadRequest(
-            f"{option} takes a dict with the names of parameters.",
+            f"{option} takes a dict of parameters by name.",
             cure="Write it as --params $name, with a dict called name in this notebook.",
         )
     return given
@@ -115,7 +115,7 @@ def _yaml(cell: str | None) -> dict[str, Any]:
         read = yaml.safe_load(cell)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        at = f", line {mark.line + 1} of what is below %%kfp" if mark else ""
+        at = f", line {mark.line + 1} below %%kfp" if mark else ""
         raise BadRequest(
             f"The cell is not YAML: {getattr(error, 'problem', None) or error}{at}.",
             cure="Write each parameter on a line of its own, as name: value.",
@@ -139,7 +139,7 @@ START = (
         metavar="name=value",
         help="a parameter; lists and objects as JSON",
     ),
-    option("--params", default=None, metavar="$dict", help="parameters out of a dict, or as YAML"),
+    option("--params", default=None, metavar="$dict", help="parameters from a dict, or as YAML"),
     option(
         *("-e", "--experiment"),
         completes="experiment",
@@ -147,9 +147,9 @@ START = (
         help="experiment; created if new",
     ),
     option("--version", default="", help="name or id of a version (default: the newest)"),
-    option("--description", default="", help="what it is for"),
-    option("--service-account", default="", metavar="NAME", help="as whom its tasks run"),
-    option("--no-cache", action="store_true", help="take nothing over from earlier runs"),
+    option("--description", default="", help="description of the run"),
+    option("--service-account", default="", metavar="NAME", help="service account of its tasks"),
+    option("--no-cache", action="store_true", help="reuse no outputs of earlier runs"),
 )
 PIPELINE = option(
     "pipeline",
@@ -166,18 +166,22 @@ VERBS = (
             PIPELINE,
             *START,
             option("--name", default="", help="name of the run"),
-            option("--form", action="store_true", help="fill in the parameters in a form"),
-            option("--dry-run", action="store_true", help="check all, and show what would be sent"),
+            option("--form", action="store_true", help="enter the parameters in a form"),
+            option(
+                "--dry-run",
+                action="store_true",
+                help="check everything, and show what would be sent",
+            ),
             *WAIT,
             NAMESPACE,
         ),
         aliases=("run create", "runs create"),
         examples=(
             ("run churn -p rate=0.1 --wait", "an uploaded pipeline, watched to its end"),
-            ("run churn.yaml --params $best", "a file, with parameters out of a dict"),
+            ("run churn.yaml --params $best", "a file, with parameters from a dict"),
             ("run my_pipeline --watch", "a @dsl.pipeline of this notebook"),
             ("run churn --dry-run", "only check it"),
-            ("run churn --form", "with a form for its parameters"),
+            ("run churn --form", "enter its parameters in a form"),
         ),
         takes_cell=True,
     ),

@@ -1,4 +1,4 @@
-"""The shape of a verb, the options that several of them take, and what they ask of a session."""
+"""The definition of a verb, the options that several share, and the session that they use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """The session that a kernel's `%kfp` remembers between cells."""
+    """The state that a kernel's `%kfp` keeps between cells."""
 
     @property
     def connection(self) -> Connection: ...
@@ -33,55 +33,55 @@ class Session(Protocol):
 
     @property
     def last_run(self) -> str:
-        """The id of the run that was last started or shown here."""
+        """The id of the run last started or shown here."""
 
     @last_run.setter
     def last_run(self, run_id: str) -> None: ...
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether there is no front end that draws."""
+        """True if no front end renders the output."""
 
     def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
-        """Use another connection from now on; with nothing given, the usual one."""
+        """Use another connection from now on; without arguments, the default."""
 
     @property
     def namespace_in_use(self) -> KernelNamespace:
-        """The namespace of this kernel, and that of the others in its Jupyter server."""
+        """The namespace of this kernel, and that of the other kernels of its Jupyter server."""
 
     def use_namespace(self, namespace: str, everywhere: bool = False) -> None:
-        """Use another namespace in this kernel, or everywhere in its server; '' for the usual."""
+        """Use another namespace in this kernel, or in its whole server; '' for the default."""
 
     def examine(self, isolation: bool, others: tuple[str, ...]) -> CheckReport:
-        """Look for what is wrong with the connection, also where there is none."""
+        """Examine the connection, even if it cannot be made."""
 
     def tenants(self) -> NamespaceSource:
-        """Return the source of namespaces and contributors, which is to be closed."""
+        """Return a source of namespaces and contributors; the caller closes it."""
 
     def provenance(self) -> Provenance:
-        """The notebook and the cell that run now, and who runs them."""
+        """The current notebook and cell, and their user."""
 
     @property
     def variables(self) -> dict[str, Any]:
-        """Return the variables of the notebook, to be read and changed."""
+        """The variables of the notebook, to read and change."""
 
     def show(self, run: Run) -> None:
-        """Show a run as it is now, in the place where it was shown before."""
+        """Show the current state of a run, in the same place as before."""
 
     def picture(self, run: Run) -> None:
-        """Show a run once, in a place of its own, where a front end keeps it up to date."""
+        """Show a run in an output of its own, which a front end keeps up to date."""
 
     def form(self, source: PipelineSource, namespace: str, experiment: str) -> Any:
         """A form that starts a pipeline."""
 
     def say(self, text: str) -> None:
-        """Tell the person something beside the value."""
+        """Print a notice in addition to the value."""
 
 
 class Option(msgspec.Struct, frozen=True):
     """An argument of a verb, as argparse takes it.
 
-    `completes`: of what kind its values are, where they can be completed.
+    `completes`: the kind of its values, if they can be completed.
     """
 
     flags: tuple[str, ...]
@@ -98,9 +98,9 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class Verb(msgspec.Struct, frozen=True):
-    """One thing that `%kfp` can do; its name may be two words, as in `pipeline upload`.
+    """A verb of `%kfp`; its name may be two words, as in `pipeline upload`.
 
-    `takes_cell`: whether it reads the rest of a cell, as `%%kfp`.
+    `takes_cell`: True if it reads the rest of a cell, as `%%kfp`.
     """
 
     name: str
@@ -134,17 +134,17 @@ EVERYWHERE = option(
     *("-A", "--all-namespaces"), action="store_true", help="every namespace that you may read"
 )
 LIMIT = option(
-    "-l", "--limit", type=int, default=None, metavar="COUNT", help="how many at most (default: all)"
+    "-l", "--limit", type=int, default=None, metavar="COUNT", help="the most to show (default: 20)"
 )
 SORT = option(
     "--sort",
     completes="column",
     default="",
     metavar="COLUMN",
-    help="created, name and so on; -name for the other way round",
+    help="by created, name and so on; -name reverses the order",
 )
-NAMED = option("--name", default="", metavar="TEXT", help="only those with this in their names")
-YES = option("--yes", action="store_true", help="do it, and not only say what would be done")
+NAMED = option("--name", default="", metavar="TEXT", help="only those whose names contain this")
+YES = option("--yes", action="store_true", help="do it, instead of saying what would be done")
 RUN = option("run", completes="run", metavar="RUN", help="id, name, the beginning of one, latest")
 RUNS = option(
     "runs",
@@ -157,16 +157,16 @@ LISTED = (NAMESPACE, EVERYWHERE, SORT, LIMIT)
 
 
 def where(session: Session, arguments: Namespace) -> str | list[str]:
-    """The namespace that is asked for, or every one that may be read."""
+    """Return the requested namespace, or every readable one."""
     if not getattr(arguments, "all_namespaces", False):
         return str(arguments.namespace)
     if arguments.namespace:
-        raise BadRequest("-n names one namespace and -A asks for every one: leave one of them out.")
+        raise BadRequest("-n names one namespace and -A means every one: leave out one of them.")
     return readable(session)
 
 
 def readable(session: Session) -> str | list[str]:
-    """Every namespace whose runs may be listed; of a KFP for a single user the only one."""
+    """Every namespace whose runs may be listed; for a single-user KFP the only one."""
     if not session.client.health().multi_user:
         return ""
     with closing(session.tenants()) as tenants:
@@ -174,32 +174,32 @@ def readable(session: Session) -> str | list[str]:
     names = [each.name for each in found.namespaces if each.usable]
     if not names:
         raise BadRequest(
-            "No namespace is known that you may read.",
+            "No namespace is known in which you may read.",
             cause=found.unknown,
-            cure="%kfp namespaces says which there are, and why not.",
+            cure="%kfp namespaces lists them, and says why each is refused.",
         )
     return names
 
 
 def limit(arguments: Namespace) -> int:
-    """Make the option for how many to list at most; 0 for all."""
+    """Return the most items to list; 0 for all. Raises `BadRequest` below 1."""
     count: int | None = arguments.limit
     if count is not None and count < 1:
-        raise BadRequest(f"Cannot list {count}: -l takes a number from 1.")
+        raise BadRequest(f"Cannot list {count}: -l takes a number from 1 on.")
     return count or 0
 
 
 def own_pipeline(session: Session, named: Any) -> Any:
-    """The notebook's own `@dsl.pipeline` or `@dsl.component` that is meant; None if it is none."""
+    """The notebook's own `@dsl.pipeline` or `@dsl.component` of that name, or None."""
     own = _own(session, named)
     return own if PipelineSource.can_be(own) else None
 
 
 def check_no_function(session: Session, named: Any) -> None:
-    """Raises `BadRequest` for a function of the notebook, which is nearly a pipeline."""
+    """Raises `BadRequest` for a plain function of the notebook, which lacks a decorator."""
     if callable(_own(session, named)):
         raise BadRequest(
-            f"{named} is a function of this notebook, and no pipeline.",
+            f"{named} is a function of this notebook, not a pipeline.",
             cure="Put @dsl.pipeline or @dsl.component above it, and run that cell again.",
         )
 
@@ -210,7 +210,7 @@ def _own(session: Session, named: Any) -> Any:
 
 
 def pairs(texts: list[str]) -> dict[str, str]:
-    """The parameters in `-p name=value`, as they were typed."""
+    """Parse `-p name=value` options into a dict of texts."""
     found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -223,7 +223,7 @@ def pairs(texts: list[str]) -> dict[str, str]:
 
 
 def warn(session: Session) -> None:
-    """Say what KFP has warned of, once."""
+    """Print each of KFP's warnings once."""
     warnings = session.client.warnings
     while warnings:
         session.say(f"Warning: {warnings.popleft()}")

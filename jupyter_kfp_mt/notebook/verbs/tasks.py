@@ -8,11 +8,11 @@ from typing import Any
 from ...errors import BadRequest
 from ...models import Run
 from .table import NAMESPACE, Option, Session, Verb, option
-from .waiting import waited
+from .waiting import wait_for_run
 
 
 def task(session: Session, arguments: Namespace) -> Run:
-    """Run the rest of the cell as a task in the namespace, and take its outputs back.
+    """Run the rest of the cell as a task in the namespace, and fetch its outputs.
 
     Inputs are variables of the notebook: numbers, texts, lists and dicts, DataFrames, arrays and
     models. Outputs become variables once the task has succeeded.
@@ -21,18 +21,18 @@ def task(session: Session, arguments: Namespace) -> Run:
 
     code, client = arguments.cell, session.client
     if not code or not code.strip():
-        raise BadRequest("What is to be run? Write it below %%kfp task, in the same cell.")
+        raise BadRequest("There is no code to run: write it below %%kfp task, in the same cell.")
     _check_names(session, arguments.inputs)
     missing = missing_inputs(code, arguments.inputs, session.variables)
     if missing:
         names = " ".join(missing)
         raise BadRequest(
             f"The cell reads {', '.join(missing)} of this notebook, which its task does not have.",
-            cure=f"Add -i {names}; modules, functions and classes belong into the cell.",
+            cure=f"Add -i {names}; import modules and define functions and classes in the cell.",
         )
     lost = [name for name in arguments.outputs if name not in assigned_names(code)]
     if lost:
-        raise BadRequest(f"The cell never assigns {lost[0]}, which is to be an output.")
+        raise BadRequest(f"The cell never assigns {lost[0]}, which is an output.")
     made = CellTask(
         code=code,
         inputs={name: session.variables[name] for name in arguments.inputs},
@@ -46,8 +46,8 @@ def task(session: Session, arguments: Namespace) -> Run:
         made.source(), {}, arguments.experiment, arguments.name, arguments.namespace
     )
     session.last_run = started.run_id
-    run = waited(session, started, arguments.namespace)
-    if run.state == "SUCCEEDED":  # and not left by an interrupt
+    run = wait_for_run(session, started, arguments.namespace)
+    if run.state == "SUCCEEDED":  # not if the wait was interrupted
         session.variables.update(collected(client, run, arguments.outputs))
     return run
 
@@ -70,7 +70,7 @@ def _secret(text: str) -> tuple[str, str, str]:
 
 
 def _several(*flags: str, **settings: Any) -> Option:
-    """An option that takes several words, and may be given again for more."""
+    """An option that takes several words and may be repeated."""
     return option(*flags, nargs="+", action="extend", default=[], **settings)
 
 
@@ -89,16 +89,16 @@ VERBS = (
                 *("-o", "--outputs"),
                 completes="variable",
                 metavar="NAME",
-                help="variables that it makes",
+                help="variables that it assigns",
             ),
-            _several("--packages", metavar="PACKAGE", help="what pip installs first"),
+            _several("--packages", metavar="PACKAGE", help="packages to install with pip first"),
             option("--image", default="", help="image (default: this Python's)"),
             option(
                 "--secret",
                 action="append",
                 default=[],
                 metavar="SECRET:KEY[=VARIABLE]",
-                help="a key of a Kubernetes secret, as a variable of the environment",
+                help="a key of a Kubernetes secret, as an environment variable",
             ),
             option(
                 *("-e", "--experiment"),
@@ -109,7 +109,9 @@ VERBS = (
             option("--name", default="", help="name of the run"),
             NAMESPACE,
         ),
-        examples=(("task -i rate rows -o model --packages scikit-learn", "with %%kfp"),),
+        examples=(
+            ("%%kfp task -i rate rows -o model --packages scikit-learn", "the cell below it"),
+        ),
         takes_cell=True,
     ),
 )

@@ -1,4 +1,4 @@
-"""Answers of `%kfp` that are no value of KFP's API: how it looks is `render`'s business."""
+"""Return values of verbs that are not objects of KFP's API; `render` draws them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAIL = 1000  # lines of a log
 
 
 class OverviewCheck(msgspec.Struct, frozen=True):
-    """A check whether something works, and what was said about it."""
+    """A check that something works, and its message."""
 
     what: str
     works: bool
@@ -28,7 +28,7 @@ class OverviewCheck(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """The answer to `%kfp`: who am I, where, why, and what works."""
+    """The value of `%kfp`: identity, endpoint, the reasons for both, and what works."""
 
     status: ConnectionStatus
     namespace: str
@@ -37,10 +37,10 @@ class Overview(msgspec.Struct, frozen=True):
     active_in_all: int = 0
     failed: list[Run] = []
     usual: str = ""  # the namespace of the panel, where this kernel has one of its own
-    next: list[tuple[str, str]] = []  # lines that are useful now, and what they do
+    next: list[tuple[str, str]] = []  # commands that are useful now, and what they do
 
 
-class Chosen(msgspec.Struct, frozen=True):
+class NamespaceChoice(msgspec.Struct, frozen=True):
     """The namespace in use, and why it is that one.
 
     `usual`: that of the panel and of other notebooks, where this kernel has one of its own.
@@ -51,8 +51,8 @@ class Chosen(msgspec.Struct, frozen=True):
     usual: str = ""
 
 
-class Known(Rows[Any], frozen=True, kw_only=True):
-    """Every namespace there is to show, the one in use, and what is not known, and why."""
+class NamespaceListing(Rows[Any], frozen=True, kw_only=True):
+    """All known namespaces, the one in use, and the reason if the list is incomplete."""
 
     items: list[there.Namespace]
     in_use: str
@@ -60,15 +60,15 @@ class Known(Rows[Any], frozen=True, kw_only=True):
     unknown: str
 
 
-class Looked(msgspec.Struct, frozen=True):
-    """The knowledge of one namespace."""
+class NamespaceDetails(msgspec.Struct, frozen=True):
+    """Everything known of one namespace."""
 
     namespace: there.Namespace
     in_use: bool
     unknown: str
 
 
-class Sharing(Rows[Any], frozen=True, kw_only=True):
+class ContributorList(Rows[Any], frozen=True, kw_only=True):
     """The people who share a namespace."""
 
     items: list[Contributor]
@@ -85,8 +85,8 @@ class Log(msgspec.Struct, frozen=True):
         return "\n".join(text for _, text in self.tasks)
 
 
-class Planned(msgspec.Struct, Viewed, frozen=True):
-    """A run as it would be started, or as `%kfp run --dry-run` tells of it."""
+class RunPlan(msgspec.Struct, Viewed, frozen=True):
+    """A run before it is started, as shown by `%kfp run --dry-run`."""
 
     source: PipelineSource
     namespace: str
@@ -95,7 +95,7 @@ class Planned(msgspec.Struct, Viewed, frozen=True):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All values, defaults among them, in the order of the pipeline's signature."""
+        """All values, including defaults, in the order of the pipeline's signature."""
         given: dict[str, Any] = self.request["runtime_config"]["parameters"]
         defaults = {
             name: each.default
@@ -106,8 +106,8 @@ class Planned(msgspec.Struct, Viewed, frozen=True):
         return {name: values[name] for name in self.source.accepted if name in values}
 
 
-class Touched(Rows[Run], frozen=True, kw_only=True):
-    """Runs that something is done with, or would be: `done` says which. Some may have failed."""
+class BulkChange(Rows[Run], frozen=True, kw_only=True):
+    """Runs that were changed or, unless `done`, would be. Some changes may have failed."""
 
     items: list[Run]
     verb: str  # as in "terminate"
@@ -121,7 +121,7 @@ class Touched(Rows[Run], frozen=True, kw_only=True):
         ]
 
 
-class Said(msgspec.Struct, Viewed, frozen=True):
+class Notice(msgspec.Struct, Viewed, frozen=True):
     """A sentence about what was done."""
 
     text: str

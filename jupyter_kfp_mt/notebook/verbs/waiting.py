@@ -1,4 +1,4 @@
-"""Waiting for a run that a cell has started or shows."""
+"""Wait for a run that a cell has started or shows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from ...models import Run, state_word
 from .table import Session, warn
 
 
-def waited(session: Session, started: Run, namespace: str, keep: bool = False) -> Run:
-    """The run once it has finished, shown all the while.
+def wait_for_run(session: Session, started: Run, namespace: str, keep: bool = False) -> Run:
+    """Show a run until it has finished, and return it.
 
-    Raises `RunFailed` for one that failed, below what is shown of it, unless it is to be kept.
+    Raises `RunFailed` if it failed, unless `keep`.
     """
     run = started
     try:
-        run = followed(session, started, namespace)
+        run = follow_run(session, started, namespace)
     except KeyboardInterrupt:
-        session.say(goes_on(run))
+        session.say(still_running(run))
         return run
     try:
         if not keep:
@@ -27,34 +27,34 @@ def waited(session: Session, started: Run, namespace: str, keep: bool = False) -
     return run
 
 
-def followed(session: Session, run: Run, namespace: str) -> Run:
-    """The run, shown until it has finished."""
+def follow_run(session: Session, run: Run, namespace: str) -> Run:
+    """Show a run until it has finished, and return it."""
     try:
         for seen in session.connection.watch(session.client, run, namespace):
             session.show(run := seen)
-            warn(session)  # below what is shown
-    except NotFound:  # it was deleted meanwhile
+            warn(session)  # below the run
+    except NotFound:  # deleted in the meantime
         raise
     except KfpError:
-        session.say(_is_not_known(run))
+        session.say(_wait_ended(run))
         raise
     return run
 
 
-def watched(session: Session, started: Run, namespace: str) -> Run:
-    """Show a run that goes on by itself; a terminal has to wait for that."""
+def show_live(session: Session, started: Run, namespace: str) -> Run:
+    """Show a run live without blocking; a terminal has to wait for it."""
     if not session.is_terminal:
         session.picture(started)
         return started
-    return waited(session, started, namespace, keep=True)
+    return wait_for_run(session, started, namespace, keep=True)
 
 
-def _is_not_known(run: Run) -> str:
+def _wait_ended(run: Run) -> str:
     return (
-        f"The wait has ended, and not the run: it was {state_word(run.state)} when it was last "
-        "seen, and needs no kernel to go on. %kfp runs shows it once KFP answers again."
+        f"The wait has ended, but the run may continue without this kernel: it was last seen "
+        f"{state_word(run.state)}. %kfp runs shows it once KFP answers again."
     )
 
 
-def goes_on(run: Run) -> str:
-    return f"The run goes on. %kfp runs shows it, %kfp terminate {run.run_id} stops it."
+def still_running(run: Run) -> str:
+    return f"The run continues. %kfp runs shows it, %kfp terminate {run.run_id} stops it."

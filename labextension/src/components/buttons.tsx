@@ -1,11 +1,11 @@
-/** Buttons that say why they cannot be pressed, and what stands where a list is not known yet. */
+/** Buttons that explain why they are disabled, and the placeholder of a list that is loading. */
 
 import { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { useTrans } from './context';
 
-/** A button that can be reached although it cannot be pressed, so that its reason is read. */
+/** A button that stays focusable when disabled, so that the reason can be read. */
 export function Button(props: {
   label: string;
   reason?: string;

@@ -1,4 +1,4 @@
-// The parts that every form of the panel is made of.
+/** The fields of which every form of the panel consists. */
 
 import * as React from 'react';
 

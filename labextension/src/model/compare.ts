@@ -1,10 +1,10 @@
-/** Runs side by side: what went into them, what came out, and in what they differ. */
+/** Runs side by side: their inputs, their results, and the differences. */
 
 import { IRunData, IValue } from '../run/run_data';
 
 export interface IComparedRow {
   name: string;
-  /** One value for each run; undefined where it has none. */
+  /** One value for each run; undefined for a run without one. */
   values: readonly (IValue | undefined)[];
   isDifferent: boolean;
 }
@@ -37,7 +37,7 @@ function rowsOf(columns: readonly Record<string, IValue>[]): IComparedRow[] {
   });
 }
 
-/** The numbers that the tasks of a run have logged, by task and name. */
+/** The metrics logged by the tasks of a run, by task and name. */
 function metricsOf({ tasks, values }: IRunData): Record<string, IValue> {
   const found: Record<string, IValue> = {};
   for (const { task_id, display_name } of tasks) {

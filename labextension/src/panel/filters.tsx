@@ -1,4 +1,4 @@
-/** The filters of a list: what of it is shown, and in which order. */
+/** The filters and the order of a list. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -115,7 +115,7 @@ function Pipeline({ list }: { list: ListModel<Item> }): JSX.Element {
   );
 }
 
-/** Only what the notebook that is in front has started. */
+/** A filter for runs started from the current notebook. */
 function ThisNotebook({ list }: { list: ListModel<Item> }): JSX.Element | null {
   const { notebook, trans } = useKfp();
   const path = notebook?.() ?? '';
@@ -125,7 +125,7 @@ function ThisNotebook({ list }: { list: ListModel<Item> }): JSX.Element | null {
   }
   return (
     <Checkbox
-      label={trans.__('Of this notebook')}
+      label={trans.__('From this notebook')}
       isOn={!!query.notebook}
       set={isOn => void list.ask({ notebook: isOn ? path : '' })}
     />
@@ -191,7 +191,7 @@ function sortWords(sort: Sort, trans: TranslationBundle): string {
     case 'name asc':
       return trans.__('by name');
     case 'name desc':
-      return trans.__('by name, backwards');
+      return trans.__('by name, reversed');
     case 'finished_at desc':
       return trans.__('last finished first');
     default:

@@ -1,4 +1,4 @@
-/** What can be done with a run; what cannot is greyed, and says why. */
+/** The actions on a run; a disabled one says why. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -62,7 +62,7 @@ function labelOf(action: RunAction, trans: TranslationBundle): string {
   }
 }
 
-/** A button that can be reached although it cannot be pressed, so that its reason is read. */
+/** A button that stays focusable when disabled, so that the reason can be read. */
 function Button(props: {
   label: string;
   refusal: string | undefined;
@@ -99,8 +99,8 @@ function Confirm(props: {
 }): JSX.Element {
   const { action, yes, no, trans } = props;
   const questions: Record<RunAction, string> = {
-    terminate: trans.__('Stop this run? It cannot go on afterwards.'),
-    retry: trans.__('Run again what has failed?'),
+    terminate: trans.__('Terminate this run? It cannot be resumed.'),
+    retry: trans.__('Retry the failed tasks?'),
     clone: trans.__('Start the same pipeline with the same parameters?')
   };
   const id = React.useId();
@@ -149,12 +149,12 @@ function OpenInKfp(props: {
     );
   }
   const refusal = trans.__(
-    'It is not known where the pages of Kubeflow Pipelines are; the local KFP has none.'
+    'The address of the Kubeflow Pipelines UI is not known; the local KFP has none.'
   );
   return <Button label={label} refusal={refusal} press={() => undefined} />;
 }
 
-/** Tell if it leads to a page: data may come from anybody's notebook. */
+/** Return whether a link is a web page: data may come from anybody's notebook. */
 function isWebAddress(link: string): boolean {
   return /^(https?:\/\/|\/(?![/\\]))/.test(link);
 }

@@ -1,1 +1,1 @@
-"""One task's program: in a process or a container, with its files, and why it failed."""
+"""In a task's own process: how it is forked, its private mounts, and its interpreter."""

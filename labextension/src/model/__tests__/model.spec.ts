@@ -199,7 +199,7 @@ it('a KFP for one user needs no namespace', async () => {
 it.each([
   ['namespace', { namespace: 'bob' }],
   ['identity', { identity: { subject: 'bob@example.com' } }],
-  ['endpoint', { endpoint: 'http://elsewhere' }]
+  ['endpoint', { endpoint: 'http://elsewhere', local: false }]
 ])('another %s shows nothing of the one before', async (_, part) => {
   server.runs = [run('train', 'RUNNING')];
   model.watch();
@@ -209,6 +209,49 @@ it.each([
   await until(() => model.problem !== null && model.runs === null);
   expect(model.lists.runs.changes).toEqual([]);
   expect(total()).toBe(0);
+});
+
+it('a local KFP that was started again at another port keeps its rows', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  model.watch();
+  await until(() => model.runs !== null);
+  const shown: unknown[] = [];
+  model.stateChanged.connect(() => shown.push(model.runs));
+  model.placeChanged.connect(() => shown.push(null));
+  server.status = { ...STATUS, endpoint: 'http://127.0.0.1:4001' };
+  await until(() => model.status?.endpoint === 'http://127.0.0.1:4001');
+  expect(shown).not.toContain(null);
+  expect(ids()).toEqual(['train']);
+});
+
+it('another tenant of the local KFP is told to pages, and is shown nothing of the one before', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  server.answers['identity'] = () => {
+    const subject = 'system:serviceaccount:bob:default-editor';
+    const identity = { ...STATUS.identity, subject };
+    server.status = { ...STATUS, namespace: 'bob', identity };
+    server.runs = [run('tune', 'RUNNING')];
+    return json({});
+  };
+  model.watch();
+  await until(() => model.runs !== null);
+  model.watchRun({ run_id: 'train', state: 'RUNNING' });
+  let told = 0;
+  model.placeChanged.connect(() => (told += 1));
+  await model.become('bob/default-editor');
+  expect([told, model.namespace, ...ids()]).toEqual([1, 'bob', 'tune']);
+  expect(model.isWatched('train')).toBe(false);
+});
+
+it('an identity that cannot be had is a problem, and all stays as it is', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  server.answers['identity'] = () =>
+    json({ message: 'no identity', cause: '' }, 404);
+  model.watch();
+  await until(() => model.runs !== null);
+  await model.become('carol/default-editor');
+  expect(model.problem?.message).toBe('no identity');
+  expect(ids()).toEqual(['train']);
 });
 
 it('a KFP that does not say who we are keeps what is shown', async () => {
@@ -262,7 +305,7 @@ describe('another namespace', () => {
 
   it.each([
     ['identity', { identity: { subject: 'bob@example.com' } }],
-    ['endpoint', { endpoint: 'http://elsewhere' }]
+    ['endpoint', { endpoint: 'http://elsewhere', local: false }]
   ])('is not chosen for another %s', async (_, part) => {
     model.choose('bob');
     server.status = { ...STATUS, ...part };

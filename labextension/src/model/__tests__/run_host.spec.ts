@@ -131,7 +131,7 @@ it('what the state or the role does not allow is refused with the reason', async
   await until(() => !!host.get().refusals.clone);
   const { terminate, retry, clone } = host.get().refusals;
   expect(terminate).toBe('The run has finished already.');
-  expect(retry).toBe('Only a run that has failed can be tried again.');
+  expect(retry).toBe('Only a run that has failed can be retried.');
   expect(clone).toBe(
     'Your role in namespace alice does not allow it: it lacks create on runs.'
   );
@@ -146,7 +146,7 @@ it('a run of another name than the one shown is left alone', async () => {
   expect(asked).toEqual(['training-clone', 'retry']);
   told = { display_name: 'production' };
   expect(await host.act({ name: 'retry' })).toBe(
-    'Nothing was done: the run of this id is called production.'
+    'Nothing was changed: the run with this id is called production.'
   );
   expect(asked).toHaveLength(2);
 });

@@ -1,0 +1,108 @@
+"""One Kubernetes API server, over kept-alive connections: where it is, whom to trust, and as whom
+each request is sent.
+
+This is what the official client does in its `rest` module. Importing that would load the models of
+every kind of Kubernetes' objects, 700 modules and 65 MB, of which none is needed here.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from ..intervals import KUBERNETES_CONNECT_SECONDS as CONNECT_SECONDS
+from ..intervals import KUBERNETES_READ_SECONDS as READ_SECONDS
+from ..network.tls import Tls
+
+if TYPE_CHECKING:
+    import urllib3
+
+USER_AGENT = f"jupyter-kfp-mt/{version('jupyter-kfp-mt')}"
+_POOLS = 4
+_CONNECTIONS = 32  # enough for one burst of access reviews
+
+
+class ApiServer:
+    """Sends requests to `address`, each with the header that `authorization` returns just then.
+
+    Nothing is sent twice, and no redirect is followed.
+    """
+
+    def __init__(self, address: str, tls: Tls, authorization: Callable[[], str]) -> None:
+        self.address = address.rstrip("/")
+        self.authorization = authorization
+        self._connections = _connections(tls)
+
+    def request(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        body: Any = None,
+        accept: str = "application/json, */*",
+        read_seconds: float | None = READ_SECONDS,
+    ) -> Any:
+        """Return urllib3's answer, whatever its status, before its body is read.
+
+        With a `body` the request is a POST. `read_seconds` without a byte are too many; None: any
+        number is not. Raises what `authorization` raises, and urllib3's `HTTPError`, an `OSError`,
+        or a `ValueError` for a header that cannot be sent.
+        """
+        from urllib3 import Timeout
+
+        asked = urlencode({name: text for name, text in query.items() if text})
+        return self._connections.request(
+            "GET" if body is None else "POST",
+            f"{self.address}{path}{'?' if asked else ''}{asked}",
+            headers=self._headers(accept),
+            body=None if body is None else msgspec.json.encode(body),
+            timeout=Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+            preload_content=False,
+            redirect=False,
+            retries=False,
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._connections.clear()
+
+    def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept, "Content-Type": "application/json", "User-Agent": USER_AGENT}
+        sent = self.authorization()
+        return {**headers, "Authorization": sent} if sent else headers
+
+
+def _connections(tls: Tls) -> urllib3.PoolManager:
+    import certifi
+    import urllib3
+
+    options: dict[str, Any] = {
+        "num_pools": _POOLS,
+        "maxsize": _CONNECTIONS,
+        "socket_options": _keep_alive(),
+        "cert_reqs": "CERT_REQUIRED" if tls.verified else "CERT_NONE",
+        "ca_certs": tls.authorities or certifi.where(),
+        "cert_file": tls.certificate or None,
+        "key_file": tls.key or None,
+    }
+    if tls.server_name:
+        options["server_hostname"] = tls.server_name
+    if tls.proxy:
+        return urllib3.ProxyManager(tls.proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
+def _keep_alive() -> list[tuple[int, int, int | bytes]]:
+    """Check every half minute whether the other side is still there (TCP keep-alive)."""
+    from urllib3.connection import HTTPConnection
+
+    options = [*HTTPConnection.default_socket_options]
+    options.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # macOS has not all of them
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
