@@ -12,8 +12,8 @@ import uuid
 
 import jwt
 import pytest
-import requests
 from fakes.kubernetes_api import ALICE, BOB
+from harness.real_kubernetes import RealKubernetes
 from harness.waiting import wait_until
 
 from jupyter_kfp_mt import errors
@@ -120,21 +120,14 @@ ASKED = {
 }
 # What is another each time, and what is written there by whoever made it.
 OWN = {"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "iat", "nbf"}
-OWN |= {"expirationTimestamp", "spec", "jti", "exp", "remainingItemCount"}
+OWN |= {"expirationTimestamp", "finishedAt", "spec", "jti", "exp", "remainingItemCount"}
 
 
 def answered(api, method, path, token=None, accept="application/json", body=None):
     """The status and the body of an answer, without what is another each time."""
     token = api.token(ALICE) if token is None else token
     headers = {"Accept": accept} | ({"Authorization": f"Bearer {token}"} if token else {})
-    answer = requests.request(
-        method,
-        api.endpoint + path,
-        headers=headers,
-        json=body,
-        verify=str(api.certificates.authority),
-        timeout=60,
-    )
+    answer = RealKubernetes.ask(api, method, path, headers, body)
     with contextlib.suppress(ValueError):
         return answer.status_code, reduced(json.loads(answer.text))
     return answer.status_code, answer.text
