@@ -15,6 +15,7 @@ pytest_plugins = [
     "fakes.guarded_kfp",
     "fakes.listed_kfp",
     "harness.live_events",
+    "harness.real_kubernetes",
 ]
 
 
@@ -47,6 +48,11 @@ def pytest_runtest_makereport():
         report.longrepr = f"{SHOWN}: {', '.join(where)}."
         report.sections = []
     return report
+
+
+@pytest.fixture
+def jp_nbconvert_templates():
+    """None: no server of a test exports a notebook, and to copy them for each takes long."""
 
 
 @pytest.fixture(scope="session", autouse=True)

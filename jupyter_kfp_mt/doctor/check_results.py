@@ -92,14 +92,14 @@ def not_known(found: str) -> Finding:
     return Finding(UNKNOWN, found)
 
 
-def examined(checks: Sequence[Check[P]], patient: P, seconds: float) -> list[Finding]:
+def examined(checks: Sequence[Check[P]], probed: P, seconds: float) -> list[Finding]:
     """Run all checks and return what they have found after `seconds`.
 
     Each has a thread of its own, which the process does not wait for at its end.
     """
     answers: dict[str, Future[Finding]] = {check.name: Future() for check in checks}
     for check in checks:
-        threading.Thread(target=_examine, args=(check, patient, answers), daemon=True).start()
+        threading.Thread(target=_examine, args=(check, probed, answers), daemon=True).start()
     wait(answers.values(), seconds)
     late = not_known(f"It took longer than {seconds:g} s.")
     return [_named(name, _result(answer, late)) for name, answer in answers.items()]
@@ -122,7 +122,7 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     return answer.result()
 
 
-def _examine(check: Check[P], patient: P, answers: dict[str, Future[Finding]]) -> None:
+def _examine(check: Check[P], probed: P, answers: dict[str, Future[Finding]]) -> None:
     wait([answers[name] for name in (*check.needs, *check.after)])
     missing = [name for name in check.needs if answers[name].result().result != PASSED]
     answer = answers[check.name]
@@ -130,7 +130,7 @@ def _examine(check: Check[P], patient: P, answers: dict[str, Future[Finding]]) -
         answer.set_result(not_known(f"Not looked at: '{missing[0]}' has not passed."))
         return
     try:
-        answer.set_result(check.look(patient))
+        answer.set_result(check.look(probed))
     except KfpError as error:
         answer.set_result(failed(error.message, error.cause, error.cure))
     except Exception as error:  # a check that goes wrong must not stop the others

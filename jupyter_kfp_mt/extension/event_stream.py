@@ -25,17 +25,14 @@ from .watched_namespace import Look, NamespaceState
 
 T = TypeVar("T")
 
-# How often to poll what seldom changes, and runs that may have been retried.
-THOROUGH = 900.0
+THOROUGH = intervals.POLL_ALL_SECONDS
 # The resources that belong to it: a change of one of them triggers a poll.
 _SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # Events kept for slow or reconnecting listeners; one that missed more gets a new snapshot.
 KEPT_EVENTS, KEPT_BYTES = 256, 1 << 20
 
-# When to ask KFP for a run reported by Kubernetes: KFP may learn of it later, or never.
-_LOOKS_FOR = (0.2, 5.0, 60.0)
-# How long after its end a run is fetched again from KFP, whose agent reports with some delay.
-_SETTLED = 10.0
+_LOOKS_FOR = intervals.REPORTED_RUN_SECONDS
+_SETTLED = intervals.REPORTED_END_SECONDS
 _NOTHING = Removed()
 
 ALIVE = b":\n\n"
@@ -95,6 +92,12 @@ class Events:
         """Send an event to every listener of this server."""
         for watcher in self._watchers.values():
             watcher.announce(name, data)
+
+    def start_over(self) -> None:
+        """End all streams: who listens again is told only what another identity may know."""
+        for watcher in self._watchers.values():
+            watcher.stop(_RESET)
+        self._watchers.clear()
 
     def close(self) -> None:
         """End all streams."""
@@ -209,11 +212,11 @@ class Watcher:
         if self._asked is not None and self._problem is None:
             self._show(Removed(runs=[change.run_id] if change.gone else []))
 
-    def stop(self) -> None:
+    def stop(self, farewell: bytes = b"") -> None:
         self._live.close()
         if self._task:
             self._task.cancel()
-        self._end()
+        self._end(farewell)
 
     async def stream(self, runs: Collection[str], last_id: str) -> AsyncIterator[bytes]:
         """Yield the events for a listener, until its stream has reached its maximum age.
@@ -374,7 +377,7 @@ class Watcher:
 
         answer: _Answer = await self._ask(question)
         if self._whose and answer.whose != self._whose:
-            self._end(_sent("reset", {}))
+            self._end(_RESET)
             return
         self._whose = answer.whose
         if not answer.is_local:
@@ -483,6 +486,9 @@ def _failure(problem: Problem) -> EventFailure:
 
 def _sent(name: str, data: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
+
+
+_RESET = _sent("reset", {})
 
 
 async def _set(event: asyncio.Event, seconds: float | None) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from .. import intervals
+
 
 class Bounds(msgspec.Struct, frozen=True):
     """Limits of polling, in requests and seconds.
@@ -24,29 +26,33 @@ class Bounds(msgspec.Struct, frozen=True):
     budget: float
     saved: float = 3.0
     owed: float = 1.0
-    shortest: float = 2.0
-    longest: float = 240.0
+    shortest: float = intervals.POLL_SECONDS[0]
+    longest: float = intervals.POLL_SECONDS[1]
+
+
+def _apart(seconds: tuple[float, float]) -> dict[str, float]:
+    return dict(zip(("shortest", "longest"), seconds, strict=True))
 
 
 # 60 requests in ten minutes, of which three may come at once; opening a panel takes two or three
 # itself.
-SHARED = Bounds(600 / 54)
+SHARED = Bounds(600 / 54, **_apart(intervals.POLL_SECONDS))
 # If Kubernetes reports changes, at most 30: KFP is asked only for the rest, in bursts.
-TOLD = Bounds(600 / 20, saved=6.0, owed=2.0, shortest=120.0)
+TOLD = Bounds(600 / 20, saved=6.0, owed=2.0, **_apart(intervals.POLL_REPORTED_SECONDS))
 # The local KFP has no other users.
-OWN = Bounds(0.5, shortest=1.0, longest=5.0)
+OWN = Bounds(0.5, **_apart(intervals.POLL_LOCAL_SECONDS))
 
 # After a time without changes, the next poll follows after a tenth of that time.
 PATIENCE = 10.0
 # The first pause after a failed poll; each further failure doubles it. While callers still wait
 # (`intervals.PATIENCE_SECONDS`) the next poll is never far away.
-RETRY = 1.0
-RETRY_SOON, SOON_FAILURES = 30.0, 7
+RETRY = intervals.POLL_RETRY_SECONDS
+RETRY_SOON, SOON_FAILURES = intervals.POLL_RETRY_SOON_SECONDS, 7
 # The share of the time in which one of our requests may be waiting for a response. The budget of a
 # namespace is a fiftieth of five requests a second, and less the longer responses take.
 MOST_BUSY = 1 / 10
 # A response this many seconds slower than the fastest has waited behind others.
-QUEUED = 0.1
+QUEUED = intervals.QUEUED_SECONDS
 # Factors for pause and budget after a response that has waited, and after one that has not:
 # `python -m bench crowd` simulates the effect.
 SLOWER, QUICKER = 2.0, 0.93

@@ -404,6 +404,17 @@ def test_a_token_file_that_cannot_be_read_is_told(guarded_kfp):
     assert "KF_PIPELINES_SA_TOKEN_PATH" in told.cure
 
 
+def test_a_cookie_file_that_cannot_be_read_is_told_before_the_login_page(serve, tmp_path):
+    kfp = serve(Odd, lambda request: redirect("/dex/auth"))
+    file = tmp_path / "none"
+    report = run_checks.examine(
+        Kfp(endpoint=kfp.endpoint, cookie_file=str(file), namespace="alice")
+    )
+    assert [each.check for each in report.failed] == ["token"]
+    assert "none cannot be read: No such file" in report.failed[0].found
+    assert "who is asking" in found(report)["healthz"].found
+
+
 UNKNOWN_USER = refusal(401, 16, "Failed to check authorization. User identity is empty")
 
 

@@ -11,8 +11,8 @@ from jupyter_kfp_mt.local.execution.run.pipeline_run import tasks_at_once
 
 
 @pytest.fixture(scope="module")
-def kfp(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("graph"))
+def kfp(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("graph"), home=home)
     yield kfp
     kfp.close()
 

@@ -83,8 +83,8 @@ def zipped(content):
     return buffer.getvalue()
 
 
-TOO_MANY = "The pipeline unfolds to more than 150000 values. Move large constants into a file"
-TOO_LONG = "The pipeline unfolds to more than 8388608 bytes. Consider moving large embedded"
+TOO_MANY = "The pipeline expands to more than 150000 values. Move large constants into a file"
+TOO_LONG = "The pipeline expands to more than 8388608 bytes. Consider moving large embedded"
 
 
 # Files

@@ -361,7 +361,7 @@ def test_what_is_shared_is_read_by_anyone(server, shared, who):
 
 
 CHANGED_BY = (
-    "shared pipelines are changed by those who may edit the namespace kubeflow: add a profile of "
+    "changing shared pipelines needs edit rights in the namespace kubeflow: add a profile of "
     "that name to the local KFP, or pass a namespace to keep the pipeline in your own"
 )
 

@@ -127,7 +127,7 @@ def test_braces_without_a_value_are_sent_with_a_warning(shell, kfp, adder, capsy
     run = kfp(f"run {adder} -p x=1 -p label={{nobody}}")
     assert run.runtime_config.parameters["label"] == "{nobody}"
     assert "{nobody} is sent unchanged" in (said := capsys.readouterr().out)
-    assert "{{nobody}} for braces that are meant" in said
+    assert "{{nobody}} for literal braces" in said
     run = kfp(f"run {adder} -p x=1 -p label={{{{meant}}}}")
     assert run.runtime_config.parameters["label"] == "{meant}"
     assert capsys.readouterr().out == ""
@@ -250,7 +250,7 @@ def test_runs_are_compared_and_their_artifacts_listed(shell, kfp, scored, unique
     found = kfp(f"compare {first.run_id} {unique}-0.5")
     assert found[0].name == "rate" and found[0].values == [0.25, 0.5]
     text = shown(shell, found)
-    assert "0.25" in text and "accuracy" in text and "come last" in text
+    assert "0.25" in text and "accuracy" in text and "last row is the same" in text
     artifacts = kfp(f"artifacts {unique}-0.5")
     assert [made.output for made in artifacts] == ["metrics"]
     assert "accuracy = 0.75" in shown(shell, artifacts)

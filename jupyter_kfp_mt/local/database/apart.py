@@ -1,4 +1,4 @@
-"""Large values are read and written apart from all else, in a thread and on its own connection.
+"""Reads and writes large values in a thread of their own, with its own connection.
 
 There it holds up nobody but what is large, too, of which there is one at a time.
 """
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Apart(Generic[V]):
-    """Works on a database that is open already, whose parts `view` makes of a connection."""
+    """Works on a database that is already open; `view` makes its parts from a connection."""
 
     def __init__(self, path: Path, view: Callable[[sqlite3.Connection], V]):
         self._path = path
@@ -28,7 +28,7 @@ class Apart(Generic[V]):
         self._db: sqlite3.Connection | None = None
 
     async def done(self, work: Callable[[V], T]) -> T:
-        """Return what the work returns; a change is a transaction that it makes itself."""
+        """Return the result of the work, which makes its own transaction for a change."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: work(self._parts))
 

@@ -1,4 +1,4 @@
-"""The database as a whole: opened and closed, with one part for each kind of thing in it."""
+"""The database as a whole: opening and closing it, with one part for each kind of object."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .runs import RunTable
 from .schema import opened
 from .searches import Searches
 
-# To read or write a specification of fewer bytes takes less time than to hand it to a thread.
+# Up to this size in bytes, reading or writing a specification is faster than using a thread.
 LARGE = 256 << 10
 
 _BRING_IN_SECONDS = 1.0
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Tables:
-    """A part for each kind of thing in a database, on one connection to it, for one thread."""
+    """The parts of a database, one for each kind of object, on one connection, for one thread."""
 
     def __init__(self, db: sqlite3.Connection):
         self.specifications = specifications = SpecificationTable(db)
@@ -70,26 +70,26 @@ class Database(Tables):
         options: ListOptions,
         find: Callable[[Tables, PageLimit], tuple[list[T], int, Position | None]],
     ) -> tuple[list[T], int, Position | None]:
-        """A page of a list, by `find`. It keeps nobody waiting, however long it takes to find."""
+        """Return a page of a list, found by `find`, without blocking, however long it takes."""
         return await self._searches.found(find, may_be_long=options.may_be_long)
 
     async def read(self, digest: str, find: Callable[[Tables], T]) -> T:
-        """Return what `find` finds, which reads the specification of this digest."""
+        """Return the result of `find`, which reads the specification with this digest."""
         if (self.specifications.length(digest) or 0) < LARGE:
             return find(self)
         return await self._apart.done(find)
 
     async def run_request(self, run_id: str) -> RunRequest:
-        """Return what is to be done for a run. Raises KeyError if it is not there any more."""
+        """Return the request to execute a run. Raises KeyError if it no longer exists."""
         digest = self.runs.digest(run_id)
         return await self.read(digest, lambda tables: tables.runs.job(run_id))
 
     async def default_root(self, digest: str) -> str:
-        """Where a specification would have its artifacts; empty if it does not say so."""
+        """The pipeline root of a specification; empty if it has none."""
         return await self.read(digest, lambda tables: tables.specifications.default_root(digest))
 
     async def change(self, specification: Specification | None, make: Callable[[Tables], T]) -> T:
-        """Make a change in one transaction, of which it is a part to keep the specification."""
+        """Make a change and store its specification in one transaction."""
         large = specification is not None and specification.length >= LARGE
         if large and specification and self.specifications.length(specification.digest) is None:
             return await self._apart.done(make)
@@ -123,7 +123,7 @@ class Database(Tables):
 
 
 def new_id() -> str:
-    """A UUID (version 7) that sorts after those made before it, so that equal times keep order."""
+    """A UUID (version 7) that sorts after earlier ones, to keep the order of equal times."""
     nanoseconds = time.time_ns()
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     fraction = rest * 4096 // 1_000_000

@@ -163,7 +163,7 @@ VERBS = (
             NAMESPACE,
         ),
         aliases=("runs compare",),
-        examples=(("compare 01a2 01a3", "differences first"),),
+        examples=(("compare latest train-2", "differences first"),),
     ),
     Verb(
         "artifacts",

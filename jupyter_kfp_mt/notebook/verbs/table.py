@@ -134,7 +134,7 @@ EVERYWHERE = option(
     *("-A", "--all-namespaces"), action="store_true", help="every namespace that you may read"
 )
 LIMIT = option(
-    "-l", "--limit", type=int, default=None, metavar="COUNT", help="the most to list (default: all)"
+    "-l", "--limit", type=int, default=None, metavar="COUNT", help="the most to show (default: 20)"
 )
 SORT = option(
     "--sort",
