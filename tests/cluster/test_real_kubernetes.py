@@ -19,6 +19,7 @@ from harness.waiting import wait_until
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.cluster import access_manifests
 from jupyter_kfp_mt.cluster.kubernetes_api import Cluster
+from jupyter_kfp_mt.cluster.workflows import PHASE
 from jupyter_kfp_mt.extension import workflow_watch
 from jupyter_kfp_mt.extension.workflow_watch import WorkflowWatch
 
@@ -187,7 +188,10 @@ def watch(cluster, monkeypatch):
 
 def named(name, phase=""):
     def is_it(news):
-        return any(each.name == name and phase in ("", each.phase) for each in news.workflows)
+        return any(
+            each.name == name and phase in ("", each.metadata.labels.get(PHASE))
+            for each in news.workflows
+        )
 
     return is_it
 
@@ -220,7 +224,7 @@ def test_a_watch_that_is_over_is_resumed_where_it_ended(real, watch, monkeypatch
 def test_a_bookmark_tells_the_version_from_which_a_quiet_watch_goes_on(real, cluster):
     _, version = cluster.workflows_going_on("alice")
     real.put_workflow("elsewhere", "bob", str(uuid.uuid4()))
-    lines = [json.loads(line) for line in cluster.watch_workflows("alice", version, 5)]
+    lines = [json.loads(line) for line in cluster.watch_workflows("alice", version, 20)]
     assert [line["type"] for line in lines] == ["BOOKMARK"]
     assert int(lines[-1]["object"]["metadata"]["resourceVersion"]) > int(version)
 
