@@ -50,6 +50,11 @@ def pytest_runtest_makereport():
     return report
 
 
+@pytest.fixture
+def jp_nbconvert_templates():
+    """None: no server of a test exports a notebook, and to copy them for each takes long."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_log_tells_a_token():
     yield

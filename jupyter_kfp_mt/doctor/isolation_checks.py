@@ -40,11 +40,11 @@ _CLOSE = (
 _SETTINGS = "kubectl set env -n kubeflow deployment/ml-pipeline "
 
 
-def several_users(patient: ProbedConnection) -> Finding:
-    if patient.greeting.status != 200:
-        answer = patient.greeting
-        raise patient.refusal(answer)
-    if patient.health.multi_user:
+def several_users(probed: ProbedConnection) -> Finding:
+    if probed.greeting.status != 200:
+        answer = probed.greeting
+        raise probed.refusal(answer)
+    if probed.health.multi_user:
         return passed("KFP is for several users, in namespaces.")
     return failed(
         "KFP is for a single user: everybody who reaches it shares everything.",
@@ -54,23 +54,23 @@ def several_users(patient: ProbedConnection) -> Finding:
     )
 
 
-def own_namespace(patient: ProbedConnection) -> Finding:
+def own_namespace(probed: ProbedConnection) -> Finding:
     """Without it a refusal elsewhere would prove nothing."""
-    if not patient.namespace:
+    if not probed.namespace:
         return not_known("No namespace is chosen: c.Kfp.namespace or %kfp ns names one.")
-    answer = patient.list("runs", patient.namespace, patient.headers)
+    answer = probed.list("runs", probed.namespace, probed.headers)
     if answer.status == 200:
-        return passed(f"KFP knows this identity, and lists runs in {patient.namespace}.")
+        return passed(f"KFP knows this identity, and lists runs in {probed.namespace}.")
     said = refusal_causes.server_text(answer.body)[:200] or f"HTTP {answer.status}"
     return not_known(f"KFP lets this identity see nothing, so that it proves nothing: {said}")
 
 
-def anonymous_lists(patient: ProbedConnection) -> Finding:
+def anonymous_lists(probed: ProbedConnection) -> Finding:
     for nouns in LISTS:
-        answer = patient.list(nouns, patient.namespace, {})
+        answer = probed.list(nouns, probed.namespace, {})
         if answer.status == 200:
             return failed(
-                f"Anybody lists {nouns} in {patient.namespace}, without saying who they are.",
+                f"Anybody lists {nouns} in {probed.namespace}, without saying who they are.",
                 "KFP runs with MULTIUSER_SHARED_READ, or what stands before it adds an identity.",
                 "Whoever administers it can switch that off:\n"
                 f"{_SETTINGS}MULTIUSER_SHARED_READ=false",
@@ -80,11 +80,11 @@ def anonymous_lists(patient: ProbedConnection) -> Finding:
     return passed("Who does not say who they are lists nothing.")
 
 
-def foreign_namespace(name: str, patient: ProbedConnection) -> Finding:
-    if name == patient.namespace:
+def foreign_namespace(name: str, probed: ProbedConnection) -> Finding:
+    if name == probed.namespace:
         return not_known(f"{name} is this identity's own namespace: name another one.")
     for nouns in LISTS:
-        answer = patient.list(nouns, name, patient.headers)
+        answer = probed.list(nouns, name, probed.headers)
         if answer.status == 200:
             return _open_namespace(name, nouns)
         if answer.status != 403:
@@ -105,10 +105,10 @@ def _open_namespace(name: str, nouns: str) -> Finding:
 _LOOK = "Is it meant to? Whoever administers it sees the roles with\n"
 
 
-def forged_header(patient: ProbedConnection) -> Finding:
+def forged_header(probed: ProbedConnection) -> Finding:
     for forged in FORGED:
-        for own in ({}, patient.headers):
-            answer = patient.list("runs", patient.namespace, {**own, **forged})
+        for own in ({}, probed.headers):
+            answer = probed.list("runs", probed.namespace, {**own, **forged})
             denied = refusal_causes.denial(answer.body)
             if denied and denied.user == NOBODY:
                 return _believed(next(iter(forged)))
@@ -129,15 +129,15 @@ def _believed(header: str) -> Finding:
     )
 
 
-def pipeline_names(patient: ProbedConnection) -> Finding:
+def pipeline_names(probed: ProbedConnection) -> Finding:
     """A pipeline of one's own stands for those of others: somebody without identity asks for it."""
-    answer = patient.list("pipelines", patient.namespace, patient.headers)
+    answer = probed.list("pipelines", probed.namespace, probed.headers)
     own = _items(answer, "pipelines")
     if not own:
-        where = patient.namespace
+        where = probed.namespace
         return not_known(f"There is no pipeline in {where} to try it with; %kfp upload adds one.")
     name = str(own[0].get("name") or own[0].get("display_name"))
-    found = patient.ask(f"pipelines/names/{quote(name, safe='')}")
+    found = probed.ask(f"pipelines/names/{quote(name, safe='')}")
     if found.status == 200:
         return failed(
             "Anybody reads a pipeline of any namespace who knows its name.",
@@ -150,14 +150,14 @@ def pipeline_names(patient: ProbedConnection) -> Finding:
     return not_known(f"KFP answers HTTP {found.status} to the name of a pipeline.")
 
 
-def anonymous_logs(patient: ProbedConnection) -> Finding:
+def anonymous_logs(probed: ProbedConnection) -> Finding:
     """KFP begins to answer before it looks for the run, so that one that never was is enough."""
-    answer = patient.ask(_log_path(_NO_RUN))
+    answer = probed.ask(_log_path(_NO_RUN))
     if answer.status == 404:  # it is looked for first: one of our own tells
-        runs = _items(patient.list("runs", patient.namespace, patient.headers), "runs")
+        runs = _items(probed.list("runs", probed.namespace, probed.headers), "runs")
         if not runs:
-            return not_known(f"There is no run in {patient.namespace} to try it with.")
-        answer = patient.ask(_log_path(str(runs[0].get("run_id"))))
+            return not_known(f"There is no run in {probed.namespace} to try it with.")
+        answer = probed.ask(_log_path(str(runs[0].get("run_id"))))
     if answer.status == 200:
         return failed(
             "Anybody reads the log of any task who knows the run's id.",
@@ -201,9 +201,9 @@ def _check(
 ) -> Check[ProbedConnection]:
     """Wrap a check so that no answer counts as passed: what does not answer is not open."""
 
-    def told(patient: ProbedConnection) -> Finding:
+    def told(probed: ProbedConnection) -> Finding:
         try:
-            return look(patient)
+            return look(probed)
         except KfpError as error:
             return not_known(f"{error.message} %kfp doctor says how to fix it.")
 

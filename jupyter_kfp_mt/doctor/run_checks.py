@@ -1,7 +1,7 @@
 """Examines a connection to KFP from outside in, and says what is wrong and how to fix it.
 
-A check is a small function: it takes the patient and returns what it found. The table of checks at
-the end is the order in which they are told.
+A check is a small function: it takes the connection and returns what it found. The table of checks
+at the end is the order in which they are told.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..connection.choose_connection import CONTEXT_FILE
 from ..connection.connections import Connection
 from ..connection.door_client import Door
 from ..credentials.kubeconfig import anonymous
-from ..errors import Unreachable
+from ..errors import KfpError, Unreachable
 from ..models import Health
 from ..namespaces.permissions import VERBS, VIEW
 from ..network.bodies import whole
@@ -62,15 +62,15 @@ _NEW_KERNEL = "Restart this kernel; if that does not help, the Jupyter server."
 # --- where it is ----------------------------------------------------------------------------
 
 
-def endpoint(patient: ProbedConnection) -> Finding:
-    return passed(f"{patient.connection.endpoint} ({patient.chosen('endpoint').looked_at})")
+def endpoint(probed: ProbedConnection) -> Finding:
+    return passed(f"{probed.connection.endpoint} ({probed.chosen('endpoint').looked_at})")
 
 
-def name_resolution(patient: ProbedConnection) -> Finding:
-    host = patient.host
-    if patient.proxy:
-        return passed(f"{host} is left to the proxy {patient.proxy}")
-    look_up = partial(socket.getaddrinfo, host, patient.port, type=socket.SOCK_STREAM)
+def name_resolution(probed: ProbedConnection) -> Finding:
+    host = probed.host
+    if probed.proxy:
+        return passed(f"{host} is left to the proxy {probed.proxy}")
+    look_up = partial(socket.getaddrinfo, host, probed.port, type=socket.SOCK_STREAM)
     try:
         with attempting(f"find out where {host} is"):
             addresses = within(CONNECT_SECONDS, look_up)
@@ -91,12 +91,12 @@ def _why_unknown(host: str) -> tuple[str, str]:
 _USUAL = choose_connection.IN_CLUSTER_ENDPOINT
 
 
-def connected(patient: ProbedConnection) -> Finding:
-    where = f"{patient.host}:{patient.port}"
-    if patient.proxy:
-        return passed(f"{where} is left to the proxy {patient.proxy}")
+def connected(probed: ProbedConnection) -> Finding:
+    where = f"{probed.host}:{probed.port}"
+    if probed.proxy:
+        return passed(f"{where} is left to the proxy {probed.proxy}")
     try:
-        socket.create_connection((patient.host, patient.port), CONNECT_SECONDS).close()
+        socket.create_connection((probed.host, probed.port), CONNECT_SECONDS).close()
     except TimeoutError:
         cause = "A firewall or a NetworkPolicy drops it, or the host is down."
         return failed(f"{where} does not answer.", cause, _KFP_RUNS + _KFP_PODS)
@@ -106,8 +106,8 @@ def connected(patient: ProbedConnection) -> Finding:
     return passed(f"{where} takes connections")
 
 
-def istio(patient: ProbedConnection) -> Finding:
-    answers = [patient.known.greeting, patient.known.listed]
+def istio(probed: ProbedConnection) -> Finding:
+    answers = [probed.known.greeting, probed.known.listed]
     refusals = [answer for answer in answers if answer and answer.by_istio]
     if not refusals:
         return (
@@ -126,32 +126,37 @@ def istio(patient: ProbedConnection) -> Finding:
 # --- what KFP says of itself ------------------------------------------------------------------
 
 
-def healthz(patient: ProbedConnection) -> Finding:
-    answer = patient.greeting
+def healthz(probed: ProbedConnection) -> Finding:
+    answer = probed.greeting
     if answer.by_istio:
         return not_known("Istio answered in KFP's place.")
-    if answer.status != 200:
-        raise patient.refusal(answer)
-    _ = patient.health  # raises for an answer that is something else
+    try:
+        if answer.status != 200:
+            raise probed.refusal(answer)
+        _ = probed.health  # raises for an answer that is something else
+    except KfpError:
+        if answer.status < 500 and isinstance(probed.sent, KfpError):
+            return not_known("The request did not say who is asking: see token below.")
+        raise
     return passed(f"KFP answered in {answer.seconds * 1000:.0f} ms")
 
 
-def server_version(patient: ProbedConnection) -> Finding:
-    found = patient.health.tag_name
+def server_version(probed: ProbedConnection) -> Finding:
+    found = probed.health.tag_name
     return passed(found) if found else not_known("KFP does not say which version it is.")
 
 
-def tenants(patient: ProbedConnection) -> Finding:
-    if patient.health.multi_user:
+def tenants(probed: ProbedConnection) -> Finding:
+    if probed.health.multi_user:
         return passed("for several users, in namespaces")
     return passed("for a single user: no namespaces, everybody here shares everything")
 
 
-def clock(patient: ProbedConnection) -> Finding:
-    ahead = patient.ahead
-    issued = patient.known.claims.iat if patient.known.claims else 0
+def clock(probed: ProbedConnection) -> Finding:
+    ahead = probed.ahead
+    issued = probed.known.claims.iat if probed.known.claims else 0
     if ahead is None and issued:
-        early = issued - patient.now.timestamp()
+        early = issued - probed.now.timestamp()
         ahead = timedelta(seconds=early) if early > 0 else None
     if ahead is None:
         return not_known("Nobody has told the time.")
@@ -169,41 +174,41 @@ def clock(patient: ProbedConnection) -> Finding:
 # --- who we are -------------------------------------------------------------------------------
 
 
-def token(patient: ProbedConnection) -> Finding:
-    if not isinstance(patient.sent, dict):
-        raise patient.sent
-    credentials = patient.connection.credentials
-    health = patient.known.health
+def token(probed: ProbedConnection) -> Finding:
+    if not isinstance(probed.sent, dict):
+        raise probed.sent
+    credentials = probed.connection.credentials
+    health = probed.known.health
     if health and health.multi_user and not credentials.identifies:
-        raise anonymous().with_(attempt=f"use {patient.connection.endpoint}")
-    if patient.sent:
+        raise anonymous().with_(attempt=f"use {probed.connection.endpoint}")
+    if probed.sent:
         return passed(credentials.source)
     if health is None:
         return not_known("None was found, and whether KFP asks for one is not known.")
     if not health.multi_user:
         return passed("None is sent, and this KFP asks for none.")
-    looked = [step for step in patient.connection.trace if step.step == "credentials"]
+    looked = [step for step in probed.connection.trace if step.step == "credentials"]
     seen = "; ".join(f"{step.looked_at}: {step.found}" for step in looked)
-    return failed("Nothing is sent that says who we are.", seen, _token_cure(patient))
+    return failed("Nothing is sent that says who we are.", seen, _token_cure(probed))
 
 
-def audience(patient: ProbedConnection) -> Finding:
-    taken, found = patient.connection.credentials.audience, patient.claims.audiences
+def audience(probed: ProbedConnection) -> Finding:
+    taken, found = probed.connection.credentials.audience, probed.claims.audiences
     if not found:
         return not_known("What is sent is no token that tells it.")
     if taken in found:
         return passed(taken)
     said = f"The token is for {', '.join(found)}"
-    if patient.recognized:
+    if probed.recognized:
         return passed(f"{said}; this KFP takes it.")
-    return failed(f"{said}.", f"KFP takes tokens for {taken}.", _token_cure(patient))
+    return failed(f"{said}.", f"KFP takes tokens for {taken}.", _token_cure(probed))
 
 
-def expiry(patient: ProbedConnection) -> Finding:
-    ends = patient.claims.expires_at
+def expiry(probed: ProbedConnection) -> Finding:
+    ends = probed.claims.expires_at
     if ends is None:
         return not_known("What is sent does not tell when it ends.")
-    left = int((ends - patient.now).total_seconds())
+    left = int((ends - probed.now).total_seconds())
     if left > 0:
         return passed(f"in {_lasting(left)}, at {ends:%Y-%m-%d %H:%M:%S} UTC")
     cause = (
@@ -212,18 +217,18 @@ def expiry(patient: ProbedConnection) -> Finding:
     return failed(
         f"The token ended {_lasting(-left)} ago, at {ends:%Y-%m-%d %H:%M:%S} UTC.",
         cause,
-        _token_cure(patient),
+        _token_cure(probed),
     )
 
 
-def subject(patient: ProbedConnection) -> Finding:
-    found = patient.claims.sub or patient.claims.email
+def subject(probed: ProbedConnection) -> Finding:
+    found = probed.claims.sub or probed.claims.email
     return passed(found) if found else not_known("What is sent does not tell it.")
 
 
-def _token_cure(patient: ProbedConnection) -> str:
-    namespace = patient.namespace or "NAMESPACE"
-    health = patient.known.health
+def _token_cure(probed: ProbedConnection) -> str:
+    namespace = probed.namespace or "NAMESPACE"
+    health = probed.known.health
     if health and health.local:
         return refusal_causes.LOCAL_TOKEN
     if own_pod.is_here():
@@ -237,7 +242,7 @@ def _token_cure(patient: ProbedConnection) -> str:
     return (
         "Ask Kubernetes for a token, and name its file:\n"
         f"(umask 077; kubectl create token default-editor -n {shlex.quote(namespace)} "
-        f"--audience {shlex.quote(patient.connection.credentials.audience)} > ~/kfp-token)\n"
+        f"--audience {shlex.quote(probed.connection.credentials.audience)} > ~/kfp-token)\n"
         "export KFP_MT_TOKEN_FILE=~/kfp-token"
     )
 
@@ -252,12 +257,12 @@ def _lasting(seconds: int) -> str:
 # --- what we may do ---------------------------------------------------------------------------
 
 
-def namespace(patient: ProbedConnection) -> Finding:
-    health, chosen = patient.known.health, patient.chosen("namespace")
+def namespace(probed: ProbedConnection) -> Finding:
+    health, chosen = probed.known.health, probed.chosen("namespace")
     if health and not health.multi_user:
         return passed("not used: this KFP is for a single user")
-    if patient.namespace:
-        return passed(f"{patient.namespace} ({chosen.looked_at})")
+    if probed.namespace:
+        return passed(f"{probed.namespace} ({chosen.looked_at})")
     if health is None:
         return not_known("None is chosen, and whether KFP asks for one is not known.")
     return failed(
@@ -268,19 +273,19 @@ def namespace(patient: ProbedConnection) -> Finding:
     )
 
 
-def answered(patient: ProbedConnection) -> Finding:
-    where = f" in {patient.namespace}" if patient.health.multi_user else ""
-    answer = patient.listed
+def answered(probed: ProbedConnection) -> Finding:
+    where = f" in {probed.namespace}" if probed.health.multi_user else ""
+    answer = probed.listed
     if answer.by_istio:
         return not_known("Istio answered in KFP's place.")
     if answer.status == 200:
         return passed(f"It lists experiments{where}; there are {_total(answer.body):,}.")
-    error = patient.refusal(answer).with_(attempt=f"list experiments{where}")
+    error = probed.refusal(answer).with_(attempt=f"list experiments{where}")
     denied = refusal_causes.denial(answer.body)
-    if denied and not patient.health.local:
+    if denied and not probed.health.local:
         raise error.with_(cure=_role_cure(denied.user, denied.namespace))
     if answer.status == 401 and error.cure == refusal_causes.GET_TOKEN:
-        raise error.with_(cure=_token_cure(patient))
+        raise error.with_(cure=_token_cure(probed))
     raise error
 
 
@@ -288,16 +293,16 @@ def _total(body: bytes) -> int:
     return int(msgspec.json.decode(body, type=dict[str, Any]).get("total_size", 0))
 
 
-def reviews(patient: ProbedConnection) -> Finding:
-    if not patient.health.multi_user:
+def reviews(probed: ProbedConnection) -> Finding:
+    if not probed.health.multi_user:
         return not_known("A KFP for a single user asks for nobody's role.")
-    reason = patient.permitted.reason
-    who = "The local KFP" if patient.health.local else "Kubernetes"
+    reason = probed.permitted.reason
+    who = "The local KFP" if probed.health.local else "Kubernetes"
     return not_known(reason) if reason else passed(f"{who} tells what this identity may do.")
 
 
-def allowed(resource: str, patient: ProbedConnection) -> Finding:
-    verbs = patient.permitted.tables[patient.namespace][resource]
+def allowed(resource: str, probed: ProbedConnection) -> Finding:
+    verbs = probed.permitted.tables[probed.namespace][resource]
     may, not_told = ([verb for verb in verbs if verbs[verb] is known] for known in (True, None))
     refused = [verb for verb in verbs if verbs[verb] is False]
     told = {"may": may, "may not": refused, "not known:": not_told}
@@ -305,9 +310,9 @@ def allowed(resource: str, patient: ProbedConnection) -> Finding:
     missing = [verb for verb in VIEW[resource] if verb in refused]
     if not missing:
         return passed(found)
-    cause = f"No role in {patient.namespace} allows to {' or '.join(missing)} {resource}."
-    user, where = patient.claims.sub, patient.namespace
-    if patient.health.local:
+    cause = f"No role in {probed.namespace} allows to {' or '.join(missing)} {resource}."
+    user, where = probed.claims.sub, probed.namespace
+    if probed.health.local:
         return failed(found, cause, refusal_causes.grant_locally(user, where, "view"))
     return failed(found, cause, _role_cure(user, where))
 
@@ -320,7 +325,7 @@ def _role_cure(user: str, where: str) -> str:
 # --- what is around it ------------------------------------------------------------------------
 
 
-def context_file(patient: ProbedConnection) -> Finding:
+def context_file(probed: ProbedConnection) -> Finding:
     path = CONTEXT_FILE.expanduser()
     remove = f"\nrm {CONTEXT_FILE}"
     try:
@@ -338,23 +343,23 @@ def context_file(patient: ProbedConnection) -> Finding:
     if not isinstance(content.get("namespace"), str):
         cause = "kfp.Client() fails on one without."
         return failed(f"{CONTEXT_FILE} names no namespace.", cause, f"Remove it:{remove}")
-    return _context(patient, content["namespace"], remove)
+    return _context(probed, content["namespace"], remove)
 
 
-def _context(patient: ProbedConnection, named: str, remove: str) -> Finding:
-    chosen = patient.chosen("namespace")
+def _context(probed: ProbedConnection, named: str, remove: str) -> Finding:
+    chosen = probed.chosen("namespace")
     if chosen.looked_at != str(CONTEXT_FILE):
-        if named == patient.namespace:
+        if named == probed.namespace:
             return passed(f"It names {named} as well.")
         return passed(f"It names {named or 'none'}, for kfp.Client() alone.")
-    if patient.recognized and patient.listed.status == 403:
+    if probed.recognized and probed.listed.status == 403:
         cause = "The SDK's set_user_namespace wrote it; it comes before the pod's own namespace."
         return failed(f"It names {named}, where KFP refuses us.", cause, f"Remove it:{remove}")
     return passed(f"It names {named}, which comes before the pod's own.")
 
 
-def versions(patient: ProbedConnection) -> Finding:
-    health = patient.known.health
+def versions(probed: ProbedConnection) -> Finding:
+    health = probed.known.health
     return _versions(health.tag_name if health else "")
 
 
@@ -431,11 +436,11 @@ def look(
 
     `others` are namespaces that are somebody else's.
     """
-    patient = ProbedConnection(decide, lambda: kubernetes_api.of_settings(settings), namespace)
+    probed = ProbedConnection(decide, lambda: kubernetes_api.of_settings(settings), namespace)
     if apart:
-        return isolation_checks.report(examined(isolation_checks.checks(others), patient, SECONDS))
+        return isolation_checks.report(examined(isolation_checks.checks(others), probed, SECONDS))
     believed = _named("kubeflow-userid", userid(settings))
-    return _report([*examined(CHECKS, patient, SECONDS), believed])
+    return _report([*examined(CHECKS, probed, SECONDS), believed])
 
 
 def examine(

@@ -95,6 +95,12 @@ class Events:
         for watcher in self._watchers.values():
             watcher.announce(name, data)
 
+    def start_over(self) -> None:
+        """End all streams: who listens again is told only what another identity may know."""
+        for watcher in self._watchers.values():
+            watcher.stop(_RESET)
+        self._watchers.clear()
+
     def close(self) -> None:
         """End all streams."""
         for watcher in self._watchers.values():
@@ -208,11 +214,11 @@ class Watcher:
         if self._asked is not None and self._problem is None:
             self._show(Removed(runs=[change.run_id] if change.gone else []))
 
-    def stop(self) -> None:
+    def stop(self, farewell: bytes = b"") -> None:
         self._live.close()
         if self._task:
             self._task.cancel()
-        self._end()
+        self._end(farewell)
 
     async def stream(self, runs: Collection[str], last_id: str) -> AsyncIterator[bytes]:
         """Yield the events for a listener, until its stream has reached its maximum age.
@@ -373,7 +379,7 @@ class Watcher:
 
         answer: _Answer = await self._ask(question)
         if self._whose and answer.whose != self._whose:
-            self._end(_sent("reset", {}))
+            self._end(_RESET)
             return
         self._whose = answer.whose
         if not answer.is_local:
@@ -491,6 +497,9 @@ def _failure(problem: Problem) -> EventFailure:
 
 def _sent(name: str, data: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
+
+
+_RESET = _sent("reset", {})
 
 
 async def _set(event: asyncio.Event, seconds: float | None) -> bool:

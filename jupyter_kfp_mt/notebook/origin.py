@@ -51,7 +51,9 @@ def _cell(shell: Any) -> str:
     kernel = getattr(shell, "kernel", None)
     header: dict[str, Any] = kernel.get_parent() if kernel else {}
     cell = (header.get("metadata") or {}).get("cellId", "")
-    return f"{shell.execution_count} ({cell})" if cell else str(shell.execution_count)
+    # Since IPython 9.8 `execution_count` is that of the next cell while one runs.
+    count = shell.displayhook.prompt_count
+    return f"{count} ({cell})" if cell else str(count)
 
 
 def _commit(folder: Path) -> str:

@@ -55,12 +55,14 @@ def named(tmp_path_factory):
     return compiled(tmp_path_factory.mktemp("named"), pipeline)
 
 
-@pytest.fixture(params=[(), ("--argo-tasks",)], ids=["local", "as on a cluster"])
-def kfp(start_local_kfp, request):
-    return start_local_kfp(*request.param)
+@pytest.fixture(
+    scope="module", params=["local_kfp", "argo_tasks_kfp"], ids=["local", "as on a cluster"]
+)
+def kfp(request):
+    return request.getfixturevalue(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alice(kfp):
     token = TokenFile(kfp.token_file("alice/default-editor"))
     client = Client(kfp.endpoint, token, "alice")
@@ -68,7 +70,7 @@ def alice(kfp):
     client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def failed(alice, named):
     """A run of it that has ended, as it is listed."""
     run = alice.start_run(named)

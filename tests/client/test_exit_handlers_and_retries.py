@@ -236,9 +236,11 @@ def test_of_several_attempts_the_pod_of_the_last_has_the_log(in_pod, kubernetes_
 # --- the local KFP, as it is and as it tells of tasks like a cluster does ------------------------
 
 
-@pytest.fixture(params=[(), ("--argo-tasks",)], ids=["local", "as on a cluster"])
-def alice(start_local_kfp, request):
-    kfp = start_local_kfp(*request.param)
+@pytest.fixture(
+    scope="module", params=["local_kfp", "argo_tasks_kfp"], ids=["local", "as on a cluster"]
+)
+def alice(request):
+    kfp = request.getfixturevalue(request.param)
     client = Client(kfp.endpoint, TokenFile(kfp.token_file("alice/default-editor")), "alice")
     yield client
     client.close()
@@ -270,10 +272,11 @@ def stumbling(tmp_path_factory):
     return compiled(tmp_path_factory.mktemp("stumbling"), pipeline)
 
 
-@pytest.fixture
-def stumbled(alice, stumbling, tmp_path):
+@pytest.fixture(scope="module")
+def stumbled(alice, stumbling, tmp_path_factory):
     """A run of it that has ended."""
-    run = alice.start_run(stumbling, {"marker": str(tmp_path / "marker")})
+    marker = tmp_path_factory.mktemp("stumbled") / "marker"
+    run = alice.start_run(stumbling, {"marker": str(marker)})
     wait_until(lambda: alice.run(run.run_id).finished)
     return alice.run(run.run_id)
 

@@ -404,6 +404,17 @@ def test_a_token_file_that_cannot_be_read_is_told(guarded_kfp):
     assert "KF_PIPELINES_SA_TOKEN_PATH" in told.cure
 
 
+def test_a_cookie_file_that_cannot_be_read_is_told_before_the_login_page(serve, tmp_path):
+    kfp = serve(Odd, lambda request: redirect("/dex/auth"))
+    file = tmp_path / "none"
+    report = run_checks.examine(
+        Kfp(endpoint=kfp.endpoint, cookie_file=str(file), namespace="alice")
+    )
+    assert [each.check for each in report.failed] == ["token"]
+    assert "none cannot be read: No such file" in report.failed[0].found
+    assert "who is asking" in found(report)["healthz"].found
+
+
 UNKNOWN_USER = refusal(401, 16, "Failed to check authorization. User identity is empty")
 
 
@@ -607,6 +618,15 @@ def test_what_is_to_be_pasted_does_nothing_but_what_it_says(settings):
         lambda: resolve(settings("http://kfp")), lambda: None, "x; evil"
     )
     assert " -n 'x; evil' " in run_checks._token_cure(looked_at)
+
+
+def test_checks_that_wait_for_the_same_one_are_one_row(settings):
+    report = run_checks.examine(settings("http://no-such-host.invalid"))
+    row = next(row for row in report.rows if row.check.endswith(" checks"))
+    assert row.found.startswith("Not looked at: 'connection' has not passed. These are Istio, ")
+    assert len(report.rows) < len(report.findings) and "healthz" in str(report)
+    shown = {row.check for row in report.rows}
+    assert all(each.check in shown or each.check in str(report.rows) for each in report.findings)
 
 
 def test_a_cure_of_several_failures_is_told_once(poor):

@@ -116,6 +116,15 @@ def local_kfp(tmp_path_factory, profiles):
     assert server.stop() == 0
 
 
+@pytest.fixture(scope="session")
+def argo_tasks_kfp(tmp_path_factory, profiles):
+    """Another for all tests, which tells of a run's tasks as a cluster does."""
+    data = tmp_path_factory.mktemp("argo-tasks") / "data"
+    server = LocalKfp(data, "--profiles", str(profiles), "--argo-tasks")
+    yield server
+    assert server.stop() == 0
+
+
 @pytest.fixture
 def start_local_kfp(tmp_path, profiles):
     """Starts servers of a test's own: on `tmp_path / "data"` unless told otherwise."""

@@ -16,6 +16,7 @@ import yaml
 from kfp import compiler, dsl
 
 from jupyter_kfp_mt.local.execution.run_request import moved
+from jupyter_kfp_mt.local.execution.server.fork_server import ForkServer
 from jupyter_kfp_mt.local.execution.server.run_queue import RunQueue, RunRequest
 from jupyter_kfp_mt.models import FINISHED
 
@@ -95,19 +96,51 @@ class Runs:
                 self.put_task(moved(task, "PENDING"))
 
 
-class Kfp:
-    """An executor on the event loop of a thread, its store, and what a test asks of both."""
+class Home:
+    """The event loop of a thread, and the process there from which runs are forked.
 
-    def __init__(self, folder, limit=2):
-        self.folder, self.limit = folder, limit
-        self.runs = Runs()
+    That imports kfp when it starts, which takes longer than most runs.
+    """
+
+    def __init__(self):
+        self.fork_server = ForkServer()
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
+
+    def close(self):
+        asyncio.run_coroutine_threadsafe(self.fork_server.close(), self.loop).result(SECONDS)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(SECONDS)
+        self.loop.close()
+
+
+class Lent:
+    """The fork server of a home, for an executor that ends before the home does."""
+
+    def __init__(self, fork_server):
+        self.start = fork_server.start
+
+    async def close(self):
+        pass
+
+
+class Kfp:
+    """An executor, its store, and what a test asks of both.
+
+    Without a home to live in it has one of its own.
+    """
+
+    def __init__(self, folder, limit=2, home=None):
+        self.folder, self.limit = folder, limit
+        self.runs = Runs()
+        self.own = None if home else Home()
+        self.home = home or self.own
+        self.loop = self.home.loop
         self.executor = self.new_executor()
 
     def new_executor(self):
-        return RunQueue(
+        executor = RunQueue(
             store=self.runs,
             request=self.runs.request,
             folder=self.folder / "namespaces",
@@ -117,12 +150,13 @@ class Kfp:
             limit=self.limit,
             config_maps=CONFIG_MAPS.__getitem__,
         )
+        executor._fork_server = Lent(self.home.fork_server)
+        return executor
 
     def close(self):
         asyncio.run_coroutine_threadsafe(self.executor.close(), self.loop).result(SECONDS)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(SECONDS)
-        self.loop.close()
+        if self.own:
+            self.own.close()
 
     def call(self, function, *arguments):
         """Calls it on the event loop, where the executor lives."""

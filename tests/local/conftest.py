@@ -16,12 +16,32 @@ def labelled(adder, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def home():
+    """The process from which executors of tests fork their runs."""
+    from harness.own_executor import Home
+
+    home = Home()
+    yield home
+    home.close()
+
+
 @pytest.fixture
-def kfp(tmp_path, request):
+def kfp(tmp_path, home, request):
     """An executor of the test's own; the parameter, if any, is how many runs execute at once."""
     from harness.own_executor import Kfp
 
-    kfp = Kfp(tmp_path, *getattr(request, "param", ()))
+    kfp = Kfp(tmp_path, *getattr(request, "param", ()), home=home)
+    yield kfp
+    kfp.close()
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """The same with a fork server of its own, which is started during the test."""
+    from harness.own_executor import Kfp
+
+    kfp = Kfp(tmp_path)
     yield kfp
     kfp.close()
 

@@ -207,10 +207,9 @@ def test_the_parts_are_more_than_the_tasks_and_tell_less():
 
 
 @pytest.fixture
-def alice(start_local_kfp):
-    kfp = start_local_kfp("--argo-tasks")
-    file = TokenFile(kfp.token_file("alice/default-editor"))
-    client = Client(kfp.endpoint, file, "alice")
+def alice(argo_tasks_kfp):
+    file = TokenFile(argo_tasks_kfp.token_file("alice/default-editor"))
+    client = Client(argo_tasks_kfp.endpoint, file, "alice")
     yield client
     client.close()
 

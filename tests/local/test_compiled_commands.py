@@ -135,8 +135,8 @@ def test_an_old_component_that_uses_more_of_kfp_has_an_interpreter_with_all_of_i
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("compiled"))
+def runs(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("compiled"), home=home)
     yield kfp
     kfp.close()
 

@@ -241,9 +241,9 @@ def without_engine(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, home):
     """A run of a pipeline that has a bit of everything."""
-    kfp = Kfp(tmp_path_factory.mktemp("whole"))
+    kfp = Kfp(tmp_path_factory.mktemp("whole"), home=home)
     kfp.run_id = kfp.finish(everything, number=3.0, options={"a": None})
     yield kfp
     kfp.close()
@@ -317,18 +317,18 @@ def test_odd_output_is_kept_as_text_and_a_child_left_behind_holds_nothing_up(kfp
     assert "x" * 3_000_000 in log
 
 
-def test_a_task_has_only_its_own_namespaces_secrets_and_none_of_ours(kfp, monkeypatch):
+def test_a_task_has_only_its_own_namespaces_secrets_and_none_of_ours(alone, monkeypatch):
     monkeypatch.setenv("MY_OWN_TOKEN", "the user's")
-    run_id = kfp.finish(secretive)
-    said = kfp.said(run_id, "environment")
-    namespace = kfp.folder / "namespaces" / "alice"
+    run_id = alone.finish(secretive)
+    said = alone.said(run_id, "environment")
+    namespace = alone.folder / "namespaces" / "alice"
     assert "MY_OWN_TOKEN" not in said and "ABSENT" not in said
     assert (said["PASSWORD"], said["OWN"]) == ("alices-own", "component's")
     assert (said["HOME"], said["KF_PIPELINES_ENDPOINT"]) == (
         str(namespace),
         "http://127.0.0.1:8888",
     )
-    assert said["KF_PIPELINES_SA_TOKEN_PATH"] == f"{kfp.folder}/tokens/alice/default-editor/token"
+    assert said["KF_PIPELINES_SA_TOKEN_PATH"] == f"{alone.folder}/tokens/alice/default-editor/token"
     assert Path(said["cwd"]).is_relative_to(namespace / "runs" / run_id)
     assert "alices-own" not in (namespace / "runs" / run_id / "run.log").read_text()
 
@@ -576,7 +576,7 @@ def test_a_run_whose_end_cannot_be_written_fails(kfp, name, refused):
         kfp.call(kfp.runs.put_task, task)
     kfp.wait(run_id)
     assert kfp.runs.states[run_id] == "FAILED"
-    assert "how the run ended could not be written down" in kfp.runs.errors[run_id]
+    assert "the end of the run could not be recorded" in kfp.runs.errors[run_id]
 
 
 @one_at_once
@@ -610,13 +610,13 @@ def test_what_waits_is_queued_without_its_specification(kfp):
     assert kfp.runs.asked == []
 
 
-def test_another_kfp_is_named_with_the_cure(kfp, tmp_path, monkeypatch):
+def test_another_kfp_is_named_with_the_cure(alone, tmp_path, monkeypatch):
     (tmp_path / "other" / "kfp").mkdir(parents=True)
     (tmp_path / "other" / "kfp" / "__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
-    run_id = kfp.finish(quick)
-    assert "the local KFP needs kfp 2.14 or newer" in kfp.runs.errors[run_id]
-    assert "pip install 'jupyter-kfp-mt[local]'" in kfp.runs.errors[run_id]
+    run_id = alone.finish(quick)
+    assert "the local KFP needs kfp 2.14 or newer" in alone.runs.errors[run_id]
+    assert "pip install 'jupyter-kfp-mt[local]'" in alone.runs.errors[run_id]
 
 
 def test_the_server_does_not_import_kfp():
@@ -655,11 +655,11 @@ def test_a_run_without_a_place_for_temporary_files_says_so(kfp, tmp_path, monkey
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     run_id = kfp.finish(quick)
     assert kfp.runs.errors[run_id].startswith(
-        f"the run's process could not begin: No such file or directory: {tmp_path}/none/"
+        f"the run's process could not start: No such file or directory: {tmp_path}/none/"
     )
 
 
 if __name__ == "__main__":
     kfp = Kfp(Path(sys.argv[1]))
     kfp.start(hanging, lifeline=sys.argv[2])
-    kfp.thread.join()
+    kfp.home.thread.join()

@@ -73,8 +73,8 @@ def in_an_interpreter(how: str):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("failing"))
+def runs(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("failing"), home=home)
     yield kfp
     kfp.close()
 

@@ -76,8 +76,8 @@ def looking_afresh():
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("forked"))
+def forked(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("forked"), home=home)
     yield kfp
     kfp.close()
 
@@ -299,20 +299,20 @@ def test_without_the_process_that_starts_them_tasks_fail_with_a_sentence(kfp, tm
     assert kfp.runs.errors[run_id] == f"Task 'wait' failed: {task_server.LOST}"
 
 
-def test_a_lost_fork_server_fails_its_runs_and_the_next_run_has_another(kfp, tmp_path):
-    run_id = kfp.start(waiting, marker=str(tmp_path / "marker"))
+def test_a_lost_fork_server_fails_its_runs_and_the_next_run_has_another(alone, tmp_path):
+    run_id = alone.start(waiting, marker=str(tmp_path / "marker"))
     task = int(pid_in(tmp_path / "marker"))
     server = parent_of(parent_of(parent_of(task)))
     os.kill(server, signal.SIGKILL)
-    kfp.wait(run_id)
-    assert kfp.runs.errors[run_id] == fork_server.LOST
+    alone.wait(run_id)
+    assert alone.runs.errors[run_id] == fork_server.LOST
     wait_until(lambda: not Path(f"/proc/{task}").exists())
-    assert kfp.runs.states[kfp.finish(ending, how="")] == "SUCCEEDED"
+    assert alone.runs.states[alone.finish(ending, how="")] == "SUCCEEDED"
 
 
-def test_a_server_without_descriptors_left_keeps_its_fork_server(kfp):
-    kfp.finish(ending, how="")
-    server = kfp.executor._fork_server
+def test_a_server_without_descriptors_left_keeps_its_fork_server(alone):
+    alone.finish(ending, how="")
+    server = alone.home.fork_server
     process = server._process
 
     async def start_without_descriptors():
@@ -327,33 +327,33 @@ def test_a_server_without_descriptors_left_keeps_its_fork_server(kfp):
             for end in ends:
                 os.close(end)
 
-    asyncio.run_coroutine_threadsafe(start_without_descriptors(), kfp.loop).result(SECONDS)
+    asyncio.run_coroutine_threadsafe(start_without_descriptors(), alone.loop).result(SECONDS)
     assert server._process is process and process.returncode is None
 
 
-def test_a_server_with_many_descriptors_can_start_runs(kfp):
+def test_a_server_with_many_descriptors_can_start_runs(alone):
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
     held = [os.dup(0) for _ in range(1100)]
-    run_id = kfp.finish(ending, how="")
+    run_id = alone.finish(ending, how="")
     for descriptor in held:
         os.close(descriptor)
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert (kfp.runs.states[run_id], kfp.runs.errors[run_id]) == ("SUCCEEDED", "")
+    assert (alone.runs.states[run_id], alone.runs.errors[run_id]) == ("SUCCEEDED", "")
 
 
-def test_an_idle_fork_server_goes(kfp, monkeypatch):
+def test_an_idle_fork_server_goes(alone, monkeypatch):
     monkeypatch.setattr(fork_server, "IDLE_SECONDS", 0)
-    kfp.finish(ending, how="")
-    process = kfp.executor._fork_server._process
+    alone.finish(ending, how="")
+    process = alone.home.fork_server._process
     wait_until(lambda: process.returncode is not None)
-    assert kfp.runs.states[kfp.finish(ending, how="")] == "SUCCEEDED"
+    assert alone.runs.states[alone.finish(ending, how="")] == "SUCCEEDED"
 
 
-def test_the_fork_server_knows_no_secret(kfp, monkeypatch):
+def test_the_fork_server_knows_no_secret(alone, monkeypatch):
     monkeypatch.setenv("MY_OWN_TOKEN", "the user's")
-    kfp.finish(ending, how="")
-    environment = Path(f"/proc/{kfp.executor._fork_server._process.pid}/environ").read_bytes()
+    alone.finish(ending, how="")
+    environment = Path(f"/proc/{alone.home.fork_server._process.pid}/environ").read_bytes()
     assert b"PYTHONPATH=" in environment and b"MY_OWN_TOKEN" not in environment
 
 

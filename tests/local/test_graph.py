@@ -11,8 +11,8 @@ from jupyter_kfp_mt.local.execution.run.pipeline_run import tasks_at_once
 
 
 @pytest.fixture(scope="module")
-def kfp(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("graph"))
+def kfp(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("graph"), home=home)
     yield kfp
     kfp.close()
 
@@ -251,9 +251,10 @@ def undecided(number: Optional[int] = None):  # noqa: UP045
     add(a=2)
 
 
-def test_a_run_fails_with_the_condition_that_cannot_be_evaluated(kfp):
+def test_a_run_fails_with_a_condition_on_what_is_null(kfp):
     run_id = kfp.finish(undecided)
-    assert "the condition `int(number) > 3` cannot be evaluated" in kfp.runs.errors[run_id]
+    reason = "'condition-1' could not be run: its input 'number' is null, which no dsl.If"
+    assert kfp.runs.errors[run_id].startswith(reason)
     assert kfp.states(run_id) == {"add": "SKIPPED", "add-2": "SUCCEEDED"}
 
 
@@ -295,10 +296,10 @@ def test_what_a_failed_task_did_not_give_falls_back_to_the_default(kfp):
 
 @dsl.pipeline
 def long():
-    with dsl.ParallelFor(list(range(200))) as number:
+    with dsl.ParallelFor(list(range(100))) as number:
         add(a=number)
 
 
 def test_a_loop_may_be_long(kfp):
     returned = results(kfp, kfp.finish(long))
-    assert returned == {f"add[{number}]": 100 + number for number in range(200)}
+    assert returned == {f"add[{number}]": 100 + number for number in range(100)}

@@ -56,7 +56,7 @@ FILLED = [
     ("{{$.inputs.artifacts['model'].metadata['a']}}", "1"),
     ("{{$.outputs.artifacts['data'].path}}", "/out/data"),
     ("{{$.outputs.output_file}}", "/out/executor_output.json"),
-    ("{{$.pipeline_job_name}} in /kfp-workspace/x", "My run in /here/x"),
+    ("{{$.pipeline_job_name}} in /kfp-workspace/x", "{{$.pipeline_job_name}} in /here/x"),
     ("{{$.other}} {{$.inputs.x}}", "{{$.other}} {{$.inputs.x}}"),
 ]
 
@@ -102,8 +102,8 @@ def test_an_argument_without_a_value_is_refused_with_its_name():
 
 
 def test_constants_are_filled_in_within_lists_and_dictionaries():
-    constant = ["{{$.pipeline_job_name}}", {"a": "{{$.inputs.parameters['pipelinechannel--n']}}"}]
-    assert in_constant(constant, WORDS) == ["My run", constant[1]]
+    constant = ["/kfp-workspace/x", {"a": "{{$.inputs.parameters['pipelinechannel--n']}}"}]
+    assert in_constant(constant, WORDS) == ["/here/x", constant[1]]
     assert with_parameters(constant, {"pipelinechannel--n": 1e-5})[1] == {"a": "0.00001"}
 
 

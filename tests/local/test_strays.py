@@ -153,4 +153,4 @@ def test_what_a_container_engine_keeps_for_all_its_containers_is_no_orphan(tmp_p
 if __name__ == "__main__":
     kfp = Kfp(Path(sys.argv[1]))
     kfp.start(forked, lifeline=sys.argv[2], stay=True)
-    kfp.thread.join()
+    kfp.home.thread.join()

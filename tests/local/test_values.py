@@ -77,8 +77,8 @@ def training(note: str = "w"):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    kfp = Kfp(tmp_path_factory.mktemp("values"))
+def trained(tmp_path_factory, home):
+    kfp = Kfp(tmp_path_factory.mktemp("values"), home=home)
     kfp.run_id = kfp.finish(training)
     assert kfp.runs.errors[kfp.run_id] == ""
     yield kfp
@@ -137,10 +137,10 @@ def stumbling(marker: str):
 
 
 @pytest.fixture(scope="module")
-def retried(tmp_path_factory):
+def retried(tmp_path_factory, home):
     """A run that has failed, what was known of it then, and the same after a retry."""
     folder = tmp_path_factory.mktemp("retried")
-    kfp = Kfp(folder)
+    kfp = Kfp(folder, home=home)
     kfp.run_id = kfp.finish(stumbling, marker=str(folder / "marker"))
     kfp.before = {task.display_name: task for task in kfp.runs.tasks(kfp.run_id)}
     kfp.partial = kfp.outputs(kfp.run_id, "fail-at-first")
@@ -204,7 +204,9 @@ def counting():
 def test_a_whole_number_in_an_artifacts_metadata_stays_one(kfp):
     run_id = kfp.finish(counting)
     assert kfp.runs.errors[run_id] == ""
-    assert kfp.outputs(run_id, "count-out").parameters == {"Output": ["3", "0.5", "[1, 2.5]"]}
+    assert kfp.outputs(run_id, "count-out").parameters == {
+        "Output": ["3", "0.5", "{'list': [1, 2.5]}"]
+    }
 
 
 # Caching.
@@ -212,7 +214,9 @@ def test_a_whole_number_in_an_artifacts_metadata_stays_one(kfp):
 
 def reused(kfp, run_id, name):
     """From which run the outputs of the task are, or nothing."""
-    _, told, rest = kfp.log(run_id, name).partition("[Not executed: run ")
+    _, told, rest = kfp.log(run_id, name).partition(
+        "[Not executed: the outputs of the same task in run "
+    )
     return rest.split()[0] if told else ""
 
 

@@ -264,12 +264,9 @@ def test_the_values_of_a_run_are_not_told_to_another_tenant(local_kfp, client, l
     assert missing.status_code == 404
 
 
-def test_the_ids_of_values_are_those_under_which_a_cluster_tells_of_tasks(
-    start_local_kfp, looping, tmp_path
-):
-    server = start_local_kfp("--argo-tasks")
-    token = TokenFile(server.token_file("alice/default-editor"))
-    client = Client(server.endpoint, token, "alice")
+def test_the_ids_of_values_are_those_under_which_a_cluster_tells_of_tasks(argo_tasks_kfp, looping):
+    token = TokenFile(argo_tasks_kfp.token_file("alice/default-editor"))
+    client = Client(argo_tasks_kfp.endpoint, token, "alice")
     run = client.start_run(looping)
     wait_until(lambda: client.run(run.run_id).finished)
     run = client.run(run.run_id)

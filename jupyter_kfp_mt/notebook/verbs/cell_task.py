@@ -89,7 +89,7 @@ class CellTask(msgspec.Struct, frozen=True, kw_only=True):
     def _arguments(self, pickled: Mapping[str, bytes]) -> dict[str, Any]:
         from kfp import dsl
 
-        if self.is_local:
+        if self.is_local and pickled:
             folder = Path(tempfile.mkdtemp(prefix="kfp-mt-inputs-"))
             for name, content in pickled.items():
                 (folder / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""The placeholders in the constants and commands of a pipeline, and what they stand for."""
+"""The placeholders in the constants and commands of a pipeline, and their values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from .go_values import argument_of, text_of
 from .scopes import CHANNEL, Values
 
 WORKSPACE_PATH = "{{$.workspace_path}}"
-# Where a cluster mounts the workspace.
+# The mount path of the workspace on a cluster.
 WORKSPACE_MOUNT = "/kfp-workspace"
 
+_OF_RUN = re.compile(r"\{\{\$\.pipeline_[a-z_]+\}\}")
 _INPUT_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\[(['\"]+)(.+?)\1\]\}\}")
-# Everything that a command may name of the run, the task, its inputs and its outputs.
+# Everything in a run, a task, its inputs and its outputs that a command may use.
 _ANY = re.compile(
     r"\{\{\$\}\}|" + re.escape(WORKSPACE_MOUNT) + r"|\{\{\$\.(?P<word>[A-Za-z_.]+)\}\}"
     r"|\{\{\$\.(?P<way>in|out)puts\.(?P<kind>parameters|artifacts)"
@@ -26,34 +27,37 @@ _ANY = re.compile(
 
 
 class NotFilledIn(KfpError):
-    """A placeholder without a value; the message says which."""
+    """A placeholder without a value; the message names it."""
 
 
 def in_constant(value: Any, words: Mapping[str, str]) -> Any:
-    """Return a constant of the pipeline with what stands for the run and the task filled in.
+    """Fill in the placeholders for the run and the task in a constant of the pipeline.
 
-    The words are by their placeholders. Rule: `resolveInputParameter` in KFP's
+    `words` are the values by placeholder, each of which must be the whole text, or a part of it if
+    it stands for the workspace. Rule: `resolveInputParameter` in KFP's
     backend/src/v2/driver/resolve.go.
     """
+    if isinstance(value, str):
+        value = words.get(value, value).replace(WORKSPACE_PATH, WORKSPACE_MOUNT)
+    return _in_texts(value, lambda text: _in_workspace(text, words))
 
-    def fill(text: str) -> str:
-        for placeholder, word in words.items():
-            text = text.replace(placeholder, word)
-        return text
 
-    return _in_texts(value, fill)
+def left_in(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the placeholders for the run and the task that are still among the parameters."""
+    return sorted(set(_OF_RUN.findall(json.dumps(list(parameters.values())))))
 
 
 def with_parameters(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return a constant with the parameters filled in that it names, as f-strings become.
+    """Fill in the parameters in a constant, into which the compiler turns f-strings.
 
-    Rule: `getPlaceholders` in KFP's backend/src/v2/component/launcher_v2.go.
+    Those among them without a value are None; what is not among them is left as it is. Rule:
+    `getPlaceholders` in KFP's backend/src/v2/component/launcher_v2.go.
     """
 
-    def fill(text: str) -> str:
-        return _INPUT_PARAMETER.sub(lambda found: text_of(_parameter(found[2], parameters)), text)
+    def filled(found: re.Match[str]) -> str:
+        return text_of(_parameter(found[2], parameters)) if found[2] in parameters else found[0]
 
-    return _in_texts(value, fill)
+    return _in_texts(value, lambda text: _INPUT_PARAMETER.sub(filled, text))
 
 
 def in_command(
@@ -62,9 +66,9 @@ def in_command(
     given: Values,
     words: Mapping[str, str],
 ) -> list[str]:
-    """Return a command with all its placeholders filled in.
+    """Fill in all placeholders of a command.
 
-    The executor input is the task's, with the defaults of what is not among the values given.
+    The executor input is the task's, including defaults.
     Rule: `resolveContainerArgs` in KFP's backend/src/v2/driver/util.go, then `compileCmdAndArgs`
     in component/launcher_v2.go. Raises NotFilledIn.
     """
@@ -84,7 +88,7 @@ def _in_texts(value: Any, fill: Callable[[str], str]) -> Any:
 
 
 def _chosen(element: Any, present: set[str]) -> Any:
-    """Decide `IfPresent` and `Concat`, which leave a text, a list of such, or None."""
+    """Evaluate `IfPresent` and `Concat`, which yield a text, a list of texts, or None."""
     if isinstance(element, str):
         if not element.lstrip().startswith(('{"Concat":', '{"IfPresent":')):
             return element
@@ -116,7 +120,7 @@ def _flat(elements: Any) -> list[str]:
 
 
 def _filled(element: str, executor_input: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    # Arguments that name outputs are left by the driver to the launcher, which writes numbers so.
+    # The driver leaves arguments that name outputs to the launcher, which formats numbers so.
     write = text_of if "$.outputs" in element else argument_of
 
     def fill(found: re.Match[str]) -> str:
@@ -127,16 +131,21 @@ def _filled(element: str, executor_input: Mapping[str, Any], words: Mapping[str,
             return json.dumps(executor_input)
         if found[0] in ("{{$.outputs.output_file}}", "{{$.outputMetadataUri}}"):
             return str(executor_input["outputs"]["outputFile"])
-        return words.get(found[0], found[0])
+        return _in_workspace(found[0], words)
 
     return _ANY.sub(fill, element)
+
+
+def _in_workspace(text: str, words: Mapping[str, str]) -> str:
+    """The text with the folder that is the workspace here."""
+    return text.replace(WORKSPACE_MOUNT, words.get(WORKSPACE_MOUNT, WORKSPACE_MOUNT))
 
 
 _UNKNOWN = object()
 
 
 def _value(found: re.Match[str], executor_input: Mapping[str, Any]) -> Any:
-    """The value of the task's own input or output that a placeholder names."""
+    """The value of the input or output that a placeholder names."""
     way, name = executor_input[f"{found['way']}puts"], found["name"]
     if found["kind"] == "parameters" and found["way"] == "in":
         return _parameter(name, way["parameterValues"])
@@ -145,7 +154,7 @@ def _value(found: re.Match[str], executor_input: Mapping[str, Any]) -> Any:
     listed = way["artifacts"].get(name, {}).get("artifacts", [])
     if not listed or found["field"] not in ("uri", "path", "name", "metadata"):
         return _UNKNOWN
-    # An artifact is at its URI here.
+    # The path of an artifact is its URI here.
     value = listed[0]["uri" if found["field"] == "path" else found["field"]]
     return value.get(found["key"]) if found["key"] and isinstance(value, dict) else value
 

@@ -1,4 +1,4 @@
-"""The inputs and outputs of tasks as the API tells them, and back."""
+"""The inputs and outputs of tasks in the form of the API, and back."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 import msgspec
 
 from ....models import Artifact, TaskValues
+from .artifact_metadata import DISPLAY_NAME
 from .scopes import RuntimeArtifact, Values
 from .task_cache import is_there
 
-# What is longer is not kept with the task. A whole report must stay far below its limit.
+# Longer values are not kept with the task: a report must stay far below its limit.
 MAX_PARAMETER_BYTES = 2**17
 MAX_VALUES_BYTES = 2**20
 _LEFT_OUT = "[too long to be shown here: "
 
 
 def given(values: Values, parameters: dict[str, Any], component: Any) -> TaskValues:
-    """Return the inputs of a task, without those that only fill in others.
+    """Return the inputs of a task, without those that are only used in others.
 
-    The parameters are the values' with the component's defaults.
+    The parameters include the component's defaults.
     """
     declared = component.input_definitions.parameters
     shown = {name: value for name, value in parameters.items() if name in declared}
@@ -27,13 +28,13 @@ def given(values: Values, parameters: dict[str, Any], component: Any) -> TaskVal
 
 
 def put_out(values: Values, reused_from: str = "") -> TaskValues:
-    """Return the outputs of a task; each artifact has the name of its output to show.
+    """Return the outputs of a task; each artifact is displayed under the name of its output.
 
-    `reused_from`: the run that made them, where this one did not.
+    `reused_from`: the run that made them, if it is another one.
     """
     artifacts = {
         name: [
-            msgspec.structs.replace(one, metadata={"display_name": name, **one.metadata})
+            msgspec.structs.replace(one, metadata={DISPLAY_NAME: name, **one.metadata})
             for one in _told(listed, name)
         ]
         for name, listed in values.artifacts.items()
@@ -43,14 +44,17 @@ def put_out(values: Values, reused_from: str = "") -> TaskValues:
 
 
 def restored(kept: TaskValues, component: Any) -> Values | None:
-    """Return the outputs of a task; None if some have gone, or were too long to be kept."""
+    """Return the outputs of a task; None if some no longer exist or were too long to keep."""
     declared = component.output_definitions
     if any(_left_out(value) for value in kept.parameters.values()):
         return None
     if not {*declared.parameters, *declared.artifacts} <= {*kept.parameters, *kept.artifacts}:
         return None
     artifacts = {
-        name: [_runtime_artifact(one, name) for one in kept.artifacts[name]]
+        name: [
+            RuntimeArtifact(one.name, one.type, one.uri, dict(one.metadata))
+            for one in kept.artifacts[name]
+        ]
         for name in declared.artifacts
     }
     if not all(is_there(one.uri) for listed in artifacts.values() for one in listed):
@@ -63,13 +67,6 @@ def _told(listed: list[RuntimeArtifact], name: str) -> list[Artifact]:
         Artifact(name=one.name or name, type=one.type, uri=one.uri, metadata=one.metadata)
         for one in listed
     ]
-
-
-def _runtime_artifact(artifact: Artifact, name: str) -> RuntimeArtifact:
-    metadata = dict(artifact.metadata)
-    if metadata.get("display_name") == name:
-        del metadata["display_name"]
-    return RuntimeArtifact(artifact.name, artifact.type, artifact.uri, metadata)
 
 
 def _limited(parameters: dict[str, Any], artifacts: dict[str, list[Artifact]]) -> TaskValues:
