@@ -15,6 +15,7 @@ pytest_plugins = [
     "fakes.guarded_kfp",
     "fakes.listed_kfp",
     "harness.live_events",
+    "harness.real_kubernetes",
 ]
 
 
@@ -51,7 +52,7 @@ def pytest_runtest_makereport():
 
 @pytest.fixture
 def jp_nbconvert_templates():
-    """None: no Jupyter server of a test exports a notebook, and to copy them for each takes long."""
+    """None: no server of a test exports a notebook, and to copy them for each takes long."""
 
 
 @pytest.fixture(scope="session", autouse=True)

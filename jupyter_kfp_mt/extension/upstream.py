@@ -125,8 +125,7 @@ class Upstream:
 
     async def identity(self) -> Hashable:
         """A key of KFP's endpoint and our identity, which changes with either."""
-        to = (await self._decision()).destination
-        return to.endpoint, hash(frozenset((await to.headers()).items()))
+        return await (await self._decision()).destination.identity()
 
     async def connection(self, anew: bool = False) -> tuple[DirectConnection, str]:
         """Return the connection, and its default namespace.

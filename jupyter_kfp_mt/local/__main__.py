@@ -40,30 +40,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def options(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read a command line; the process ends where it is wrong."""
+    """Parse the command line; exit with a message if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="jupyter kfp-mt local",
         description="Kubeflow Pipelines on this machine. Prints one line of JSON when it is "
         "ready: its endpoint and the folder with the tokens. It is meant for one machine.",
     )
     add = parser.add_argument
-    add("--data", type=Path, metavar="DIR", help="where everything is kept")
+    add("--data", type=Path, metavar="DIR", help="the data folder")
     add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     add("--port", type=_port, default=0, help="the port to listen on (default: 0, a free one)")
     add("--profiles", type=Path, metavar="FILE", help="the namespaces, as YAML")
-    add("--while-used", action="store_true", help="stop when nobody holds DIR/in-use open")
-    add("--log-file", action="store_true", help="log to DIR/server.log, which is kept short")
-    add("--max-runs", type=_count, metavar="N", help="runs at once (default: processors)")
+    add("--while-used", action="store_true", help="stop when no process holds DIR/in-use open")
+    add("--log-file", action="store_true", help="log to DIR/server.log, which is rotated")
+    add("--max-runs", type=_count, metavar="N", help="concurrent runs (default: one per processor)")
     add(
         "--time-zone",
         default=os.environ.get("CRON_SCHEDULE_TIMEZONE", "UTC"),
         metavar="NAME",
-        help="in which cron schedules are meant (default: CRON_SCHEDULE_TIMEZONE, or UTC)",
+        help="time zone of cron schedules (default: CRON_SCHEDULE_TIMEZONE, or UTC)",
     )
     add(
         "--argo-tasks",
         action="store_true",
-        help="tell of tasks as a cluster does: of every part of an Argo workflow",
+        help="list tasks as a cluster does: every node of an Argo workflow",
     )
     _add_what_a_cluster_allows(parser)
     _add_what_proxies_need(parser)
@@ -77,23 +77,23 @@ def _add_what_a_cluster_allows(parser: argparse.ArgumentParser) -> None:
         "--reviews-per-second",
         type=_rate,
         metavar="N",
-        help="be as slow as on a cluster, where KFP may ask Kubernetes so often who is calling "
-        "and whether they may, for all its callers together: CLIENTQPS, which is 5 by default "
-        "(default: any number)",
+        help="be as slow as on a cluster, where KFP is limited in its reviews of callers and "
+        "permissions per second, for all callers together: CLIENTQPS, 5 by default "
+        "(default: no limit)",
     )
     add(
         "--review-burst",
         type=_count,
         default=10,
         metavar="N",
-        help="how many reviews may be saved up: CLIENTBURST (default: %(default)s)",
+        help="reviews that may come in a burst: CLIENTBURST (default: %(default)s)",
     )
     add(
         "--reviews-per-request",
         type=_count,
         default=1,
         metavar="N",
-        help="how many reviews one request takes (default: %(default)s)",
+        help="reviews per request (default: %(default)s)",
     )
 
 
@@ -105,25 +105,25 @@ def _add_what_proxies_need(parser: argparse.ArgumentParser) -> None:
         const="kubeflow-userid",
         default="",
         metavar="NAME",
-        help="believe this header about who is calling, as behind a proxy that sets it "
+        help="trust this header to name the caller, as set by a proxy in front "
         "(default: no header; without NAME: %(const)s)",
     )
-    add("--userid-prefix", default="", metavar="TEXT", help="what precedes the name in it")
+    add("--userid-prefix", default="", metavar="TEXT", help="the prefix of the name in it")
     add(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="another name by which it may be called, as behind a proxy; may be repeated",
+        help="another host name to accept, such as a proxy's; may be repeated",
     )
 
 
 def _add_times(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--token-lifetime", type=float, default=3600.0, help=argparse.SUPPRESS)
-    # Within which a request has to be sent, its headers and its body each.
+    # The time limit for sending a request: for its headers and its body each.
     add("--request-timeout", type=float, default=300.0, help=argparse.SUPPRESS)
-    # Within which a client has to read an answer, and as long again for each few megabytes of it.
+    # The time limit for reading a response, and again for each few megabytes of it.
     add("--write-timeout", type=float, default=60.0, help=argparse.SUPPRESS)
 
 
@@ -150,12 +150,12 @@ def _count(text: str) -> int:
 
 
 def _check_installed() -> None:
-    packages = {"kfp": "kfp", "jwt": "PyJWT", "yaml": "PyYAML"}  # as PyPI calls them
+    packages = {"kfp": "kfp", "jwt": "PyJWT", "yaml": "PyYAML"}  # their names on PyPI
     missing = [packages[name] for name in packages if find_spec(name) is None]
     if missing:
         raise Misconfigured(
             f"The local KFP needs packages that are not installed: {', '.join(missing)}.",
-            cure="Install what it needs, and restart the Jupyter server:\n"
+            cure="Install them, and restart the Jupyter server:\n"
             "pip install 'jupyter-kfp-mt[local]'",
         )
     check(version("kfp"))
@@ -164,13 +164,15 @@ def _check_installed() -> None:
 def _run(options: argparse.Namespace) -> int:
     from .data.data_folder import DataFolder, Occupied
     from .machine.disk_faults import fault
+    from .machine.memory import give_back_large_blocks
     from .tenants.profiles import read_profiles, single_profile
 
     log_to_stderr()
     if untried := warning(version("kfp")):
         logging.getLogger(__name__).warning(untried)
-    os.umask(0o077)  # what is kept here is nobody else's
-    # Before anything is done in the folder: what is wrong with them is no fault of the folder's.
+    give_back_large_blocks()
+    os.umask(0o077)  # the data are private to this user
+    # Before the folder is touched: faults of the profiles are not the folder's.
     given = read_profiles(options.profiles) if options.profiles else None
     data = options.data or _default_data()
     try:
@@ -185,10 +187,10 @@ def _run(options: argparse.Namespace) -> int:
     except (OSError, sqlite3.Error) as error:
         if found := fault(error):
             raise Misconfigured(
-                f"The local KFP cannot go on in the data folder {data}: {found.why} ({error}).",
+                f"The local KFP cannot use the data folder {data}: {found.why} ({error}).",
                 cure=f"{found.cure}, or choose another folder with --data.",
             ) from error
-        raise Misconfigured(f"The local KFP cannot go on: {error}.") from error
+        raise Misconfigured(f"The local KFP had to stop: {error}.") from error
     return 0
 
 
@@ -209,9 +211,9 @@ async def _serve(options: argparse.Namespace, folder: DataFolder, profiles: Prof
         say(json.dumps(ready))
         if log:
             log.take_stderr()
-        gc.freeze()  # what is here now stays, and need not be looked through again and again
+        gc.freeze()  # permanent objects, which the garbage collector need not scan again and again
         server.stopped_because = await stop.wait()
-        folder.withdraw()  # before the runs are stopped, which takes a while
+        folder.withdraw()  # before stopping the runs, which takes a while
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The local KFP as a whole: its parts put together, started, and stopped again."""
+"""The local KFP as a whole: builds its parts, starts them, and stops them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """Listens once it has been entered, and leaves no process behind when it is left."""
+    """The server: listens inside a `with` block, and leaves no process behind."""
 
     def __init__(
         self,
@@ -82,14 +82,16 @@ class Server:
         token = BearerToken(key, profiles, self._replaced_late, clock)
         self._reader = PipelineReader()
         self._http = self._http_server(options, [identity, token])
-        # The clock on the wall decides, so look often: a suspended laptop's other clock stands.
+        # The wall clock decides, so check often: other clocks stand still on a suspended laptop.
         self._renewal_seconds = min(60.0, options.token_lifetime / 20)
-        self._renewal: asyncio.Task[None] | None = None
+        # What is done all the while.
+        self._chores: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Server:
         self._tokens.remove_strangers()
         self._tokens.renew()
-        self._renewal = asyncio.create_task(self._keep_renewing())
+        chores = self._keep_renewing(), self._database.keep_log_short()
+        self._chores = [asyncio.create_task(chore) for chore in chores]
         self._executor.recover()
         self._controller.start()
         self._listener = Listener(self._sockets, self._http.handle_stream)
@@ -102,8 +104,8 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         self._listener.close()
-        if self._renewal:
-            self._renewal.cancel()
+        for chore in self._chores:
+            chore.cancel()
         self._controller.close()
         self._reader.close()
         await self._http.close_all_connections()
@@ -130,12 +132,12 @@ class Server:
         return server
 
     async def _keep_renewing(self) -> None:
-        # Not Tornado's PeriodicCallback: after the clock was set back it is silent for as long.
+        # Not Tornado's PeriodicCallback, which stops for as long as the clock was set back.
         while True:
             await asyncio.sleep(self._renewal_seconds)
             try:
                 self._renew()
-            except Exception as error:  # Whatever it was: the next look may find it mended.
+            except Exception as error:  # Whatever it was may be fixed at the next check.
                 log.error("The tokens cannot be renewed: %s", error)
 
     def _replaced_late(self, token: str) -> bool:
@@ -145,7 +147,7 @@ class Server:
     def _renew(self) -> None:
         try:
             self._tokens.renew()
-        except OSError as error:  # The next look tries again, before the old tokens expire.
+        except OSError as error:  # The next check tries again, before the old tokens expire.
             if not (found := fault(error)):
                 raise
             self._complaints.say(found, f"renewal of the tokens: {error}")
@@ -159,7 +161,7 @@ class Server:
 
 
 def _allowance(options: Namespace) -> Allowance | None:
-    """Return what is asked of it in a second, as on a cluster; None for any number."""
+    """Return the limit of reviews, as on a cluster; None for no limit."""
     if not options.reviews_per_second:
         return None
     return Allowance(
@@ -171,10 +173,10 @@ def _allowance(options: Namespace) -> Allowance | None:
 
 
 class Stop:
-    """Comes with a signal; and, if so wished, when nobody uses the server any more.
+    """The end of the server: after a signal or, optionally, after its last user has gone.
 
-    It owns the reading end of the pipe that users hold open, and closes it then, so that nobody
-    can take a server that is about to stop for one in use.
+    It owns the reading end of the pipe that users hold open, and closes it at the end, so that
+    nobody starts to use a server that is about to stop.
     """
 
     def __init__(self, in_use: int, *, while_used: bool, first_user_within: float = 30.0):
@@ -189,7 +191,7 @@ class Stop:
             self._loop.call_later(first_user_within, self._check_use)
 
     async def wait(self) -> str:
-        """The reason for which it came, as a run is told that was executing then."""
+        """The reason, which is reported for runs that were executing."""
         await self._event.wait()
         self._loop.remove_reader(self._in_use)
         os.close(self._in_use)
@@ -198,18 +200,18 @@ class Stop:
     def _check_use(self) -> None:
         try:
             if os.read(self._in_use, 4096):
-                return  # users have nothing to say, but may
+                return  # users need not write anything, but may
         except BlockingIOError:
-            return  # someone has it open
-        log.info("Stopping, for nobody uses this server any more")
+            return  # it has a user
+        log.info("Stopping, as nobody uses this server any more")
         self._because = ABANDONED
         self._event.set()
         self._loop.remove_reader(self._in_use)
 
 
 def _signals() -> list[signal.Signals]:
-    """The signals that ask to stop; a closed terminal does, unless it was told not to."""
-    hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # as under nohup
+    """The signals that stop the server; a closed terminal's SIGHUP, unless it is ignored."""
+    hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # as with nohup
     return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangup else [])]
 
 
@@ -220,7 +222,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
         if error.errno == errno.EADDRINUSE:
             raise Misconfigured(
                 f"Port {port} on {host} is in use by another program.",
-                cure="Choose another with --port, or leave it out to get a free one.",
+                cure="Choose another with --port, or omit it to get a free one.",
             ) from error
         raise Misconfigured(
             f"Cannot listen on {host}, port {port}: {error.strerror or error}.",
@@ -228,7 +230,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
         ) from error
     addresses = [str(sock.getsockname()[0]) for sock in sockets]
     if not all(ipaddress.ip_address(address).is_loopback for address in addresses):
-        log.warning("Listening on %s, though this server is meant for one machine", host)
+        log.warning("Listening on %s, although this server is meant for one machine", host)
     return sockets
 
 

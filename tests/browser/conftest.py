@@ -44,25 +44,42 @@ def usual_namespace(request):
             assert answer.ok, answer.text
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A browser with a profile, in whose cache JupyterLab's own files stay.
+
+    Whatever Jupyter servers have answered it is searched for tokens in the end.
+    """
+    folder = tmp_path_factory.mktemp("browser")
+    traffic = folder / "traffic.har"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = playwright.chromium.launch_persistent_context(
+            folder / "profile",
+            executable_path=chromium(),
+            args=FLAGS,
+            viewport={"width": 1280, "height": 800},
+            reduced_motion="reduce",  # else every frame of what turns is drawn by the processor
+            record_har_path=traffic,
+            record_har_url_filter="**/kfp-mt/**",
+        )
+        browser.set_default_timeout(60_000)
         yield browser
         browser.close()
+    assert not secrecy.tells_token(traffic.read_text())
 
 
 @pytest.fixture
-def page(browser, tmp_path):
-    """A page; whatever the Jupyter server has answered it is searched for tokens in the end."""
-    traffic = tmp_path / "traffic.har"
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 800},
-        record_har_path=traffic,
-        record_har_url_filter="**/kfp-mt/**",
-    )
-    page = context.new_page()
-    page.set_default_timeout(60_000)
+def page(browser):
+    """A page of a browser that knows of no page before it."""
+    first, *_ = browser.pages
+    page = browser.new_page()
     yield page
-    context.close()
-    assert not secrecy.tells_token(traffic.read_text())
+    origin = page.evaluate("location.origin")
+    for each in browser.pages:
+        if each is not first:
+            each.close()
+    browser.set_offline(False)
+    storage = browser.new_cdp_session(first)
+    storage.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    storage.detach()
+    browser.clear_cookies()

@@ -216,7 +216,7 @@ def test_a_recurring_run_is_scheduled_disabled_and_deleted(panel, alice, pipelin
     form.get_by_label("Name", exact=True).fill("nightly")
     cron = form.get_by_label("Cron expression")
     cron.fill("30 6 * * 1")
-    form.get_by_role("button", name="Begin with second 0").click()
+    form.get_by_role("button", name="Insert 0 seconds").click()
     expect(cron).to_have_value("0 30 6 * * 1")
     expect(form.get_by_text("At 06:30, only on Monday").last).to_be_visible()
     expect(form.locator(".jp-KfpMt-times li")).to_have_count(5)
@@ -319,7 +319,7 @@ def test_runs_are_compared_side_by_side(panel, alice, adder):
     expect(page.get_by_role("row", name=re.compile("x 3 4"))).to_be_visible()
     same = page.get_by_role("row", name="add Succeeded Succeeded")
     expect(same).to_be_visible()
-    page.get_by_label("Only what differs").check()
+    page.get_by_label("Only differences").check()
     expect(same).to_have_count(0)
     expect(page.get_by_role("row", name=re.compile("x 3 4"))).to_be_visible()
     assert violations(panel.page, ".jp-KfpMt-page") == []
@@ -403,7 +403,7 @@ def test_while_the_server_is_away_the_list_stays_and_is_marked(panel, alice, add
     expect(panel.row("seen before")).to_be_visible()
     panel.page.context.set_offline(True)
     panel.node.locator(".jp-KfpMt-refresh").click()
-    expect(panel.node.get_by_role("alert")).to_contain_text("does not answer")
+    expect(panel.node.get_by_role("alert")).to_contain_text("does not respond")
     expect(count(panel)).to_contain_text("from a moment ago")
     expect(panel.row("seen before")).to_be_visible()
     assert panel.page.get_by_role("dialog").count() == 0

@@ -138,7 +138,7 @@ def test_it_says_why_there_is_no_engine_and_what_to_do(environment, reason):
 SILENT = [
     pytest.param("echo Is it running? >&2; exit 1", "does not answer: Is it running.", id="down"),
     pytest.param("exec sleep 60", "docker did not answer in 0 seconds", id="hangs"),
-    pytest.param("echo hello", "does not answer as an engine does", id="something else"),
+    pytest.param("echo hello", "does not respond like a container engine", id="something else"),
     pytest.param("""echo '{"ServerErrors": ["down"]}'""", "answer: down", id="only the client"),
 ]
 
@@ -340,14 +340,14 @@ def test_in_an_engine_without_root_the_containers_root_is_the_user(stand_in, con
 def test_an_engine_that_is_gone_is_an_error_in_words(stand_in, container, tmp_path):
     engine = Engines(stand_in).engine()
     shutil.move(tmp_path / "docker", tmp_path / "gone")
-    with pytest.raises(ContainerRefused, match="does not answer any more"):
+    with pytest.raises(ContainerRefused, match="no longer responds"):
         containers.stop_run(engine, "r")
 
 
 def test_an_engine_may_say_what_is_no_text(tmp_path):
     said = r"printf '\377' >&2; exit 1"
     environment = script(tmp_path, "docker", f'[ "$1" = info ] && echo {{}} || {{ {said}; }}')
-    with pytest.raises(ContainerRefused, match="does not answer any more: \ufffd"):
+    with pytest.raises(ContainerRefused, match="no longer responds: \ufffd"):
         containers.stop_run(Engines(environment).engine(), "r")
 
 
@@ -555,7 +555,7 @@ def test_a_container_does_not_see_what_is_another_namespaces(runs):
     for path in ("namespaces/bob", "keys", "."):
         uri = str(runs.server.data / path)
         _, error = runs.finish(importing, uri=uri)
-        assert "its input 'data' is " in error and "not for this namespace" in error
+        assert "its input 'data' is " in error and "belongs to another namespace" in error
 
 
 @pytest.mark.parametrize(

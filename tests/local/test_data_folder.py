@@ -66,7 +66,7 @@ def test_a_folder_of_something_else_is_refused_and_left_as_it_is(refused, projec
     before = tree(project)
     for arguments in ([], ["--profiles", str(profiles)], ["--log-file"]):
         error = refused(project, *arguments)
-        assert f"The data folder {project} cannot be used: it holds something" in error
+        assert f"The data folder {project} cannot be used: it is not empty" in error
         assert "Name an empty folder" in error
     assert tree(project) == before
 
@@ -80,7 +80,7 @@ def test_the_current_folder_is_refused_as_any_other(refused, project):
 @pytest.mark.parametrize("name", ["tokens", "notes.txt", "server.json", "kfp.db", "lock", ".git"])
 def test_one_thing_of_somebody_elses_is_enough(refused, tmp_path, name):
     (tmp_path / "data" / name).mkdir(parents=True)
-    assert "it holds something" in refused(tmp_path / "data")
+    assert "it is not empty" in refused(tmp_path / "data")
     assert [path.name for path in (tmp_path / "data").iterdir()] == [name]
 
 
@@ -89,7 +89,7 @@ def test_a_lease_leaves_a_folder_of_something_else_as_it_is(project, profiles):
     from jupyter_kfp_mt.connection.local_kfp import LocalKfpUse
 
     before = tree(project)
-    with pytest.raises(errors.Misconfigured, match="it holds something") as refusal:
+    with pytest.raises(errors.Misconfigured, match="it is not empty") as refusal:
         LocalKfpUse(project, str(profiles))
     assert "KFP_MT_DATA" in str(refusal.value)
     assert tree(project) == before
@@ -166,12 +166,18 @@ def test_what_a_failed_start_left_before_there_were_marks_is_known(start_local_k
     start_local_kfp(data=data)
 
 
-@pytest.fixture
-def own(start_local_kfp):
-    """The data folder of a server that has stopped."""
-    server = start_local_kfp()
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, profiles):
+    server = LocalKfp(tmp_path_factory.mktemp("stopped") / "data", "--profiles", str(profiles))
     assert server.stop() == 0
     return server.data
+
+
+@pytest.fixture
+def own(stopped, tmp_path):
+    """A copy of the data folder of a server that has stopped, with its pipe."""
+    subprocess.run(["cp", "-a", stopped, tmp_path / "data"], check=True)
+    return tmp_path / "data"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +201,7 @@ def test_a_link_in_a_folders_place_is_refused_and_not_followed(refused, own, tmp
         shutil.rmtree(own / name)
     (own / name).symlink_to(elsewhere)
     error = refused(own)
-    assert f"{own / name}" in error and "none is followed" in error
+    assert f"{own / name}" in error and "is not followed" in error
     assert tree(elsewhere) == before
 
 
@@ -206,7 +212,7 @@ def test_a_link_in_a_files_place_is_refused_and_not_followed(refused, own, tmp_p
     (own / name).unlink(missing_ok=True)
     (tmp_path / "elsewhere").write_text("mine")
     (own / name).symlink_to(tmp_path / "elsewhere")
-    assert "none is followed" in refused(own)
+    assert "is not followed" in refused(own)
     assert (tmp_path / "elsewhere").read_text() == "mine"
 
 
@@ -239,7 +245,7 @@ def test_a_file_in_a_folders_place_is_named_and_kept(refused, own, name):
 def test_something_else_in_the_place_of_the_pipe_is_named_and_kept(refused, own):
     (own / "in-use").unlink()
     (own / "in-use").write_text("mine")
-    assert "its in-use is not what a local KFP makes" in refused(own)
+    assert "its in-use is not a named pipe" in refused(own)
     assert (own / "in-use").read_text() == "mine"
 
 

@@ -161,7 +161,7 @@ def test_a_condition_that_the_compiler_has_put_between_quotes_is_told_as_that(kf
     run_id = kfp.finish(over_fields)
     assert kfp.runs.errors[run_id].endswith(
         "the condition `rows-loop-item-subvar-size > 'limit'` cannot be evaluated: the kfp "
-        "compiler has put a parameter between quotes, for what it is compared with has no type. "
+        "compiler has quoted a parameter, because the other side of the comparison has no type. "
         "Compare the two in a component, and its output in the condition"
     )
 
@@ -516,7 +516,7 @@ NOT_PUT_OUT = [
     pytest.param(sharing, {"text": "nan"}, "its output 'Output' is NaN", id="NaN"),
     pytest.param(sharing, {"text": "-inf"}, "its output 'Output' is negative inf", id="inf"),
     pytest.param(being_two, {}, "its output 'more' is NaN", id="NaN in a dictionary"),
-    pytest.param(being_odd, {}, "its output 'Output' is no Unicode text", id="no Unicode"),
+    pytest.param(being_odd, {}, "its output 'Output' is not Unicode text", id="no Unicode"),
 ]
 
 
@@ -604,7 +604,7 @@ def test_a_file_with_another_type_fails_the_task(kfp, pipeline, parameters, reas
 
 def test_a_file_that_is_no_text_fails_the_task_in_a_sentence(kfp):
     error = kfp.runs.errors[kfp.finish(no_text)]
-    assert error.endswith("its output 'written' is no Unicode text: pass it on as an artifact")
+    assert error.endswith("its output 'written' is not Unicode text: pass it as an artifact")
 
 
 @component
@@ -717,11 +717,11 @@ def within_itself(spec):
 
 REFUSED = [
     pytest.param(lambda spec: named(spec, 2000 * "x"), "a name of 2000 characters", id="long"),
-    pytest.param(circular, "the tasks 'again', 'say' wait for each other", id="circle"),
+    pytest.param(circular, "the tasks 'again', 'say' depend on each other", id="circle"),
     pytest.param(without_executor, "there is no executor 'exec-gone'", id="no executor"),
-    pytest.param(without_component, "'say' is of no component here: 'comp-gone'", id="component"),
-    pytest.param(waiting, "'say' waits for 'gone', which is no task beside it", id="no task"),
-    pytest.param(within_itself, "is a pipeline within itself: 'comp-say'", id="recursion"),
+    pytest.param(without_component, "task 'say' does not exist: 'comp-gone'", id="component"),
+    pytest.param(waiting, "'gone', which is not a task of the same group", id="no task"),
+    pytest.param(within_itself, "makes the pipeline contain itself: 'comp-say'", id="recursion"),
 ]
 
 

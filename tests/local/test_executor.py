@@ -576,7 +576,7 @@ def test_a_run_whose_end_cannot_be_written_fails(kfp, name, refused):
         kfp.call(kfp.runs.put_task, task)
     kfp.wait(run_id)
     assert kfp.runs.states[run_id] == "FAILED"
-    assert "how the run ended could not be written down" in kfp.runs.errors[run_id]
+    assert "the end of the run could not be recorded" in kfp.runs.errors[run_id]
 
 
 @one_at_once
@@ -655,7 +655,7 @@ def test_a_run_without_a_place_for_temporary_files_says_so(kfp, tmp_path, monkey
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     run_id = kfp.finish(quick)
     assert kfp.runs.errors[run_id].startswith(
-        f"the run's process could not begin: No such file or directory: {tmp_path}/none/"
+        f"the run's process could not start: No such file or directory: {tmp_path}/none/"
     )
 
 

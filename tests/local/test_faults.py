@@ -179,14 +179,14 @@ def test_the_end_of_a_run_is_written_when_there_is_room_again_and_what_waits_goe
     waiting = create_run(server, experiment, gate, path=str(opened))
     disk.fill()
     opened.touch()
-    said(server, "What runs report cannot be written down: the disk is full")
+    said(server, "Reports of runs cannot be recorded: the disk is full")
     assert (state(server, run), state(server, waiting)) == ("RUNNING", "PENDING")
     assert not list(disk.inside.glob(f"namespaces/*/runs/{waiting}"))
     disk.empty()
     for each in (run, waiting):
         wait_until(lambda id=each: state(server, id) == "SUCCEEDED", what="the end")
         assert tasks_of(server, each) == ["SUCCEEDED"]
-    assert server.log.read_text().count("cannot be written down") == 1
+    assert server.log.read_text().count("cannot be recorded") == 1
     assert "Traceback" not in server.log.read_text()
 
 
@@ -198,7 +198,7 @@ def test_a_server_ends_with_ends_of_runs_unwritten_and_the_next_one_settles_them
     run, opened = start_gate(server, experiment_in(server))
     disk.fill()
     opened.touch()
-    said(server, "What runs report cannot be written down")
+    said(server, "Reports of runs cannot be recorded")
     assert getattr(server, end)() in (0, None)
     disk.empty()
     server = disk.start()
@@ -223,7 +223,7 @@ def test_a_task_that_fills_the_disk_fails_with_what_it_said(disk, tmp_path):
     spec = yaml.safe_load(compiled(tmp_path, pipeline).read_text())
     run = create_run(server, experiment_in(server), spec)
     wait_until(
-        lambda: "FAILED" in tasks_of(server, run) or "cannot be written" in server.log.read_text(),
+        lambda: "FAILED" in tasks_of(server, run) or "cannot be recorded" in server.log.read_text(),
         what="the failure",
     )
     for file in disk.inside.glob("namespaces/*/runs/*/**/filling"):

@@ -347,7 +347,7 @@ def test_an_imported_file_can_be_read(kfp, tmp_path, uri):
 NOT_IMPORTED = [
     pytest.param("file:///no/such", "there is no such file or folder on the machine", id="absent"),
     pytest.param("/no/such", "there is no such file or folder on the machine", id="no such path"),
-    pytest.param("data/x.csv", "it is no whole path of a file on this machine", id="relative"),
+    pytest.param("data/x.csv", "it is neither an absolute path on this machine nor", id="relative"),
     pytest.param("file://nas/x.csv", "it names the host 'nas'", id="another host"),
 ]
 
@@ -361,6 +361,6 @@ def test_an_importer_fails_where_there_is_nothing(kfp, uri, reason):
 def test_what_is_elsewhere_is_recorded_and_its_reader_is_told_so(kfp):
     run_id = kfp.finish(importing, uri="gs://bucket/x.csv")
     assert kfp.states(run_id) == {"importer": "SUCCEEDED", "read": "FAILED"}
-    assert "The input 'data' is gs://bucket/x.csv. Nothing is down" in kfp.log(run_id, "read")
-    told = "Task 'read' failed: its input 'data' is gs://bucket/x.csv, and nothing is downloaded"
+    assert "The input 'data' is gs://bucket/x.csv, which is not down" in kfp.log(run_id, "read")
+    told = "Task 'read' failed: its input 'data' is gs://bucket/x.csv, which is not downloaded"
     assert kfp.runs.errors[run_id].startswith(told)

@@ -82,7 +82,7 @@ def test_a_config_map_that_the_namespace_lacks_is_named(runs, name, reason):
     run_id = runs.finish(with_required_config_map, namespace="bob", settings=name)
     assert runs.runs.errors[run_id] == (
         f"Task 'mode' failed: {reason}; add it to the `configMaps` of that namespace's profile, "
-        "or ask for it with optional=True"
+        "or request it with optional=True"
     )
 
 
@@ -242,7 +242,7 @@ def test_a_task_knows_the_fields_of_the_pod_that_it_would_be(runs):
         "blue",
     ]
     error = runs.runs.errors[runs.finish(with_an_unknown_field)]
-    assert error.startswith("Task 'mode' failed: it asks for the field 'spec.hostname' of its pod")
+    assert error.startswith("Task 'mode' failed: it uses the field 'spec.hostname' of its pod")
 
 
 CLAIM = {"access_modes": ["ReadWriteOnce"], "size": "5Gi"}

@@ -63,16 +63,18 @@ def of_task(**fields):
         ),
         pytest.param(of_task(retryPolicy={"backoffDuration": "0.5s"}), [], id="duration"),
         pytest.param(of_task(triggerPolicy={"strategy": 2}), [], id="number of an enumeration"),
-        pytest.param([], ["it is no object"], id="list"),
+        pytest.param([], ["it is not an object"], id="list"),
         pytest.param(
             {"nosuch": 1}, ["nosuch is a field that KFP's schema does not have"], id="unknown"
         ),
         pytest.param(
-            {"sdkVersion": "a", "sdk_version": "b"}, ["sdk_version is there twice"], id="twice"
+            {"sdkVersion": "a", "sdk_version": "b"}, ["sdk_version occurs twice"], id="twice"
         ),
         pytest.param({"sdkVersion": 2}, ["sdkVersion is not a text"], id="no text"),
         pytest.param(
-            of_task(dependentTasks={}), ["root.dag.tasks.t.dependentTasks is no list"], id="no list"
+            of_task(dependentTasks={}),
+            ["root.dag.tasks.t.dependentTasks is not a list"],
+            id="no list",
         ),
         pytest.param(
             of_task(dependentTasks=["a", None]),

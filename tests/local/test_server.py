@@ -185,7 +185,7 @@ def files_of_database(path):
     [
         pytest.param("a: [", "it is not YAML (line ", id="not YAML"),
         pytest.param("", "Expected `object`, got `null`", id="empty"),
-        pytest.param("profiles: []", "it names no profile", id="none"),
+        pytest.param("profiles: []", "it contains no profile", id="none"),
         pytest.param("profiles: 5", "Expected `array`, got `int` - at `$.profiles`", id="shape"),
         pytest.param(
             "profiles: [{namespace: a, owner: o, role: x}]", "unknown field `role`", id="key"
@@ -198,7 +198,7 @@ def files_of_database(path):
         ),
         pytest.param(
             "profiles: [{namespace: a, owner: o}, {namespace: a, owner: p}]",
-            "profile 1 ('a'): another profile has this namespace too",
+            "profile 1 ('a'): another profile has the same namespace",
             id="twice",
         ),
         pytest.param(
@@ -219,13 +219,13 @@ def files_of_database(path):
         ),
         pytest.param(
             "profiles: [{namespace: a, owner: o, secrets: {s: {password: 5}}}]",
-            "profile 1 ('a'): secret 's': the value of 'password' is no text but a number; "
+            "profile 1 ('a'): secret 's': the value of 'password' is a number instead of a text; "
             "write it in quotes, password: '...'",
             id="secret",
         ),
         pytest.param(
             "profiles: [{namespace: a, owner: o, configMaps: {c: {rate: 0.5}}}]",
-            "profile 1 ('a'): config map 'c': the value of 'rate' is no text but a number",
+            "profile 1 ('a'): config map 'c': the value of 'rate' is a number instead of a text",
             id="config map",
         ),
     ],
@@ -244,7 +244,7 @@ def test_what_is_wrong_with_a_secret_is_said_without_it(fails_to_start, tmp_path
     for value in ("31415", "2026-05-06", "yes", "27182.8"):
         path.write_text(f"profiles: [{{namespace: a, owner: o, secrets: {{s: {{p: {value}}}}}}}]")
         _, error = fails_to_start("--profiles", path)
-        assert "the value of 'p' is no text but a " in error
+        assert "the value of 'p' is a " in error
         assert value not in error.replace(str(path), "")
 
 
@@ -397,7 +397,7 @@ def test_a_damaged_key_is_named_and_left_as_it_is(fails_to_start, tmp_path, text
     key.write_text(text, encoding="latin-1")
     code, error = fails_to_start()
     assert code == 2
-    assert f"The key {key}, with which tokens are signed, is damaged" in error
+    assert f"The key that signs tokens, {key}, is damaged" in error
     assert key.read_text(encoding="latin-1") == text
 
 
@@ -406,7 +406,7 @@ def test_a_key_that_cannot_be_read_is_named(fails_to_start, tmp_path):
     key.mkdir(parents=True)
     code, error = fails_to_start()
     assert code == 2
-    assert f"The key {key}, with which tokens are signed, cannot be read: Is a directory" in error
+    assert f"The key that signs tokens, {key}, cannot be read: Is a directory" in error
 
 
 def test_a_start_without_profiles_goes_on_with_the_last_ones(start_local_kfp, tmp_path):

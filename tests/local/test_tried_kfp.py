@@ -23,7 +23,7 @@ def started(folder, kfp):
 def test_a_newer_kfp_is_met_with_a_sentence_that_names_those_that_were_tried(tmp_path):
     newer = f"{NEWEST[0]}.{NEWEST[1] + 1}.0"
     told = started(tmp_path, newer).stderr
-    assert f"kfp {newer} is newer than those that this release of the local KFP was tried" in told
+    assert f"kfp {newer} is newer than the versions with which this local KFP was tested" in told
     assert f"pip install 'kfp[kubernetes]=={NEWEST[0]}.{NEWEST[1]}.*'" in told
 
 

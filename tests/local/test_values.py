@@ -214,7 +214,9 @@ def test_a_whole_number_in_an_artifacts_metadata_stays_one(kfp):
 
 def reused(kfp, run_id, name):
     """From which run the outputs of the task are, or nothing."""
-    _, told, rest = kfp.log(run_id, name).partition("[Not executed: run ")
+    _, told, rest = kfp.log(run_id, name).partition(
+        "[Not executed: the outputs of the same task in run "
+    )
     return rest.split()[0] if told else ""
 
 

@@ -223,13 +223,13 @@ def test_a_forked_process_can_have_a_secret_and_keeps_its_rights(user):
 
 
 MISPLACED = [
-    pytest.param(["secrets"], "'secrets' is no absolute and plain path", id="relative"),
-    pytest.param([""], "'' is no absolute and plain path", id="none"),
-    pytest.param(["/a/../b"], "'/a/../b' is no absolute and plain path", id="not plain"),
-    pytest.param(["//a"], "'//a' is no absolute and plain path", id="two slashes"),
-    pytest.param(["/"], "/dev has to stay as it is", id="the root"),
-    pytest.param(["/proc/x"], "/proc has to stay as it is", id="the kernel's"),
-    pytest.param(["/run-1/in"], "/run-1 has to stay as it is", id="in the task's folder"),
+    pytest.param(["secrets"], "'secrets' is not a plain absolute path", id="relative"),
+    pytest.param([""], "'' is not a plain absolute path", id="none"),
+    pytest.param(["/a/../b"], "'/a/../b' is not a plain absolute path", id="not plain"),
+    pytest.param(["//a"], "'//a' is not a plain absolute path", id="two slashes"),
+    pytest.param(["/"], "/dev must not be changed", id="the root"),
+    pytest.param(["/proc/x"], "/proc must not be changed", id="the kernel's"),
+    pytest.param(["/run-1/in"], "/run-1 must not be changed", id="in the task's folder"),
     pytest.param(["/a", "/a"], "both at /a and at /a", id="twice"),
     pytest.param(["/a/b", "/c", "/a"], "both at /a/b and at /a", id="one in the other"),
 ]
@@ -252,7 +252,7 @@ def test_a_secret_does_not_hide_what_a_task_needs(path):
 def test_a_file_in_the_way_is_named(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    assert why_not([f"{file}"], []).startswith(f"it cannot mount {file}: {file} is there and is no")
+    assert why_not([f"{file}"], []).startswith(f"it cannot mount {file}: {file} exists and is no")
 
 
 @needs_mounts
@@ -269,7 +269,9 @@ def test_a_machine_without_mounts_for_users_is_told_and_what_works_instead():
         capture_output=True,
         text=True,
     )
-    assert "it cannot mount /a: this machine does not let user 0 have mounts" in answer.stdout
+    assert (
+        "it cannot mount /a: this machine does not allow private mounts for user 0" in answer.stdout
+    )
     assert "use kubernetes.use_secret_as_env" in answer.stdout
 
 
@@ -391,7 +393,7 @@ def test_a_run_is_told_which_secret_its_namespace_lacks_and_what_would_help(loca
     _, error = Runs(local_kfp, "bob").finish(reading)
     assert error == (
         "Task 'look' failed: no secret 'warehouse' in namespace bob; add it to the `secrets` of "
-        "that namespace's profile, or ask for it with optional=True"
+        "that namespace's profile, or request it with optional=True"
     )
 
 

@@ -1,4 +1,4 @@
-"""The web application: all routes, and where it deliberately differs from the real API server.
+"""The web application: all routes, and the deliberate differences to the real API server.
 
 | Kubeflow Pipelines 2.17 | here | why |
 |---|---|---|
@@ -29,7 +29,8 @@
 | a version's `code_source_url` is not given back | it is | no silent default |
 | a pipeline's URL that is not fetched: refused without a reason | with the reason | help |
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
-| sorting runs by experiment or recurring run: no second page | pages | meant so |
+| sorting runs by experiment, recurring run, history or some metrics: no second page | pages | |
+| a page token of another list, or of nobody: 500, or a page | 400 | clear |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
 | characters outside Unicode's basic plane: 500 | accepted, and a Warning header says so | help |
 | a parameter with braces of Argo's: 500 | a text, and a Warning header says so | no Argo here |
@@ -38,7 +39,9 @@
 | a specification without `deploymentSpec`: refused once it is compiled | 400 | sooner |
 | an id may be empty | 404 | |
 | what a caller may do, and who owns a namespace: Kubernetes tells | this server does | none here |
-| a new run may be archived | it is not | |
+| a new run may be archived, or have an end or (v1beta1) metrics | it has none of it | |
+| `plugins_input` is given back, and used | a Warning header says it is not used | none here |
+| tags whose names differ in case or accents alone: 500 | both are kept | meant so |
 | a run's `pipeline_version_id`: 500 | the version is run | meant so |
 | an empty `platform_spec` is given back | it is not | |
 | a run that has not failed is retried: Argo says no | the server does | no Argo here |
@@ -46,7 +49,7 @@
 | the words about a filter of spaces | other words | |
 | v1beta1: contexts of refusals | some are others | |
 | a cron of five fields begins with its seconds, silently | a Warning header says so | help |
-| a cron skips days where clocks change at midnight | none | meant so |
+| a cron skips days or half-hours where clocks change at midnight, or by as much | none | meant so |
 | a cron that matches at no time of five years: never fires | looks on for 41 years | meant so |
 | tasks of a run: all parts of its workflow | those that were written (but `--argo-tasks`) | help |
 | the pipeline root is where artifacts are put | a Warning header says that it is not | a folder |
@@ -79,9 +82,8 @@ def application(
     complaints: Complaints,
     **limits: Any,
 ) -> Application:
-    """`limits` are what handlers find in the settings: `pipeline_reader` (PipelineReader), `hosts`
-    (Hosts), `allowance` (Allowance, or None for as much as is asked for), and `write_timeout` in
-    seconds.
+    """Make the application. `limits` go into its settings: `pipeline_reader` (PipelineReader),
+    `hosts` (Hosts), `allowance` (Allowance, or None for no limit), and `write_timeout` in seconds.
     """
     shared = {"operations": operations, "authenticators": authenticators}
     routes = [*v1beta1.ROUTES, *v2beta1.ROUTES, *kubernetes.ROUTES]
@@ -103,5 +105,5 @@ def application(
 def _version() -> str:
     try:
         return version("jupyter-kfp-mt")
-    except PackageNotFoundError:  # run from a checkout that was not installed
+    except PackageNotFoundError:  # run from a checkout without installation
         return "unknown"

@@ -1,4 +1,4 @@
-"""The parameters of a request as the API server's gateway reads them, and what it refuses.
+"""The query parameters of a request, as read and refused by the API server's gateway.
 
 Rule: `runtime.PopulateQueryParameters` of grpc-gateway, and `net/url` of Go.
 """
@@ -17,26 +17,35 @@ _FALSE = ("false", "False", "FALSE", "f", "F", "0")
 
 
 class Query:
-    """Each parameter has its name in the API, or the same in camel case; others do not matter."""
+    """Query parameters by their API names, or the same in camel case; others are ignored."""
 
     def __init__(self, text: str):
-        self._refusal = ""
+        self.refusal = ""
         self._values: dict[str, list[bytes]] = {}
         for pair in filter(None, text.split("&")):
             if wrong := _wrong(pair):
-                self._refusal = self._refusal or wrong
+                self.refusal = self.refusal or wrong
             else:
                 name, _, value = pair.partition("=")
-                self._values.setdefault(_decoded(name).decode("utf-8", "replace"), []).append(
-                    _decoded(value)
-                )
+                self._add(_decoded(name).decode("utf-8", "replace"), _decoded(value))
+
+    def _add(self, name: str, value: bytes) -> None:
+        """Of a map `name[key]=value` would be an entry; of anything else they are two values."""
+        entry = re.fullmatch(r"(.*)\[(.*)\]", name, re.DOTALL)
+        values = self._values.setdefault(entry[1] if entry else name, [])
+        values += [entry[2].encode(), value] if entry else [value]
+
+    def check_message(self, name: str, kind: str) -> None:
+        """Refuse a value for what is a message and has only fields."""
+        if self._value(name, has_fields=True) is not None:
+            raise _not_parsed(name, f"unsupported message type: {quoted(kind)}")
 
     def has(self, prefix: str) -> bool:
-        """Tell if there is a parameter whose name begins so."""
+        """Return True if the name of a parameter has this prefix."""
         return any(name.startswith((prefix, _camel(prefix))) for name in self._values)
 
     def text(self, name: str) -> str:
-        """The value as it came; empty if there is none."""
+        """The value, unchanged; empty if there is none."""
         return self._value(name) or ""
 
     def whole(self, name: str) -> int:
@@ -46,7 +55,7 @@ class Query:
             return 0
         if not re.fullmatch(r"[+-]?[0-9]+", value, re.ASCII):
             raise _not_parsed(name, f"strconv.ParseInt: parsing {quoted(value)}: invalid syntax")
-        # A longer one is out of range, and takes long to be read.
+        # A longer one is out of range, and slow to read.
         number = int(value) if len(value) < 20 else 2**31
         if not -(2**31) <= number < 2**31:
             text = f"strconv.ParseInt: parsing {quoted(value)}: value out of range"
@@ -62,7 +71,7 @@ class Query:
         return value in _TRUE
 
     def enum(self, name: str, values: Mapping[int, str]) -> str:
-        """The name of a value, which may be given by its number; that of 0 if there is none."""
+        """The name of an enum value, which may be given by number; that of 0 if there is none."""
         value = self._value(name)
         if value is None:
             return values[0]
@@ -71,9 +80,12 @@ class Query:
             raise _not_parsed(name, f"{quoted(value)} is not a valid value")
         return numbers.get(value, value)
 
-    def _value(self, name: str) -> str | None:
-        if self._refusal:
-            raise gateway_refusal(self._refusal)
+    def _value(self, name: str, *, has_fields: bool = False) -> str | None:
+        if self.refusal:
+            raise gateway_refusal(self.refusal)
+        if not has_fields and self.has(f"{name}."):
+            field = name.rsplit(".", 1)[-1]
+            raise gateway_refusal(f"invalid path: {quoted(field)} is not a message")
         values = self._values.get(name) or self._values.get(_camel(name)) or []
         if len(values) > 1:
             given = b", ".join(values).decode("utf-8", "replace")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ... import models
 from ..operations import Listed, Upload
 from ..operations.request_checks import is_empty
-from ..pipelines.pipeline_urls import file_name
+from ..pipelines.pipeline_urls import check_version_url, file_name
 from ..wire.api_errors import invalid_input, wrapped
 from ..wire.list_options import (
     EXPERIMENTS,
@@ -38,7 +38,7 @@ from .v2beta1_messages import (
     RunMessage,
 )
 
-# Of what depends on a recurring run. Its runs stay, whatever is asked for.
+# Propagation policies for dependents of a recurring run. Its runs stay in any case.
 _PROPAGATION_POLICIES = {
     0: "DELETE_PROPAGATION_POLICY_UNSPECIFIED",
     1: "FOREGROUND",
@@ -86,7 +86,7 @@ class Experiment(Handler):
 
 class Pipelines(Handler):
     def prepare(self) -> Awaitable[None] | None:
-        # Those that are shared are listed to anybody.
+        # Anybody may list shared ones.
         listed = self.request.method == "GET"
         self.is_reviewed = not (listed and is_empty(self.parameter("namespace")))
         return super().prepare()
@@ -175,12 +175,14 @@ class PipelineVersions(Handler):
         url = _url(new)
         upload = _upload_of(new, "", url)
         if not url:
-            raise invalid_input("Failed to create a pipeline version. Package URL is empty")
+            lacks = "empty" if new.package_url else "nil"
+            raise invalid_input(f"Failed to create a pipeline version. Package URL is {lacks}")
         with wrapped("Failed to create a pipeline version. Check error stack"):
             if not upload.name:
                 raise invalid_input("name is required")
             operations = self.operations.pipelines
             pipeline = operations.authorize_version_creation(self.caller, pipeline_id, upload.name)
+            check_version_url(url)
             specification = await self.reader.read_url(url)
             version = await operations.create_version(pipeline, upload, specification)
         await self.answer_long(version)
@@ -245,6 +247,7 @@ class Runs(Handler):
         default = await self.operations.runs.default_root(run.run_id)
         self.warn_of_root(f"run {run.run_id}", run.runtime_config, default)
         self.warn_of_values(f"run {run.run_id}", run.runtime_config)
+        self.warn_of_plugins(f"run {run.run_id}", sent.message.plugins_input)
         await self.answer_long(run)
 
 
@@ -261,9 +264,7 @@ class Run(Handler):
 
 
 class TaskValues(Handler):
-    """The values that went into a task and came out of it. On a cluster the metadata store knows
-    that.
-    """
+    """The inputs and outputs of a task, which are in the metadata store on a cluster."""
 
     async def get(self, run_id: str, task_id: str) -> None:
         task_id = await self.task_id(run_id, task_id)
@@ -271,7 +272,7 @@ class TaskValues(Handler):
 
 
 class AllTaskValues(Handler):
-    """The same of all tasks of a run, by their ids."""
+    """The inputs and outputs of all tasks of a run, by task id."""
 
     async def get(self, run_id: str) -> None:
         found = self.operations.runs.all_task_values(self.caller, run_id)
@@ -309,6 +310,7 @@ class RecurringRuns(Handler):
         what = f"recurring run {recurring.recurring_run_id}"
         self.warn_of_root(what, recurring.runtime_config, default)
         self.warn_of_values(what, recurring.runtime_config)
+        self.warn_of_plugins(what, sent.message.plugins_input)
         await self.answer_long(_with_trigger(recurring))
 
 
@@ -330,7 +332,7 @@ def _url(version: PipelineVersionMessage) -> str:
 
 
 def _with_trigger(recurring: models.RecurringRun) -> models.RecurringRun:
-    """The API server tells an empty trigger of one that has none."""
+    """Add the empty trigger that the API server sends if there is none."""
     return replace(recurring, trigger=recurring.trigger or models.Trigger())
 
 

@@ -1,4 +1,4 @@
-"""The messages that requests of the v2beta1 API may hold.
+"""The messages in requests of the v2beta1 API.
 
 What only the server decides is read and dropped, as the API server does.
 """
@@ -15,13 +15,13 @@ from ..operations.values import PipelineToRun
 from ..pipelines.pipeline_files import Specification, check_values, from_wire
 from ..pipelines.pipeline_reader import MessageWithPipeline
 from ..wire.api_errors import bad_request, invalid_input, wrapped
-from ..wire.protojson import Enumeration, Int64, Message, Moment, enumeration, struct
+from ..wire.protojson import Enumeration, Int32, Int64, Message, Moment, enumeration, struct
 
 S = TypeVar("S", bound="SourceMessage")
 
 _API = "kubeflow.pipelines.backend.api.v2beta1"
 
-# What a value of an enumeration may be that has a number and no name.
+# The range of enum values without a name.
 _Value = str | int
 _StorageState = Annotated[
     _Value,
@@ -38,8 +38,103 @@ _STATUSES = Enumeration(((0, "STATUS_UNSPECIFIED"), (1, "ENABLED"), (3, "DISABLE
 _Status = Annotated[_Value, msgspec.Meta(extra={"kind": _STATUSES})]
 
 
+class StatusMessage(Message, frozen=True):
+    """`google.rpc.Status`."""
+
+    code: Int32 = 0
+    message: str = ""
+    details: list[dict[str, Any]] = []
+
+
+class StateMessage(Message, frozen=True):
+    """`RuntimeStatus`."""
+
+    update_time: Moment | None = None
+    state: _State = ""
+    error: StatusMessage | None = None
+
+
+class ExecutorMessage(Message, frozen=True):
+    """`PipelineTaskExecutorDetail`."""
+
+    main_job: str = ""
+    pre_caching_check_job: str = ""
+    failed_main_jobs: list[str] = []
+    failed_pre_caching_check_jobs: list[str] = []
+
+
+class ArtifactsMessage(Message, frozen=True):
+    """`ArtifactList`."""
+
+    artifact_ids: list[Int64] = []
+
+
+class ChildTaskMessage(Message, frozen=True):
+    ONE_OF: ClassVar[tuple[str, frozenset[str]]] = (
+        f"{_API}.PipelineTaskDetail.ChildTask.child_task",
+        frozenset({"task_id", "pod_name"}),
+    )
+
+    task_id: str = ""
+    pod_name: str = ""
+
+
+class TaskMessage(Message, frozen=True):
+    """`PipelineTaskDetail`."""
+
+    run_id: str = ""
+    task_id: str = ""
+    display_name: str = ""
+    create_time: Moment | None = None
+    start_time: Moment | None = None
+    end_time: Moment | None = None
+    executor_detail: ExecutorMessage | None = None
+    state: _State = ""
+    execution_id: Int64 = 0
+    error: StatusMessage | None = None
+    inputs: dict[str, ArtifactsMessage] = {}
+    outputs: dict[str, ArtifactsMessage] = {}
+    parent_task_id: str = ""
+    state_history: list[StateMessage] = []
+    pod_name: str = ""
+    child_tasks: list[ChildTaskMessage] = []
+
+
+class DetailsMessage(Message, frozen=True):
+    """`RunDetails`."""
+
+    pipeline_context_id: Int64 = 0
+    pipeline_run_context_id: Int64 = 0
+    task_details: list[TaskMessage] = []
+
+
+class MetadataValueMessage(Message, frozen=True):
+    value: Any = None
+    render_type: Annotated[
+        _Value, msgspec.Meta(extra={"kind": enumeration("UNSPECIFIED", "URL")})
+    ] = ""
+
+
+class PluginOutputMessage(Message, frozen=True):
+    entries: dict[str, MetadataValueMessage] = {}
+    state: Annotated[
+        _Value,
+        msgspec.Meta(
+            extra={
+                "kind": enumeration(
+                    "PLUGIN_STATE_UNSPECIFIED",
+                    "PLUGIN_RUNNING",
+                    "PLUGIN_SUCCEEDED",
+                    "PLUGIN_FAILED",
+                )
+            }
+        ),
+    ] = ""
+    state_message: str = ""
+
+
 def check_mode(mode: str | int) -> None:
-    """Refuse a number that is no mode's."""
+    """Refuse a number that is not a mode."""
     if mode and isinstance(mode, int):
         raise invalid_input(f"Recurring run's mode is invalid: {mode}")
 
@@ -61,7 +156,7 @@ class PipelineMessage(Message, frozen=True):
     description: str = ""
     created_at: Moment | None = None
     namespace: str = ""
-    error: Any = None
+    error: StatusMessage | None = None
     tags: dict[str, str] | None = None
 
 
@@ -79,7 +174,7 @@ class PipelineVersionMessage(Message, frozen=True):
     package_url: UrlMessage | None = None
     code_source_url: str = ""
     pipeline_spec: dict[str, Any] | None = None
-    error: Any = None
+    error: StatusMessage | None = None
     tags: dict[str, str] | None = None
 
 
@@ -98,13 +193,13 @@ class RuntimeConfigMessage(Message, frozen=True):
     pipeline_root: str = ""
 
     def values(self) -> dict[str, Any]:
-        """The parameters, as they are kept."""
+        """The parameters, as they are stored."""
         check_values(self.parameters)
         return dict(struct(self.parameters))
 
 
 class SourceMessage(MessageWithPipeline, frozen=True):
-    """The fields that a run and a recurring run have in common: which pipeline, and with what."""
+    """The fields that runs and recurring runs share: the pipeline and its parameters."""
 
     SOURCES: ClassVar[frozenset[str]] = frozenset(
         {"pipeline_version_id", "pipeline_spec", "pipeline_version_reference"}
@@ -146,12 +241,12 @@ class RunMessage(SourceMessage, frozen=True):
     scheduled_at: Moment | None = None
     finished_at: Moment | None = None
     state: _State = ""
-    error: Any = None
-    run_details: Any = None
+    error: StatusMessage | None = None
+    run_details: DetailsMessage | None = None
     recurring_run_id: str = ""
-    state_history: Any = None
+    state_history: list[StateMessage] = []
     plugins_input: dict[str, dict[str, Any]] | None = None
-    plugins_output: Any = None
+    plugins_output: dict[str, PluginOutputMessage] = {}
 
     def new(self) -> NewRun:
         if self.plugins_output:
@@ -183,7 +278,7 @@ class CronScheduleMessage(Message, frozen=True):
 class PeriodicScheduleMessage(Message, frozen=True):
     start_time: Moment | None = None
     end_time: Moment | None = None
-    interval_second: Int64 | str = 0  # in an answer a text
+    interval_second: Int64 | str = 0  # a text in responses
 
 
 class TriggerMessage(Message, frozen=True):
@@ -229,7 +324,7 @@ class RecurringRunMessage(SourceMessage, frozen=True):
     created_at: Moment | None = None
     updated_at: Moment | None = None
     status: _Status = ""
-    error: Any = None
+    error: StatusMessage | None = None
     no_catchup: bool = False
     namespace: str = ""
     experiment_id: str = ""

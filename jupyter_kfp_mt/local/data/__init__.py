@@ -1,1 +1,1 @@
-"""The data folder: where everything is kept, and whose it is."""
+"""The data folder: its files and its ownership."""

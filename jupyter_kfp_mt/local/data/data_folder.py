@@ -1,4 +1,4 @@
-"""The data folder: where everything is kept, and that one server at a time keeps it."""
+"""The data folder: the paths in it, and the lock that gives it to one server at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...errors import Misconfigured
 from .data_folder_mark import claim
 
 _KEY_BYTES = 32
-# What a file is called until it is whole.
+# The name of a file until it is complete.
 UNFINISHED = ".new-"
 LOG = "server.log"
 _LOOKED_AT_SECONDS = 1.0
@@ -28,18 +28,18 @@ _OURS = (
 
 
 class Occupied(Misconfigured):
-    """Another server has the data folder."""
+    """Another server is using the data folder."""
 
 
 class DataFolder:
-    """The folder of one local KFP, held from entering to leaving a `with` block."""
+    """The folder of one local KFP, locked inside a `with` block."""
 
     def __init__(self, path: Path):
         self.path = path.absolute()
         self.database = self.path / "kfp.db"
         self.tokens = self.path / "tokens"
         self.namespaces = self.path / "namespaces"
-        # Those it was last started with; the next start may leave them out.
+        # The profiles of the last start, which the next start may omit.
         self.profiles = self.path / "profiles.yaml"
         self._announcement = self.path / "server.json"
         self._lock = -1
@@ -84,7 +84,7 @@ class DataFolder:
             os.close(lock)
             raise Occupied(self._occupant())
         self._lock = lock
-        self.withdraw()  # what a killed server left
+        self.withdraw()  # left by a killed server
         private_folder(self.tokens)
         private_folder(self.namespaces)
 
@@ -93,16 +93,16 @@ class DataFolder:
             other: dict[str, Any] = msgspec.json.decode(self._announcement.read_bytes())
             who = f"process {other['pid']} at {other['endpoint']}"
         except (OSError, msgspec.DecodeError, KeyError):
-            who = "it is just starting or stopping"
+            who = "it is starting or stopping"
         return f"Another local KFP already serves the data folder {self.path} ({who})."
 
     @property
     def log(self) -> Path:
-        """The file of a server that keeps its own log."""
+        """The log file of a server that writes its own."""
         return self.path / LOG
 
     def announce(self, ready: dict[str, str], while_used: bool) -> None:
-        """Say where the server is, for those who come to this folder; and if it goes with them."""
+        """Publish the server's address in the folder, and whether it stops with its last user."""
         announcement = {**ready, "pid": os.getpid(), "while_used": while_used}
         write_private(self._announcement, msgspec.json.encode(announcement).decode())
 
@@ -110,11 +110,11 @@ class DataFolder:
         self._announcement.unlink(missing_ok=True)
 
     def keep_profiles(self, file: Path) -> None:
-        """The next start without a profiles file goes on with these."""
+        """Keep the profiles for the next start without a profiles file."""
         write_private(self.profiles, file.read_text(encoding="utf-8"))
 
     def signing_key(self) -> bytes:
-        """The key of this folder's tokens, made when first asked for."""
+        """The key that signs this folder's tokens, made at the first use."""
         path = self.path / "keys" / "signing-key"
         private_folder(path.parent)
         if not path.exists():
@@ -123,34 +123,34 @@ class DataFolder:
             key = bytes.fromhex(path.read_text())
         except OSError as error:
             raise Misconfigured(
-                f"The key {path}, with which tokens are signed, cannot be read: {error.strerror}.",
-                cure="Make it readable; or remove it, and the next start makes a new one.",
+                f"The key that signs tokens, {path}, cannot be read: {error.strerror}.",
+                cure="Make it readable, or remove it: the next start makes a new one.",
             ) from error
         except ValueError:
             key = b""
         if len(key) != _KEY_BYTES:
             raise Misconfigured(
-                f"The key {path}, with which tokens are signed, is damaged.",
-                cure="Remove it; the next start makes a new one.",
+                f"The key that signs tokens, {path}, is damaged.",
+                cure="Remove it: the next start makes a new one.",
             )
         return key
 
     def open_in_use(self) -> int:
-        """The reading end of the pipe that everyone who uses this server holds open for writing."""
+        """Open the reading end of the pipe that each user of this server holds open."""
         path = self.path / "in-use"
         if not path.exists():
             os.mkfifo(path, 0o600)
         elif not path.is_fifo():
             raise Misconfigured(
-                f"The data folder {self.path} cannot be used: its {path.name} is not what a local "
-                "KFP makes, a named pipe.",
+                f"The data folder {self.path} cannot be used: its {path.name} is not a named "
+                "pipe, as a local KFP makes it.",
                 cure="Move it away; the next start makes a new one.",
             )
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
 
 def _is_taken(lock: int) -> bool:
-    """Take the lock unless a server has it; who looks whether one does shares it for a moment."""
+    """Take the lock unless a server holds it; checks for one share the lock for a moment."""
     patience = time.monotonic() + _LOOKED_AT_SECONDS
     while not _is_locked(lock, fcntl.LOCK_EX):
         if time.monotonic() > patience or not _is_locked(lock, fcntl.LOCK_SH):
@@ -169,7 +169,7 @@ def _is_locked(lock: int, how: int) -> bool:
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder inside the data folder, if it is not there, that is nobody else's.
+    """Make a private folder inside the data folder, unless it exists.
 
     Raises `Misconfigured` for a link or a file in its place: neither is followed nor removed.
     """
@@ -184,11 +184,11 @@ def private_folder(path: Path) -> None:
 
 
 def check_no_link(path: Path) -> None:
-    """Raises `Misconfigured` for a link, which would lead out of the data folder."""
+    """Raises `Misconfigured` for a link, which could lead out of the data folder."""
     if path.is_symlink():
         raise Misconfigured(
-            f"The data folder of the local KFP has a link in it, {path}, and none is followed.",
-            cure="Put what it leads to in its place; or link, or mount, the whole data folder.",
+            f"The data folder of the local KFP contains a link, {path}, which is not followed.",
+            cure="Replace it with its target; or link, or mount, the whole data folder.",
         )
 
 
@@ -197,7 +197,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _about(error: OSError, folder: Path) -> str:
-    """Which of the files in the folder an error is about, if it is about one."""
+    """The file in the folder that an error names, if any."""
     name = Path(os.fsdecode(error.filename)).name if error.filename else ""
     return f" ({name})" if name not in ("", folder.name) else ""
 

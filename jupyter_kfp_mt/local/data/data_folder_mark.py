@@ -1,7 +1,7 @@
-"""The mark of a data folder: a file in it by which the local KFP knows it for its own.
+"""The mark of a data folder: a file by which the local KFP recognises the folder as its own.
 
-Only in such a folder is anything replaced or removed. A folder is marked when it is new or empty;
-one from before there were marks is known by its key or its database, and marked then.
+Nothing is replaced or removed in a folder without the mark. A new or empty folder is marked; one
+from an older release is recognised by its key or its database, and then marked.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from ..database.schema import is_database
 
 MARK = ".jupyter-kfp-mt"
 _TEXT = "The data folder of a local KFP (jupyter-kfp-mt), which looks after what is in it.\n"
-# What is in a folder that nobody has put anything into.
+# The content of a folder that is considered empty.
 _OF_THE_SYSTEM = {"lost+found", ".DS_Store"}
-# What a start that failed left behind, before there were marks.
+# Left by a failed start of an older release.
 _LOGS = {"server.log", "server.log.1"}
 _BEGUN = {"lock", "tokens", "namespaces", "in-use", "profiles.yaml", *_LOGS}
 _KEY_LENGTH = 64
-CURE = "Name an empty folder, or one that is not there yet, with --data (c.Kfp.data, KFP_MT_DATA)."
+CURE = (
+    "Name an empty folder, or one that does not exist yet, with --data (c.Kfp.data, KFP_MT_DATA)."
+)
 
 
 def claim(folder: Path) -> None:
-    """Mark a folder as the local KFP's own. Raises `Misconfigured` where it is somebody else's."""
+    """Mark a folder as the local KFP's. Raises `Misconfigured` if it is somebody else's."""
     if not folder.is_dir():
         raise Misconfigured(f"The data folder {folder} cannot be used: it is a file.", cure=CURE)
     _check_owner(folder)
     if (folder / MARK).is_file():
         return
     ours = _is_empty(folder) or _was_ours(folder)
-    # Another server may have begun in it meanwhile, and each puts its mark there first.
+    # Another server may just have started in it; each writes its mark first.
     if not ours and not (folder / MARK).is_file():
         raise Misconfigured(
-            f"The data folder {folder} cannot be used: it holds something, and not what a local "
-            "KFP has written.",
+            f"The data folder {folder} cannot be used: it is not empty, and not from a local KFP.",
             cure=CURE,
         )
     descriptor = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -45,7 +46,7 @@ def claim(folder: Path) -> None:
 
 
 def _check_owner(folder: Path) -> None:
-    """Keep others out. What belongs to another user, they could replace under our hands."""
+    """Deny access to others. Another user could replace the content of a folder of theirs."""
     found = folder.stat()
     if found.st_uid == os.geteuid():
         if found.st_mode & 0o077:

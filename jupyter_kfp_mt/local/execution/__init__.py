@@ -1,1 +1,1 @@
-"""Execution of runs: queued by the server, each in processes of its own, through kfp.local."""
+"""Execution of runs: queued by the server, each in processes of its own."""

@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 EXECUTOR = "kfp.dsl.executor_main"
-# Where it was up to 2.0.1.
+# Its name up to 2.0.1.
 OLD_EXECUTOR = "kfp.components.executor_main"
 
 _SCRIPT = re.compile(
@@ -18,7 +18,7 @@ _SCRIPT = re.compile(
     rf"(_KFP_RUNTIME=true )?python3 -m ({re.escape(EXECUTOR)}|{re.escape(OLD_EXECUTOR)}) +"
     r'--component_module_path +"\$program_path/ephemeral_component\.py" +"\$@"\s*'
 )
-# Kfp's client or its compiler, of which nothing is there while a component runs since 2.1.
+# kfp's client or compiler, which are not imported while a component runs since 2.1.
 _MORE_OF_KFP = re.compile(r"\bkfp\.(?!dsl\b)|\bfrom kfp import (?!dsl$)", re.MULTILINE)
 
 
@@ -30,7 +30,7 @@ class Component(NamedTuple):
 
 
 def component(command: list[str]) -> Component | None:
-    """The component that the command runs, if that is all that it does."""
+    """Return the component that a command runs, or None if it does anything else."""
     if command[:2] != ["sh", "-ec"] or len(command) < 4:
         return None
     script, source, *arguments = command[2:]
@@ -40,12 +40,12 @@ def component(command: list[str]) -> Component | None:
 
 
 def runs_python(part: str) -> bool:
-    """Tell if this part of a command has kfp's executor run a Python component."""
+    """Return True if this part of a command makes kfp's executor run a Python component."""
     return EXECUTOR in part or OLD_EXECUTOR in part
 
 
 def with_todays_executor(command: list[str]) -> list[str]:
-    """The same for kfp as it is since 2.1."""
+    """Translate a command to the executor's name since kfp 2.1."""
     return [
         part.replace(OLD_EXECUTOR, EXECUTOR) if _SCRIPT.fullmatch(part) else part
         for part in command

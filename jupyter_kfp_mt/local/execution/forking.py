@@ -1,8 +1,8 @@
-"""Processes that start in milliseconds: forked from one that has made its imports already.
+"""Processes that start in milliseconds, forked from a server that has already made its imports.
 
-Who asks sends descriptors over a socket and nothing else, so that what the new process is to know
-goes past the one that it is forked from. The last descriptor is the writing end of a pipe on which
-it learns the new process's id and, in the end, its exit code, a line each.
+A client sends only descriptors over a socket, so that the fork server never sees the data for the
+new process. The last descriptor is the writing end of a pipe, through which the client receives the
+id of the new process and, in the end, its exit code, one per line.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from collections.abc import Callable, Collection
 
 from .leftover_processes import adopt_orphans
 
-# Elsewhere a forked process may not use what the system's own libraries do in threads.
+# On other systems the libraries use threads, and a forked process must not use them.
 AVAILABLE = sys.platform == "linux"
 
 _MOST_DESCRIPTORS = 8
 
 
 def ask(control: socket.socket, descriptors: list[int]) -> int:
-    """Asks for a process that gets these descriptors. Returns where its fate can be read."""
+    """Request a process with these descriptors. Returns the pipe with its id and exit code."""
     fate, writer = os.pipe()
     try:
         socket.send_fds(control, [b"."], [*descriptors, writer])
@@ -36,17 +36,17 @@ def ask(control: socket.socket, descriptors: list[int]) -> int:
 
 
 def serve(control: socket.socket, orphans_end: Callable[[Collection[int]], None]) -> list[int]:
-    """Forks whenever it is asked to. Returns in each new process, with the descriptors sent.
+    """Fork on each request. Returns in each new process, with the descriptors sent.
 
-    What a process has started becomes this one's child when that has ended. Whenever one ends, it
-    is called to kill such orphans, with the processes that are left.
+    Orphans of an ended process become children of this one. `kill_orphans` is called whenever a
+    process ends, with those that are still running.
 
-    The process that serves never gets out of here: it ends when the other end is closed.
+    The server itself never returns: it exits when the other end is closed.
     """
     adopt_orphans()
     fates: dict[int, int] = {}
     woken, waker = _wake_when_a_child_ends()
-    # Not select, which takes no descriptor above 1023; who has many passes on such a number.
+    # Not select, which does not accept descriptors above 1023, which can be inherited.
     awaited = select.poll()
     awaited.register(woken, select.POLLIN)
     awaited.register(control, select.POLLIN)
@@ -68,19 +68,19 @@ def serve(control: socket.socket, orphans_end: Callable[[Collection[int]], None]
 
 
 def _wake_when_a_child_ends() -> tuple[int, int]:
-    """The reading and the writing end of a pipe that is written to whenever a child ends."""
+    """Return both ends of a pipe that is written to whenever a child ends."""
     woken, waker = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    # Children are told to end together with their server, and it must see them end.
+    # Children get the same signal as their server, which has to outlive them.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     return woken, waker
 
 
 def _fork() -> int:
-    """As `os.fork`, or -1 if the system has no room for another process."""
+    """`os.fork`, but -1 if the system cannot start another process."""
     try:
         return os.fork()
     except OSError:
@@ -114,7 +114,7 @@ def _tell_fates(fates: dict[int, int], orphans_end: Callable[[Collection[int]], 
 def _tell(fate: int, number: int) -> None:
     try:
         os.write(fate, b"%d\n" % number)
-    except OSError:  # Nobody wants to know.
+    except OSError:  # The client has gone.
         pass
 
 

@@ -1,4 +1,4 @@
-"""Processes that have left their run's group, as daemons do, and must end with it all the same."""
+"""Processes that have left their run's group, as daemons do, and still must end with the run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 # From <linux/prctl.h>.
 PR_SET_CHILD_SUBREAPER = 36
-# What Podman leaves behind: it watches over containers, or keeps the user's namespaces.
+# Podman's own processes, which monitor containers or hold the user's namespaces.
 ENGINES_OWN = ("catatonit", "conmon", "pasta", "podman", "podman pause", "rootlessport")
 
 
 def clear_away(scratch: Path) -> None:
-    """Removes a run's folder for temporary files, and kills what was started with it."""
+    """Remove a run's folder for temporary files, and kill the processes that use it."""
     for pid in _started_with(f"TMPDIR={scratch}".encode()):
         if pid != os.getpid():
             _signal(pid, signal.SIGKILL)
@@ -26,26 +26,26 @@ def clear_away(scratch: Path) -> None:
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of every descendant whose own has ended (Linux).
+    """Make this process the parent of every orphaned descendant (Linux).
 
-    So a daemon stays a descendant, whatever its group, its session and its environment are.
+    So a daemon stays a descendant, whatever its group, session and environment.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_with_descendants(pid: int) -> None:
-    """Kills a process and all that it has started."""
+    """Kill a process and all its descendants."""
     _kill(lambda: {pid, *_descendants([pid])})
 
 
 def kill_descendants() -> None:
-    """Kills all that this process has started."""
+    """Kill all descendants of this process."""
     _kill(lambda: _descendants([os.getpid()]))
 
 
 def kill_orphans(children: Collection[int]) -> None:
-    """Kills what this process has adopted, which is all but its own children, with descendants."""
+    """Kill adopted processes, that is, all but this process's own children, with descendants."""
 
     def orphans() -> set[int]:
         adopted = _children().get(os.getpid(), set()) - {*children}
@@ -55,7 +55,7 @@ def kill_orphans(children: Collection[int]) -> None:
 
 
 def _kill(those: Callable[[], set[int]]) -> None:
-    """None of them can start another meanwhile: all are halted before the first is killed."""
+    """Kill processes together: all are stopped first, so that none can start another."""
     halted: set[int] = set()
     while found := those() - halted:
         for one in found:
@@ -82,7 +82,7 @@ def _descendants(pids: Collection[int]) -> set[int]:
 
 
 def _children() -> dict[int, set[int]]:
-    """By parent, without those of a container engine, which serve more than the one container."""
+    """Processes by parent, without a container engine's, which serve several containers."""
     children: dict[int, set[int]] = {}
     for one, parent, name in _processes():
         if name not in ENGINES_OWN:
@@ -100,13 +100,13 @@ def _processes() -> Iterator[tuple[int, int, str]]:
             yield int(pid), int(parent), name
         return
     for one, told in _told("stat"):
-        # The name is in brackets, and may hold any character.
+        # The name is in brackets, and may contain any character.
         before, _, after = told.decode(errors="replace").rpartition(")")
         yield one, int(after.split(None, 2)[1]), before.partition("(")[2]
 
 
 def _started_with(variable: bytes) -> Iterator[int]:
-    """Linux tells the environments of processes; where it is not known there is nothing here."""
+    """Processes with a value in their environment, which only Linux shows."""
     for pid, told in _told("environ"):
         if b"\0" + variable in b"\0" + told:
             yield pid

@@ -1,4 +1,4 @@
-"""Messages between the executor and a run's worker process."""
+"""Messages between the server and a run's process."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import msgspec
 from ...errors import Misconfigured
 from ...models import EPOCH, FINISHED, StateChange, Status, Task, TaskValues
 
-# How the names of the folders for a run's temporary files begin.
+# The prefix of folders for a run's temporary files.
 SCRATCH_PREFIX = "kfp-mt-"
-# google.rpc.Code.INTERNAL, which KFP gives to what went wrong while a run was executing.
+# google.rpc.Code.INTERNAL, KFP's code for failures during execution.
 INTERNAL = 13
-# Of Kubernetes, in seconds.
+# Kubernetes' limit, in seconds.
 LONGEST_DEADLINE = 2**31 - 1
 
 
@@ -27,7 +27,7 @@ class _Platforms(msgspec.Struct, frozen=True):
 
 
 class _Platform(msgspec.Struct, frozen=True):
-    """The settings for a platform that concern a whole run."""
+    """The platform-specific settings of a whole run."""
 
     platforms: _Platforms = _Platforms()
 
@@ -37,16 +37,16 @@ class _Platform(msgspec.Struct, frozen=True):
 
 
 class RunRequest(msgspec.Struct, frozen=True):
-    """A run to execute: which pipeline, with which parameters, as whom."""
+    """A run to execute: its pipeline, parameters and service account."""
 
     run_id: str
     namespace: str
     service_account: str
-    # As JSON, which only the run's process reads.
+    # As JSON; only the run's process parses it.
     pipeline_spec: msgspec.Raw
     platform_spec: msgspec.Raw = msgspec.Raw(b"{}")
     parameters: dict[str, Any] = {}
-    # What its tasks can ask for with placeholders. The name is the workflow's, on a cluster.
+    # Values for placeholders in tasks. On a cluster, the name is the workflow's.
     name: str = ""
     display_name: str = ""
     created_at: datetime = EPOCH
@@ -54,40 +54,42 @@ class RunRequest(msgspec.Struct, frozen=True):
 
     @property
     def deadline(self) -> int | None:
-        """After how many seconds the run is stopped."""
+        """The run's time limit, in seconds."""
         return deadline(msgspec.json.decode(self.platform_spec, type=_Platform).config)
 
     @property
     def kubernetes(self) -> dict[str, Any]:
-        """The part of the pipeline that is for Kubernetes, whole."""
+        """The complete Kubernetes part of the platform specification."""
         platform = msgspec.json.decode(self.platform_spec)
         part: dict[str, Any] = platform.get("platforms", {}).get("kubernetes", {})
         return part
 
 
 def deadline(asked: dict[str, Any]) -> int | None:
-    """The seconds that a task or a run asks for, if it asks for some."""
+    """The time limit of a task or a run in seconds, if it has one."""
     text = asked.get("activeDeadlineSeconds", 0)
     try:
         seconds = min(int(text), LONGEST_DEADLINE)
     except (TypeError, ValueError):
-        raise Misconfigured(f"its activeDeadlineSeconds is {text!r}, and no number") from None
+        raise Misconfigured(
+            f"its activeDeadlineSeconds is {text!r}, which is not a number"
+        ) from None
     return seconds if seconds > 0 else None
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """All that a worker process is told. It holds secrets, and does not show them."""
+    """Everything that a worker process receives. Its repr omits the secrets in it."""
 
     job: RunRequest
     secrets: dict[str, dict[str, str]]
-    # What its tasks get besides their own.
+    # Environment variables for all its tasks.
     environment: dict[str, str]
-    # What a container engine's command gets.
+    # Environment variables for the container engine's command.
     engine_environment: dict[str, str] = {}
-    # What an earlier attempt has left: its tasks, and by task id what those that succeeded gave.
+    # Results of an earlier attempt: its tasks, and the outputs of those that succeeded, by task id.
     tasks: list[Task] = []
     succeeded: dict[str, TaskValues] = {}
-    # Where the process works, and its whole environment.
+    # The working directory of the process, and its whole environment.
     folder: str = ""
     surroundings: dict[str, str] = {}
     config_maps: dict[str, dict[str, str]] = {}
@@ -97,7 +99,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 class RunReport(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A task that has changed; or, without a task, the state in which the run is now."""
+    """A report of a changed task or, without a task, of the run's new state."""
 
     task: Task | None = None
     # What is known by now of what went into the task and came out of it.
@@ -112,7 +114,7 @@ class RunReport(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def moved(task: Task, state: str, message: str = "") -> Task:
-    """The task in its next state, with the moment and, if it failed, the reason."""
+    """The task in its next state, with the time and, if it failed, the reason."""
     now = datetime.now(timezone.utc)
     error = Status(code=INTERNAL, message=message) if message else None
     return msgspec.structs.replace(

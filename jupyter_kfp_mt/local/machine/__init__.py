@@ -1,1 +1,1 @@
-"""The machine that the local KFP runs on: faults of its disk, and where logs go."""
+"""The machine of the local KFP: faults of its disk, its logs, and its version of kfp."""

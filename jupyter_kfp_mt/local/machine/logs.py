@@ -1,4 +1,4 @@
-"""Where the local KFP logs to: standard error, or a file of its own that stays short."""
+"""The log of the local KFP: standard error, or a file of its own of limited size."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 
 from ...log_lines import LineFormatter
 
-# Of the file; the one before it is kept as well.
+# The size of the file; the previous one is kept as well.
 LONGEST_BYTES = 1_000_000
 _STDERR = 2
 
 
 def open_standard_streams() -> None:
-    """See that none is closed: the next file to be opened would be taken for it."""
+    """Make sure that no standard stream is closed, as the next file opened would replace it."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
 
 
 def log_to_stderr() -> None:
-    logging.raiseExceptions = False  # a log that cannot be written is nothing to end for
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to stop
     _use(logging.StreamHandler())
-    # Tornado quotes malformed requests below this level, and they may hold a token.
+    # Below this level Tornado quotes malformed requests, which may contain a token.
     logging.getLogger("tornado").setLevel(logging.ERROR)
 
 
@@ -40,7 +40,7 @@ def _use(handler: logging.Handler) -> None:
 
 
 class LogFile(RotatingFileHandler):
-    """A file that takes all that is logged from now on, and begins anew when it is long."""
+    """A file for everything logged from now on, which is rotated when it is long."""
 
     _has_stderr = False
 
@@ -51,7 +51,7 @@ class LogFile(RotatingFileHandler):
         _use(self)
 
     def take_stderr(self) -> None:
-        """Take as well what else this process and those that it starts say, such as in a crash."""
+        """Redirect standard error into the file, too, for crashes and started processes."""
         self._has_stderr = True
         if self.stream:
             os.dup2(self.stream.fileno(), _STDERR)
@@ -64,10 +64,10 @@ class LogFile(RotatingFileHandler):
 
 
 def say(line: str) -> None:
-    """Print a line for whoever has started this, if they still listen."""
+    """Print a line to the process that started this one, if it still listens."""
     try:
         print(line, flush=True)
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # what is left of it is written at the end
+        os.dup2(nowhere, sys.stdout.fileno())  # unwritten output would be written again at exit
         os.close(nowhere)

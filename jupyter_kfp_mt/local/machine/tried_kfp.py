@@ -1,4 +1,4 @@
-"""The releases of kfp that the local KFP was tried with, as `make compatibility` does."""
+"""The releases of kfp with which the local KFP was tested (`make compatibility`)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def check(kfp: str) -> None:
 
 
 def warning(kfp: str) -> str:
-    """Return a warning of a version of kfp that is newer than all that were tried, or nothing."""
+    """Return a warning for a kfp newer than all that were tested; empty for others."""
     if _release(kfp) <= NEWEST:
         return ""
     return (
-        f"kfp {kfp} is newer than those that this release of the local KFP was tried with "
-        f"({_words(OLDEST)} to {_words(NEWEST)}). If pipelines fail here for no reason of their "
-        "own: pip install --upgrade jupyter-kfp-mt, or "
+        f"kfp {kfp} is newer than the versions with which this local KFP was tested "
+        f"({_words(OLDEST)} to {_words(NEWEST)}). If pipelines fail here for no "
+        "apparent reason: pip install --upgrade jupyter-kfp-mt, or "
         f"pip install 'kfp[kubernetes]=={_words(NEWEST)}.*'"
     )
 

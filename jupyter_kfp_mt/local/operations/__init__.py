@@ -1,7 +1,7 @@
-"""Operations on experiments, pipelines and runs: checked, authorized, on plain values.
+"""Operations on experiments, pipelines and runs, with checks and authorization, on plain values.
 
-Each takes who is calling first, and checks in the order of the API server; the messages of its
-refusals are the API server's own, up to the outermost part, which differs between API versions.
+The caller is the first argument of each; checks are in the API server's order. Messages of refusals
+are the API server's own, except for the outermost part, which differs between API versions.
 """
 
 from .operations import Operations

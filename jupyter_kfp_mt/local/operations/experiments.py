@@ -16,7 +16,7 @@ from .values import Listed, listed
 
 
 class Experiments:
-    """Each in a namespace, which is that of everything in it."""
+    """Operations on experiments; everything in one has its namespace."""
 
     def __init__(self, database: Database, roles: Roles, controller: Controller):
         self._database = database
@@ -68,23 +68,23 @@ class Experiments:
         return listed(options, *page)
 
     def archive(self, caller: Caller, experiment_id: str) -> None:
-        """With its runs, and its recurring runs disabled."""
+        """Archive an experiment with its runs, and disable its recurring runs."""
         self._authorized(caller, experiment_id, "archive")
         for recurring_run_id in self._table.archive(experiment_id):
             self._controller.changed(recurring_run_id)
 
     def unarchive(self, caller: Caller, experiment_id: str) -> None:
-        """The experiment alone: its runs stay archived, its recurring runs disabled."""
+        """Restore only the experiment: its runs stay archived, its recurring runs disabled."""
         self._authorized(caller, experiment_id, "unarchive")
         self._table.unarchive(experiment_id)
 
     def delete(self, caller: Caller, experiment_id: str) -> None:
-        """The experiment alone: its runs and recurring runs stay."""
+        """Delete only the experiment: its runs and recurring runs stay."""
         self._authorized(caller, experiment_id, "delete")
         self._table.delete(experiment_id)
 
     def existing(self, experiment_id: str) -> Experiment:
-        """For those who have been authorized, or are to be authorized by what it says."""
+        """Return an experiment without authorization, which is the caller's task."""
         return found(self._table.one(experiment_id), "Experiment", experiment_id)
 
     def _authorized(self, caller: Caller, experiment_id: str, verb: str) -> Experiment:

@@ -1,4 +1,4 @@
-"""All operations, whichever version of the API asks for them."""
+"""All operations, for both versions of the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .tenants import Tenants
 
 
 class Operations:
-    """One part for each noun of the API. `argo_tasks`: runs are told of as a cluster does."""
+    """One part for each noun of the API. `argo_tasks`: list tasks as a cluster does."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Operations:
         self.recurring_runs = RecurringRuns(database, roles, controller, self.runs)
 
     def authorize_viewer(self, caller: Caller, namespace: str, verb: str) -> None:
-        """The one question that other servers of a deployment ask: may they show a viewer."""
+        """Authorize a viewer, as other servers of a deployment ask the API to."""
         if is_empty(namespace):
             raise invalid_input("Namespace is empty. Please specify a valid namespace")
         with wrapped("Failed to authorize the request"):

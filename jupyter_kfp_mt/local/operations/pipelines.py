@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Mapping
 
@@ -12,7 +13,7 @@ from ..database import Database, new_id
 from ..pipelines.pipeline_files import Specification
 from ..tenants.identity import Caller
 from ..tenants.roles import ResourceAttributes, Roles
-from ..wire.api_errors import NO_VERSION, already_exists, invalid_input, wrapped
+from ..wire.api_errors import NO_VERSION, ApiError, already_exists, invalid_input, wrapped
 from ..wire.list_options import ListOptions
 from .request_checks import (
     LONGEST_PIPELINE_DESCRIPTION,
@@ -25,18 +26,18 @@ from .request_checks import (
 )
 from .values import Listed, Upload, listed
 
-# The namespace of the API server itself, where shared pipelines are authorized.
+# The API server's own namespace, in which access to shared pipelines is authorized.
 SYSTEM_NAMESPACE = "kubeflow"
 
-# Why shared pipelines are refused, and what to do.
+# The reason and the cure for refused changes of shared pipelines.
 _WRITTEN_BY = (
-    f"shared pipelines are changed by those who may edit the namespace {SYSTEM_NAMESPACE}: add a "
+    f"changing shared pipelines needs edit rights in the namespace {SYSTEM_NAMESPACE}: add a "
     "profile of that name to the local KFP, or pass a namespace to keep the pipeline in your own"
 )
 
 
 class Pipelines:
-    """Shared, or of a namespace; and their versions, which are what runs."""
+    """Operations on pipelines, shared or of a namespace, and on their versions, which are run."""
 
     def __init__(self, database: Database, roles: Roles):
         self._database = database
@@ -44,7 +45,7 @@ class Pipelines:
         self._roles = roles
 
     def create(self, caller: Caller, namespace: str, upload: Upload) -> Pipeline:
-        """One without versions."""
+        """Create a pipeline without versions."""
         if not upload.name:
             raise invalid_input("name is required")
         with wrapped(
@@ -57,19 +58,20 @@ class Pipelines:
         try:
             self._table.add(pipeline)
         except sqlite3.IntegrityError:
-            raise already_exists(
-                f"Failed to create a new pipeline. The name {upload.name} already exist. "
-                "Please specify a new name"
-            ) from None
+            with wrapped("Failed to create a pipeline in PipelineStore"):
+                raise already_exists(
+                    f"Failed to create a new pipeline. The name {upload.name} already exist. "
+                    "Please specify a new name"
+                ) from None
         return pipeline
 
     def authorize_creation(self, caller: Caller, namespace: str, name: str) -> None:
-        """Before the file is fetched."""
+        """Authorize before the file is fetched."""
         check_length("Pipeline", "Namespace", namespace)
         self._authorize(caller, "", ResourceAttributes(namespace, "create", "pipelines", name))
 
     def authorize_upload(self, caller: Caller, namespace: str) -> None:
-        """The same before it is read."""
+        """Authorize before the file is read."""
         check_length("Pipeline", "Namespace", namespace)
         with wrapped("Authorization Failure"):
             self._authorize_upload(caller, "", namespace)
@@ -104,7 +106,7 @@ class Pipelines:
             return self._authorized(caller, pipeline_id, "get")
 
     def authorize(self, caller: Caller, pipeline_id: str, verb: str) -> None:
-        """Refuse those who may not do this with a pipeline."""
+        """Authorize an action on a pipeline."""
         self._authorized(caller, pipeline_id, verb)
 
     def named(self, caller: Caller, namespace: str, name: str) -> Pipeline:
@@ -137,7 +139,7 @@ class Pipelines:
         display_name: str = "",
         tags: Mapping[str, str] | None = None,
     ) -> Pipeline:
-        """An empty name and no tags change nothing; empty tags remove all."""
+        """An empty name or no tags change nothing; empty tags remove all."""
         with wrapped(f"Failed to update pipeline {pipeline_id} due to authorization error"):
             self._authorized(caller, pipeline_id, "update")
         with wrapped(f"Failed to update pipeline {pipeline_id}. Check error stack"):
@@ -147,7 +149,7 @@ class Pipelines:
         return self.existing(pipeline_id)
 
     def delete(self, caller: Caller, pipeline_id: str, *, cascade: bool) -> None:
-        """With its versions, if that is what cascade says; else only one that has none."""
+        """Delete a pipeline, with its versions if `cascade`; else it must not have any."""
         with wrapped(
             f"Failed to delete a pipeline due authorization error for pipeline id {pipeline_id}"
         ):
@@ -169,7 +171,7 @@ class Pipelines:
     # Versions
 
     def authorize_version_creation(self, caller: Caller, pipeline_id: str, name: str) -> Pipeline:
-        """Before the file is fetched."""
+        """Authorize before the file is fetched."""
         with wrapped(
             f"Failed to create a pipeline version due authorization error for pipeline id "
             f"{pipeline_id}"
@@ -181,7 +183,7 @@ class Pipelines:
         return pipeline
 
     def authorize_version_upload(self, caller: Caller, pipeline_id: str) -> Pipeline:
-        """The same before it is read."""
+        """Authorize before the file is read."""
         if not pipeline_id:
             raise invalid_input(
                 "The pipeline is missing: its id goes into the parameter pipelineid", NO_VERSION
@@ -195,14 +197,14 @@ class Pipelines:
         self, pipeline: Pipeline, upload: Upload, specification: Specification
     ) -> PipelineVersion:
         """The caller has been authorized already, before the file was read."""
-        self.existing(pipeline.pipeline_id)  # It may have been deleted since.
+        self.existing(pipeline.pipeline_id)  # It may have been deleted in the meantime.
         version = _version(pipeline, upload)
         try:
             await self._database.change(
                 specification, lambda tables: tables.pipelines.add_version(version, specification)
             )
         except sqlite3.IntegrityError:
-            self.existing(pipeline.pipeline_id)  # It may have been deleted meanwhile.
+            self.existing(pipeline.pipeline_id)  # It may have been deleted in the meantime.
             raise already_exists(
                 f"Failed to create a new pipeline version. The name {upload.name} already exist. "
                 "Specify a new name"
@@ -218,7 +220,7 @@ class Pipelines:
         return await self._whole_version(version_id)
 
     def described_version(self, caller: Caller, version_id: str) -> PipelineVersion:
-        """The same without its specification."""
+        """Return a version without its specification."""
         with wrapped(
             "Failed to get a pipeline version due to authorization error for pipeline version id "
             f"{version_id}"
@@ -226,7 +228,7 @@ class Pipelines:
             return self._authorized_version(caller, version_id, "get")
 
     async def readable_specification(self, caller: Caller, version_id: str) -> Specification:
-        """Return what a version runs, for what says itself what for."""
+        """Return the specification of a version, with the message for a refusal as an argument."""
         self._authorized_version(caller, version_id, "get")
         return await self.specification(version_id)
 
@@ -256,7 +258,7 @@ class Pipelines:
         display_name: str = "",
         tags: Mapping[str, str] | None = None,
     ) -> PipelineVersion:
-        """An empty name and no tags change nothing; empty tags remove all."""
+        """An empty name or no tags change nothing; empty tags remove all."""
         with wrapped(f"Failed to update pipeline version {version_id} due to authorization error"):
             self._authorized_version(caller, version_id, "update")
         with wrapped(f"Failed to update pipeline version {version_id}. Check error stack"):
@@ -266,7 +268,7 @@ class Pipelines:
         return await self._whole_version(version_id)
 
     def delete_version(self, caller: Caller, pipeline_id: str, version_id: str) -> None:
-        """Runs of it keep what they ran."""
+        """Delete a version; its runs keep their specification."""
         with wrapped(
             f"Failed to delete a pipeline version id {version_id} due to authorization error for "
             f"pipeline id {pipeline_id}"
@@ -275,7 +277,7 @@ class Pipelines:
         self._table.delete_version(version_id)
 
     def latest_version(self, pipeline_id: str) -> PipelineVersion | None:
-        """For those who have been authorized to the pipeline. Without its specification."""
+        """Return the latest version, without its specification, of an authorized pipeline."""
         return self._table.latest_without_specification(pipeline_id)
 
     def existing_version(self, version_id: str) -> PipelineVersion:
@@ -287,14 +289,14 @@ class Pipelines:
             return found(version, "PipelineVersion", version_id)
 
     async def specification(self, version_id: str) -> Specification:
-        """Return what a version runs, for those who have been authorized to it."""
+        """Return the specification of an authorized version."""
         digest = self._table.digest(version_id)
         return await self._database.read(digest, lambda tables: tables.specifications.one(digest))
 
     async def runnable(
         self, caller: Caller, pipeline_id: str, version_id: str
     ) -> tuple[PipelineVersion, Specification]:
-        """Return what to run: this version, or else the latest of the pipeline."""
+        """Return the version to run: this one, or else the latest of the pipeline."""
         if version_id:
             version = self._authorized_version(caller, version_id, "get")
             if pipeline_id not in ("", version.pipeline_id):
@@ -308,7 +310,7 @@ class Pipelines:
         return version, await self.specification(version.pipeline_version_id)
 
     def latest(self, pipeline_id: str) -> tuple[PipelineVersion, Specification]:
-        """The same of the latest version, for what was authorized when it was asked for."""
+        """Return the latest version to run; it was authorized when it was requested."""
         version = found(self.latest_version(pipeline_id), "PipelineVersion", pipeline_id)
         return version, self._table.specification(version.pipeline_version_id)
 
@@ -319,11 +321,11 @@ class Pipelines:
         with wrapped(f"Failed to get a pipeline version with id {version_id}"):
             return found(version, "PipelineVersion", version_id)
 
-    # How callers are authorized
+    # Authorization
 
     def _authorize_upload(self, caller: Caller, pipeline_id: str, namespace: str) -> None:
-        """A file is shared by anyone who is known: a viewer, too, as on a cluster."""
-        if is_empty(namespace):
+        """Authorize an upload; any known caller may share one, even a viewer, as on a cluster."""
+        if not namespace:
             caller.identity()
         else:
             access = ResourceAttributes(namespace, "create", "pipelines")
@@ -345,12 +347,15 @@ class Pipelines:
         access = ResourceAttributes(
             pipeline.namespace, verb, "pipelines", pipeline.name, existing=True
         )
-        # Without the pipeline's id, which someone who has a version's need not know.
-        self._authorize(caller, "", access)
+        # A caller with a version's id need not know the pipeline's.
+        with contextlib.suppress(ApiError):
+            caller.identity()
+        may_read = self._roles.allows(caller.name, msgspec.structs.replace(access, verb="get"))
+        self._authorize(caller, pipeline.pipeline_id if may_read else "", access)
         return version
 
     def _authorize(self, caller: Caller, pipeline_id: str, access: ResourceAttributes) -> None:
-        """Shared pipelines, which have no namespace, are open to be read by anyone."""
+        """Authorize access to a pipeline; anyone may read shared ones, which have no namespace."""
         if not is_empty(access.namespace):
             with wrapped(
                 f"Failed to access pipeline {pipeline_id}. "

@@ -1,4 +1,4 @@
-"""Operations on recurring runs; and what the controller that fires them asks for."""
+"""Operations on recurring runs, including those of the controller that fires them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_CONCURRENT = 10
 
 
 class RecurringRuns:
-    """Each in the namespace of its experiment."""
+    """Operations on recurring runs, each in the namespace of its experiment."""
 
     def __init__(self, database: Database, roles: Roles, controller: Controller, runs: Runs):
         self._database = database
@@ -41,7 +41,7 @@ class RecurringRuns:
         self._runs = runs
 
     def check(self, new: NewRecurringRun) -> None:
-        """Check what the API server checks before it asks who wants it."""
+        """Make the checks that the API server makes before authorization."""
         if not new.display_name:
             raise invalid_input("Recurring run's name cannot be empty")
         if not 1 <= new.max_concurrency <= _MOST_CONCURRENT:
@@ -52,7 +52,7 @@ class RecurringRuns:
         check_trigger(new.trigger)
 
     def authorize_creation(self, caller: Caller, new: NewRecurringRun) -> str:
-        """The namespace where it is to be. What it runs need not be known yet."""
+        """Authorize, and return the namespace; the pipeline need not be known yet."""
         with wrapped(
             "Failed to create a recurring run due to invalid experimentId and namespace combination"
         ):
@@ -88,14 +88,14 @@ class RecurringRuns:
         return found(recurring, "Job", recurring_run_id)
 
     async def origin(self, recurring_run_id: str) -> Origin:
-        """For those who have been authorized to the recurring run."""
+        """Return the specification of an authorized recurring run."""
         return await self._database.read(
             self._table.digest(recurring_run_id),
             lambda tables: tables.recurring_runs.origin(recurring_run_id),
         )
 
     async def default_root(self, recurring_run_id: str) -> str:
-        """Where its pipeline would have artifacts, for those who have been authorized to it."""
+        """The pipeline root of an authorized recurring run."""
         return await self._database.default_root(self._table.digest(recurring_run_id))
 
     async def list(
@@ -107,7 +107,7 @@ class RecurringRuns:
         *,
         manifests: bool = False,
     ) -> Listed[RecurringRun]:
-        """Return the recurring runs of an experiment if one is named, whatever the namespace."""
+        """List recurring runs of an experiment, if given, else of a namespace."""
         if experiment_id:
             with wrapped(
                 "Failed to list recurring runs due to error fetching namespace for experiment "
@@ -137,13 +137,13 @@ class RecurringRuns:
         self._switch(caller, recurring_run_id, False)
 
     def delete(self, caller: Caller, recurring_run_id: str) -> None:
-        """The recurring run alone: its runs stay."""
+        """Delete only the recurring run: its runs stay."""
         self._authorized(caller, recurring_run_id, "delete")
         self._table.delete(recurring_run_id)
         self._controller.changed(recurring_run_id)
 
     def fire(self, recurring_run_id: str, scheduled_at: datetime) -> None:
-        """Starts the run that is due at this moment."""
+        """Start the run that is due at this time."""
         recurring = found(self._table.one(recurring_run_id), "Job", recurring_run_id)
         origin = self._table.origin(recurring_run_id)
         new = _run_of(recurring, self._table.fired(recurring_run_id) + 1)
@@ -164,7 +164,7 @@ class RecurringRuns:
         self._table.fire(placed, origin, scheduled_at)
         self._runs.submit(run.run_id)
 
-    # How it is done
+    # Implementation
 
     def _switch(self, caller: Caller, recurring_run_id: str, enabled: bool) -> None:
         self._authorized(caller, recurring_run_id, "enable" if enabled else "disable")
@@ -174,7 +174,7 @@ class RecurringRuns:
     async def _with_origin(
         self, caller: Caller, new: NewRecurringRun, namespace: str
     ) -> tuple[RecurringRun, Origin]:
-        """The recurring run, and what it runs unless that is each time the latest version."""
+        """The recurring run, and its specification unless it runs the latest version each time."""
         if not (new.pipeline_id or new.pipeline_version_id or new.specification):
             raise invalid_input("Cannot create a job with an empty pipeline ID")
         with wrapped("Failed to create a recurring run with an invalid pipeline spec manifest"):
@@ -235,7 +235,7 @@ def _recurring_run(
 
 
 def _run_of(recurring: RecurringRun, index: int) -> NewRun:
-    """Its next run, as if someone asked for it."""
+    """The request for its next run."""
     reference = recurring.pipeline_version_reference or PipelineVersionReference()
     config = recurring.runtime_config or RuntimeConfig()
     return NewRun(

@@ -1,4 +1,4 @@
-"""Checks that several operations make."""
+"""Checks that several operations share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..wire.api_errors import invalid_input, not_found
 DEFAULT_SERVICE_ACCOUNT = "default-editor"
 
 _LONGEST = {"Experiment": 128, "Pipeline": 128, "PipelineVersion": 127, "Namespace": 63}
-# Of names and descriptions in characters, where nothing else is said.
+# The default limit for names and descriptions, in characters.
 LONGEST_TEXT = 255
 LONGEST_PIPELINE_DESCRIPTION = 100_000
 _MOST_TAGS = 20
@@ -38,7 +38,7 @@ def check_length(kind: str, field: str, text: str) -> None:
 
 
 def check_text(field: str, text: str, longest: int = LONGEST_TEXT) -> None:
-    """Refuses what the API server's database has no room for; its answer to that is a 500."""
+    """Refuse what exceeds the API server's database columns, which answers that with a 500."""
     if len(text) > longest:
         raise invalid_input(f"{field} length cannot exceed {longest} characters")
 
@@ -73,5 +73,5 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def now() -> datetime:
-    """To the second, as the API server keeps times."""
+    """Cut a time to seconds, as the API server stores it."""
     return datetime.now(timezone.utc).replace(microsecond=0)

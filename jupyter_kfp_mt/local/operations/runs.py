@@ -65,7 +65,7 @@ class Runner(Protocol):
     def forget(self, namespace: str, run_id: str) -> None: ...
 
     def is_forgetting(self, run_id: str) -> bool:
-        """Tell whether something of a run that has been deleted is still there."""
+        """Return True if files of a deleted run still exist."""
 
     def log_file(self, namespace: str, run_id: str, task_id: str) -> Path: ...
 
@@ -76,14 +76,14 @@ class Controller(Protocol):
     """Fires recurring runs."""
 
     def changed(self, recurring_run_id: str) -> None:
-        """It was created, enabled, disabled or deleted."""
+        """Handle a recurring run that was created, enabled, disabled or deleted."""
 
     def finished(self, recurring_run_id: str) -> None:
-        """One of its runs has ended."""
+        """Handle the end of one of its runs."""
 
 
 class Runs:
-    """Each in the namespace of its experiment."""
+    """Operations on runs, each in the namespace of its experiment."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Runs:
         self._pipelines = pipelines
 
     def authorize_creation(self, caller: Caller, new: NewRun) -> str:
-        """The namespace where it is to be. What it runs need not be known yet."""
+        """Authorize, and return the namespace; the pipeline need not be known yet."""
         if not new.display_name:
             raise invalid_input("Run name cannot be empty")
         with wrapped(
@@ -159,7 +159,7 @@ class Runs:
         *,
         manifests: bool = False,
     ) -> Listed[PlacedRun]:
-        """Return the runs of an experiment if one is named, whatever the namespace."""
+        """List runs of an experiment, if given, else of a namespace."""
         if experiment_id:
             with wrapped(
                 "Failed to list runs due to error fetching namespace for experiment "
@@ -196,7 +196,7 @@ class Runs:
         self._table.set_storage_state(run_id, "AVAILABLE")
 
     def delete(self, caller: Caller, run_id: str) -> None:
-        """With what it has written. If it is executing, it is stopped."""
+        """Delete a run with its files. If it is executing, it is stopped."""
         namespace = self._authorized(caller, run_id, "delete")
         recurring_run_id = self._table.recurring_run_id(run_id)
         self._table.delete(run_id)
@@ -207,18 +207,18 @@ class Runs:
     def terminate(self, caller: Caller, run_id: str) -> None:
         self._authorized(caller, run_id, "terminate")
         with wrapped(f"Failed to terminate run {run_id} due to error fetching its namespace"):
-            self._experiment(self._existing(run_id).run.experiment_id)
+            self._check_experiment_of(self._existing(run_id).run)
         with wrapped(f"Failed to terminate run {run_id}"):
             if not self._table.cancel(run_id):
                 raise invalid_input(f"Failed to terminate a run {run_id}. Row not found")
         self._runner.terminate(run_id)
 
     def retry(self, caller: Caller, run_id: str) -> None:
-        """Executes again what has not succeeded."""
+        """Execute the tasks again that have not succeeded."""
         self._authorized(caller, run_id, "retry")
         run = self._existing(run_id).run
         with wrapped(f"Failed to retry run {run_id} due to error fetching its namespace"):
-            self._experiment(run.experiment_id)
+            self._check_experiment_of(run)
         if run.state not in FINISHED:
             with wrapped(
                 f"Failed to retry run {run_id}: could not claim database row before workflow "
@@ -236,18 +236,21 @@ class Runs:
     def report_metrics(
         self, caller: Caller, run_id: str, metrics: Sequence[Metric]
     ) -> Iterator[tuple[str, str]]:
-        """Return what became of each: a status, as v1beta1 has them, and what is wrong with it."""
-        self._authorized(caller, run_id, "reportMetrics")
-        if len(metrics) > _MOST_METRICS:
-            raise invalid_input(
-                f"Report at most {_MOST_METRICS} metrics at once. Received {len(metrics)}"
-            )
+        """Return the result for each metric: a status of v1beta1, and an error message."""
+        if self._table.place(run_id) is None:
+            raise not_found("Run %s not found", run_id)  # The API server fills in no id.
+        with wrapped("Failed to report v1beta1 run metrics"):
+            self._authorized(caller, run_id, "reportMetrics")
+            if len(metrics) > _MOST_METRICS:
+                raise invalid_input(
+                    f"Report at most {_MOST_METRICS} metrics at once. Received {len(metrics)}"
+                )
         valid = [metric for metric in metrics if not any(_problem_of(metric))]
         added = iter(self._table.add_metrics(run_id, valid))
         return (_outcome(metric, added) for metric in metrics)
 
     def artifact(self, caller: Caller, run_id: str, node_id: str, name: str) -> Path:
-        """The file of an artifact that a task has taken in or put out."""
+        """The file of an input or output artifact of a task."""
         namespace = self._authorized(caller, run_id, "readArtifact")
         values = self._table.values(run_id, node_id) or (TaskValues(), TaskValues())
         artifacts = values[1].artifacts.get(name) or values[0].artifacts.get(name) or []
@@ -257,28 +260,28 @@ class Runs:
         raise not_found("artifact", f"runs/{run_id}/nodes/{node_id}/artifacts/{name}")
 
     def task_values(self, caller: Caller, run_id: str, task_id: str) -> dict[str, TaskValues]:
-        """Return what went into a task and what came out of it."""
+        """Return the inputs and outputs of a task."""
         self._authorized(caller, run_id, "get")
         values = found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
         return {"inputs": values[0], "outputs": values[1]}
 
     def all_task_values(self, caller: Caller, run_id: str) -> dict[str, TaskIO]:
-        """The same of all tasks of a run, by their ids."""
+        """Return the inputs and outputs of all tasks of a run, by task id."""
         self._authorized(caller, run_id, "get")
         return self._table.all_values(run_id)
 
     async def origin(self, run_id: str) -> Origin:
-        """For those who have been authorized to the run."""
+        """Return the specification of an authorized run."""
         return await self._database.read(
             self._table.digest(run_id), lambda tables: tables.runs.origin(run_id)
         )
 
     async def default_root(self, run_id: str) -> str:
-        """Where its pipeline would have artifacts, for those who have been authorized to it."""
+        """The pipeline root of an authorized run."""
         return await self._database.default_root(self._table.digest(run_id))
 
     def log_file(self, caller: Caller, run_id: str, task_id: str) -> Path:
-        """The file with a task's output, which may still be growing."""
+        """The file with a task's log, which may still be growing."""
         namespace = self._authorized(caller, run_id, "get")
         found(self._table.values(run_id, task_id), "Task", f"{task_id} of run {run_id}")
         path = self._runner.log_file(namespace, run_id, task_id)
@@ -293,12 +296,12 @@ class Runs:
             return f"{what} was skipped, so it has no log"
         if task.state == "PENDING":
             return f"{what} has not started, so it has no log yet"
-        return f"The log of task '{task.display_name}' of run {run_id} is not there any more"
+        return f"The log of task '{task.display_name}' of run {run_id} no longer exists"
 
-    # What recurring runs need as well
+    # Shared with recurring runs
 
     def namespace_of(self, experiment_id: str, claimed: str) -> str:
-        """The namespace of the experiment, which is that of what is to be created in it."""
+        """The namespace of the experiment, which is also that of anything created in it."""
         if not experiment_id:
             raise invalid_input("Experiment id can not be empty in multi-user mode")
         with wrapped(f"Failed to fetch namespace for experiment {experiment_id}"):
@@ -313,7 +316,7 @@ class Runs:
     async def source(
         self, caller: Caller, source: PipelineToRun
     ) -> tuple[PipelineVersion | None, Specification]:
-        """The pipeline version that is to run, if it is one, and its specification."""
+        """The pipeline version to run, if it is one, and its specification."""
         if source.pipeline_version_id or source.pipeline_id:
             ids = source.pipeline_id, source.pipeline_version_id
             return await self._pipelines.runnable(caller, *ids)
@@ -327,10 +330,10 @@ class Runs:
     def submit(self, run_id: str) -> None:
         self._runner.submit(run_id)
 
-    # How it is done
+    # Implementation
 
     def _of_recurring_run(self, new: NewRun, namespace: str) -> PlacedRun | None:
-        """A recurring run has one run of a name, however often it is asked for."""
+        """Return the run of a recurring run with this name, if it was created before."""
         if not new.recurring_run_id:
             return None
         recurring = self._database.recurring_runs.one(new.recurring_run_id)
@@ -345,12 +348,17 @@ class Runs:
     def _experiment(self, experiment_id: str) -> Experiment:
         return found(self._database.experiments.one(experiment_id), "Experiment", experiment_id)
 
+    def _check_experiment_of(self, run: Run) -> None:
+        """Refuse to go on with a run whose experiment was deleted."""
+        with wrapped(f"Failed to fetch namespace from run {run.run_id}"):
+            self._namespace_of_experiment(run.experiment_id)
+
     def _namespace_of_experiment(self, experiment_id: str) -> str:
         with wrapped(f"Failed to fetch namespace from experiment {experiment_id}"):
             return self._experiment(experiment_id).namespace
 
     def _authorized(self, caller: Caller, run_id: str, verb: str) -> str:
-        """The run's namespace, for those who may."""
+        """Authorize, and return the run's namespace."""
         with wrapped("Failed to authorize the request"):
             with wrapped(
                 f"Failed to authorize with the run ID {run_id}: Failed to fetch run {run_id}"
@@ -371,7 +379,7 @@ class Runs:
 
 
 def _check(new: NewRun) -> None:
-    # The id becomes the name of a folder.
+    # The id is used as the name of a folder.
     if new.run_id and not _UUID.fullmatch(new.run_id):
         raise invalid_input(f"The run id {new.run_id!r} is not a UUID")
     check_service_account(new.service_account)
@@ -380,7 +388,7 @@ def _check(new: NewRun) -> None:
 
 
 def _problem_of(metric: Metric) -> tuple[str, str]:
-    """Return the status and the text of a metric's refusal, or two empty texts if it is valid."""
+    """Return the status and the message of an invalid metric, or two empty texts."""
     invalid, problem = "INVALID_ARGUMENT", ""
     if not re.fullmatch(_METRIC_NAME, metric.name):
         problem = f"metric.name '{metric.name}' doesn't match with the pattern '{_METRIC_NAME}'"

@@ -1,4 +1,4 @@
-"""Profiles as they may be told of: to each caller what is theirs, and no more."""
+"""Profiles, each visible only to callers with a role in it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from ..tenants.roles import PIPELINES_GROUP, ResourceAttributes, Roles
 from ..wire.api_errors import permission_denied
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
-# Kubeflow's groups, and what in each of them the roles are about.
+# The API groups of Kubeflow, and the resources in each that roles cover.
 _ELSEWHERE = {"viewers": "kubeflow.org"}
 
 
 class Tenants:
-    """Whoever asks learns of the namespaces in which they have a role, and of no others."""
+    """Operations on profiles: a caller learns only of namespaces in which they have a role."""
 
     def __init__(self, profiles: Profiles, roles: Roles):
         self._profiles = profiles
         self._roles = roles
 
     def may(self, caller: Caller, access: ResourceAttributes) -> bool:
-        """Tell whether the caller may do that: in a namespace of others no more than "no" is
-        told.
-        """
+        """Return whether the caller has a permission; in others' namespaces, always False."""
         group = _ELSEWHERE.get(access.resource, PIPELINES_GROUP)
         return self._roles.allows(caller.identity(), access) and access.group in (group, "*")
 
@@ -34,7 +32,7 @@ class Tenants:
         return [each for each in self._profiles if self._roles.role(user, each.namespace)]
 
     def contributors(self, caller: Caller, namespace: str) -> Iterator[tuple[str, str]]:
-        """Each of a namespace with their role; the owner's is admin. Refuses who has none there."""
+        """List the users of a namespace with their roles; the owner's is admin. Authorized."""
         for profile in self.profiles(caller):
             if profile.namespace == namespace:
                 yield profile.owner, "admin"

@@ -1,4 +1,4 @@
-"""Values that operations are given and answer with, beside the API's own values."""
+"""Arguments and results of operations, in addition to the API's own values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def listed(options: ListOptions, items: list[T], total: int, start: Position | N
 
 
 class PipelineToRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Which pipeline to run: a version, the latest of a pipeline, or a specification itself."""
+    """The pipeline to run: a version, the latest version of a pipeline, or a specification."""
 
     pipeline_id: str = ""
     pipeline_version_id: str = ""
@@ -35,7 +35,7 @@ class PipelineToRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewRun(PipelineToRun, frozen=True, kw_only=True):
-    """A run as someone wants it. The namespace, if it is given, must be the experiment's."""
+    """A request for a run. The namespace, if given, must be the experiment's."""
 
     display_name: str
     experiment_id: str = ""
@@ -50,7 +50,7 @@ class NewRun(PipelineToRun, frozen=True, kw_only=True):
 
 
 class NewRecurringRun(PipelineToRun, frozen=True, kw_only=True):
-    """A recurring run as someone wants it. `pinned`: the latest version now, not each time."""
+    """A request for a recurring run. `pinned`: always run the version that is latest now."""
 
     display_name: str
     experiment_id: str = ""
@@ -68,7 +68,7 @@ class NewRecurringRun(PipelineToRun, frozen=True, kw_only=True):
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """The description of an uploaded file, besides what is in it."""
+    """The name, description and tags of an uploaded file."""
 
     name: str
     display_name: str = ""

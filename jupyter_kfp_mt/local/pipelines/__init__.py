@@ -1,1 +1,1 @@
-"""Pipeline files: read, checked and fetched, and what is filled into parameters."""
+"""Pipeline files: reading, checking and fetching them, and the macros in parameters."""

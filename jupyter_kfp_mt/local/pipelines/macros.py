@@ -1,9 +1,9 @@
-"""Macros in text parameters, which the run fills in: its id, and the times it is of.
+"""Macros in text parameters, which each run fills in: its id, and its times.
 
 `[[RunUUID]]`, `[[CurrentTime]]`, and in runs of a recurring run `[[ScheduledTime]]`; a time also
 with a layout, in Go's form (`[[CurrentTime.2006-01-02]]`) or in strftime's
 (`{{$.currentTime.strftime('%Y-%m-%d')}}`). Times are in UTC. The rule is the API server's, which
-knows the same ones; but not `[[Index]]`, which it fills in for some recurring runs only.
+has the same macros; and also `[[Index]]`, which it fills in only for some recurring runs.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-# A layout has nothing in it that a macro begins with: so each letter is looked at once or twice.
+# A layout cannot contain the beginning of a macro, so each letter is scanned once or twice.
 _MACRO = re.compile(
     r"\[\[RunUUID\]\]"
     r"|\[\[(?P<time>ScheduledTime|CurrentTime)(?:\.(?P<layout>[^\[\]]*))?\]\]"
     r"|\{\{\$\.(?P<when>scheduledTime|currentTime)\.strftime\('(?P<format>[^{}']*)'\)\}\}"
 )
 
-# The parts of Go's reference time, the longer before what they begin with.
+# The parts of Go's reference time, longer ones before their prefixes.
 _GO_LAYOUT = {
     "2006": "%Y",
     "January": "%B",
@@ -57,7 +57,7 @@ def expanded(
     scheduled_at: datetime | None,
     created_at: datetime,
 ) -> dict[str, Any]:
-    """The parameters with the macros in their texts filled in."""
+    """Fill in the macros in text parameters."""
 
     def value_of(macro: re.Match[str]) -> str:
         kind = (macro["time"] or macro["when"] or "").lower()

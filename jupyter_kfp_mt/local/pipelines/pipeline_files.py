@@ -1,4 +1,4 @@
-"""Reads a pipeline file: unpacks it, checks it, and says what it is if it is no pipeline."""
+"""Read a pipeline file: unpack it, check it, and explain what it is if not a pipeline."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .pipeline_schema import faults
 
 MAX_FILE_LENGTH = 32 << 20
 SCHEMA_VERSION = "2.1.0"
-# How much a pipeline may be once its aliases are unfolded. On a cluster it has to fit into an
-# object of Kubernetes, which etcd limits to a megabyte and a half.
+# The largest pipeline after its aliases are expanded. On a cluster it has to fit into a Kubernetes
+# object, which etcd limits to a megabyte and a half.
 LONGEST_SPECIFICATION = 8 << 20
 DEEPEST = 200
 
@@ -34,13 +34,13 @@ MOVE_OUT = (
 )
 
 _ZIP, _GZIP = b"PK", b"\x1f\x8b"
-# Files with such names are not looked into for what else they might be (`server/util.go`).
+# Files with these names are not checked for other formats (`server/util.go`).
 _PLAIN = (".yaml", ".yml", ".json")
 _PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """A parameter of a pipeline, as its specification declares it."""
+    """A parameter of a pipeline, as declared in its specification."""
 
     parameterType: str = ""
     defaultValue: Any = None
@@ -62,7 +62,7 @@ class _PipelineInfo(msgspec.Struct, frozen=True):
 
 
 class _PipelineSpec(msgspec.Struct, frozen=True):
-    """The part of a compiled pipeline that is checked before it is accepted."""
+    """The part of a compiled pipeline that is checked before accepting it."""
 
     pipelineInfo: _PipelineInfo
     schemaVersion: str
@@ -80,7 +80,7 @@ class _RootInputs(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The few things in a compiled pipeline that the API looks at."""
+    """The few fields of a compiled pipeline that the API uses."""
 
     pipelineInfo: _NamedInfo = _NamedInfo()
     root: _RootInputs = _RootInputs()
@@ -88,10 +88,10 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Specification(msgspec.Struct, frozen=True):
-    """A compiled pipeline as JSON, with what is particular to a platform if there is any.
+    """A compiled pipeline as JSON, with its platform specification, if any.
 
-    It may have megabytes, so it is taken along and given on as it is, and nothing but its head is
-    unfolded, once. Made by `of` or `read`.
+    It may be megabytes long, so it is stored and passed on unparsed; only its head is parsed,
+    once. Made by `of` or `read`.
     """
 
     pipeline: bytes
@@ -109,7 +109,7 @@ class Specification(msgspec.Struct, frozen=True):
     def read(
         cls, pipeline: bytes, platform: bytes, digest: str = "", head: Head | None = None
     ) -> Specification:
-        """Of its texts; `digest` is that under which they are kept already."""
+        """Make one from texts; `digest` is the key under which they are already stored."""
         head = head or msgspec.json.decode(pipeline, type=Head)
         return cls(pipeline, platform, digest or _digest(pipeline, platform), head)
 
@@ -126,16 +126,14 @@ class Specification(msgspec.Struct, frozen=True):
         return len(self.pipeline) + len(self.platform)
 
     def to_wire(self) -> Any:
-        """As the API writes it, for msgspec to pass on unseen: bare, unless there is something
-        particular to a platform.
-        """
+        """The API's form, raw for msgspec: the bare pipeline if there is no platform part."""
         if self.platform == b"{}":
             return msgspec.Raw(self.pipeline)
         parts = self.pipeline, self.platform
         return msgspec.Raw(b'{"pipeline_spec":%b,"platform_spec":%b}' % parts)
 
     def documents(self) -> list[dict[str, Any]]:
-        """The pipeline unfolded, and the part for a platform if there is one."""
+        """The parsed pipeline, and the platform specification, if any."""
         texts = [self.pipeline] if self.platform == b"{}" else [self.pipeline, self.platform]
         return [msgspec.json.decode(text) for text in texts]
 
@@ -149,7 +147,7 @@ def _digest(*texts: bytes) -> str:
 
 
 def from_wire(spec: dict[str, Any]) -> Specification:
-    """The specification in an API message, checked."""
+    """Check and return the specification in an API message."""
     check_values(spec)
     spec = struct(spec)
     if "pipeline_spec" not in spec:
@@ -159,7 +157,7 @@ def from_wire(spec: dict[str, Any]) -> Specification:
 
 
 def read_pipeline_file(file_name: str, content: bytes) -> Specification:
-    """The specification in a file that is uploaded, or behind an address."""
+    """Check and return the specification in a file that was uploaded or fetched."""
     return _checked(_documents(_text(file_name, _unpacked(file_name, content))))
 
 
@@ -168,7 +166,7 @@ def is_archive(content: bytes) -> bool:
 
 
 def _unpacked(file_name: str, content: bytes) -> bytes:
-    """The pipeline's YAML, taken out of the archive if the file is one."""
+    """Return the pipeline's YAML, extracted if the file is an archive."""
     if len(content) > MAX_FILE_LENGTH:
         raise invalid_input(
             f"File size too large ({len(content)} bytes). Maximum supported size: "
@@ -186,7 +184,7 @@ def _unpacked(file_name: str, content: bytes) -> bytes:
             return _from_tarball(content)
     except (
         EOFError,
-        NotImplementedError,  # a compression that zipfile does not know
+        NotImplementedError,  # a compression method that zipfile does not support
         OSError,
         RuntimeError,  # an encrypted archive
         ValueError,
@@ -199,11 +197,11 @@ def _unpacked(file_name: str, content: bytes) -> bytes:
 
 
 def _nameless(file_name: str, content: bytes) -> ApiError:
-    """Refuse a file of which neither name nor content says that it may be a pipeline."""
+    """Refuse a file that is not a pipeline, by either its name or its content."""
     if _is_python(file_name, content.decode("utf-8", "replace")):
         return _unreadable(f"The file is Python source. {_COMPILE}")
     return _unreadable(
-        f"{file_name!r} is no archive, so its name has to end in .yaml, .yml or .json. {_WANTED}"
+        f"{file_name!r} is not an archive, so its name must end in .yaml, .yml or .json. {_WANTED}"
     )
 
 
@@ -228,12 +226,12 @@ def _from_tarball(content: bytes) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(tarball), mode="r:") as archive:
         files = [member.name for member in archive.getmembers() if member.isreg()]
         member = archive.extractfile(_pipeline_member(files))
-        # A sparse file is longer than the tarball that it is in.
+        # A sparse file is longer than its tarball.
         return _limited(member.read(MAX_FILE_LENGTH + 1)) if member else b""
 
 
 def _pipeline_member(names: list[str]) -> str:
-    """The file in an archive that is the pipeline: pipeline.yaml, else the first one."""
+    """The name of the pipeline file in an archive: pipeline.yaml, else the first file."""
     name = "pipeline.yaml" if "pipeline.yaml" in names else next(iter(names), "")
     if not name.endswith((".yaml", ".yml")):
         raise _unreadable(f"Expecting a pipeline.yaml file inside the archive. Got: {name!r}")
@@ -259,9 +257,7 @@ def _text(file_name: str, content: bytes) -> str:
     return text
 
 
-_WANTED = (
-    "A pipeline is uploaded as the YAML that kfp.compiler writes, or that in a .zip or .tar.gz."
-)
+_WANTED = "Upload the YAML file that kfp.compiler writes, or a .zip or .tar.gz that contains it."
 _COMPILE = (
     "Compile the pipeline with KFP 2: "
     "kfp.compiler.Compiler().compile(my_pipeline, 'my_pipeline.yaml')."
@@ -269,7 +265,7 @@ _COMPILE = (
 
 
 def _is_python(file_name: str, text: str) -> bool:
-    """In YAML with Python inside, no line of that starts at the margin."""
+    """Return True for Python source; in YAML with Python in it, that is indented."""
     lines = r"^(import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|@\w+)"
     return file_name.endswith(".py") or bool(re.search(lines, text, re.MULTILINE))
 
@@ -279,7 +275,7 @@ def _documents(text: str) -> list[Any]:
         documents = [document for document in _loaded(text) if document is not None]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        # Releases of libyaml differ in how deep they look ahead.
+        # Releases of libyaml differ in how far they look ahead.
         problem = _TOO_DEEP if "nesting depth" in str(error.problem) else error.problem
         said = f"failed to parse pipeline spec YAML: yaml: line {line}: {problem}"
         text = f"The file is not YAML: {problem} (line {line}). {_WANTED}"
@@ -293,7 +289,7 @@ def _documents(text: str) -> list[Any]:
 
 
 class _Loader(yaml.CSafeLoader):
-    """Reads `1e-07` as a number, as Go does and JSON means it; in YAML 1.1 it is a text."""
+    """A loader that reads `1e-07` as a number, as Go and JSON do; in YAML 1.1 it is a text."""
 
 
 _Loader.add_implicit_resolver(
@@ -304,7 +300,7 @@ _Loader.add_implicit_resolver(
 
 
 def _loaded(text: str) -> Iterator[Any]:
-    """The documents of a YAML text, each once through JSON, for that is what the API speaks."""
+    """The documents of a YAML text, each converted to JSON values, as the API uses them."""
     _check_events(text)
     for document in yaml.load_all(text, _Loader):
         encoded = msgspec.json.encode(document)
@@ -314,8 +310,8 @@ def _loaded(text: str) -> Iterator[Any]:
 
 
 def _check_events(text: str) -> None:
-    """Refuse, before anything is built, what is too deep or too much once its aliases unfold."""
-    # How many values and keys there are, and how long their texts: so far, and in each anchor.
+    """Refuse YAML that is too deep, or too large after expanding aliases, before loading it."""
+    # The number of values and keys, and the length of their texts: so far, and in each anchor.
     nodes, length = 0, 0
     anchored: dict[str | None, tuple[int, int]] = {}
     around: list[tuple[str | None, int, int]] = []
@@ -338,7 +334,7 @@ def _check_events(text: str) -> None:
 
 
 class _Mapping:
-    """A mapping whose events are coming: its keys so far, and whether the next node is one."""
+    """A mapping being read: its keys so far, and whether the next node is a key."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
@@ -346,7 +342,7 @@ class _Mapping:
 
 
 def _with_distinct_keys(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
-    """Refuse a mapping in which a key is there twice."""
+    """Refuse a mapping with a duplicate key."""
     around: list[_Mapping | None] = []
     for event in events:
         mapping = around[-1] if around else None
@@ -362,9 +358,9 @@ def _with_distinct_keys(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
 
 
 def _add_key(keys: set[str], event: yaml.ScalarEvent) -> None:
-    if event.value in keys and event.value != "<<":  # which merges, any number of times
+    if event.value in keys and event.value != "<<":  # a merge key, which may be repeated
         line = event.start_mark.line + 1 if event.start_mark else 1
-        raise _no_pipeline(f"The key {event.value[:100]!r} is there twice (line {line}).")
+        raise _no_pipeline(f"The key {event.value[:100]!r} occurs twice (line {line}).")
     keys.add(event.value)
 
 
@@ -376,7 +372,7 @@ def _check_extent(nodes: int, length: int) -> None:
 
 
 def check_values(value: Any) -> None:
-    """Refuse what of a message is too deep or too much to be kept, read and listed again."""
+    """Refuse a message that is too deep or too large to be stored and read again."""
     nodes, pending = 0, [(value, 1)]
     while pending:
         each, depth = pending.pop()
@@ -392,14 +388,14 @@ def check_values(value: Any) -> None:
 
 def _too_many() -> ApiError:
     return invalid_input(
-        f"The pipeline unfolds to more than {MOST_VALUES} values. Move large constants into a file "
-        "or an object store, and write loops and nested pipelines for what is repeated."
+        f"The pipeline expands to more than {MOST_VALUES} values. Move large constants into a file "
+        "or an object store, and use loops and nested pipelines for repetitions."
     )
 
 
 def _too_long() -> ApiError:
     return invalid_input(
-        f"The pipeline unfolds to more than {LONGEST_SPECIFICATION} bytes. {MOVE_OUT}"
+        f"The pipeline expands to more than {LONGEST_SPECIFICATION} bytes. {MOVE_OUT}"
     )
 
 
@@ -415,8 +411,8 @@ def _checked(documents: list[Any]) -> Specification:
     for document in documents:
         if not isinstance(document, dict):
             raise invalid_input(
-                f"One document of the file is {_what(document)}, which belongs to no pipeline.",
-                "unable to decode yaml document: yaml: unmarshal errors: it is no mapping",
+                f"One document of the file is {_what(document)}, which is not part of a pipeline.",
+                "unable to decode yaml document: yaml: unmarshal errors: it is not a mapping",
             )
     _check_pipeline(pipelines[0])
     for platform in platforms:
@@ -433,13 +429,13 @@ def _is_platform(document: Any) -> bool:
 
 
 def _check_schema(document: dict[str, Any], message: str, pipeline: dict[str, Any]) -> None:
-    """Refuse what KFP's own schema does not have."""
+    """Refuse fields that KFP's schema does not have."""
     if found := next(faults(document, message), ""):
         sdk = pipeline.get("sdkVersion")
         compiled = f"It was compiled by {sdk[:50]}; c" if isinstance(sdk, str) else "C"
         raise _no_pipeline(
             f"The pipeline specification is not valid: {found[:500]}. {compiled}ompile it with a "
-            "kfp that is as old as this KFP: pip install 'kfp==2.17.*'."
+            "kfp of the same release as this KFP: pip install 'kfp==2.17.*'."
         )
 
 
@@ -488,7 +484,7 @@ def _is_argo(document: Any) -> bool:
 
 
 def _what(document: Any) -> str:
-    """Name the kind of a document that is no pipeline."""
+    """Describe a document that is not a pipeline."""
     if not isinstance(document, dict):
         return "plain text" if isinstance(document, str) else f"a YAML {type(document).__name__}"
     if _is_argo(document):
@@ -505,7 +501,7 @@ def _what(document: Any) -> str:
 
 
 def check_parameters(specification: Specification, given: dict[str, Any]) -> None:
-    """Refuse values that the pipeline's parameters do not take, in the API server's words."""
+    """Refuse values that do not fit the pipeline's parameters, with the API server's messages."""
     declared = specification.parameters
     for name, parameter in declared.items():
         if name in given:
@@ -525,7 +521,7 @@ def check_parameters(specification: Specification, given: dict[str, Any]) -> Non
 
 _NUMBER = ((int, float), "double or integer, but the parameter value is not of number value type")
 
-# What a value of each type must be, and the end of the sentence if it is not.
+# The check for each type of value, and the end of the message if it fails.
 _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "NUMBER_DOUBLE": _NUMBER,
     "NUMBER_INTEGER": _NUMBER,
@@ -541,7 +537,7 @@ def _check_type(name: str, kind: str, value: Any) -> None:
     if kind in ("", "PARAMETER_TYPE_ENUM_UNSPECIFIED"):
         raise invalid_input(f"input parameter {name} has unspecified type")
     types, mismatch = _TYPES.get(kind, ((), "unknown"))
-    # To Python true and false are numbers, to JSON they are not.
+    # True and false are numbers in Python, but not in JSON.
     if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
         raise invalid_input(f"input parameter {name} requires type {mismatch}")
 

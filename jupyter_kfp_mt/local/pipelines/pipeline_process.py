@@ -1,7 +1,7 @@
-"""Reads a pipeline, in a file or a message, in a process that may take so much memory and time.
+"""Read a pipeline from a file or a message in a process with limits of memory and time.
 
-A file of some size keeps an interpreter busy for seconds, and may have been made to do harm. Here
-it holds up nobody, and what it takes is given back.
+A large file keeps an interpreter busy for seconds, and may be malicious. In a process of its own it
+delays nobody, and its memory is returned.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import resource
 import sys
+from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple
 
 import msgspec
@@ -19,14 +20,15 @@ from ..wire.api_errors import INVALID_ARGUMENT, UNREADABLE_FORM, ApiError
 from ..wire.protojson import read
 from .pipeline_files import Head, Specification, read_pipeline_file
 
-# An ApiError's code, text, message, and what the API server says.
+# An ApiError's code, text, message, and the API server's text.
 Refusal = tuple[int, str, str, str]
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A file's name, or the content type of the form that the file is in, or which class (as
-    `module:name`) the message has that it is in; and what it may take, in bytes of memory and in
-    seconds.
+    """A request to read a pipeline, with limits of memory (bytes) and time (seconds).
+
+    It has a file's name, the content type of a form with the file, or the class (as `module:name`)
+    of a message.
     """
 
     file_name: str = ""
@@ -37,10 +39,10 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The content of the file, or the code and the texts of the refusal.
+    """The result: the content of the file, or the code and texts of the refusal.
 
-    Its specification, if there is one, follows it: two texts of JSON, of which this has only the
-    lengths and the digest, so that nobody unfolds them again.
+    The specification, if any, follows it as two JSON texts, of which this has only the lengths and
+    the digest, so that they need not be parsed again.
     """
 
     file_name: str = ""
@@ -50,7 +52,7 @@ class ReadResult(msgspec.Struct, frozen=True, omit_defaults=True):
     platform_length: int = 0
     digest: str = ""
     head: Head = Head()
-    # Why the message cannot be read; or why the specification cannot.
+    # Why the message, or its specification, cannot be read.
     bad_message: Refusal | None = None
     refusal: Refusal | None = None
 
@@ -69,7 +71,7 @@ class ReadResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Found(NamedTuple):
-    """An answer with the specification that follows it."""
+    """A result and the specification that follows it."""
 
     answer: ReadResult
     kept: Specification | None
@@ -84,14 +86,14 @@ class Found(NamedTuple):
         return cls(answer, Specification.read(pipeline, platform, answer.digest, answer.head))
 
     def specification(self) -> Specification | None:
-        """Raises the ApiError with which it was refused; None if a message had none."""
+        """The specification; None if a message had none. Raises the ApiError of a refusal."""
         if self.answer.refusal:
             raise ApiError(*self.answer.refusal)
         return self.kept
 
 
 def file_in_form(content_type: str, body: bytes) -> tuple[str, bytes]:
-    """The name and the content of the file that a form has for an upload."""
+    """The name and content of the uploaded file in a form."""
     files: dict[str, list[httputil.HTTPFile]] = {}
     try:
         httputil.parse_body_arguments(content_type, body, {}, files)
@@ -102,11 +104,12 @@ def file_in_form(content_type: str, body: bytes) -> tuple[str, bytes]:
         text = f"{UNREADABLE_FORM}: the form has no file `uploadfile`"
         raise ApiError(INVALID_ARGUMENT, text, text, UNREADABLE_FORM)
     file = files["uploadfile"][0]
-    return file["filename"], file["body"]
+    # As `FileName` in Go, which has no folders of the sender's.
+    return PurePosixPath(file["filename"]).name, file["body"]
 
 
 def main() -> None:
-    """The request is the one argument; the file is standard input, the answer standard output."""
+    """Read a file: the request is the only argument, standard input the file, output the result."""
     request = msgspec.json.decode(sys.argv[1], type=ReadRequest)
     _limit(resource.RLIMIT_AS, request.most_memory)
     _limit(resource.RLIMIT_CPU, request.most_seconds)
@@ -118,7 +121,7 @@ def main() -> None:
 
 
 def _limit(what: int, most: int) -> None:
-    with contextlib.suppress(OSError, ValueError):  # not every system has each of them
+    with contextlib.suppress(OSError, ValueError):  # not every system has all of them
         resource.setrlimit(what, (most, most))
 
 

@@ -1,4 +1,4 @@
-"""Reads the pipelines of requests: one at a time, apart from the event loop, within limits."""
+"""Read the pipelines of requests one at a time, outside the event loop, and within limits."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from .pipeline_files import Specification, is_archive, read_pipeline_file
 from .pipeline_process import Found, ReadRequest, file_in_form
 from .pipeline_urls import fetch, file_name
 
-# What is no longer is read in a thread here, which takes less time than to start a process.
+# Files up to this size are read in a thread, which is faster than starting a process.
 SMALL = 64 << 10
-# How many times its processor time a file may take, where others keep the processors busy.
+# The limit of elapsed time, as a multiple of processor time, when processors are busy.
 _SLOWED_DOWN = 8
-# So many addresses are fetched at once; what a slow server holds up is others' fetches alone.
+# How many URLs are fetched at once; a slow server delays only other fetches.
 _FETCHES = 4
 
 log = logging.getLogger(__name__)
 
-# What is longer, or has more values, takes an interpreter so long that others would notice.
+# Larger messages keep an interpreter busy noticeably long.
 _QUICKLY_READ = 1 << 20
 _QUICKLY_BUILT = 20_000
 
 
 class MessageWithPipeline(Message, frozen=True):
-    """A message that may have a pipeline in it."""
+    """A message that may contain a pipeline."""
 
-    # Whether the pipeline is in a text, of which it takes far longer to read than the message.
+    # Whether the pipeline is in a text, which takes far longer to read than the message.
     IS_YAML: ClassVar[bool] = False
 
     def specification(self) -> Specification | None:
-        """The pipeline in the message, if there is one, or a refusal (ApiError)."""
+        """The pipeline in the message, if any. Raises ApiError if it is refused."""
         raise NotImplementedError
 
     def without_specification(self: S) -> S:
@@ -54,17 +54,17 @@ T = TypeVar("T")
 
 
 class Sent(msgspec.Struct, Generic[S], frozen=True):
-    """The message that was sent, and what gives the pipeline in it, or raises its refusal."""
+    """The received message, and a function that returns its pipeline or raises its refusal."""
 
     message: S
     specification: Callable[[], Awaitable[Specification | None]]
 
 
 class PipelineReader:
-    """For one server. Whatever is in a file, the server's memory and the others' time are safe.
+    """Reads pipelines for one server, whose memory and response times no file can harm.
 
-    A file that is not small takes `most_memory` bytes and `most_seconds` of a processor, or it is
-    refused.
+    A larger file is refused if it needs more than `most_memory` bytes or `most_seconds` of
+    processor time.
     """
 
     def __init__(self, *, most_memory: int = 256 << 20, most_seconds: int = 60) -> None:
@@ -80,7 +80,7 @@ class PipelineReader:
         self._closed = False
 
     async def read(self, name: str, content: bytes) -> Specification:
-        """The specification in a file, or a refusal (ApiError) with what is wrong with it."""
+        """The specification in a file. Raises ApiError with the fault."""
         if len(content) <= SMALL and not is_archive(content):
             return await self._run("small", lambda: read_pipeline_file(name, content))
         with tempfile.TemporaryFile() as file:
@@ -88,7 +88,7 @@ class PipelineReader:
             return _pipeline(await self._read_apart("large", file, file_name=name))
 
     async def read_form(self, content_type: str, form: IO[bytes]) -> tuple[str, Specification]:
-        """The same of the file in a form, which also has the file's name."""
+        """The specification in a form's file, and the file's name."""
         if form.seek(0, 2) <= SMALL:
             form.seek(0)
             name, content = file_in_form(content_type, form.read())
@@ -97,7 +97,7 @@ class PipelineReader:
         return found.answer.file_name, _pipeline(found)
 
     async def read_url(self, url: str) -> Specification:
-        """The same of what is behind an address."""
+        """The specification behind a URL."""
         with tempfile.SpooledTemporaryFile(SMALL) as file:
             await self._run("fetch", lambda: fetch(url, file))
             if file.tell() <= SMALL:
@@ -106,7 +106,7 @@ class PipelineReader:
             return _pipeline(await self._read_apart("large", file, file_name=file_name(url)))
 
     async def read_message(self, body: bytes, kind: type[S]) -> Sent[S]:
-        """A message that has, or may have, a pipeline in it."""
+        """A message that contains, or may contain, a pipeline."""
         if not is_quickly_read(body, kind):
             return await self._message_apart(body, kind)
         long = len(body) > SMALL
@@ -116,7 +116,7 @@ class PipelineReader:
         return Sent(message, lambda: self._in_time(long, message.specification))
 
     def close(self) -> None:
-        """Leaves no process behind, whatever is being read."""
+        """Kill any process that is still reading."""
         self._closed = True
         for process in [*self._processes]:
             process.kill()
@@ -141,7 +141,7 @@ class PipelineReader:
         return Sent(message, lambda: self._in_time(False, found.specification))
 
     async def _in_time(self, long: bool, work: Callable[[], T]) -> T:
-        """Call what takes a while if what it is about is long."""
+        """Call a function, in a thread if its input is long."""
         return await asyncio.to_thread(work) if long else work()
 
     async def _run(self, where: str, work: Callable[[], T]) -> T:
@@ -150,10 +150,10 @@ class PipelineReader:
     def _in_process(self, request: ReadRequest, file: IO[bytes]) -> Found:
         file.flush()
         file.seek(0)
-        # Of a pipe it would be put together piece by piece, while nobody else gets the interpreter.
+        # Reading a pipe would assemble the pieces while holding the interpreter.
         with tempfile.TemporaryFile() as output:
             status = self._finished(request, file, output)
-            if status or not output.seek(0, os.SEEK_END):  # it may have ended just as its time did
+            if status or not output.seek(0, os.SEEK_END):  # it may have ended at the same moment
                 log.warning("Reading a pipeline ended with %d", status)
                 raise self._too_costly()
             output.seek(0)
@@ -165,7 +165,7 @@ class PipelineReader:
             [sys.executable, "-m", pipeline_process.__name__, msgspec.json.encode(request)],
             stdin=file.fileno(),
             stdout=output.fileno(),
-            stderr=subprocess.DEVNULL,  # what it has to say is in its answer
+            stderr=subprocess.DEVNULL,  # its result has the reason
         ) as process:
             self._processes.add(process)
             if self._closed:
@@ -180,7 +180,7 @@ class PipelineReader:
     def _too_costly(self) -> ApiError:
         return invalid_input(
             f"The file cannot be read within {self._most_seconds} s and "
-            f"{self._most_memory >> 20} MB of memory. Compile the pipeline anew with "
+            f"{self._most_memory >> 20} MB of memory. Compile the pipeline again with "
             "kfp.compiler, or split it into several."
         )
 
@@ -192,5 +192,5 @@ def is_quickly_read(body: bytes, kind: type[MessageWithPipeline]) -> bool:
 
 def _pipeline(found: Found) -> Specification:
     specification = found.specification()
-    assert specification  # a file that has none is refused
+    assert specification  # a file without one is refused
     return specification

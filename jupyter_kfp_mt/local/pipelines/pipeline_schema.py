@@ -1,8 +1,8 @@
-"""The schema of compiled pipelines, and what in a document does not fit it.
+"""The schema of compiled pipelines, and the violations of it in a document.
 
 Rule: `api/v2alpha1/pipeline_spec.proto` of Kubeflow Pipelines 2.17, read as
-`google.golang.org/protobuf/encoding/protojson` reads it. What is in `deploymentSpec` is any object
-there.
+`google.golang.org/protobuf/encoding/protojson` reads it. The content of `deploymentSpec` may be any
+object there.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ MESSAGES: dict[str, dict[str, str]] = {
     },
     "PlatformSpec": {"platforms": "{SinglePlatformSpec}"},
 }
-# Of some fields a message may have only one.
+# Groups of fields of which a message may have only one.
 ONE_OF: dict[str, tuple[str, tuple[str, ...]]] = {
     "ComponentSpec": ("implementation", ("dag", "executorLabel")),
     "ArtifactTypeSchema": ("kind", ("schemaTitle", "schemaUri", "instanceSchema")),
@@ -231,13 +231,13 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d{0,30})(\.\d{1,30})?([eE][+-]?\d{1,3})?", re.
 
 
 def faults(document: Any, message: str = "PipelineSpec") -> Iterator[str]:
-    """Each place in which a document is not such a message, as a sentence's end."""
+    """Yield each violation of the schema, as the end of a sentence."""
     yield from _message(document, message, "")
 
 
 def _message(value: Any, kind: str, place: str) -> Iterator[str]:
     if not isinstance(value, dict):
-        yield f"{place or 'it'} is no object"
+        yield f"{place or 'it'} is not an object"
         return
     names, given = _names(kind), set()
     for key, each in value.items():
@@ -246,7 +246,7 @@ def _message(value: Any, kind: str, place: str) -> Iterator[str]:
         if not name:
             yield f"{where} is a field that KFP's schema does not have"
         elif name in given:
-            yield f"{where} is there twice"
+            yield f"{where} occurs twice"
         elif each is not None or MESSAGES[kind][name] == "any":
             given.add(name)
             yield from _value(each, MESSAGES[kind][name], where)
@@ -258,13 +258,13 @@ def _message(value: Any, kind: str, place: str) -> Iterator[str]:
 def _value(value: Any, kind: str, place: str) -> Iterator[str]:
     if kind[0] == "[":
         if not isinstance(value, list):
-            yield f"{place} is no list"
+            yield f"{place} is not a list"
             return
         for number, each in enumerate(value):
             yield from _value(each, kind[1:-1], f"{place}[{number}]")
     elif kind[0] == "{":
         if not isinstance(value, dict):
-            yield f"{place} is no object"
+            yield f"{place} is not an object"
             return
         for key, each in value.items():
             yield from _value(each, kind[1:-1], f"{place}.{key}")
@@ -275,7 +275,7 @@ def _value(value: Any, kind: str, place: str) -> Iterator[str]:
 
 
 def _mismatch(value: Any, kind: str) -> str:
-    """Say what a value should be, if it is not."""
+    """Return the expected kind of a value; empty if it is valid."""
     if kind in _SCALARS:
         types = {"string": str, "bool": bool, "object": dict}
         return "" if isinstance(value, types[kind]) else _SCALARS[kind]
@@ -312,7 +312,7 @@ def _whole(value: Any, bits: int) -> bool:
 
 @cache
 def _names(message: str) -> dict[str, str]:
-    """The fields of a message by the names that they may have: in either casing."""
+    """The fields of a message by name, in either casing."""
     fields = MESSAGES[message]
     snake = {re.sub("([A-Z])", lambda found: f"_{found[1].lower()}", name): name for name in fields}
     return {**snake, **{name: name for name in fields}}

@@ -1,4 +1,4 @@
-"""Pipelines fetched from the web: from where that is allowed, by the API server's own rules.
+"""Pipelines fetched from the web, from the URLs that the API server's own rules allow.
 
 Its settings have the same names here: PIPELINE_URL_ALLOWED_DOMAINS (a list with commas, `*` for
 any characters), PIPELINE_URL_ALLOW_HTTP, PIPELINE_URL_TIMEOUT (seconds), and for tests alone
@@ -13,13 +13,14 @@ import os
 import socket
 import time
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-import requests
-
-from ..wire.api_errors import internal, invalid_input
+from ..wire.api_errors import ApiError, internal, invalid_input
 from .pipeline_files import MAX_FILE_LENGTH
+
+if TYPE_CHECKING:
+    import requests
 
 _ALLOWED = ["storage.googleapis.com", "s3.amazonaws.com", "github.com", "raw.githubusercontent.com"]
 _PORTS = {"https": 443, "http": 80}
@@ -27,20 +28,33 @@ _MOST_REDIRECTS = 10
 
 
 def file_name(url: str) -> str:
-    """The last part of its path, which names the pipeline if nothing else does."""
+    """The last segment of the path, the default name of the pipeline."""
     try:
         return PurePosixPath(urlsplit(url).path).name
     except ValueError:
-        return ""  # it is refused when it is to be fetched
+        return ""  # it is refused when it is fetched
+
+
+def check_version_url(url: str) -> None:
+    """Refuse what is no URI, in the words that the API server has of a version's."""
+    try:
+        is_uri = url.startswith("/") or bool(_parts(url).scheme)
+    except ApiError:
+        is_uri = False
+    if not is_uri:
+        raise invalid_input(
+            "Failed to create a pipeline version due to invalid pipeline spec URI. "
+            f"PipelineSpecURI: {url}. Please specify a valid URL"
+        )
 
 
 def fetch(url: str, file: IO[bytes]) -> None:
-    """Write what is behind a URL to a file. Takes as long as the network takes, up to the timeout:
-    call it in a thread.
-    """
+    """Download a URL to a file. Blocks up to the timeout: call it in a thread."""
+    import requests  # a tenth of the server's start, and few servers ever fetch a pipeline
+
     place, deadline = url, time.monotonic() + _timeout()
     with requests.Session() as session:
-        session.trust_env = False  # a proxy would connect to what is not allowed here
+        session.trust_env = False  # a proxy could connect to addresses that are not allowed here
         for _ in range(_MOST_REDIRECTS):
             _check(place)
             try:
@@ -58,6 +72,8 @@ def fetch(url: str, file: IO[bytes]) -> None:
 
 
 def _write_body(url: str, response: requests.Response, file: IO[bytes], deadline: float) -> None:
+    import requests
+
     if response.status_code != requests.codes.ok:
         raise invalid_input(
             f"error fetching pipeline spec from {url} - request returned "
@@ -68,13 +84,13 @@ def _write_body(url: str, response: requests.Response, file: IO[bytes], deadline
         if file.tell() > MAX_FILE_LENGTH:
             break  # and the reader says that it is too large
         if time.monotonic() > deadline:
-            raise requests.Timeout(f"it takes longer than {_timeout():g} s to send it")
+            raise requests.Timeout(f"the download takes longer than {_timeout():g} s")
 
 
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # which is looked at only when it is asked for
+        _ = parts.port  # a malformed port raises only when it is read
     except ValueError:
         raise invalid_input(f"invalid pipeline spec URL: {url}") from None
     return parts
@@ -91,7 +107,7 @@ def _check(url: str) -> None:
 
 
 def _why_not(parts: SplitResult, port: int | None) -> str:
-    """Tell why this is not fetched, or nothing."""
+    """Return why a URL is not allowed; empty if it is."""
     http = os.environ.get("PIPELINE_URL_ALLOW_HTTP", "").lower() == "true"
     host = (parts.hostname or "").rstrip(".").lower()
     if parts.scheme != "https" and not (http and parts.scheme == "http"):

@@ -1,1 +1,1 @@
-"""Recurring runs: when they are due, and that they are started then."""
+"""Recurring runs: computing when they are due, and starting them."""

@@ -1,4 +1,4 @@
-"""When a recurring run is due, by the rules of KFP's ScheduledWorkflow controller."""
+"""The next time of a recurring run, by the rules of KFP's ScheduledWorkflow controller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..wire.api_errors import invalid_input
 
 
 def time_zone(name: str) -> tzinfo:
-    """The time zone that cron expressions are read in, by its IANA name; UTC without one."""
+    """The time zone of cron expressions, by its IANA name; UTC without one."""
     if name in ("", "UTC"):
         return timezone.utc
     try:
@@ -27,7 +27,7 @@ def time_zone(name: str) -> tzinfo:
 
 
 def check(trigger: Trigger) -> None:
-    """Refuses, as the API server does, what can never be a schedule."""
+    """Refuse an invalid schedule, as the API server does."""
     if trigger.cron_schedule and trigger.periodic_schedule:
         raise invalid_input(
             "The request is not a valid message: a trigger has either a cron_schedule or a"
@@ -55,15 +55,15 @@ def next_moment(
     now: datetime,
     zone: tzinfo,
 ) -> datetime | None:
-    """The moment that comes after the last one, be it missed or still to come; None for never.
+    """Return the time after the last one, missed or in the future; None for never.
 
-    With `no_catchup`, of several missed moments only the last one of a cron schedule counts, and
-    instead of those of a periodic schedule the present moment, or the end if that has passed.
+    With `no_catchup`, several missed times of a cron schedule are reduced to the last one; those of
+    a periodic schedule are replaced by the present time, or by the end if that has passed.
     """
     schedule = trigger.cron_schedule or trigger.periodic_schedule
     if schedule is None:
         return created_at if last_triggered is None else None
-    # A start in the past counts: what was missed since then is caught up.
+    # A start in the past counts: times missed since then are caught up.
     origin = _seconds(last_triggered or schedule.start_time or created_at)
     start = _seconds(schedule.start_time) if schedule.start_time else origin
     end = _seconds(schedule.end_time) if schedule.end_time else cron.LAST
@@ -88,7 +88,7 @@ def _first(
 def _stand_in(
     schedule: CronSchedule | PeriodicSchedule, first: int, now: int, end: int, zone: tzinfo
 ) -> int:
-    """Which moment stands for all the missed ones, the first of which is this."""
+    """Return the time that replaces all missed ones, given the first of them."""
     if isinstance(schedule, CronSchedule):
         return cron.parse(schedule.cron).last(first, min(now, end), zone)
     return min(now, end) if first + _interval(schedule) <= now else first

@@ -1,4 +1,4 @@
-"""Fires recurring runs: whenever one is due, a run of it is created."""
+"""Fire recurring runs: create a run whenever one is due."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from .next_time import next_moment
 
 __all__ = ["RecurringRunController", "RecurringRunStore", "Schedule", "run_name"]
 
-# How many recurring runs are attended to before the event loop has its turn again.
+# How many recurring runs are handled before control returns to the event loop.
 ATTENDED_PER_TURN = 4
-# A timer does not notice that the computer slept or that its clock was set; the next look does.
+# A timer does not notice that the computer slept or that its clock was set; this check does.
 MOST_SECONDS_ASLEEP = 30.0
-# What is less is no step of the clock, but how it is kept right.
+# A smaller difference is not a step of the clock, but its regular correction.
 STEP_SECONDS = 1.0
 FAR_AHEAD_SECONDS = 3600.0
-# After how long the same moment is tried again, when no run could be created. The last one stays.
+# Delays between attempts for the same time, if no run could be created. The last is repeated.
 RETRY_SECONDS = (10, 20, 40, 80, 160, 320, 360)
 
 logger = logging.getLogger(__name__)
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """A recurring run that is enabled, as the controller needs to know it."""
+    """An enabled recurring run, as the controller sees it."""
 
     recurring_run_id: str
     trigger: Trigger
     created_at: datetime
-    # The moment of its last run, which may lie long before that run's creation.
+    # The scheduled time of its last run, which may be long before that run's creation.
     last_triggered: datetime | None = None
     no_catchup: bool = False
     max_concurrency: int = 1
-    # How many of its runs have not finished.
+    # The number of its unfinished runs.
     active: int = 0
 
     @property
     def full(self) -> bool:
-        """Tell whether one of its runs must end before the next may start."""
+        """True if one of its runs must end before the next may start."""
         return self.active >= self.max_concurrency
 
 
@@ -58,16 +58,16 @@ class RecurringRunStore(Protocol):
     def enabled_schedules(self) -> list[Schedule]: ...
 
     def schedule(self, recurring_run_id: str) -> Schedule | None:
-        """As it is now; None if it is disabled or deleted."""
+        """The current state; None if it is disabled or deleted."""
 
     def set_error(self, recurring_run_id: str, text: str) -> None: ...
 
 
 class RecurringRunController:
-    """Calls `fire` with each recurring run that is due, and the moment it was due at.
+    """Calls `fire` with each due recurring run and the time at which it was due.
 
-    `fire` creates the run and records the moment in one transaction. If it raises, the moment is
-    tried again later. The controller lives on the event loop, and calls the store on that thread.
+    `fire` creates the run and records the time in one transaction. If it raises, the time is tried
+    again later. The controller belongs to the event loop, and calls the store on that thread.
     """
 
     def __init__(
@@ -81,34 +81,34 @@ class RecurringRunController:
         self._fire = fire
         self._zone = zone
         self._clock = clock
-        # When it was looked at last; and since when it has not been set back.
+        # The time of the last check, and the time since which the clock has not been set back.
         self._looked_at = self._right_since = clock()
-        # Those that fired last by a clock that was far ahead.
+        # Those that last fired while the clock was far ahead.
         self._ahead: set[str] = set()
         self._running = False
         self._timer: asyncio.TimerHandle | None = None
-        # When to attend to which recurring run: by its id, and in the order of time.
+        # The planned time of each recurring run: by id, and ordered by time.
         self._planned: dict[str, float] = {}
         self._order: list[tuple[float, str]] = []
-        # How often in a row each has failed.
+        # Consecutive failures of each.
         self._failures: dict[str, int] = {}
 
     def start(self) -> None:
-        """Takes up every enabled recurring run, with what was missed while the server was down."""
+        """Load every enabled recurring run, with times missed while the server was down."""
         self._running = True
         for schedule in self._store.enabled_schedules():
-            # None of its moments is earlier; which one is next is found out when it is its turn.
+            # A lower bound; the actual time is computed when its turn comes.
             earliest = schedule.last_triggered or schedule.created_at
             self._put(schedule.recurring_run_id, earliest.timestamp())
         self._set_timer()
 
     def changed(self, recurring_run_id: str) -> None:
-        """It was created, enabled, disabled or deleted."""
+        """Handle a recurring run that was created, enabled, disabled or deleted."""
         self._put(recurring_run_id, self._clock())
         self._set_timer()
 
     def finished(self, recurring_run_id: str) -> None:
-        """One of its runs has ended, so that another may start."""
+        """Handle the end of one of its runs: another may start."""
         if recurring_run_id not in self._failures:
             self.changed(recurring_run_id)
 
@@ -136,7 +136,7 @@ class RecurringRunController:
             self._set_timer()
 
     def _notice_clock(self) -> None:
-        """If it was set back, what is planned by it lies too far ahead: each is looked at anew."""
+        """Check every recurring run again if the clock was set back, as plans are too far ahead."""
         now = self._clock()
         if now < self._looked_at - STEP_SECONDS:
             for recurring_run_id in list(self._planned):
@@ -149,16 +149,16 @@ class RecurringRunController:
             schedule = self._store.schedule(recurring_run_id)
             moment = self._next_moment(schedule) if schedule else None
             if moment and moment.timestamp() <= self._clock():
-                # It stays in its place: its next moment may have passed as well.
+                # It stays first in the queue: its next time may have passed as well.
                 self._fire(recurring_run_id, moment)
                 self._ahead.discard(recurring_run_id)
             else:
                 self._put(recurring_run_id, moment.timestamp() if moment else None)
             self._failures.pop(recurring_run_id, None)
-        except Exception as error:  # Whatever it was: the other recurring runs go on.
+        except Exception as error:  # Whatever it was, the other recurring runs continue.
             self._postpone(recurring_run_id)
             if reason := why(error):
-                # There is no place for the reason either.
+                # The reason cannot be stored, either.
                 logger.error("recurring run %s could not start a run: %s", recurring_run_id, reason)
                 return
             unexpected = None if isinstance(error, ApiError) else error
@@ -166,7 +166,7 @@ class RecurringRunController:
             self._store.set_error(recurring_run_id, str(error) or type(error).__name__)
 
     def _next_moment(self, schedule: Schedule) -> datetime | None:
-        """None as well while one of its runs must end first: then it is looked at again."""
+        """The next time; None also while one of its runs must end first, which starts a check."""
         if schedule.full:
             return None
         last = schedule.last_triggered
@@ -181,10 +181,10 @@ class RecurringRunController:
         )
 
     def _passed(self, recurring_run_id: str, moment: datetime) -> datetime:
-        """When something was; of what was far ahead of now, before the clock was set back.
+        """Correct a recorded time that is far ahead because the clock was set back since.
 
-        The real controller is silent until the clock has caught up. So is this one for a short
-        while, lest it fire a moment twice.
+        The real controller waits until the clock has caught up. This one waits only a short while,
+        so that it does not fire twice for one time.
         """
         if moment.timestamp() > self._clock() + FAR_AHEAD_SECONDS:
             self._ahead.add(recurring_run_id)
@@ -199,7 +199,7 @@ class RecurringRunController:
         self._put(recurring_run_id, self._clock() + wait)
 
     def _put(self, recurring_run_id: str, moment: float | None) -> None:
-        """Attends to it at this moment instead of the one planned before; None for not at all."""
+        """Plan a recurring run for this time instead of the earlier plan; None: not at all."""
         planned = self._planned.pop(recurring_run_id, None)
         if planned is not None:
             del self._order[bisect_left(self._order, (planned, recurring_run_id))]
@@ -209,7 +209,7 @@ class RecurringRunController:
 
 
 def run_name(display_name: str, recurring_run_id: str, index: int) -> str:
-    """Return what KFP calls the index-th run, counted from 1: `daily-report3f2a9-1-2166136261`.
+    """Return KFP's name of the index-th run, from 1: `daily-report3f2a9-1-2166136261`.
 
     The first part is the name of the Kubernetes object, which ends in five characters of its own.
     """

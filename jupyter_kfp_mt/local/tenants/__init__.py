@@ -1,1 +1,1 @@
-"""Tenants: who is calling, which namespaces there are, and what each role may do."""
+"""Tenants: identities of callers, profiles with their namespaces, and rights of roles."""

@@ -1,9 +1,10 @@
-"""Identities of callers: the tokens this server issues, and how it recognises them."""
+"""Identities of callers: the tokens that this server issues and verifies."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,15 +21,19 @@ from .profiles import Profiles, subject_of
 AUDIENCE = "pipelines.kubeflow.org"
 ISSUER = "jupyter-kfp-mt"
 LIFETIME = 3600.0
-# How long a token that was replaced too late is still taken.
+# How long a token that was replaced too late is still accepted.
 LATE_SECONDS = 60.0
 
-# Finds the caller's name in a request's headers, or raises the reason why not.
+# Of a header that KFP is told to believe its gateway passes on what may be in gRPC's metadata.
+_PRINTABLE = re.compile(r"[ -~]*")
+_ANYTHING = re.compile(r".*", re.DOTALL)
+
+# Finds the caller's name in a request's headers, or raises the reason of a failure.
 Authenticator = Callable[[HTTPHeaders], str]
 
 
 class Caller:
-    """The sender of a request. Asked only by what needs to know: much may be read anonymously."""
+    """The sender of a request, identified only when needed: much may be read anonymously."""
 
     def __init__(self, headers: HTTPHeaders, authenticators: Sequence[Authenticator]):
         self._headers = headers
@@ -50,20 +55,20 @@ class Caller:
 
 
 def _aggregate(reasons: list[str]) -> str:
-    """Several reasons as Kubernetes joins them."""
+    """Join several reasons as Kubernetes does."""
     distinct = list(dict.fromkeys(reasons))
     return distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]"
 
 
 class TrustedHeader:
-    """Believes the header in which a proxy in front names the caller; without a name, none."""
+    """Trust the header in which a proxy names the caller; without a header name, none."""
 
     def __init__(self, name: str = "", prefix: str = ""):
         self._name = name
         self._prefix = prefix
 
     def __call__(self, headers: HTTPHeaders) -> str:
-        value = _single(headers, self._name, prefix=self._prefix)
+        value = _single(headers, self._name, prefix=self._prefix, readable=_PRINTABLE)
         return value or _missing()
 
 
@@ -73,9 +78,9 @@ def _missing() -> NoReturn:
 
 
 class BearerToken:
-    """Recognises the tokens of this server, and speaks of them as a token review does.
+    """Verify the tokens of this server, with the messages of a Kubernetes token review.
 
-    `replaced_late` says of one that has run out whether its holder could not have had another.
+    `replaced_late` returns True for an expired token whose holder could not have had another.
     """
 
     def __init__(
@@ -111,9 +116,9 @@ class BearerToken:
     def _claims(self, token: str) -> dict[str, object]:
         options: jwt.types.Options = {
             "require": ["aud", "exp", "iat", "sub"],
-            "verify_aud": False,  # judged above, with a text of its own
-            "verify_exp": False,  # judged below
-            "verify_iat": False,  # we made it, if perhaps before the clock was set back
+            "verify_aud": False,  # checked above, with a message of its own
+            "verify_exp": False,  # checked below
+            "verify_iat": False,  # ours, perhaps made before the clock was set back
         }
         try:
             claims = jwt.decode(token, self._key, ["HS256"], options=options, issuer=ISSUER)
@@ -125,8 +130,10 @@ class BearerToken:
         return claims
 
 
-def _single(headers: HTTPHeaders, name: str, *, prefix: str) -> str:
-    values = headers.get_list(name) if name else []
+def _single(
+    headers: HTTPHeaders, name: str, *, prefix: str, readable: re.Pattern[str] = _ANYTHING
+) -> str:
+    values = [*filter(readable.fullmatch, headers.get_list(name) if name else [])]
     if not values:
         _missing()
     if len(values) > 1:
@@ -140,7 +147,7 @@ def _single(headers: HTTPHeaders, name: str, *, prefix: str) -> str:
 
 
 def _quoted(texts: Iterable[object]) -> str:
-    """Several texts as Go writes them."""
+    """A list of texts in Go's format."""
     return f"[{' '.join(json.dumps(str(text), ensure_ascii=False) for text in texts)}]"
 
 
@@ -151,10 +158,10 @@ def _not_authenticated(reason: str) -> ApiError:
 
 
 class IssuedTokens:
-    """One token file for everyone in the profiles, replaced in time as a kubelet replaces them.
+    """A token file for everyone in the profiles, rotated as by a kubelet.
 
-    Each is alone in a folder, which a container can have mounted: a file that is mounted by itself
-    stays the old one when it is replaced.
+    Each is in a folder of its own for mounting into containers: a file mounted by itself would not
+    change when it is replaced.
     """
 
     def __init__(
@@ -171,8 +178,8 @@ class IssuedTokens:
         self._clock = clock
         self._made_at = float("-inf")
         self._made: set[str] = set()
-        # Those that ran out before they were replaced, and when they were, by the clock that is
-        # never set.
+        # Tokens that expired before they were replaced, and when they were, by the monotonic
+        # clock.
         self._late: set[str] = set()
         self._late_at = 0.0
         self._files = {folder / "users" / user / "token": user for user in profiles.users()}
@@ -183,7 +190,7 @@ class IssuedTokens:
         return self._folder / namespace / service_account / "token"
 
     def renew(self) -> None:
-        """Replace all tokens once four fifths of their life have passed, or the clock went back."""
+        """Replace all tokens after four fifths of their lifetime, or if the clock was set back."""
         now = self._clock()
         if self._made_at <= now < self._made_at + 0.8 * self._lifetime:
             return
@@ -197,15 +204,15 @@ class IssuedTokens:
         self._made_at, self._made = now, set(made.values())
 
     def replaced_late(self, token: str) -> bool:
-        """Tell whether a token had run out already when it was replaced just now.
+        """Return True if a token had already expired when it was recently replaced.
 
-        So it is when the machine has slept or its clock was set: whoever read the token a moment
-        ago did nothing wrong, and is not refused.
+        This happens when the machine has slept or its clock was set: a client that read the token
+        a moment ago is not at fault, and is not refused.
         """
         return token in self._late and time.monotonic() - self._late_at < LATE_SECONDS
 
     def remove_strangers(self) -> None:
-        """Remove the tokens of those who are in no profile any more, and nothing beside them."""
+        """Remove the tokens of users who are no longer in a profile, and nothing else."""
         for pattern in ("token", f"{UNFINISHED}*"):
             for path in self._folder.glob(f"*/*/{pattern}"):
                 folders = (path.parent, path.parent.parent)
@@ -227,6 +234,6 @@ class IssuedTokens:
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:
-    with contextlib.suppress(OSError):  # there is something in it
+    with contextlib.suppress(OSError):  # it is not empty
         for folder in folders:
             folder.rmdir()

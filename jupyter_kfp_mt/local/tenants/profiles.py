@@ -1,4 +1,4 @@
-"""The profiles: which namespaces there are, whose they are, and who else may use them."""
+"""The profiles: the namespaces, their owners, and their contributors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One namespace: its owner, its contributors with their roles, what its tasks can ask for."""
+    """One namespace: its owner, its contributors with their roles, its secrets and config maps."""
 
     namespace: str
     owner: str
     contributors: dict[str, str] = {}
     secrets: dict[str, dict[str, str]] = {}
-    # As Kubernetes spells it.
+    # Kubernetes' spelling.
     config_maps: dict[str, dict[str, str]] = msgspec.field(default_factory=dict, name="configMaps")
 
     def __repr__(self) -> str:
@@ -43,7 +43,7 @@ class ProfilesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profiles:
-    """All profiles, and what follows from them."""
+    """All profiles, and the users, service accounts and roles that follow from them."""
 
     def __init__(self, profiles: Iterable[Profile]):
         self._profiles = {profile.namespace: profile for profile in profiles}
@@ -60,7 +60,7 @@ class Profiles:
         return profile.config_maps if profile else {}
 
     def service_accounts(self) -> Iterator[tuple[str, str]]:
-        """Each (namespace, name) there is."""
+        """The (namespace, name) of every service account."""
         return ((namespace, name) for namespace in self._profiles for name in SERVICE_ACCOUNTS)
 
     def users(self) -> set[str]:
@@ -85,22 +85,22 @@ class Profiles:
 
 
 def subject_of(namespace: str, service_account: str) -> str:
-    """Tell how Kubernetes names a service account."""
+    """Return Kubernetes' user name of a service account."""
     return f"{_SERVICE_ACCOUNT_PREFIX}{namespace}:{service_account}"
 
 
 def single_profile() -> Profiles:
-    """The profile of a person who has written none: a namespace with their own name."""
+    """The default profile: a namespace with the user's own name."""
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # a container's user id that has no name
+    except (OSError, KeyError):  # a user id without a name, as in containers
         user = ""
     namespace = re.sub(r"[^a-z0-9]+", "-", user.lower())[:63].strip("-") or "default"
     return Profiles([Profile(namespace, f"{namespace}@localhost")])
 
 
 def read_profiles(path: Path) -> Profiles:
-    """The profiles in a YAML file; Misconfigured says what is wrong with it and where."""
+    """Read profiles from a YAML file. Raises `Misconfigured` with the fault and its place."""
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
         _check_quotes(document)
@@ -109,7 +109,7 @@ def read_profiles(path: Path) -> Profiles:
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
     except yaml.YAMLError as error:
-        # Only the place: the text around it may be a secret.
+        # Only the place: the text may be a secret.
         place = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
         where = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
         raise _unusable(path, f"it is not YAML{where}") from None
@@ -130,11 +130,11 @@ def _unusable(path: Path, reason: str) -> Misconfigured:
 
 
 def _check_quotes(document: Any) -> None:
-    """YAML takes `3` and `yes` for something else than text. The value is not repeated."""
+    """Refuse values such as `3` and `yes`, which are not text in YAML, without quoting them."""
     for place, key, value in _values(document):
         if isinstance(value, int | float | date) or value is None:
             raise ValueError(
-                f"{place}: the value of {key!r} is no text but a {_kind(value)}; "
+                f"{place}: the value of {key!r} is a {_kind(value)} instead of a text; "
                 f"write it in quotes, {key}: '...'"
             )
 
@@ -146,7 +146,7 @@ def _kind(value: Any) -> str:
 
 
 def _values(document: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The place, the key and the value of each, as far as it is a profiles file at all."""
+    """Yield the place, key and value of each secret, skipping malformed parts."""
     listed = _mapping(document).get("profiles")
     for number, profile in enumerate(listed if isinstance(listed, list) else [], start=1):
         place = f"profile {number} ({_mapping(profile).get('namespace')!r})"
@@ -162,12 +162,12 @@ def _mapping(value: Any) -> dict[Any, Any]:
 
 def _check(profiles: list[Profile]) -> None:
     if not profiles:
-        raise ValueError("it names no profile")
+        raise ValueError("it contains no profile")
     counts = Counter(profile.namespace for profile in profiles)
     for number, profile in enumerate(profiles, start=1):
         try:
             if counts[profile.namespace] > 1:
-                raise ValueError("another profile has this namespace too")
+                raise ValueError("another profile has the same namespace")
             _check_profile(profile, set(counts))
         except ValueError as error:
             raise ValueError(f"profile {number} ({profile.namespace!r}): {error}") from None
@@ -195,6 +195,6 @@ def _check_user(user: str, namespaces: set[str]) -> None:
             raise ValueError(
                 f"there is no service account {user!r}; each profile's namespace has {known}"
             )
-    # A user's token is kept in a folder of that name.
+    # The folder of a user's token has that name.
     elif not user.isprintable() or not user.strip(". ") or "/" in user or len(user) > 200:
         raise ValueError(f"{user!r} cannot be the name of a user")

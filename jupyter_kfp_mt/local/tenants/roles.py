@@ -1,4 +1,4 @@
-"""Rights of each role, as Kubeflow's cluster roles have it, and the one check."""
+"""The rights of each role, as in Kubeflow's cluster roles, and the authorization check."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ ROLES: Mapping[str, Role] = {"view": VIEW, "edit": EDIT}
 
 
 class ResourceAttributes(msgspec.Struct, frozen=True):
-    """An action that someone wants to take; prints as Kubernetes prints the question."""
+    """An attempted action; prints like Kubernetes' resource attributes."""
 
     namespace: str
     verb: str
     resource: str
     name: str = ""
     group: str = PIPELINES_GROUP
-    # Whether the name is that of something there is, and not just what the caller has sent.
+    # Whether the name is of an existing object, and not only sent by the caller.
     existing: bool = False
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class ResourceAttributes(msgspec.Struct, frozen=True):
 
 
 class Roles:
-    """The roles that somebody has in each namespace."""
+    """The roles of users in each namespace."""
 
     def __init__(self, bindings: Mapping[tuple[str, str], str]):
         self._bindings = bindings
@@ -68,11 +68,11 @@ class Roles:
         return role is not None and access.verb in ROLES[role].get(access.resource, ())
 
     def role(self, user: str, namespace: str) -> str:
-        """The role of a user in a namespace; empty for none."""
+        """The role of a user in a namespace, or empty."""
         return self._bindings.get((user, namespace), "")
 
     def check(self, user: str, access: ResourceAttributes, reason: str = "") -> None:
-        """Refuses who may not. Without a reason, as Kubernetes' own mostly is, are two spaces."""
+        """Authorize an action. An empty reason leaves two spaces, as in Kubernetes' refusals."""
         if not self.allows(user, access):
             if access.existing and not self.allows(user, replace(access, verb="get")):
                 access = replace(access, name="")

@@ -1,4 +1,4 @@
-/** A pipeline as a page: its versions, the graph and the parameters of one, and what starts it. */
+/** The page of a pipeline: its versions, the graph and parameters of one, and buttons. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -192,7 +192,7 @@ function Versions(props: {
   );
 }
 
-/** The graph of a version, in which nothing has run, and what it takes. */
+/** The graph of a version, without any run, and its parameters. */
 function Version(props: {
   version: IVersion;
   trans: TranslationBundle;
@@ -234,7 +234,7 @@ function Version(props: {
   );
 }
 
-/** A view of a run that never was, for the graph. */
+/** An empty run, to draw the graph. */
 function viewOf(version: IVersion): IRunView {
   const data = readData({ run: {}, spec: version.pipeline_spec })!;
   return { data, isLive: false, problem: '', refusals: {}, logs: {} };

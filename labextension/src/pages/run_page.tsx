@@ -1,4 +1,4 @@
-/** A run as a page of the main area: looked up by its id, and kept up to date. */
+/** The page of a run, looked up by its id and kept up to date. */
 
 import { PromiseDelegate } from '@lumino/coreutils';
 import { ISignal, Signal } from '@lumino/signaling';
@@ -39,18 +39,18 @@ export class RunPage extends KfpPage {
     return this._host?.get().data.run.archived ?? false;
   }
 
-  /** Something of the run has changed. */
+  /** Emitted when the run has changed. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
 
-  /** Ask for the run as it is now; what is in the way is in the view. */
+  /** Fetch the current state of the run; an error is shown in the view. */
   async look(): Promise<void> {
     await this.ready;
     await this._host?.look().catch(() => undefined);
   }
 
-  /** When there is something to be seen. */
+  /** Resolves when there is something to show. */
   get ready(): Promise<void> {
     return this._ready.promise;
   }
@@ -119,7 +119,7 @@ export class RunPage extends KfpPage {
       const [run, tasks, values] = await Promise.all([
         requests.run(id),
         requests.tasks(id),
-        // Only the local KFP tells them.
+        // Only the local KFP has them.
         requests.values(id).catch(() => ({}))
       ]);
       const data = readData({
@@ -138,7 +138,7 @@ export class RunPage extends KfpPage {
           data,
           trans,
           staysOpen: true,
-          // The toolbar has the dialog in which parameters can be changed.
+          // The toolbar opens the dialog, in which parameters can be changed.
           actions: ['terminate', 'retry'],
           openOrigin: this._options.openOrigin,
           drawMarkdown: this._options.drawMarkdown
@@ -155,7 +155,7 @@ export class RunPage extends KfpPage {
     this.update();
   }
 
-  /** The pipeline that it runs: its own, or that of the version it names. */
+  /** The specification of its pipeline: its own, or that of its version. */
   private async _specification(run: {
     pipeline_spec?: unknown;
     pipeline_version_reference?: {
@@ -172,7 +172,7 @@ export class RunPage extends KfpPage {
       pipeline_id,
       pipeline_version_id
     );
-    // It may have been deleted: the tasks are told in any case.
+    // It may have been deleted; the tasks are available in any case.
     return found.then(
       version => version.pipeline_spec,
       () => undefined
@@ -207,7 +207,7 @@ export namespace RunPage {
   }
 }
 
-/** The address of a run in KFP's own UI; empty where it is not known. */
+/** The URL of a run in KFP's own UI; empty if unknown. */
 export function linkTo(
   session: IKfpSession,
   run_id: string,

@@ -1,4 +1,4 @@
-/** The connection: a quiet line, and a card with all there is to know of it and what mends it. */
+/** The connection: a short line, and a card with all details and cures. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { caretDownIcon, closeIcon } from '@jupyterlab/ui-components';
@@ -23,7 +23,7 @@ import {
   problemOf
 } from '../wire/answers';
 
-/** Where we are connected to, as whom, and whether that works; a click tells more. */
+/** The endpoint, the identity, and whether the connection works; a click opens the card. */
 export function ConnectionLine(): JSX.Element | null {
   const { model, trans } = useKfp();
   const [isOpen, setOpen] = React.useState(false);
@@ -184,7 +184,7 @@ function lifetime(until: number, trans: TranslationBundle): string {
     : trans.__('expired on %1', dateAndTime(until));
 }
 
-/** What is asked for once, when it is first shown. */
+/** A value that is fetched once, when it is first shown. */
 function useAnswer<T>(
   ask: () => Promise<T>,
   key: string
@@ -208,7 +208,7 @@ function useAnswer<T>(
   return answer;
 }
 
-/** What the doctor says, with what mends it; what is well is folded away. */
+/** The doctor's findings, with their cures; those that passed are folded away. */
 function Findings(): JSX.Element {
   const { api, trans } = useKfp();
   const { found, problem } = useAnswer(() => api.doctor(), 'doctor');
@@ -282,9 +282,7 @@ function Contributors({ namespace }: { namespace: string }): JSX.Element {
           {found.map(({ user, role }) => (
             <li key={`${user} ${role}`}>{trans.__('%1: %2', user, role)}</li>
           ))}
-          {!found.length && (
-            <li>{trans.__('Nobody else, as far as is known.')}</li>
-          )}
+          {!found.length && <li>{trans.__('Nobody else is known.')}</li>}
         </ul>
       )}
     </>

@@ -1,4 +1,4 @@
-/** What stands in the rows of each list: a state as icon and word, a name, and a few facts. */
+/** The rows of each list: a state as icon and word, a name, and a few facts. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { LabIcon } from '@jupyterlab/ui-components';
@@ -164,7 +164,10 @@ function PipelineRow(props: { pipeline: IPipeline }): JSX.Element {
   );
 }
 
-/** What a run belongs to, cut where there is no room; `isMinor`: left out in a narrow panel. */
+/** The pipeline or experiment of a run, truncated if there is no room.
+ *
+ * `isMinor`: left out in a narrow panel.
+ */
 function Of(props: {
   name: string;
   words: string;
@@ -223,9 +226,9 @@ function Row(props: {
 
 const END = 10;
 
-/** A name of which the end stays to be seen, for there names often differ. */
+/** A name whose end stays visible, as names often differ there. */
 export function MiddleCut({ text }: { text: string }): JSX.Element {
-  // A pair of surrogates stays together.
+  // Keep surrogate pairs together.
   const letters = [...text];
   const cut = letters.length > 2 * END ? letters.length - END : letters.length;
   return (

@@ -1,4 +1,4 @@
-/** A run: what it is and how far it is, its graph, its time line, and whatever task is chosen. */
+/** A run: its facts and progress, its graph and time line, and the chosen task. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -123,7 +123,7 @@ function Head(props: { host: IHost; view: IRunView }): JSX.Element {
   );
 }
 
-/** Where the run was started from: a way back to that cell, where there are notebooks. */
+/** The origin of the run; a link to its cell if there are notebooks. */
 function Origin(props: { host: IHost; view: IRunView }): JSX.Element | null {
   const { host, view } = props;
   const origin = provenanceOf(view.data.run.description);
@@ -153,7 +153,7 @@ function Origin(props: { host: IHost; view: IRunView }): JSX.Element | null {
   );
 }
 
-/** That what is shown may have changed since, and why that is not known. */
+/** A notice that the data may be outdated, and why. */
 function Oldness(props: {
   view: IRunView;
   trans: TranslationBundle;
@@ -224,7 +224,7 @@ function originFacts(
   return facts.filter(([, text]) => text);
 }
 
-/** The states that a run has come into, and when. */
+/** The history of a run's states. */
 function History(props: {
   changes: readonly IStateChange[];
   trans: TranslationBundle;
@@ -297,14 +297,14 @@ function Tabs(props: {
 interface IGraph {
   nodes: INode[];
   states: States;
-  /** Where a task is in the graph. */
+  /** The place of a task in the graph. */
   find: (task: ITaskState) => Chosen | null;
 }
 
 function useGraph(view: IRunView): IGraph {
   const { spec, tasks } = view.data;
   const states = React.useMemo(() => new States(tasks), [tasks]);
-  // Of a pipeline that is not known the tasks are all there is.
+  // If the pipeline is not known, there are only the tasks.
   const names = spec.root ? '' : tasks.map(each => each.task_id).join();
   const nodes = React.useMemo(() => graphOf(spec, tasks), [spec, names]);
   return React.useMemo(
@@ -321,7 +321,7 @@ function placeOfTask(task: ITaskState, nodes: INode[]): Chosen | null {
   return node ? { node, iterations: numbers } : null;
 }
 
-/** The task that is shown: at first the one that failed, else the one that was clicked on. */
+/** The shown task: the one clicked on, at first the one that failed. */
 function useChosen(
   view: IRunView,
   graph: IGraph
@@ -336,7 +336,7 @@ function useChosen(
   return { chosen: asked === undefined ? failed : asked, choose };
 }
 
-/** The graph of a pipeline that does not run. */
+/** The graph of a pipeline without a run. */
 export function PipelineGraph(props: {
   view: IRunView;
   trans: TranslationBundle;
@@ -388,7 +388,7 @@ function GraphTab(props: {
   if (!nodes.length) {
     return (
       <p className="jp-KfpMt-viewQuiet">
-        {trans.__('The tasks are shown once the run has begun.')}
+        {trans.__('The tasks appear once the run has started.')}
       </p>
     );
   }
@@ -405,7 +405,7 @@ function GraphTab(props: {
   );
 }
 
-/** The iterations that have to be shown for a task to be there. */
+/** The iterations that must be shown for a task to be visible. */
 function iterationsOf(
   chosen: Chosen | null,
   nodes: readonly INode[]
@@ -430,7 +430,7 @@ function iterationsOf(
   return found;
 }
 
-/** What is in one of two sets, and not in both. */
+/** The symmetric difference of two sets. */
 function different(
   one: ReadonlySet<string>,
   other: ReadonlySet<string>

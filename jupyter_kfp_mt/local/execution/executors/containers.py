@@ -1,9 +1,9 @@
-"""A task's command in a container: which engine runs it, how it is told to, how it is stopped.
+"""A task's command in a container: finding an engine, starting and stopping the container.
 
-A container shares the network of the machine that its engine is on, as a task's process would: so
-the API is at the same address inside. On macOS that machine is a virtual one: there the endpoint
-in the task's environment has to name the host instead of 127.0.0.1 (`host.docker.internal`, or
-`host.containers.internal` with Podman), and the folders must be among those shared with it.
+A container shares the network of the machine that runs its engine, so the API has the same address
+inside. On macOS that is a virtual machine: there the endpoint in the task's environment has to name
+the host instead of 127.0.0.1 (`host.docker.internal`, or `host.containers.internal` with Podman),
+and the folders must be shared with the virtual machine.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ ANSWER_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 30.0
 STOP_SECONDS = 30.0
 LABEL = "jupyter-kfp-mt"
-# In a run's folder: that it has started containers, which may outlive its processes.
+# A file in a run's folder: the run has started containers, which may outlive its processes.
 MARK = "containers"
-# If a Python component's command begins so, its code is in the image.
+# The beginning of the command of a Python component whose code is in the image.
 _CODE_IN_IMAGE = ["python3", "-m"]
 
-# What the engine's own command reads from its environment. Everything else there is the task's.
+# Variables read by the engine's own command. All other variables are the task's.
 _CLIENTS_OWN = re.compile(
     r"PATH|HOME|USER|LOGNAME|TMPDIR|XDG_.*|LD_.*|DYLD_.*|(HTTPS?|ALL|NO|FTP)_PROXY"
     r"|SSL_CERT_(FILE|DIR)|SSH_AUTH_SOCK|DBUS_SESSION_BUS_ADDRESS"
@@ -61,7 +61,7 @@ _TAIL_BYTES = 2**14
 
 
 class NoEngine(KfpError):
-    """No container engine answers; the message says which was asked, and what it said."""
+    """No container engine responds; the message says which was tried, and its response."""
 
 
 class ContainerRefused(KfpError):
@@ -69,15 +69,15 @@ class ContainerRefused(KfpError):
 
 
 class Engine(msgspec.Struct, frozen=True):
-    """Docker or Podman: its command, the environment for that, and what it can do."""
+    """Docker or Podman: its command, the environment for it, and its capabilities."""
 
     program: str
     environment: dict[str, str]
-    # Then root in the container is the user outside.
+    # Root in the container is then the user outside.
     rootless: bool = False
-    # A process of its own that passes signals on and reaps children.
+    # An init process that forwards signals and reaps children.
     has_init: bool = True
-    # Then an image's short name is not Docker Hub's unless one says so.
+    # A short image name then does not mean Docker Hub, unless qualified.
     is_podman: bool = False
 
     def __repr__(self) -> str:
@@ -85,11 +85,10 @@ class Engine(msgspec.Struct, frozen=True):
 
 
 class TaskContainer(msgspec.Struct, frozen=True):
-    """A container that is to run, and its task. It does not show its environment, which can hold
-    secrets.
+    """The container of a task. Its repr omits the environment, which can hold secrets.
 
-    Folders and files appear at the same paths inside. The image's own working folder stays, as on
-    a cluster; an empty command or empty arguments leave the image's own, too.
+    Folders and files appear at the same paths inside. The image's own working directory is kept,
+    as on a cluster; so are its command and arguments if those here are empty.
     """
 
     namespace: str
@@ -112,7 +111,7 @@ class TaskContainer(msgspec.Struct, frozen=True):
 
 
 def client_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The part of it that the engine's command needs: how to reach the engine, above all."""
+    """Select the variables that the engine's command needs, such as the engine's address."""
     return {
         name: value
         for name, value in environment.items()
@@ -121,7 +120,7 @@ def client_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def why_needed(executor: Mapping[str, Any]) -> str:
-    """Tell why a pipeline's task with this executor cannot be a process, or nothing."""
+    """Return why a task with this executor cannot be a process; empty if it can."""
     if (container := executor.get("container")) is None or is_claim_executor(executor):
         return ""
     command = [*container.get("command", []), *container.get("args", [])]
@@ -133,7 +132,7 @@ def why_needed(executor: Mapping[str, Any]) -> str:
 
 
 class Engines:
-    """Looks for an engine and remembers it; if there is none, it looks again after a while."""
+    """Finds an engine and remembers it; without one, tries again after a while."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = client_environment(environment)
@@ -142,7 +141,7 @@ class Engines:
         self._lock = threading.Lock()
 
     def engine(self) -> Engine:
-        """The first that answers, or NoEngine with the reasons."""
+        """Return the first engine that responds. Raises NoEngine with the reasons."""
         with self._lock:
             if not isinstance(self._found, Engine) and time.monotonic() >= self._look_again_at:
                 self._found = _look(self.environment)
@@ -153,7 +152,7 @@ class Engines:
         return self._found
 
     def why_none(self) -> str:
-        """Tell why there is no engine, and what to do, or nothing if there is one."""
+        """Return why there is no engine, and the cure; empty if there is one."""
         try:
             self.engine()
         except NoEngine as error:
@@ -175,7 +174,9 @@ def _look(environment: dict[str, str]) -> Engine | NoEngine:
         except NoEngine as error:
             reasons.append(str(error))
     if choice and not programs:
-        return _no_engine(f"{CHOICE} is '{choice}', which is no command here", CHOICE_CURE)
+        return _no_engine(
+            f"{CHOICE} is '{choice}', which is not a command on this machine", CHOICE_CURE
+        )
     return _no_engine("; ".join(reasons) or "neither docker nor podman is on PATH")
 
 
@@ -197,7 +198,7 @@ class _Host(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Info(msgspec.Struct, frozen=True, rename="pascal"):
-    """The answer of `info`: with a host it is Podman, under whatever name, and else Docker."""
+    """Run `info`: a response with a host is Podman's, under whatever name, and else Docker's."""
 
     host: _Host | None = msgspec.field(default=None, name="host")
     security_options: list[str] | None = None
@@ -219,7 +220,7 @@ def _ask(program: str, environment: dict[str, str]) -> Engine:
     except subprocess.TimeoutExpired as error:
         raise NoEngine(f"{name} did not answer in {ANSWER_SECONDS:.0f} seconds") from error
     except (OSError, msgspec.DecodeError) as error:
-        raise NoEngine(f"{name} does not answer as an engine does: {error}") from error
+        raise NoEngine(f"{name} does not respond like a container engine: {error}") from error
     if answer.returncode or info.server_errors or not answer.stdout:
         said = " ".join(info.server_errors or [answer.stderr.decode("utf-8", "replace").strip()])
         raise NoEngine(f"{name} is installed, but does not answer: {said.rstrip('.?')}")
@@ -237,10 +238,10 @@ def _podman_has_init(environment: dict[str, str]) -> bool:
 
 @contextlib.contextmanager
 def launch(engine: Engine, container: TaskContainer) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """The command that runs the container to its end, and the environment for that command.
+    """Return the command that runs the container to its end, and the environment for it.
 
-    Its output and its exit code are the container's. Nothing secret is among the arguments, which
-    every user of the machine can see. At the end, nothing of the container is left.
+    Its output and exit code are the container's. The arguments, which every user of the machine
+    can see, hold no secrets. The container is removed at the end.
     """
     _refuse_what_cannot_be_mounted(container)
     if not container.image or container.image.startswith("-"):
@@ -251,7 +252,7 @@ def launch(engine: Engine, container: TaskContainer) -> Iterator[tuple[list[str]
         command = [
             *(engine.program, "run", "--rm", "--pull", "missing", "--network", "host"),
             *(["--init"] if engine.has_init else []),
-            # What is mounted keeps the labels that it has where SELinux is.
+            # With SELinux, mounted files keep their labels.
             *("--security-opt", "label=disable", "--user", _user(engine)),
             *("--name", container.name, *_labels(container)),
             *_mounts(container, scratch),
@@ -265,7 +266,7 @@ def launch(engine: Engine, container: TaskContainer) -> Iterator[tuple[list[str]
 
 
 def failure(exit_code: int, image: str, log: Path) -> str:
-    """Tell why the engine could not run the command, if that is how it ended; or nothing."""
+    """Return why the engine could not run the command; empty if it did."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         words = _ENGINES_WORDS.findall(file.read().decode("utf-8", "replace"))
@@ -275,17 +276,17 @@ def failure(exit_code: int, image: str, log: Path) -> str:
 
 
 def stop(engine: Engine, container: TaskContainer) -> None:
-    """Kills the container, if it is there, and leaves nothing of it."""
+    """Kill and remove the container, if it exists."""
     _remove(engine, f"name={container.name}")
 
 
 def stop_run(engine: Engine, run_id: str) -> None:
-    """Kills the containers of all the tasks of a run."""
+    """Kill the containers of all tasks of a run."""
     _remove(engine, f"run={run_id}")
 
 
 def stop_left(engines: Engines, run_id: str, folder: Path) -> None:
-    """Kills what is left of a run, whose processes have ended, in containers."""
+    """Kill the containers that a run has left after the end of its processes."""
     mark = folder / MARK
     if mark.exists():
         stop_run(engines.engine(), run_id)
@@ -293,14 +294,14 @@ def stop_left(engines: Engines, run_id: str, folder: Path) -> None:
 
 
 def _remove(engine: Engine, label: str) -> None:
-    """Again and again: the engine may still be about to create it, or to remove it by itself."""
+    """Remove containers repeatedly: the engine may still be creating or removing one itself."""
     deadline = time.monotonic() + STOP_SECONDS
     while ids := _client(engine, "ps", "--all", "--quiet", "--filter", f"label={LABEL}.{label}"):
         _client(engine, "kill", *ids.split(), checked=False)
         _client(engine, "rm", "--force", *ids.split(), checked=False)
         if time.monotonic() > deadline:
             raise ContainerRefused(
-                f"{engine.program} does not stop a container",
+                f"{engine.program} could not stop a container",
                 cure=f"{engine.program} rm --force {ids}",
             )
 
@@ -317,9 +318,9 @@ def _client(engine: Engine, *arguments: str, checked: bool = True) -> str:
             timeout=STOP_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ContainerRefused(f"{engine.program} does not answer any more: {error}") from error
+        raise ContainerRefused(f"{engine.program} no longer responds: {error}") from error
     if answer.returncode and checked:
-        raise ContainerRefused(f"{engine.program} does not answer any more: {answer.stderr}")
+        raise ContainerRefused(f"{engine.program} no longer responds: {answer.stderr}")
     return answer.stdout.strip()
 
 
@@ -334,12 +335,12 @@ def _refuse_what_cannot_be_mounted(container: TaskContainer) -> None:
 
 
 def _user(engine: Engine) -> str:
-    """So that what is written into the folders belongs to the user of this process."""
+    """Options that make files written into the folders belong to the user of this process."""
     return "0:0" if engine.rootless else f"{os.getuid()}:{os.getgid()}"
 
 
 def _home(engine: Engine, scratch: Path) -> dict[str, str]:
-    """An ordinary user has no home in most images, and pip and others need one."""
+    """Give the user a home directory, which most images lack, and which pip and others need."""
     return {} if _user(engine) == "0:0" else {"HOME": str(scratch / "home")}
 
 
@@ -367,9 +368,9 @@ def _mounts(container: TaskContainer, scratch: Path) -> Iterator[str]:
 
 
 def _variables(environment: dict[str, str], scratch: Path) -> Iterator[str]:
-    """By name alone: the engine's command takes the values out of its own environment.
+    """Pass variables by name: the engine's command takes the values from its own environment.
 
-    Those that would change the command itself come from a file instead.
+    Variables that would affect the command itself are read from a file instead.
     """
     given = _for_container(environment)
     for name in given:
@@ -385,12 +386,12 @@ def _variables(environment: dict[str, str], scratch: Path) -> Iterator[str]:
 
 
 def _for_container(environment: dict[str, str]) -> dict[str, str]:
-    """The variables that mean nothing to the engine's command."""
+    """The variables that do not affect the engine's command."""
     return {name: value for name, value in environment.items() if not _CLIENTS_OWN.fullmatch(name)}
 
 
 def _image_and_command(engine: Engine, container: TaskContainer) -> Iterator[str]:
-    """In Kubernetes' words, the command replaces the image's entrypoint, and args its command."""
+    """As in Kubernetes, the command replaces the image's entrypoint, and args its command."""
     entrypoint, *rest = container.command or [""]
     if entrypoint:
         yield f"--entrypoint={entrypoint}"
@@ -398,10 +399,10 @@ def _image_and_command(engine: Engine, container: TaskContainer) -> Iterator[str
 
 
 def _full_name(engine: Engine, image: str) -> str:
-    """As a cluster understands it: what names no registry is on Docker Hub."""
+    """Qualify an image name as a cluster does: without a registry it is on Docker Hub."""
     registry, slash, _ = image.partition("/")
     if not engine.is_podman or (slash and re.search(r"[.:]|^localhost$", registry)):
         return image
     if _client(engine, "image", "inspect", "--format", "{{.Id}}", image, checked=False):
-        return image  # built on this machine, perhaps
+        return image  # perhaps built on this machine
     return f"docker.io/{image}" if slash else f"docker.io/library/{image}"

@@ -1,4 +1,4 @@
-"""The reason why a task has failed: the exception that ended it, its exit code, or its signal."""
+"""The reason for a task's failure: its exception, its exit code, or the signal that killed it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..task import task_interpreter
 from ..task.task_interpreter import first_line
 
 MAX_CHARACTERS = 500
-# So much of the end of a log is searched.
+# How much of the end of a log is searched.
 TAIL_BYTES = 2**16
-# How an uncaught exception ends Python.
+# Python's exit code after an uncaught exception.
 _UNCAUGHT = 1
 
-# What Python writes of an exception that nobody has caught: calls and code, which are indented,
-# and the exception. A group of exceptions has a margin; those in it have a wider one.
+# Python's traceback of an uncaught exception: indented calls and code, and the exception. Exception
+# groups have a margin, and the exceptions in them a wider one.
 _TRACEBACK = re.compile(
     r"^(?:Traceback \(most recent call last\):\n|  File \"[^\"\n]+\", line \d+\n)"
     r"(?:[ \t].*\n)*([\w.<>]+(?::.*)?)$"
@@ -29,24 +29,24 @@ _TRACEBACK = re.compile(
 
 
 def of_process(exit_code: int, noted: Path, log_end: str) -> str:
-    """Say why a process failed that ended so: what it has left word of counts, else its log."""
+    """Return why a process failed: the exception that it noted, else one in its log."""
     if exit_code == 0:
         return ""
     if _signal_name(exit_code):
         return ended(exit_code)
     with suppress(OSError):
-        if told := noted.read_text(encoding="utf-8"):  # else the disk has not taken it
+        if told := noted.read_text(encoding="utf-8"):  # empty if the disk was full
             return shortened(told)
     return (raised(log_end) if exit_code == _UNCAUGHT else "") or ended(exit_code)
 
 
 def noted_in(prefix: Path) -> Path:
-    """Where a Python component leaves word, in the task's environment."""
+    """The file in the task's environment where a Python component notes its exception."""
     return prefix / task_interpreter.FAILURE
 
 
 def raised(log: str) -> str:
-    """The exception whose traceback is the last in the log, or nothing."""
+    """Return the exception of the last traceback in the log; empty if there is none."""
     log = log.replace("\r\n", "\n")
     found = deque(_TRACEBACK.finditer(log), maxlen=1)
     if not found:
@@ -59,7 +59,7 @@ def raised(log: str) -> str:
 
 
 def end_of(log: Path, unwritten: bytes = b"", begin: int = 0) -> str:
-    """The end of a log, of which this begins at a byte, and what the disk did not take of it."""
+    """Return the end of a log, from a byte on, with what could not be written to disk."""
     end = b""
     with suppress(OSError), log.open("rb") as file:
         file.seek(max(begin, log.stat().st_size - TAIL_BYTES))
@@ -68,14 +68,14 @@ def end_of(log: Path, unwritten: bytes = b"", begin: int = 0) -> str:
 
 
 def ended(exit_code: int) -> str:
-    """Say how a process ended."""
+    """Describe how a process ended."""
     name = _signal_name(exit_code)
     memory = " (out of memory?)" if name == "SIGKILL" else ""
     return f"killed by {name}{memory}" if name else f"exit code {exit_code}"
 
 
 def _signal_name(exit_code: int) -> str:
-    """A shell says 128 + n where its child got signal n."""
+    """The name of the signal; a shell exits with 128 + n if signal n killed its child."""
     try:
         return signal.Signals(-exit_code if exit_code < 0 else exit_code - 128).name
     except ValueError:
@@ -83,7 +83,7 @@ def _signal_name(exit_code: int) -> str:
 
 
 def shortened(text: str, limit: int = MAX_CHARACTERS) -> str:
-    """The text, or as many of its words as fit, but for a very long one, and three dots."""
+    """Shorten a text to a limit, at the end of a word if possible, with three dots."""
     if len(text) <= limit:
         return text
     cut = text[: limit - len(" ...")]

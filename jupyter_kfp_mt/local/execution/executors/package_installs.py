@@ -1,8 +1,7 @@
-"""Packages that a Python component installs before it runs, and which of them are here already.
+"""Packages that a Python component installs before it runs, without those already installed.
 
-In front of the script that runs the component the compiler puts one that installs its packages,
-and kfp itself. The kfp that is here takes that one's place, for a component needs it only to be
-run.
+The compiler puts a script in front of the component that installs its packages and kfp itself. The
+installed kfp is used instead, as a component needs kfp only to be run.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from ..compiled_commands import OLD_EXECUTOR, with_todays_executor
 _INSTALL = re.compile(r"python3 -m pip install (.*?)(?=&&)", re.DOTALL)
 _OPTIONS_WITH_A_VALUE = ("--index-url", "--extra-index-url", "--trusted-host")
 _PIP_SAYS = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
-# Kfp's executor begins so, when pip is done.
+# The first line of kfp's executor, after pip has finished.
 _COMPONENT_RUNS = "[KFP Executor "
 _BRINGS_KFP = re.compile(r"\bkfp\b|kubeflow/pipelines")
-# A script of which nothing else is left installs nothing.
+# If nothing else is left of a script, it installs nothing.
 _AROUND = re.compile(
     r'if ! \[ -x "\$\(command -v pip\)" \]; then\n.*?\nfi\n'
     r"|(?:export )?PIP_DISABLE_PIP_VERSION_CHECK=1"
@@ -34,7 +33,7 @@ _AROUND = re.compile(
 
 
 def as_run_here(command: list[str]) -> list[str]:
-    """The command without installing what is here already, which takes 0.6 s a time."""
+    """Return the command without the installation of present packages, which saves 0.6 s each."""
     if command[:2] != ["sh", "-c"] or len(command) < 4:
         return with_todays_executor(command)
     script, inner = command[2], command[3:]
@@ -46,7 +45,7 @@ def as_run_here(command: list[str]) -> list[str]:
 
 
 def failure(command: list[str], log: str) -> str:
-    """Say why packages could not be installed, if that is why the command failed, or nothing."""
+    """Return why packages could not be installed; empty if the command failed otherwise."""
     script = " ".join(command[2:3])
     if command[:2] != ["sh", "-c"] or not _INSTALL.search(script) or _COMPONENT_RUNS in log:
         return ""
@@ -55,7 +54,7 @@ def failure(command: list[str], log: str) -> str:
 
 
 def _still_needed(step: re.Match[str], old: bool) -> str:
-    """The step without what is here; in a script, `true` does nothing."""
+    """Return an installation step without present packages; `true` does nothing in a script."""
     words = shlex.split(step[1])
     for_executor = {word for word in words if (old or "--no-deps" in words) and _is_executor(word)}
     if all(word in for_executor or _installed(word) for word in _requirements(words)):
@@ -74,7 +73,7 @@ def _requirements(words: list[str]) -> Iterator[str]:
 
 
 def _is_executor(text: str) -> bool:
-    """Tell if this is the kfp that compiled the component, and the one here can take its place."""
+    """Return True for the kfp that compiled the component, if the installed one can replace it."""
     name, equal, wanted = text.partition("==")
     try:
         here = Version(version("kfp"))

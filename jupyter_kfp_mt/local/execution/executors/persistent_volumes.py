@@ -1,7 +1,7 @@
-"""Persistent volume claims: each is a folder of its namespace, and stays until it is deleted.
+"""Persistent volume claims: each is a folder of its namespace, and is kept until it is deleted.
 
-What `kubernetes.CreatePVC` and `kubernetes.DeletePVC` do is done here, as the driver does it on a
-cluster (backend/src/v2/driver/k8s.go). The size is not enforced, nor are access modes.
+This performs `kubernetes.CreatePVC` and `kubernetes.DeletePVC`, as the driver does on a cluster
+(backend/src/v2/driver/k8s.go). Neither size nor access modes are enforced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ....errors import KfpError
 CREATE, DELETE = "argostub/createpvc", "argostub/deletepvc"
 ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 
-# As Kubernetes has names and quantities.
+# Kubernetes' forms of names and quantities.
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 _QUANTITY = re.compile(r"\+?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?\d+)?")
@@ -30,22 +30,22 @@ class ClaimRefused(KfpError):
 
 
 def folder_of(namespace: Path) -> Path:
-    """Where the claims are, in the folder of their namespace."""
+    """The folder of the claims, in that of their namespace."""
     return namespace / "volumes"
 
 
 def is_claim_executor(executor: Mapping[str, Any]) -> bool:
-    """Tell if its tasks create or delete a claim, which a cluster does without a pod."""
+    """Return True for an executor that creates or deletes a claim, without a pod on a cluster."""
     return changes_claims(executor.get("container", {}).get("image", ""))
 
 
 def changes_claims(image: str) -> bool:
-    """The same for the image, which is none that could be pulled."""
+    """Return True for the image name of such an executor, which is not a real image."""
     return image in (CREATE, DELETE)
 
 
 def execute(image: str, claims: Path, parameters: Mapping[str, Any], name_file: str) -> str:
-    """Does what the image stands for. Returns a line for the log, with the claim's name in it."""
+    """Create or delete a claim. Returns a line for the log, with the claim's name."""
     if image == DELETE:
         return f"Deleted the claim '{delete(claims, parameters)}'."
     name = create(claims, parameters)
@@ -55,13 +55,13 @@ def execute(image: str, claims: Path, parameters: Mapping[str, Any], name_file: 
 
 
 def is_reusable(image: str, claims: Path, parameters: Mapping[str, Any]) -> bool:
-    """Tell if what an earlier task with these parameters has made is still there."""
+    """Return True if the claim that an earlier task made with these parameters still exists."""
     name = str(parameters.get("pvc_name") or "")
     return image == CREATE and bool(name) and (claims / name).is_dir()
 
 
 def create(claims: Path, parameters: Mapping[str, Any]) -> str:
-    """Makes a claim for the inputs of `CreatePVC`. Returns its name."""
+    """Create a claim for the inputs of `CreatePVC`. Returns its name."""
     name = _new_name(parameters)
     _check(name, parameters)
     source = _source(claims, parameters.get("data_source"))
@@ -78,7 +78,7 @@ def create(claims: Path, parameters: Mapping[str, Any]) -> str:
 
 
 def delete(claims: Path, parameters: Mapping[str, Any]) -> str:
-    """Deletes a claim with what is in it, for the input of `DeletePVC`. Returns its name."""
+    """Delete a claim and its content, for the input of `DeletePVC`. Returns its name."""
     name = str(parameters.get("pvc_name") or "")
     path = _path(claims, name)
     gone = claims / f"{_BEING_DELETED}{uuid.uuid4().hex}"
@@ -88,7 +88,7 @@ def delete(claims: Path, parameters: Mapping[str, Any]) -> str:
 
 
 def mounted(claims: Path, name: str, sub_path: str = "") -> str:
-    """The folder that a task finds where it mounts the claim, or a folder in that."""
+    """Return the folder behind a mounted claim, or the sub-folder that is mounted."""
     claim = _path(claims, name).resolve()
     path = (claim / sub_path).resolve()
     if sub_path.startswith("/") or not path.is_relative_to(claim):
@@ -105,7 +105,7 @@ def mounted(claims: Path, name: str, sub_path: str = "") -> str:
 def _copy(source: Path, claim: Path) -> None:
     try:
         shutil.copytree(source, claim, symlinks=True, dirs_exist_ok=True)
-    except BaseException:  # The disk may be full; half a copy would look like a whole one.
+    except BaseException:  # The disk may be full; half a copy would look like a complete one.
         shutil.rmtree(claim, ignore_errors=True)
         raise
 
@@ -141,12 +141,12 @@ def _check(name: str, parameters: Mapping[str, Any]) -> None:
 
 
 def _source(claims: Path, source: Mapping[str, Any] | None) -> Path | None:
-    """The claim of which the new one is to be a copy, if any."""
+    """The claim that the new one copies, if any."""
     if not source:
         return None
     if source.get("kind") != "PersistentVolumeClaim":
         raise ClaimRefused(
-            f"its data_source is a {source.get('kind')}, and here only claims can be copied: "
+            f"its data_source is a {source.get('kind')}; only claims can be copied here: "
             "give the kind PersistentVolumeClaim"
         )
     return _path(claims, str(source.get("name", "")))

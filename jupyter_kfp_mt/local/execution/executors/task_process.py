@@ -29,13 +29,13 @@ from .volumes import Volume
 LOG_NAME = "task.log"
 # The folder of the task's own Python environment.
 ENVIRONMENT = "venv"
-# The beginning of the output is kept up to here, and then only its end.
+# The beginning of the output is kept up to this size, and then only its end.
 MAX_LOG_BYTES = 10 * 2**20
-# How long to wait for the rest of the output when the task has ended, but one of its children
-# still holds the pipe.
+# How long to wait for more output after the task has ended, if one of its children still holds the
+# pipe.
 DRAIN_SECONDS = 1.0
 
-# What concerns the worker's own interpreter and must not reach the task's.
+# Variables for the worker's own interpreter, which must not reach the task's.
 _WORKERS_OWN = ("PYTHONPATH", "PYTHONUSERBASE")
 
 
@@ -48,11 +48,10 @@ def run_command(
     timeout: float | None = None,
     collect: Callable[[], None] = lambda: None,
 ) -> str:
-    """Runs a task's command in its folder. Returns why it failed, or nothing.
+    """Run a task's command in its folder. Returns why it failed; empty if it did not.
 
-    With a server it is forked where that comes to the same. The environment is what the task gets
-    besides what every task has. If it ends well, its outputs are collected before its temporary
-    files go.
+    With a server it is forked if that is equivalent. The environment adds to the one of every
+    task. After a success, outputs are collected before the temporary files are removed.
     """
     command = package_installs.as_run_here(command)
     component = forkable(command, environment) if server else None
@@ -71,7 +70,9 @@ def run_command(
         if end == 0:
             collect()
         if isinstance(end, str):
-            clear_away(Path(scratch))  # and with it what has left the command's descendants
+            clear_away(
+                Path(scratch)
+            )  # including processes that are no longer descendants of the command
     failure = _failure(end, log, failures.noted_in(prefix))
     if failure == failures.ended(1):
         failure = package_installs.failure(command, log.end()) or failure
@@ -82,7 +83,7 @@ def run_command(
 def run_container(
     engine: Engine, container: TaskContainer, folder: Path, timeout: float | None = None
 ) -> str:
-    """Runs a task's container to its end. Returns why it failed, or nothing."""
+    """Run a task's container to its end. Returns why it failed; empty if it did not."""
     path = folder / LOG_NAME
     with containers.launch(engine, container) as (command, environment):
         with _logging_to(path) as (log, output):
@@ -93,7 +94,7 @@ def run_container(
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[tuple[TaskLogFile, int]]:
-    """A log, and where to write what shall be in it, as it comes."""
+    """Yield a log, and a descriptor whose input goes into it."""
     receiver, output = os.pipe()
     with TaskLogFile(path) as log:
         pipe = open(receiver, "rb", buffering=0)
@@ -114,7 +115,7 @@ def _run(
     descriptors: tuple[int, ...] = (),
     timeout: float | None = None,
 ) -> int | str:
-    """The exit code, or why the command could not be run."""
+    """Return the exit code, or why the command could not be run."""
     try:
         process = subprocess.Popen(
             command,
@@ -142,15 +143,15 @@ def _failure(end: int | str, log: TaskLogFile, noted: Path) -> str:
 
 
 class TaskLogFile:
-    """A task's output on disk, written as it comes: valid UTF-8, and never without bounds."""
+    """A task's output on disk, written as it arrives: valid UTF-8, and limited in size."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("ab", buffering=0)
-        # What other attempts at the task have written is before that.
+        # Where this attempt begins, after earlier attempts at the task.
         self._begin = path.stat().st_size
         self._room = MAX_LOG_BYTES - self._begin
-        # The end of what has come since the file takes no more; what goes before it there.
+        # The end of the output since the file was full, and the note that precedes it.
         self._tail = b""
         self._note = b""
         self._lock = threading.Lock()
@@ -164,11 +165,11 @@ class TaskLogFile:
             self._file.close()
 
     def end(self) -> str:
-        """The end of what this attempt has written, once it is closed."""
+        """The end of this attempt's output, once the log is closed."""
         return failures.end_of(self._path, self._tail, self._begin)
 
     def copy(self, output: IO[bytes]) -> None:
-        """Writes what comes, until nothing more can or this log is closed."""
+        """Write what arrives, until the other end or this log is closed."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         with output:
             while data := output.read(2**16):
@@ -199,7 +200,7 @@ class TaskLogFile:
             self._put(note.encode())
 
     def _put(self, data: bytes) -> bytes:
-        """Writes it to the file. What the disk does not take is returned."""
+        """Write to the file. Returns what did not fit on the disk."""
         with suppress(OSError):
             while data:
                 data = data[self._file.write(data) :]
@@ -207,14 +208,14 @@ class TaskLogFile:
 
 
 class _BareEnvironment(venv.EnvBuilder):
-    """Without the scripts that activate it in a shell, which cost more than all the rest."""
+    """Build the environment without activation scripts, which take longer than all the rest."""
 
     def setup_scripts(self, context: SimpleNamespace) -> None:
         pass
 
 
 def _make_venv(prefix: Path) -> None:
-    """An environment that sees the worker's packages and keeps what is installed to itself."""
+    """Make an environment that sees the worker's packages and keeps its own installations."""
     _BareEnvironment(symlinks=True, with_pip=False, clear=True).create(prefix)
     packages = Path(task_interpreter.site_packages(str(prefix)))
     (packages / f"{task_interpreter.NAME}.py").symlink_to(task_interpreter.__file__)

@@ -20,12 +20,12 @@ from ..task.private_mounts import Folders
 
 LOST = "the process that starts the tasks of this run has ended; start the run again"
 _FORKS = "jupyter_kfp_mt.local.execution.task.fork_process"  # a program, never imported here
-# What an interpreter or the system's libraries read only when they start.
+# Variables that an interpreter or the system's libraries read only at their start.
 _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
 
 
 def forkable(command: list[str], environment: dict[str, str]) -> Component | None:
-    """Return what the command runs, if a forked process can do the same in this environment."""
+    """Return the command's component, if a forked process is equivalent in this environment."""
     if not forking.AVAILABLE or any(name.startswith(_READ_AT_START) for name in environment):
         return None
     return component(command)
@@ -55,7 +55,7 @@ class TaskServer:
         mounts: Folders,
         timeout: float | None = None,
     ) -> int | str:
-        """The component's exit code, or why it is not known."""
+        """Run a component in a fork. Returns its exit code, or why it is unknown."""
         request = json.dumps([task, environment, str(folder), str(prefix), mounts]).encode()
         told, telling = os.pipe()
         try:
@@ -81,8 +81,8 @@ class TaskServer:
 
 
 def _has_more(file: IO[bytes], seconds: float) -> bool:
-    """Wait until there is something to read, so many seconds at most."""
-    waiting = select.poll()  # not select, which takes no descriptor above 1023
+    """Wait until there is something to read, for at most this many seconds."""
+    waiting = select.poll()  # not select, which does not accept descriptors above 1023
     waiting.register(file, select.POLLIN)
     return bool(waiting.poll(seconds * 1000))
 

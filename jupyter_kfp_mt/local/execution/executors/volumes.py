@@ -1,7 +1,4 @@
-"""Volumes that a task asks for: files of secrets and config maps, claims, and scratch folders.
-
-Which, where, and how a process or a container of this machine comes to have them.
-"""
+"""Volumes that a task mounts: files of secrets and config maps, claims, and scratch folders."""
 
 from __future__ import annotations
 
@@ -28,9 +25,9 @@ INSTEAD = (
 )
 ONLY_ON_LINUX = f"a process can have a volume mounted only on Linux; {INSTEAD}"
 
-# Neither over these nor in them: the kernel's own.
+# The kernel's own folders: nothing is mounted over or in them.
 _KERNELS = ("/dev", "/proc", "/sys")
-# Not over these, which every program needs.
+# Folders that every program needs: nothing is mounted over them.
 _SYSTEMS = ("/bin", "/etc", "/lib", "/lib64", "/sbin", "/usr", "/var")
 _FILE_NAME = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]+")
 
@@ -40,16 +37,16 @@ class VolumeRefused(KfpError):
 
 
 class Volume(msgspec.Struct, frozen=True):
-    """A folder with these files, which can only be read; or one of this machine, or a new one.
+    """A read-only folder with these files, an existing folder of this machine, or a new one.
 
-    It does not show the files, which can be secrets.
+    Its repr omits the files, which can be secrets.
     """
 
     mount_path: str
     files: dict[str, str] = {}
-    # An existing folder, in which the task can write.
+    # An existing folder, writable for the task.
     folder: str = ""
-    # An empty folder in which it can write, gone with the task.
+    # An empty writable folder, removed with the task.
     scratch: bool = False
 
     def __repr__(self) -> str:
@@ -70,15 +67,13 @@ def mount_path(entry: Mapping[str, Any]) -> str:
 
 
 def misplaced(paths: Sequence[str], own_folders: Iterable[str]) -> str:
-    """Tell why these cannot be mount paths of a task with such folders, wherever it runs, or
-    nothing.
-    """
+    """Return why these are not valid mount paths on any machine; empty if they are."""
     for path in paths:
         if not posixpath.isabs(path) or path != posixpath.normpath(path) or path[:2] == "//":
-            return f"'{path}' is no absolute and plain path to mount a volume at, like /data/x"
+            return f"'{path}' is not a plain absolute path to mount a volume at, such as /data/x"
         for folder in (*_KERNELS, *own_folders):
             if _nested(path, folder):
-                return f"a volume cannot be mounted at {path}: {folder} has to stay as it is"
+                return f"a volume cannot be mounted at {path}: {folder} must not be changed"
     for one, other in combinations(paths, 2):
         if _nested(one, other):
             return f"volumes cannot be mounted both at {one} and at {other}: one would hide another"
@@ -86,10 +81,10 @@ def misplaced(paths: Sequence[str], own_folders: Iterable[str]) -> str:
 
 
 def why_not(paths: Sequence[str], own_folders: Iterable[str]) -> str:
-    """Say why a process on this machine cannot have volumes there, and what can, or nothing.
+    """Return why a process on this machine cannot mount volumes there; empty if it can.
 
-    Beyond what `misplaced` says, it tries: so the answer is also right where the system's rules
-    about mounts and user namespaces are not known here.
+    In addition to `misplaced` it tries the mounts, so the result is also right where the system
+    restricts mounts or user namespaces in ways unknown here.
     """
     if sys.platform != "linux":
         return ONLY_ON_LINUX
@@ -109,10 +104,10 @@ def why_not(paths: Sequence[str], own_folders: Iterable[str]) -> str:
 def launch(
     command: list[str], volumes: Sequence[Volume], scratch: Path
 ) -> Iterator[tuple[list[str], tuple[int, ...]]]:
-    """The command that runs this one with the volumes, and the descriptors that it must inherit.
+    """Return a command that runs this one with the volumes, and the descriptors to inherit.
 
-    No other task sees the files, and they are gone with the last process of this one. A process
-    of the same user that searches /proc can still reach them, as it can every environment.
+    No other task sees the files, and they disappear with the last process of this one. A process
+    of the same user can still reach them through /proc, as it can every environment.
     """
     if not volumes:
         yield command, ()
@@ -127,7 +122,7 @@ def launch(
 
 
 def folders(volumes: Iterable[Volume], scratch: Path) -> dict[str, dict[str, str] | str]:
-    """Volumes as `private_mounts.mount` takes them, in a forked child without other threads.
+    """Return volumes in the form of `private_mounts.mount`, which needs a single-threaded child.
 
     Empty folders are made in the scratch folder.
     """
@@ -137,12 +132,12 @@ def folders(volumes: Iterable[Volume], scratch: Path) -> dict[str, dict[str, str
 
 
 def on_this_machine(volume: Volume, scratch: Path) -> str:
-    """The folder that is seen in the volume, unless it has but files."""
+    """The folder behind the volume, unless it consists of files."""
     return tempfile.mkdtemp(prefix="volume-", dir=scratch) if volume.scratch else volume.folder
 
 
 def write(volume: Volume, folder: Path) -> None:
-    """Writes the files into a new folder, which nobody else may enter."""
+    """Write the files into a new folder that is private to this user."""
     folder.mkdir(mode=0o700)
     for name, content in volume.files.items():
         with open(
@@ -152,7 +147,7 @@ def write(volume: Volume, folder: Path) -> None:
 
 
 def _needed() -> Iterator[str]:
-    """Return what a task's Python and its programs must go on seeing."""
+    """Return the folders that must stay visible to a task's Python and its programs."""
     yield from _SYSTEMS
     yield from (sys.prefix, sys.base_prefix, *filter(os.path.isabs, sys.path))
     yield from (str(Path.home()), tempfile.gettempdir())

@@ -1,4 +1,4 @@
-"""The conditions of `dsl.If` and `dsl.Elif`, and the fields that tasks select of their inputs."""
+"""The conditions of `dsl.If` and `dsl.Elif`, and the fields that tasks select from inputs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from .expressions import NoResult, as_cel, evaluate
 from .go_values import text_of
 
 _INPUT = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
-# The compiler's condition on what has no type, such as a field of a loop's item, and a parameter.
+# The compiler's comparison of an untyped value, such as a field of a loop's item, and a parameter.
 _IN_QUOTES = "'inputs.parameter_values['"
 _MISWRITTEN = (
-    "the kfp compiler has put a parameter between quotes, for what it is compared with has no "
-    "type. Compare the two in a component, and its output in the condition"
+    "the kfp compiler has quoted a parameter, because the other side of the comparison has no "
+    "type. Compare the two in a component, and use its output in the condition"
 )
 
 
 class ConditionFailed(KfpError):
-    """A condition that is neither true nor false."""
+    """A condition without a truth value."""
 
 
 class NotSelected(KfpError):
-    """A part of a value that is not there; the message says which."""
+    """A missing part of a value; the message names it."""
 
 
 def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
-    """Return whether the condition is true of the task's parameters. Raises ConditionFailed."""
+    """Evaluate a condition on the task's parameters. Raises ConditionFailed."""
     names = {"inputs": {"parameter_values": as_cel(dict(inputs))}}
     try:
         result = evaluate(condition, names)
@@ -44,9 +44,9 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
 
 
 def select(selector: str, value: Any) -> Any:
-    """Return the part of a value that a `parameterExpressionSelector` asks for.
+    """Return the part of a value that a `parameterExpressionSelector` selects.
 
-    Rule: `Select` in KFP's backend/src/v2/expression/expression.go, to which null is no result.
+    Rule: `Select` in KFP's backend/src/v2/expression/expression.go, which rejects null.
     Raises NotSelected.
     """
     try:

@@ -1,4 +1,4 @@
-"""The order of a group's tasks, which follows from what each waits for."""
+"""The order of a group's tasks, which follows from their dependencies."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class PipelineRefused(KfpError):
 
 
 def dependencies(dag: Any) -> dict[str, list[str]]:
-    """Return by its name what each task of a `DagSpec` waits for, in the order in which they come.
+    """Return the dependencies of each task of a `DagSpec` by name, in topological order.
 
-    Those are the tasks that it names, and those whose outputs it takes.
+    A task depends on the tasks that it names, and on those whose outputs it uses.
     Rule: `addImplicitDependencies` in KFP's backend/src/v2/compiler/argocompiler/dag.go.
     Raises PipelineRefused.
     """
@@ -25,13 +25,13 @@ def dependencies(dag: Any) -> dict[str, list[str]]:
         ready = [name for name, before in waits.items() if ordered.keys() >= set(before)]
         if not ready:
             names = ", ".join(f"'{shortened(name)}'" for name in list(waits)[:5])
-            raise PipelineRefused(f"the tasks {names} wait for each other, so none can begin")
+            raise PipelineRefused(f"the tasks {names} depend on each other, so none can start")
         ordered |= {name: waits.pop(name) for name in ready}
     return ordered
 
 
 def shortened(name: str) -> str:
-    """Return the name as a message can show it."""
+    """Return the name in a form for messages."""
     return name if len(name) <= 100 else f"{name[:100]}..."
 
 
@@ -46,12 +46,12 @@ def _waits_for(name: str, dag: Any) -> list[str]:
     for source in filter(None, sources):
         if source not in dag.tasks:
             raise PipelineRefused(
-                f"the task '{shortened(name)}' waits for '{shortened(source)}', "
-                "which is no task beside it"
+                f"the task '{shortened(name)}' depends on '{shortened(source)}', "
+                "which is not a task of the same group"
             )
     return sorted({*filter(None, sources)})
 
 
 def _natural(name: str) -> list[Any]:
-    """`say-10` comes after `say-9`."""
+    """A sort key by which `say-10` comes after `say-9`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

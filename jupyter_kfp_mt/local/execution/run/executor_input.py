@@ -1,4 +1,4 @@
-"""The executor input: all that a task's program is told, and where it leaves what it puts out."""
+"""The executor input: the inputs of a task's program, and the paths for its outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OUTPUT_FILE = "executor_output.json"
 def executor_input(values: Values, component: Any, root: Path) -> dict[str, Any]:
     """Return the executor input of a task, as JSON.
 
-    Its outputs go into files and folders directly below the root. Rule: `provisionOutputs` in
+    Outputs are files and folders directly below the root. Rule: `provisionOutputs` in
     KFP's backend/src/v2/driver/driver.go.
     """
     outputs = component.output_definitions
@@ -47,7 +47,7 @@ def executor_input(values: Values, component: Any, root: Path) -> dict[str, Any]
 
 
 def prepare(root: Path) -> None:
-    """Make room for what an attempt at a task puts out. Raises OSError."""
+    """Prepare the folders for the outputs of an attempt. Raises OSError."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True, exist_ok=True)
 
@@ -75,7 +75,7 @@ def _runtime_artifact(artifact: RuntimeArtifact) -> dict[str, Any]:
 
 
 def _file_name(name: str) -> str:
-    """The name of an output, or one that is fit for a file if that is not."""
+    """The name of an output, or a hash of it if it is not a valid file name."""
     if _FILE_NAME.fullmatch(name) and name != _OUTPUT_FILE:
         return name
     return f"output-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"

@@ -1,4 +1,4 @@
-"""The expressions of pipelines: what the compiler writes of CEL, the Common Expression Language.
+"""The expressions of pipelines: the part of CEL (Common Expression Language) that kfp writes.
 
 Rule: KFP's backend/src/v2/expression/expression.go, with cel-go 0.30.
 """
@@ -29,7 +29,7 @@ _ORDERINGS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul},
 }
-# How long a text that is shown in an error may be.
+# The longest text that an error shows.
 _SHOWN_CHARACTERS = 100
 
 
@@ -38,9 +38,9 @@ class NoResult(KfpError):
 
 
 def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
-    """Return the result. Raises NoResult.
+    """Evaluate an expression. Raises NoResult.
 
-    The names are those of maps and values in it; numbers among these are floats, as in a
+    `names` are the maps and values that it may use; numbers in these are floats, as in a
     `google.protobuf.Value`.
     """
     in_python = _TOKEN.sub(lambda found: _IN_PYTHON.get(found[0], found[0]), expression).strip()
@@ -53,7 +53,7 @@ def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
 
 
 class _Evaluation:
-    """One evaluation of an expression in which so many names are known."""
+    """One evaluation of an expression with known names."""
 
     def __init__(self, names: Mapping[str, Any]) -> None:
         self._names = names
@@ -82,7 +82,7 @@ class _Evaluation:
         return [self.of(one) for one in node.elts]
 
     def _boolop(self, node: ast.BoolOp) -> bool:
-        """One side may decide, whatever is wrong with the other."""
+        """One side may decide even if the other one has an error."""
         decisive = isinstance(node.op, ast.Or)
         failure: NoResult | None = None
         for one in node.values:
@@ -124,7 +124,7 @@ class _Evaluation:
         if name not in _FUNCTIONS:
             raise NoResult(f"'{name}' is not defined")
         if len(node.args) != 1 or node.keywords:
-            raise NoResult(f"{name} takes one value")
+            raise NoResult(f"{name} takes one argument")
         return _FUNCTIONS[name](self.of(node.args[0]))
 
 
@@ -153,7 +153,7 @@ def _compared(comparison: ast.cmpop, left: Any, right: Any) -> bool:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Return whether two values are equal: those of different types never are, but numbers."""
+    """Return whether two values are equal; values of different types never are, except numbers."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
@@ -180,7 +180,7 @@ def _int(value: Any) -> int:
             return int(value)
     except (OverflowError, ValueError):
         pass
-    raise NoResult(f"{_shown(value)} is no whole number")
+    raise NoResult(f"{_shown(value)} is not a whole number")
 
 
 def _double(value: Any) -> float:
@@ -189,13 +189,13 @@ def _double(value: Any) -> float:
             return float(value)
     except (OverflowError, ValueError):
         pass
-    raise NoResult(f"{_shown(value)} is no number")
+    raise NoResult(f"{_shown(value)} is not a number")
 
 
 def _string(value: Any) -> str:
     if isinstance(value, (str, bool)) or _is_number(value):
         return text_of(value)
-    raise NoResult(f"{_kind(value)} is not made a text")
+    raise NoResult(f"{_kind(value)} cannot be converted to a text")
 
 
 def _bool(value: Any) -> bool:
@@ -219,7 +219,7 @@ def _parse_json(value: Any) -> Any:
     try:
         return as_cel(json.loads(value))
     except (TypeError, ValueError, RecursionError):
-        raise NoResult(f"{_shown(value)} is no JSON") from None
+        raise NoResult(f"{_shown(value)} is not JSON") from None
 
 
 def as_cel(value: Any) -> Any:

@@ -16,11 +16,11 @@ from . import run_process
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    sys.path.pop(0)  # the folder that this was started in
+    sys.path.pop(0)  # the folder from which it was started
     _preload()
-    # A run's process adopts what its tasks leave; so this one does only when that has been killed.
+    # A run's process adopts the orphans of its tasks; this one does so once that has been killed.
     assignment, reports = forking.serve(control, kill_orphans)
-    # Only what has been forked gets here: it is a run's process from now on.
+    # Only a forked process gets here: it is now a run's process.
     os.setsid()
     os.dup2(assignment, 0)
     os.close(assignment)
@@ -29,7 +29,7 @@ def main() -> None:
 
 def _preload() -> None:
     warnings.simplefilter("ignore")
-    with contextlib.suppress(Exception):  # What is wrong with kfp, each run tells.
+    with contextlib.suppress(Exception):  # Each run reports a faulty kfp itself.
         run_process.import_kfp()
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
 """Parameters as texts and back, as KFP's driver and launcher write and read them.
 
-A parameter is what JSON can say, its numbers as `protojson_number` returns them.
+A parameter is a JSON value, with numbers as `protojson_number` returns them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...wire.go_numbers import (
     short_go_number,
 )
 
-# What encoding/json escapes beside what every JSON does.
+# Characters that encoding/json escapes in addition to JSON's own.
 _ESCAPED = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 _ESCAPED_ORDS = {ord(character): escape for character, escape in _ESCAPED.items()}
 _WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -32,11 +32,11 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class NoSuchValue(KfpError):
-    """A text that is no value of a type; the message says what it is."""
+    """A text that is not a value of a type; the message says what it is."""
 
 
 def text_of(value: Any) -> str:
-    """Return the text that a value is where a text is expected, or in the middle of one.
+    """Convert a value to a text, for an input of that type or in the middle of a text.
 
     Rule: `PbValueToText` in KFP's backend/src/v2/metadata/converter.go.
     """
@@ -46,7 +46,7 @@ def text_of(value: Any) -> str:
 
 
 def argument_of(value: Any) -> str:
-    """Return the text that a value is in an argument of a container.
+    """Convert a value to a text, for an argument of a container.
 
     Rule: `pbValueToString` in KFP's backend/src/v2/driver/util.go.
     """
@@ -66,7 +66,7 @@ def _text_of(value: Any, number: Any) -> str:
 
 
 def go_json(value: Any) -> str:
-    """Write JSON as Go's `json.Marshal` does: sorted, without blanks, and fit for HTML."""
+    """Write JSON as Go's `json.Marshal` does: sorted, compact, and escaped for HTML."""
     if isinstance(value, dict):
         pairs = (f"{_quoted(name)}:{go_json(value[name])}" for name in sorted(value))
         return "{" + ",".join(pairs) + "}"
@@ -93,7 +93,7 @@ def _json_number(value: float) -> str:
 
 
 def value_of(text: str, kind: str) -> Any:
-    """Return what a text is as a value of the type, which is a name of `ParameterTypeEnum`.
+    """Convert a text to a value of a type, which is a name of `ParameterTypeEnum`.
 
     Rule: `TextToPbValue` in KFP's backend/src/v2/metadata/converter.go.
     Raises NoSuchValue.
@@ -138,4 +138,4 @@ def _listed(text: str, kind: type) -> Any:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -1,7 +1,6 @@
-"""A pipeline's graph, walked: whatever waits for nothing runs at the same time.
+"""The walk through a pipeline's graph: tasks run concurrently as soon as they can.
 
-Everything but the tasks themselves happens on one event loop, so that what the groups know of each
-other needs no locks.
+Everything except the tasks themselves happens on one event loop, so shared state needs no locks.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from .record_progress import TaskPath
 from .scopes import CANCELED, COMPLETE, DONE, FAILED, Outcome, Scope, Values, is_of_compiler
 from .task_inputs import checked, pipeline_inputs, runs_anyway, task_inputs
 
-# Executes a task that is no group: its path, PipelineTaskSpec, ComponentSpec, scope and the final
-# status of what it waits for.
+# Executes a task that is not a group: its path, PipelineTaskSpec, ComponentSpec, scope, and the
+# final status of its dependencies.
 RunTask = Callable[[TaskPath, Any, Any, Scope, Mapping[str, Any]], Outcome]
-# What placeholders in the constants of a group stand for.
+# The values of placeholders in the constants of a group.
 Words = Callable[[TaskPath], Mapping[str, str]]
 
 
 class GroupFailed(KfpError):
-    """A group that cannot be walked, which is no fault of a task in it."""
+    """A group that cannot be executed, through no fault of its tasks."""
 
 
 class Graph:
-    """One walk through a pipeline, with at most so many tasks at once."""
+    """One walk through a pipeline, with a limit of concurrent tasks."""
 
     def __init__(
         self,
@@ -49,18 +48,18 @@ class Graph:
         self._words = words
         self._run_name = run_name
         self._threads = ThreadPoolExecutor(at_once)
-        # Hears why what is no task has failed.
+        # Called with the reason if something other than a task fails.
         self._give_up = give_up
 
     def walk(self, arguments: Mapping[str, Any]) -> bool:
-        """Walk through all of it, and return whether all went well."""
+        """Walk through the whole pipeline; return whether it succeeded."""
         inputs = pipeline_inputs(arguments, self._root)
         scope = Scope("", inputs, self._root.dag.outputs, None)
         with self._threads:
             return asyncio.run(self._group(self._root, scope, ()))
 
     async def _group(self, component: Any, scope: Scope, path: TaskPath) -> bool:
-        """Walk a pipeline, loop's iteration or condition, and return whether all went well."""
+        """Walk a pipeline, a loop's iteration or a condition; return whether it succeeded."""
         ending: dict[str, asyncio.Task[Outcome]] = {}
         for name, before in dependencies(component.dag).items():
             waited_for = [ending[one] for one in before]
@@ -79,7 +78,7 @@ class Graph:
         if all(state in DONE for state in states) or runs_anyway(task):
             try:
                 outcome = await self._run(path, task, scope)
-            except Exception as error:  # Anything may be wrong with it; the rest may go on.
+            except Exception as error:  # Any error is this task's alone: the others continue.
                 self._give_up(f"'{shortened(path[-1])}' could not be run: {why(error) or error}")
                 outcome = Outcome(FAILED)
         else:
@@ -129,7 +128,7 @@ class Graph:
     async def _iteration(
         self, path: TaskPath, component: Any, values: Values, around: Scope
     ) -> Scope | None:
-        """The scope of an iteration in which all went well."""
+        """The scope of a successful iteration."""
         try:
             parameters = checked(values.parameters, component)
         except KfpError as error:
@@ -140,7 +139,7 @@ class Graph:
         return scope if await self._group(component, scope, path) else None
 
     def _final_status(self, task: Any, scope: Scope) -> dict[str, Any]:
-        """Return the final status of what a task waits for, by the names of its inputs.
+        """Return the final status of a task's dependencies, by the names of its inputs.
 
         Rule: `resolveInputParameter` in KFP's backend/src/v2/driver/resolve.go, which leaves the
         error empty.
@@ -158,6 +157,6 @@ class Graph:
 
 
 def _scope_within(scope: Scope, name: str, inputs: Values, component: Any) -> Scope:
-    """The scope of a group, which sees what is around it only if it is of the same pipeline."""
+    """The scope of a group; it sees the enclosing scope only within the same pipeline."""
     around = scope if is_of_compiler(name, component) else None
     return Scope(name, inputs, component.dag.outputs, around)

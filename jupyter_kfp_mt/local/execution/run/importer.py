@@ -1,4 +1,4 @@
-"""Artifacts that are imported: files of this machine, or what is elsewhere and stays there."""
+"""Imported artifacts: files on this machine, or remote ones, which are not downloaded."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class ImportRefused(KfpError):
 
 
 def importable(uri: str) -> str:
-    """Return the artifact's URI here: a file's or a folder's path, if it is one that is there."""
+    """Return the artifact's URI; for a local one, the path of an existing file or folder."""
     if _SCHEME.match(uri) and not uri.startswith("file:"):
         return uri
     path = _path(uri) if uri.startswith("file:") else uri
     if not path.startswith("/"):
         raise ImportRefused(
-            f"'{uri}' cannot be imported: it is no whole path of a file on this machine, and no "
+            f"'{uri}' cannot be imported: it is neither an absolute path on this machine nor an "
             "address like gs://bucket/file; begin it with / or with file:///"
         )
     if not Path(path).exists():
         raise ImportRefused(
             f"'{uri}' cannot be imported: there is no such file or folder on the machine of the "
-            "local KFP; correct the path, or put the file there"
+            "local KFP; correct the path, or copy the file there"
         )
     return path
 
@@ -45,13 +45,13 @@ def elsewhere(artifacts: Mapping[str, list[RuntimeArtifact]]) -> Iterator[tuple[
 
 
 def told_of(artifacts: Mapping[str, list[RuntimeArtifact]], failure: str) -> str:
-    """Return why a task failed: because of what is elsewhere, if it missed a file."""
+    """Return why a task failed; if it missed a file, name its remote inputs."""
     name, uri = next(elsewhere(artifacts), ("", ""))
     if not uri or not _NO_FILE.search(failure):
         return failure
     return (
-        f"its input '{name}' is {uri}, and nothing is downloaded here: put a copy on the machine "
-        f"of the local KFP and import that, or have the task fetch {name}.uri itself ({failure})"
+        f"its input '{name}' is {uri}, which is not downloaded here: put a copy on the machine "
+        f"of the local KFP and import that, or let the task fetch {name}.uri itself ({failure})"
     )
 
 

@@ -1,4 +1,4 @@
-"""The iterations of a loop: over which items it goes, and what each gets."""
+"""The iterations of a loop: its items, and the inputs of each iteration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .scopes import RuntimeArtifact, Values
 
 
 class LoopFailed(KfpError):
-    """A loop that has nothing to go over; the message says why."""
+    """A loop without a list of items; the message says why."""
 
 
 def iterations(task: Any, inputs: Values) -> list[Values]:
@@ -39,7 +39,7 @@ def _items(iterator: Any, inputs: Values) -> list[Any]:
             pass
     if not isinstance(items, list):
         shown = json.dumps(items, ensure_ascii=False)[:100]
-        raise LoopFailed(f"a loop needs a list to go over, not {shown}")
+        raise LoopFailed(f"a loop needs a list to iterate over, not {shown}")
     return items
 
 

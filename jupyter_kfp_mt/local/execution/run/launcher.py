@@ -1,4 +1,4 @@
-"""One run's tasks that are no groups: each in a folder and a process or container of its own."""
+"""Executes the tasks of one run, each in a folder and a process or container of its own."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ..executors.task_server import TaskServer
 from ..run_request import Assignment
 from . import task_values as api
 from .artifact_metadata import without_value
+from .changed_inputs import changed_since, times_of_files
 from .executor_input import executor_input, prepare
 from .importer import ImportRefused, elsewhere, importable, told_of
 from .placeholders import (
@@ -36,14 +37,19 @@ from .placeholders import (
 )
 from .platform_spec import PlatformSpec, Secrets
 from .record_progress import Progress, TaskPath
+from .resource_quantities import check_resources
 from .retries import RETRY_INDEX, pauses, seconds_in_all
 from .scopes import CACHED, COMPLETE, FAILED, Outcome, RuntimeArtifact, Scope, Values
 from .task_cache import TaskCache
 from .task_inputs import python_value, task_inputs, with_defaults
 from .task_outputs import OutputRefused, collect, in_their_places, left_behind
 
-# How often a task that waits to be tried again looks whether the run is stopped.
+# How often a task that waits for its next attempt checks if the run is being stopped.
 _GLANCE_SECONDS = 0.2
+_SEEN_BY_ALL = (
+    "Here the tasks after it see that; on a cluster each downloads its own: write what is to be "
+    "passed on into an output."
+)
 _ONLY_AS_A_WHOLE = (
     "is filled in only where KFP knows it and it is the whole value of an input: pass it to an "
     "input of its own."
@@ -55,7 +61,7 @@ class _Failed(KfpError):
 
 
 class _Execution:
-    """A task being executed: what it is, and what is known of it by now."""
+    """A task being executed, with everything known of it so far."""
 
     def __init__(self, path: TaskPath, task: Any, component: Any, folder: Path) -> None:
         self.path = path
@@ -68,7 +74,7 @@ class _Execution:
         self.secrets = Secrets()
         self.put_out: Values | None = None
         self.attempt = 0
-        self.reused_from = ""  # the run that made what it puts out, where it is not executed
+        self.reused_from = ""  # the run whose outputs it reuses, if it is not executed
 
     @property
     def outputs(self) -> Path:
@@ -76,7 +82,7 @@ class _Execution:
 
 
 class Launcher:
-    """Executes the tasks of one run, as KFP's launcher does in their pods."""
+    """Executes the tasks of one run, as KFP's launcher does in pods."""
 
     def __init__(
         self,
@@ -93,7 +99,7 @@ class Launcher:
         self._executors = executors
         self._words = words
         as_json = {name: json_format.MessageToDict(one) for name, one in executors.items()}
-        # Of each executor, why its tasks can only run in containers, or nothing.
+        # For each executor, why its tasks need containers; empty if they do not.
         self.container_needed = {label: why_needed(one) for label, one in as_json.items()}
         self._containers = {label: one.get("container") for label, one in as_json.items()}
         in_containers = all(self.container_needed.values())
@@ -112,9 +118,9 @@ class Launcher:
     def run(
         self, path: TaskPath, task: Any, component: Any, scope: Scope, status: Mapping[str, Any]
     ) -> Outcome:
-        """Execute a task, report on it from start to end, and return its outcome.
+        """Execute a task, report its progress, and return its outcome.
 
-        The status is for the parameters of type PipelineTaskFinalStatus.
+        The status is for parameters of type PipelineTaskFinalStatus.
         """
         if self._progress.stopping:
             return Outcome(FAILED)
@@ -126,7 +132,7 @@ class Launcher:
         self._start(execution)
         try:
             outcome = self._outcome(execution, scope, status)
-        except Exception as error:  # Anything may go wrong; the exit handler still has to run.
+        except Exception as error:  # Whatever fails, the exit handler still has to run.
             failure = why(error) or str(error) or type(error).__name__
             if not isinstance(error, _Failed):
                 _log(execution, failure)
@@ -137,12 +143,12 @@ class Launcher:
         return outcome
 
     def _start(self, execution: _Execution) -> None:
-        # What the disk does not take now it does not take from the task either, and that says why.
+        # If the disk is full here, it is full for the task, too, which reports it.
         with contextlib.suppress(OSError):
             execution.folder.mkdir(parents=True, exist_ok=True)
             with (execution.folder / LOG_NAME).open("a", encoding="utf-8") as log:
                 if log.tell():
-                    log.write("\n[The run was started again, and so is this task.]\n")
+                    log.write("\n[The run was restarted, and this task with it.]\n")
         self._progress.start(execution.path)
 
     def _outcome(self, execution: _Execution, scope: Scope, status: Mapping[str, Any]) -> Outcome:
@@ -164,13 +170,18 @@ class Launcher:
         reusable = key and self._is_reusable(execution)
         if reusable and (found := self._reused(execution, key)) is not None:
             return Outcome(CACHED, found)
+        container = self._executors[execution.label].container
+        check_resources(container, execution.given.parameters)
+        before = times_of_files(execution.given.artifacts)
         put_out = self._tried(execution, words)
+        for name in changed_since(before, execution.given.artifacts):
+            _log(execution, f"[It has changed its input '{name}' in place. {_SEEN_BY_ALL}]")
         if key:
             self._reuse.put(key, put_out)
         return Outcome(COMPLETE, put_out)
 
     def words(self, path: TaskPath, task_id: str) -> dict[str, str]:
-        """Return what the placeholders for the run and for a task stand for."""
+        """Return the values of the placeholders for the run and for a task."""
         return {
             **self._words,
             "{{$.pipeline_task_name}}": path[-1],
@@ -179,7 +190,7 @@ class Launcher:
         }
 
     def _cache_key(self, execution: _Execution) -> str:
-        """A key that all tasks share whose outputs this one may have; or nothing."""
+        """The cache key, shared by all tasks whose outputs this one may reuse; empty for none."""
         task, label = execution.task, execution.label
         if not task.caching_options.enable_cache:
             return ""
@@ -190,7 +201,7 @@ class Launcher:
         return self._reuse.key(name, self._containers[label], execution.given, platform)
 
     def _is_reusable(self, execution: _Execution) -> bool:
-        """Tell if what an earlier task has put out can still be there; a claim can be deleted."""
+        """Return True if outputs of an earlier task still exist; a claim can be deleted."""
         image = self._image(execution)
         return not persistent_volumes.changes_claims(image) or persistent_volumes.is_reusable(
             image, self.platform_spec.claims, execution.given.parameters
@@ -205,18 +216,18 @@ class Launcher:
             execution.reused_from = run_id
             _log(
                 execution,
-                f"[Not executed: run {run_id} did the same, and its outputs are reused. "
-                "With task.set_caching_options(False) it is executed each time.]",
+                f"[Not executed: the outputs of the same task in run {run_id} are reused. "
+                "task.set_caching_options(False) makes it execute every time.]",
             )
         return found
 
     def _tried(self, execution: _Execution, words: Mapping[str, str]) -> Values:
-        """Try, as often as the task's retry policy says. Raises what keeps the last one from it."""
+        """Run attempts as the task's retry policy says. Raises the failure of the last one."""
         rest = pauses(execution.task.retry_policy)
         while True:
             try:
                 return self._attempt(execution, words)
-            except Exception as error:  # It is told if it stays the last one.
+            except Exception as error:  # It is reported if it stays the last one.
                 pause = None if self._progress.stopping else next(rest, None)
                 if pause is None:
                     if not self._progress.stopping:
@@ -249,7 +260,7 @@ class Launcher:
         return execution.put_out or self._collected(execution)
 
     def _collect(self, execution: _Execution) -> None:
-        with contextlib.suppress(OutputRefused, OSError):  # It is raised when all is tidied up.
+        with contextlib.suppress(OutputRefused, OSError):  # It is raised after the cleanup.
             execution.put_out = self._collected(execution)
 
     def _collected(self, execution: _Execution) -> Values:
@@ -259,7 +270,7 @@ class Launcher:
         )
 
     def _may_read(self, execution: _Execution, path: Path) -> bool:
-        """A process writes what we do; what a container says of paths is about its own."""
+        """True for a process; a container's paths may be its own."""
         if not self.container_needed[execution.label]:
             return True
         real = path.resolve()
@@ -268,7 +279,7 @@ class Launcher:
         )
 
     def _execute(self, execution: _Execution, words: Mapping[str, str]) -> str:
-        """Execute the command. Returns why it failed, or nothing."""
+        """Execute the command. Returns why it failed; empty if it did not."""
         container = self._executors[execution.label].container
         if persistent_volumes.changes_claims(container.image):
             self._change_claims(execution)
@@ -299,7 +310,7 @@ class Launcher:
         )
 
     def _change_claims(self, execution: _Execution) -> None:
-        """Creates or deletes a claim. Raises `ClaimRefused`."""
+        """Create or delete a claim. Raises `ClaimRefused`."""
         outputs = execution.executor_input["outputs"].get("parameters", {})
         done = persistent_volumes.execute(
             self._image(execution),
@@ -336,7 +347,7 @@ class Launcher:
         )
 
     def _imported(self, execution: _Execution, words: Mapping[str, str]) -> Values:
-        """The artifact that an importer points at.
+        """The artifact that an importer names.
 
         Rule: KFP's backend/src/v2/component/importer_launcher.go.
         """
@@ -361,7 +372,7 @@ class Launcher:
         return Values(artifacts={name: [artifact]})
 
     def _in_workspace(self, uri: str) -> str:
-        """Where a copy of an imported file or folder is; nothing if it is not on this machine."""
+        """The path of the copy of an imported file or folder; None if it is remote."""
         if not os.path.exists(uri):
             return ""
         place = self.workspace / ".artifacts" / uuid.uuid4().hex / Path(uri).name
@@ -376,14 +387,14 @@ class Launcher:
         """The outputs that a failed task has left."""
         try:
             return api.put_out(left_behind(execution.executor_input, execution.component))
-        except Exception:  # It has failed, and this may be why.
+        except Exception:  # This may be the reason for the failure.
             return TaskValues()
 
     def _note_what_is_elsewhere(self, execution: _Execution) -> None:
         for name, uri in elsewhere(execution.given.artifacts):
             _log(
                 execution,
-                f"[The input '{name}' is {uri}. Nothing is downloaded here: there is no file "
+                f"[The input '{name}' is {uri}, which is not downloaded here: there is no file "
                 f"at {name}.path, but the task can fetch {name}.uri itself.]",
             )
 
@@ -392,7 +403,7 @@ def _filled_in(elements: Any, execution: _Execution, words: Mapping[str, str]) -
     try:
         return in_command(list(elements), execution.executor_input, execution.given, words)
     except NotFilledIn as reason:
-        raise _Failed(f"its command is not complete: {reason}") from None
+        raise _Failed(f"its command is incomplete: {reason}") from None
 
 
 def _note_lack_of_time(execution: _Execution) -> None:

@@ -1,4 +1,4 @@
-"""One pipeline in a process that is there for it alone: from its specification to its end."""
+"""One pipeline in a process of its own, from its specification to its end."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .platform_spec import TaskRefused
 from .record_progress import Progress, TaskPath, display_name, task_id, without_iterations
 from .retries import hand_down_retry_policies
 
-# Tasks also wait, for files and for other machines.
+# More than processors: tasks also wait for files and for other machines.
 TASKS_PER_PROCESSOR = 2
-# A name is part of what is reported of each task, and of what people are shown.
+# Names are part of each report and are shown to people.
 LONGEST_NAME = 1000
 
 
 class PipelineRun:
-    """A run's pipeline, its tasks executed by a launcher in the order of its graph."""
+    """A run's pipeline, whose tasks a launcher executes in the order of the graph."""
 
     def __init__(self, assignment: Assignment, folder: Path, progress: Progress) -> None:
         self._assignment = assignment
@@ -57,7 +57,7 @@ class PipelineRun:
         )
 
     def run(self) -> None:
-        """Run it to the end. What failed is in the progress, or raised if it is no task's."""
+        """Run to the end. Failures of tasks are in the progress; others are raised."""
         try:
             leaves = list(self._leaves(self._spec.root.dag, into_loops=True))
         except RecursionError:
@@ -80,10 +80,10 @@ class PipelineRun:
             self._progress.give_up,
         )
         if graph.walk(self._assignment.job.parameters):
-            shutil.rmtree(workspace, ignore_errors=True)  # else it is there for another attempt
+            shutil.rmtree(workspace, ignore_errors=True)  # otherwise it is kept for another attempt
 
     def _called(self, path: TaskPath) -> str:
-        """Return the name that the pipeline's author gave to a task."""
+        """Return the name that the pipeline's author gave a task."""
         labels, component = [], self._spec.root
         for key in without_iterations(path)[0]:
             task = component.dag.tasks[key]
@@ -94,7 +94,7 @@ class PipelineRun:
     def _leaves(
         self, dag: Any, into_loops: bool, scope: TaskPath = (), around: tuple[str, ...] = ()
     ) -> Iterator[tuple[TaskPath, Any]]:
-        """Path and component of each task that is no group, in the order in which they run."""
+        """The path and component of each task that is not a group, in execution order."""
         for name in dependencies(dag):
             task, path = dag.tasks[name], (*scope, name)
             component = self._component(path, task.component_ref.name, around)
@@ -107,7 +107,7 @@ class PipelineRun:
                 yield path, component
 
     def _component(self, path: TaskPath, name: str, around: tuple[str, ...]) -> Any:
-        """The component of a task. Raises PipelineRefused if nothing can be made of it."""
+        """The component of a task. Raises PipelineRefused if it is not valid."""
         task, component = shortened(display_name(path)), shortened(name)
         if len(path[-1]) > LONGEST_NAME:
             raise PipelineRefused(
@@ -115,16 +115,20 @@ class PipelineRun:
                 f"at most {LONGEST_NAME} are allowed"
             )
         if name not in self._spec.components:
-            raise PipelineRefused(f"the task '{task}' is of no component here: '{component}'")
+            raise PipelineRefused(
+                f"the component of the task '{task}' does not exist: '{component}'"
+            )
         if name in around:
-            raise PipelineRefused(f"the task '{task}' is a pipeline within itself: '{component}'")
+            raise PipelineRefused(
+                f"the task '{task}' makes the pipeline contain itself: '{component}'"
+            )
         found = self._spec.components[name]
         if found.WhichOneof("implementation") is None:
-            raise PipelineRefused(f"the component '{component}' says nothing of what it does")
+            raise PipelineRefused(f"the component '{component}' has no implementation")
         return found
 
     def _why_not(self, label: str) -> str:
-        """The reason for which this machine cannot run the tasks of an executor, or nothing."""
+        """Return why this machine cannot run tasks of an executor; empty if it can."""
         if label not in self._executors:
             return f"there is no executor '{shortened(label)}' in the pipeline's deploymentSpec"
         if self._executors[label].WhichOneof("spec") not in ("container", "importer"):
@@ -138,7 +142,7 @@ class PipelineRun:
         return why_not(paths, own_folders) if paths else ""
 
     def _words(self) -> dict[str, str]:
-        """The texts that placeholders for the run stand for."""
+        """The values of the placeholders for the run."""
         job = self._assignment.job
         return {
             "{{$.pipeline_job_name}}": job.display_name,
@@ -153,7 +157,7 @@ class PipelineRun:
 
 
 def tasks_at_once() -> int:
-    """Return how many of a run's tasks may be executing."""
+    """Return the limit of concurrent tasks of a run."""
     return TASKS_PER_PROCESSOR * (os.cpu_count() or 1)
 
 

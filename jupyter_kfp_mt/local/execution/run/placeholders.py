@@ -1,4 +1,4 @@
-"""The placeholders in the constants and commands of a pipeline, and what they stand for."""
+"""The placeholders in the constants and commands of a pipeline, and their values."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .go_values import argument_of, text_of
 from .scopes import CHANNEL, Values
 
 WORKSPACE_PATH = "{{$.workspace_path}}"
-# Where a cluster mounts the workspace.
+# The mount path of the workspace on a cluster.
 WORKSPACE_MOUNT = "/kfp-workspace"
 
 _OF_RUN = re.compile(r"\{\{\$\.pipeline_[a-z_]+\}\}")
 _INPUT_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\[(['\"]+)(.+?)\1\]\}\}")
-# Everything that a command may name of the run, the task, its inputs and its outputs.
+# Everything in a run, a task, its inputs and its outputs that a command may use.
 _ANY = re.compile(
     r"\{\{\$\}\}|" + re.escape(WORKSPACE_MOUNT) + r"|\{\{\$\.(?P<word>[A-Za-z_.]+)\}\}"
     r"|\{\{\$\.(?P<way>in|out)puts\.(?P<kind>parameters|artifacts)"
@@ -27,13 +27,13 @@ _ANY = re.compile(
 
 
 class NotFilledIn(KfpError):
-    """A placeholder without a value; the message says which."""
+    """A placeholder without a value; the message names it."""
 
 
 def in_constant(value: Any, words: Mapping[str, str]) -> Any:
-    """Return a constant of the pipeline with what stands for the run and the task filled in.
+    """Fill in the placeholders for the run and the task in a constant of the pipeline.
 
-    The words are by their placeholders, each of which has to be the whole text, or a part of it if
+    `words` are the values by placeholder, each of which must be the whole text, or a part of it if
     it stands for the workspace. Rule: `resolveInputParameter` in KFP's
     backend/src/v2/driver/resolve.go.
     """
@@ -48,7 +48,7 @@ def left_in(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def with_parameters(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return a constant with the parameters filled in that it names, as f-strings become.
+    """Fill in the parameters in a constant, into which the compiler turns f-strings.
 
     Those among them without a value are None; what is not among them is left as it is. Rule:
     `getPlaceholders` in KFP's backend/src/v2/component/launcher_v2.go.
@@ -66,9 +66,9 @@ def in_command(
     given: Values,
     words: Mapping[str, str],
 ) -> list[str]:
-    """Return a command with all its placeholders filled in.
+    """Fill in all placeholders of a command.
 
-    The executor input is the task's, with the defaults of what is not among the values given.
+    The executor input is the task's, including defaults.
     Rule: `resolveContainerArgs` in KFP's backend/src/v2/driver/util.go, then `compileCmdAndArgs`
     in component/launcher_v2.go. Raises NotFilledIn.
     """
@@ -88,7 +88,7 @@ def _in_texts(value: Any, fill: Callable[[str], str]) -> Any:
 
 
 def _chosen(element: Any, present: set[str]) -> Any:
-    """Decide `IfPresent` and `Concat`, which leave a text, a list of such, or None."""
+    """Evaluate `IfPresent` and `Concat`, which yield a text, a list of texts, or None."""
     if isinstance(element, str):
         if not element.lstrip().startswith(('{"Concat":', '{"IfPresent":')):
             return element
@@ -120,7 +120,7 @@ def _flat(elements: Any) -> list[str]:
 
 
 def _filled(element: str, executor_input: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    # Arguments that name outputs are left by the driver to the launcher, which writes numbers so.
+    # The driver leaves arguments that name outputs to the launcher, which formats numbers so.
     write = text_of if "$.outputs" in element else argument_of
 
     def fill(found: re.Match[str]) -> str:
@@ -145,7 +145,7 @@ _UNKNOWN = object()
 
 
 def _value(found: re.Match[str], executor_input: Mapping[str, Any]) -> Any:
-    """The value of the task's own input or output that a placeholder names."""
+    """The value of the input or output that a placeholder names."""
     way, name = executor_input[f"{found['way']}puts"], found["name"]
     if found["kind"] == "parameters" and found["way"] == "in":
         return _parameter(name, way["parameterValues"])
@@ -154,7 +154,7 @@ def _value(found: re.Match[str], executor_input: Mapping[str, Any]) -> Any:
     listed = way["artifacts"].get(name, {}).get("artifacts", [])
     if not listed or found["field"] not in ("uri", "path", "name", "metadata"):
         return _UNKNOWN
-    # An artifact is at its URI here.
+    # The path of an artifact is its URI here.
     value = listed[0]["uri" if found["field"] == "path" else found["field"]]
     return value.get(found["key"]) if found["key"] and isinstance(value, dict) else value
 

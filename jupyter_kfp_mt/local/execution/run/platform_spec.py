@@ -1,4 +1,4 @@
-"""The part of a pipeline that is for Kubernetes: what of it tasks get here, and what not."""
+"""The Kubernetes part of a pipeline: what tasks get of it here, and what is not supported."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..executors.volumes import Volume, mount_path, with_files
 from ..run_request import Assignment, deadline
 from . import task_inputs
 
-# What a task can be given in a pod, but not here: it would run without what it counts on. And what
-# it can use instead.
+# Features of a pod that are not available here, each with an alternative: a task would run without
+# something that it needs.
 _ONLY_IN_A_POD = {
     "initContainers": ("a container that runs first", "make that a task of its own before it"),
 }
-# All that is mounted somewhere.
+# Everything that can be mounted.
 _MOUNTED = (
     "secretAsVolume",
     "configMapAsVolume",
@@ -31,17 +31,17 @@ _MOUNTED = (
     "emptyDirMounts",
     "genericEphemeralVolume",
 )
-# The machine has its own, as a pod has that is given shared memory.
+# Shared memory: the machine has its own.
 _SHARED_MEMORY = "/dev/shm"
 _MAP_ENTRY = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 class TaskRefused(KfpError):
-    """A task that cannot run as it asks to; the message says why."""
+    """A task whose requirements cannot be met; the message says why."""
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """The variables and volumes that a task gets of its namespace. It does not show them."""
+    """The variables and volumes that a task gets from its namespace. Its repr omits values."""
 
     variables: dict[str, str] = {}
     volumes: list[Volume] = []
@@ -51,7 +51,7 @@ class Secrets(msgspec.Struct, frozen=True):
 
 
 class _Kind(NamedTuple):
-    """Secrets or config maps: how a task asks for one, and what the profile calls them."""
+    """Secrets or config maps: how a task requests one, and their field in the profile."""
 
     what: str
     in_profile: str
@@ -73,7 +73,7 @@ _CONFIG_MAPS = _Kind(
 
 
 class PlatformSpec:
-    """The part of a pipeline that is for Kubernetes, with what the run's namespace has for it."""
+    """The Kubernetes part of a pipeline, with the run's namespace that provides for it."""
 
     def __init__(self, assignment: Assignment) -> None:
         kubernetes = assignment.job.kubernetes
@@ -82,17 +82,17 @@ class PlatformSpec:
         )
         self._job = assignment.job
         self._objects = {_SECRETS: assignment.secrets, _CONFIG_MAPS: assignment.config_maps}
-        # A run's folder is two below its namespace's.
+        # A run's folder is two levels below its namespace's.
         namespace = Path(assignment.folder).parent.parent
         self.claims = persistent_volumes.folder_of(namespace)
         self.has_workspace = "workspace" in kubernetes.get("pipelineConfig", {})
 
     def asked(self, label: str) -> dict[str, Any]:
-        """All that the tasks with this executor ask for."""
+        """The requirements of the tasks with this executor."""
         return self._executors.get(label, {})
 
     def timeout(self, label: str) -> int | None:
-        """After how many seconds an attempt at a task is killed."""
+        """The time limit of an attempt at a task, in seconds."""
         return deadline(self.asked(label))
 
     def mount_paths(self, label: str) -> list[str]:
@@ -104,16 +104,15 @@ class PlatformSpec:
         ]
 
     def secrets(self, label: str, inputs: Any, task_id: str = "") -> Secrets:
-        """Return the secrets that a task gets. Raises the reason why it cannot have it.
+        """Return the secrets that a task gets. Raises the reason if it cannot get one.
 
-        The inputs hold those names that are no constants.
+        The inputs hold the names that are not constants.
         """
         asked = self.asked(label)
         for field, (what, instead) in _ONLY_IN_A_POD.items():
             if asked.get(field):
                 raise TaskRefused(
-                    f"it asks for {what}, which needs a cluster: run the pipeline there, "
-                    f"or {instead}"
+                    f"it uses {what}, which needs a cluster: run the pipeline there, or {instead}"
                 )
         variables = dict(
             variable
@@ -161,11 +160,11 @@ class PlatformSpec:
     def _absent(self, kind: _Kind, what: str) -> TaskRefused:
         return TaskRefused(
             f"no {what} in namespace {self._job.namespace}; add it to the `{kind.in_profile}` of "
-            "that namespace's profile, or ask for it with optional=True"
+            "that namespace's profile, or request it with optional=True"
         )
 
     def _field(self, path: str, asked: dict[str, Any], task_id: str) -> str:
-        """A field of the pod that the task would be."""
+        """A field of the task's pod, as it would be on a cluster."""
         fields = {
             "metadata.name": "-".join(filter(None, [self._job.name, task_id])),
             "metadata.namespace": self._job.namespace,
@@ -181,20 +180,20 @@ class PlatformSpec:
             metadata: dict[str, str] = asked.get("podMetadata", {}).get(entry[1], {})
             return {**metadata, "pipeline/runid": self._job.run_id}.get(entry[2], "")
         raise TaskRefused(
-            f"it asks for the field '{path}' of its pod, which is none here; there are "
+            f"it uses the field '{path}' of its pod, which does not exist here; the fields are "
             f"{', '.join(fields)} and metadata.labels['NAME']"
         )
 
 
 def _name(kind: _Kind, entry: dict[str, Any], inputs: Any) -> str | None:
-    """The name of a secret or config map; None where it comes from what is null."""
+    """The name of a secret or config map; None if its source is null."""
     if (parameter := entry.get(f"{kind.name}Parameter")) is None:
         return str(entry.get(kind.name, ""))
     return _resolved(parameter, inputs)
 
 
 def _claim(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the name of the claim is from; up to kfp 2.4 there were three fields for it."""
+    """The source of a claim's name; up to kfp 2.4 there were three fields for it."""
     if "pvcNameParameter" in entry:
         return dict(entry["pvcNameParameter"])
     if "constant" in entry:
@@ -204,7 +203,7 @@ def _claim(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resolved(parameter: dict[str, Any], inputs: Any) -> str | None:
-    """A constant, an input of the pipeline or another task's output; None where that is null."""
+    """A constant, an input of the pipeline or another task's output; None if that is null."""
     spec = json_format.ParseDict(parameter, pipeline_spec_pb2.TaskInputsSpec.InputParameterSpec())
     name = task_inputs.parameter(spec, inputs, {})
     return None if name is None else str(name)

@@ -17,33 +17,33 @@ from .scopes import COMPILERS_GROUP
 
 MAX_REASON_CHARACTERS = 2000
 _ITERATION = re.compile(r"(.+)-iteration-(\d+)")
-# The names of a task and of the groups that it is in, outermost first.
+# The names of a task and of its enclosing groups, outermost first.
 TaskPath = tuple[str, ...]
 
 
 class Progress:
-    """The run's tasks as they are now; each change is reported. Used from several threads."""
+    """The current tasks of a run; reports each change. Used from several threads."""
 
     def __init__(
         self, run_id: str, send: Callable[[RunReport], None], earlier: Iterable[Task] = ()
     ) -> None:
         self._run_id = run_id
         self._send = send
-        # By their ids, which they would have again.
+        # By id, which stays the same in another attempt.
         self._earlier = {task.task_id: task for task in earlier}
         self._tasks: dict[TaskPath, Task] = {}
-        # How its author calls a task.
+        # The author's name for each task.
         self.called: Callable[[TaskPath], str] = display_name
-        # Why the run will fail.
+        # The reason why the run will fail.
         self.failure = ""
         self.stopping = False
 
     def stop(self, _number: int, _frame: FrameType | None) -> None:
-        """The tasks get the same signal; wait for them, and start no more."""
+        """Wait for the tasks, which get the same signal, and start no more."""
         self.stopping = True
 
     def plan(self, path: TaskPath) -> Task:
-        """Makes the task known, once."""
+        """Register the task, once."""
         if path not in self._tasks:
             own_id = task_id(self._run_id, path)
             if own_id in self._earlier:
@@ -62,7 +62,7 @@ class Progress:
         self._put(path, moved(self._tasks[path], "RUNNING"))
 
     def try_again(self, path: TaskPath, failure: str) -> None:
-        """Note in the task's history that an attempt has failed, and the next one begins."""
+        """Record in the task's history that an attempt has failed and the next one begins."""
         task = self._tasks[path]
         again = moved(moved(task, "FAILED", _sendable(failure)), "RUNNING")
         self._put(
@@ -81,7 +81,7 @@ class Progress:
             self.give_up(f"Task '{self.called(path)}' failed: {failure}")
 
     def give_up(self, reason: str) -> None:
-        """The run will fail; the first reason is the one that it gets."""
+        """Let the run fail; the first reason counts."""
         self.failure = self.failure or _sendable(reason)
 
     def end(self, failure: str) -> None:
@@ -94,12 +94,12 @@ class Progress:
 
 
 def task_id(run_id: str, path: TaskPath) -> str:
-    """Return the id that a run's task has, whenever the run is tried again."""
+    """Return the id of a run's task, which stays the same in every attempt."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join((run_id, *path))))
 
 
 def display_name(path: TaskPath, labels: Iterable[str] = ()) -> str:
-    """Return what a person calls the task, by the keys of its path or by the labels of each.
+    """Return a readable name of the task, from the keys of its path or from their labels.
 
     `train`, `train[0]` in a loop, `inner/train` in a pipeline.
     """
@@ -110,12 +110,12 @@ def display_name(path: TaskPath, labels: Iterable[str] = ()) -> str:
 
 
 def without_iterations(path: TaskPath) -> tuple[TaskPath, list[str]]:
-    """Return the keys of a task and its groups in the specification, and which iterations."""
+    """Return the keys of a task and its groups in the specification, and their iterations."""
     found = [_ITERATION.fullmatch(group) for group in path[:-1]]
     keys = [match[1] if match else group for match, group in zip(found, path, strict=False)]
     return (*keys, path[-1]), [match[2] for match in found if match]
 
 
 def _sendable(text: str) -> str:
-    """Not too long, and without the half characters that the names of files can have."""
+    """Limit a text in length, and replace surrogates, which file names can contain."""
     return shortened(text, MAX_REASON_CHARACTERS).encode("utf-8", "replace").decode()

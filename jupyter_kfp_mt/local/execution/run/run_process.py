@@ -1,4 +1,4 @@
-"""The work of a run's process: the pipeline, and reports on it."""
+"""The main function of a run's process: it executes the pipeline and reports on it."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ STOPPED = "the run's process was told to stop"
 
 
 def main(reports: int) -> None:
-    """Reads the assignment from stdin, and reports on the descriptor."""
+    """Read the assignment from stdin, and write reports to the descriptor."""
     assignment = _assignment()
     progress = Progress(assignment.job.run_id, _sender(reports), assignment.tasks)
     try:
         _settle(assignment)
     except OSError as error:
         reason = why(error) or error.strerror
-        progress.end(f"the run's process could not begin: {reason}: {error.filename}")
+        progress.end(f"the run's process could not start: {reason}: {error.filename}")
         os._exit(1)
     adopt_orphans()
     signal.signal(signal.SIGTERM, progress.stop)
     exiting = threading.Lock()
     threading.Thread(target=_end_with_the_server, args=[exiting], daemon=True).start()
-    with contextlib.suppress(BrokenPipeError):  # the server is gone
+    with contextlib.suppress(BrokenPipeError):  # the server has ended
         progress.end(_failure_of(assignment, progress))
     sys.stdout.flush()
     sys.stderr.flush()
     with exiting:
         kill_descendants()
-        # A thread that still waits for something must not hold up the end.
+        # A thread that is still waiting must not delay the exit.
         os._exit(0)
 
 
@@ -57,7 +57,7 @@ def _assignment() -> Assignment:
 
 
 def _settle(assignment: Assignment) -> None:
-    """Makes this process that of the run, whatever it was forked from."""
+    """Set up the forked process for the run."""
     os.environ.clear()
     os.environ.update(assignment.surroundings)
     tempfile.tempdir = None
@@ -74,7 +74,7 @@ def _settle(assignment: Assignment) -> None:
 
 
 class _Log(io.FileIO):
-    """A log that leaves out what a full disk does not take, and the run goes on."""
+    """A log that drops what does not fit on a full disk, so that the run continues."""
 
     def write(self, data: Any) -> int:
         try:
@@ -84,11 +84,11 @@ class _Log(io.FileIO):
 
 
 def _end_with_the_server(exiting: threading.Lock) -> None:
-    """The server holds our stdin open as long as it lives, even if it is killed."""
+    """End with the server, which holds our stdin open as long as it lives."""
     while os.read(0, 1):
         pass
-    exiting.acquire()  # for good: nothing ends this process before it has cleaned up
-    os.killpg(0, signal.SIGTERM)  # of which this process only takes note
+    exiting.acquire()  # permanently: nothing may end this process before it has cleaned up
+    os.killpg(0, signal.SIGTERM)  # which this process only records
     kill_descendants()
     clear_away(Path(os.environ["TMPDIR"]))
     os.killpg(0, signal.SIGKILL)
@@ -107,12 +107,12 @@ def _sender(descriptor: int) -> Callable[[RunReport], None]:
 
 
 def _failure_of(assignment: Assignment, progress: Progress) -> str:
-    """Runs the pipeline. Returns why it failed, or nothing."""
+    """Run the pipeline. Returns why it failed; empty if it did not."""
     try:
         _run_pipeline(assignment, progress)
     except KfpError as error:
         return str(error)
-    except Exception as error:  # Anything may be wrong; the run's error tells it.
+    except Exception as error:  # Whatever fails becomes the run's error.
         traceback.print_exc()
         reason = why(error) or f"{type(error).__name__}: {error}"
         return progress.failure or f"the pipeline could not be run: {reason}"
@@ -135,7 +135,7 @@ def _run_pipeline(assignment: Assignment, progress: Progress) -> None:
 
 
 def import_kfp() -> None:
-    """Import what there is of KFP's messages, as tasks do: without the compiler and the client."""
+    """Import KFP's messages as tasks do, without the compiler and the client."""
     before = os.environ.get("_KFP_RUNTIME")
     os.environ["_KFP_RUNTIME"] = "true"
     try:

@@ -1,9 +1,9 @@
-"""The scopes of a run: each walk through a group of tasks, its inputs, and what its tasks put out.
+"""The scopes of a run: each walk through a group of tasks, with its inputs and outputs.
 
 Rule: `resolveUpstreamParameters`, `resolveUpstreamArtifacts`, `CollectInputs` and `GetProducerTask`
-in KFP's backend/src/v2/driver/resolve.go. What a group puts out is looked up in it by whoever asks.
-Unlike there, a loop in a loop gives a list of lists of parameters, which pipelines count on that
-were compiled from `dsl.Collected`.
+in KFP's backend/src/v2/driver/resolve.go. The outputs of a group are looked up in its scope when
+needed. Unlike there, nested loops yield nested lists of parameters, on which pipelines with
+`dsl.Collected` rely.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import msgspec
 
 from ....errors import KfpError
 
-# In which states a task ends, in the words of `PipelineTaskFinalStatus.state` on a cluster.
+# The final states of a task, as in `PipelineTaskFinalStatus.state` on a cluster.
 COMPLETE = "COMPLETE"
 CACHED = "CACHED"
 FAILED = "FAILED"
 CANCELED = "CANCELED"  # its condition was false
 DONE = (COMPLETE, CACHED)
 
-# What the compiler puts before the names of inputs that it adds to groups and tasks.
+# The compiler's prefix for inputs that it adds to groups and tasks.
 CHANNEL = "pipelinechannel--"
-# The groups that it makes of `with dsl.If`, `dsl.ParallelFor` and so on, or iterations of those.
-# Their names say nothing to the person who wrote that.
+# The compiler's groups for `with dsl.If`, `dsl.ParallelFor` and so on, or their iterations. Their
+# names mean nothing to the pipeline's author.
 COMPILERS_GROUP = re.compile(
     r"(condition|condition-branches|for-loop|exit-handler)-\d+(-iteration-\d+)?"
 )
@@ -34,27 +34,27 @@ Kind = Literal["parameters", "artifacts"]
 
 
 class RuntimeArtifact(msgspec.Struct, frozen=True):
-    """An artifact as tasks pass it on; `type` is a schema title: `system.Model`."""
+    """An artifact as passed between tasks; `type` is a schema title: `system.Model`."""
 
     name: str = ""
     type: str = "system.Artifact"
     uri: str = ""
     metadata: dict[str, Any] = {}
-    # Where tasks find it, if that is not where its URI says.
+    # The path for tasks, if it differs from the URI.
     path: str = ""
 
 
 class Values(msgspec.Struct, frozen=True):
-    """The inputs or the outputs of a task, by their names."""
+    """The inputs or outputs of a task, by name."""
 
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[RuntimeArtifact]] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The end of a task, and where to find what it put out.
+    """The outcome of a task, with its outputs.
 
-    A group's values are in its scope, a loop's in those of its iterations.
+    A group's values are in its scope, a loop's in the scopes of its iterations.
     """
 
     state: str
@@ -64,18 +64,18 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class NotThere(KfpError):
-    """A value that is not there, though it should be; the message says which, and why."""
+    """A missing value; the message says which, and why."""
 
 
 class Undeclared(NotThere):
-    """An output that its producer does not have by its definition."""
+    """An output that the definition of its producer does not have."""
 
 
 class Scope:
     """One walk through a pipeline, a condition's branch or a loop's iteration.
 
-    Tasks see the inputs of their own pipeline alone. What the compiler left out of the inputs of a
-    group within it is found in the group around.
+    Tasks see only the inputs of their own pipeline. Inputs that the compiler omitted from a group
+    are found in the enclosing group.
     """
 
     def __init__(self, name: str, inputs: Values, outputs: Any, around: Scope | None) -> None:
@@ -101,26 +101,26 @@ class Scope:
             return values[name]
         if self._around and name.startswith(CHANNEL):
             return self._around._input(kind, name)
-        raise NotThere(f"the pipeline around it has no value for '{name.removeprefix(CHANNEL)}'")
+        raise NotThere(f"the enclosing pipeline has no value for '{name.removeprefix(CHANNEL)}'")
 
     def output_parameter(self, task: str, key: str) -> Any:
-        """Return what a task has put out, or the list of what its iterations have."""
+        """Return an output of a task, or the list of those of its iterations."""
         return self._found("parameters", task, key)
 
     def output_artifacts(self, task: str, key: str) -> list[RuntimeArtifact]:
-        """Return the artifacts that a task has put out, those of all its iterations in a list."""
+        """Return the artifacts of an output of a task, or of all its iterations."""
         found: list[RuntimeArtifact] = self._found("artifacts", task, key)
         return found
 
     def state(self, task: str) -> str:
-        """Return how a task has ended; what never ran has failed."""
+        """Return the outcome of a task; one that never ran has failed."""
         return self.outcomes[task].state if task in self.outcomes else FAILED
 
     def _found(self, kind: Kind, task: str, key: str) -> Any:
         outcome = self.outcomes.get(task)
         if outcome is None or outcome.state not in DONE:
             within = f" in '{self._name}'" if self._name else ""
-            raise NotThere(f"'{task}'{within} did not run to its end")
+            raise NotThere(f"'{task}'{within} did not complete")
         if outcome.iterations is not None:
             each = [scope._selected(kind, key) for scope in outcome.iterations]
             return each if kind == "parameters" else [one for listed in each for one in listed]
@@ -128,31 +128,31 @@ class Scope:
             return outcome.group._selected(kind, key)
         values = getattr(outcome.values, kind)
         if key not in values:
-            raise Undeclared(f"'{task}' puts out no '{key}'")
+            raise Undeclared(f"'{task}' has no output '{key}'")
         return values[key]
 
     def _selected(self, kind: Kind, key: str) -> Any:
-        """Return the output of this scope that has the key."""
+        """Return the output of this scope with the key."""
         if key not in getattr(self._outputs, kind):
-            raise Undeclared(f"'{self._name}' puts out no '{key}'")
+            raise Undeclared(f"'{self._name}' has no output '{key}'")
         spec = getattr(self._outputs, kind)[key]
         sources = _parameter_sources(spec) if kind == "parameters" else _artifact_sources(spec)
         if len(sources) > 1:
             sources = [source for source in sources if self.state(source[0]) in DONE][:1]
         if not sources:
-            raise NotThere(f"none of the branches of dsl.OneOf in '{self._name}' ran to its end")
+            raise NotThere(f"none of the branches of dsl.OneOf in '{self._name}' completed")
         return self._found(kind, *sources[0])
 
 
 def is_of_compiler(name: str, component: Any) -> bool:
-    """Return whether a group is one that the compiler has made of a part of a pipeline."""
+    """Return whether the compiler made a group from a part of a pipeline."""
     declared = component.input_definitions
     inputs = (*declared.parameters, *declared.artifacts)
     return bool(COMPILERS_GROUP.fullmatch(name)) and all(one.startswith(CHANNEL) for one in inputs)
 
 
 def _parameter_sources(spec: Any) -> list[tuple[str, str]]:
-    """The tasks, with keys of theirs, from which a group's output comes."""
+    """The tasks, with their output keys, that produce a group's output."""
     if spec.WhichOneof("kind") == "value_from_oneof":
         selectors = spec.value_from_oneof.parameter_selectors
     else:

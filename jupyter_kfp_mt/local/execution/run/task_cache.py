@@ -1,4 +1,4 @@
-"""Outputs of earlier runs in the namespace, for tasks that would only make the same again."""
+"""Outputs of earlier runs in the namespace, reused by identical tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import msgspec
 
 from .scopes import RuntimeArtifact, Values
 
-# What is different in each run, wherever it stands in a task's command or arguments.
+# Placeholders that differ in each run, wherever they occur in a task's command or arguments.
 _OF_THIS_RUN = ("{{$.pipeline_", "{{$.workspace_path}}", "/kfp-workspace")
 
 
@@ -25,15 +25,15 @@ class _Entry(msgspec.Struct, frozen=True):
 
     run_id: str
     values: Values
-    # The artifacts that are no files, such as metrics, which are all in their metadata.
+    # Artifacts without files, such as metrics, whose content is in their metadata.
     without_files: list[str] = []
 
 
 class TaskCache:
-    """The cache of one namespace, as one run uses it.
+    """The cache of one namespace, as used by one run.
 
-    What is found becomes the run's own: files are copied into its folder. They stay when the run
-    that made them is deleted, and a task that changes what it is given changes nobody else's.
+    Reused files are copied into the run's folder. So they survive the deletion of the run that made
+    them, and a task that changes its inputs changes nobody else's.
     """
 
     def __init__(self, folder: Path, runs: Path, run_id: str, pipeline_name: str) -> None:
@@ -41,22 +41,22 @@ class TaskCache:
         self._runs = runs
         self._run_id = run_id
         self._pipeline_name = pipeline_name
-        # By the uri that a reused artifact has now, the one with which it was made.
+        # The original URI of each reused artifact, by its new one.
         self._origins: dict[str, str] = {}
 
     def custom_key(self, component_name: str, cache_key: str) -> str:
-        """Return the key of a task that names one itself, whatever it is given.
+        """Return the key of a task that names its own, independent of its inputs.
 
-        Rule: `getFingerPrint` in KFP's backend/src/v2/driver/cache.go, but that the copies of a
-        component, which the compiler numbers, are the same component.
+        Rule: `getFingerPrint` in KFP's backend/src/v2/driver/cache.go, but numbered copies of a
+        component count as the same component.
         """
         component = re.sub(r"-\d+$", "", component_name)
         return _hashed(["custom", self._pipeline_name, component, cache_key])
 
     def key(self, component_name: str, container: Any, given: Values, platform: Any) -> str:
-        """Return what two tasks have in common if one may have the outputs of the other.
+        """Return a key that is equal for tasks that may reuse each other's outputs.
 
-        The container is that of the executor, as JSON.
+        `container` is that of the executor, as JSON.
         """
         everything: list[Any] = [
             *("task", self._pipeline_name, component_name, container, platform),
@@ -67,7 +67,7 @@ class TaskCache:
         return _hashed(everything)
 
     def put(self, key: str, values: Values) -> None:
-        """Keep what a task has put out. A full disk only means that the next one is executed."""
+        """Keep the outputs of a task. After a full disk, the next task is simply executed."""
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
@@ -77,7 +77,7 @@ class TaskCache:
             os.replace(file.name, self._path(key))
 
     def found(self, key: str, folder: Path, component: Any) -> tuple[Values | None, str]:
-        """Return the outputs of a task with this key, moved into this folder, and their run."""
+        """Return the outputs stored under a key, copied into this folder, and their run."""
         try:
             entry = msgspec.json.decode(self._path(key).read_bytes(), type=_Entry)
             if not _is_whole(entry, component):
@@ -86,7 +86,7 @@ class TaskCache:
                 name: [self._taken_over(one, folder, entry.without_files) for one in listed]
                 for name, listed in entry.values.artifacts.items()
             }
-        except (OSError, msgspec.MsgspecError):  # They are just being deleted.
+        except (OSError, msgspec.MsgspecError):  # They are being deleted.
             return None, ""
         return Values(entry.values.parameters, artifacts), entry.run_id
 
@@ -108,14 +108,14 @@ class TaskCache:
         return msgspec.structs.replace(artifact, uri=str(place))
 
     def _identities(self, artifacts: dict[str, list[RuntimeArtifact]]) -> Any:
-        """An artifact is what was once made, wherever it is now."""
+        """Identify an artifact by its origin, wherever it is now."""
         return {
             name: [[one.type, one.name, one.metadata, self._content(one.uri)] for one in listed]
             for name, listed in artifacts.items()
         }
 
     def _content(self, uri: str) -> str:
-        """A text that changes with the content. Only runs write where they keep artifacts."""
+        """A fingerprint of the content. Only runs write to the artifacts' folders."""
         if uri in self._origins or Path(uri).is_relative_to(self._runs) or not os.path.exists(uri):
             return self._origins.get(uri, uri)
         status = os.stat(uri)
@@ -123,7 +123,7 @@ class TaskCache:
 
 
 def _is_whole(entry: _Entry, component: Any) -> bool:
-    """Return whether these are all outputs of the component, and still there."""
+    """Return whether these are all outputs of the component, and all still exist."""
     declared, values = component.output_definitions, entry.values
     listed = [one.uri for some in values.artifacts.values() for one in some]
     return (
@@ -134,7 +134,7 @@ def _is_whole(entry: _Entry, component: Any) -> bool:
 
 
 def is_there(uri: str) -> bool:
-    """Return whether what the URI says is on this machine, or somewhere else anyway."""
+    """Return whether the URI is remote or still exists on this machine."""
     return "://" in uri or Path(uri).exists()
 
 

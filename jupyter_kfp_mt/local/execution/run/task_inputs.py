@@ -1,4 +1,4 @@
-"""The inputs of a task or of a group of tasks: where each comes from, and what it has to be.
+"""The inputs of a task or of a group of tasks: their sources and their types.
 
 Rule: `resolveInputs` in KFP's backend/src/v2/driver/resolve.go.
 """
@@ -23,7 +23,7 @@ from .scopes import CHANNEL, NotThere, RuntimeArtifact, Scope, Undeclared, Value
 _Kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum
 _EVEN_AFTER_FAILURE = pipeline_spec_pb2.PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
 _SHOWN_CHARACTERS = 100
-# What values of each type are, and how they are called.
+# The Python type of each parameter type, and its name in messages.
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "NUMBER_INTEGER": ((int, float), "a number"),
     "NUMBER_DOUBLE": ((int, float), "a number"),
@@ -35,15 +35,15 @@ _ABSENT = object()
 
 
 class InputRefused(KfpError):
-    """An input that a task cannot have so; the message says which, and why."""
+    """An invalid input; the message says which, and why."""
 
 
 class WrongType(InputRefused):
-    """A parameter that is not what it was declared as; the message says which."""
+    """A parameter of another type than declared; the message names it."""
 
 
 def python_value(value: Any) -> Any:
-    """Return what a `google.protobuf.Value` or `Struct` holds, as protojson writes it."""
+    """Return the content of a `google.protobuf.Value` or `Struct`, as protojson writes it."""
     return protojson_value(json_format.MessageToDict(value))
 
 
@@ -53,7 +53,7 @@ def kind_of(declared: Any) -> str:
 
 
 def pipeline_inputs(arguments: Mapping[str, Any], component: Any) -> Values:
-    """Return the parameters of a pipeline that is given so many: its defaults are its others."""
+    """Return the parameters of a pipeline: those given, and the defaults of the others."""
     parameters = {name: protojson_value(value) for name, value in arguments.items()}
     for name, declared in component.input_definitions.parameters.items():
         if name not in parameters:
@@ -64,11 +64,11 @@ def pipeline_inputs(arguments: Mapping[str, Any], component: Any) -> Values:
 def task_inputs(
     task: Any, component: Any, scope: Scope, words: Mapping[str, str], status: Mapping[str, Any]
 ) -> Values:
-    """Return what a task gets of its scope, in the types that its component declares.
+    """Return the inputs of a task from its scope, in the types that its component declares.
 
-    The words are what placeholders in constants stand for, by them; the status is the one that the
-    parameters of type PipelineTaskFinalStatus get, by their names. Optional parameters of a task
-    without a value are left out; those of a group are null. Raises InputRefused.
+    `words` are the values of placeholders in constants; `status` has the values of parameters of
+    type PipelineTaskFinalStatus, by name. Optional parameters without a value are omitted for a
+    task, and null for a group. Raises InputRefused.
     """
     reading = _Reading(task, component, scope, words, status)
     parameters = reading.parameters()
@@ -77,7 +77,7 @@ def task_inputs(
 
 
 def checked(parameters: Mapping[str, Any], component: Any) -> dict[str, Any]:
-    """Return the parameters in their declared types, as each iteration of a loop gets them."""
+    """Return the parameters of each iteration of a loop, in their declared types."""
     declared = component.input_definitions.parameters
     return {
         name: of_type(kind_of(declared[name]), name, value) if name in declared else value
@@ -86,7 +86,7 @@ def checked(parameters: Mapping[str, Any], component: Any) -> dict[str, Any]:
 
 
 class _Reading:
-    """The inputs of one task, being read."""
+    """Reads the inputs of one task."""
 
     def __init__(self, task: Any, component: Any, scope: Scope, words: Any, status: Any) -> None:
         self._task = task
@@ -114,14 +114,14 @@ class _Reading:
         return found
 
     def _parameter(self, name: str, source: Any) -> Any:
-        """The value, or that there is none."""
+        """The value of a parameter, or the mark of a missing one."""
         if name in self._declared.parameters:
             if kind_of(self._declared.parameters[name]) == "TASK_CONFIG":
                 return _ABSENT
         try:
             value = parameter(source, self._scope, self._words)
         except Undeclared:
-            return _ABSENT  # The compiler also lists what only a loop within the group will have.
+            return _ABSENT  # The compiler also lists values that exist only in an inner loop.
         except NotThere as reason:
             if self._may_lack(name, source.HasField("component_input_parameter")):
                 return _ABSENT
@@ -143,9 +143,9 @@ class _Reading:
             )
 
     def _may_lack(self, name: str, is_input: bool) -> bool:
-        """Return whether a source may be absent: an input of the pipeline around, or an output.
+        """Return whether a source (an input of the enclosing pipeline, or an output) may be absent.
 
-        Groups may lack what nobody in them asks for, others what has a value of its own.
+        Groups may lack values that no task in them uses; tasks may lack values with a default.
         """
         if not is_input and not runs_anyway(self._task):
             return False
@@ -165,7 +165,7 @@ class _Reading:
         except NotSelected as reason:
             part = selector.partition("parseJson(string_value)")[2] or selector
             raise InputRefused(
-                f"its input '{_readable(name)}' asks for {part} of {shown(value)}: {reason}"
+                f"its input '{_readable(name)}' selects {part} of {shown(value)}: {reason}"
             ) from None
 
     def _filled_in(self, name: str, found: Mapping[str, Any]) -> Any:
@@ -174,7 +174,7 @@ class _Reading:
                 found[name], {**dict.fromkeys(self._task.inputs.parameters), **found}
             )
         except NotFilledIn as reason:
-            raise InputRefused(f"its input '{_readable(name)}' is not complete: {reason}") from None
+            raise InputRefused(f"its input '{_readable(name)}' is incomplete: {reason}") from None
 
     def _checked(self, name: str, declared: Any, value: Any) -> Any:
         allowed = [python_value(one) for one in getattr(declared, "literals", ())]
@@ -221,12 +221,12 @@ class _Reading:
 
 
 def runs_anyway(task: Any) -> bool:
-    """Return whether a task runs even if what it waits for has failed."""
+    """Return whether a task runs even if its dependencies have failed."""
     return bool(task.trigger_policy.strategy == _EVEN_AFTER_FAILURE)
 
 
 def parameter(source: Any, scope: Scope, words: Mapping[str, str]) -> Any:
-    """Return the value that an `InputParameterSpec` stands for in the scope. Raises NotThere."""
+    """Return the value of an `InputParameterSpec` in a scope. Raises NotThere."""
     if source.HasField("runtime_value"):
         return in_constant(python_value(source.runtime_value.constant), words)
     if source.HasField("task_output_parameter"):
@@ -238,7 +238,7 @@ def parameter(source: Any, scope: Scope, words: Mapping[str, str]) -> Any:
 
 
 def of_type(kind: str, name: str, value: Any) -> Any:
-    """Return the value as the task gets it: texts take anything, integers any number.
+    """Convert a value to a parameter's type: texts accept anything, integers any number.
 
     Rule: `handleParamTypeValidationAndConversion` in KFP's backend/src/v2/driver/resolve.go.
     Raises WrongType.
@@ -254,14 +254,14 @@ def of_type(kind: str, name: str, value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return the value as a message can show it."""
+    """Return the value in a form for messages."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     kind = "the text " if isinstance(value, str) else ""
     return kind + (text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")
 
 
 def with_defaults(parameters: Mapping[str, Any], component: Any) -> dict[str, Any]:
-    """Return the parameters of a task with the defaults of its component for the others.
+    """Return the parameters of a task, with its component's defaults for the others.
 
     Rule: `addDefaultParams` in KFP's backend/src/v2/component/launcher_v2.go.
     """

@@ -1,4 +1,4 @@
-"""The outputs of a task: what its program has left, checked as KFP's launcher checks it.
+"""The outputs of a task, as left by its program and checked as by KFP's launcher.
 
 Rule: `getExecutorOutputFile`, `collectOutputParameters` and `uploadOutputArtifacts` in KFP's
 backend/src/v2/component/launcher_v2.go.
@@ -29,11 +29,11 @@ _DECLARED_AS = {
 
 
 class OutputRefused(KfpError):
-    """An output that is missing, or not as it is declared; the message names it."""
+    """An output that is missing or not as declared; the message names it."""
 
 
 def collect(executor_input: Mapping[str, Any], component: Any) -> Values:
-    """Return what a task has put out. Raises OutputRefused."""
+    """Return the outputs of a task. Raises OutputRefused."""
     outputs = executor_input["outputs"]
     told = _told(Path(outputs["outputFile"]))
     _refuse_what_is_unfit_in(told)
@@ -50,7 +50,7 @@ def collect(executor_input: Mapping[str, Any], component: Any) -> Values:
 
 
 def left_behind(executor_input: Mapping[str, Any], component: Any) -> Values:
-    """Return what can be read of that which a failed task has put out."""
+    """Return the readable outputs of a failed task."""
     outputs = executor_input["outputs"]
     try:
         told = _told(Path(outputs["outputFile"]))
@@ -71,9 +71,9 @@ def left_behind(executor_input: Mapping[str, Any], component: Any) -> Values:
 
 
 def in_their_places(values: Values, folder: Path, may_read: Callable[[Path], bool]) -> Values:
-    """Return the values with their artifacts where their URIs say.
+    """Copy artifacts to the places that their URIs name, and return the values.
 
-    The program, which worked in the folder, may have put them elsewhere and told so
+    The program, which worked in the folder, may have written them elsewhere and reported that
     (`Artifact.set_path`). Raises OSError.
     """
     for listed in values.artifacts.values():
@@ -92,7 +92,7 @@ def in_their_places(values: Values, folder: Path, may_read: Callable[[Path], boo
 
 
 def _copy(made: Path, place: Path) -> None:
-    """Put a copy in a place, even if what it is made of is within what is there."""
+    """Copy a file or folder to a place, even if it is inside the one that it replaces."""
     beside = place.with_name(f"{place.name}.new")
     if made.is_dir():
         shutil.copytree(made, beside, symlinks=True)
@@ -104,7 +104,7 @@ def _copy(made: Path, place: Path) -> None:
 
 
 class _Said(msgspec.Struct, frozen=True):
-    """An artifact, as a program tells of it."""
+    """An artifact, as reported by a program."""
 
     name: str | None = None
     uri: str | None = None
@@ -118,7 +118,7 @@ class _SaidList(msgspec.Struct, frozen=True):
 
 
 class _Told(msgspec.Struct, frozen=True, rename="camel"):
-    """An ExecutorOutput: outputs as told by a program that knows of executor inputs."""
+    """An ExecutorOutput: outputs as reported by a program that reads the executor input."""
 
     parameter_values: dict[str, Any] | None = None
     artifacts: dict[str, _SaidList | None] | None = None
@@ -131,29 +131,29 @@ def _told(path: Path) -> _Told:
     except FileNotFoundError:
         return _Told()
     except (ValueError, RecursionError, OSError, msgspec.ValidationError) as error:
-        raise OutputRefused(f"what it says of its outputs cannot be read: {error}") from None
+        raise OutputRefused(f"its executor output cannot be read: {error}") from None
 
 
 def _refuse_what_is_unfit_in(told: _Told) -> None:
     for name, value in (told.parameter_values or {}).items():
         _refuse_unfit(value, f"its output '{name}'")
     for name, listed in (told.artifacts or {}).items():
-        _refuse_unfit(msgspec.to_builtins(listed), f"what it says of the artifact '{name}'")
+        _refuse_unfit(msgspec.to_builtins(listed), f"its report on the artifact '{name}'")
         for absent in without_value(_said_of(told, name).metadata or {}):
             raise OutputRefused(
                 f"the metadata '{absent}' of its output '{name}' has no value, and KFP stores "
-                "none without: leave it out, or give it one"
+                "none without one: leave it out, or give it one"
             )
 
 
 def _refuse_unfit(value: Any, what: str) -> None:
-    """Refuse what protojson does: numbers without a value and texts that are none."""
+    """Refuse what protojson refuses: numbers that are not finite, and texts with surrogates."""
     for one in _leaves(value):
         if isinstance(one, str) and not _is_unicode(one):
-            raise OutputRefused(f"{what} is no Unicode text: {shown(_visible(one))}")
+            raise OutputRefused(f"{what} is not Unicode text: {shown(_visible(one))}")
         if isinstance(one, (int, float)) and not math.isfinite(float64(one)):
             shown_number = "too large a number" if isinstance(one, int) else _name(one)
-            raise OutputRefused(f"{what} is {shown_number}, which no parameter can be")
+            raise OutputRefused(f"{what} is {shown_number}, which is not a valid parameter")
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -172,7 +172,7 @@ def _name(number: float) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Not if it has halves of characters in it, as the names of files can."""
+    """False for a text with surrogates, which file names can contain."""
     try:
         return bool(text.encode()) or True
     except UnicodeEncodeError:
@@ -209,14 +209,14 @@ def _text(name: str, path: Path) -> str:
         ) from None
     except UnicodeDecodeError:
         raise OutputRefused(
-            f"its output '{name}' is no Unicode text: pass it on as an artifact"
+            f"its output '{name}' is not Unicode text: pass it as an artifact"
         ) from None
     except OSError as error:
         raise OutputRefused(f"its output '{name}' cannot be read: {error.strerror}") from None
 
 
 def _as_written(text: str) -> str:
-    """The text of a file as a message can show it: as a value, if it is JSON."""
+    """The text of a file in a form for messages: as a value, if it is JSON."""
     try:
         return shown(json.loads(text))
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The inputs and outputs of tasks as the API tells them, and back."""
+"""The inputs and outputs of tasks in the form of the API, and back."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .artifact_metadata import DISPLAY_NAME
 from .scopes import RuntimeArtifact, Values
 from .task_cache import is_there
 
-# What is longer is not kept with the task. A whole report must stay far below its limit.
+# Longer values are not kept with the task: a report must stay far below its limit.
 MAX_PARAMETER_BYTES = 2**17
 MAX_VALUES_BYTES = 2**20
 _LEFT_OUT = "[too long to be shown here: "
 
 
 def given(values: Values, parameters: dict[str, Any], component: Any) -> TaskValues:
-    """Return the inputs of a task, without those that only fill in others.
+    """Return the inputs of a task, without those that are only used in others.
 
-    The parameters are the values' with the component's defaults.
+    The parameters include the component's defaults.
     """
     declared = component.input_definitions.parameters
     shown = {name: value for name, value in parameters.items() if name in declared}
@@ -28,9 +28,9 @@ def given(values: Values, parameters: dict[str, Any], component: Any) -> TaskVal
 
 
 def put_out(values: Values, reused_from: str = "") -> TaskValues:
-    """Return the outputs of a task; each artifact has the name of its output to show.
+    """Return the outputs of a task; each artifact is displayed under the name of its output.
 
-    `reused_from`: the run that made them, where this one did not.
+    `reused_from`: the run that made them, if it is another one.
     """
     artifacts = {
         name: [
@@ -44,7 +44,7 @@ def put_out(values: Values, reused_from: str = "") -> TaskValues:
 
 
 def restored(kept: TaskValues, component: Any) -> Values | None:
-    """Return the outputs of a task; None if some have gone, or were too long to be kept."""
+    """Return the outputs of a task; None if some no longer exist or were too long to keep."""
     declared = component.output_definitions
     if any(_left_out(value) for value in kept.parameters.values()):
         return None

@@ -1,1 +1,1 @@
-"""The server's side of execution: the queue, and the processes that it starts."""
+"""The server's side of execution: the queue of runs, and the processes that it starts."""

@@ -16,12 +16,12 @@ from .pipes import reader
 from .run_environment import inherited
 
 IDLE_SECONDS = 60.0
-_RUNS = "jupyter_kfp_mt.local.execution.run"  # whose modules this process never imports
+_RUNS = "jupyter_kfp_mt.local.execution.run"  # never imported in this process
 LOST = "the process that starts the runs ended without warning; start the run again"
 
 
 class Lost(Exception):
-    """Nobody can tell any more how a process ended."""
+    """The exit code of a process cannot be determined."""
 
 
 class Process(Protocol):
@@ -29,13 +29,13 @@ class Process(Protocol):
     def pid(self) -> int: ...
 
     async def wait(self) -> int:
-        """Its exit code, or minus the signal that killed it. Raises `Lost`."""
+        """Wait for its exit code, or minus the signal that killed it. Raises `Lost`."""
 
 
 class ForkServer:
-    """Starts the processes of runs. It comes with the first, and goes when idle for a while.
+    """Starts the processes of runs. It is started with the first, and stops after a while idle.
 
-    It lives on the event loop.
+    It belongs to the event loop.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class ForkServer:
         async with self._starting:
             try:
                 fate = forking.ask(await self._ready(), [assignment, reports])
-            except ConnectionError:  # It has just died.
+            except ConnectionError:  # It has died in the meantime.
                 await self.close()
                 fate = forking.ask(await self._ready(), [assignment, reports])
         self._busy()
@@ -63,7 +63,7 @@ class ForkServer:
         raise Lost(LOST)
 
     async def close(self) -> None:
-        """Ends it, but no run."""
+        """Stop the fork server, but no run."""
         if self._idle:
             self._idle.cancel()
         if self._control:
@@ -85,7 +85,7 @@ class ForkServer:
                 *(sys.executable, "-m", f"{_RUNS}.fork_process", str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                # Python looks for modules in the folder that it is started in.
+                # Python looks for modules in its working directory.
                 cwd="/",
                 env=inherited(home=Path("/"), scratch=gettempdir()),
                 pass_fds=[theirs.fileno()],
@@ -107,12 +107,12 @@ class ForkServer:
 
     def _end_if_idle(self) -> None:
         if not self._forked and self._control:
-            self._control.close()  # at which it ends
+            self._control.close()  # which makes it exit
             self._control = None
 
 
 class _Forked:
-    """A process that the fork server has made for us."""
+    """A process made by the fork server."""
 
     def __init__(self, pid: int, fate: asyncio.StreamReader, done: Callable[[], None]) -> None:
         self.pid = pid

@@ -1,10 +1,10 @@
-"""Pipes, as the event loop reads and writes them."""
+"""Pipes as asyncio streams."""
 
 from __future__ import annotations
 
 import asyncio
 
-# One report is one line; its texts are cut far below this.
+# Each report is one line, whose texts are kept far below this limit.
 MAX_LINE_BYTES = 2**22
 
 

@@ -1,4 +1,4 @@
-"""The environment in which runs execute: what of the server's own they may see."""
+"""The environment variables of runs, and which of the server's own they inherit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import site
 from collections.abc import Iterator
 from pathlib import Path
 
-# What a run inherits from the server's environment, and nothing else: no secret of the person who
-# started the server reaches a tenant's code, but for a password in the address of a proxy or of
-# pip's index, without which that code could install nothing.
+# The only variables that runs inherit from the server: no secret of the person who started the
+# server reaches a tenant's code, except a password in the address of a proxy or of pip's index,
+# without which that code could not install packages.
 INHERITED = frozenset(
     "PATH LANG LANGUAGE TZ LD_LIBRARY_PATH USER LOGNAME"
     " HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"
@@ -19,7 +19,7 @@ INHERITED_PREFIXES = ("LC_", "PIP_")
 
 
 def inherited(home: Path, scratch: str) -> dict[str, str]:
-    """The whole environment of a process that executes a run."""
+    """Return the complete environment of a run's process."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -29,17 +29,17 @@ def inherited(home: Path, scratch: str) -> dict[str, str]:
         **_pip_configuration(),
         **kept,
         "HOME": str(home),
-        # Not in the run's folder: sockets in there would get longer paths than the system allows.
+        # Not in the run's folder, where paths of sockets would exceed the system's limit.
         "TMPDIR": scratch,
         "PYTHONPATH": os.pathsep.join(_search_path()),
-        # Packages that the server's user installed for himself, now that HOME is another.
+        # Packages installed with `pip install --user`, as HOME is a different one here.
         "PYTHONUSERBASE": site.getuserbase(),
         "PYTHONUTF8": "1",
     }
 
 
 def _search_path() -> Iterator[str]:
-    """Return what Python must be told to find this package and its dependencies."""
+    """Return the variables by which Python finds this package and its dependencies."""
     package_folder = str(Path(__file__).parents[4])
     if package_folder not in site.getsitepackages():
         yield package_folder
@@ -48,7 +48,7 @@ def _search_path() -> Iterator[str]:
 
 
 def _pip_configuration() -> dict[str, str]:
-    """Where pip finds its index, now that HOME is another."""
+    """Return pip's settings, as HOME is a different one here."""
     for path in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf"):
         if path.is_file():
             return {"PIP_CONFIG_FILE": str(path)}

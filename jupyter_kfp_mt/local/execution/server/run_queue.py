@@ -1,4 +1,4 @@
-"""Queues runs, has each executed by a worker, and brings every one of them to an end."""
+"""Queues runs, executes each in a worker process, and brings every one to an end."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ logger = logging.getLogger(__name__)
 
 
 class RunStore(Protocol):
-    """The part of the database that the executor needs."""
+    """The part of the database that the run queue needs."""
 
     def unfinished_runs(self) -> list[tuple[str, str]]:
-        """Run id and state of each, oldest first."""
+        """The run id and state of each unfinished run, oldest first."""
 
     def deleted_runs(self) -> list[tuple[str, str]]:
-        """Run id and namespace of each whose folder is still to be removed."""
+        """The run id and namespace of each deleted run whose folder still exists."""
 
     def folder_removed(self, run_id: str) -> None: ...
 
@@ -52,18 +52,18 @@ class RunStore(Protocol):
     def put_task(
         self, task: Task, inputs: TaskValues | None = None, outputs: TaskValues | None = None
     ) -> None:
-        """Inserts it, or replaces the one with the same run and task id. None: as it was."""
+        """Insert a task, or update the one with this run and task id. None: unchanged."""
 
     def tasks(self, run_id: str) -> list[Task]: ...
 
     def succeeded(self, run_id: str) -> dict[str, TaskValues]:
-        """The outputs of the tasks that have succeeded, by task id."""
+        """The outputs of the succeeded tasks, by task id."""
 
 
 class RunQueue:
-    """Executes runs in worker processes, at most `limit` at once, the namespaces in turn.
+    """Executes runs in worker processes, at most `limit` at once, with namespaces taking turns.
 
-    It lives on the event loop, and calls the store on that thread.
+    It belongs to the event loop, and calls the store on that thread.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class RunQueue:
         config_maps: Callable[[str], dict[str, dict[str, str]]] = lambda namespace: {},
     ) -> None:
         self._store = store
-        # Return what is to be done for a run; raises KeyError if that has been deleted.
+        # Returns the request for a run; raises KeyError if it has been deleted.
         self._request = request
         self._folder = folder
         self._secrets = secrets
@@ -88,19 +88,19 @@ class RunQueue:
         self._endpoint = endpoint
         self._limit = limit
         self._ended = ended
-        # The waiting runs by namespace; the first namespace is the next in turn.
+        # The queued runs by namespace; the first namespace is the next in turn.
         self._waiting: dict[str, deque[str]] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._executions: set[asyncio.Task[None]] = set()
         self._fork_server = ForkServer()
         self._ledger = UnwrittenStates(self._write, self._start_waiting)
         self._engines = Engines(os.environ)
-        # The folders of runs that have been deleted, until they are removed.
+        # The folders of deleted runs that still have to be removed.
         self._forgotten: dict[str, Path] = {}
 
     def recover(self) -> None:
-        """Takes up what the last server left: queues what was waiting, ends what was executing,
-        removes what was being deleted.
+        """Resume after the last server: queue pending runs, end those that were executing, and
+        remove those that were being deleted.
         """
         for run_id, namespace in self._store.deleted_runs():
             self.forget(namespace, run_id)
@@ -114,32 +114,32 @@ class RunQueue:
     def _end_lost(self, run_id: str, reason: str) -> None:
         namespace = self._store.namespace(run_id)
         if (self._run_folder(namespace, run_id) / MARK).exists():
-            self._start(namespace, run_id, reason)  # to stop its containers, which takes a while
+            self._start(namespace, run_id, reason)  # to stop its containers, which takes time
         else:
             self._ledger.put(run_id, RunReport.failed(reason))
 
     def submit(self, run_id: str) -> None:
-        """Starts the run now, or as soon as its turn has come.
+        """Start the run now, or when its turn comes.
 
-        If it has been executed before, what has succeeded in it is not executed again.
+        In a retried run, tasks that have succeeded are not executed again.
         """
         self._enqueue(run_id)
         self._start_waiting()
 
     def terminate(self, run_id: str) -> None:
-        """Stops every process of the run, or takes it out of the queue; it ends FAILED."""
-        self._ledger.catch_up()  # Perhaps it has ended, and that is all that is not written.
+        """Stop every process of the run, or remove it from the queue; it ends FAILED."""
+        self._ledger.catch_up()  # Perhaps it has ended, and only its end is not written yet.
         if worker := self._workers.get(run_id):
             worker.stop(TERMINATED)
         elif self._dequeue(run_id) or run_id in dict(self._store.unfinished_runs()):
             self._ledger.put(run_id, RunReport.failed(TERMINATED))
 
     def log_file(self, namespace: str, run_id: str, task_id: str) -> Path:
-        """Where the task's output is. The ids are the database's own."""
+        """The path of a task's log. The ids are the database's own."""
         return self._run_folder(namespace, run_id) / "tasks" / task_id / LOG_NAME
 
     def artifact_file(self, namespace: str, uri: str) -> Path | None:
-        """The file that a URI stands for, if there is one and it is of the namespace."""
+        """The file of a URI, if it exists and belongs to the namespace."""
         path = uri.removeprefix("file://")
         if not (path.startswith("/") and os.path.isfile(path)):
             return None
@@ -147,16 +147,16 @@ class RunQueue:
         return real if real.is_relative_to((self._folder / namespace).resolve()) else None
 
     def forget(self, namespace: str, run_id: str) -> None:
-        """Stops the run, whose record is gone, and removes what it has written."""
+        """Stop a run whose record is deleted, and remove its files."""
         self._dequeue(run_id)
         self._forgotten[run_id] = self._run_folder(namespace, run_id)
         if worker := self._workers.get(run_id):
-            worker.stop(DELETED)  # its execution removes the rest when it has ended
+            worker.stop(DELETED)  # its execution removes the rest at its end
         else:
             self._keep(self._remove(run_id))
 
     def is_forgetting(self, run_id: str) -> bool:
-        """Tell whether something of a run that has been deleted is still there."""
+        """Return True if files of a deleted run still exist."""
         return run_id in self._forgotten
 
     async def _remove(self, run_id: str) -> None:
@@ -165,17 +165,19 @@ class RunQueue:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         try:
             if folder.exists():
-                logger.warning("run %s has left files, which the next start removes", run_id)
+                logger.warning("run %s has left files, which the next start will remove", run_id)
                 return
             self._store.folder_removed(run_id)
         except (OSError, sqlite3.Error) as error:
-            logger.warning("run %s: the next start looks whether it is removed: %s", run_id, error)
+            logger.warning(
+                "run %s: the next start will check that it is removed: %s", run_id, error
+            )
             return
         del self._forgotten[run_id]
 
     async def close(self, because: str = STOPPED) -> None:
-        """Stops what is executing; what waits stays PENDING for the next start."""
-        self._limit = 0  # Nor is anything started that is still submitted.
+        """Stop the executing runs; queued ones stay PENDING for the next start."""
+        self._limit = 0  # Runs submitted from now on are not started, either.
         for worker in self._workers.values():
             worker.stop(because)
         await asyncio.gather(*self._executions, return_exceptions=True)
@@ -203,19 +205,19 @@ class RunQueue:
         return namespace, run_id
 
     def _start_waiting(self) -> None:
-        # What is started while nothing can be written would only fail.
+        # A run started while nothing can be written would only fail.
         while self._waiting and len(self._workers) < self._limit and not self._ledger.behind:
             self._start(*self._next_in_turn())
 
     def _start(self, namespace: str, run_id: str, stopped: str = "") -> None:
-        """Executes the run; or only ends what it has left, if it has been stopped for a reason."""
+        """Execute the run; or, if it was stopped, only clean up after it."""
         self._workers[run_id] = WorkerProcess(self._fork_server)
         if stopped:
             self._workers[run_id].stop(stopped)
         self._keep(self._execute(run_id, self._run_folder(namespace, run_id)))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        """Sees to it that the work is finished before the executor is closed."""
+        """Make sure that the work is finished before the queue is closed."""
         execution = asyncio.get_running_loop().create_task(work)
         self._executions.add(execution)
         execution.add_done_callback(self._executions.discard)
@@ -244,7 +246,7 @@ class RunQueue:
                     self._assignment(job), folder, partial(self._ledger.put, run_id)
                 )
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
-            if worker.stopped:  # It may have been deleted, too.
+            if worker.stopped:  # It may also have been deleted.
                 return RunReport.failed(worker.stopped)
             reason = why(error)
             logger.error("run %s: %s", run_id, reason, exc_info=None if reason else error)
@@ -289,8 +291,8 @@ class RunQueue:
         except Exception as error:  # Whatever it was: no run may stay RUNNING.
             if why(error):
                 raise
-            logger.error("run %s: its end cannot be written down", run_id, exc_info=error)
-            reason = f"how the run ended could not be written down: {type(error).__name__}"
+            logger.error("run %s: its end cannot be recorded", run_id, exc_info=error)
+            reason = f"the end of the run could not be recorded: {type(error).__name__}"
             self._store.set_run_state(run_id, "FAILED", reason)
         self._ended(run_id)
 

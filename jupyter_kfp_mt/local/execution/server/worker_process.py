@@ -1,4 +1,4 @@
-"""One run's worker process, seen from the server: started, listened to, stopped."""
+"""One run's worker process, seen from the server: start it, read its reports, stop it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .fork_server import ForkServer, Lost, Process
 from .pipes import reader
 from .run_environment import inherited
 
-# How long a run's processes may take to end by themselves when they are asked to.
+# How long a run's processes have to end by themselves when asked.
 GRACE_SECONDS = 5.0
 
 
 class WorkerProcess:
-    """One run's process: its assignment goes in, reports come out, and in the end nothing is left.
+    """One run's process: it gets an assignment, sends reports, and leaves no processes behind.
 
-    The process leads a group of its own, to which everything that the run starts belongs.
+    The process leads a process group, to which everything started by the run belongs.
     """
 
     def __init__(self, fork_server: ForkServer) -> None:
-        # Why it was stopped, if it was.
+        # The reason why it was stopped, if it was.
         self.stopped = ""
         self._fork_server = fork_server
         self._process: Process | None = None
@@ -41,8 +41,8 @@ class WorkerProcess:
     async def work(
         self, assignment: Assignment, folder: Path, hear: Callable[[RunReport], None]
     ) -> RunReport:
-        """Sees the run through in this folder, and tells how it ended."""
-        # The process makes this folder: it alone knows that it has to go when the server is killed.
+        """Execute the run in this folder, and return why it failed; empty if it did not."""
+        # The process makes this folder, and removes it if the server is killed.
         scratch = Path(gettempdir()) / f"{SCRATCH_PREFIX}{uuid.uuid4().hex[:12]}"
         assignment = msgspec.structs.replace(
             assignment,
@@ -56,9 +56,9 @@ class WorkerProcess:
         return self._end or RunReport.failed(self.stopped or why)
 
     async def _supervise(self, assignment: Assignment, hear: Callable[[RunReport], None]) -> str:
-        """Tell why there is no report of the end, if there is none."""
+        """Return why the report of the end is missing; empty if it is not."""
         given, assigning = os.pipe()
-        # What follows the assignment is silence, until our end closes with us.
+        # The pipe stays open after the assignment: it closes when the server ends.
         with os.fdopen(assigning, "wb", buffering=0) as lifeline:
             try:
                 reports, pipe = await self._start(given, assignment)
@@ -70,7 +70,7 @@ class WorkerProcess:
             try:
                 await asyncio.to_thread(_assign, assignment, lifeline)
                 async for line in reports:
-                    if line.endswith(b"\n"):  # else it has been killed in the middle of it
+                    if line.endswith(b"\n"):  # otherwise it was killed while writing it
                         self._hear(msgspec.json.decode(line, type=RunReport), hear)
             except BaseException:
                 self._signal(signal.SIGKILL)
@@ -81,7 +81,7 @@ class WorkerProcess:
         return why
 
     def stop(self, reason: str) -> None:
-        """Asks every process of the run to end, and makes them after a while."""
+        """Ask every process of the run to end, and kill them after a while."""
         if self.stopped or self._end:
             return
         self.stopped = reason
@@ -101,7 +101,7 @@ class WorkerProcess:
         finally:
             os.close(sender)
         if self.stopped:
-            # It leads no group yet that a signal could reach, and does not know its run yet.
+            # It has no assignment yet, and no process group that could be signalled.
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
         return reports, pipe
@@ -113,7 +113,7 @@ class WorkerProcess:
             self._end = report
 
     async def _watch(self, log: Path) -> str:
-        """Waits for the process, kills what its tasks have left behind, and tells how it ended."""
+        """Wait for the process, kill leftovers of its tasks, and return its exit code."""
         assert self._process
         try:
             return _death(await self._process.wait(), log)
@@ -130,7 +130,7 @@ class WorkerProcess:
 
 
 def _assign(assignment: Assignment, lifeline: IO[bytes]) -> None:
-    with suppress(BrokenPipeError):  # If it died at once, its exit code tells.
+    with suppress(BrokenPipeError):  # If it died at once, its exit code is the reason.
         for part in (msgspec.json.encode(assignment), b"\n"):
             data = memoryview(part)
             while data:
@@ -138,7 +138,7 @@ def _assign(assignment: Assignment, lifeline: IO[bytes]) -> None:
 
 
 def _death(exit_code: int, log: Path) -> str:
-    """Tell why a worker ended without a report, as far as can be known."""
+    """Return why a worker ended without a report, as far as it is known."""
     reason = f"the run's process ended before the run did: {ended(exit_code)}"
     said = raised(end_of(log)) if exit_code > 0 else ""
     return f"{reason}: {said}" if said else reason

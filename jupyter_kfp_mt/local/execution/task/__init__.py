@@ -1,1 +1,1 @@
-"""In a task's own process: how it comes from a fork, its private mounts, its interpreter."""
+"""In a task's own process: how it is forked, its private mounts, and its interpreter."""

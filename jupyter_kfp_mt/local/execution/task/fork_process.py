@@ -1,8 +1,8 @@
-"""The process from which a run's tasks are forked, with what they import; a forked one is a task's.
+"""The process from which a run's tasks are forked; a forked process executes one task.
 
-A compiled Python component brings a shell script that writes its source to a file and has
-`kfp.dsl.executor_main` run it in a new interpreter. Here a forked process does the same: it is as
-fresh as that interpreter would be, but has its imports behind it.
+A compiled Python component has a shell script that writes its source to a file and runs it with
+`kfp.dsl.executor_main` in a new interpreter. A forked process is equivalent, but has already made
+its imports.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _STANDARD_LIBRARY = re.compile(r"/(python3\.?\d+(\.zip)?|lib-dynload)$")
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    sys.path.pop(0)  # the folder that this was started in
+    sys.path.pop(0)  # the folder from which it was started
     _preload()
     told, output = forking.serve(control, _end_orphans)
-    # Only what has been forked gets here, and it is left to the interpreter how it ends.
+    # Only a forked process gets here; the interpreter decides how it ends.
     with os.fdopen(told) as request:
         task, environment, folder, prefix, mounts = json.load(request)
     _redirect(output)
@@ -49,13 +49,13 @@ def main() -> None:
     try:
         _run(Component(*task))
     except BaseException as error:
-        if os.getpid() == pid:  # Not in a child, for that is not the task's end.
+        if os.getpid() == pid:  # Not in a child, whose end is not the task's.
             note(error, prefix)
         raise
 
 
 def _end_orphans(running: Collection[int]) -> None:
-    """While another task is running it is not known whose they are."""
+    """Kill orphans, unless another task is running, to which they may belong."""
     if not running:
         kill_orphans(running)
 
@@ -63,7 +63,7 @@ def _end_orphans(running: Collection[int]) -> None:
 def _preload() -> None:
     import kfp.dsl.executor_main  # noqa: F401
 
-    # It is imported again, as the program; what it imports stays.
+    # It is imported again as the main program; its own imports stay.
     del sys.modules[EXECUTOR]
     gc.collect()
     gc.freeze()
@@ -83,10 +83,10 @@ def _adopt(environment: dict[str, str]) -> None:
 
 
 def _enter(prefix: Path) -> None:
-    """Makes this the interpreter of the virtual environment."""
+    """Turn this process into the interpreter of the virtual environment."""
     sys.prefix = sys.exec_prefix = str(prefix)
     sys.executable = str(prefix / "bin" / "python3")
-    if sys.version_info < (3, 11):  # a later one takes it from pyvenv.cfg, as it has done already
+    if sys.version_info < (3, 11):  # a later Python reads it from pyvenv.cfg at its start
         vars(sys)["_base_executable"] = sys.executable
     standard = [path for path in sys.path if _STANDARD_LIBRARY.search(path)]
     other = [path for path in sys.path if path not in standard]
@@ -97,7 +97,7 @@ def _enter(prefix: Path) -> None:
 
 
 def _run(task: Component) -> None:
-    """As `python3 -m kfp.dsl.executor_main`, on a file with the component's source."""
+    """Run `kfp.dsl.executor_main` on a file with the component's source, as `python3 -m` does."""
     file = Path(tempfile.mkdtemp()) / "ephemeral_component.py"
     file.write_text(task.source)
     sys.argv[:] = ["-m", "--component_module_path", str(file), *task.arguments]

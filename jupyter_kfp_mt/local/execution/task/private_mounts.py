@@ -1,9 +1,9 @@
-"""Folders that only this process and its children can see at their paths (Linux).
+"""Folders that only this process and its children see at their paths (Linux).
 
-They are in memory and gone with the processes, or somewhere else on the machine.
+They are in memory, and disappear with the processes; or they are other folders of the machine.
 
-The file is also started by its path, in front of a task's command, by whatever Python is there:
-so it uses the standard library alone.
+This file is also run by its path, in front of a task's command, by any Python: so it uses only the
+standard library.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
 CAPABILITY_VERSION_3 = 0x20080522
 
-# A folder with more entries is not rebuilt to make room for one more.
+# The most entries of a folder that is rebuilt to add one more.
 MAX_ENTRIES = 2000
 
-# The path of each folder, and the content of its files by name; or which folder is to be there.
+# For each path, the content of its files by name; or the folder that is to be mounted there.
 Folders = Mapping[str, Mapping[str, str] | str]
 
 
 class Unmountable(Exception):
-    """A folder that this machine cannot make; the message says why."""
+    """A folder that cannot be mounted on this machine; the message says why."""
 
 
 def mount(folders: Folders) -> None:
-    """Makes these folders and files for the calling process, which must have but one thread."""
+    """Mount these folders for the calling process, which must have only one thread."""
     working_folder = os.getcwd()
     parents = sorted({_nearest(path) for path in folders} - folders.keys())
     own_users = _leave_shared_mounts()
@@ -55,7 +55,7 @@ def mount(folders: Folders) -> None:
 
 
 def mount_or_exit(folders: Folders) -> None:
-    """The same for a process that has nothing to do without them."""
+    """Mount the folders, or exit with a message."""
     try:
         mount(folders)
     except (Unmountable, OSError) as error:
@@ -63,16 +63,16 @@ def mount_or_exit(folders: Folders) -> None:
 
 
 def _nearest(path: str) -> str:
-    """The path itself if it is a folder, or the folder in which it has to be made."""
+    """Return the path if it is a folder, else the nearest existing parent."""
     while not os.path.lexists(path):
         path = os.path.dirname(path)
     if not os.path.isdir(path):
-        raise Unmountable(f"{path} is there and is no folder")
+        raise Unmountable(f"{path} exists and is not a folder")
     return path
 
 
 def _leave_shared_mounts() -> bool:
-    """From here on, what is mounted is this process's own. Whether that took a user namespace."""
+    """Make later mounts private to this process. Returns True if that took a user namespace."""
     try:
         own_users = not _unshare(CLONE_NEWNS)
         if own_users:
@@ -84,7 +84,7 @@ def _leave_shared_mounts() -> bool:
         _call("mount", None, b"/", None, MS_REC | MS_SLAVE, None)
     except OSError as error:
         raise Unmountable(
-            f"this machine does not let user {os.geteuid()} have mounts of its own"
+            f"this machine does not allow private mounts for user {os.geteuid()}"
             f" (user namespaces): {error.strerror}"
         ) from error
     return own_users
@@ -99,9 +99,9 @@ def _unshare(flags: int) -> bool:
 
 
 def _rebuild(parent: str) -> None:
-    """Puts in the folder's place one in memory that has the same entries and can have more.
+    """Replace a folder by one in memory with the same entries, to which more can be added.
 
-    So nothing is left on the machine, where another task may use the same path at the same time.
+    So nothing is left on the machine, where another task may use the same path concurrently.
     """
     mode = stat.S_IMODE(os.stat(parent).st_mode)
     old = _open(parent)
@@ -109,7 +109,7 @@ def _rebuild(parent: str) -> None:
     if len(names) > MAX_ENTRIES:
         raise Unmountable(f"{parent} has too many entries ({len(names)}) to add one for the task")
     _mount_memory(parent, mode)
-    # A path that begins at the root does not see what is mounted over the root, but `..` does.
+    # An absolute path does not see mounts over the root, but `..` does.
     new = _open("/.." if parent == "/" else parent)
     for name in names:
         _bind(f"/proc/self/fd/{old}/{name}", f"/proc/self/fd/{new}/{name}")
@@ -128,7 +128,7 @@ def _bind(source: str, target: str) -> None:
         os.mkdir(target)
     else:
         _write(target, "", os.O_CREAT)
-    with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+    with contextlib.suppress(FileNotFoundError):  # removed in the meantime
         _call("mount", os.fsencode(source), os.fsencode(target), None, MS_BIND | MS_REC, None)
 
 
@@ -140,9 +140,9 @@ def _fill(path: str, files: Mapping[str, str]) -> None:
 
 
 def _protect(parent: str) -> None:
-    """Make the rebuilt folder read-only: what a task wrote into it would be lost.
+    """Make the rebuilt folder read-only, as files that a task writes there would be lost.
 
-    But not in a folder for temporary files, where it would be removed anyway.
+    Folders for temporary files stay writable, as those are removed anyway.
     """
     if not os.stat(parent).st_mode & stat.S_ISVTX:
         _make_read_only(parent)
@@ -159,7 +159,7 @@ def _make_read_only(path: str) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Drop those that came with the user namespace: the task is to run as it would without."""
+    """Drop the capabilities that come with a user namespace, as the task must not have them."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     _call("capset", header, (ctypes.c_uint32 * 6)())
 
@@ -181,7 +181,7 @@ def _call(function: str, *arguments: object) -> None:
 
 
 def main(arguments: Iterable[str]) -> None:
-    """Reads the folders from a descriptor, makes them, and becomes the command if there is one."""
+    """Read the folders from a descriptor, mount them, and execute the command, if any."""
     descriptor, *command = arguments
     with open(int(descriptor), encoding="utf-8") as plan:
         folders = json.load(plan)
@@ -191,7 +191,7 @@ def main(arguments: Iterable[str]) -> None:
 
 
 def _become(command: list[str]) -> None:
-    # Python ignores these, and what is ignored stays so in the command.
+    # Python ignores these signals, and the command would inherit that.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:

@@ -1,7 +1,7 @@
-"""The beginning of each interpreter of a task, before it runs anything.
+"""The start of each interpreter of a task, before it runs anything else.
 
 A link to this file is in the task's own environment, without the rest of this package: so it uses
-the standard library alone, and imports little of that.
+only the standard library, and imports little of it.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Iterable
 from typing import Any
 
 NAME = "_kfp_mt_task"
-# In the task's environment: which exception has ended its Python component.
+# A file in the task's environment with the exception that ended its Python component.
 FAILURE = "failure.txt"
 
 
 def begin(prefix: str, executor: bool) -> None:
-    """For the environment at the prefix; an executor's process is that of a Python component."""
+    """Set up the interpreter at a prefix; `is_executor`: it runs a Python component."""
     sys.meta_path.insert(0, _VenvFinder(prefix))
     if executor:
         sys.excepthook = _Noting(sys.excepthook, prefix)
 
 
 def note(error: BaseException, prefix: str) -> None:
-    """Leaves word of the exception that ends the component."""
+    """Record the exception that ends the component."""
     if reason := described(error):
         try:
             with open(os.path.join(prefix, FAILURE), "w", encoding="utf-8", errors="replace") as f:
                 f.write(reason)
-        except OSError:  # The exit code has to do.
+        except OSError:  # The exit code has to suffice.
             pass
 
 
 def described(error: BaseException) -> str:
-    """The type and the first line of what it says; nothing for an exit with a mere number."""
+    """The type and first line of an exception; empty for an exit with a number."""
     if isinstance(error, SystemExit):
         code = error.code
         return "" if code is None or isinstance(code, int) else first_line(f"SystemExit: {code}")
@@ -48,7 +48,7 @@ def described(error: BaseException) -> str:
 
 
 def first_line(text: str) -> str:
-    """Cut what an exception says after its first line, with dots if there are more."""
+    """Shorten a message to its first line, with dots if there are more."""
     first, *rest = [line.rstrip() for line in text.splitlines() if line.strip()] or [""]
     if first.endswith(":") and " " not in first and rest:  # The message begins with a line break.
         first = f"{first} {rest.pop(0).strip()}"
@@ -56,7 +56,7 @@ def first_line(text: str) -> str:
 
 
 class _Noting:
-    """An excepthook that notes what ends the process which it is made in, and not its children."""
+    """An excepthook that records the exception ending this process, but not its children's."""
 
     def __init__(self, show: Any, prefix: str) -> None:
         self._show, self._prefix, self._pid = show, prefix, os.getpid()
@@ -68,10 +68,10 @@ class _Noting:
 
 
 class _VenvFinder:
-    """Has `python3 -m venv --system-site-packages` show the packages of the task's interpreter.
+    """Make `python3 -m venv --system-site-packages` include the task's own packages.
 
-    Which is in a virtual environment itself, and from within one Python shows only those of the
-    interpreter that this was made with.
+    The task's interpreter is in a virtual environment itself, and from there Python would include
+    only the packages of the base interpreter.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -108,7 +108,7 @@ class _VenvFinder:
 
 
 def add_site(folders: Iterable[str]) -> str:
-    """For a .pth file: these folders with what their own .pth files say."""
+    """A line for a .pth file that adds these folders, with their own .pth files."""
     return "".join(f"import site; site.addsitedir({folder!r})\n" for folder in folders)
 
 

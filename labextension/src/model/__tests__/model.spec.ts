@@ -738,7 +738,7 @@ describe('the clock', () => {
     expect(model.problem).toBeNull();
     server.answers['status'] = () => new Promise(() => undefined);
     await looksIn(20);
-    expect(model.problem?.message).toContain('told nothing for a while');
+    expect(model.problem?.message).toContain('not sent anything for a while');
     expect(ids()).toEqual(['train']);
     delete server.answers['status'];
     await looksIn(60);
