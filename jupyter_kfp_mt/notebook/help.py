@@ -48,8 +48,11 @@ def of_verb(verb: Verb) -> str:
     single = [name for name in verb.aliases if not name.startswith(("run ", "runs "))]
     if single:
         blocks.append(f"also: {', '.join(f'%kfp {name}' for name in single)}")
+    related = [other.name for other in VERBS if other.name.startswith(f"{verb.name} ")]
+    if related:
+        blocks.append(f"see also: {', '.join(f'%kfp {name}' for name in related)}")
     return "\n\n".join(blocks)
 
 
 def _sentence(verb: Verb) -> str:
-    return verb.help.partition("\n\n")[0].replace("\n", " ")
+    return " ".join(verb.help.partition("\n\n")[0].split())
