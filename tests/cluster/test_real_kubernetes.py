@@ -172,7 +172,7 @@ def test_the_stand_in_answers_as_kubernetes_does(name, real, kubernetes_api):
 
 @pytest.fixture
 def watch(cluster, monkeypatch):
-    """What a watch of alice's Workflows tells."""
+    """The events of a watch of alice's Workflows."""
     monkeypatch.setattr(workflow_watch, "FIRST_PAUSE", 0.1)
     news, more = [], threading.Condition()
 
