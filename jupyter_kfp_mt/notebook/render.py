@@ -624,7 +624,7 @@ def _log(log: Log) -> View:
 
 @view.register
 def _report(report: CheckReport) -> View:
-    rows = [[Verdict(finding), finding.check, finding.found] for finding in report.findings]
+    rows = [[Verdict(finding), finding.check, finding.found] for finding in report.rows]
     return View(
         title=report.title,
         tables=[Table(["Result", "Check", "Found"], rows)],

@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_kfp_mt.errors import BadRequest, Conflict, KfpError, NotFound, RunFailed
 from jupyter_kfp_mt.models import Run
+from jupyter_kfp_mt.notebook import help
 
 pytestmark = pytest.mark.usefixtures("as_alice")
 
@@ -254,6 +255,8 @@ def test_runs_are_compared_and_their_artifacts_listed(shell, kfp, scored, unique
     artifacts = kfp(f"artifacts {unique}-0.5")
     assert [made.output for made in artifacts] == ["metrics"]
     assert "accuracy = 0.75" in shown(shell, artifacts)
+    assert kfp("artifacts").run.run_id == second.run_id  # the last one here
+    assert "see also: %kfp recurring create, " in help.text(["recurring"])
     with pytest.raises(BadRequest, match="at least two runs"):
         kfp("compare latest")
 

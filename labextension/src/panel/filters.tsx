@@ -133,7 +133,7 @@ function ThisNotebook({ list }: { list: ListModel<Item> }): JSX.Element | null {
 }
 
 /** A filter, in a grid of labels and selects. */
-function Filter(props: {
+export function Filter(props: {
   label: string;
   value: string;
   options: Options;
