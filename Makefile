@@ -8,6 +8,8 @@
 #                   test_data/sdk_compiled_pipelines/valid of kubeflow/pipelines, on a local KFP
 # make compare ENDPOINT=URL TOKENS=FOLDER  sets up, then makes the calls that were recorded on a
 #                   cluster at another KFP: see tests/recorded_calls/__main__.py for what it needs
+# make test-kubernetes  sets up, builds Kubernetes' API server with Go into ~/.cache (once: a quarter
+#                   of an hour), and tests with it and with etcd what `make test` does with a stand-in
 # make compatibility  sets up, then tries it with every Python, JupyterLab, Notebook and kfp for which
 #                   it is said to work (a Python that is not in the PATH is left out)
 
@@ -28,8 +30,8 @@ FRONT_END := $(shell find labextension/src labextension/style labextension/schem
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 AT_ONCE := $(MAKE) --no-print-directory -j 2
 
-.PHONY: demo test test-newest lock docs bench conformance compare compatibility format setup \
-	setup-checks checks chromium clean ruff mypy eslint jest
+.PHONY: demo test test-newest test-kubernetes lock docs bench conformance compare compatibility format setup \
+	setup-checks checks chromium clean ruff pytest mypy eslint jest
 
 setup:
 	@$(AT_ONCE) --silent $(VENV)/linked
@@ -85,7 +87,11 @@ demo: setup
 	@$(BIN)/jupyter-lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
 test: setup-checks
-	@$(AT_ONCE) checks
+	@$(MAKE) --no-print-directory ruff
+	@$(AT_ONCE) pytest checks
+
+# It runs beside the other checks, for it does not always need all processors.
+pytest:
 	@$(BIN)/python .ci/pytest_twice.py
 
 checks: ruff mypy eslint jest
@@ -105,6 +111,10 @@ jest:
 test-newest:
 	@rm -f .venv-newest/python .venv-newest/tests
 	@$(MAKE) --no-print-directory VENV=.venv-newest LOCK= test
+
+test-kubernetes: setup $(VENV)/tests
+	@program=$$(.ci/kube-apiserver) && { [ -z "$$program" ] || \
+		KUBE_APISERVER=$$program $(BIN)/python -m pytest tests/cluster/test_real_kubernetes.py; }
 
 lock: | $(VENV)/tools
 	@.ci/renew-lock

@@ -71,7 +71,43 @@ PATIENCE_SECONDS = 120.0
 LIFE_SECONDS = 300.0
 # How long the door keeps watching with no listener, so that one who reconnects misses nothing.
 LINGER_SECONDS = 10.0
+# The first pause before a listener reconnects, and the longest of those that follow.
+RECONNECT_SECONDS = (0.2, 5.0)
+# A client that reads nothing of an answer for so long is considered gone; and so long the rest of a
+# body is read whose sender was refused.
+UNREAD_SECONDS = 60.0
+UNREAD_BODY_SECONDS = 30.0
 
+# --- how often KFP is polled ----------------------------------------------------------------------
+
+# Two polls of a namespace are at least and at most so far apart: of a KFP with other users, of one
+# whose changes Kubernetes reports, and of a local one.
+POLL_SECONDS = (2.0, 240.0)
+POLL_REPORTED_SECONDS = (120.0, 240.0)
+POLL_LOCAL_SECONDS = (1.0, 5.0)
+# After a failed poll, where each further failure doubles the pause; and the longest pause while
+# listeners still wait.
+POLL_RETRY_SECONDS = 1.0
+POLL_RETRY_SOON_SECONDS = 30.0
+# A response that takes so much longer than the fastest has waited behind others.
+QUEUED_SECONDS = 0.1
+# How often to poll what seldom changes, and runs that may have been retried.
+POLL_ALL_SECONDS = 900.0
+# When to ask KFP for a run reported by Kubernetes: KFP may learn of it later, or never.
+REPORTED_RUN_SECONDS = (0.2, 5.0, 60.0)
+# How long after its end a run is fetched again from KFP, whose agent reports with some delay.
+REPORTED_END_SECONDS = 10.0
+# How a kernel polls for the end of a run where there is no stream of events.
+WAIT_SECONDS = (0.5, 5.0)
+
+# --- a watch of Kubernetes ------------------------------------------------------------------------
+
+# It ends by itself after this time, or up to twice as long, and is then resumed.
+WATCH_SECONDS = 240.0
+# The first and the longest pause after a failure; and after a refusal, for the role may have been
+# granted.
+WATCH_RETRY_SECONDS = (0.5, 60.0)
+WATCH_REFUSED_SECONDS = 600.0
 
 # --- a local KFP --------------------------------------------------------------------------------
 
@@ -95,6 +131,8 @@ NAMES_SECONDS = 30.0
 COMPLETION_SECONDS = 10.0
 # A run and its pods, while the logs of many of its tasks are read.
 RECENT_RUN_SECONDS = 5.0
+# The first and the longest pause while a log has nothing new.
+LOG_SECONDS = (0.5, 5.0)
 # A container's end becomes known a little later than the end of its log.
 SETTLE_SECONDS = 15.0
 # The browser through runs; and whether there is work that keeps a Jupyter server from being culled.

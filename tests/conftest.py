@@ -15,6 +15,7 @@ pytest_plugins = [
     "fakes.guarded_kfp",
     "fakes.listed_kfp",
     "harness.live_events",
+    "harness.real_kubernetes",
 ]
 
 

@@ -43,7 +43,8 @@ class Order(msgspec.Struct, frozen=True):
     def words(self) -> str:
         if self.sort_by.startswith("created_at"):
             return "newest first" if self.descends else "oldest first"
-        return f"by {self.sort_by.replace('_', ' ')}"
+        column = self.sort_by.partition(" ")[0].removeprefix("display_").removesuffix("_at")
+        return f"by {column}{', the other way round' if self.descends else ''}"
 
 
 class Listing(Viewed, Generic[T]):

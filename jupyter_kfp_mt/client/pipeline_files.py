@@ -7,16 +7,17 @@ import copy
 import itertools
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
 from .. import near_names
 from ..errors import BadRequest, NotAPipeline
 from .pipeline_archives import UnreadableArchive, is_archive, unpacked
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:  # else loaded with the first file: a first cell should not wait for it
+    import yaml
+
 _PLAIN = (".yaml", ".yml", ".json")  # what KFP reads as text
 _SOURCES = (".py", ".ipynb")
 # Suffixes of compiled files, and of files that are mistaken for them.
@@ -169,12 +170,15 @@ class _Argo(NotAPipeline):
 
 def _documents(content: bytes) -> list[Any]:
     """Return the documents of a YAML text, as the API will receive them."""
+    import yaml
+
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise _Not("it is not YAML but binary data") from None
     try:
-        documents = yaml.load_all(text, _Loader)
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        documents = yaml.load_all(text, loader)
         found = [_as_json(document) for document in documents if document is not None]
     except yaml.MarkedYAMLError as error:
         raise _broken(text, error) from None

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import BadRequest
-from ..models import EPOCH, FINISHED, STATES, UNSPECIFIED, Run
+from ..models import EPOCH, FINISHED, STATES, UNSPECIFIED, Run, state_word
 from . import provenance, spans
 from .listings import Order
 
@@ -62,7 +62,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
         """The filters in words."""
         wanted = {
             "experiment": self.experiment,
-            "state": self.state,
+            "state": state_word(self.state),
             "since": str(self.since),
             "pipeline": self.pipeline,
             "by": self.by,

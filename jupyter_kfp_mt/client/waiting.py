@@ -25,7 +25,8 @@ class Waiting(Logs):
         seconds. Raises `KfpError`; an error that may pass only once it has lasted for
         `PATIENCE_SECONDS`.
         """
-        pause, before, failing_since = 0.5, Run(), 0.0
+        shortest, longest = intervals.WAIT_SECONDS
+        pause, before, failing_since = shortest, Run(), 0.0
         while not before.finished:
             try:
                 run, failing_since = self.run(run_id), 0.0
@@ -38,7 +39,7 @@ class Waiting(Logs):
                 lasting = time.monotonic() - failing_since > intervals.PATIENCE_SECONDS
                 if lasting or not may_pass(error):
                     raise
-            pause = 0.5 if run != before else min(pause * 1.2, 5.0)
+            pause = shortest if run != before else min(pause * 1.2, longest)
             before = run
             if not run.finished:
                 time.sleep(pause)

@@ -26,7 +26,7 @@ from ..scrubbing import scrubbed
 from .door_client import Door
 from .status import Problem
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+SHORTEST_PAUSE, LONGEST_PAUSE = intervals.RECONNECT_SECONDS
 _LISTENING = "listen to the Jupyter server"
 _WAITED = (intervals.CONNECT_SECONDS, intervals.SILENCE_SECONDS)
 

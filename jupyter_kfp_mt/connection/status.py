@@ -64,6 +64,7 @@ class ConnectionStatus(msgspec.Struct, frozen=True):
     tokens: str = ""  # the folder of the local KFP's token files
     default_namespace: str = ""  # the one in use where none is chosen in this server
     kernel_namespaces: dict[str, str] = {}  # kernels' own, by their ids
+    identities: list[str] = []  # of the local KFP, as which this server may ask
 
 
 class NamespaceInUse(msgspec.Struct, frozen=True):
@@ -75,6 +76,15 @@ class NamespaceInUse(msgspec.Struct, frozen=True):
     namespace: str = ""
     default_namespace: str = ""
     kernels: dict[str, str] = {}
+
+
+def chosen_instead(trace: list[Step], choice: Step) -> list[Step]:
+    """Return a trace in which this was chosen, in place of what was for the same step."""
+    others = [
+        msgspec.structs.replace(step, chosen=False) if step.step == choice.step else step
+        for step in trace
+    ]
+    return [*others, choice]
 
 
 class Trace:

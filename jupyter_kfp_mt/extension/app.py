@@ -21,6 +21,7 @@ from .kernel_door import KernelDoor
 from .names_by_id import NamesById
 from .namespace_of_request import NamespaceOfRequest
 from .routes import routes
+from .server_identity import ServerIdentity
 from .server_namespace import ServerNamespace
 from .shared_answers import SharedAnswers
 from .task_log_handler import Logs
@@ -36,7 +37,8 @@ class KfpExtension(Kfp, ExtensionApp):
 
     def initialize_settings(self) -> None:
         chosen = ChosenNamespaces(self.data_folder() / "chosen-namespaces.json")
-        upstream = Upstream(self, chosen.over)
+        identity = ServerIdentity(self)
+        upstream = Upstream(self, chosen.over, identity.over)
         events = Events(upstream.ask, partial(of_settings, self))
         assert self.serverapp  # of this moment
         is_alive = self.serverapp.kernel_manager.__contains__
@@ -50,6 +52,7 @@ class KfpExtension(Kfp, ExtensionApp):
             names=NamesById(upstream, shared_answers),
             namespace_of_request=NamespaceOfRequest(upstream.ask, events.namespace_of),
             namespace=ServerNamespace(chosen, upstream, events, is_alive),
+            identity=identity,
         )
         self.settings[SETTING] = self.collaborators
 

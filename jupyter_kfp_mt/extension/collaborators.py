@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .event_stream import Events
     from .names_by_id import NamesById
     from .namespace_of_request import NamespaceOfRequest
+    from .server_identity import ServerIdentity
     from .server_namespace import ServerNamespace
     from .shared_answers import SharedAnswers
     from .task_log_handler import Logs
@@ -34,6 +35,7 @@ class Collaborators:
     names: NamesById
     namespace_of_request: NamespaceOfRequest
     namespace: ServerNamespace
+    identity: ServerIdentity
     reading: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(UPLOADS_READ_AT_ONCE)
     )

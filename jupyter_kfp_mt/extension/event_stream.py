@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from datetime import datetime, timezone
 from typing import TypeVar
 
 import msgspec
@@ -19,23 +20,21 @@ from ..connection.event_reader import Changes, EventFailure, Removed
 from ..connection.status import Problem
 from ..errors import KfpError
 from . import pace
+from .expected_ends import next_end
 from .live_runs import Ask, LiveRuns
 from .own_changes import OwnChange, OwnChanges
 from .watched_namespace import Look, NamespaceState
 
 T = TypeVar("T")
 
-# How often to poll what seldom changes, and runs that may have been retried.
-THOROUGH = 900.0
+THOROUGH = intervals.POLL_ALL_SECONDS
 # The resources that belong to it: a change of one of them triggers a poll.
 _SELDOM_CHANGED = re.compile(r"/(experiments|recurringruns|jobs)\b|[:/]retry\b")
 # Events kept for slow or reconnecting listeners; one that missed more gets a new snapshot.
 KEPT_EVENTS, KEPT_BYTES = 256, 1 << 20
 
-# When to ask KFP for a run reported by Kubernetes: KFP may learn of it later, or never.
-_LOOKS_FOR = (0.2, 5.0, 60.0)
-# How long after its end a run is fetched again from KFP, whose agent reports with some delay.
-_SETTLED = 10.0
+_LOOKS_FOR = intervals.REPORTED_RUN_SECONDS
+_SETTLED = intervals.REPORTED_END_SECONDS
 _NOTHING = Removed()
 
 ALIVE = b":\n\n"
@@ -95,6 +94,12 @@ class Events:
         """Send an event to every listener of this server."""
         for watcher in self._watchers.values():
             watcher.announce(name, data)
+
+    def start_over(self) -> None:
+        """End all streams: who listens again is told only what another identity may know."""
+        for watcher in self._watchers.values():
+            watcher.stop(_RESET)
+        self._watchers.clear()
 
     def close(self) -> None:
         """End all streams."""
@@ -209,11 +214,11 @@ class Watcher:
         if self._asked is not None and self._problem is None:
             self._show(Removed(runs=[change.run_id] if change.gone else []))
 
-    def stop(self) -> None:
+    def stop(self, farewell: bytes = b"") -> None:
         self._live.close()
         if self._task:
             self._task.cancel()
-        self._end()
+        self._end(farewell)
 
     async def stream(self, runs: Collection[str], last_id: str) -> AsyncIterator[bytes]:
         """Yield the events for a listener, until its stream has reached its maximum age.
@@ -374,7 +379,7 @@ class Watcher:
 
         answer: _Answer = await self._ask(question)
         if self._whose and answer.whose != self._whose:
-            self._end(_sent("reset", {}))
+            self._end(_RESET)
             return
         self._whose = answer.whose
         if not answer.is_local:
@@ -428,8 +433,11 @@ class Watcher:
         self._woken.set()
 
     def _want(self) -> None:
-        """Schedule a poll for the runs that only KFP knows in full."""
-        if self._known is None or not self._live.is_told:
+        """Schedule a poll for the runs that only KFP knows in full, or that may have ended."""
+        if self._known is None:
+            return
+        if not self._live.is_told:
+            self._expect(self._known)
             return
         looks = self._live.unknown(self._known).values()
         delays = [_LOOKS_FOR[many] for many in looks if many < len(_LOOKS_FOR)]
@@ -437,6 +445,12 @@ class Watcher:
             delays.append(_SETTLED)
         if delays:
             self._pace.wanted(time.monotonic() + min(delays))
+
+    def _expect(self, known: NamespaceState) -> None:
+        seconds = next_end(known.runs.values(), _now())
+        if seconds is not None:
+            seconds = max(seconds, self._pace.bounds.shortest)
+            self._pace.wanted(time.monotonic() + seconds)
 
     def _tell(self, before: NamespaceState, state: NamespaceState, removed: Removed) -> None:
         """Publish the changes between two states."""
@@ -485,6 +499,9 @@ def _sent(name: str, data: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
 
 
+_RESET = _sent("reset", {})
+
+
 async def _set(event: asyncio.Event, seconds: float | None) -> bool:
     """Wait for an event; return whether it was set in time."""
     try:
@@ -492,3 +509,7 @@ async def _set(event: asyncio.Event, seconds: float | None) -> bool:
     except asyncio.TimeoutError:
         return False
     return True
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

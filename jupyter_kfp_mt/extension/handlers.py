@@ -15,6 +15,7 @@ from jupyter_server.prometheus.log_functions import prometheus_log_method
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from .. import intervals
 from ..errors import KfpError
 from ..log_lines import LineLogger
 from ..scrubbing import Scrubber
@@ -37,7 +38,7 @@ class KfpHandler(APIHandler):
     # A polling panel is not user activity: it must not keep an idle server alive.
     _track_activity = False
     # A client that reads nothing for this many seconds counts as disconnected.
-    patience = 60.0
+    patience = intervals.UNREAD_SECONDS
 
     def initialize(self, kernels: KernelDoor | None = None) -> None:
         self._kernels = kernels

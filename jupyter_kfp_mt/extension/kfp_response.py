@@ -45,8 +45,6 @@ class KfpResponse:
         self.status = response.status
         self.content_type = response.content_type
         self.explained = explained
-        location = response.headers.get("Location", "")
-        self.at = AskedAddress(endpoint, str(response.url.with_query(None)), location)
         self._response = response
         packed = (
             "Content-Encoding" in response.headers
@@ -57,19 +55,31 @@ class KfpResponse:
         self._held = b""
         self._late = False
 
+    @property
+    def at(self) -> AskedAddress:
+        """The address that was asked, and where the answer redirects to."""
+        location = self._response.headers.get("Location", "")
+        return AskedAddress(self._endpoint, str(self._response.url.with_query(None)), location)
+
     async def start(self) -> tuple[bytes, bool]:
         """Read a short response, or the beginning of a long one; return it and if more follows.
 
         Raises `Unreachable` if that does not arrive in time, even if single bytes do.
         """
-        late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
-        try:
+        if self._response.content.is_eof():  # as a short one is that came in one piece
             start, more = await self._start()
-        finally:
-            late.cancel()
+        else:
+            start, more = await self._start_in_time()
         if more:
             start, self._held = self._scrubber.part(start)
         return await self._scrubbed(start), more
+
+    async def _start_in_time(self) -> tuple[bytes, bool]:
+        late = asyncio.get_running_loop().call_later(READ_SECONDS, self._give_up)
+        try:
+            return await self._start()
+        finally:
+            late.cancel()
 
     async def _scrubbed(self, body: bytes) -> bytes:
         """Mask sent credentials in an error, and in any other response that repeats them."""
@@ -119,11 +129,8 @@ class KfpResponse:
     def headers(self) -> dict[str, str]:
         """Return the few headers that are forwarded; the type keeps browsers from guessing one."""
         headers = self._response.headers
-        warning = (
-            self._scrubber.text(", ".join(headers.getall("Warning", [])))
-            .encode("ascii", "replace")
-            .decode()
-        )
+        warning = self._scrubber.text(", ".join(headers.getall("Warning", [])))
+        warning = warning.encode("ascii", "replace").decode()
         passed_on = {"Warning": warning} if warning else {}
         if self._length is not None:
             passed_on["Content-Length"] = str(self._length)

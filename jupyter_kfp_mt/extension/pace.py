@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from .. import intervals
+
 
 class Bounds(msgspec.Struct, frozen=True):
     """Limits of polling, in requests and seconds.
@@ -24,29 +26,33 @@ class Bounds(msgspec.Struct, frozen=True):
     budget: float
     saved: float = 3.0
     owed: float = 1.0
-    shortest: float = 2.0
-    longest: float = 240.0
+    shortest: float = intervals.POLL_SECONDS[0]
+    longest: float = intervals.POLL_SECONDS[1]
+
+
+def _apart(seconds: tuple[float, float]) -> dict[str, float]:
+    return dict(zip(("shortest", "longest"), seconds, strict=True))
 
 
 # 60 requests in ten minutes, of which three may come at once; opening a panel takes two or three
 # itself.
-SHARED = Bounds(600 / 54)
+SHARED = Bounds(600 / 54, **_apart(intervals.POLL_SECONDS))
 # If Kubernetes reports changes, at most 30: KFP is asked only for the rest, in bursts.
-TOLD = Bounds(600 / 20, saved=6.0, owed=2.0, shortest=120.0)
+TOLD = Bounds(600 / 20, saved=6.0, owed=2.0, **_apart(intervals.POLL_REPORTED_SECONDS))
 # The local KFP has no other users.
-OWN = Bounds(0.5, shortest=1.0, longest=5.0)
+OWN = Bounds(0.5, **_apart(intervals.POLL_LOCAL_SECONDS))
 
 # After a time without changes, the next poll follows after a tenth of that time.
 PATIENCE = 10.0
 # The first pause after a failed poll; each further failure doubles it. While callers still wait
 # (`intervals.PATIENCE_SECONDS`) the next poll is never far away.
-RETRY = 1.0
-RETRY_SOON, SOON_FAILURES = 30.0, 7
+RETRY = intervals.POLL_RETRY_SECONDS
+RETRY_SOON, SOON_FAILURES = intervals.POLL_RETRY_SOON_SECONDS, 7
 # The share of the time in which one of our requests may be waiting for a response. The budget of a
 # namespace is a fiftieth of five requests a second, and less the longer responses take.
 MOST_BUSY = 1 / 10
 # A response this many seconds slower than the fastest has waited behind others.
-QUEUED = 0.1
+QUEUED = intervals.QUEUED_SECONDS
 # Factors for pause and budget after a response that has waited, and after one that has not:
 # `python -m bench crowd` simulates the effect.
 SLOWER, QUICKER = 2.0, 0.93
@@ -124,8 +130,7 @@ class Pace:
 
     def wanted(self, at: float) -> None:
         """Request a poll at a given time, within the budget."""
-        self._count(at)
-        self._next = min(self._next, at + self._until_saved(1.0))
+        self._next = min(self._next, at + self._until_saved(1.0, at))
 
     def _weigh(self, look: Look) -> None:
         """Estimate KFP's load from the response time."""
@@ -147,10 +152,14 @@ class Pace:
         self._saved -= requests
 
     def _count(self, now: float) -> None:
-        earned = max(0.0, now - self._counted_at) / (self.bounds.budget * self._slowness)
-        self._saved = min(self._saved + earned, self.bounds.saved)
-        self._counted_at = max(self._counted_at, now)
+        self._saved, self._counted_at = self._saved_at(now), max(self._counted_at, now)
 
-    def _until_saved(self, requests: float) -> float:
-        """The seconds until this many requests are saved."""
-        return max(0.0, requests - self._saved) * self.bounds.budget * self._slowness
+    def _saved_at(self, time: float) -> float:
+        """The requests that are saved then, if none is sent before."""
+        earned = max(0.0, time - self._counted_at) / (self.bounds.budget * self._slowness)
+        return min(self._saved + earned, self.bounds.saved)
+
+    def _until_saved(self, requests: float, since: float | None = None) -> float:
+        """The seconds until this many requests are saved, from now or from another time on."""
+        saved = self._saved if since is None else self._saved_at(since)
+        return max(0.0, requests - saved) * self.bounds.budget * self._slowness

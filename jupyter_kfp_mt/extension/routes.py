@@ -27,8 +27,12 @@ class StatusHandler(KfpHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        status, kernels = await self.upstream.status(), self.collaborators.namespace.of_kernels
-        told = msgspec.structs.replace(status, kernel_namespaces=kernels)
+        status, found = await self.upstream.status(), self.collaborators
+        told = msgspec.structs.replace(
+            status,
+            kernel_namespaces=found.namespace.of_kernels,
+            identities=found.identity.choices,
+        )
         self.finish(msgspec.json.encode(told))
 
 
@@ -123,6 +127,22 @@ class NamespaceHandler(KfpHandler):
     async def put(self) -> None:
         asked = self.get_query_argument("namespace", ""), self.get_query_argument("kernel", "")
         self.finish(msgspec.json.encode(await self.collaborators.namespace.choose(*asked)))
+
+
+class IdentityHandler(KfpHandler):
+    """`PUT ?identity=NAMESPACE/NAME` is another identity of the local KFP; an empty one the usual.
+
+    Whatever was told to whoever was here before is not told again: streams of events end.
+    """
+
+    @web.authenticated
+    async def put(self) -> None:
+        found = self.collaborators
+        await found.upstream.connection()  # whose identities there are
+        found.identity.choose(self.get_query_argument("identity", ""))
+        in_use = await found.namespace.announced()
+        found.events.start_over()
+        self.finish(msgspec.json.encode(in_use))
 
 
 class ContributorsHandler(KfpHandler):
@@ -239,6 +259,7 @@ routes = [
     (r"/kfp-mt/namespaces", NamespacesHandler),
     (r"/kfp-mt/names", NamesHandler),
     (r"/kfp-mt/namespace", NamespaceHandler),
+    (r"/kfp-mt/identity", IdentityHandler),
     (r"/kfp-mt/contributors", ContributorsHandler),
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),

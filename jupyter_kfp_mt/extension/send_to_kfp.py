@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from concurrent.futures import Executor
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,6 +74,8 @@ class Destination:
         self._threads = threads
         self._headers: asyncio.Future[dict[str, str]] | None = None
         self._asked_at = 0.0
+        self._identity: tuple[dict[str, str], Hashable] | None = None
+        self._scrubber: tuple[dict[str, str], Scrubber] | None = None
         self.proxy = _proxy(endpoint, credentials.tls)
         self.ssl = _trust(endpoint, credentials.tls)
 
@@ -86,6 +88,19 @@ class Destination:
             self._asked_at = time.monotonic()
             self._headers = before = self._in_thread(self._credentials.headers)
         return await asyncio.shield(before)
+
+    async def identity(self) -> Hashable:
+        """Where KFP is, and as whom it is asked; worked out once for each lookup of the headers."""
+        headers = await self.headers()
+        if self._identity is None or self._identity[0] is not headers:
+            self._identity = headers, (self.endpoint, hash(frozenset(headers.items())))
+        return self._identity[1]
+
+    def scrubber(self, headers: dict[str, str]) -> Scrubber:
+        """One for the credentials in the headers, which are the same for many requests."""
+        if self._scrubber is None or self._scrubber[0] is not headers:
+            self._scrubber = headers, Scrubber.of(headers)
+        return self._scrubber[1]
 
     def may_refuse(self, answer: aiohttp.ClientResponse) -> bool:
         """Return True if a response may reject the credentials: for uploads KFP gives no reason."""
@@ -137,7 +152,7 @@ class Sender:
             response=response,
             endpoint=to.endpoint,
             explained=lambda error: to.explained(error, refused),
-            scrubber=Scrubber.of(headers),
+            scrubber=to.scrubber(headers),
         )
 
     async def close(self) -> None:

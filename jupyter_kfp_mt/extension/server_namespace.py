@@ -58,7 +58,11 @@ class ServerNamespace:
         else:
             kept = "" if namespace == default else namespace
             await asyncio.to_thread(self._chosen.choose, connection, kept)
-        found = await self.in_use(anew=not kernel)
+        return await self.announced(anew=not kernel)
+
+    async def announced(self, anew: bool = True) -> NamespaceInUse:
+        """Return it as it is now, of which whoever listens is told."""
+        found = await self.in_use(anew)
         self._events.announce("namespace", found)
         return found
 

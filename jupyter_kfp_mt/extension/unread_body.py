@@ -6,8 +6,10 @@ import asyncio
 
 from tornado.iostream import IOStream, StreamClosedError
 
+from .. import intervals
+
 CHUNK = 1 << 16
-MOST_BYTES, MOST_SECONDS = 1 << 26, 30.0
+MOST_BYTES, MOST_SECONDS = 1 << 26, intervals.UNREAD_BODY_SECONDS
 
 
 async def closed(stream: IOStream, length: int | None) -> None:

@@ -53,15 +53,18 @@ class Upstream:
     """The connection that all users of this server share.
 
     Users' requests are sent from the event loop; our own few requests use the blocking client in
-    threads. `chosen` gives a connection the namespace that was chosen in this server.
+    threads. `identity` gives a connection the identity that was chosen in this server, and `chosen`
+    the namespace.
     """
 
     def __init__(
         self,
         settings: Kfp,
         chosen: Callable[[DirectConnection], DirectConnection] = lambda found: found,
+        identity: Callable[[DirectConnection], DirectConnection] = lambda found: found,
     ) -> None:
         self._settings = settings
+        self._identity = identity
         self._chosen = chosen
         self._threads = ThreadPoolExecutor(THREADS, "kfp-mt")
         self._sender = Sender()
@@ -122,8 +125,7 @@ class Upstream:
 
     async def identity(self) -> Hashable:
         """A key of KFP's endpoint and our identity, which changes with either."""
-        to = (await self._decision()).destination
-        return to.endpoint, hash(frozenset((await to.headers()).items()))
+        return await (await self._decision()).destination.identity()
 
     async def connection(self, anew: bool = False) -> tuple[DirectConnection, str]:
         """Return the connection, and its default namespace.
@@ -205,7 +207,7 @@ class Upstream:
         return self._deciding
 
     def _decide(self, known: _Decision | None) -> _Decision:
-        decided = resolve(self._settings, self._local)
+        decided = self._identity(resolve(self._settings, self._local))
         found = self._chosen(decided)
         if known and found.is_same(known.connection):
             return known

@@ -12,17 +12,17 @@ from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
+from .. import intervals
 from ..cluster.kubernetes_api import Cluster
 from ..cluster.workflows import WatchEvent, Workflow
 from ..errors import Forbidden, KfpError, Misconfigured, NotFound, Unauthenticated
 from ..network.line_stream import split
 
-# A watch ends by itself after once to twice this many seconds, and is then resumed.
-WATCH_SECONDS = 240.0
-# After a failure it is retried with growing delays; after this many it counts as lost.
-FIRST_PAUSE, LONGEST_PAUSE, FAILURES = 0.5, 60.0, 3
-# A forbidden watch is retried after this time, as the role may have been granted.
-AGAIN_SECONDS = 600.0
+WATCH_SECONDS = intervals.WATCH_SECONDS
+FIRST_PAUSE, LONGEST_PAUSE = intervals.WATCH_RETRY_SECONDS
+AGAIN_SECONDS = intervals.WATCH_REFUSED_SECONDS
+# After this many failures it counts as lost.
+FAILURES = 3
 
 # Errors that do not pass by themselves.
 _FINAL = (Forbidden, NotFound, Unauthenticated, Misconfigured)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ..connection.connections import DirectConnection
-from ..connection.status import Step
+from ..connection.status import Step, chosen_instead
 from .small_files import replace_file
 
 CHOSEN = "chosen in the panel, or with %kfp ns --server"
@@ -32,11 +32,7 @@ class ChosenNamespaces:
         chosen = self._known.get(_place(found), "")
         if not chosen or chosen == found.namespace:
             return found
-        others = [
-            msgspec.structs.replace(step, chosen=False) if step.step == "namespace" else step
-            for step in found.trace
-        ]
-        trace = [*others, Step("namespace", CHOSEN, chosen, True)]
+        trace = chosen_instead(found.trace, Step("namespace", CHOSEN, chosen, True))
         return msgspec.structs.replace(found, namespace=chosen, trace=trace)
 
     def choose(self, found: DirectConnection, namespace: str) -> None:

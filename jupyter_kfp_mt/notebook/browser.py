@@ -9,7 +9,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
-from IPython.display import DisplayHandle, display
 
 from .. import intervals
 from ..client.client import Client
@@ -19,7 +18,8 @@ from ..connection.event_reader import Stream
 from ..errors import KfpError, Misconfigured
 from ..models import STATES, Run
 from ..namespaces.permissions import Table
-from .render import duration_text, html, printable, run_state, text, timestamp
+from .controls import Controls
+from .render import View, duration_text, html, page_of, printable, run_state, text, timestamp, view
 from .verbs.changes import CHANGES, Change
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ class RunBrowser:
         self._door, self._permissions = door, permissions
         self._tables: Mapping[str, Table] = {}
         self._events: Stream | None = None
-        self._place: DisplayHandle | None = None
         self._make()
         self._listing = runs
         self._page: list[Run] = []
@@ -93,19 +92,21 @@ class RunBrowser:
         self.compare.on_click(lambda _: self._side_by_side())
         for name, button in self.actions.items():
             button.on_click(lambda _, name=name: self.act(name))
+        self._controls = Controls(self._lines())
 
     @property
     def widget(self) -> widgets.Widget:
+        return self._controls.widget
+
+    def _lines(self) -> list[widgets.Widget]:
         buttons = [self.show, self.compare, *self.actions.values()]
-        return widgets.VBox(
-            [
-                widgets.HBox([self.name, self.state, self.sort]),
-                self.rows,
-                widgets.HBox([self.back, self.on, self.count]),
-                widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap")),
-                self.said,
-            ]
-        )
+        return [
+            widgets.HBox([self.name, self.state, self.sort]),
+            self.rows,
+            widgets.HBox([self.back, self.on, self.count]),
+            widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap")),
+            self.said,
+        ]
 
     # --- the page ------------------------------------------------------------------
 
@@ -146,6 +147,7 @@ class RunBrowser:
         self.count.value = f"{self._first + 1:,} to {last:,} {of}" if page else "No matching runs."
         self.back.disabled = self._first == 0
         self.on.disabled = total is not None and last >= total
+        self._controls.keep(self)
         self._offer()
 
     def _search(self) -> None:
@@ -207,20 +209,16 @@ class RunBrowser:
 
     def _look(self) -> None:
         try:
-            self._put(self._cards().shown(self._client.run(self.selected[0].run_id)))
+            self._controls.put(self._cards().shown(self._client.run(self.selected[0].run_id)))
         except KfpError as error:
             self.said.value = html(error)
 
     def _side_by_side(self) -> None:
         try:
             found = self._client.compare([self._client.run(run.run_id) for run in self.selected])
-            self._put({"text/html": html(found), "text/plain": text(found)})
+            self._controls.put({"text/html": html(found), "text/plain": text(found)})
         except KfpError as error:
             self.said.value = html(error)
-
-    def _put(self, shown: dict[str, Any]) -> None:
-        if self._place is not None:
-            self._place.update(shown, raw=True)
 
     # --- display --------------------------------------------------------------------------
 
@@ -251,18 +249,30 @@ class RunBrowser:
             if event.name in ("snapshot", "changed", "removed", "back"):
                 yield
 
+    @property
+    def listing(self) -> Listing[Run]:
+        return self._listing
+
+    @property
+    def page(self) -> list[Run]:
+        """The runs that are looked at now."""
+        return self._page
+
     def __repr__(self) -> str:
-        return "\n".join([_row(run) for run in self._page] or ["No matching runs."])
+        return text(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
+        return html(self)
 
     def _ipython_display_(self) -> None:
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
-        forms = {"text/html": self._repr_html_(), "text/plain": repr(self)}
-        display({**forms, "application/vnd.jupyter.widget-view+json": view}, raw=True)
-        self._place = display({"text/plain": ""}, raw=True, display_id=True)
+        self._controls.show(self)
         threading.Thread(target=self._follow, name="kfp-mt-browser", daemon=True).start()
+
+
+@view.register
+def _browser(browser: RunBrowser) -> View:
+    """The page that was looked at last."""
+    return page_of(browser.listing, browser.page)
 
 
 def _refusal(change: Change, runs: Sequence[Run]) -> str:

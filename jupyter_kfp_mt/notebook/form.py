@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 import msgspec
-from IPython.display import DisplayHandle, display
 
 from ..client.client import Client
 from ..client.pipeline_files import Definition, type_words
 from ..client.pipeline_source import PipelineSource
 from ..errors import BadRequest, KfpError
 from ..models import Run
-from .render import html, text
+from .controls import Controls
+from .render import Table, View, html, text, view
 
 if TYPE_CHECKING:
     from .run_card import Cards
 
+LONGEST_VALUE = 500  # what is longer is cut in a saved notebook
 _WIDE = widgets.Layout(width="min(40em, 100%)")
 
 
@@ -86,6 +87,14 @@ class Field:
         return not self.problem.value
 
     @property
+    def typed(self) -> str:
+        """The value as it was typed or chosen; a dash where none is."""
+        if not self._given.value or self.control.value is None:
+            return "–"
+        empty = '""' if self.definition.parameter_type == "STRING" else "–"
+        return _as_typed(self.control.value)[:LONGEST_VALUE] or empty
+
+    @property
     def _expected(self) -> str:
         return type_words(self.definition.parameter_type or "STRING")
 
@@ -130,28 +139,36 @@ class Form:
         self._source, self._client, self._cards = source, client, cards
         self._namespace = namespace
         self.fields = [Field(name, each, source) for name, each in source.accepted.items()]
-        self.name = widgets.Text(placeholder="made of the pipeline's", layout=_WIDE)
-        self.experiment = widgets.Text(value=experiment, layout=_WIDE)
+        self.name = widgets.Text(
+            placeholder="made of the pipeline's", layout=_WIDE, tooltip="Name of the run"
+        )
+        self.experiment = widgets.Text(value=experiment, layout=_WIDE, tooltip="Experiment")
         self.start = widgets.Button(description="Start", button_style="primary", icon="play")
         self.said = widgets.HTML()
-        self._place: DisplayHandle | None = None
         for field in self.fields:
             field.observe(self.check)
+        self._controls = Controls(self._rows())
+        for named in (self.name, self.experiment):
+            named.observe(lambda _: self._controls.keep(self), "value")
         self.start.on_click(lambda _: self.submit())
         self.check()
 
     @property
     def widget(self) -> widgets.Widget:
+        return self._controls.widget
+
+    def _rows(self) -> list[widgets.Widget]:
         named = [("Name of the run", self.name), ("Experiment", self.experiment)]
         rows = [widgets.VBox([widgets.HTML(f"<b>{label}</b>"), each]) for label, each in named]
         title = widgets.HTML(f"<h4>Run {escape(self._source.name)}</h4>")
         fields = [field.widget for field in self.fields]
-        return widgets.VBox([title, *fields, *rows, self.start, self.said])
+        return [title, *fields, *rows, self.start, self.said]
 
     def check(self) -> None:
         """Check all values; the run can only be started if they are valid."""
         right = [field.check() for field in self.fields]
         self.start.disabled = not all(right)
+        self._controls.keep(self)
 
     def values(self) -> dict[str, Any]:
         """Return the given values. Raises `BadRequest` for one that the pipeline rejects."""
@@ -173,32 +190,37 @@ class Form:
         finally:
             self.check()
 
+    @property
+    def source(self) -> PipelineSource:
+        return self._source
+
     def _show(self, run: Run) -> None:
-        shown = self._cards().shown(run)
-        if self._place is None:
-            self._place = display(shown, raw=True, display_id=True)
-        else:
-            self._place.update(shown, raw=True)
+        self._controls.put(self._cards().shown(run))
 
     def __repr__(self) -> str:
-        takes = "\n".join(
-            f"  {field.name} ({type_words(field.definition.parameter_type or 'STRING')})"
-            for field in self.fields
-        )
-        return f"A form for {self._source.name}, which needs a notebook to be filled in.\n{takes}"
+        return text(self)
 
     def _repr_html_(self) -> str:
-        """The form in a saved notebook, which has no controls."""
-        told = text(self.run) if self.run else "Nothing was started."
-        return f"<p>A form for {escape(self._source.name)}.</p><pre>{escape(told)}</pre>"
+        return html(self)
 
     def _ipython_display_(self) -> None:
-        widget = self.widget
-        view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-        forms = {"text/html": self._repr_html_(), "text/plain": repr(self)}
-        display({**forms, "application/vnd.jupyter.widget-view+json": view}, raw=True)
-        # The run has an output widget of its own: a callback cannot display anywhere else.
-        self._place = display({"text/plain": ""}, raw=True, display_id=True)
+        self._controls.show(self)
+
+
+@view.register
+def _form(form: Form) -> View:
+    """The form in a saved notebook, which has no controls: as it was last."""
+    kinds = [type_words(each.definition.parameter_type or "STRING") for each in form.fields]
+    rows = [[field.name, field.typed, kind] for field, kind in zip(form.fields, kinds, strict=True)]
+    named = [("Name of the run", form.name.value), ("Experiment", form.experiment.value)]
+    run = form.run
+    started = f"Started {run.display_name} ({run.run_id})." if run else "Nothing was started."
+    return View(
+        title=f"Run {form.source.name}",
+        facts=[(label, value) for label, value in named if value],
+        tables=[Table(["Parameter", "Value", ""], rows)] if rows else [],
+        note=f"{started} To fill in the form, run its cell in a notebook.",
+    )
 
 
 def _as_typed(value: Any) -> str:

@@ -38,7 +38,7 @@ def overview() -> str:
 def of_verb(verb: Verb) -> str:
     blocks = [as_shown(parser_of(verb).format_help()).rstrip()]
     if verb.examples:
-        lines = [f"%kfp {line}" for line, _ in verb.examples]
+        lines = [line if line[0] == "%" else f"%kfp {line}" for line, _ in verb.examples]
         width = max(map(len, lines)) + 2
         told = [
             f"  {line:<{width}}{f'# {what}' if what else ''}".rstrip()
@@ -48,8 +48,11 @@ def of_verb(verb: Verb) -> str:
     single = [name for name in verb.aliases if not name.startswith(("run ", "runs "))]
     if single:
         blocks.append(f"also: {', '.join(f'%kfp {name}' for name in single)}")
+    related = [other.name for other in VERBS if other.name.startswith(f"{verb.name} ")]
+    if related:
+        blocks.append(f"see also: {', '.join(f'%kfp {name}' for name in related)}")
     return "\n\n".join(blocks)
 
 
 def _sentence(verb: Verb) -> str:
-    return verb.help.partition("\n\n")[0].replace("\n", " ")
+    return " ".join(verb.help.partition("\n\n")[0].split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from .. import intervals
@@ -13,11 +13,21 @@ from ..client.client import Client
 from ..client.listings import Listing
 from ..errors import KfpError, NotFound
 from ..models import Experiment, Pipeline, RecurringRun, Run
+from .verbs.values import BulkChange, Log, NamespaceListing, Notice, Overview
 
 FRESH_SECONDS = intervals.COMPLETION_SECONDS  # older names are fetched again at the next completion
 MOST = 100
+# Learned at the first completion of all: one of them is what will be written next.
+_FIRST = [(kind, "") for kind in ("run", "pipeline", "experiment")]
+_KINDS: dict[type, str] = {
+    Run: "run",
+    Pipeline: "pipeline",
+    Experiment: "experiment",
+    RecurringRun: "recurring run",
+}
 
 Ask = Callable[[Client, str], list[str]]
+Key = tuple[str, str]
 
 
 class KnownNames:
@@ -28,9 +38,10 @@ class KnownNames:
 
     def __init__(self, connect: Callable[[], Client], namespaces: Callable[[], list[str]]) -> None:
         self._connect = connect
-        self._known: dict[tuple[str, str], list[str]] = {}
-        self._learned: dict[tuple[str, str], float] = {}
-        self._asking: set[tuple[str, str]] = set()
+        self._known: dict[Key, list[str]] = {}
+        self._learned: dict[Key, float] = {}
+        self._wanted: dict[Key, None] = {}  # in the order in which they were first wanted
+        self._asking: set[Key] = set()
         self._lock = threading.Lock()
         self._asks: dict[str, Ask] = {
             "run": lambda client, _: _of_runs(client.run_page(page_size=MOST)),
@@ -44,31 +55,35 @@ class KnownNames:
 
     def get(self, kind: str, of: str = "") -> list[str]:
         """Return the names known now, and fetch outdated or missing ones in the background."""
-        key = (kind, of)
         with self._lock:
-            age = time.monotonic() - self._learned.get(key, float("-inf"))
-            wanted = kind in self._asks and age > FRESH_SECONDS and key not in self._asking
-            if wanted:
-                self._asking.add(key)
-            known = self._known.get(key, [])
-        if wanted:
-            name = f"kfp-mt-learn-{kind}"
-            threading.Thread(target=self._learn, args=key, name=name, daemon=True).start()
+            first = [] if self._wanted else _FIRST
+            wanted = {} if kind not in self._asks else {(kind, of): None}
+            self._wanted.update({**wanted, **dict.fromkeys(first)})
+            known = self._known.get((kind, of), [])
+        self._learn([*wanted, *first])
         return known
 
-    def tell(self, value: object) -> None:
-        """Learn names from a value that a verb has returned, which saves a request."""
-        items: list[Any] = value.shown() if isinstance(value, Listing) else [value]
-        kinds: dict[type, str] = {Run: "run", Pipeline: "pipeline", Experiment: "experiment"}
-        kind = next((kinds[type(each)] for each in items if type(each) in kinds), "")
-        if not kind:
-            return
-        names = _of_runs(items) if kind == "run" else _named(items)
+    def refresh(self) -> None:
+        """Fetch outdated names that completion has asked for: a cell has just ended."""
+        self._learn([key for key in [*self._wanted] if not key[1]])
+
+    def tell(self, value: object, namespace: str = "") -> None:
+        """Learn names from what a verb has returned in a namespace, which saves a request."""
         with self._lock:
-            known = self._known.get((kind, ""), [])
-            self._known[kind, ""] = [*dict.fromkeys([*names, *known])]
-            for run in items if kind == "run" else []:
-                self._tell_tasks(run)
+            if isinstance(value, (Notice, BulkChange)):
+                self._learned.clear()  # something has changed
+            if isinstance(value, NamespaceListing):
+                self._take("namespace", [one.name for one in value if one.usable is not False])
+            for kind, items in _by_kind(_items(value, namespace)).items():
+                self._take(kind, _of_runs(items) if kind == "run" else _named(items))
+            for run in _items(value, namespace):
+                if isinstance(run, Run):
+                    self._tell_tasks(run)
+            if _is_all(value, namespace):
+                self._learned[_KINDS[value.kind], ""] = time.monotonic()  # type: ignore[attr-defined]
+
+    def _take(self, kind: str, names: list[str]) -> None:
+        self._known[kind, ""] = [*dict.fromkeys([*names, *self._known.get((kind, ""), [])])]
 
     def _tell_tasks(self, run: Run) -> None:
         if run.tasks:
@@ -82,19 +97,68 @@ class KnownNames:
             self._known.clear()
             self._learned.clear()
 
-    def _learn(self, kind: str, of: str) -> None:
-        key = (kind, of)
+    def _learn(self, keys: Iterable[Key]) -> None:
+        """Learn what is old, one after the other, in a thread of its own."""
+        now = time.monotonic()
+        with self._lock:
+            old = [
+                key
+                for key in dict.fromkeys(keys)
+                if now - self._learned.get(key, float("-inf")) > FRESH_SECONDS
+                and key not in self._asking
+            ]
+            self._asking.update(old)
+        if old:
+            name = f"kfp-mt-learn-{old[0][0]}"
+            threading.Thread(target=self._learn_all, args=(old,), name=name, daemon=True).start()
+
+    def _learn_all(self, keys: list[Key]) -> None:
         try:
             with closing(self._connect()) as client:
-                found = self._asks[kind](client, of)
-            with self._lock:
-                self._known[key] = found
+                for key in keys:
+                    self._learn_one(client, key)
         except KfpError:
             pass  # keep the old names; the next verb will report the error
         finally:
             with self._lock:
-                self._learned[key] = time.monotonic()
-                self._asking.discard(key)
+                self._learned.update(dict.fromkeys(keys, time.monotonic()))
+                self._asking.difference_update(keys)
+
+    def _learn_one(self, client: Client, key: Key) -> None:
+        kind, of = key
+        with suppress(KfpError):  # what was known is better than nothing
+            found = self._asks[kind](client, of)
+            with self._lock:
+                self._known[key] = found
+
+
+def _items(value: object, namespace: str) -> list[Any]:
+    """The values in it that are of this namespace, or of none, and have names."""
+    if isinstance(value, Listing):
+        places = ((item, value.namespace_of(item)) for item in value.shown())
+        return [item for item, place in places if place in ("", namespace) or not namespace]
+    if isinstance(value, Overview):
+        return [*value.active, *value.failed]
+    return [value.run] if isinstance(value, Log) else [value]
+
+
+def _by_kind(items: Iterable[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        if kind := _KINDS.get(type(item)):
+            found.setdefault(kind, []).append(item)
+    return found
+
+
+def _is_all(value: object, namespace: str) -> bool:
+    """Tell whether it lists all there are in the namespace."""
+    return (
+        isinstance(value, Listing)
+        and value.kind in _KINDS
+        and value.is_complete
+        and not (value.filters or value.limit)
+        and value.namespaces[:1] == [namespace]
+    )
 
 
 def _named(found: Iterable[Pipeline | Experiment | RecurringRun]) -> list[str]:

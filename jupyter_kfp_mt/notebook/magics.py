@@ -291,7 +291,7 @@ class KfpMagics(Kfp, Magics):
     def show(self, run: Run) -> None:
         from .live_run_view import LiveRun
 
-        self.names.tell(run)
+        self.names.tell(run, self._followed)
         if self._live is None or not self._live.is_here(run):
             self._live = LiveRun(run, self._shell, self.cards)
         self._live.update(run)
@@ -372,7 +372,8 @@ class KfpMagics(Kfp, Magics):
             arguments = parse(found, cell)
             self._follow_namespace()
             value = arguments.verb.call(self, arguments)
-            self.names.tell(value)
+            self.names.tell(value, self._followed)
+            self.names.refresh()
             return value
         except KfpError as error:
             self._explain(error)

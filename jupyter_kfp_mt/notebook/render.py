@@ -199,14 +199,20 @@ def _page(page: Page) -> View:  # type: ignore[type-arg]
 @view.register
 def _listing(listing: Listing) -> View:  # type: ignore[type-arg]
     shown = listing.shown()
-    found = _listed(
-        *(listing.kind, shown, listing.total, listing.namespaces, listing.filters),
-        listing.order.words,
-        [listing.namespace_of(item) for item in shown],
-    )
+    found = page_of(listing, shown)
     refused = [f"Not in {namespace}: {error.message}" for namespace, error in listing.refused]
-    notes = [found.note, *refused, _without(listing) if not shown else ""]
+    notes = [found.note + _more(listing, len(shown)), *refused]
+    notes += [_without(listing) if not shown else ""]
     return msgspec.structs.replace(found, note="\n".join(filter(None, notes)))
+
+
+def page_of(listing: Listing, items: Sequence[Any]) -> View:  # type: ignore[type-arg]
+    """Some of a list's items as a table, with how many there are in all."""
+    return _listed(
+        *(listing.kind, items, listing.total, listing.namespaces, listing.filters),
+        listing.order.words,
+        [listing.namespace_of(item) for item in items],
+    )
 
 
 def _listed(
@@ -241,11 +247,19 @@ def _listed(
     )
 
 
+def _more(listing: Listing, shown: int) -> str:  # type: ignore[type-arg]
+    """Say how to see the rest of a list that is cut only because a display is short."""
+    is_cut = shown and not listing.limit and (listing.total is None or shown < listing.total)
+    return "; --limit COUNT shows more" if is_cut else ""
+
+
 def _number(total: int | None) -> str:
     return "more" if total is None else f"{total:,}"
 
 
 def _where(namespaces: Sequence[str]) -> str:
+    if len(namespaces) == 2 and not namespaces[1]:
+        return f" in namespace {namespaces[0]} or shared with everyone"
     if len(namespaces) > 1:
         return f" in {len(namespaces)} namespaces"
     return f" in namespace {namespaces[0]}" if namespaces and namespaces[0] else ""
@@ -257,7 +271,9 @@ def _without(listing: Listing) -> str:  # type: ignore[type-arg]
         count = listing.without_filters()
     except KfpError:
         return ""
-    return f"Without these filters there are {count:,}." if count else ""
+    return (
+        f"Without these filters there {'is' if count == 1 else 'are'} {count:,}." if count else ""
+    )
 
 
 @view.register
@@ -371,8 +387,18 @@ def _comparison(found: Comparison) -> View:
     return View(
         tables=[Table(["", "", *names], rows, faint=same)],
         pictures=pictures(found),
-        note=f"{same:,} of {len(found):,} are the same in all, and come last." if same else "",
+        note=_same(same, len(found)),
     )
+
+
+def _same(same: int, count: int) -> str:
+    """Say that the last rows, which are faint, do not differ."""
+    if not same:
+        return ""
+    if same == count:
+        return "In all of this the runs are the same."
+    last = "last row is" if same == 1 else f"last {same:,} rows are"
+    return f"The {last} the same in all runs."
 
 
 def _compared(value: Any) -> str:
@@ -598,7 +624,7 @@ def _log(log: Log) -> View:
 
 @view.register
 def _report(report: CheckReport) -> View:
-    rows = [[Verdict(finding), finding.check, finding.found] for finding in report.findings]
+    rows = [[Verdict(finding), finding.check, finding.found] for finding in report.rows]
     return View(
         title=report.title,
         tables=[Table(["Result", "Check", "Found"], rows)],
@@ -772,7 +798,7 @@ def _identifier(item: Any) -> str:
 
 
 def _id_length(items: Sequence[Any]) -> int:
-    """How many characters distinguish the ids of a list; at least eight."""
+    """The number of characters that distinguish the ids of a list; at least eight."""
     ids = [_identifier(item) for item in items]
     return next((n for n in range(8, 36) if len({i[:n] for i in ids}) == len(ids)), 36)
 

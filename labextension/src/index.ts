@@ -1,5 +1,6 @@
-/** The plugins, each of which can be switched off. */
+/** The plugins, each of which can be disabled. */
 
+import { controlsPlugin } from './plugins/controls';
 import { filesPlugin } from './plugins/files';
 import { modelPlugin } from './plugins/model';
 import { notebookPlugin } from './plugins/notebook';
@@ -19,5 +20,6 @@ export default [
   filesPlugin,
   statusPlugin,
   notificationsPlugin,
-  runOutput
+  runOutput,
+  controlsPlugin
 ];

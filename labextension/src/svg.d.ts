@@ -1,4 +1,4 @@
-/** An imported SVG file is its text. */
+/** Importing an SVG file yields its text. */
 declare module '*.svg' {
   const text: string;
   export default text;

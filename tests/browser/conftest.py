@@ -34,35 +34,52 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def usual_namespace(request):
-    """Have the Jupyter server use its usual namespace again, whatever a test has chosen."""
+    """Have the Jupyter server be its usual identity, in its usual namespace, after each test."""
     yield
     if "lab" in request.fixturenames:
         lab = request.getfixturevalue("lab")
-        answer = requests.put(
-            lab.url("kfp-mt/namespace"), headers={"Authorization": f"token {lab.token}"}, timeout=60
-        )
-        assert answer.ok, answer.text
+        for choice in ("identity", "namespace"):
+            headers = {"Authorization": f"token {lab.token}"}
+            answer = requests.put(lab.url(f"kfp-mt/{choice}"), headers=headers, timeout=60)
+            assert answer.ok, answer.text
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A browser with a profile, in whose cache JupyterLab's own files stay.
+
+    Whatever Jupyter servers have answered it is searched for tokens in the end.
+    """
+    folder = tmp_path_factory.mktemp("browser")
+    traffic = folder / "traffic.har"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = playwright.chromium.launch_persistent_context(
+            folder / "profile",
+            executable_path=chromium(),
+            args=FLAGS,
+            viewport={"width": 1280, "height": 800},
+            reduced_motion="reduce",  # else every frame of what turns is drawn by the processor
+            record_har_path=traffic,
+            record_har_url_filter="**/kfp-mt/**",
+        )
+        browser.set_default_timeout(60_000)
         yield browser
         browser.close()
+    assert not secrecy.tells_token(traffic.read_text())
 
 
 @pytest.fixture
-def page(browser, tmp_path):
-    """A page; whatever the Jupyter server has answered it is searched for tokens in the end."""
-    traffic = tmp_path / "traffic.har"
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 800},
-        record_har_path=traffic,
-        record_har_url_filter="**/kfp-mt/**",
-    )
-    page = context.new_page()
-    page.set_default_timeout(60_000)
+def page(browser):
+    """A page of a browser that knows of no page before it."""
+    first, *_ = browser.pages
+    page = browser.new_page()
     yield page
-    context.close()
-    assert not secrecy.tells_token(traffic.read_text())
+    origin = page.evaluate("location.origin")
+    for each in browser.pages:
+        if each is not first:
+            each.close()
+    browser.set_offline(False)
+    storage = browser.new_cdp_session(first)
+    storage.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    storage.detach()
+    browser.clear_cookies()

@@ -81,18 +81,26 @@ class Notebook:
     def task(self, name):
         return self.view.locator(".jp-KfpMt-graphTask").filter(has_text=re.compile(f"^{name}"))
 
-    def saved(self):
-        """The outputs of the last cell as the file has them, by their MIME types."""
+    def saved(self, number=-1):
+        """A cell's first output as the file has it, by MIME types."""
         try:
-            outputs = nbformat.read(self.path, 4).cells[-1].outputs
+            outputs = nbformat.read(self.path, 4).cells[number].outputs
         except nbformat.reader.NotJSONError:  # it is being written
             return {}
         return outputs[0].get("data", {}) if outputs else {}
 
-    def saved_state(self):
-        """The state of the run in the file, after saving it."""
+    def save(self):
         with self.page.expect_response(lambda answer: answer.request.method == "PUT"):
             self.page.keyboard.press("Control+s")
+
+    def saved_text(self, number):
+        """A cell's first output as text, as the file has it after saving it."""
+        self.save()
+        return self.saved(number).get("text/plain", "")
+
+    def saved_state(self):
+        """The state of the run in the file, after saving it."""
+        self.save()
         return json.loads(json.dumps(self.saved().get(MIME_TYPE, {}))).get("run", {}).get("state")
 
 
@@ -196,7 +204,7 @@ def test_a_run_is_walked_through_and_stopped_by_keyboard_alone(
 
     cell.view.get_by_role("button", name="Terminate").focus()
     page.keyboard.press("Enter")
-    cell.view.get_by_role("group", name="Stop this run?").get_by_role(
+    cell.view.get_by_role("group", name="Terminate this run?").get_by_role(
         "button", name="Terminate"
     ).focus()
     page.keyboard.press("Enter")
@@ -221,3 +229,40 @@ def test_a_front_end_without_our_extension_has_the_same_view_as_a_widget(
     cell.view.get_by_role("button", name="Clone").click()
     cell.view.get_by_role("button", name="Clone").click()
     expect(cell.view).to_contain_text("-clone")
+
+
+def test_forms_and_lists_of_runs_come_back_after_a_reload_and_are_readable_without_a_kernel(
+    notebook,
+    lab,
+    page,
+    adder,
+):
+    listed = "get_ipython().run_line_magic('kfp', 'runs').browse()"
+    cell = notebook(f"%kfp run {adder} --form", listed)
+    cell.run_all()
+    number = page.get_by_title("x", exact=True)
+    number.fill("12345")
+    expect(page.get_by_title("Start", exact=True)).to_be_enabled()
+    wait_until(lambda: "12345" in cell.saved_text(1), what="the form in the file")
+
+    page.reload()
+    expect(number).to_have_value("12345")
+    page.get_by_title("Name of the run").fill("after-reload")
+    page.get_by_title("Start", exact=True).click()
+    expect(cell.view).to_contain_text("after-reload")  # below the form, as before
+    expect(page.locator(".widget-select-multiple option").first).to_contain_text("after-reload")
+    assert violations(page) == []
+    wait_until(lambda: "Started after-reload" in cell.saved_text(1), what="the start in the file")
+    wait_until(lambda: "after-reload" in cell.saved_text(2), what="the list in the file")
+
+    for session in lab_sessions(lab):
+        lab_delete(lab, f"api/sessions/{session['id']}")
+    # Another kernel is there then, which knows nothing of the widgets.
+    cell.open()
+    cell.idle()
+    form, runs = (page.locator(".jp-KfpMt-controls").nth(number) for number in (0, 1))
+    expect(form.get_by_role("cell", name="12345")).to_be_visible()
+    expect(form).to_contain_text("Started after-reload")
+    expect(runs.get_by_role("cell", name="after-reload")).to_be_visible()
+    expect(form.get_by_text("model not found")).to_be_hidden()
+    expect(page.get_by_title("Start", exact=True)).to_have_count(0)

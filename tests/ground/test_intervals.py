@@ -80,6 +80,15 @@ def test_who_comes_back_at_the_end_of_a_stream_finds_what_it_missed():
     assert LINGER_SECONDS > 2 * SHORTEST_PAUSE + 2 * CONNECT_SECONDS
 
 
+def test_a_watch_and_its_retries_fit_between_the_polls_that_stand_in_for_it():
+    assert intervals.WATCH_RETRY_SECONDS[1] < intervals.POLL_REPORTED_SECONDS[0]
+    assert intervals.WATCH_SECONDS <= intervals.POLL_REPORTED_SECONDS[1]
+
+
+def test_the_door_polls_again_before_who_waits_gives_up():
+    assert intervals.POLL_RETRY_SOON_SECONDS < PATIENCE_SECONDS
+
+
 def test_streams_that_began_together_end_apart():
     ends = {round(intervals.end_of_life() - time.monotonic()) for _ in range(50)}
     assert len(ends) > 10
@@ -102,11 +111,14 @@ def test_the_sidebar_waits_until_the_door_has_said_what_came_of_a_question_to_kf
     assert browsers()["SERVER_TIMEOUT"] > upstream.STATUS_SECONDS + upstream.LOOK_SECONDS
 
 
-# The watch of a namespace has its own pace, and its own file for it.
-PACES = ("extension/pace.py", "extension/workflow_watch.py")
+# Of a pace also what is no time, as shares and factors are, is in its own file.
 WRITTEN = re.compile(
-    r"^\w*(?:SECONDS|PATIENCE|TIMEOUT)\w* = [\d(]|\b(?:timeout|seconds: float) ?= ?\d", re.M
+    r"^ *\w*(?:SECONDS|PATIENCE|TIMEOUT|PAUSE|RETRY|patience|pause|delay)\w*(?:, \w+)* = "
+    r"\(?(?:[\d<, ]+, )?\d+\.\d|\b(?:timeout|seconds: float) ?= ?\d",
+    re.M,
 )
+# Counted in pauses: after a time without changes the next poll follows after a tenth of it.
+FACTORS = {"extension/pace.py: PATIENCE = 10.0"}
 
 
 def test_every_time_limit_is_written_down_in_one_place():
@@ -116,10 +128,10 @@ def test_every_time_limit_is_written_down_in_one_place():
     found = {
         f"{name}: {limit}"
         for name, path in files.items()
-        if not name.startswith("local/") and name not in PACES
+        if not name.startswith("local/")
         for limit in WRITTEN.findall(path.read_text())
     }
-    assert found == set()
+    assert found - FACTORS == set()
 
 
 def test_a_local_kfp_that_is_there_says_so_before_another_is_started():

@@ -29,6 +29,11 @@ def test_the_server_loads_nothing_that_runs_in_a_runs_process():
     assert of("run", found) == set()
 
 
+def test_the_server_starts_without_what_only_a_pipeline_from_the_web_needs():
+    code = "import sys, jupyter_kfp_mt.local.server; print('requests' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
 @pytest.mark.parametrize("module", ["run.fork_process", "run.pipeline_run"])
 def test_a_runs_process_loads_nothing_of_the_server(module):
     found = loaded(f"{EXECUTION}.{module}")

@@ -166,3 +166,54 @@ def test_null_comes_to_tasks_that_may_lack_an_input_but_into_no_group(kfp):
     assert kfp.outputs(run_id, "inner/note").parameters["Output"] == "'inner'"
     nested = kfp.task(run_id, "inner-2/note").error.message
     assert nested.startswith("its input 'text' has no value: the pipeline around it has no value")
+
+
+# Resources.
+
+
+@dsl.pipeline
+def limited(memory: str, processors: int):
+    note().set_memory_limit(memory).set_cpu_request("100m").set_caching_options(False)
+    note().set_cpu_limit(processors).set_caching_options(False)
+
+
+def test_a_task_does_not_start_with_a_limit_that_is_no_quantity(kfp):
+    run_id = kfp.finish(limited, memory="4Gi", processors=2)
+    assert kfp.states(run_id) == {"note": "SUCCEEDED", "note-2": "FAILED"}
+    reason = "its limit of processors is 'processors', 2, and Kubernetes takes a text such as"
+    assert kfp.task(run_id, "note-2").error.message.startswith(reason)
+    run_id = kfp.finish(limited, memory="lots", processors=2)
+    reason = "its memory limit is 'memory', the text \"lots\", and Kubernetes takes a text"
+    assert kfp.task(run_id, "note").error.message.startswith(reason)
+
+
+# Inputs that are changed in place.
+
+
+@component
+def make(data: dsl.Output[dsl.Dataset]):
+    open(data.path, "w").write("a")
+
+
+@component
+def append(data: dsl.Input[dsl.Dataset]):
+    open(data.path, "a").write("b")
+
+
+@component
+def read(data: dsl.Input[dsl.Dataset]) -> str:
+    return open(data.path).read()
+
+
+@dsl.pipeline
+def changing():
+    data = make().outputs["data"]
+    appended = append(data=data).set_caching_options(False)
+    read(data=data).set_caching_options(False).after(appended)
+
+
+def test_a_task_that_changes_its_input_is_told_that_others_see_it(kfp):
+    run_id = kfp.finish(changing)
+    assert "[It has changed its input 'data' in place." in kfp.log(run_id, "append")
+    assert returned(kfp, run_id, "read") == "ab"
+    assert "in place" not in kfp.log(run_id, "read")

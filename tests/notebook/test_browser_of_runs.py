@@ -30,6 +30,8 @@ def test_runs_are_filtered_sorted_and_turned_page_by_page(kfp, runs, unique, mon
     assert names(browser) == [f"{unique}-0", f"{unique}-1"]
     browser.name.value = f"{unique}-2"
     assert names(browser) == [f"{unique}-2"]
+    kept = browser.widget.children[-1].value
+    assert "<table" in kept and f"name {unique}-2" in kept and "1 run in" in kept
     browser.state.value = "SUCCEEDED"
     assert names(browser) == [] and browser.count.value == "No matching runs."
 

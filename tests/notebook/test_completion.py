@@ -1,10 +1,16 @@
 """Completion of `%kfp` in a real IPython: what is known is offered at once, and nothing else."""
 
+import threading
+
 import pytest
 from harness.waiting import wait_until
 from IPython.core.completer import provisionalcompleter
 
+from jupyter_kfp_mt.client.listings import Feed, Listing
+from jupyter_kfp_mt.errors import Unreachable
+from jupyter_kfp_mt.models import Page, Run
 from jupyter_kfp_mt.notebook.known_names import KnownNames
+from jupyter_kfp_mt.notebook.verbs.values import Notice
 
 
 @pytest.fixture(params=[True, False], ids=["jedi", "no jedi"])
@@ -88,8 +94,6 @@ def test_what_the_notebook_has_is_offered(complete, shell, tmp_path, monkeypatch
 
 
 def test_completion_never_waits(monkeypatch):
-    import threading
-
     held = threading.Event()
 
     def connect():
@@ -102,6 +106,40 @@ def test_completion_never_waits(monkeypatch):
     (asking,) = [each for each in threading.enumerate() if each.name == "kfp-mt-learn-run"]
     held.set()
     asking.join()
+
+
+def learned():
+    """Wait for what is learned in the background."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("kfp-mt-learn"):
+            thread.join()
+
+
+def test_what_is_fresh_is_not_asked_for_and_a_change_is_followed_behind_the_cell():
+    asked = []
+
+    def connect():
+        asked.append(1)
+        raise Unreachable("No answer.")
+
+    def runs(name, namespace):
+        found = Page(kind=Run, items=[Run(display_name=name)], total_size=1)
+        return Listing(Run, [Feed(namespace, lambda token, size: found)])
+
+    names = KnownNames(connect, list)
+    assert names.get("run") == []
+    learned()
+    listed = runs("train", "alice").begun()
+    names.tell(listed, "alice")
+    names.tell(runs("theirs", "bob"), "alice")
+    assert names.get("run") == ["latest", "train"]
+    names.refresh()
+    learned()
+    assert len(asked) == 1
+    names.tell(Notice("Deleted run train."), "alice")
+    names.refresh()
+    learned()
+    assert len(asked) == 2
 
 
 def test_loading_the_magic_again_leaves_one_matcher_and_unloading_none(shell):

@@ -38,8 +38,8 @@ def test_a_connection_that_does_not_work_is_refused_at_once(kfp, bad_token, opti
 
 def test_the_way_back_is_named(kfp):
     told = render.text(kfp("connect --as bob/default-editor"))
-    assert "%kfp connect" in told and "the usual connection again" in told
-    assert "the usual connection again" not in render.text(kfp("connect"))
+    assert "%kfp connect" in told and "the default connection again" in told
+    assert "the default connection again" not in render.text(kfp("connect"))
 
 
 def test_a_local_kfp_that_is_asked_for_and_does_not_run_is_told_so(shell, monkeypatch, tmp_path):

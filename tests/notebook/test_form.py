@@ -102,15 +102,26 @@ def test_a_listed_pipeline_and_a_file_have_forms_in_code(shell, adder, unique):
     shell.run_line_magic("kfp", f"upload {adder} --name {unique}")
     (found,) = shell.run_line_magic("kfp", f"pipelines --name {unique}")
     assert [field.name for field in found.form().fields] == ["label", "x"]
-    assert "x (a whole number)" in repr(jupyter_kfp_mt.form_of(adder))
+    assert "x          –      a whole number" in repr(jupyter_kfp_mt.form_of(adder))
 
 
-def test_a_form_is_shown_as_a_widget_with_its_summary(form, monkeypatch):
-    from jupyter_kfp_mt.notebook import form as module
+def test_what_was_typed_and_started_is_kept_for_when_there_is_no_kernel(form, unique, monkeypatch):
+    from jupyter_kfp_mt.notebook import controls as module
 
     shown = []
-    monkeypatch.setattr(module, "display", lambda data, **options: shown.append(data))
+    monkeypatch.setattr(module, "display", lambda data, **options: shown.append((data, options)))
     form._ipython_display_()
-    widget, place = shown
-    assert "application/vnd.jupyter.widget-view+json" in widget and "A form" in widget["text/html"]
+    (bundle, _), (place, options) = shown
+    assert {module.MIME_TYPE, module.WIDGET_TYPE} < {*bundle}
+    assert "Nothing was started" in bundle["text/html"] and "label      sum" in bundle["text/plain"]
     assert place == {"text/plain": ""}
+    assert options["metadata"] == {"kfp-mt": {"place": options["display_id"]}}
+
+    kept = form.widget.children[-1]
+    assert kept.layout.display == "none" and "<td" in kept.value
+    monkeypatch.setattr(form, "_show", lambda run: None)
+    fields(form)["x"].control.value = "12345"
+    form.name.value = unique
+    assert "12345" in kept.value and unique in kept.value
+    form.start.click()
+    assert f"Started {unique} ({form.run.run_id})." in kept.value

@@ -104,7 +104,7 @@ def test_interrupting_the_cell_leaves_the_run_running_and_says_so(kfp, sleeper, 
     interrupter.start()
     waited = kfp(f"run {sleeper} --wait")
     interrupter.join()
-    assert "The run goes on." in capsys.readouterr().out
+    assert "The run continues." in capsys.readouterr().out
     assert kfp("runs --state RUNNING")[0].run_id == waited.run_id
     kfp(f"terminate {waited.run_id}")
 
@@ -130,7 +130,7 @@ def test_a_task_is_followed_and_interrupting_that_leaves_its_run_alone(
     interrupter.start()
     assert kfp(f"logs {run.run_id} talk --follow").run_id == run.run_id
     interrupter.join()
-    assert "The run goes on." in said + capsys.readouterr().out
+    assert "The run continues." in said + capsys.readouterr().out
     (tmp_path / "go").touch()
     assert kfp(f"logs {run.run_id} --follow").run_id == run.run_id
     assert "second" in capsys.readouterr().out
@@ -188,7 +188,7 @@ def test_connect_as_another_tenant_and_back(kfp, adder):
         pytest.param("runs -n %00", "'%00' is not the name of a namespace", id="no name at all"),
         pytest.param("ns nobodys", "may not list runs in namespace nobodys", id="not ours"),
         pytest.param("terminate ''", "No run '' in namespace alice", id="an empty id"),
-        pytest.param("runs extra", "%kfp runs: what is extra?", id="too much"),
+        pytest.param("runs extra", "%kfp runs has no action extra;", id="too much"),
         pytest.param("help bogus", "no verb bogus. %kfp help lists", id="help of nothing"),
         pytest.param("logs x --tail 0", "--tail takes a number from 1", id="tail of nothing"),
         pytest.param("connect --as carol/x", "has no identity carol/x", id="unknown identity"),

@@ -54,7 +54,7 @@ def test_a_form_takes_a_pipeline_of_the_notebook_in_its_order(own, kfp):
 
 
 def test_a_function_that_is_no_pipeline_is_not_uploaded(own, kfp):
-    with pytest.raises(BadRequest, match="plain is a function of this notebook, and no pipeline"):
+    with pytest.raises(BadRequest, match="plain is a function of this notebook, not a pipeline"):
         kfp("upload plain")
 
 

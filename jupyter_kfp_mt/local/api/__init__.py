@@ -1,1 +1,1 @@
-"""The REST API: requests read, operations called, answers written."""
+"""The REST API: reads requests, calls operations, writes responses."""

@@ -19,8 +19,8 @@ PER_SECOND, BURST, PER_REQUEST = 5.0, 10, 1
 class Allowance:
     """A bucket of reviews that fills up at `per_second`, as the rate limiter of client-go.
 
-    It holds `burst` of them; a request takes `per_request` and goes on once they are there.
-    `names` are the headers that say who is calling: who does not say so is refused unreviewed.
+    It holds at most `burst`; a request takes `per_request` and waits until they are available.
+    `names` are the headers that identify callers: requests without one are refused unreviewed.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class Allowance:
         self._spent_until = float("-inf")
 
     def reserve(self) -> float:
-        """Take the reviews of one request: the seconds until they are there."""
+        """Take the reviews of one request; return the seconds until they are available."""
         now = self._clock()
         full = now - self._burst / self._per_second
         self._spent_until = max(self._spent_until, full) + self._per_request / self._per_second
         return max(0.0, self._spent_until - now)
 
     def concerns(self, headers: HTTPHeaders) -> bool:
-        """Tell whether a request with these headers leads to reviews."""
+        """Return True if a request with these headers needs reviews."""
         return any(name in headers for name in self._names)
 
     async def wait(self) -> None:
-        """Return when it is the turn of a request that comes now."""
+        """Return the time at which a request that arrives now may proceed."""
         await asyncio.sleep(self.reserve())

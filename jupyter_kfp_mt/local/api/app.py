@@ -1,4 +1,4 @@
-"""The web application: all routes, and where it deliberately differs from the real API server.
+"""The web application: all routes, and the deliberate differences to the real API server.
 
 | Kubeflow Pipelines 2.17 | here | why |
 |---|---|---|
@@ -82,9 +82,8 @@ def application(
     complaints: Complaints,
     **limits: Any,
 ) -> Application:
-    """`limits` are what handlers find in the settings: `pipeline_reader` (PipelineReader), `hosts`
-    (Hosts), `allowance` (Allowance, or None for as much as is asked for), and `write_timeout` in
-    seconds.
+    """Make the application. `limits` go into its settings: `pipeline_reader` (PipelineReader),
+    `hosts` (Hosts), `allowance` (Allowance, or None for no limit), and `write_timeout` in seconds.
     """
     shared = {"operations": operations, "authenticators": authenticators}
     routes = [*v1beta1.ROUTES, *v2beta1.ROUTES, *kubernetes.ROUTES]
@@ -106,5 +105,5 @@ def application(
 def _version() -> str:
     try:
         return version("jupyter-kfp-mt")
-    except PackageNotFoundError:  # run from a checkout that was not installed
+    except PackageNotFoundError:  # run from a checkout without installation
         return "unknown"

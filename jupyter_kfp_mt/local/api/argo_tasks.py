@@ -1,4 +1,4 @@
-"""A run as a cluster's API server tells of it: every part of the Argo workflow is a task.
+"""A run in the form of a cluster's API server: every node of the Argo workflow is a task.
 
 For `--argo-tasks`, so that whoever shows runs meets here what a cluster sends: drivers, executors,
 groups, iterations and the workflow itself; no state where Argo has none that KFP knows, no end but
@@ -29,7 +29,7 @@ _Dag = Mapping[str, Any]
 
 
 def as_on_a_cluster(placed: PlacedRun, origin: Origin) -> Run:
-    """The run with the parts of its workflow as its tasks. Of a large one it takes a while."""
+    """Return the run with its workflow's nodes as tasks. Slow for a large run."""
     run = placed.run
     if not run.run_details:
         return run
@@ -44,12 +44,12 @@ def as_on_a_cluster(placed: PlacedRun, origin: Origin) -> Run:
 
 
 def local_task_ids(placed: PlacedRun, origin: Origin) -> dict[str, str]:
-    """The ids here of all tasks that are parts of the workflow, by the ids of those parts."""
+    """The ids of our tasks by the ids of their nodes in the workflow."""
     return _Workflow(placed.run, _components(origin), placed.workflow_name).ids
 
 
 class _Components(msgspec.Struct, frozen=True):
-    """The parts of a compiled pipeline that its workflow is made of."""
+    """The parts of a compiled pipeline from which its workflow is made."""
 
     root: Any = None
     components: dict[str, Any] | None = None
@@ -62,23 +62,23 @@ def _components(origin: Origin) -> _Components:
 
 
 def node_id(workflow: str, name: str) -> str:
-    """Argo's id of a part by its whole name."""
+    """Argo's id of a node, from its full name."""
     return workflow if name == workflow else f"{workflow}-{fnv(name)}"
 
 
 class _Part(msgspec.Struct):
     """One while they are put together."""
 
-    name: str  # the whole one
+    name: str  # the full name
     shown: str
     state: str
     start: datetime = EPOCH
     end: datetime = EPOCH
-    next: list[str] = []  # whole names
+    next: list[str] = []  # full names
 
 
 class _Workflow:
-    """The parts of a run's workflow. `ids`: those of its tasks here, by the ids of their parts."""
+    """The nodes of a run's workflow. `ids`: the ids of our tasks, by node id."""
 
     def __init__(self, run: Run, pipeline: _Components, name: str) -> None:
         self._run, self._name = run, name
@@ -97,7 +97,7 @@ class _Workflow:
         self._add(root, "root", state, start, end, first)
 
     def parts(self) -> Iterator[Task]:
-        """As tasks, in no order that tells anything."""
+        """The nodes as tasks, in arbitrary order."""
         for part in sorted(self._parts.values(), key=lambda part: node_id("", part.name)):
             yield Task(
                 run_id=self._run.run_id,
@@ -116,9 +116,9 @@ class _Workflow:
         self._parts[name] = _Part(name, shown, state, start, end, then)
 
     def _group(self, group: str, dag: _Dag, scope: tuple[str, ...]) -> tuple[list[str], list[Task]]:
-        """Add what is in a group: the names of what comes first in it, and all its tasks."""
-        entries: dict[str, str] = {}  # by key, the part with which a task begins
-        lasts: dict[str, str] = {}  # the part that is the task
+        """Add the nodes of a group; return the names of its first ones, and all its tasks."""
+        entries: dict[str, str] = {}  # by key, the first node of a task
+        lasts: dict[str, str] = {}  # the node of the task itself
         inside: list[Task] = []
         for key, task in _in_order(dag):
             place = group
@@ -144,7 +144,7 @@ class _Workflow:
     def _task(
         self, group: str, key: str, task: _Dag, scope: tuple[str, ...]
     ) -> tuple[str, list[Task]]:
-        """Add a task or group: the part with which it begins, if there is one, and its tasks."""
+        """Add a task or group; return the name of its first node, if any, and its tasks."""
         name = f"{group}.{key}"
         inner = _dag(self._components.get((task.get("componentRef") or {}).get("name", "")))
         if inner and ("parameterIterator" in task or "artifactIterator" in task):
@@ -167,7 +167,7 @@ class _Workflow:
         return entry, [known]
 
     def _execution(self, name: str, task: Task, is_retried: bool) -> None:
-        """Add what executes a task: with a part for each attempt where it may be tried again."""
+        """Add the executor node of a task, with one for each attempt if it has retries."""
         attempts = [f"executor({number})" for number in range(task.tries if is_retried else 0)]
         group = name.removesuffix("executor")
         whole = [group + attempt for attempt in attempts]
@@ -177,11 +177,11 @@ class _Workflow:
             self._add(group + attempt, attempt, state, task.start_time, task.end_time, [])
 
     def _driven(self, name: str, key: str, inside: list[Task], first: list[str]) -> str:
-        """Add what has a driver, once it has begun or was left out."""
+        """Add a node that has a driver, if it has started or was omitted."""
         state, start, end = _whole(inside)
         if state == "PENDING":
             return ""
-        if state == "SKIPPED":  # Argo omits it, for which KFP has no word
+        if state == "SKIPPED":  # Argo's Omitted, for which KFP has no state
             for part in [part for part in self._parts if part.startswith(f"{name}.")]:
                 del self._parts[part]
             state, first = UNSPECIFIED, []
@@ -217,7 +217,7 @@ class _Workflow:
 
 
 def _whole(tasks: list[Task]) -> tuple[str, datetime, datetime]:
-    """The state of a group, when it began, and when it ended if it has."""
+    """The state of a group, its start, and its end, if it has ended."""
     states = {task.state for task in tasks}
     begun = [task.start_time for task in tasks if task.start_time > EPOCH]
     start = min(begun, default=EPOCH)
@@ -247,7 +247,7 @@ def _in_order(dag: _Dag) -> Iterator[tuple[str, _Dag]]:
 
 
 def _hook(task: _Dag, before: Mapping[str, str]) -> str:
-    """The task at which one hangs that follows whatever happens to it."""
+    """The task that an exit task follows."""
     if (task.get("triggerPolicy") or {}).get("strategy") != _AFTER_ALL:
         return ""
     return next((name for name in task.get("dependentTasks") or [] if name in before), "")

@@ -1,4 +1,4 @@
-"""The base of all routes: who is calling, query parameters, answers, and errors as responses."""
+"""The base classes of all routes: the caller, query parameters, responses, and errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from ..wire.api_errors import (
     wrapped,
 )
 from ..wire.list_options import Filter, FilterType, ListOptions, Noun, list_options
-from ..wire.protojson import Message, in_parts, read, with_whole_zeros, written
+from ..wire.protojson import Message, in_parts, is_plain, read, with_whole_zeros, written
 from .allowance import Allowance
 from .argo_tasks import as_on_a_cluster, local_task_ids
 from .hosts import Hosts
@@ -57,21 +57,21 @@ from .query import Query
 
 log = logging.getLogger(__name__)
 
-# Clients refuse longer ones, and a message may repeat what was asked.
+# Clients refuse longer headers, and a message may quote the request.
 LONGEST_HEADER = 8000
-# How much of a file is in memory at a time; a multiple of three, for base64.
+# The size of a piece of a file in memory; a multiple of three, for base64.
 CHUNK = 3 << 16
-# A client that does not read so much in the time for an answer does not read it.
+# A client that reads less than this within the time for a response has stopped reading.
 _READ_WITHIN_A_TIMEOUT = 4 << 20
 # Half of a character outside Unicode's basic plane, as an escape of JSON; or a backslash and text.
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89abAB]")
-# What Argo puts its own values in place of, and refuses where it has none (`validate.go` there).
+# Argo's own placeholders, which it refuses if it has no value for them (`validate.go` there).
 _ARGOS = re.compile(r"\{\{(?:inputs|outputs|tasks|steps|item|pod)\.[^{}]*\}\}")
-# More of them in a row than anybody writes; so far it is looked whether they are a pair each.
+# The longest row of backslashes that is checked for pairs; nobody writes more.
 _MOST_BACKSLASHES = 100
-# In bytes, of etcd.
+# etcd's limit, in bytes.
 _LARGEST_OBJECT = 3 << 19
-# Of the ranges that a request may ask for, the one that is answered.
+# The only form of Range that is supported.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
 _NO_EMOJI = (
@@ -80,12 +80,12 @@ _NO_EMOJI = (
 )
 _PLAIN = "text/plain; charset=utf-8"
 BAD_TAGS = "Failed to parse tags query parameter. Expected JSON object with string keys and values"
-# Of names and namespaces alone the API server says so without an object around it.
+# The API server reports these alone as plain text, without an object around them.
 _TOO_LONG = re.compile(r"Pipeline(?:Version)?\.Name(?:space)? length cannot exceed \d+")
-# What is no reason to the API server that it would tell of an upload.
+# Errors of uploads for which the API server gives no reason.
 _OTHERWISE_TOLD = {NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED}
 
-# To read what is no longer takes no longer than to start a thread for it.
+# Up to this length, reading takes no longer than starting a thread.
 _AT_ONCE = 64 << 10
 
 M = TypeVar("M", bound=Message)
@@ -95,12 +95,12 @@ Act = Callable[[Operations], Callable[[Caller, str], None]]
 
 
 class Handler(web.RequestHandler):
-    """The only place where a refusal becomes a response."""
+    """The base handler, and the only place where a refusal becomes a response."""
 
     filter_type: FilterType = Filter
-    # Whether anything but GET changes something.
+    # Whether methods other than GET change something.
     changes = True
-    # Whether the API server of a cluster asks Kubernetes before it answers.
+    # Whether a cluster's API server asks Kubernetes before it responds.
     is_reviewed = True
     # Whether it is not the gateway that answers, which looks at methods.
     any_method = False
@@ -120,18 +120,18 @@ class Handler(web.RequestHandler):
         return self.reviewed()
 
     def reviewed(self) -> Awaitable[None] | None:
-        """Wait as long as a cluster's API server would for Kubernetes, if this one is to."""
+        """Wait as long as a cluster's API server would for Kubernetes, if configured."""
         allowance: Allowance | None = self.settings["allowance"]
         if allowance and self.is_reviewed and allowance.concerns(self.request.headers):
             return allowance.wait()
         return None
 
     def stream(self) -> IOStream | None:
-        """The connection; None once it is closed."""
+        """The connection; None after it is closed."""
         return getattr(self.request.connection, "stream", None)
 
     def check_host(self) -> None:
-        """Refuses a request that was sent to another name than this server's."""
+        """Refuse a request to a host name that is not this server's."""
         stream = self.stream()
         address = stream.socket.getsockname()[0] if stream and stream.socket else ""
         hosts: Hosts = self.settings["hosts"]
@@ -142,17 +142,17 @@ class Handler(web.RequestHandler):
         return Query(self.request.query)
 
     def parameter(self, name: str) -> str:
-        """A query parameter as it came: names may hold any character."""
+        """A query parameter, unchanged: names may contain any character."""
         return self.query.text(name)
 
     def warn_of_cron(self, recurring: RecurringRun) -> None:
-        """Say in a header if a schedule means something else than it looks like."""
+        """Warn in a header if a schedule does not mean what it seems to."""
         schedule = recurring.trigger.cron_schedule if recurring.trigger else None
         if schedule and (meaning := note(schedule.cron)):
             self._warn(f"recurring run {recurring.recurring_run_id}", meaning)
 
     def warn_of_values(self, what: str, config: RuntimeConfig | None) -> None:
-        """Say in a header if a cluster would refuse a run for the values of its parameters."""
+        """Warn in a header if a cluster would refuse a run because of its parameters."""
         values = msgspec.json.encode(config.parameters if config else {})
         refused = "KFP on a cluster refuses this run: "
         if found := _ARGOS.search(values.decode()):
@@ -170,7 +170,7 @@ class Handler(web.RequestHandler):
             )
 
     def warn_of_root(self, what: str, config: RuntimeConfig | None, default: str) -> None:
-        """Say in a header if artifacts will not be where it was asked for."""
+        """Warn in a header if artifacts will not be stored in the requested place."""
         if root := (config.pipeline_root if config else "") or default:
             self._warn(
                 what,
@@ -190,7 +190,7 @@ class Handler(web.RequestHandler):
         self.add_header("Warning", f'299 - "{quotable}"')
 
     async def _warn_of_emoji(self) -> None:
-        """Say in a header if a cluster's database would not take a character."""
+        """Warn in a header if a cluster's database would not accept a character."""
         if await self.aside(_leaves_basic_plane, self.request.body):
             self._warn(self.request.path, _NO_EMOJI)
 
@@ -204,13 +204,13 @@ class Handler(web.RequestHandler):
         return await self.aside(read, self.request.body, message)
 
     async def sent(self, message: type[S]) -> Sent[S]:
-        """The same of one that may have a pipeline in it."""
+        """Read a message that may contain a pipeline."""
         await self._warn_of_emoji()
         body, self.request.body = self.request.body, b""
         return await self.reader.read_message(body, message)
 
     async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Calls it in a thread if the request is so large that it may take a while."""
+        """Call a function, in a thread if the request is large."""
         if len(self.request.body) <= _AT_ONCE:
             return function(*arguments)
         return await asyncio.to_thread(function, *arguments)
@@ -220,7 +220,7 @@ class Handler(web.RequestHandler):
         return list_options(noun, size, self.parameter, self.filter_type)
 
     def pagination(self) -> str:
-        """Tell how a list was asked for, in the words of a refusal."""
+        """Describe the request of a list for a refusal."""
         return (
             f"pageToken: {self.parameter('page_token')}, "
             f"pageSize: {self.query.whole('page_size')}, "
@@ -236,13 +236,13 @@ class Handler(web.RequestHandler):
             self._close_unless(sent, stream, len(encoded))
 
     def _close_unless(self, sent: asyncio.Future[None], stream: IOStream, length: int) -> None:
-        """Hangs up on a client that does not read: what waits for it is in memory."""
+        """Close the connection of a client that does not read: its data fill memory."""
         timeout = self.settings["write_timeout"] * (1 + length / _READ_WITHIN_A_TIMEOUT)
         timer = asyncio.get_running_loop().call_later(timeout, stream.close)
         sent.add_done_callback(lambda _: timer.cancel())
 
     async def flushed(self) -> None:
-        """Sends what has been written so far, to a client that reads it."""
+        """Send what has been written so far, if the client reads it."""
         try:
             await asyncio.wait_for(self.flush(), self.settings["write_timeout"])
         except asyncio.TimeoutError:
@@ -251,7 +251,7 @@ class Handler(web.RequestHandler):
             raise StreamClosedError from None
 
     async def answer_long(self, value: object) -> None:
-        """The same of what may have megabytes: those go piece by piece, others' between."""
+        """Send a response that may be megabytes long, in pieces, so that others get a turn."""
         parts = in_parts(value, CHUNK)
         if sum(map(len, parts)) <= CHUNK:
             self.answer(msgspec.Raw(b"".join(parts)))
@@ -265,7 +265,7 @@ class Handler(web.RequestHandler):
                 await self.flushed()
 
     async def answer_list(self, key: str, listed: Any) -> None:
-        """A page of a list; like everything else, what is empty is left out."""
+        """Send a page of a list; like everywhere, empty fields are omitted."""
         answer = {
             key: listed.items,
             "total_size": listed.total_size,
@@ -274,20 +274,20 @@ class Handler(web.RequestHandler):
         await self.answer_long({name: value for name, value in answer.items() if value})
 
     async def told(self, runs: Sequence[PlacedRun]) -> list[Run]:
-        """Runs as they are told of; with `--argo-tasks` as a cluster tells of them."""
+        """Runs in the form of responses; with `--argo-tasks` in a cluster's form."""
         if not self.operations.argo_tasks:
             return [placed.run for placed in runs]
         origins = [await self.operations.runs.origin(placed.run.run_id) for placed in runs]
         return await asyncio.to_thread(lambda: [*map(as_on_a_cluster, runs, origins)])
 
     async def task_id(self, run_id: str, node_id: str) -> str:
-        """The task here that is told of under this id."""
+        """The id of our task that responses show under this id."""
         if not self.operations.argo_tasks:
             return node_id
         return (await self._task_ids(run_id)).get(node_id, node_id)
 
     async def task_ids(self, run_id: str, own: Iterable[str]) -> dict[str, str]:
-        """The tasks here, by the ids under which they are told of."""
+        """The ids of our tasks, by the ids that responses show."""
         if not self.operations.argo_tasks:
             return {task_id: task_id for task_id in own}
         return await self._task_ids(run_id)
@@ -298,7 +298,7 @@ class Handler(web.RequestHandler):
         return await asyncio.to_thread(local_task_ids, placed, origin)
 
     def compute_etag(self) -> None:
-        """The API server's answers have none, and it takes a while to make that of a long one."""
+        """Compute no ETag: the API server sends none, and it takes long for a long response."""
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -339,8 +339,8 @@ class Handler(web.RequestHandler):
 
 
 def _leaves_basic_plane(body: bytes) -> bool:
-    """Tell if a JSON text has characters outside Unicode's basic plane, in UTF-8 or as escapes."""
-    if b"\\u" not in body and body.isascii():  # To look for more takes ten times as long.
+    """Return True if a JSON text has characters outside Unicode's basic plane, even as escapes."""
+    if is_plain(body):  # A more thorough search takes ten times as long.
         return False
     if not body.isascii():
         text = body.decode("utf-8", "replace")
@@ -355,10 +355,10 @@ def _is_escape(body: bytes, backslash: int) -> bool:
 
 
 class Action(Handler):
-    """Something that is done to one thing, and has no answer."""
+    """An action on one object, with an empty response."""
 
     act: Act
-    # How the message begins if it is refused.
+    # The beginning of the message of a refusal.
     failure: str
 
     def post(self, id_: str) -> None:
@@ -394,10 +394,10 @@ class Healthz(Handler):
 
 
 class FileHandler(Handler):
-    """Answers errors about files in a shape of its own, and reads parameters leniently."""
+    """Sends errors about files in their own form, and reads parameters leniently."""
 
     def parameter(self, name: str) -> str:
-        """A query parameter as it came."""
+        """A query parameter, unchanged."""
         values = self.request.query_arguments.get(name, [b""])
         try:
             return values[0].decode()
@@ -425,8 +425,9 @@ class ArtifactHandler(FileHandler):
 
 
 class TaskLogHandler(Handler):
-    """A task's output so far, or that from a byte on (`Range: bytes=4096-`) where there is such a
-    byte. The API server serves this to anyone who asks.
+    """A task's log so far, or from an existing byte on (`Range: bytes=4096-`).
+
+    The API server serves this without authentication.
     """
 
     is_reviewed = False
@@ -443,7 +444,7 @@ class TaskLogHandler(Handler):
                 await self.flushed()
 
     def _sought(self, file: IO[bytes]) -> int:
-        """Return how many bytes there are from where it is to be read."""
+        """Return the number of bytes from the requested position on."""
         size = os.fstat(file.fileno()).st_size
         asked = _RANGE.fullmatch(self.request.headers.get("Range", ""))
         if not asked or (start := int(asked[1])) >= size:
@@ -456,16 +457,16 @@ class TaskLogHandler(Handler):
 
 @web.stream_request_body
 class UploadHandler(FileHandler):
-    """A pipeline, or a version of one, from a file in a form. Nothing of the form is in memory
-    that is long, and nothing of it is kept before it is known who sends it.
+    """A pipeline, or a version of one, from a file in a form. A long form is never in memory,
+    and none of it is stored before its sender is known.
 
-    Who is refused is told so when all of the form has come: an answer before that could be lost,
-    for a connection that is closed with something unread is reset. Whatever the reason, the API
-    server says the same of most refusals; the reason is in the details, in place of a stack trace.
+    A refusal is sent after the whole form has arrived: an earlier response could be lost, as a
+    connection closed with unread data is reset. The API server has one message for most refusals;
+    the reason is in the details, in place of a stack trace.
     """
 
-    # The API server's sentences: of those who may not, of a name that is taken, and, where they
-    # are others than of a pipeline, of a form or file that cannot be read.
+    # The API server's messages: for a forbidden upload, for a name that is taken and, if they
+    # differ from those for a pipeline, for an unreadable form or file.
     unauthorized: str
     failed: str
     unreadable: ClassVar[dict[str, str]] = {}
@@ -496,16 +497,16 @@ class UploadHandler(FileHandler):
             raise invalid_input(f"{UNREADABLE_FORM}: {reason}", UNREADABLE_FORM)
 
     def check_admitted(self) -> None:
-        """Raises why this is refused, if it is."""
+        """Raise the refusal, if any."""
         if self._refusal:
             raise self._refusal
 
     def refuse(self, error: ApiError) -> None:
-        """As the API server, which says that it is JSON only once it has read the file."""
+        """Set the content type, which the API server sets only after reading the file."""
         status, said, kind = error.status, error.said or error.text, "application/json"
         if error.code in _OTHERWISE_TOLD and self._authorizing:
             status, said, kind = 400, self.unauthorized, _PLAIN
-        elif error.code == UNIMPLEMENTED:  # to the API server a form without a file
+        elif error.code == UNIMPLEMENTED:  # a form without a file, to the API server
             status, said = 400, UNREADABLE_FORM
         elif error.code == ALREADY_EXISTS:
             said = self.failed
@@ -522,7 +523,7 @@ class UploadHandler(FileHandler):
         self.finish(text)
 
     def authorize(self) -> None:
-        """Refuses those who may not upload this."""
+        """Authorize the upload."""
         raise NotImplementedError
 
     def data_received(self, chunk: bytes) -> None:
@@ -533,14 +534,14 @@ class UploadHandler(FileHandler):
         self._form.close()
 
     async def uploaded(self) -> tuple[str, Specification]:
-        """The name of the file, and what is in it."""
+        """The name of the file, and its content."""
         if self._form.tell() > LONGEST_UPLOAD:
             raise invalid_input(f"The request has more than {MAX_FILE_LENGTH} bytes")
         content_type = self.request.headers.get("Content-Type", "")
         return await self.reader.read_form(content_type, self._form)
 
     def upload(self, file_name: str) -> Upload:
-        """Return what the parameters say about the file."""
+        """Return the name, description and tags in the parameters."""
         display_name = self.parameter("display_name")
         self.warn_of_emoji_in(unquote(self.request.query))
         return Upload(
@@ -637,12 +638,12 @@ def _as_api_error(status: int, error: BaseException | None) -> ApiError:
 
 
 def _printable(text: str) -> str:
-    """Return what may be in a header."""
+    """Return a text with only the characters allowed in a header."""
     return "".join(char if " " <= char <= "~" else "?" for char in text)
 
 
 def log_request(handler: web.RequestHandler) -> None:
-    """One line for each change and each refusal: what was asked, how it ended, and by whom."""
+    """Log one line for each change and each refusal: the request, its status, and its sender."""
     asks = handler.request.method in ("GET", "HEAD") or not getattr(handler, "changes", True)
     if asks and handler.get_status() < 400:
         return

@@ -1,4 +1,4 @@
-"""By which names this server may be called: not by those that a page of the web makes up.
+"""The host names accepted by this server, as a web page could make others resolve to it.
 
 A browser believes whoever has a name about where that is: a page of `evil.example` whose name is
 suddenly at 127.0.0.1 could read from here what it likes (DNS rebinding). The name that the browser
@@ -15,18 +15,18 @@ from urllib.parse import urlsplit
 
 from ..wire.api_errors import PERMISSION_DENIED, ApiError
 
-# The last two are this machine for containers of Docker and of Podman.
+# The last two name this machine in containers of Docker and of Podman.
 _LOOPBACK = ("localhost", "host.docker.internal", "host.containers.internal")
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")
-# Of a name in DNS, with its port.
+# The longest DNS name, with its port.
 _LONGEST = 260
 
 
 class Hosts:
-    """The names of this machine for itself, where it was told to listen, and those allowed beside.
+    """The machine's own names, the address to listen on, and additionally allowed names.
 
-    An address is always allowed that is the loopback or that a request has come in at: it is no
-    name, about which somebody could be told something else.
+    The loopback, and the address at which a request arrived, are always allowed: unlike names,
+    they cannot be made to resolve elsewhere.
     """
 
     def __init__(self, listening: str, allowed: Sequence[str] = ()):
@@ -34,7 +34,7 @@ class Hosts:
         self._names = {_bare(name) for name in (*_LOOPBACK, listening, *own, *allowed) if name}
 
     def check(self, host: str, address: str) -> None:
-        """Refuse a `Host` header that is none of these; `address` is where the request came in."""
+        """Refuse any other `Host` header; `address` is the one at which the request arrived."""
         name = _bare(host) if len(host) <= _LONGEST else ""
         if name in self._names or name.endswith(".localhost"):
             return
@@ -48,7 +48,7 @@ class Hosts:
 
 @lru_cache(maxsize=256)
 def _bare(host: str) -> str:
-    """Without a port, and as names are compared."""
+    """A host without its port, in lower case."""
     address = host.strip("[]")
     if _is_address(address):
         return address.partition("%")[0].lower()

@@ -1,4 +1,4 @@
-"""Reads requests: so much of them, and for so long, as may lead to an answer."""
+"""Reads requests, with limits of size and time."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ..pipelines.pipeline_files import LONGEST_SPECIFICATION, MAX_FILE_LENGTH
 from ..tenants.identity import Authenticator, Caller
 from ..wire.api_errors import ApiError
 
-# A file, and what a form has around it.
+# A file, plus the form around it.
 LONGEST_UPLOAD = MAX_FILE_LENGTH + (1 << 20)
-# A specification, and what a message has around it.
+# A specification, plus the message around it.
 LONGEST_MESSAGE = LONGEST_SPECIFICATION + (64 << 10)
-# Of the body of a request that nobody known has sent.
+# The limit for bodies from unknown callers.
 LONGEST_OF_STRANGERS = 64 << 10
-# As in Go, whose servers KFP's clients know.
+# Go's limit, which KFP's clients expect.
 LONGEST_HEADERS = 1 << 20
 
 _UPLOADS = ("/pipelines/upload", "/pipelines/upload_version")
 
 
 class HttpServer(HTTPServer):
-    """Reads a body of any length, so that one that is too long gets an answer that says so."""
+    """Reads a body of any length, so that one that is too long gets a proper response."""
 
     authenticators: Sequence[Authenticator] = ()
 
@@ -41,7 +41,7 @@ class HttpServer(HTTPServer):
 
 
 class _Shortened(HTTPMessageDelegate):
-    """Passes on so much of a body as shows that it is too long, and drops the rest."""
+    """Passes on just enough of a body to show that it is too long, and drops the rest."""
 
     def __init__(self, request: HTTPMessageDelegate, authenticators: Sequence[Authenticator]):
         self._request = request
@@ -66,7 +66,7 @@ class _Shortened(HTTPMessageDelegate):
         self._left -= len(kept)
         if not self._left:
             self._more = 0
-            self._headers.pop("Content-Type", None)  # what is cut off is no form any more
+            self._headers.pop("Content-Type", None)  # a truncated form is no longer valid
         return self._request.data_received(kept) if kept else None
 
     def _is_known(self) -> bool:

@@ -1,4 +1,4 @@
-"""Roles and owners as a cluster's Kubernetes tells of them, as far as clients of KFP ask for it."""
+"""The Kubernetes API for roles and owners, as far as clients of KFP use it."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class _AccessReview(msgspec.Struct, frozen=True):
 
 
 class _Question(Handler):
-    """A request that changes nothing, whatever its method."""
+    """A request that changes nothing, even with POST."""
 
     changes = False
     is_reviewed = False
 
     def object(self, kind: str, group: str, **fields: Any) -> None:
-        """Answer with an object of Kubernetes."""
+        """Send an object of Kubernetes."""
         self.answer({"kind": kind, "apiVersion": f"{group}/v1", "metadata": {}, **fields})
 
     def read(self, kind: type[T]) -> T:
@@ -54,7 +54,7 @@ class _Question(Handler):
 
 
 class SelfSubjectAccessReviews(_Question):
-    """May the caller do this."""
+    """SelfSubjectAccessReview: whether the caller has a permission."""
 
     def post(self) -> None:
         spec = self.read(_AccessReview).spec
@@ -79,7 +79,7 @@ class SelfSubjectAccessReviews(_Question):
 
 
 class SelfSubjectReviews(_Question):
-    """Tells callers who they are."""
+    """SelfSubjectReview: the identity of the caller."""
 
     def post(self) -> None:
         with wrapped("Failed to review the subject"):
@@ -99,7 +99,7 @@ class Profiles(_Question):
 
 
 class RoleBindings(_Question):
-    """The contributors of a namespace, each as Kubeflow's access management binds them."""
+    """The contributors of a namespace, as role bindings of Kubeflow's access management."""
 
     def get(self, namespace: str) -> None:
         with wrapped(f"Failed to list the role bindings of {namespace}"):

@@ -1,4 +1,4 @@
-"""Accepts connections, and waits where the system has no room for another.
+"""Accepts connections, and waits when the system has no room for another.
 
 Tornado's own way of accepting tries again at once for ever then, and logs each time.
 """
@@ -15,9 +15,9 @@ from typing import Any
 
 from tornado.iostream import IOStream
 
-# So many at a time, before the event loop has its turn again.
+# How many are accepted before control returns to the event loop.
 AT_ONCE = 64
-# After how long it is tried again where there was no room, and said again that there is none.
+# The delay before trying again without room, and before logging that again.
 PAUSE_SECONDS = 0.5
 SECONDS_BETWEEN_COMPLAINTS = 600.0
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Passes each connection to these sockets on as a stream, with the address it comes from."""
+    """Calls a handler with each connection as a stream, and with its address."""
 
     def __init__(
         self, sockets: Sequence[socket.socket], handle: Callable[[IOStream, Any], object]
@@ -64,7 +64,7 @@ class Listener:
                 if error.errno in _NO_ROOM:
                     self._pause(error)
                     return
-                continue  # it has ended already
+                continue  # it has already ended
             self._handle(IOStream(connection), address)
 
     def _pause(self, error: OSError) -> None:

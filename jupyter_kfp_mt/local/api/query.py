@@ -1,4 +1,4 @@
-"""The parameters of a request as the API server's gateway reads them, and what it refuses.
+"""The query parameters of a request, as read and refused by the API server's gateway.
 
 Rule: `runtime.PopulateQueryParameters` of grpc-gateway, and `net/url` of Go.
 """
@@ -17,7 +17,7 @@ _FALSE = ("false", "False", "FALSE", "f", "F", "0")
 
 
 class Query:
-    """Each parameter has its name in the API, or the same in camel case; others do not matter."""
+    """Query parameters by their API names, or the same in camel case; others are ignored."""
 
     def __init__(self, text: str):
         self.refusal = ""
@@ -41,11 +41,11 @@ class Query:
             raise _not_parsed(name, f"unsupported message type: {quoted(kind)}")
 
     def has(self, prefix: str) -> bool:
-        """Tell if there is a parameter whose name begins so."""
+        """Return True if the name of a parameter has this prefix."""
         return any(name.startswith((prefix, _camel(prefix))) for name in self._values)
 
     def text(self, name: str) -> str:
-        """The value as it came; empty if there is none."""
+        """The value, unchanged; empty if there is none."""
         return self._value(name) or ""
 
     def whole(self, name: str) -> int:
@@ -55,7 +55,7 @@ class Query:
             return 0
         if not re.fullmatch(r"[+-]?[0-9]+", value, re.ASCII):
             raise _not_parsed(name, f"strconv.ParseInt: parsing {quoted(value)}: invalid syntax")
-        # A longer one is out of range, and takes long to be read.
+        # A longer one is out of range, and slow to read.
         number = int(value) if len(value) < 20 else 2**31
         if not -(2**31) <= number < 2**31:
             text = f"strconv.ParseInt: parsing {quoted(value)}: value out of range"
@@ -71,7 +71,7 @@ class Query:
         return value in _TRUE
 
     def enum(self, name: str, values: Mapping[int, str]) -> str:
-        """The name of a value, which may be given by its number; that of 0 if there is none."""
+        """The name of an enum value, which may be given by number; that of 0 if there is none."""
         value = self._value(name)
         if value is None:
             return values[0]

@@ -45,14 +45,12 @@ _VERBS = {0: "UNASSIGNED_VERB", 1: "CREATE", 2: "GET", 3: "DELETE"}
 
 
 class V1Handler(Handler):
-    """A route with what only v1beta1 has: enums and keys in the query, and manifests in
-    messages.
-    """
+    """A route of v1beta1, with its enums and keys in queries, and manifests in messages."""
 
     filter_type = FilterV1
 
     def scope(self) -> dict[str, str]:
-        """The id of what a list is narrowed to, by its type; empty if it is not."""
+        """The id of the resource by which a list is filtered; empty if it is not."""
         self.query.check_message("resource_reference_key", "api.ResourceKey")
         kind = self.query.enum("resource_reference_key.type", RESOURCE_TYPES)
         id = self.parameter("resource_reference_key.id")
@@ -192,7 +190,7 @@ class RunMetrics(Handler):
 
 class Jobs(V1Handler):
     async def get(self) -> None:
-        # What the API server says here is indeed of runs.
+        # The API server's message here is indeed about runs.
         with wrapped("Failed to list v1beta1 runs: validating filter failed"):
             scope = self.scope()
         with wrapped("Failed to list jobs due to error parsing the listing options"):
@@ -238,7 +236,7 @@ class Job(V1Handler):
         await self.answer_long(await asyncio.to_thread(messages.job_message, recurring, origin))
 
     def delete(self, job_id: str) -> None:
-        # As the API server says it.
+        # The API server's wording.
         with wrapped("Failed to disable a recurring run"):
             self.operations.recurring_runs.delete(self.caller, job_id)
         self.answer({})
@@ -336,7 +334,7 @@ class PipelineTemplate(V1Handler):
 
 class DefaultVersion(Handler):
     def post(self, pipeline_id: str, version_id: str) -> None:
-        """A pipeline's default version is its latest, whatever someone sets."""
+        """Accept any default version; a pipeline's default is always its latest."""
         with wrapped(
             f"Failed to update (v1beta1) default pipeline version to {version_id} for pipeline "
             f"{pipeline_id} due to authorization error"
@@ -411,7 +409,7 @@ class Version(Handler):
         context = f"Failed to delete a pipeline version (v1beta1) {version_id}"
         with wrapped(f"{context} due error fetching a pipeline id"):
             self.operations.pipelines.existing_version(version_id)
-        # Not even a refusal names the pipeline, whose id the caller has not said.
+        # Even a refusal does not name the pipeline, whose id the caller has not given.
         with wrapped(f"{context}. Check error stack"):
             self.operations.pipelines.delete_version(self.caller, "", version_id)
         self.answer({})
@@ -440,7 +438,7 @@ class PipelineVersionUpload(VersionUploadHandler):
 
 
 def _spoken(kind: str) -> str:
-    """The type of a resource as the API server writes it in a message."""
+    """The type of a resource, as in messages of the API server."""
     return kind.replace("_", " ").title().replace(" ", "")
 
 

@@ -1,4 +1,4 @@
-"""The messages of v1beta1, and what they are in the API's own values: both ways, without effects.
+"""The messages of v1beta1, and their conversion from and to the API's values, without effects.
 
 A message has one form in requests and in answers. Of a request, what only the server decides is
 read and dropped.
@@ -34,7 +34,7 @@ from .v2beta1_messages import RuntimeConfigMessage, UrlMessage, check_mode
 S = TypeVar("S", bound="SourceMessage")
 T = TypeVar("T")
 
-# Enums, by their numbers.
+# Enums, by number.
 RESOURCE_TYPES = {
     0: "UNKNOWN_RESOURCE_TYPE",
     1: "EXPERIMENT",
@@ -49,7 +49,7 @@ _MODES = enumeration("UNKNOWN_MODE", "ENABLED", "DISABLED")
 _FORMATS = enumeration("UNSPECIFIED", "RAW", "PERCENTAGE")
 _STORAGE = ("STORAGESTATE_AVAILABLE", "STORAGESTATE_ARCHIVED")
 
-# What a value of an enumeration may be that has a number and no name.
+# The range of enum values without a name.
 _Value = str | int
 _Type = Annotated[_Value, msgspec.Meta(extra={"kind": _TYPES})]
 _Relationship = Annotated[_Value, msgspec.Meta(extra={"kind": _RELATIONSHIPS})]
@@ -61,7 +61,7 @@ _ExperimentStorage = Annotated[
 ]
 
 _EXPERIMENT_STORAGE = {"AVAILABLE": "STORAGESTATE_AVAILABLE", "ARCHIVED": "STORAGESTATE_ARCHIVED"}
-# For runs, unlike for experiments, available is number 0, which an answer leaves out.
+# For runs, unlike for experiments, available is number 0, which responses omit.
 _RUN_STORAGE = {"ARCHIVED": "STORAGESTATE_ARCHIVED"}
 
 _STATUSES = {
@@ -82,7 +82,7 @@ class KeyMessage(Message, frozen=True):
 
 
 class ReferenceMessage(Message, frozen=True):
-    """A resource that something belongs to, or was created by."""
+    """A reference to the owner or the creator of a resource."""
 
     key: KeyMessage = KeyMessage()
     name: str = ""
@@ -127,7 +127,7 @@ class PipelineMessage(Message, frozen=True):
 
 
 class PipelineSpecMessage(Message, frozen=True):
-    """The pipeline that runs, and its parameters. A manifest is the text of a specification."""
+    """A pipeline and its parameters. A manifest is the text of a specification."""
 
     pipeline_id: str = ""
     pipeline_name: str = ""
@@ -142,21 +142,21 @@ class PipelineSpecMessage(Message, frozen=True):
 
 
 class SourceMessage(MessageWithPipeline, frozen=True):
-    """The fields that a run and a job have in common: which pipeline, and with what."""
+    """The fields that runs and jobs share: the pipeline and its parameters."""
 
     IS_YAML: ClassVar[bool] = True
 
     pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
 
     def specification(self) -> Specification | None:
-        """The one in a manifest, if there is a manifest."""
+        """The specification in the manifest, if there is one."""
         if not self.pipeline_spec.manifest:
             return None
         with wrapped("Failed to fetch a template with an invalid pipeline spec manifest"):
             return read_pipeline_file("manifest.yaml", self.pipeline_spec.manifest.encode())
 
     def without_specification(self: S) -> S:
-        """The same with `{}` for a manifest that is there."""
+        """The message with `{}` in place of its manifest, if any."""
         spec = self.pipeline_spec
         short = msgspec.structs.replace(
             spec,
@@ -202,7 +202,7 @@ class RunMessage(SourceMessage, frozen=True):
 
 
 class RuntimeMessage(Message, frozen=True):
-    """The Argo Workflow of a run, where there is one."""
+    """The Argo Workflow of a run, if there is one."""
 
     pipeline_manifest: str = ""
     workflow_manifest: str = ""
@@ -227,7 +227,7 @@ class JobMessage(SourceMessage, frozen=True):
     pipeline_spec: PipelineSpecMessage = PipelineSpecMessage()
     resource_references: list[ReferenceMessage] = []
     service_account: str = ""
-    max_concurrency: Int64 | str = 0  # in an answer a text
+    max_concurrency: Int64 | str = 0  # a text in responses
     trigger: TriggerMessage | None = None
     mode: _Mode = 0
     created_at: Moment | None = None
@@ -283,7 +283,7 @@ def new_recurring_run(message: JobMessage) -> NewRecurringRun:
 
 
 def _source(spec: PipelineSpecMessage, references: Sequence[ReferenceMessage]) -> dict[str, Any]:
-    """Return what a new run or recurring run executes, and with what."""
+    """Return the pipeline and the parameters of a new run or recurring run."""
     pipeline_id = spec.pipeline_id or referred(references, "PIPELINE")
     version_id = referred(references, "PIPELINE_VERSION", "CREATOR")
     if spec.workflow_manifest and spec.pipeline_manifest:
@@ -314,7 +314,7 @@ def metric(message: MetricMessage) -> Metric:
     )
 
 
-# Answers
+# Responses
 
 
 def experiment_message(experiment: Experiment) -> ExperimentMessage:
@@ -380,7 +380,7 @@ def run_message(placed: PlacedRun, origin: Origin) -> RunMessage:
 
 
 def run_detail_message(placed: PlacedRun, origin: Origin) -> RunDetailMessage:
-    # No Argo Workflow runs here, so there is none to tell about.
+    # There are no Argo Workflows here.
     return RunDetailMessage(run=run_message(placed, origin), pipeline_runtime=RuntimeMessage())
 
 
@@ -402,7 +402,7 @@ def job_message(recurring: RecurringRun, origin: Origin) -> JobMessage:
         trigger=_same(recurring.trigger, TriggerMessage),
         created_at=recurring.created_at,
         updated_at=recurring.updated_at,
-        status="STATUS_UNSPECIFIED",  # whatever it is: v1beta1 has no word for it
+        status="STATUS_UNSPECIFIED",  # v1beta1 has no value for it
         enabled=recurring.enabled,
         no_catchup=recurring.no_catchup,
     )
@@ -428,7 +428,7 @@ def _reference(kind: str, id: str, relationship: str) -> ReferenceMessage:
 
 
 def _references(*references: tuple[str, str, str]) -> list[ReferenceMessage]:
-    """Return the references that refer to something; like the API server's, without its name."""
+    """Return the non-empty references, without names, like the API server's."""
     return [_reference(*reference) for reference in references if reference[1]]
 
 
@@ -441,14 +441,14 @@ def _pipeline_spec(
         pipeline_id=source.pipeline_id,
         pipeline_name=origin.pipeline_name,
         pipeline_manifest=manifest(specification) if specification else "",
-        # What was given in one form is not repeated in the other.
+        # Parameters given in one form are not repeated in the other.
         parameters=[ParameterMessage(name=name, value=text) for name, text in given.items()],
         runtime_config=None if given else _same(config, RuntimeConfigMessage),
     )
 
 
 def _same(value: object, kind: type[T]) -> T | None:
-    """Return what has the same fields in both, as the other kind."""
+    """Convert a message to another type with the same fields."""
     return None if value is None else msgspec.convert(value, kind, from_attributes=True)
 
 

@@ -38,7 +38,7 @@ from .v2beta1_messages import (
     RunMessage,
 )
 
-# Of what depends on a recurring run. Its runs stay, whatever is asked for.
+# Propagation policies for dependents of a recurring run. Its runs stay in any case.
 _PROPAGATION_POLICIES = {
     0: "DELETE_PROPAGATION_POLICY_UNSPECIFIED",
     1: "FOREGROUND",
@@ -86,7 +86,7 @@ class Experiment(Handler):
 
 class Pipelines(Handler):
     def prepare(self) -> Awaitable[None] | None:
-        # Those that are shared are listed to anybody.
+        # Anybody may list shared ones.
         listed = self.request.method == "GET"
         self.is_reviewed = not (listed and is_empty(self.parameter("namespace")))
         return super().prepare()
@@ -264,9 +264,7 @@ class Run(Handler):
 
 
 class TaskValues(Handler):
-    """The values that went into a task and came out of it. On a cluster the metadata store knows
-    that.
-    """
+    """The inputs and outputs of a task, which are in the metadata store on a cluster."""
 
     async def get(self, run_id: str, task_id: str) -> None:
         task_id = await self.task_id(run_id, task_id)
@@ -274,7 +272,7 @@ class TaskValues(Handler):
 
 
 class AllTaskValues(Handler):
-    """The same of all tasks of a run, by their ids."""
+    """The inputs and outputs of all tasks of a run, by task id."""
 
     async def get(self, run_id: str) -> None:
         found = self.operations.runs.all_task_values(self.caller, run_id)
@@ -334,7 +332,7 @@ def _url(version: PipelineVersionMessage) -> str:
 
 
 def _with_trigger(recurring: models.RecurringRun) -> models.RecurringRun:
-    """The API server tells an empty trigger of one that has none."""
+    """Add the empty trigger that the API server sends if there is none."""
     return replace(recurring, trigger=recurring.trigger or models.Trigger())
 
 

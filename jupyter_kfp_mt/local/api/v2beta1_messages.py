@@ -1,4 +1,4 @@
-"""The messages that requests of the v2beta1 API may hold.
+"""The messages in requests of the v2beta1 API.
 
 What only the server decides is read and dropped, as the API server does.
 """
@@ -21,7 +21,7 @@ S = TypeVar("S", bound="SourceMessage")
 
 _API = "kubeflow.pipelines.backend.api.v2beta1"
 
-# What a value of an enumeration may be that has a number and no name.
+# The range of enum values without a name.
 _Value = str | int
 _StorageState = Annotated[
     _Value,
@@ -134,7 +134,7 @@ class PluginOutputMessage(Message, frozen=True):
 
 
 def check_mode(mode: str | int) -> None:
-    """Refuse a number that is no mode's."""
+    """Refuse a number that is not a mode."""
     if mode and isinstance(mode, int):
         raise invalid_input(f"Recurring run's mode is invalid: {mode}")
 
@@ -193,13 +193,13 @@ class RuntimeConfigMessage(Message, frozen=True):
     pipeline_root: str = ""
 
     def values(self) -> dict[str, Any]:
-        """The parameters, as they are kept."""
+        """The parameters, as they are stored."""
         check_values(self.parameters)
         return dict(struct(self.parameters))
 
 
 class SourceMessage(MessageWithPipeline, frozen=True):
-    """The fields that a run and a recurring run have in common: which pipeline, and with what."""
+    """The fields that runs and recurring runs share: the pipeline and its parameters."""
 
     SOURCES: ClassVar[frozenset[str]] = frozenset(
         {"pipeline_version_id", "pipeline_spec", "pipeline_version_reference"}
@@ -278,7 +278,7 @@ class CronScheduleMessage(Message, frozen=True):
 class PeriodicScheduleMessage(Message, frozen=True):
     start_time: Moment | None = None
     end_time: Moment | None = None
-    interval_second: Int64 | str = 0  # in an answer a text
+    interval_second: Int64 | str = 0  # a text in responses
 
 
 class TriggerMessage(Message, frozen=True):

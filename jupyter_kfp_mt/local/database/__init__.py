@@ -1,4 +1,4 @@
-"""The database of the local KFP. Every SQL statement of it is in this folder."""
+"""The database of the local KFP. All SQL statements are in this folder."""
 
 from .database import Database, new_id
 

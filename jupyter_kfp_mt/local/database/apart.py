@@ -1,4 +1,4 @@
-"""Large values are read and written apart from all else, in a thread and on its own connection.
+"""Reads and writes large values in a thread of their own, with its own connection.
 
 There it holds up nobody but what is large, too, of which there is one at a time.
 """
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Apart(Generic[V]):
-    """Works on a database that is open already, whose parts `view` makes of a connection."""
+    """Works on a database that is already open; `view` makes its parts from a connection."""
 
     def __init__(self, path: Path, view: Callable[[sqlite3.Connection], V]):
         self._path = path
@@ -28,9 +28,28 @@ class Apart(Generic[V]):
         self._db: sqlite3.Connection | None = None
 
     async def done(self, work: Callable[[V], T]) -> T:
-        """Return what the work returns; a change is a transaction that it makes itself."""
+        """Return the result of the work, which makes its own transaction for a change."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: work(self._parts))
+
+    async def bring_in(self) -> bool:
+        """Bring what is in the write-ahead log into the database's file, as far as that goes.
+
+        Return whether it was all of it; what others are reading at the moment has to wait.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._bring_in)
+
+    def _bring_in(self) -> bool:
+        assert self._db
+        row = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        _blocked, written, brought_in = row
+        return bool(written == brought_in)
+
+    @property
+    def changes(self) -> int:
+        """The number of changes on its own connection."""
+        return self._db.total_changes if self._db else 0
 
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Names compared as the API server's database compares them: its collation approximated.
+"""An approximation of the collation by which the API server's database compares names.
 
 MySQL's utf8mb4_unicode_520_ci looks only at the letters themselves: neither at case nor accents nor
 width, and not at spaces at the end. Rule: the Unicode Collation Algorithm 5.2.0, primary weights.
@@ -12,16 +12,16 @@ import unicodedata
 
 _ORDER = "\t\n\x0b\x0c\r _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789abcdefghijklmnopqrstuvwxyz"
 _RANKS = str.maketrans({char: chr(rank) for rank, char in enumerate(_ORDER, start=1)})
-# Letters whose strokes count no more than accents, and those that are two letters.
+# Letters whose strokes are ignored like accents, and ligatures.
 _PLAIN = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ƶ": "z", "ħ": "h"})
 _VIRAMA = 9
 
-# Columns in which people write. In all others there is nothing but ASCII.
+# Columns with text by people. All others contain only ASCII.
 WRITTEN = frozenset({"name", "display_name", "description"})
 
 
 def folded(text: str) -> str:
-    """The text without what the collation does not look at, but for spaces at its end."""
+    """The text without what the collation ignores, except spaces at its end."""
     if text.isascii():
         return text.lower()
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
@@ -29,7 +29,7 @@ def folded(text: str) -> str:
 
 
 def collation_key(text: str) -> str:
-    """A text's key: keys are equal or less where the collation says so of the texts."""
+    """A text's sort key: keys compare like texts in the collation."""
     return folded(text).rstrip(" ").translate(_RANKS)
 
 
@@ -40,9 +40,9 @@ def register(db: sqlite3.Connection) -> None:
 
 
 def refuse_taken(db: sqlite3.Connection, table: str, owner: tuple[str, str], name: str) -> None:
-    """Raise sqlite3.IntegrityError if the owner has something of this name: (column, value).
+    """Raise sqlite3.IntegrityError if the owner (column, value) already has this name.
 
-    Part of the caller's transaction, which begins with it: until its end nobody takes the name.
+    It must begin the caller's transaction: until its end nobody else can take the name.
     """
     if not db.in_transaction:
         db.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Values as columns keep them: times as seconds, what has parts as JSON."""
+"""Values in the form of columns: times as seconds, structures as JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The database as a whole: opened and closed, with one part for each kind of thing in it."""
+"""The database as a whole: opening and closing it, with one part for each kind of object."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import sqlite3
 import time
@@ -25,14 +27,18 @@ from .runs import RunTable
 from .schema import opened
 from .searches import Searches
 
-# To read or write a specification of fewer bytes takes less time than to hand it to a thread.
+# Up to this size in bytes, reading or writing a specification is faster than using a thread.
 LARGE = 256 << 10
+
+_BRING_IN_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
 class Tables:
-    """A part for each kind of thing in a database, on one connection to it, for one thread."""
+    """The parts of a database, one for each kind of object, on one connection, for one thread."""
 
     def __init__(self, db: sqlite3.Connection):
         self.specifications = specifications = SpecificationTable(db)
@@ -64,30 +70,51 @@ class Database(Tables):
         options: ListOptions,
         find: Callable[[Tables, PageLimit], tuple[list[T], int, Position | None]],
     ) -> tuple[list[T], int, Position | None]:
-        """A page of a list, by `find`. It keeps nobody waiting, however long it takes to find."""
+        """Return a page of a list, found by `find`, without blocking, however long it takes."""
         return await self._searches.found(find, may_be_long=options.may_be_long)
 
     async def read(self, digest: str, find: Callable[[Tables], T]) -> T:
-        """Return what `find` finds, which reads the specification of this digest."""
+        """Return the result of `find`, which reads the specification with this digest."""
         if (self.specifications.length(digest) or 0) < LARGE:
             return find(self)
         return await self._apart.done(find)
 
     async def run_request(self, run_id: str) -> RunRequest:
-        """Return what is to be done for a run. Raises KeyError if it is not there any more."""
+        """Return the request to execute a run. Raises KeyError if it no longer exists."""
         digest = self.runs.digest(run_id)
         return await self.read(digest, lambda tables: tables.runs.job(run_id))
 
     async def default_root(self, digest: str) -> str:
-        """Where a specification would have its artifacts; empty if it does not say so."""
+        """The pipeline root of a specification; empty if it has none."""
         return await self.read(digest, lambda tables: tables.specifications.default_root(digest))
 
     async def change(self, specification: Specification | None, make: Callable[[Tables], T]) -> T:
-        """Make a change in one transaction, of which it is a part to keep the specification."""
+        """Make a change and store its specification in one transaction."""
         large = specification is not None and specification.length >= LARGE
         if large and specification and self.specifications.length(specification.digest) is None:
             return await self._apart.done(make)
         return make(self)
+
+    async def keep_log_short(self) -> None:
+        """Bring what is written into the database's file all the while, until it is cancelled.
+
+        It is done in a thread: a large specification takes as long to be brought in as to be
+        written, and whoever makes the next change, however small, would have to do it.
+        """
+        known, whole = self._changes(), True
+        while True:
+            await asyncio.sleep(_BRING_IN_SECONDS)
+            if whole and self._changes() == known:
+                continue
+            known = self._changes()
+            try:
+                whole = await self._apart.bring_in()
+            except sqlite3.Error as error:  # The disk may be full, and is not for ever.
+                log.warning("The database's log cannot be brought in: %s", error)
+                whole = False
+
+    def _changes(self) -> int:
+        return self._db.total_changes + self._apart.changes
 
     def close(self) -> None:
         self._searches.close()
@@ -96,7 +123,7 @@ class Database(Tables):
 
 
 def new_id() -> str:
-    """A UUID (version 7) that sorts after those made before it, so that equal times keep order."""
+    """A UUID (version 7) that sorts after earlier ones, to keep the order of equal times."""
     nanoseconds = time.time_ns()
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     fraction = rest * 4096 // 1_000_000

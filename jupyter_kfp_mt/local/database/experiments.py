@@ -12,13 +12,13 @@ from .list_queries import PAGE_LIMIT, PageLimit, page
 
 
 class ExperimentTable:
-    """Names are unique in a namespace, whatever their case."""
+    """All experiments; names are unique in a namespace, ignoring case."""
 
     def __init__(self, db: sqlite3.Connection):
         self._db = db
 
     def add(self, experiment: Experiment) -> None:
-        """Raises sqlite3.IntegrityError if its namespace has one of this name."""
+        """Insert one. Raises sqlite3.IntegrityError if its namespace has one of this name."""
         owner = ("namespace", experiment.namespace)
         with self._db:
             refuse_taken(self._db, "experiments", owner, experiment.display_name)
@@ -47,7 +47,7 @@ class ExperimentTable:
         return [_experiment(row) for row in found.rows], found.total_size, found.next
 
     def archive(self, experiment_id: str) -> list[str]:
-        """With all its runs. The ids of its recurring runs, which are disabled from now on."""
+        """Archive one with its runs. Return the ids of its recurring runs, which are disabled."""
         with self._db:
             self._set_storage_state(experiment_id, "ARCHIVED")
             self._db.execute(
@@ -62,12 +62,12 @@ class ExperimentTable:
         return [row["recurring_run_id"] for row in rows]
 
     def unarchive(self, experiment_id: str) -> None:
-        """The experiment alone."""
+        """Restore only the experiment."""
         with self._db:
             self._set_storage_state(experiment_id, "AVAILABLE")
 
     def delete(self, experiment_id: str) -> None:
-        """The experiment alone: its runs and recurring runs stay."""
+        """Delete only the experiment: its runs and recurring runs stay."""
         with self._db:
             query = "DELETE FROM experiments WHERE experiment_id = ?"
             self._db.execute(query, (experiment_id,))

@@ -1,4 +1,4 @@
-"""One page of a list, as SQL: conditions, order, position, and how many there are in all."""
+"""One page of a list, as SQL: conditions, order, position, and the total number."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _FROM = {
     RECURRING_RUNS.name: "recurring_runs",
 }
 
-# What of that is in a page's rows, where it is not all.
+# The columns of a page's rows, if not all.
 _COLUMNS = {PIPELINE_VERSIONS.name: "pipeline_versions.*"}
 
-# Columns whose texts may be long.
+# Columns with possibly long texts.
 _LONG = {
     EXPERIMENTS.name: ("description",),
     PIPELINES.name: ("description",),
@@ -55,29 +55,29 @@ _CONDITIONS = {
     "IS_SUBSTRING": r"{} LIKE ? ESCAPE '\'",
 }
 
-# A text is folded by Python only where SQLite's own LIKE, which knows ASCII, would not do: in a
-# million of them that takes seconds.
+# Python folds a text only if SQLite's own LIKE, which knows only ASCII, does not suffice: for a
+# million texts that takes seconds.
 _CONTAINS = r"""CASE WHEN length({0}) = length(CAST({0} AS BLOB)) THEN {0} LIKE ? ESCAPE '\'
     ELSE folded({0}) LIKE ? ESCAPE '\' END"""
 
-# Columns of moments, in seconds.
+# Columns with times, in seconds.
 _NUMBERS = frozenset(
     {"created_at", "updated_at", "scheduled_at", "finished_at", "last_run_created_at"}
 )
-# What `run_counts` tells apart: filters by these alone need no counting.
+# The columns of `run_counts`: filters by only these need no counting.
 _COUNTED = frozenset({"state", "storage_state", "status"})
 _TAGGED = (
     "EXISTS (SELECT 1 FROM json_each(tags) "
     "WHERE collation_key(key) = ? AND collation_key(value) = ?)"
 )
-# Runs without the metric come after those with it when the greatest are first.
+# In descending order, runs without the metric come after those with it.
 _METRIC = """coalesce((
     SELECT max(number_value) FROM run_metrics
     WHERE run_metrics.run_id = runs.run_id AND name = ?), -1e308)"""
 
 
 class PageQuery(msgspec.Struct, frozen=True):
-    """The rows of one page, how many rows there are on all pages, and where the next one starts."""
+    """The rows of one page, the number of rows on all pages, and the start of the next one."""
 
     rows: list[sqlite3.Row]
     total_size: int
@@ -85,17 +85,17 @@ class PageQuery(msgspec.Struct, frozen=True):
 
 
 class PageTooLong(Exception):
-    """There is more on a page than was allowed."""
+    """A page exceeds its limit."""
 
 
 class PageLimit(msgspec.Struct, frozen=True):
-    """The bytes of text that a page may have. There it ends, or PageTooLong is raised."""
+    """The limit of a page in bytes of text, where it ends, or raises PageTooLong."""
 
     most_bytes: int = 8 << 20
     ends: bool = True
 
     def fitting(self, lengths: Iterable[int]) -> int:
-        """Count how many of things that are so long fit, the first of which always does."""
+        """Return how many items of these lengths fit; the first one always does."""
         left, count = self.most_bytes, 0
         for length in lengths:
             left -= length
@@ -111,7 +111,7 @@ PAGE_LIMIT = PageLimit()
 
 
 def shortened(found: PageQuery, noun: Noun, limit: PageLimit, lengths: Iterable[int]) -> PageQuery:
-    """The page as far as it fits with what belongs to its rows and is so long."""
+    """Shorten the page to what fits, given the lengths of what belongs to its rows."""
     fit = limit.fitting(lengths)
     if fit >= len(found.rows):
         return found
@@ -130,9 +130,7 @@ def page(
     options: ListOptions,
     limit: PageLimit = PAGE_LIMIT,
 ) -> PageQuery:
-    """The rows whose columns have the values in `scope`, as far as the options ask for them and
-    the limit allows.
-    """
+    """The page of rows with the values in `scope` that the options select, within the limit."""
     noun = options.noun
     where, values = _where(scope, noun, options.predicates)
     sort, sort_values = _sort(options)
@@ -160,7 +158,7 @@ def page(
 def _fitting(
     cursor: sqlite3.Cursor, most: int, limit: PageLimit, long: Sequence[str]
 ) -> tuple[list[sqlite3.Row], sqlite3.Row | None]:
-    """As many rows as the limit allows, and the one after them; no more is read."""
+    """Read as many rows as the limit allows and the one after them, but no more."""
     rows: list[sqlite3.Row] = []
     columns = [place for place, (name, *_) in enumerate(cursor.description) if name in long]
 
@@ -174,7 +172,7 @@ def _fitting(
 
 
 def _total(db: sqlite3.Connection, scope: Mapping[str, str], options: ListOptions) -> int:
-    """Return how many there are; those that are not called so are all but those that are."""
+    """Return the number of rows; a negated name is counted as all rows except those with it."""
     noun, predicates = options.noun, options.predicates
     for predicate in predicates:
         if predicate.operation == "NOT_EQUALS" and noun.column(predicate.key) in WRITTEN:
@@ -201,9 +199,9 @@ def _count(
 
 
 def _counted_in(scope: Mapping[str, str], noun: Noun, predicates: Sequence[Predicate]) -> str:
-    """Where rows are counted: runs of a name in the index of names.
+    """The table to count in: for runs of a name, the index of names.
 
-    SQLite would rather go through all of another one, which has what it needs without a table.
+    SQLite would otherwise prefer to scan a covering index completely.
     """
     named = {noun.column(each.key) for each in predicates if each.operation in ("EQUALS", "IN")}
     if noun is RUNS and scope.keys() == {"namespace"} and "display_name" in named:
@@ -212,7 +210,7 @@ def _counted_in(scope: Mapping[str, str], noun: Noun, predicates: Sequence[Predi
 
 
 def _sort(options: ListOptions) -> tuple[str, list[object]]:
-    """Return what is sorted by, and the values in it."""
+    """Return the expression to sort by, and its arguments."""
     field = options.order.field
     if options.noun is RUNS and (metric := METRIC.fullmatch(field)):
         return _METRIC, [metric["name"]]
@@ -259,7 +257,7 @@ def _condition(noun: Noun, predicate: Predicate) -> tuple[str, list[object]]:
 
 
 def _other_storage_state(value: object) -> tuple[str, list[object]]:
-    """There are two of them; that it is the other one is what an index can find."""
+    """Turn "not this one of two values" into "the other one", which an index can find."""
     others = {"AVAILABLE", "ARCHIVED"} - {str(value).upper()}
     if len(others) == 1:
         return "storage_state = ?", [*others]
@@ -267,7 +265,7 @@ def _other_storage_state(value: object) -> tuple[str, list[object]]:
 
 
 def _number(value: object) -> object:
-    """Return the number that MySQL compares with: a text counts as the one it begins with, or 0."""
+    """Return the number that MySQL compares with: that at the beginning of a text, or 0."""
     if not isinstance(value, str):
         return value
     found = re.match(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)", value)
@@ -279,6 +277,6 @@ def _operand(operation: str, value: object) -> object:
         return msgspec.json.encode(value).decode()
     if operation != "IS_SUBSTRING":
         return value
-    # As in the API server, % and _ in the value are wildcards too, unless a backslash is before
-    # them; before anything else it stands for that.
+    # As in the API server, % and _ in the value are wildcards, too, unless escaped by a
+    # backslash, which is dropped before any other character.
     return "%" + re.sub(r"\\(?![%_\\])(.?)", r"\1", str(value), flags=re.DOTALL) + "%"

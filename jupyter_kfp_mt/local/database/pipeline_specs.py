@@ -1,4 +1,4 @@
-"""Compiled pipelines, each kept once however many versions and runs have it."""
+"""Compiled pipelines, each stored only once for all versions and runs that share it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from ..pipelines.pipeline_files import Head, Specification
 from .column_values import from_json, to_json
 from .row_types import Origin
 
-# To unfold nothing, not even their texts.
+# Decodes nothing, not even texts.
 _COLUMNS = (
     "digest, head, CAST(pipeline_spec AS BLOB) AS pipeline_spec, "
     "CAST(platform_spec AS BLOB) AS platform_spec"
 )
+# Left to itself, SQLite takes the index of the digests alone, and then reads through the whole of a
+# specification to come to what is kept behind it.
+LENGTH = "SELECT length FROM specifications INDEXED BY specification_lengths WHERE digest = ?"
+HEAD = "SELECT head, digest FROM specifications INDEXED BY specification_heads WHERE digest = ?"
 
 
 class SpecificationTable:
-    """Found by their digests."""
+    """All specifications, by digest."""
 
     def __init__(self, db: sqlite3.Connection):
         self._db = db
 
     def keep(self, specification: Specification | None) -> str | None:
-        """The digest under which it is kept from now on. Part of the caller's transaction."""
+        """Store a specification in the caller's transaction; return its digest."""
         if specification is None:
             return None
         if self.length(specification.digest) is None:
@@ -41,15 +45,13 @@ class SpecificationTable:
         return specification.digest
 
     def length(self, digest: str) -> int | None:
-        """Return how many bytes it has, if it is kept."""
-        query = "SELECT length FROM specifications WHERE digest = ?"
-        row = self._db.execute(query, (digest,)).fetchone()
+        """Return the length in bytes of a stored specification."""
+        row = self._db.execute(LENGTH, (digest,)).fetchone()
         return row["length"] if row else None
 
     def default_root(self, digest: str) -> str:
-        """Where a kept one would have its artifacts; empty if it does not say so."""
-        query = "SELECT head, digest FROM specifications WHERE digest = ?"
-        row = self._db.execute(query, (digest,)).fetchone()
+        """The pipeline root of a stored specification; empty if it has none."""
+        row = self._db.execute(HEAD, (digest,)).fetchone()
         if row is None:
             return ""
         return (_head(row) or self.one(digest).head).defaultPipelineRoot or ""
@@ -71,8 +73,8 @@ class SpecificationTable:
         }
 
     def lengths(self, digests: Iterable[str | None], *, manifests: bool) -> Iterator[int]:
-        """The length of each in an answer, nothing being 0; asked for one by one. A manifest takes
-        some ten times as long to write as JSON of its length.
+        """The length of each in a response, 0 for none. A manifest counts about ten times, for the
+        time that it takes to write.
         """
         known: dict[str, int] = {}
         for digest in digests:
@@ -81,7 +83,7 @@ class SpecificationTable:
             yield known[digest] * (10 if manifests else 1) if digest else 0
 
     def origin(self, row: sqlite3.Row) -> Origin:
-        """That in a row which has the digest of its specification, if it has one."""
+        """The specification of a row with its digest, if it has one."""
         kept = self.one(row["digest"]) if row["digest"] else None
         return Origin(kept, row["pipeline_name"], bool(row["texts"]))
 

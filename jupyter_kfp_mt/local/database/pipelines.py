@@ -16,21 +16,23 @@ from .pipeline_specs import SpecificationTable
 
 
 class PipelineTable:
-    """Names are unique in a namespace, those of versions in a pipeline, whatever their case."""
+    """All pipelines and versions; names are unique in a namespace or a pipeline, ignoring case."""
 
     def __init__(self, db: sqlite3.Connection, specifications: SpecificationTable):
         self._db = db
         self._specifications = specifications
 
     def add(self, pipeline: Pipeline) -> None:
-        """Raises sqlite3.IntegrityError if its namespace has one of this name."""
+        """Insert one. Raises sqlite3.IntegrityError if its namespace has one of this name."""
         with self._db:
             self._insert(pipeline)
 
     def add_with_version(
         self, pipeline: Pipeline, version: PipelineVersion, specification: Specification
     ) -> None:
-        """Both or neither. Raises sqlite3.IntegrityError if the pipeline's name is taken."""
+        """Insert a pipeline and a version in one transaction. Raises sqlite3.IntegrityError if
+        the pipeline's name is taken.
+        """
         with self._db:
             self._insert(pipeline)
             self._insert_version(version, specification)
@@ -57,7 +59,7 @@ class PipelineTable:
             self._update("pipelines", "pipeline_id", pipeline_id, display_name, tags)
 
     def delete(self, pipeline_id: str) -> None:
-        """With its versions. Runs of theirs keep what they ran."""
+        """Delete a pipeline with its versions; their runs keep their specifications."""
         with self._db:
             for table in ("pipeline_versions", "pipelines"):
                 self._db.execute(f"DELETE FROM {table} WHERE pipeline_id = ?", (pipeline_id,))
@@ -65,7 +67,7 @@ class PipelineTable:
     # Versions
 
     def add_version(self, version: PipelineVersion, specification: Specification) -> None:
-        """Raises sqlite3.IntegrityError if its pipeline has a version of this name."""
+        """Insert one. Raises sqlite3.IntegrityError if its pipeline has a version of this name."""
         with self._db:
             self._insert_version(version, specification)
 
@@ -74,12 +76,12 @@ class PipelineTable:
         return _version(row, self._specifications.one(row["digest"])) if row else None
 
     def version_without_specification(self, version_id: str) -> PipelineVersion | None:
-        """All that is told of one but the specification, which may have megabytes."""
+        """A version without its specification, which may be megabytes long."""
         row = self._version_row(version_id)
         return _version(row) if row else None
 
     def latest_without_specification(self, pipeline_id: str) -> PipelineVersion | None:
-        """The same of a pipeline's latest version."""
+        """A pipeline's latest version, without its specification."""
         row = self._db.execute(
             "SELECT * FROM pipeline_versions "
             "WHERE pipeline_id = ? ORDER BY created_at DESC, pipeline_version_id DESC LIMIT 1",
@@ -99,7 +101,7 @@ class PipelineTable:
         return items, found.total_size, found.next
 
     def digest(self, version_id: str) -> str:
-        """That of its specification; empty if there is no such version."""
+        """The digest of its specification; empty if there is no such version."""
         row = self._version_row(version_id)
         return str(row["digest"]) if row else ""
 
@@ -118,7 +120,7 @@ class PipelineTable:
             query = "DELETE FROM pipeline_versions WHERE pipeline_version_id = ?"
             self._db.execute(query, (version_id,))
 
-    # How it is done
+    # Implementation
 
     def _version_row(self, version_id: str) -> Any:
         query = "SELECT * FROM pipeline_versions WHERE pipeline_version_id = ?"

@@ -1,4 +1,4 @@
-"""The recurring runs in the database. For the controller that fires them this is the store."""
+"""The recurring runs in the database; also the store of the controller that fires them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class RecurringRunTable:
         return (row["namespace"], row["display_name"]) if row else None
 
     def digest(self, recurring_run_id: str) -> str:
-        """That of its specification; empty if it has none."""
+        """The digest of its specification; empty if it has none."""
         row = self._row(recurring_run_id)
         return (row["digest"] or "") if row else ""
 
@@ -92,9 +92,7 @@ class RecurringRunTable:
         *,
         manifests: bool = False,
     ) -> tuple[list[RecurringRun], int, Position | None]:
-        """The rows whose columns have the values in `scope`. `manifests`: each is written with that
-        of what it runs.
-        """
+        """The page of rows with the values in `scope`. `manifests`: the response has manifests."""
         found = page(self._db, scope, options, limit)
         digests = [
             row["digest"] if manifests or not row["pipeline_id"] else None for row in found.rows
@@ -111,7 +109,7 @@ class RecurringRunTable:
             )
 
     def delete(self, recurring_run_id: str) -> None:
-        """The recurring run alone: its runs stay."""
+        """Delete only the recurring run: its runs stay."""
         with self._db:
             query = "DELETE FROM recurring_runs WHERE recurring_run_id = ?"
             self._db.execute(query, (recurring_run_id,))
@@ -124,7 +122,7 @@ class RecurringRunTable:
         return int(times)
 
     def fire(self, placed: PlacedRun, origin: Origin, scheduled_at: datetime) -> None:
-        """Adds the run and remembers the moment: both or neither."""
+        """Add the run and record the time, in one transaction."""
         with self._db:
             self._runs.insert(placed, origin)
             self._db.execute(
@@ -134,20 +132,20 @@ class RecurringRunTable:
             )
 
     def set_error(self, recurring_run_id: str, text: str) -> None:
-        """Record why it could not fire."""
+        """Record the reason why it could not fire."""
         status = to_json(Status(code=INTERNAL, message=text)) if text else ""
         with self._db:
             query = "UPDATE recurring_runs SET error = ? WHERE recurring_run_id = ?"
             self._db.execute(query, (status, recurring_run_id))
 
-    # What the controller needs
+    # For the controller
 
     def enabled_schedules(self) -> list[Schedule]:
         rows = self._db.execute(f"{_SCHEDULES} WHERE enabled")
         return [_schedule(row) for row in rows]
 
     def schedule(self, recurring_run_id: str) -> Schedule | None:
-        """As it is now; None if it is disabled or deleted."""
+        """The current state; None if it is disabled or deleted."""
         row = self._db.execute(
             f"{_SCHEDULES} WHERE enabled AND recurring_run_id = ?", (recurring_run_id,)
         ).fetchone()

@@ -1,4 +1,4 @@
-"""Rows of the database that are no values of the API."""
+"""Types of rows that are not values of the API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..pipelines.pipeline_files import Specification
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A number that a run has reported. `format` is RAW or PERCENTAGE."""
+    """A metric reported by a run. `format` is RAW or PERCENTAGE."""
 
     name: str
     node_id: str
@@ -18,20 +18,20 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """The source of a run or recurring run, which stays when the pipeline's version goes.
+    """The source of a run or recurring run, which survives the pipeline's version.
 
     Without a specification each run of a recurring run takes the pipeline's latest version.
     """
 
     specification: Specification | None = None
-    # That of the version, if it is one.
+    # The name of the version, if it is one.
     pipeline_name: str = ""
-    # Whether the parameters were given as v1beta1's list of names and texts.
+    # Whether the parameters were given in v1beta1's form, a list of names and texts.
     texts: bool = False
 
 
 class PlacedRun(msgspec.Struct, frozen=True):
-    """A run, and what v2beta1 does not say of it: where it is, and its metrics."""
+    """A run, with the fields that v2beta1 does not have: its place and its metrics."""
 
     run: Run
     namespace: str

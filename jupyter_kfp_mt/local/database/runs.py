@@ -1,4 +1,4 @@
-"""The runs in the database, and what became of them. For the executor this is the store."""
+"""The runs in the database; also the store of the run queue."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class RunTable:
         self._tasks = TaskTable(db)
 
     def add(self, placed: PlacedRun, origin: Origin) -> None:
-        """Raises sqlite3.IntegrityError if there is one with its id."""
+        """Insert one. Raises sqlite3.IntegrityError if its id is taken."""
         with self._db:
             self.insert(placed, origin)
 
     def insert(self, placed: PlacedRun, origin: Origin) -> None:
-        """The same as a part of the caller's transaction."""
+        """Insert one in the caller's transaction."""
         run = placed.run
         reference = run.pipeline_version_reference or PipelineVersionReference()
         self._db.execute(
@@ -89,7 +89,7 @@ class RunTable:
         return (row["namespace"], row["workflow_name"]) if row else None
 
     def recurring_run_id(self, run_id: str) -> str:
-        """Of which recurring run it is, if it is one's."""
+        """The id of its recurring run, if any."""
         row = self._one("SELECT recurring_run_id FROM runs WHERE run_id = ?", run_id)
         return str(row["recurring_run_id"]) if row else ""
 
@@ -98,7 +98,7 @@ class RunTable:
         return self._placed([row])[0] if row else None
 
     def digest(self, run_id: str) -> str:
-        """That of its specification; empty if there is no such run."""
+        """The digest of its specification; empty if there is no such run."""
         row = self._one("SELECT digest FROM runs WHERE run_id = ?", run_id)
         return str(row["digest"]) if row else ""
 
@@ -107,7 +107,7 @@ class RunTable:
         return self._specifications.origin(row) if row else Origin()
 
     def of_recurring_run(self, recurring_run_id: str, display_name: str) -> PlacedRun | None:
-        """Its newest run of this name."""
+        """A recurring run's newest run of this name."""
         row = self._one(
             "SELECT * FROM runs WHERE recurring_run_id = ? AND recurring_run_id <> '' "
             "AND display_name = ? ORDER BY created_at DESC, run_id DESC LIMIT 1",
@@ -124,9 +124,7 @@ class RunTable:
         *,
         manifests: bool = False,
     ) -> tuple[list[PlacedRun], int, Position | None]:
-        """The runs whose columns have the values in `scope`. `manifests`: each is written with
-        that of what it runs.
-        """
+        """The page of runs with the values in `scope`. `manifests`: the response has manifests."""
         found = page(self._db, scope, options, limit)
         digests = [
             row["digest"] if manifests or not row["pipeline_version_id"] else None
@@ -143,7 +141,7 @@ class RunTable:
             self._db.execute(query, (state, run_id))
 
     def cancel(self, run_id: str) -> bool:
-        """Tell whether it was in a state that can be left so."""
+        """Change the state; return whether the old one allowed that."""
         with self._db:
             changed = self._db.execute(
                 f"UPDATE runs SET state = 'CANCELING' WHERE run_id = ? AND state IN {_STOPPABLE}",
@@ -152,7 +150,7 @@ class RunTable:
         return changed.rowcount == 1
 
     def retry(self, run_id: str) -> None:
-        """Back to PENDING, with all its tasks that did not succeed."""
+        """Set a run, and its tasks that did not succeed, back to PENDING."""
         with self._db:
             self._db.execute(
                 "UPDATE runs SET state = 'PENDING', finished_at = 0, error = '' WHERE run_id = ?",
@@ -172,21 +170,21 @@ class RunTable:
                 self._db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
 
     def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> list[bool]:
-        """All or none. For each, whether there was none of its name from its node."""
+        """Add all in one transaction; return for each whether its node had none of its name."""
         with self._db:
             return [self._add_metric(run_id, metric) for metric in metrics]
 
-    # What the executor needs
+    # For the run queue
 
     def unfinished_runs(self) -> list[tuple[str, str]]:
-        """Each (run id, state), oldest first."""
+        """The run id and state of each unfinished run, oldest first."""
         rows = self._db.execute(
             "SELECT run_id, state FROM runs WHERE finished_at = 0 ORDER BY created_at, run_id"
         )
         return [(row["run_id"], row["state"]) for row in rows]
 
     def deleted_runs(self) -> list[tuple[str, str]]:
-        """Run id and namespace of each whose folder is still to be removed."""
+        """The run id and namespace of each deleted run whose folder still exists."""
         rows = self._db.execute("SELECT run_id, namespace FROM deleted_runs")
         return [(row["run_id"], row["namespace"]) for row in rows]
 
@@ -199,7 +197,7 @@ class RunTable:
         return namespace
 
     def job(self, run_id: str) -> RunRequest:
-        """Return what is to be done for a run."""
+        """Return the request to execute a run."""
         row = self._one("SELECT * FROM runs WHERE run_id = ?", run_id)
         if row is None:
             raise KeyError(run_id)
@@ -239,38 +237,38 @@ class RunTable:
     def put_task(
         self, task: Task, inputs: TaskValues | None = None, outputs: TaskValues | None = None
     ) -> None:
-        """Inserts it or replaces it; values that are None stay as they are."""
+        """Insert or update a task; values that are None stay unchanged."""
         if self.place(task.run_id) is None:
-            return  # deleted while it was executing
+            return  # it was deleted during its execution
         with self._db:
             self._tasks.put(task, inputs, outputs)
 
     def tasks(self, run_id: str) -> list[Task]:
-        """In the order in which they were first put."""
+        """The tasks of a run, in the order of insertion."""
         return self._tasks.of([run_id]).get(run_id, [])
 
     def succeeded(self, run_id: str) -> dict[str, TaskValues]:
-        """Return what came out of the tasks that have succeeded, by their ids."""
+        """Return the outputs of the succeeded tasks, by task id."""
         return self._tasks.outputs_of_succeeded(run_id)
 
     def values(self, run_id: str, task_id: str) -> tuple[TaskValues, TaskValues] | None:
-        """Return what went into a task and what came out of it."""
+        """Return the inputs and outputs of a task."""
         return self._tasks.values(run_id, task_id)
 
     def all_values(self, run_id: str) -> dict[str, TaskIO]:
-        """The same of all tasks of a run."""
+        """Return the inputs and outputs of all tasks of a run."""
         return self._tasks.all_values(run_id)
 
-    # How it is done
+    # Implementation
 
     def _one(self, query: str, *values: object) -> Any:
         return self._db.execute(query, values).fetchone()
 
     def _note_state(self, run_id: str, state: str, error: Status | None) -> datetime:
-        """Adds the state to the run's history if it is another one. Returns the moment."""
+        """Add a new state to the run's history. Returns the time."""
         now = datetime.now(timezone.utc).replace(microsecond=0)
         row = self._one("SELECT state_history FROM runs WHERE run_id = ?", run_id)
-        # Without a row it was deleted while it was executing.
+        # Without a row: it was deleted during its execution.
         history = from_json(row["state_history"], list[StateChange]) if row else []
         if not history or history[-1].state != state:
             history.append(StateChange(update_time=now, state=state, error=error))

@@ -1,4 +1,4 @@
-"""The schema of the local KFP's database, and how an older one becomes it."""
+"""The schema of the local KFP's database, and the migrations from older ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from ...errors import Misconfigured
 from .collation import register
 
 CACHE_KILOBYTES = 32_000
+# The event loop leaves it to a thread to bring what was written into the database's file, unless
+# that has not come to it for so long.
+_LONGEST_LOG_PAGES = 32_000
 
 # Statement n takes the schema from version n to n + 1. Append; never edit.
 MIGRATIONS = [
@@ -232,7 +235,7 @@ MIGRATIONS = [
     CREATE INDEX runs_by_name
         ON runs (namespace, collation_key(display_name), created_at, run_id);
     """,
-    # How long a specification is can be known without reading it.
+    # The length of a specification is available without reading it.
     """
     ALTER TABLE specifications ADD COLUMN length INTEGER NOT NULL DEFAULT 0;
     UPDATE specifications SET length = length(pipeline_spec) + length(platform_spec);
@@ -241,23 +244,27 @@ MIGRATIONS = [
     """
     ALTER TABLE pipeline_versions ADD COLUMN package_url TEXT NOT NULL DEFAULT '';
     """,
-    # The few things that the API looks at in a specification, as JSON; empty where it is older.
+    # The few fields of a specification that the API uses, as JSON; empty in older rows.
     """
     ALTER TABLE specifications ADD COLUMN head TEXT NOT NULL DEFAULT '';
+    """,
+    """
+    CREATE INDEX specification_heads ON specifications (digest, head);
     """,
 ]
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """The database in this file, brought to the newest version of the schema."""
+    """Open the database in this file, migrated to the newest version of the schema."""
     if path.exists():
         _check(path)
     db = sqlite3.connect(path)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         _prepare(db)
-        # With a million runs a page of them is spread over many pages of the file.
+        # With a million runs, one page of a list is spread over many pages of the file.
         db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG_PAGES}")
         _migrate(db)
     except BaseException:
         db.close()
@@ -266,7 +273,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def is_database(path: Path) -> bool:
-    """Tell whether a file is a database of the local KFP, be it of a newer version; only look."""
+    """Return True for a database of the local KFP, even a newer one, without changing it."""
     if not path.is_file():
         return False
     try:
@@ -281,7 +288,7 @@ def is_database(path: Path) -> bool:
 
 
 def opened_again(path: Path) -> sqlite3.Connection:
-    """Another connection to a database that is open already, which may change it, too."""
+    """Open another connection that may write to a database that is already open."""
     db = sqlite3.connect(path, check_same_thread=False)
     _prepare(db)
     return db
@@ -290,13 +297,13 @@ def opened_again(path: Path) -> sqlite3.Connection:
 def _prepare(db: sqlite3.Connection) -> None:
     register(db)
     db.row_factory = sqlite3.Row
-    # In WAL mode this is safe against the death of the process, if not of the machine.
+    # In WAL mode this is safe if the process dies, but not if the machine does.
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA foreign_keys = ON")
 
 
 def opened_for_reading(path: Path) -> sqlite3.Connection:
-    """Another connection to a database that is open already, for a thread of its own."""
+    """Open another connection to a database that is already open, for another thread."""
     db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
     register(db)
     db.row_factory = sqlite3.Row
@@ -304,7 +311,7 @@ def opened_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _check(path: Path) -> None:
-    """Check that it is ours, and not newer than we are. Nothing is written, not even beside it."""
+    """Check that it is ours and not newer. Nothing is written, not even next to it."""
     with closing(_seen(path)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -323,8 +330,8 @@ def _check(path: Path) -> None:
 
 
 def _seen(path: Path) -> sqlite3.Connection:
-    """Opened to be looked at."""
-    # To look only at the main file is less than the whole where the last server was killed.
+    """Open a database read-only."""
+    # If the last server was killed, the main file alone is incomplete.
     log = path.with_name(f"{path.name}-wal")
     mode = "mode=ro" if log.exists() else "immutable=1"
     return sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)

@@ -1,4 +1,4 @@
-"""The time of a search, and its place: on the spot for moments, else in a thread, for seconds."""
+"""Searches with limits of time: briefly on the event loop, else in a thread, for seconds."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..wire.api_errors import invalid_input
 from .list_queries import PAGE_LIMIT, PageLimit, PageTooLong
 from .schema import opened_for_reading
 
-# What takes less is done before a thread has been started for it.
+# A shorter search ends before a thread could be started.
 MOMENT = 0.02
 LONGEST = 3.0
-# So many of the long ones at once; others wait for their turn.
+# How many long ones run at once; others wait.
 _THREADS = 4
-# After so many steps of SQLite's machine, which are some microseconds, it is looked at the clock.
+# The clock is checked after this many steps of SQLite's machine, which take microseconds.
 _STEPS = 2000
 
-# On the spot nothing is worth waiting for that is longer.
+# Longer texts are never searched on the event loop.
 _ON_THE_SPOT = PageLimit(most_bytes=1 << 20, ends=False)
 
 V = TypeVar("V")
@@ -33,7 +33,7 @@ Search = Callable[[V, PageLimit], R]
 
 
 class Searches(Generic[V]):
-    """Searches in the database, whose parts `view` makes of a connection."""
+    """Searches in the database; `view` makes its parts from a connection."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class Searches(Generic[V]):
         self._path = path
         self._view = view
         self._threads = ThreadPoolExecutor(_THREADS, "searches", initializer=self._open)
-        # What is quickly found and takes much memory; that for one page is enough.
+        # Large pages are found quickly but take much memory: one at a time.
         self._large = ThreadPoolExecutor(1, "large-pages", initializer=self._open)
         self._own = threading.local()
         self._opened: list[sqlite3.Connection] = []
 
     async def found(self, search: Search[V, R], *, may_be_long: bool) -> R:
-        """Return what a search finds. Raises ApiError if it takes too long."""
+        """Return the result of a search. Raises ApiError if it takes too long."""
         threads = self._threads
         if not may_be_long:
             try:
@@ -93,7 +93,7 @@ class Searches(Generic[V]):
 
 @contextmanager
 def _interrupted(db: sqlite3.Connection, seconds: float) -> Iterator[None]:
-    """Raises TimeoutError once SQLite has taken so long."""
+    """Raise TimeoutError after SQLite has taken this long."""
     deadline = time.monotonic() + seconds
     db.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
     try:

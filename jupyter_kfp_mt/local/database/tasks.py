@@ -1,4 +1,4 @@
-"""The tasks of runs in the database, and what went into them and came out."""
+"""The tasks of runs in the database, with their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...models import EPOCH, Artifact, ArtifactList, Task, TaskIO, TaskValues
 from ..execution.run_request import moved
 from .column_values import from_json, to_json
 
-# The schema title of artifacts whose metadata are a run's metrics.
+# The schema title of artifacts whose metadata are metrics of a run.
 _METRICS = "system.Metrics"
 
 
 class TaskTable:
-    """Written in transactions of the caller's."""
+    """All tasks, written in transactions of the caller."""
 
     def __init__(self, db: sqlite3.Connection):
         self._db = db
@@ -38,7 +38,7 @@ class TaskTable:
         )
 
     def of(self, run_ids: Iterable[str]) -> dict[str, list[Task]]:
-        """By run, in the order in which they were first put."""
+        """Tasks by run, in the order of insertion."""
         rows = self._db.execute(
             "SELECT run_id, task FROM tasks "
             "WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY rowid",
@@ -50,7 +50,7 @@ class TaskTable:
         return tasks
 
     def lengths(self, run_ids: Iterable[str]) -> list[int]:
-        """Count the characters of the tasks of each run."""
+        """Return the number of characters of the tasks of each run."""
         ids = [*run_ids]
         rows = self._db.execute(
             "SELECT run_id, sum(length(task)) FROM tasks "
@@ -88,7 +88,7 @@ class TaskTable:
         return {row["task_id"]: from_json(row["outputs"], TaskValues) for row in rows}
 
     def retry(self, run_id: str) -> None:
-        """Make those that did not succeed PENDING again."""
+        """Set tasks that did not succeed back to PENDING."""
         for task in self.of([run_id]).get(run_id, []):
             if task.state != "SUCCEEDED":
                 again = msgspec.structs.replace(
@@ -104,7 +104,7 @@ class TaskTable:
         return msgspec.structs.replace(values, artifacts=artifacts)
 
     def _with_id(self, run_id: str, artifact: Artifact) -> Artifact:
-        """In one run, what is at one place is one artifact."""
+        """Return the id of an artifact; in one run, each URI is one artifact."""
         self._db.execute(
             "INSERT INTO artifacts (run_id, uri) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (run_id, artifact.uri),

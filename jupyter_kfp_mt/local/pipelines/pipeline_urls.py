@@ -13,13 +13,14 @@ import os
 import socket
 import time
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
-
-import requests
 
 from ..wire.api_errors import ApiError, internal, invalid_input
 from .pipeline_files import MAX_FILE_LENGTH
+
+if TYPE_CHECKING:
+    import requests
 
 _ALLOWED = ["storage.googleapis.com", "s3.amazonaws.com", "github.com", "raw.githubusercontent.com"]
 _PORTS = {"https": 443, "http": 80}
@@ -49,6 +50,8 @@ def check_version_url(url: str) -> None:
 
 def fetch(url: str, file: IO[bytes]) -> None:
     """Download a URL to a file. Blocks up to the timeout: call it in a thread."""
+    import requests  # a tenth of the server's start, and few servers ever fetch a pipeline
+
     place, deadline = url, time.monotonic() + _timeout()
     with requests.Session() as session:
         session.trust_env = False  # a proxy could connect to addresses that are not allowed here
@@ -69,6 +72,8 @@ def fetch(url: str, file: IO[bytes]) -> None:
 
 
 def _write_body(url: str, response: requests.Response, file: IO[bytes], deadline: float) -> None:
+    import requests
+
     if response.status_code != requests.codes.ok:
         raise invalid_input(
             f"error fetching pipeline spec from {url} - request returned "

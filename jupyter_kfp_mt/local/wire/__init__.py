@@ -1,1 +1,1 @@
-"""Requests and answers as the API server, which is written in Go, reads and writes them."""
+"""Requests and responses, as read and written by the API server, which is a Go program."""

@@ -1,4 +1,4 @@
-"""Refusals as the API server answers them: gRPC codes, two texts for each error, and JSON."""
+"""Refusals in the API server's form: gRPC codes, two texts for each error, and JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HTTP_STATUS = {
 }
 
 
-# Of an upload whose form or file cannot be read, and of a file that is no pipeline.
+# Messages for an unreadable form or file of an upload, and for a file that is not a pipeline.
 UNREADABLE_FORM = "Failed to read pipeline from file"
 UNREADABLE_FILE = "Failed to read a pipeline spec file"
 NO_VERSION = "Failed to create a pipeline version"
@@ -39,9 +39,9 @@ UNKNOWN_FORMAT = "unknown template format"
 
 
 class ApiError(Exception):
-    """A refusal: `text` is for the person, `message` also tells where in the server it arose.
+    """A refusal: `text` is for people, `message` also says where in the server it arose.
 
-    `said` is the API server's sentence about an upload, where that has no reason in it.
+    `said` is the API server's message about an upload, if that gives no reason.
     """
 
     def __init__(self, code: int, text: str, message: str, said: str = ""):
@@ -59,7 +59,7 @@ class ApiError(Exception):
         return ApiError(self.code, self.text, f"{context}: {self.message}", self.said)
 
     def to_dict(self) -> dict[str, Any]:
-        if self.text == self.message:  # what the gateway refuses has no details
+        if self.text == self.message:  # refusals of the gateway have no details
             return {"code": self.code, "message": self.message}
         detail = {
             "@type": "type.googleapis.com/google.rpc.Status",
@@ -69,18 +69,18 @@ class ApiError(Exception):
         return {"code": self.code, "message": self.message, "details": [detail]}
 
     def to_file_dict(self) -> dict[str, str]:
-        """The other shape, which what reads artifacts answers with."""
+        """The form used by routes that read artifacts."""
         return {"error_message": self.text, "error_details": self.message}
 
     def to_upload_dict(self, said: str) -> dict[str, str]:
-        """That of uploads, with the reason where the API server has a stack trace."""
+        """The form of uploads, with the reason in place of the API server's stack trace."""
         text, message = (" ".join(each.splitlines()) for each in (self.text, self.message))
         return {"error_message": said, "error_details": f"{said}\nreason\n\t{text}\n\t{message}"}
 
 
 @contextmanager
 def wrapped(context: str) -> Iterator[None]:
-    """Put `context` before the message of a refusal that leaves this block."""
+    """Prefix the message of a refusal that leaves this block with `context`."""
     try:
         yield
     except ApiError as error:
@@ -92,14 +92,14 @@ def invalid_input(text: str, said: str = "") -> ApiError:
 
 
 class GatewayError(ApiError):
-    """A refusal of the gateway, before the server itself knows of the request."""
+    """A refusal by the gateway, before the request reaches the server itself."""
 
     def wrap(self, context: str) -> ApiError:
         return self
 
 
 def gateway_refusal(text: str) -> ApiError:
-    """A refusal of a request that cannot be read. It has no details."""
+    """The refusal of an unreadable request. It has no details."""
     return GatewayError(INVALID_ARGUMENT, text, text)
 
 
@@ -133,9 +133,7 @@ def bad_request(text: str, reason: str = "") -> ApiError:
 
 
 def internal(text: str) -> ApiError:
-    """Return what went wrong on this side; unlike the API server, this one says to the
-    caller what.
-    """
+    """Return the refusal for an internal error; unlike the API server's, it gives the reason."""
     return ApiError(INTERNAL, text, f"InternalServerError: {text}")
 
 

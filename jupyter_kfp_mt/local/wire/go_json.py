@@ -1,4 +1,4 @@
-"""The first JSON value of a body, and what Go's `encoding/json` says of one that it cannot read.
+"""The first JSON value of a body, and the errors of Go's `encoding/json` for invalid JSON.
 
 The API server's gateway reads bodies with it, so what follows the first value is not looked at.
 Rule: Go's `encoding/json`, `Decoder.Decode` and `scanner.go`.
@@ -16,11 +16,11 @@ _LITERALS = {"t": "true", "f": "false", "n": "null"}
 
 
 def first_value(body: bytes) -> bytes:
-    """Return the bytes of the first value; empty for a body that has none.
+    """Return the bytes of the first value; empty for an empty body.
 
-    Raises ValueError in Go's words if there is something else.
+    Raises ValueError with Go's message for anything else.
     """
-    scanner = _Scanner(body.decode("latin-1"))  # like Go's, it looks at bytes
+    scanner = _Scanner(body.decode("latin-1"))  # like Go's, it works on bytes
     start = scanner.skip_space()
     if start == len(body):
         return b""
@@ -34,7 +34,7 @@ def quoted(text: str) -> str:
 
 
 class _Scanner:
-    """Walks over a text without building anything, and without recursion."""
+    """Scans a text without building values, and without recursion."""
 
     def __init__(self, text: str):
         self._text = text
@@ -46,7 +46,7 @@ class _Scanner:
         return self._at
 
     def value(self) -> int:
-        """Return where the value ends that begins here."""
+        """Return the end of the value that begins here."""
         open_: list[str] = []
         self._element(open_)
         while open_:
@@ -166,7 +166,7 @@ class _Scanner:
 
 
 def _quoted(char: str) -> str:
-    """A byte as Go writes one in single quotes."""
+    """A byte in Go's form, in single quotes."""
     named = {"'": r"'\''", '"': "'\"'", "\\": r"'\\'", "\n": r"'\n'", "\t": r"'\t'", "\r": r"'\r'"}
     plain = f"'{char}'" if char.isprintable() else f"'\\x{ord(char):02x}'"
     return named.get(char, plain)

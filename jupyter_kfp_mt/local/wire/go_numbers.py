@@ -1,4 +1,4 @@
-"""Numbers as Go writes them, in which KFP's driver, launcher and API server are written.
+"""Numbers as written by Go, the language of KFP's driver, launcher and API server.
 
 To all three a number in a parameter is a float64, because it is a `google.protobuf.Value`.
 """
@@ -9,7 +9,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
-# From here on Go's JSON encoders write an exponent, and `%g` with so many digits before the point.
+# The limit from which Go's JSON encoders, and `%g` with this many digits, write an exponent.
 _LEAST_WITH_EXPONENT = 1e21
 _LEAST_DIGITS_WITH_EXPONENT = 6
 _GREATEST_INT64 = 2**63
@@ -47,7 +47,7 @@ def short_go_number(value: float) -> str:
 
 
 def protojson_number(value: float) -> int | float:
-    """Return what a reader of Go's JSON gets: whole numbers below 1e21 have the digits of the text.
+    """Return a number as read from Go's JSON: whole ones below 1e21 have the text's digits.
 
     `1795901800123456789` is `1795901800123456800`, `2.0` is `2`, and `1e21` a float.
     Rule: `google.golang.org/protobuf/internal/encoding/json`, `appendFloat`, the same as in
@@ -60,7 +60,7 @@ def protojson_number(value: float) -> int | float:
 
 
 def protojson_value(value: Any) -> Any:
-    """Return the JSON value with each of its numbers as `protojson_number` returns it."""
+    """Return the JSON value with each number converted by `protojson_number`."""
     if isinstance(value, dict):
         return {name: protojson_value(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -71,7 +71,7 @@ def protojson_value(value: Any) -> Any:
 
 
 def float64(value: float) -> float:
-    """Return the nearest float64, which is an infinite one for what is too large."""
+    """Return the nearest float64, which is infinite for too large a number."""
     try:
         return float(value)
     except OverflowError:

@@ -19,8 +19,8 @@ from .protojson import Enumeration, Int32, Int64, Message, Moment, parse
 
 DEFAULT_PAGE_SIZE = 20
 LARGEST_PAGE_SIZE = 200
-# How much a filter may ask for. Names have no use for a longer text to search, and to search one
-# in something takes as long as both of them multiplied.
+# Limits of filters. No name is long enough to need a longer search text, and the time of a search
+# is proportional to the product of both lengths.
 LONGEST_FILTER = 64 << 10
 MOST_PREDICATES = 50
 LONGEST_SUBSTRING = 256
@@ -28,7 +28,7 @@ _LONGEST_SUBSTRING_OF_LONG = 80
 _LONGEST_TOKEN = 4 * LONGEST_FILTER
 _LONG = ("pipeline_spec", "description")
 
-# What can be asked for beside the columns: runs sorted by a metric, pipelines with a tag.
+# Keys other than columns: to sort runs by a metric, or find pipelines with a tag.
 METRIC = re.compile(r"metric:(?P<name>[a-z][a-z0-9_-]{0,127})")
 TAG = re.compile(r"tags\.(?P<name>.*)", re.DOTALL)
 
@@ -47,7 +47,7 @@ Scalar = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | str
 
 
 class Noun(msgspec.Struct, frozen=True):
-    """Something that is listed: the API's names of its fields, and the columns they stand for."""
+    """A listed resource: the API's names of its fields, and their columns."""
 
     name: str
     key: str
@@ -105,7 +105,7 @@ PIPELINE_VERSIONS = Noun(
     tagged=True,
 )
 
-# Tags came after v1beta1, which does not filter by them.
+# Tags are newer than v1beta1, which does not filter by them.
 PIPELINES_V1 = replace(PIPELINES, tagged=False)
 PIPELINE_VERSIONS_V1 = replace(PIPELINE_VERSIONS, tagged=False)
 
@@ -156,21 +156,21 @@ class Predicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """By which field a list is sorted; equal ones by their key."""
+    """The field by which a list is sorted; equal items are sorted by key."""
 
     field: str = "created_at"
     descending: bool = False
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a page starts: the sorted field and the key of its first item."""
+    """The start of a page: the sorted field and the key of its first item."""
 
     value: Scalar | float
     key: str
 
 
 class ListOptions(msgspec.Struct, frozen=True):
-    """One page of a list, as it was asked for."""
+    """The request of one page of a list."""
 
     noun: Noun
     page_size: int
@@ -180,7 +180,7 @@ class ListOptions(msgspec.Struct, frozen=True):
 
     @property
     def may_be_long(self) -> bool:
-        """Tell whether to search so takes long in a single step, which cannot be interrupted."""
+        """Return True if the search takes long in a single step, which cannot be interrupted."""
         return any(each.operation == "IS_SUBSTRING" for each in self.predicates)
 
     def next_page_token(self, start: Position | None) -> str:
@@ -191,7 +191,7 @@ class ListOptions(msgspec.Struct, frozen=True):
 
 
 class _Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of a page token. It comes back from outside, so all of it is checked again."""
+    """The content of a page token. Clients send it back, so everything is checked again."""
 
     noun: str
     order: Order
@@ -225,7 +225,7 @@ _VALUES = frozenset(
 
 
 class _Condition(Message, frozen=True):
-    """The part that predicates of both APIs have in common."""
+    """The part that predicates of both API versions share."""
 
     key: str = ""
     int_value: Int32 | None = None
@@ -279,7 +279,7 @@ class Filter(Message, frozen=True):
 
 
 class FilterV1(Message, frozen=True):
-    """The same in v1beta1, where an operation has another name."""
+    """The filter of a list in v1beta1, where operations have another name."""
 
     predicates: list[_PredicateV1] = []
 
@@ -291,7 +291,7 @@ FilterType = type[Filter] | type[FilterV1]
 def list_options(
     noun: Noun, size: int, parameter: Callable[[str], str], filter_type: FilterType = Filter
 ) -> ListOptions:
-    """The page that a request's query parameters ask for."""
+    """Read the page that a request's query parameters request."""
     size = _page_size(size)
     sort_by, filter_text = parameter("sort_by"), parameter("filter")
     order = _order(noun, sort_by)
@@ -308,7 +308,7 @@ def list_options(
 
 
 def check_tag_filter(text: str) -> None:
-    """Refuses what v2beta1 refuses of a filter before it looks at anything else of a list."""
+    """Refuse filters that v2beta1 refuses before it checks anything else."""
     try:
         predicates = _read(text, Filter).predicates if text else []
     except ApiError as error:
@@ -359,7 +359,7 @@ def _predicates(noun: Noun, text: str, filter_type: FilterType) -> list[Predicat
 def _read(text: str, filter_type: FilterType) -> AnyFilter:
     if len(text) > LONGEST_FILTER:
         raise invalid_input(f"it has more than {LONGEST_FILTER} characters")
-    # The server unescapes this parameter once more, so a client escapes it twice.
+    # The server unescapes this parameter a second time, so clients escape it twice.
     if wrong := re.search(r"%(?![0-9a-fA-F]{2}).{0,2}", text, re.DOTALL):
         raise invalid_input(f"invalid URL escape {quoted(wrong[0])}")
     try:
@@ -391,7 +391,7 @@ def _operation(given: _Predicate | _PredicateV1) -> str:
     return str(given.operation)
 
 
-# The kinds of value a predicate may have, by field, in the words of the API server.
+# The types of value of a predicate, by field, as named by the API server.
 _KINDS = {
     "int_value": "int32",
     "long_value": "int64",
@@ -481,14 +481,14 @@ def _token(noun: Noun, text: str) -> _Token:
 
 
 def _first_illegal(text: str) -> int:
-    """Where a text is no base64 any more, or begins to lack what would end it."""
+    """The position where a text stops being valid base64."""
     found = re.match(r"[A-Za-z0-9+/]*", text)
     end = found.end() if found else 0
     return end if end < len(text) else len(text) // 4 * 4
 
 
 def _consistent(predicate: Predicate) -> bool:
-    """Tell whether the operation is one there is, and has the kind of value that it works on."""
+    """Return True if the operation exists and has a value of a suitable type."""
     if predicate.operation == "IS_SUBSTRING":
         return isinstance(predicate.value, str)
     is_list = isinstance(predicate.value, list)

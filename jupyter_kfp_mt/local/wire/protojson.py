@@ -21,28 +21,28 @@ from .protojson_text import JsonToken, JsonTokens, UnreadableJson
 class Message(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 ):
-    """A message that a request may hold. What is missing or null has its default.
+    """A message of a request. Missing or null fields have their defaults.
 
-    Where it is also an answer, what is empty or zero is left out. `ONE_OF` names fields of which a
-    request may have only one, and the name of their group in the API's definition.
+    If it is also a response, empty or zero fields are omitted. `ONE_OF` names groups of fields, by
+    their names in the API's definition, of which a request may have only one.
     """
 
     ONE_OF: ClassVar[tuple[str, frozenset[str]]] = ("", frozenset())
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """Marks a whole number of so many bits."""
+    """Marks a whole number with this many bits."""
 
     bits: int
 
 
 class Enumeration(msgspec.Struct, frozen=True):
-    """Marks a value of an enumeration: its names by their numbers."""
+    """Marks a value of an enumeration: its names by number."""
 
     names: tuple[tuple[int, str], ...]
 
     def read(self, given: int | str) -> str | int | None:
-        """The name of a value; a number that has none remains one. None if it is not a value."""
+        """The name of a value, or a number without a name. None if it is not a value."""
         if isinstance(given, int):
             return dict(self.names).get(given, given)
         return given if given in dict(self.names).values() else None
@@ -53,23 +53,24 @@ def enumeration(*names: str) -> Enumeration:
     return Enumeration(tuple(enumerate(names)))
 
 
-# A time says where on earth it is so late.
+# A time must have a time zone.
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Int32 = Annotated[int, msgspec.Meta(extra={"kind": Whole(32)})]
 Int64 = Annotated[int, msgspec.Meta(extra={"kind": Whole(64)})]
 
 M = TypeVar("M", bound=Message)
 
-# As many as a pipeline in a message may have.
+# The same limit as for a pipeline in a message.
 MOST_VALUES = 150_000
-# In JSON without escapes: texts, even one that does not end, and what comes once with each value.
+# In JSON without escapes: texts, even an unterminated one, and characters that occur once per
+# value.
 _STRUCTURE = re.compile(rb'"[^"]*"?|[\[{,]')
 
 # In JSON: texts, and minus zero as msgspec writes it.
 _MINUS_ZERO = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![0-9.])-0\.0(?![0-9])')
-# How much is looked through before other threads may go on.
+# How much is scanned before other threads get a turn.
 _WINDOW = 1 << 20
-# Go reads times of RFC 3339 so.
+# Go's syntax of times of RFC 3339.
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)T(\d\d?):(\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -77,7 +78,7 @@ _MOST_FRACTION_DIGITS = 9
 
 
 def read(body: bytes, message: type[M]) -> M:
-    """The message in the body of a request; a refusal says what is wrong with it."""
+    """Read the message in the body of a request. Raises a refusal with the fault."""
     try:
         _check_extent(body)
         return parse(first_value(body).decode("utf-8", "surrogateescape") or "{}", message)
@@ -88,7 +89,7 @@ def read(body: bytes, message: type[M]) -> M:
 
 
 def parse(text: str, message: type[M]) -> M:
-    """The message in a JSON text. Raises Unreadable in protojson's words."""
+    """Read the message in a JSON text. Raises Unreadable with protojson's message."""
     tokens = JsonTokens(text)
     fields = _Reader(tokens).message(message)
     if (after := tokens.next()).kind != "end":
@@ -97,12 +98,12 @@ def parse(text: str, message: type[M]) -> M:
 
 
 def count_of_values(body: bytes) -> int:
-    """About how many there are, and no fewer: what comes once with each is in texts, too."""
+    """An upper bound of the number of values: the counted characters occur in texts, too."""
     return sum(map(body.count, (b",", b"[", b"{")))
 
 
 def _check_extent(body: bytes) -> None:
-    """Refuse what takes much more memory than it looks, before it is built."""
+    """Refuse a message that would take far more memory than its text, before decoding it."""
     if count_of_values(body) <= MOST_VALUES:
         return
     body = body.replace(rb"\\", b"").replace(rb"\"", b"")
@@ -112,7 +113,7 @@ def _check_extent(body: bytes) -> None:
 
 
 class _Reader:
-    """Reads values of the types that fields of messages have.
+    """Reads values of the field types of messages.
 
     Rule: `google.golang.org/protobuf/encoding/protojson`, decode.go and well_known_types.go.
     """
@@ -121,7 +122,7 @@ class _Reader:
         self._tokens = tokens
 
     def message(self, kind: type[Message]) -> dict[str, Any]:
-        """The fields of a message by their names."""
+        """The fields of a message by name."""
         names, types = _names(kind), _types(kind)
         group, alternatives = kind.ONE_OF
         self._begin("{")
@@ -191,7 +192,7 @@ class _Reader:
 
 
 def _scalar(kind: Any, token: JsonToken) -> tuple[str, Any]:
-    """Return protojson's name of this type, and the value; None if the token is not one of it."""
+    """Return protojson's name of the type, and the value; None if the token is not of the type."""
     if isinstance(kind, Enumeration):
         given = _whole(token, 32) if token.kind == "number" else token.value
         return "enum", None if given is None or token.kind == "bool" else kind.read(given)
@@ -242,20 +243,20 @@ def _moment(found: re.Match[str]) -> datetime:
 
 @cache
 def _names(message: type[Message]) -> dict[str, str]:
-    """The fields of a message by the names that they may have in JSON: in either casing."""
+    """The fields of a message by their names in JSON, in either casing."""
     names = message.__struct_fields__
     return {**{_camel(name): name for name in names}, **{name: name for name in names}}
 
 
 @cache
 def _types(message: type[Message]) -> dict[str, Any]:
-    """Map each field's name to its type, or to the marker that stands for one."""
+    """Map each field's name to its type, or to the marker for one."""
     hints = get_type_hints(message, include_extras=True)
     return {name: _type(hints[name]) for name in message.__struct_fields__}
 
 
 def _type(hint: Any) -> Any:
-    """The type that a field has if it has a value, without what only msgspec looks at."""
+    """The type of a field with a value, without the parts that only msgspec uses."""
     if get_origin(hint) is Annotated:
         kind, *metas = get_args(hint)
         marks = [meta.extra["kind"] for meta in metas if meta.extra]
@@ -285,14 +286,14 @@ def struct(value: Any) -> Any:
 
 
 def written(value: object) -> bytes:
-    """The JSON of an answer, in which minus zero is a whole number as any other."""
+    """The JSON of a response, in which minus zero is written as any whole number."""
     return bytes(with_whole_zeros(memoryview(msgspec.json.encode(value))))
 
 
 def in_parts(value: Any, long: int) -> list[memoryview]:
-    """The JSON of an answer in parts that follow each other.
+    """The JSON of a response as consecutive parts.
 
-    A specification in it that has so many bytes is a part as it is, which nobody copies.
+    A specification of at least this many bytes is a part of its own, and not copied.
     """
     mark, texts = f'"{secrets.token_hex(16)}"'.encode(), []
 
@@ -311,8 +312,15 @@ def in_parts(value: Any, long: int) -> list[memoryview]:
     return [part for pair in zip_longest(around, texts) for part in pair if part]
 
 
+def is_plain(encoded: bytes) -> bool:
+    """Return whether a JSON text is ASCII, without escapes for what is not."""
+    windows = range(0, len(encoded), _WINDOW)
+    parts = (encoded[at : at + _WINDOW + 1] for at in windows)
+    return all(part.isascii() and b"\\u" not in part for part in parts)
+
+
 def with_whole_zeros(encoded: memoryview) -> memoryview:
-    """A JSON text, or a part of one, in which minus zero is written as a whole number."""
+    """Rewrite minus zero as a whole number in a JSON text, or in a part of one."""
     windows = range(0, len(encoded), _WINDOW)
     if all(b"-0.0" not in bytes(encoded[at : at + _WINDOW + 3]) for at in windows):
         return encoded
@@ -322,9 +330,9 @@ def with_whole_zeros(encoded: memoryview) -> memoryview:
 
 
 def _integer(text: str, bits: int) -> int | None:
-    """A whole number, which JSON may also write with an exponent or a fraction of zero."""
+    """A whole number, which JSON may also write with an exponent or a zero fraction."""
     try:
-        number = Decimal(text)  # exact, where a float is not
+        number = Decimal(text)  # exact, unlike a float
         if -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) and number == number.to_integral_value():
             return int(number)
     except ArithmeticError:

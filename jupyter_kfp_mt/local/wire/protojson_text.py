@@ -1,4 +1,4 @@
-"""JSON as Go's protojson reads it: token by token, each with its place, refused in its words.
+"""JSON as read by Go's protojson: token by token, with its positions and messages.
 
 Rule: `google.golang.org/protobuf/internal/encoding/json`, decode.go and decode_token.go.
 """
@@ -18,7 +18,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"[a-z]+")
 _NOT_A_VALUE = re.compile(r"[-+._a-zA-Z0-9]{1,32}|[\s\S]")
-# One character at a time would take a hundred times the memory of the text.
+# Matching single characters would take a hundred times the memory of the text.
 _BROKEN_STRING = re.compile(
     r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*'
 )
@@ -26,21 +26,21 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _DELIMITED = re.compile(r"[-+._a-zA-Z0-9]")
 _LITERALS = {"null": None, "true": True, "false": False}
-# A refusal repeats what it is about, which may be the whole body.
+# A refusal quotes its subject, which may be the whole body.
 _LONGEST_REFUSAL = 5000
-# A float64 has no more digits before its point.
+# The most digits of a float64 before its point.
 _MOST_DIGITS = 310
 
 
 class UnreadableJson(ValueError):
-    """A text is not the message that it should be; the error's words are protojson's."""
+    """A text is not a valid message; the error's text is protojson's."""
 
     def __init__(self, text: str):
         super().__init__(f"proto: {text[:_LONGEST_REFUSAL]}")
 
 
 class JsonToken(NamedTuple):
-    """A piece of a text: what it is, where it begins, how it is written, and its value."""
+    """A token of a text: its kind, position, text, and value."""
 
     kind: str
     start: int
@@ -53,7 +53,7 @@ class JsonToken(NamedTuple):
 
 
 class JsonTokens:
-    """The tokens of a JSON text, in their order."""
+    """The tokens of a JSON text, in order."""
 
     def __init__(self, text: str):
         self.text = text
@@ -69,7 +69,7 @@ class JsonTokens:
             self._at, self._open, self._last = before
 
     def next(self) -> JsonToken:
-        """The next token; commas and colons are taken with what they separate."""
+        """Take the next token, with commas and colons around it."""
         token = self._token()
         if token.kind == "string" and not self._value_may_follow():
             token = self._name(token)
@@ -85,8 +85,8 @@ class JsonTokens:
         return self.next() if token.kind == "," else token
 
     def value(self) -> Any:
-        """The next value whatever it is; objects have no key twice."""
-        self.peek()  # refuses what must not be here, or is none
+        """Read the next value of any kind; objects must not have duplicate keys."""
+        self.peek()  # refuses tokens that are invalid here
         start = _end(_SPACE, self.text, self._at)
         if self.text[start : start + 1] == ",":
             start = _end(_SPACE, self.text, start + 1)
@@ -112,7 +112,7 @@ class JsonTokens:
         return _number(token.raw) if token.kind == "number" else token.value
 
     def items(self, read: Callable[[], Any]) -> list[Any]:
-        """Return what `read` makes of the elements of a list that has begun."""
+        """Read the elements of a list with `read`, after its beginning."""
         found = []
         while self.peek().kind != "]":
             found.append(read())
@@ -120,7 +120,7 @@ class JsonTokens:
         return found
 
     def entries(self, read: Callable[[], Any]) -> dict[str, Any]:
-        """The entries of an object that has begun, whose keys are none of a message's fields."""
+        """Read the entries of an object with arbitrary keys, after its beginning."""
         found: dict[str, Any] = {}
         while (token := self.next()).kind != "}":
             if token.value in found:
@@ -254,7 +254,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-# Reads as the above, but for what it says of what is wrong.
+# Reads like the above, except for its messages.
 _FAST = json.JSONDecoder(
     object_pairs_hook=_distinct,
     parse_int=_finite,

@@ -109,7 +109,9 @@ VERBS = (
             option("--name", default="", help="name of the run"),
             NAMESPACE,
         ),
-        examples=(("task -i rate rows -o model --packages scikit-learn", "with %%kfp"),),
+        examples=(
+            ("%%kfp task -i rate rows -o model --packages scikit-learn", "the cell below it"),
+        ),
         takes_cell=True,
     ),
 )

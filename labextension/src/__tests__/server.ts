@@ -30,6 +30,7 @@ export const STATUS = {
     expires_at: null,
     source: 'token file'
   },
+  identities: [],
   multi_user: true,
   ready: true,
   error: null,

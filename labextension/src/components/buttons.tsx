@@ -1,38 +1,21 @@
-/** Buttons that say why they cannot be pressed, and what stands where a list is not known yet. */
+/** Buttons that explain why they are disabled, and the placeholder of a list that is loading. */
 
 import { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { Button as ViewButton } from '../views/button';
 import { useTrans } from './context';
 
-/** A button that can be reached although it cannot be pressed, so that its reason is read. */
+/** A button of the panel and of pages, which explains why it is disabled. */
 export function Button(props: {
   label: string;
   reason?: string;
   isWarning?: boolean;
   press: () => void;
 }): JSX.Element {
-  const { label, reason, press } = props;
-  const id = React.useId();
-  return (
-    <>
-      <button
-        type="button"
-        className={`jp-KfpMt-button${props.isWarning ? ' jp-mod-warn' : ''}`}
-        aria-disabled={!!reason}
-        aria-describedby={reason ? id : undefined}
-        title={reason || undefined}
-        onClick={() => !reason && press()}
-      >
-        {label}
-      </button>
-      {reason && (
-        <span id={id} className="jp-KfpMt-hidden">
-          {reason}
-        </span>
-      )}
-    </>
-  );
+  const { isWarning, ...button } = props;
+  const className = `jp-KfpMt-button${isWarning ? ' jp-mod-warn' : ''}`;
+  return <ViewButton {...button} className={className} />;
 }
 
 export function IconButton(props: {

@@ -1,4 +1,4 @@
-/** What all parts of the panel and of the pages know: words, the model, and what can be done. */
+/** The context of all parts of panel and pages: translations, the model, and commands. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -13,19 +13,19 @@ export interface IKfp {
   copy: (text: string) => void;
   /** Run a command of the extension, such as `start`. */
   execute: (command: string, args?: Record<string, string>) => void;
-  /** Why a command cannot be run now; empty where it can. */
+  /** Why a command is disabled now; empty if it is enabled. */
   refusal: (command: string) => string;
-  /** The path of the notebook that is in front, or empty. */
+  /** The path of the current notebook, or empty. */
   notebook?: () => string;
-  /** The name of the notebook or console that a kernel is of; empty where that is not known. */
+  /** The name of a kernel's notebook or console; empty if unknown. */
   nameOfKernel?: (kernel: string) => string;
   /** Upload a file as a pipeline. */
   upload?: (file: File) => void;
-  /** Begin to drag an item to a notebook. */
+  /** Start dragging an item to a notebook. */
   drag?: (item: IDragged, event: PointerEvent) => void;
 }
 
-/** Something that is dragged out of a list. */
+/** An item that can be dragged from a list. */
 export interface IDragged {
   kind: string;
   id: string;
@@ -47,7 +47,7 @@ export function useTrans(): TranslationBundle {
   return useKfp().trans;
 }
 
-/** Draw again whenever something in the model changes. */
+/** Render again whenever the model changes. */
 export function useModel(): KfpModel {
   const { model } = useKfp();
   const [, again] = React.useReducer((n: number) => n + 1, 0);
@@ -60,7 +60,7 @@ export function useModel(): KfpModel {
   return model;
 }
 
-/** Draw again every so many milliseconds; 0 is never. */
+/** Render again at an interval in milliseconds; 0 is never. */
 export function useTick(interval: number): void {
   const [, setTime] = React.useState(0);
   React.useEffect(() => {

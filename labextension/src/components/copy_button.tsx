@@ -1,4 +1,4 @@
-/** A button that copies a text and says that it has, alone or beside a command. */
+/** A button that copies a text and confirms that, alone or beside a command. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { checkIcon, copyIcon } from '@jupyterlab/ui-components';

@@ -1,4 +1,4 @@
-/** The icons of the panel and of the states a run can be in. */
+/** The icons of the panel, and of the states of runs. */
 
 import { LabIcon } from '@jupyterlab/ui-components';
 

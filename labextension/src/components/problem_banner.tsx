@@ -1,4 +1,4 @@
-/** What went wrong, why, and what to do about it, with the commands ready to copy. */
+/** An error with its cause and its cure, with commands ready to copy. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -22,7 +22,7 @@ export function ProblemBanner(props: {
         {problem.cure && <Cure text={problem.cure} copy={copy} trans={trans} />}
         {problem.server_text && (
           <details>
-            <summary>{trans.__('What the server wrote')}</summary>
+            <summary>{trans.__('Response of the server')}</summary>
             <pre>{problem.server_text}</pre>
           </details>
         )}
@@ -31,7 +31,7 @@ export function ProblemBanner(props: {
   );
 }
 
-/** A sentence, and below it what is to be pasted: a command, or lines of a file. */
+/** A sentence, and below it lines to paste: a command, or part of a file. */
 export function Cure(props: {
   text: string;
   copy: (text: string) => void;

@@ -1,4 +1,4 @@
-/** The dialogs: to start, to schedule, to upload, and to create. They stay open until it went well. */
+/** The dialogs to start, schedule, upload and create. They stay open until that has succeeded. */
 
 import { Dialog, Notification, ReactWidget } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
@@ -13,7 +13,7 @@ import { IPipeline, IProblem, problemOf } from '../wire/answers';
 
 type Copy = (text: string) => void;
 
-/** A dialog whose button does something, and that closes only if it was done. */
+/** A dialog that closes only if the action of its button has succeeded. */
 class DoingDialog extends Dialog<unknown> {
   constructor(
     options: Partial<Dialog.IOptions<unknown>>,
@@ -37,7 +37,7 @@ class DoingDialog extends Dialog<unknown> {
   }
 }
 
-/** Show a form; resolves to whether what it is for was done. */
+/** Show a form; resolves to whether its action was performed. */
 async function ask(options: {
   title: string;
   accept: string;
@@ -61,7 +61,7 @@ async function ask(options: {
   return (await dialog.launch()).button.accept;
 }
 
-/** Start a run, or a recurring one, with what is chosen in a form. */
+/** Start or schedule a run with a form. */
 export async function start(
   session: IKfpSession,
   purpose: Purpose,
@@ -97,7 +97,7 @@ export async function start(
   return isDone ? form : null;
 }
 
-/** What a small form holds, and what went wrong with it. */
+/** The values of a small form, and its error. */
 class Draft {
   values: Record<string, string> = {};
   isShared = false;
@@ -111,7 +111,7 @@ class Draft {
     this.changed();
   }
 
-  /** Do it: whether that went well. */
+  /** Perform the action; resolves to whether it succeeded. */
   async do(act: () => Promise<void>): Promise<boolean> {
     if (this.isBusy) {
       return false;
@@ -136,7 +136,7 @@ function useDraft(draft: Draft): void {
   }, [draft]);
 }
 
-/** Upload a compiled pipeline: a new one, or a version of one that there is. */
+/** Upload a compiled pipeline: a new one, or a version of an existing one. */
 export async function upload(
   session: IKfpSession,
   given: { file?: File; pipeline?: IPipeline },
@@ -164,7 +164,7 @@ export async function upload(
     act: () =>
       draft.do(async () => {
         if (!draft.file) {
-          throw new Error(trans.__('Choose a file: a compiled pipeline.'));
+          throw new Error(trans.__('Choose a file with a compiled pipeline.'));
         }
         const { name, description } = draft.values;
         await api.upload(draft.file, {
@@ -182,7 +182,7 @@ export async function upload(
   });
 }
 
-/** A file's name without what follows its first dot. */
+/** A file's name up to its first dot. */
 function nameOf(file: File): string {
   return file.name.replace(/\.(yaml|yml|json|zip|tar\.gz|tgz)$/i, '');
 }
@@ -199,7 +199,7 @@ function UploadForm(props: {
 }): JSX.Element {
   const { draft, mayShare, copy, trans } = props;
   useDraft(draft);
-  const { name = '', description = '' } = draft.values;
+  const { name = '' } = draft.values;
   const take = (file: File | null) => {
     if (file) {
       const values = { ...draft.values, name: name || nameOf(file) };
@@ -232,13 +232,7 @@ function UploadForm(props: {
           </>
         )}
       </Labelled>
-      <Text label={trans.__('Name')} draft={draft} name="name" value={name} />
-      <Text
-        label={trans.__('Description')}
-        draft={draft}
-        name="description"
-        value={description}
-      />
+      <NameAndDescription draft={draft} trans={trans} />
       {mayShare && (
         <Checkbox
           label={trans.__('Share it with everyone')}
@@ -250,20 +244,32 @@ function UploadForm(props: {
   );
 }
 
+function NameAndDescription(props: {
+  draft: Draft;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { draft, trans } = props;
+  return (
+    <>
+      <Text label={trans.__('Name')} draft={draft} name="name" />
+      <Text label={trans.__('Description')} draft={draft} name="description" />
+    </>
+  );
+}
+
 function Text(props: {
   label: string;
   draft: Draft;
   name: string;
-  value: string;
 }): JSX.Element {
-  const { label, draft, name, value } = props;
+  const { label, draft, name } = props;
   return (
     <Labelled label={label}>
       {id => (
         <input
           id={id}
           className="jp-mod-styled"
-          value={value}
+          value={draft.values[name] ?? ''}
           onChange={event =>
             draft.set({
               values: { ...draft.values, [name]: event.target.value }
@@ -290,7 +296,7 @@ export async function createExperiment(
       draft.do(async () => {
         const { name = '', description = '' } = draft.values;
         if (!name.trim()) {
-          throw new Error(trans.__('Give it a name.'));
+          throw new Error(trans.__('Enter a name.'));
         }
         const { namespace } = model;
         const made = await api.createExperiment({
@@ -311,24 +317,17 @@ function ExperimentForm(props: {
 }): JSX.Element {
   const { draft, copy, trans } = props;
   useDraft(draft);
-  const { name = '', description = '' } = draft.values;
   return (
     <div className="jp-KfpMt-form" data-busy={draft.isBusy}>
       {draft.problem && (
         <ProblemBanner problem={draft.problem} copy={copy} trans={trans} />
       )}
-      <Text label={trans.__('Name')} draft={draft} name="name" value={name} />
-      <Text
-        label={trans.__('Description')}
-        draft={draft}
-        name="description"
-        value={description}
-      />
+      <NameAndDescription draft={draft} trans={trans} />
     </div>
   );
 }
 
-/** Ask before something that cannot be undone; the safe answer is at hand. */
+/** Ask for confirmation of an action that cannot be undone; Cancel has the focus. */
 export async function confirm(
   question: string,
   accept: string,

@@ -1,9 +1,9 @@
-/** The form with which a run is started or scheduled. */
+/** The form that starts or schedules a run. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Checkbox, Labelled } from '../components/fields';
+import { Checkbox, Choice, Labelled, NumberField } from '../components/fields';
 import { dateAndTime } from '../words/format';
 import { IField, isFiveFields, words } from '../model/form';
 import { KfpApi } from '../wire/api';
@@ -30,8 +30,13 @@ export function StartForm(props: IProps): JSX.Element {
       start.changed.disconnect(again);
     };
   }, [start]);
+  const form = React.useRef<HTMLDivElement>(null);
+  React.useEffect(() => {
+    // The dialog found no field to focus while there was none.
+    form.current?.querySelector<HTMLElement>('select, input')?.focus();
+  }, [start.isLoading]);
   return (
-    <div className="jp-KfpMt-form" data-busy={start.isBusy}>
+    <div className="jp-KfpMt-form" data-busy={start.isBusy} ref={form}>
       {start.problem && (
         <ProblemBanner problem={start.problem} copy={copy} trans={trans} />
       )}
@@ -48,7 +53,7 @@ export function StartForm(props: IProps): JSX.Element {
   );
 }
 
-/** Which pipeline, under which name, in which experiment. */
+/** The pipeline, its version, the name of the run, and its experiment. */
 function What({ start, isMultiUser, trans }: IProps): JSX.Element {
   const isFromFile = start.isClone && !start.pipeline_id;
   return (
@@ -64,7 +69,7 @@ function What({ start, isMultiUser, trans }: IProps): JSX.Element {
                 ? each.display_name
                 : trans.__('%1 (shared)', each.display_name)
             ])}
-            empty={trans.__('There is no pipeline yet: upload one first.')}
+            empty={trans.__('There are no pipelines yet: upload one first.')}
             choose={id => void start.choosePipeline(id)}
           />
           {start.versions.length > 1 && (
@@ -243,7 +248,7 @@ function presets(trans: TranslationBundle): [string, string][] {
   ];
 }
 
-/** When it fires: a cron expression with its words and next times, or an interval. */
+/** The schedule: a cron expression with its description and next times, or an interval. */
 function When({ start, api, trans }: IProps): JSX.Element {
   return (
     <fieldset>
@@ -253,7 +258,7 @@ function When({ start, api, trans }: IProps): JSX.Element {
         value={start.trigger}
         options={[
           ['cron', trans.__('at certain times')],
-          ['interval', trans.__('again and again after a while')]
+          ['interval', trans.__('at a fixed interval')]
         ]}
         choose={trigger => start.set({ trigger: trigger as TriggerKind })}
       />
@@ -262,23 +267,15 @@ function When({ start, api, trans }: IProps): JSX.Element {
       ) : (
         <Interval start={start} trans={trans} />
       )}
-      <Labelled label={trans.__('At the same time at most')}>
-        {id => (
-          <input
-            id={id}
-            className="jp-mod-styled"
-            type="number"
-            min={1}
-            max={10}
-            value={start.concurrency}
-            onChange={event =>
-              start.set({ concurrency: Number(event.target.value) })
-            }
-          />
-        )}
-      </Labelled>
+      <NumberField
+        label={trans.__('Concurrent runs at most')}
+        value={start.concurrency}
+        min={1}
+        max={10}
+        set={concurrency => start.set({ concurrency })}
+      />
       <Checkbox
-        label={trans.__('Catch up on times that were missed')}
+        label={trans.__('Catch up on missed times')}
         isOn={start.catchUp}
         set={catchUp => start.set({ catchUp })}
       />
@@ -298,9 +295,9 @@ function Cron(props: {
   return (
     <>
       <Choice
-        label={trans.__('Often used')}
+        label={trans.__('Common choices')}
         value={often.some(([each]) => each === cron) ? cron : ''}
-        options={[['', trans.__('own expression')], ...often]}
+        options={[['', trans.__('custom expression')], ...often]}
         choose={each => each && start.set({ cron: each })}
       />
       <Labelled label={trans.__('Cron expression')}>
@@ -318,13 +315,13 @@ function Cron(props: {
       </Labelled>
       {isFiveFields(cron) && (
         <p className="jp-KfpMt-quiet">
-          {trans.__('KFP reads the first field as seconds. ')}
+          {trans.__('The first field is seconds in KFP. ')}
           <button
             type="button"
             className="jp-KfpMt-button"
             onClick={() => start.set({ cron: `0 ${cron.trim()}` })}
           >
-            {trans.__('Begin with second 0')}
+            {trans.__('Insert 0 seconds')}
           </button>
         </p>
       )}
@@ -334,7 +331,7 @@ function Cron(props: {
           <>
             <p>{words}</p>
             <p>
-              {trans.__('Next times, if KFP reads it in UTC, as is usual:')}
+              {trans.__('Next times, assuming that KFP uses UTC, as is usual:')}
             </p>
             <ul>
               {times.map(time => (
@@ -348,7 +345,7 @@ function Cron(props: {
   );
 }
 
-/** The next times of an expression as the server reckons them, once nobody types any more. */
+/** The next times of an expression, computed by the server once typing pauses. */
 interface IDue {
   words: string;
   times: number[] | null;
@@ -391,20 +388,12 @@ function Interval(props: {
   const [unit, setUnit] = React.useState(whole[whole.length - 1] ?? 60);
   return (
     <div className="jp-KfpMt-pair">
-      <Labelled label={trans.__('Every')}>
-        {id => (
-          <input
-            id={id}
-            className="jp-mod-styled"
-            type="number"
-            min={1}
-            value={start.interval / unit}
-            onChange={event =>
-              start.set({ interval: unit * Number(event.target.value) })
-            }
-          />
-        )}
-      </Labelled>
+      <NumberField
+        label={trans.__('Every')}
+        value={start.interval / unit}
+        min={1}
+        set={count => start.set({ interval: unit * count })}
+      />
       <Choice
         label={trans.__('Unit')}
         value={`${unit}`}
@@ -420,37 +409,5 @@ function Interval(props: {
         }}
       />
     </div>
-  );
-}
-
-export function Choice(props: {
-  label: string;
-  value: string;
-  options: readonly (readonly [string, string])[];
-  empty?: string;
-  choose: (value: string) => void;
-}): JSX.Element {
-  const { label, value, options, empty, choose } = props;
-  return (
-    <Labelled label={label}>
-      {id =>
-        options.length || !empty ? (
-          <select
-            id={id}
-            className="jp-mod-styled"
-            value={value}
-            onChange={event => choose(event.target.value)}
-          >
-            {options.map(([each, text]) => (
-              <option key={each} value={each}>
-                {text}
-              </option>
-            ))}
-          </select>
-        ) : (
-          <output id={id}>{empty}</output>
-        )
-      }
-    </Labelled>
   );
 }

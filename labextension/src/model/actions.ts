@@ -1,4 +1,4 @@
-/** What can be done with the things in a list: by whom, when, and what is asked before. */
+/** The actions on items of a list: their permissions, conditions and confirmations. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
@@ -14,19 +14,19 @@ import {
   problemOf
 } from '../wire/answers';
 
-/** Something that KFP does with one thing at a time. */
+/** An action that KFP performs on one item at a time. */
 export interface IAction {
   kind: KindId;
   /** The verb in the URLs of the API, or `delete`. */
   verb: string;
-  /** The verb in the rules of Kubernetes, where it is another. */
+  /** The verb in the rules of Kubernetes, if it differs. */
   right?: string;
   label: (trans: TranslationBundle) => string;
-  /** Why it makes no sense for this one; empty where it does. */
+  /** Why the action is impossible for an item; empty if it is possible. */
   refusal?: (item: Item, trans: TranslationBundle) => string;
-  /** What is asked before, where it cannot be undone. */
+  /** The confirmation to ask for, if the action cannot be undone. */
   question?: (items: readonly Item[], trans: TranslationBundle) => string;
-  /** What has been done with so many. */
+  /** The message after success, for a number of items. */
   done: (number: number, trans: TranslationBundle) => string;
 }
 
@@ -78,9 +78,9 @@ export const ACTIONS: readonly IAction[] = [
     refusal: isOver,
     question: (items, trans) =>
       items.length === 1
-        ? trans.__('Terminate %1? It cannot go on afterwards.', nameOf(items))
+        ? trans.__('Terminate %1? It cannot be resumed.', nameOf(items))
         : trans.__(
-            'Terminate %1 runs? They cannot go on afterwards.',
+            'Terminate %1 runs? They cannot be resumed.',
             count(items.length)
           ),
     done: (number, trans) =>
@@ -92,12 +92,7 @@ export const ACTIONS: readonly IAction[] = [
     label: trans => trans.__('Retry'),
     refusal: hasNotFailed,
     done: (number, trans) =>
-      trans._n(
-        'Tried a run again',
-        'Tried %1 runs again',
-        number,
-        count(number)
-      )
+      trans._n('Retried a run', 'Retried %1 runs', number, count(number))
   },
   {
     kind: 'runs',
@@ -162,11 +157,11 @@ export const ACTIONS: readonly IAction[] = [
     question: (items, trans) =>
       items.length === 1
         ? trans.__(
-            'Delete %1? Its runs stay; no more are started.',
+            'Delete %1? Its runs are kept; no more are started.',
             nameOf(items)
           )
         : trans.__(
-            'Delete %1 recurring runs? Their runs stay; no more are started.',
+            'Delete %1 recurring runs? Their runs are kept; no more are started.',
             count(items.length)
           ),
     done: (number, trans) =>
@@ -220,11 +215,11 @@ export const ACTIONS: readonly IAction[] = [
     question: (items, trans) =>
       items.length === 1
         ? trans.__(
-            'Delete %1? Its runs stay. This cannot be undone.',
+            'Delete %1? Its runs are kept. This cannot be undone.',
             nameOf(items)
           )
         : trans.__(
-            'Delete %1 experiments? Their runs stay. This cannot be undone.',
+            'Delete %1 experiments? Their runs are kept. This cannot be undone.',
             count(items.length)
           ),
     done: (number, trans) =>
@@ -263,7 +258,7 @@ function nameOf(items: readonly Item[]): string {
   return items[0].display_name;
 }
 
-/** Why something may not be done in a namespace; empty where it may, or where that is not known. */
+/** Why an action is forbidden in a namespace; empty if it is allowed or not known. */
 export function forbidden(
   model: KfpModel,
   kind: KindId,
@@ -272,7 +267,7 @@ export function forbidden(
   trans: TranslationBundle
 ): string {
   if (model.status?.read_only) {
-    return trans.__('this Jupyter server may only read');
+    return trans.__('this Jupyter server is read-only');
   }
   const { resource } = model.lists[kind].kind;
   const where = namespace || model.namespace;
@@ -286,7 +281,7 @@ export function forbidden(
     : '';
 }
 
-/** Why an action is not possible for any of these; those for which it is are left to `possible`. */
+/** Why an action is possible for none of the items; `possible` returns those for which it is. */
 export function refusal(
   model: KfpModel,
   action: IAction,
@@ -300,7 +295,16 @@ export function refusal(
   return reasons.every(Boolean) ? reasons[0] : '';
 }
 
-/** Those of the items with which it can be done. */
+/** True if the action makes sense for any of these items, whatever the role. */
+export function isFor(
+  action: IAction,
+  items: readonly Item[],
+  trans: TranslationBundle
+): boolean {
+  return items.some(item => !action.refusal?.(item, trans));
+}
+
+/** The items for which the action is possible. */
 export function possible(
   model: KfpModel,
   action: IAction,
@@ -323,7 +327,7 @@ function reasonAgainst(
   );
 }
 
-/** What came of doing something with several things. */
+/** The result of an action on several items. */
 export interface IOutcome {
   done: Item[];
   failed: { item: Item; problem: IProblem }[];
@@ -331,7 +335,7 @@ export interface IOutcome {
 
 const AT_ONCE = 4;
 
-/** Do it with each of the items, and show what came of it. Never rejects. */
+/** Perform the action on each item, and show the result. Never rejects. */
 export async function perform(
   model: KfpModel,
   api: KfpApi,

@@ -1,24 +1,26 @@
-/** Runs side by side: what went into them, what came out, and in what they differ. */
+/** Runs side by side: their inputs, their results, and the differences. */
 
 import { IRunData, IValue } from '../run/run_data';
 
 export interface IComparedRow {
   name: string;
-  /** One value for each run; undefined where it has none. */
+  /** One value for each run; undefined for a run without one. */
   values: readonly (IValue | undefined)[];
   isDifferent: boolean;
 }
 
 export interface IComparison {
   parameters: IComparedRow[];
+  outputs: IComparedRow[];
   metrics: IComparedRow[];
   tasks: IComparedRow[];
 }
 
-/** Compare runs by the names of their parameters, metrics and tasks. */
+/** Compare runs by the names of their parameters, outputs, metrics and tasks. */
 export function compare(runs: readonly IRunData[]): IComparison {
   return {
     parameters: rowsOf(runs.map(({ run }) => run.parameters)),
+    outputs: rowsOf(runs.map(outputsOf)),
     metrics: rowsOf(runs.map(metricsOf)),
     tasks: rowsOf(
       runs.map(({ tasks }) =>
@@ -37,7 +39,29 @@ function rowsOf(columns: readonly Record<string, IValue>[]): IComparedRow[] {
   });
 }
 
-/** The numbers that the tasks of a run have logged, by task and name. */
+/** The SDK's name for what a component returns without naming it. */
+const RETURNED = 'Output';
+
+/** The values that the tasks of a run returned; those of iterations, which share a name, are not. */
+function outputsOf({ tasks, values }: IRunData): Record<string, IValue> {
+  const names = tasks.map(task => task.display_name);
+  const single = tasks.filter(
+    ({ display_name }) =>
+      names.indexOf(display_name) === names.lastIndexOf(display_name)
+  );
+  return Object.fromEntries(
+    single.flatMap(({ task_id, display_name }) =>
+      Object.entries(values[task_id]?.outputs.parameters ?? {}).map(
+        ([output, value]): [string, IValue] => [
+          output === RETURNED ? display_name : `${display_name}: ${output}`,
+          value
+        ]
+      )
+    )
+  );
+}
+
+/** The metrics logged by the tasks of a run, by task and name. */
 function metricsOf({ tasks, values }: IRunData): Record<string, IValue> {
   const found: Record<string, IValue> = {};
   for (const { task_id, display_name } of tasks) {

@@ -1,4 +1,4 @@
-/** The parameters of a pipeline as fields of a form: what they take, and what was typed as values. */
+/** The parameters of a pipeline as fields of a form: their types, and typed text as values. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
@@ -9,23 +9,23 @@ export interface IField {
   /** KFP's type of the parameter, such as NUMBER_INTEGER. */
   type: string;
   isOptional: boolean;
-  /** The value that is taken where none is given, as JSON; undefined where there is none. */
+  /** The default value, as JSON; undefined if there is none. */
   default: unknown;
   description: string;
-  /** The values that are taken, where there are only some; as JSON. */
+  /** The allowed values, as JSON, if they are limited. */
   literals: readonly unknown[];
 }
 
-/** What a field holds: a text, or null for no value at all. */
+/** The content of a field: a text, or null for no value. */
 export type Texts = Record<string, string | null>;
 
-/** What was typed, as the values that KFP takes, and what is wrong with the rest. */
+/** The typed values in KFP's form, and the errors of invalid ones. */
 export interface IRead {
   values: Record<string, unknown>;
   errors: Record<string, string>;
 }
 
-/** The fields of a compiled pipeline: those first that need a value. */
+/** The fields of a compiled pipeline, required ones first. */
 export function fieldsOf(spec: IJson): IField[] {
   const given: Record<string, IJson> =
     spec.root?.inputDefinitions?.parameters ?? {};
@@ -41,12 +41,12 @@ export function fieldsOf(spec: IJson): IField[] {
   return fields.sort((a, b) => rank(a) - rank(b));
 }
 
-/** Tell whether nothing can be started without a value. */
+/** Return true if the field needs a value. */
 export function isNeeded(field: IField): boolean {
   return field.default === undefined && !field.isOptional;
 }
 
-/** What the fields hold at first: the values of another run, else the defaults. */
+/** The initial content of the fields: the values of another run, else the defaults. */
 export function textsOf(
   fields: readonly IField[],
   given: Record<string, unknown>
@@ -63,7 +63,7 @@ export function textsOf(
   );
 }
 
-/** A value as it is typed: a text as it is, everything else as JSON. */
+/** A value as typed text: texts unchanged, everything else as JSON. */
 export function textOf(value: unknown): string {
   return typeof value === 'string'
     ? value
@@ -74,7 +74,7 @@ function isLong(value: unknown): boolean {
   return JSON.stringify(value)?.length > 40;
 }
 
-/** Read what was typed into all fields. */
+/** Read the content of all fields. */
 export function readTexts(
   fields: readonly IField[],
   texts: Texts,
@@ -96,7 +96,7 @@ export function readTexts(
   return read;
 }
 
-/** A text as a value of the field's type; no value for nothing typed where there is a default. */
+/** A text as a value of the field's type; no value for empty text if there is a default. */
 export function readText(
   field: IField,
   text: string,
@@ -148,7 +148,7 @@ function fits(value: unknown, type: string): boolean {
   }
 }
 
-/** What a type takes, in words. */
+/** The name of a type in messages. */
 export function words(type: string, trans: TranslationBundle): string {
   switch (type) {
     case 'STRING':
@@ -168,7 +168,7 @@ export function words(type: string, trans: TranslationBundle): string {
   }
 }
 
-/** Tell whether it is what other crons take, which KFP reads otherwise. */
+/** Return true for an expression with five fields, which KFP reads differently from cron. */
 export function isFiveFields(cron: string): boolean {
   const text = cron.trim();
   return !text.startsWith('@') && text.split(/\s+/).length === 5;

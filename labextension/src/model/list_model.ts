@@ -1,4 +1,4 @@
-/** One list of the panel: what is asked of it, the rows that are known, and what changes in them. */
+/** One list of the panel: its query, its loaded rows, and their changes. */
 
 import { KfpApi } from '../wire/api';
 import { IKind, Item } from '../wire/kinds';
@@ -10,7 +10,7 @@ import { IPage, IProblem, problemOf } from '../wire/answers';
 
 const PAGE_SIZE = 50;
 const LARGEST_PAGE = 200;
-// News that may change which rows are listed are followed by a look once it has been quiet.
+// After news that may change which rows are listed, the list is fetched once events pause.
 const QUIET = 1_000;
 
 export class ListModel<T extends Item> {
@@ -23,7 +23,7 @@ export class ListModel<T extends Item> {
 
   readonly kind: IKind<T>;
 
-  /** The rows; null until they are known. */
+  /** The rows; null until they are loaded. */
   get rows(): IRows<T> | null {
     return this._rows;
   }
@@ -48,7 +48,7 @@ export class ListModel<T extends Item> {
     return this._query;
   }
 
-  /** Whether the rows are those of an earlier query, and others are asked for. */
+  /** Whether the rows belong to an earlier query while new ones are being fetched. */
   get isTurning(): boolean {
     return this._turning;
   }
@@ -57,12 +57,12 @@ export class ListModel<T extends Item> {
     return this._problem;
   }
 
-  /** The namespaces that are not in the list, and why. */
+  /** The namespaces missing from the list, and the reasons. */
   get refused(): readonly IRefused[] {
     return this._refused;
   }
 
-  /** How many were looked through, where that is not all there are; else 0. */
+  /** How many items were searched, if not all; else 0. */
   get among(): number {
     return this._among;
   }
@@ -71,7 +71,7 @@ export class ListModel<T extends Item> {
     return this._updatedAt;
   }
 
-  /** The items whose state changed when something last did. */
+  /** The items whose state changed in the last update. */
   get changes(): readonly T[] {
     return this._changes;
   }
@@ -93,7 +93,7 @@ export class ListModel<T extends Item> {
     this._changed();
   }
 
-  /** List these namespaces from now on; the empty name is what belongs to none. */
+  /** List these namespaces from now on; the empty name stands for shared items. */
   turnTo(namespaces: readonly string[]): void {
     if (namespaces.join() !== this._namespaces.join()) {
       this._namespaces = namespaces;
@@ -101,7 +101,7 @@ export class ListModel<T extends Item> {
     }
   }
 
-  /** Nothing of what was listed is to stay. */
+  /** Discard everything that was listed. */
   forgetAll(): void {
     this._generation++;
     this._rows = null;
@@ -112,7 +112,7 @@ export class ListModel<T extends Item> {
     this._updatedAt = 0;
   }
 
-  /** Ask for something else; what is listed stays until the answer is here. */
+  /** Change the query; the listed rows stay until the response arrives. */
   async ask(query: Partial<IQuery>): Promise<void> {
     this._query = { ...this._query, ...query };
     this._generation++;
@@ -121,7 +121,7 @@ export class ListModel<T extends Item> {
     await this.refresh().catch(() => undefined);
   }
 
-  /** Ask again for the first rows. Rejects with what is in the way. */
+  /** Fetch the first rows again. Rejects with the error. */
   async refresh(): Promise<void> {
     await this._inTurn(async generation => {
       const size = Math.max(PAGE_SIZE, this._rows?.head.length ?? 0);
@@ -140,7 +140,7 @@ export class ListModel<T extends Item> {
     });
   }
 
-  /** Load what is missing between two places; what comes of it is in the rows. */
+  /** Load the missing rows between two places; the result is in the rows. */
   need(first: number, last: number): void {
     this._needed = [first, last];
     if (!this._loading && this._missing()) {
@@ -151,7 +151,7 @@ export class ListModel<T extends Item> {
     }
   }
 
-  /** Take in what is new of some items. */
+  /** Apply news of some items. */
   hear(news: readonly T[]): void {
     if (!news.length) {
       return;
@@ -172,7 +172,7 @@ export class ListModel<T extends Item> {
     });
   }
 
-  /** Take out what was deleted. */
+  /** Remove deleted items. */
   forget(ids: Iterable<string>): void {
     const gone = new Set(ids);
     if (gone.size) {
@@ -198,10 +198,10 @@ export class ListModel<T extends Item> {
       try {
         await this._inTurn(generation => this._loadSide(side!, generation));
       } catch {
-        return; // it is in `problem`
+        return; // the error is in `problem`
       }
       if (this._rows === before) {
-        return; // there was another list in the meantime
+        return; // the query has changed in the meantime
       }
     }
   }
@@ -262,7 +262,7 @@ export class ListModel<T extends Item> {
     );
   }
 
-  /** One thing after the other, so that no late answer undoes a newer one. */
+  /** Run requests one after another, so that no late response overwrites a newer one. */
   private _inTurn(act: (generation: number) => Promise<void>): Promise<void> {
     const generation = this._generation;
     const turn = this._turn.then(async () => {
@@ -300,7 +300,7 @@ export class ListModel<T extends Item> {
     this._updatedAt = Date.now();
   }
 
-  /** What is not listed any more is not selected either. */
+  /** Deselect items that are no longer listed. */
   private _deselectGone(): void {
     if (this._selected.size) {
       this._selected = new Set(this.selection.map(this.kind.key));
@@ -350,12 +350,12 @@ export namespace ListModel {
     kind: IKind<T>;
     api: KfpApi;
     changed: () => void;
-    /** Tell whether an item would be listed, as far as that is known here. */
+    /** Return whether an item would be listed, as far as that is known here. */
     belongs?: (item: T, query: IQuery) => boolean;
   }
 }
 
-/** The order of a list; equal ones in that in which KFP lists them, by their ids. */
+/** The order of a list; equal items are ordered by id, as KFP does. */
 function orderOf<T extends Item>(
   query: IQuery,
   key: (item: T) => string
@@ -383,14 +383,14 @@ function stateOf(item: Item): string {
   return 'state' in item ? item.state : 'status' in item ? item.status : '';
 }
 
-/** The item as known if nothing about it is new, so that its row is not drawn again. */
+/** The known object if nothing has changed, so that its row is not rendered again. */
 function unchanged<T extends Item>(known: T | undefined, item: T): T {
   if (!known || known === item) {
     return item;
   }
   const told = { ...item, namespace: item.namespace || known.namespace };
   if ('pipeline_name' in told && 'pipeline_name' in known) {
-    // Events leave out what never changes.
+    // Events omit fields that never change.
     told.pipeline_name ||= known.pipeline_name;
   }
   const same = (Object.keys(told) as (keyof T)[]).every(

@@ -1,4 +1,4 @@
-/** What the panel shows: the connection, the lists of a namespace, and what went wrong last. */
+/** The state of the panel: the connection, the lists of a namespace, and the last error. */
 
 import { StateDB } from '@jupyterlab/statedb';
 import { IPoll, Poll } from '@lumino/polling';
@@ -36,7 +36,7 @@ const DAY = 24 * 3_600_000;
 const WATCHED = 'jupyter-kfp-mt:watched';
 const MOST_WATCHED = 100;
 
-/** Milliseconds between two looks, while something is unfinished and while nothing is. */
+/** Milliseconds between polls, with and without unfinished runs. */
 export interface IIntervals {
   active: number;
   idle: number;
@@ -77,64 +77,69 @@ export class KfpModel {
     });
   }
 
-  /** Those there are, and which one is chosen. */
+  /** The known namespaces, and the chosen one. */
   readonly namespaces: Namespaces;
 
-  /** What is listed, by its kind. */
+  /** The lists, by kind. */
   readonly lists: Readonly<KfpModel.ILists>;
 
   readonly names: Names;
 
-  /** Something that is shown has changed. */
+  /** Emitted when something visible has changed. */
   get stateChanged(): ISignal<this, void> {
     return this._stateChanged;
+  }
+
+  /** It is another KFP, or another person, of whom nothing that was shown before may be shown. */
+  get placeChanged(): ISignal<this, void> {
+    return this._placeChanged;
   }
 
   get isDisposed(): boolean {
     return this._isDisposed;
   }
 
-  /** A run that somebody here started or watches has ended. */
+  /** Emitted when a run ends that was started or is watched here. */
   get ended(): ISignal<this, IRun> {
     return this._ended;
   }
 
-  /** Which of the lists is shown. */
+  /** The kind of the list that is shown. */
   get section(): KindId {
     return this._section;
   }
 
-  /** The connection, once it is known. */
+  /** The connection, once known. */
   get status(): IStatus | null {
     return this._status;
   }
 
-  /** Whose things are shown, or the own one where those of all are; empty where there is none. */
+  /** The namespace that is shown, or our own if all are; empty if there is none. */
   get namespace(): string {
     const { multi_user = false, namespace = '' } = this._status ?? {};
     const { chosen } = this.namespaces;
     return multi_user ? (chosen !== ALL && chosen) || namespace : '';
   }
 
-  /** Whether the lists are those of all namespaces that may be used. */
+  /** Whether the lists cover all usable namespaces. */
   get isAll(): boolean {
     return !!this._status?.multi_user && this.namespaces.chosen === ALL;
   }
 
-  /** What is known of a namespace, by default of the one that is shown. */
+  /** The details of a namespace, by default of the one that is shown. */
   known(namespace = this.namespace): INamespace | undefined {
     return this.namespaces.found?.namespaces.find(
       ({ name }) => name === namespace
     );
   }
 
-  /** Whether something may be done in a namespace; null is not known. */
+  /** Whether an action is allowed in a namespace; null if unknown. */
   may(resource: string, verb: string, namespace = ''): boolean | null {
     const { permissions } = this.known(namespace || this.namespace) ?? {};
     return permissions?.[resource]?.[verb] ?? null;
   }
 
-  /** Whether there is another namespace to choose, as far as is known. */
+  /** Whether another namespace can be chosen, as far as is known. */
   get hasChoice(): boolean {
     const { found, problem } = this.namespaces;
     const others = found?.namespaces.some(
@@ -143,17 +148,17 @@ export class KfpModel {
     return this._hasNamespaces && (!this.namespace || (others ?? !!problem));
   }
 
-  /** The runs loaded so far; null until they are known. */
+  /** The runs loaded so far; null before the first ones. */
   get runs(): readonly IRun[] | null {
     return this.lists.runs.rows && this.lists.runs.loaded;
   }
 
-  /** What went wrong last; the rows are then those of earlier. */
+  /** The last error; the rows are then older ones. */
   get problem(): IProblem | null {
     return this._problem ?? this.lists[this._section].problem;
   }
 
-  /** How many runs go on, and how many failed in the last 24 hours, as far as that is known. */
+  /** How many runs are unfinished, and how many failed in the last 24 hours, as far as known. */
   get counts(): { unfinished: number; failed: number } | null {
     if (!this.runs && !this._recent.size) {
       return null;
@@ -170,7 +175,7 @@ export class KfpModel {
     };
   }
 
-  /** Whether runs may be listed: KFP wants a namespace wherever there are many. */
+  /** Whether runs can be listed: multi-user KFP needs a namespace. */
   get isListable(): boolean {
     const status = this._status;
     const isSome = !!this.namespace || this.isAll || !status?.multi_user;
@@ -186,7 +191,7 @@ export class KfpModel {
     this._poll.frequency = this._nextFrequency();
   }
 
-  /** Whether nobody can see the page, for whom nothing is to be asked or heard. */
+  /** Whether the page is hidden, which pauses polling and events. */
   set isHidden(isHidden: boolean) {
     this._isHidden = isHidden;
     if (isHidden) {
@@ -196,7 +201,7 @@ export class KfpModel {
     }
   }
 
-  /** Look now, and again and again, for as long as there is somebody who watches. */
+  /** Start polling, for as long as there are watchers. */
   watch(who = PANEL): void {
     const wasWatching = this.isWatching;
     this._watchers.add(who);
@@ -208,7 +213,7 @@ export class KfpModel {
     this._stateChanged.emit();
   }
 
-  /** Ask nothing until somebody watches again. */
+  /** Stop polling until there is a watcher again. */
   pause(who = PANEL): void {
     this._watchers.delete(who);
     if (!this.isWatching) {
@@ -228,7 +233,7 @@ export class KfpModel {
     }
   }
 
-  /** Tell once this run has ended. */
+  /** Notify when this run has ended. */
   watchRun(run: Pick<IRun, 'run_id' | 'state'>, isWatched = true): void {
     if (isWatched) {
       this._watched.add(run.run_id);
@@ -244,7 +249,7 @@ export class KfpModel {
     return this._watched.has(run_id);
   }
 
-  /** Look at everything now; what comes of it is in the state. */
+  /** Fetch everything now; the result is in the state. */
   async refresh(): Promise<void> {
     if (this.isWatching && this._hasNamespaces) {
       void this.namespaces.look();
@@ -253,7 +258,7 @@ export class KfpModel {
     await this._lookNow();
   }
 
-  /** Show all namespaces, or use another one in this Jupyter server: its cells follow. */
+  /** Show all namespaces, or use another one in this Jupyter server, including its kernels. */
   choose(namespace: string): void {
     const isUsual = namespace === this._status?.default_namespace;
     const chosen = this.namespaces.choose(namespace, isUsual);
@@ -264,7 +269,19 @@ export class KfpModel {
     void this._lookNow();
   }
 
-  /** Have a kernel use the namespace of the panel, in place of the one that it has for itself. */
+  /** Use another identity of the local KFP, in the panel, in all pages and in cells. */
+  async become(identity: string): Promise<void> {
+    try {
+      await this._api.chooseIdentity(identity);
+    } catch (reason) {
+      this._problem = problemOf(reason);
+      this._stateChanged.emit();
+      return;
+    }
+    await this._lookNow();
+  }
+
+  /** Make a kernel use the namespace of the panel instead of its own. */
   async forgetNamespaceOf(kernel: string): Promise<void> {
     try {
       await this._api.chooseNamespace('', kernel);
@@ -275,7 +292,7 @@ export class KfpModel {
     this._stateChanged.emit();
   }
 
-  /** Ask again for a list in which something was changed. */
+  /** Fetch a list again after a change in it. */
   async lookAt(section: KindId): Promise<void> {
     if (this.isListable && !this.isDisposed) {
       await this.lists[section].refresh().catch(() => undefined);
@@ -320,14 +337,22 @@ export class KfpModel {
     }
   }
 
-  /** `isKnown`: what was chosen here was so before the server was asked. */
+  /** `isKnown`: the choice here is older than the request. */
   private async _adopt(status: IStatus, isKnown: boolean): Promise<void> {
-    if (!this._place || isElsewhere(status, this._place)) {
+    const before = this._place;
+    const isOther = !before || isElsewhere(status, before);
+    if (isOther) {
       this._place = status;
-      const { endpoint, identity } = status;
-      await this.namespaces.enter(`${endpoint} ${identity.subject}`);
+      await this.namespaces.enter(
+        `${placeOf(status)} ${status.identity.subject}`
+      );
     }
     this._status = status;
+    if (isOther && before) {
+      this._watched.clear();
+      this._rememberWatched();
+      this._placeChanged.emit();
+    }
     if (isKnown) {
       this.namespaces.settle();
     }
@@ -337,12 +362,13 @@ export class KfpModel {
     }
   }
 
-  /** Nothing of what was seen before is to stay where something else is to be seen. */
+  /** Discard everything that belongs to another namespace or connection. */
   private _turnTo(): void {
-    const { endpoint, identity } = this._place ?? {};
+    const place = this._place;
     const { chosen } = this.namespaces;
     const whose = chosen === ALL ? this._everybody.join() : this.namespace;
-    const view = JSON.stringify([endpoint, identity?.subject, whose]);
+    const at = place && [placeOf(place), place.identity.subject];
+    const view = JSON.stringify([at, whose]);
     if (view !== this._view) {
       this._view = view;
       this._forget();
@@ -354,7 +380,7 @@ export class KfpModel {
     this.lists.pipelines.turnTo([...new Set([...own, ''])]);
   }
 
-  /** The namespaces that may be used, as far as is known. */
+  /** The usable namespaces, as far as they are known. */
   private get _everybody(): string[] {
     const found = this.namespaces.found?.namespaces ?? [];
     const usable = found.filter(({ usable }) => usable !== false);
@@ -371,7 +397,7 @@ export class KfpModel {
     }
   }
 
-  /** List what is shown; that of another namespace, if one is chosen before the answer is here. */
+  /** Fetch the list that is shown; again, if another namespace is chosen in the meantime. */
   private async _list(): Promise<void> {
     const isForced = this._isForced;
     this._isForced = false;
@@ -390,7 +416,7 @@ export class KfpModel {
     }
   }
 
-  /** Ask for what is looked at, unless the events tell of it. */
+  /** Fetch what is shown, unless events report it. */
   private async _refreshLists(isForced: boolean): Promise<void> {
     const shown = new Set<KindId>();
     if (this._watchers.has(PANEL)) {
@@ -405,7 +431,7 @@ export class KfpModel {
     await Promise.all(asked.map(id => this.lists[id].refresh()));
   }
 
-  /** Go back to the connection's own namespace, if the one of an earlier session is refused. */
+  /** Return to the connection's own namespace if that of an earlier session is refused. */
   private _fallBack(reason: unknown): boolean {
     const refused = reason instanceof KfpError && reason.status === 403;
     const { namespace, namespaces } = this;
@@ -422,7 +448,7 @@ export class KfpModel {
     return true;
   }
 
-  /** Be told what changes. Where that does not work, the poll goes on asking, and tries again. */
+  /** Listen to events. If that fails, polling continues, and listening is tried again. */
   private async _listen(): Promise<void> {
     const idle = this._listening || !this.isWatching || this._isHidden;
     const tooSoon = this._deaf || Date.now() < this._listenAgainAt;
@@ -441,7 +467,7 @@ export class KfpModel {
     } catch (reason) {
       this._deaf = reason instanceof KfpError && reason.status === 404;
       if (this._told && this._listening === listening) {
-        this._problem = problemOf(reason); // until the next look, which is at once
+        this._problem = problemOf(reason); // until the next poll, which follows at once
         this._stateChanged.emit();
       }
     }
@@ -450,7 +476,7 @@ export class KfpModel {
     }
   }
 
-  /** The stream ended by itself: ask again as often as without one. */
+  /** The stream has ended: poll as often as without one. */
   private _lose(): void {
     const told = this._told;
     this._stopListening();
@@ -458,7 +484,7 @@ export class KfpModel {
     const pause = Math.min(1000 * 2 ** this._losses, LONGEST_BACKOFF);
     this._listenAgainAt = told ? 0 : Date.now() + pause;
     if (told) {
-      void this._poll.schedule(); // the next look was to be long after
+      void this._poll.schedule(); // the next poll was planned for much later
     }
   }
 
@@ -480,7 +506,7 @@ export class KfpModel {
     switch (event.name) {
       case 'alive':
         if (resumed) {
-          this._pauseAsking(); // whatever was missed is told now
+          this._pauseAsking(); // missed events are sent now
         }
         return;
       case 'snapshot':
@@ -503,7 +529,7 @@ export class KfpModel {
     this._stateChanged.emit();
   }
 
-  /** Another one was chosen: here, in another page, or in a cell. */
+  /** Another namespace was chosen: here, in another page, or in a cell. */
   private _adoptNamespace(in_use: INamespaceInUse): void {
     const view = this._view;
     if (this._status) {
@@ -590,14 +616,14 @@ export class KfpModel {
     Object.values(this.lists).forEach(list => list.forgetAll());
   }
 
-  /** One request after the other, so that no late answer undoes a newer one. */
+  /** Run requests one after another, so that no late response overwrites a newer one. */
   private _inTurn(ask: () => Promise<void>): Promise<void> {
     const turn = this._turn.then(ask);
     this._turn = turn.catch(() => undefined);
     return turn;
   }
 
-  /** Quick while something happens, slower while nothing does. */
+  /** Poll fast while something happens, and slowly otherwise. */
   private _nextFrequency(): IPoll.Frequency {
     if (this._told) {
       return frequency(TOLD);
@@ -617,7 +643,7 @@ export class KfpModel {
     return !!this.problem || !this._status?.ready || !runs.every(isFinished);
   }
 
-  /** How many requests a look takes: many are not to cost KFP more than one does. */
+  /** How many requests a poll takes: several must not cost KFP more than one does. */
   private get _requests(): number {
     return this.isAll ? this._everybody.length : 1;
   }
@@ -630,11 +656,12 @@ export class KfpModel {
   private _isForced = false;
   private _isHidden = false;
   private _memory: IMemory | undefined;
+  private readonly _placeChanged = new Signal<this, void>(this);
   private readonly _recent = new Map<string, IRun>();
   private _section: KindId = 'runs';
-  private _deaf = false; // an older server half does not tell
+  private _deaf = false; // an older server extension does not send it
   private _intervals: IIntervals;
-  private _lastId = ''; // of the event told last
+  private _lastId = ''; // of the last event received
   private _listening: AbortController | null = null;
   private _listenAgainAt = 0;
   private _losses = 0;
@@ -667,18 +694,23 @@ export namespace KfpModel {
   export type IGone = Extract<KfpEvent, { name: 'removed' }>;
 }
 
-// Who watches for as long as it can be seen.
+// A watcher is active while it is visible.
 const PANEL = 'panel';
 
 function frequency(interval: number): IPoll.Frequency {
   return { interval, backoff: true, max: Math.max(interval, LONGEST_BACKOFF) };
 }
 
-/** Whether it is another KFP or another person; what does not work may not say who we are. */
+/** The place of KFP: a local one that was started again has another port, and is the same. */
+function placeOf(status: IStatus): string {
+  return status.local ? 'local KFP' : status.endpoint;
+}
+
+/** Whether KFP or the user has changed; a broken connection may not know the user. */
 function isElsewhere(status: IStatus, place: IStatus): boolean {
   const works = status.ready && !status.error;
   return [
-    [status.endpoint, place.endpoint],
+    [placeOf(status), placeOf(place)],
     [status.identity.subject, place.identity.subject]
   ].some(([now, before]) => now !== before && (now || works));
 }

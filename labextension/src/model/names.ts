@@ -1,12 +1,12 @@
-/** Names of experiments and pipelines by their ids: many asked for at once, each once, and kept. */
+/** Names of experiments and pipelines by id: fetched together, each only once, and cached. */
 
 import { KfpApi, MOST_NAMES } from '../wire/api';
 
 type Noun = 'experiment' | 'pipeline';
 
-// Lists and events that come meanwhile may tell a name, and other rows want others.
+// Lists and events that arrive in the meantime may have a name, and other rows need more names.
 const PAUSE = 200;
-// Names that could not be asked for are asked for again after so long.
+// The delay before failed requests for names are repeated.
 const AGAIN = 30_000;
 
 export class Names {
@@ -16,7 +16,7 @@ export class Names {
     private readonly _namespaces: () => readonly string[] = () => []
   ) {}
 
-  /** The name of one; empty as long as it is not known. It is asked for then. */
+  /** The name of one; if unknown, it is empty and will be fetched. */
   of(noun: Noun, id: string): string {
     const key = `${noun} ${id}`;
     const known = this._names.get(key);
@@ -31,7 +31,7 @@ export class Names {
     this._names.set(`${noun} ${id}`, name);
   }
 
-  /** Another place has other names. */
+  /** Forget all names after a change of connection. */
   forgetAll(): void {
     this._names.clear();
     this._asked.clear();
@@ -68,7 +68,7 @@ export class Names {
     }
   }
 
-  /** Only what is still wanted: the place may be another one by now. */
+  /** Fetch only names that are still needed: the connection may have changed. */
   private _learnAll(noun: Noun, names: Record<string, string>): void {
     for (const [id, name] of Object.entries(names)) {
       if (this._asked.has(`${noun} ${id}`)) {

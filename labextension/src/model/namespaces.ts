@@ -1,16 +1,16 @@
-/** Which namespaces there are to choose from, and which one is chosen for the panel. */
+/** The namespaces to choose from, and the one chosen for the panel. */
 
 import { IStateDB } from '@jupyterlab/statedb';
 
 import { INamespaces, IProblem, KfpApi, problemOf } from '../wire/api';
 
-/** Chosen in place of a name: all namespaces that may be used. No namespace is called so. */
+/** The choice of all usable namespaces; not a valid name of one. */
 export const ALL = '*';
 
-/** Where choices outlive the page. */
+/** The storage of choices beyond the life of the page. */
 export type IMemory = Pick<IStateDB, 'fetch' | 'save' | 'remove'>;
 
-/** A namespace that was chosen and cannot be used. */
+/** A chosen namespace that cannot be used. */
 export interface ILost {
   name: string;
   problem: IProblem;
@@ -23,12 +23,12 @@ export class Namespaces {
     this._changed = options.changed;
   }
 
-  /** All of them, or the one that is being chosen; empty for that of the Jupyter server. */
+  /** ALL, or the one being chosen; empty for that of the Jupyter server. */
   get chosen(): string {
     return this._chosen;
   }
 
-  /** All that are known; null as long as nobody has told. */
+  /** All known namespaces; null before the first response. */
   get found(): INamespaces | null {
     return this._found;
   }
@@ -41,12 +41,12 @@ export class Namespaces {
     return this._lost;
   }
 
-  /** Why they could not be looked up last. */
+  /** The error of the last lookup. */
   get problem(): IProblem | null {
     return this._problem;
   }
 
-  /** Forget what is known of another place; at one where all were shown before, they are again. */
+  /** Forget another connection's namespaces; show all if all were shown with this one before. */
   async enter(place: string): Promise<void> {
     this._place = place;
     this._found = this._problem = this._lost = null;
@@ -58,10 +58,10 @@ export class Namespaces {
     }
   }
 
-  /** Show all, or use one in this server; one that it does not take is lost. */
+  /** Show all, or use one in this server; a refused one becomes `lost`. */
   async choose(name: string, isUsual: boolean): Promise<void> {
     this._chosen = name;
-    this._listed = true; // whoever chooses it is to see why it is refused
+    this._listed = true; // the user has to see why it is refused
     this._lost = null;
     this._remember();
     const choice = ++this._choices;
@@ -81,24 +81,24 @@ export class Namespaces {
     }
   }
 
-  /** Whether the server has not taken a choice yet. */
+  /** Whether the server has not confirmed a choice yet. */
   get isChoosing(): boolean {
     return this._pending > 0;
   }
 
-  /** The server tells the one in use: what was chosen here is among what it knows. */
+  /** Adopt the server's namespace, which includes choices made here. */
   settle(): void {
     if (!this.isChoosing && this._chosen !== ALL) {
       this._chosen = '';
     }
   }
 
-  /** The runs of the chosen one were listed. */
+  /** Note that runs of the chosen one were listed. */
   accept(): void {
     this._listed = true;
   }
 
-  /** The chosen one is refused: whether it is one of an earlier session, and so given up. */
+  /** Handle a refusal; return whether the choice was from an earlier session and is dropped. */
   giveUp(name: string, usual: string, problem: IProblem): boolean {
     if (this._listed) {
       return false;
@@ -108,20 +108,20 @@ export class Namespaces {
     return true;
   }
 
-  /** Say no more of the one that was lost. */
+  /** Dismiss the notice about the lost one. */
   dismiss(): void {
     this._lost = null;
     this._changed();
   }
 
-  /** Look them up, if nobody has tried. */
+  /** Look them up, unless that was tried. */
   lookOnce(): void {
     if (!this._found && !this._problem) {
       void this.look();
     }
   }
 
-  /** Look them up now; what comes of it is in the state. */
+  /** Look them up now; the result is in the state. */
   async look(): Promise<void> {
     if (this._looking) {
       return;

@@ -1,6 +1,6 @@
 /**
- * The rows of a long list, of which the beginning and the end are loaded and the middle may be
- * missing: values and functions alone, which know neither the network nor the screen.
+ * The rows of a long list, whose beginning and end are loaded and whose middle may be missing: pure
+ * values and functions, independent of network and screen.
  */
 
 import { IPage } from '../wire/answers';
@@ -11,9 +11,9 @@ export interface IRows<T> {
   /** Up to the last row. */
   tail: readonly T[];
   total: number;
-  /** Where the page after `head` begins; empty where nothing is missing. */
+  /** The token of the page after `head`; empty if no rows are missing. */
   next: string;
-  /** Where the page before `tail` begins, counted from the end; null before any was asked for. */
+  /** The token of the page before `tail`, counted from the end; null before the first request. */
   before: string | null;
 }
 
@@ -31,7 +31,7 @@ export function count<T>(rows: IRows<T>): number {
   return rows.next ? Math.max(rows.total, loaded) : loaded;
 }
 
-/** The row at a place; undefined where it is not loaded yet. */
+/** The row at a place; undefined if it is not loaded yet. */
 export function at<T>(rows: IRows<T>, index: number): T | undefined {
   return index < rows.head.length
     ? rows.head[index]
@@ -42,7 +42,7 @@ export function loaded<T>(rows: IRows<T>): readonly T[] {
   return rows.tail.length ? [...rows.head, ...rows.tail] : rows.head;
 }
 
-/** From which side what is missing between two places is nearer; null where nothing is. */
+/** The side from which missing rows between two places are nearer; null if none are missing. */
 export function missing<T>(
   rows: IRows<T>,
   first: number,
@@ -71,7 +71,7 @@ export function append<T>(
   );
 }
 
-/** The rows with the page before `tail`, which comes in the order of the end. */
+/** The rows with the page before `tail`, which is in reverse order. */
 export function prepend<T>(
   rows: IRows<T>,
   page: IPage<T>,
@@ -83,8 +83,8 @@ export function prepend<T>(
 }
 
 /**
- * The rows after the first page of them was asked for again: what is on it is as it says, what is
- * after it is kept, and what would be on it and is not was deleted.
+ * The rows after the first page was fetched again: rows on it are updated, rows after it are kept,
+ * and rows that are missing from it were deleted.
  */
 export function refreshed<T>(
   rows: IRows<T>,
@@ -109,7 +109,7 @@ export function refreshed<T>(
   );
 }
 
-/** The rows with news of some; those that are new are put where they belong. */
+/** The rows with news of some; new rows are inserted in order. */
 export function merged<T>(
   rows: IRows<T>,
   news: readonly T[],
@@ -160,7 +160,7 @@ export function without<T>(
 export type Key<T> = (item: T) => string;
 export type Order<T> = (a: T, b: T) => number;
 
-/** Beginning and end as one, once they meet. */
+/** Join beginning and end once they meet. */
 function joined<T>(
   rows: IRows<T>,
   page: { total: number; next: string },

@@ -1,4 +1,4 @@
-/** A run that is shown on a page of JupyterLab: kept as it is now by the server's events. */
+/** A run shown on a page of JupyterLab, kept up to date by the server's events. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { IDisposable } from '@lumino/disposable';
@@ -10,7 +10,7 @@ import { Action, IHost, ILog, IRunView, RunAction } from '../run/host';
 import { IRunData, readRun, readTasks, specificationOf } from '../run/run_data';
 import { isFinished } from '../run/states';
 
-// What follows a change is asked for, and saved, once it has been quiet for so long.
+// Consequences of a change are fetched and saved after events have paused this long.
 const QUIET = 400;
 const SAVE = 2_000;
 const RETRIABLE = ['FAILED', 'CANCELED'];
@@ -52,7 +52,7 @@ export class RunHost implements IHost, IDisposable {
     return () => this._changed.delete(changed);
   }
 
-  /** Take data from elsewhere, such as the kernel, if they are newer than what is known. */
+  /** Adopt data from elsewhere, such as the kernel, if they are newer. */
   adopt(data: IRunData): void {
     const known = this._view.data;
     if (data.seen_at > known.seen_at) {
@@ -144,7 +144,7 @@ export class RunHost implements IHost, IDisposable {
     this._set({ logs: {}, data: { ...this._view.data, logs: {} } });
   }
 
-  /** The run with what is new of it; events leave out what never changes. */
+  /** The run with its news; events omit fields that never change. */
   private _updated(news: IJson): IRunData['run'] {
     const { parameters, description } = this._view.data.run;
     const told = readRun(news);
@@ -160,7 +160,7 @@ export class RunHost implements IHost, IDisposable {
     this._asking = window.setTimeout(() => void this._ask(), QUIET);
   }
 
-  /** Ask for what no event tells: values, the graph where it is missing, and in the end the logs. */
+  /** Fetch what events do not have: values, a missing graph, and at the end the logs. */
   private async _ask(): Promise<void> {
     const { requests } = this._options;
     const { run } = this._view.data;
@@ -240,7 +240,7 @@ export class RunHost implements IHost, IDisposable {
     }
   }
 
-  /** What a failed task has written in the end is saved with the run. */
+  /** Save the last lines of failed tasks with the run. */
   private _keepLog(task_id: string, lines: readonly string[]): void {
     const { data } = this._view;
     const task = data.tasks.find(each => each.task_id === task_id);
@@ -260,11 +260,11 @@ export class RunHost implements IHost, IDisposable {
     const { run } = this._view.data;
     const trans = this.text;
     try {
-      // A notebook of somebody else's may show another run than it names.
+      // Somebody else's notebook may show a different run than it names.
       const told = await requests.run(run.run_id);
       if (told.display_name !== run.display_name) {
         return trans.__(
-          'Nothing was done: the run of this id is called %1.',
+          'Nothing was changed: the run with this id is called %1.',
           told.display_name
         );
       }
@@ -282,7 +282,7 @@ export class RunHost implements IHost, IDisposable {
     }
   }
 
-  /** Ask for the run as it is now. */
+  /** Fetch the current state of the run. */
   async look(): Promise<void> {
     const { requests } = this._options;
     const { run_id } = this._view.data.run;
@@ -302,7 +302,7 @@ export class RunHost implements IHost, IDisposable {
     this._follow();
   }
 
-  /** A cluster's KFP takes a while to tell that a run which it tries again goes on. */
+  /** Poll after a retry, which KFP on a cluster reports with some delay. */
   private _lookUntilItGoesOn(looks: number): void {
     if (looks && isFinished(this._view.data.run) && !this.isDisposed) {
       window.clearTimeout(this._asking);
@@ -387,11 +387,11 @@ export namespace RunHost {
     data: IRunData;
     events: RunEvents;
     requests: RunRequests;
-    /** What may be done in a namespace; asked for once for a whole page. */
+    /** The permissions in a namespace; fetched once for a whole page. */
     permissions: (namespace: string) => Promise<Record<string, boolean>>;
-    /** Keep data that are newer than those given. */
+    /** Save data that are newer than those given. */
     save?: (data: IRunData) => void;
-    /** Whether it is followed after its end, too: it may be tried again, or deleted. */
+    /** Whether it is followed after its end, too: it may be retried or deleted. */
     staysOpen?: boolean;
     actions?: IHost['actions'];
     openOrigin?: IHost['openOrigin'];
@@ -400,7 +400,7 @@ export namespace RunHost {
   }
 }
 
-/** Newer data, with what only the older ones have. */
+/** Newer data, with fields that only the older ones have. */
 function together(older: IRunData, newer: IRunData): IRunData {
   return {
     ...newer,

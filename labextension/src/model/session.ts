@@ -1,4 +1,4 @@
-/** What the plugins of this extension share: the model, the API, and the settings of a person. */
+/** The objects that the plugins share: the model, the API, and the user's settings. */
 
 import { ServerConnection } from '@jupyterlab/services';
 import { TranslationBundle } from '@jupyterlab/translation';
@@ -10,7 +10,7 @@ import { KfpModel } from './model';
 import { RunEvents } from '../wire/run_events';
 import { RunRequests } from '../wire/run_requests';
 
-/** What a person has set; see `schema/plugin.json`. */
+/** The user's settings; see `schema/plugin.json`. */
 export interface IOptions {
   linkTemplate: string;
   notify: boolean;
@@ -29,7 +29,7 @@ export interface IKfpSession {
 
 export const IKfpSession = new Token<IKfpSession>(
   'jupyter-kfp-mt:IKfpSession',
-  'The connection to Kubeflow Pipelines: its model, its API, and the settings of a person.'
+  'The connection to Kubeflow Pipelines: its model, its API, and the user settings.'
 );
 
 export const DEFAULTS: IOptions = {
@@ -64,12 +64,14 @@ export class KfpSession implements IKfpSession {
   private _options = DEFAULTS;
 }
 
-/** What every view of a run on a page asks; all of them share one stream of events. */
+/** The requests of all views of runs on a page, which share one stream of events. */
 export interface IRunServices {
   requests: RunRequests;
   events: RunEvents;
-  /** What may be done with runs in a namespace. */
+  /** The permissions for runs in a namespace. */
   permissions: (namespace: string) => Promise<Record<string, boolean>>;
+  /** Somebody else is asked for from now on, who may do other things. */
+  forget: () => void;
 }
 
 const SERVICES = new WeakMap<ServerConnection.ISettings, IRunServices>();
@@ -83,20 +85,22 @@ export function runServices(
     return known;
   }
   const requests = new RunRequests(serverSettings, trans);
+  const asked = new Map<string, Promise<Record<string, boolean>>>();
   const services = {
     requests,
     events: new RunEvents({ serverSettings, trans }),
-    permissions: once(namespace => requests.permissions(namespace))
+    permissions: once(asked, namespace => requests.permissions(namespace)),
+    forget: () => asked.clear()
   };
   SERVICES.set(serverSettings, services);
   return services;
 }
 
-/** Ask once for each name, and again if that failed. */
+/** Call a function once for each name, and again after a failure. */
 function once<T>(
+  asked: Map<string, Promise<T>>,
   ask: (name: string) => Promise<T>
 ): (name: string) => Promise<T> {
-  const asked = new Map<string, Promise<T>>();
   return name => {
     const answer = asked.get(name) ?? ask(name);
     asked.set(name, answer);

@@ -1,16 +1,16 @@
-/** One list out of several namespaces: pages of each are merged in the order of the list. */
+/** One list of several namespaces, whose pages are merged in order. */
 
 import { Order } from './rows';
 import { IPage, IProblem, KfpError, problemOf } from '../wire/answers';
 
-/** Asks for a page of one namespace. */
+/** Fetches a page of one namespace. */
 export type AskPage<T> = (
   namespace: string,
   page_size: number,
   page_token: string
 ) => Promise<IPage<T>>;
 
-/** A namespace that does not let itself be listed. */
+/** A namespace that cannot be listed. */
 export interface IRefused {
   namespace: string;
   problem: IProblem;
@@ -20,7 +20,7 @@ export interface IMergedPage<T> extends IPage<T> {
   refused: readonly IRefused[];
 }
 
-/** How far a namespace has been read: what is not shown yet, and where it goes on. */
+/** The progress in a namespace: items not shown yet, and the token of the next page. */
 interface IPart<T> {
   namespace: string;
   items: readonly T[];
@@ -108,7 +108,7 @@ function begin<T>(namespaces: readonly string[]): IPart<T>[] {
   }));
 }
 
-/** Enough of a namespace for a page that is all its own. */
+/** Enough items of a namespace to fill a page alone. */
 async function readOn<T>(
   part: IPart<T>,
   ask: AskPage<T>,

@@ -1,4 +1,4 @@
-/** What is to be started, once or again and again: what is chosen so far, and what is wrong with it. */
+/** A run or recurring run to be started: the choices so far, and their errors. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal, Signal } from '@lumino/signaling';
@@ -27,11 +27,11 @@ export type TriggerKind = 'cron' | 'interval';
 const LONGEST_PAGE = 200;
 const DEFAULT = 'Default';
 
-/** What the dialog opens with. */
+/** The initial choices of the dialog. */
 export interface ISeed {
   pipeline_id?: string;
   experiment_id?: string;
-  /** The run that is to be started again, as the API tells of it. */
+  /** The run to clone, as the API has it. */
   run?: IJson;
   namespace?: string;
 }
@@ -67,7 +67,7 @@ export class StartModel {
   problem: IProblem | null = null;
   isLoading = true;
   isBusy = false;
-  /** What was started. */
+  /** The run or recurring run that was started. */
   started: IRun | IRecurringRun | null = null;
 
   get changed(): ISignal<this, void> {
@@ -78,7 +78,7 @@ export class StartModel {
     return !!this._options.seed.run;
   }
 
-  /** Look up what there is to choose from. */
+  /** Load the choices. */
   async load(): Promise<void> {
     const { seed, model } = this._options;
     const reference = seed.run?.pipeline_version_reference;
@@ -138,14 +138,14 @@ export class StartModel {
   setText(name: string, text: string | null): void {
     this.texts = { ...this.texts, [name]: text };
     const { errors } = readTexts(this.fields, this.texts, this._options.trans);
-    // A field that was wrong is looked at again as soon as it is changed.
+    // A field with an error is checked again at each change.
     this.errors = Object.fromEntries(
       Object.entries(this.errors).filter(([each]) => each in errors)
     );
     this._changed.emit();
   }
 
-  /** Start it: whether that went well. What did not is in `errors` and `problem`. */
+  /** Start it; resolves to whether that succeeded. Errors are in `errors` and `problem`. */
   async submit(): Promise<boolean> {
     if (this.isBusy) {
       return false;
@@ -224,13 +224,13 @@ export class StartModel {
     };
   }
 
-  /** Whether a run is started again whose pipeline was never uploaded. */
+  /** Whether a run is cloned whose pipeline was never uploaded. */
   private get _isFromFile(): boolean {
     const { run } = this._options.seed;
     return !!run && !run.pipeline_version_reference;
   }
 
-  /** Whether there is something to start. */
+  /** Whether a pipeline is chosen. */
   get isChosen(): boolean {
     return this._isFromFile || !!this.version_id;
   }
@@ -303,7 +303,7 @@ export class StartModel {
     return (await api.list(EXPERIMENTS, asked)).items;
   }
 
-  /** The id of the experiment in which runs are that name none; it is made where there is none. */
+  /** The id of the default experiment, which is created if missing. */
   private async _ensureDefault(): Promise<string> {
     const find = async () =>
       (await this._experiments(DEFAULT)).find(
@@ -321,7 +321,7 @@ export class StartModel {
       const isThere = reason instanceof KfpError && reason.status === 409;
       const made = isThere ? await find() : undefined;
       if (made) {
-        return made; // somebody else has made it just now
+        return made; // somebody else has just created it
       }
       throw reason;
     }
@@ -343,7 +343,7 @@ export namespace StartModel {
 
 function noVersion(trans: TranslationBundle): IProblem {
   return {
-    message: trans.__('This pipeline has no version that could run.'),
+    message: trans.__('This pipeline has no version to run.'),
     cause: '',
     cure: trans.__('Upload a version of it.'),
     server_text: ''

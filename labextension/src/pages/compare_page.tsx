@@ -1,7 +1,6 @@
-/** A page that compares runs: parameters, metrics and tasks, one column for each. */
+/** A page that compares runs: parameters, outputs, metrics and tasks, one column for each. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { compare, IComparedRow } from '../model/compare';
@@ -10,6 +9,7 @@ import { duration, stateWord } from '../words/format';
 import { pipelinesIcon } from '../components/icons';
 import { ProblemBanner } from '../components/problem_banner';
 import { IKfpSession } from '../model/session';
+import { KfpPage } from './page';
 import { IRunData, readData, timeOf } from '../run/run_data';
 import { shownRun } from '../run/shown';
 import { StateIcon } from '../views/icons';
@@ -22,16 +22,14 @@ interface IPageOptions {
   open: (id: string) => void;
 }
 
-export class ComparePage extends ReactWidget {
+export class ComparePage extends KfpPage {
   constructor(private readonly _options: IPageOptions) {
-    super();
     const { trans } = _options.session;
-    this.addClass('jp-KfpMt-page');
-    this.title.label = trans.__('Compare %1 runs', _options.ids.length);
-    this.title.icon = pipelinesIcon;
-    this.title.closable = true;
-    this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', this.title.label);
+    super(
+      _options.session,
+      trans.__('Compare %1 runs', _options.ids.length),
+      pipelinesIcon
+    );
   }
 
   get ids(): readonly string[] {
@@ -39,7 +37,7 @@ export class ComparePage extends ReactWidget {
   }
 
   render(): JSX.Element {
-    return <Page {...this._options} />;
+    return <Page key={this.round} {...this._options} />;
   }
 }
 
@@ -73,13 +71,13 @@ function Page(props: IPageOptions): JSX.Element {
       </p>
     );
   }
-  const { parameters, metrics, tasks } = compare(runs);
+  const { parameters, outputs, metrics, tasks } = compare(runs);
   const kept = (rows: IComparedRow[]) =>
     rows.filter(row => row.isDifferent || !isOnlyDifferent);
   return (
     <div className="jp-KfpMt-compare" tabIndex={0}>
       <Checkbox
-        label={trans.__('Only what differs')}
+        label={trans.__('Only differences')}
         isOn={isOnlyDifferent}
         set={setOnlyDifferent}
       />
@@ -113,6 +111,7 @@ function Page(props: IPageOptions): JSX.Element {
           </tr>
         </tbody>
         <Part title={trans.__('Parameters')} rows={kept(parameters)} />
+        <Part title={trans.__('Outputs')} rows={kept(outputs)} hasBars />
         <Part title={trans.__('Metrics')} rows={kept(metrics)} hasBars />
         <Part
           title={trans.__('Tasks')}
@@ -172,7 +171,7 @@ function Part(props: {
   );
 }
 
-/** A number as a part of the largest one in its row. */
+/** A number relative to the largest one in its row. */
 function Bar(props: {
   value: unknown;
   all: readonly unknown[];

@@ -1,4 +1,4 @@
-/** The pages of the main area, which are loaded with the first that is opened. */
+/** The pages of the main area, loaded when the first one is opened. */
 
 export { ComparePage } from './compare_page';
 export { PipelinePage } from './pipeline_page';

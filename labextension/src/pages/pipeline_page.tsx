@@ -1,7 +1,6 @@
-/** A pipeline as a page: its versions, the graph and the parameters of one, and what starts it. */
+/** The page of a pipeline: its versions, the graph and parameters of one, and buttons. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { confirm } from '../dialogs/dialogs';
@@ -12,6 +11,7 @@ import { ProblemBanner } from '../components/problem_banner';
 import { Button } from '../components/buttons';
 import { IKfpSession } from '../model/session';
 import { IRunView } from '../run/host';
+import { KfpPage } from './page';
 import { readData } from '../run/run_data';
 import { PipelineGraph } from '../views/run_view';
 import { IPipeline, IProblem, IVersion, problemOf } from '../wire/answers';
@@ -23,15 +23,13 @@ interface IPageOptions {
   execute: (command: string, args: Record<string, string>) => void;
 }
 
-export class PipelinePage extends ReactWidget {
+export class PipelinePage extends KfpPage {
   constructor(private readonly _options: IPageOptions) {
-    super();
-    this.addClass('jp-KfpMt-page');
-    this.title.label = _options.session.trans.__('Pipeline');
-    this.title.icon = pipelinesIcon;
-    this.title.closable = true;
-    this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', this.title.label);
+    super(
+      _options.session,
+      _options.session.trans.__('Pipeline'),
+      pipelinesIcon
+    );
   }
 
   get id_(): string {
@@ -39,13 +37,12 @@ export class PipelinePage extends ReactWidget {
   }
 
   render(): JSX.Element {
+    const { round } = this;
     return (
       <Page
+        key={round}
         {...this._options}
-        name={label => {
-          this.title.label = label;
-          this.node.setAttribute('aria-label', label);
-        }}
+        name={label => round === this.round && this.name(label)}
       />
     );
   }
@@ -195,7 +192,7 @@ function Versions(props: {
   );
 }
 
-/** The graph of a version, in which nothing has run, and what it takes. */
+/** The graph of a version, without any run, and its parameters. */
 function Version(props: {
   version: IVersion;
   trans: TranslationBundle;
@@ -237,7 +234,7 @@ function Version(props: {
   );
 }
 
-/** A view of a run that never was, for the graph. */
+/** An empty run, to draw the graph. */
 function viewOf(version: IVersion): IRunView {
   const data = readData({ run: {}, spec: version.pipeline_spec })!;
   return { data, isLive: false, problem: '', refusals: {}, logs: {} };

@@ -1,6 +1,5 @@
-/** A run as a page of the main area: looked up by its id, and kept up to date. */
+/** The page of a run, looked up by its id and kept up to date. */
 
-import { ReactWidget } from '@jupyterlab/ui-components';
 import { PromiseDelegate } from '@lumino/coreutils';
 import { ISignal, Signal } from '@lumino/signaling';
 import * as React from 'react';
@@ -8,6 +7,7 @@ import * as React from 'react';
 import { CopyButton } from '../components/copy_button';
 import { stateIcon } from '../components/icons';
 import { ProblemBanner } from '../components/problem_banner';
+import { KfpPage } from './page';
 import { RunHost } from '../model/run_host';
 import { IKfpSession } from '../model/session';
 import { IHost } from '../run/host';
@@ -16,15 +16,13 @@ import { shownState, stoppedAt } from '../run/shown';
 import { RunView } from '../views/run_view';
 import { IProblem, problemOf } from '../wire/answers';
 
-export class RunPage extends ReactWidget {
+export class RunPage extends KfpPage {
   constructor(private readonly _options: RunPage.IOptions) {
-    super();
-    this.addClass('jp-KfpMt-page');
-    this.title.label = _options.session.trans.__('Run');
-    this.title.icon = stateIcon('PENDING');
-    this.title.closable = true;
-    this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', this.title.label);
+    super(
+      _options.session,
+      _options.session.trans.__('Run'),
+      stateIcon('PENDING')
+    );
     void this._load();
   }
 
@@ -41,18 +39,18 @@ export class RunPage extends ReactWidget {
     return this._host?.get().data.run.archived ?? false;
   }
 
-  /** Something of the run has changed. */
+  /** Emitted when the run has changed. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
 
-  /** Ask for the run as it is now; what is in the way is in the view. */
+  /** Fetch the current state of the run; an error is shown in the view. */
   async look(): Promise<void> {
     await this.ready;
     await this._host?.look().catch(() => undefined);
   }
 
-  /** When there is something to be seen. */
+  /** Resolves when there is something to show. */
   get ready(): Promise<void> {
     return this._ready.promise;
   }
@@ -105,7 +103,14 @@ export class RunPage extends ReactWidget {
     super.dispose();
   }
 
+  protected startOver(): void {
+    this._host?.dispose();
+    this._host = null;
+    void this._load();
+  }
+
   private async _load(): Promise<void> {
+    const { round } = this;
     const { id, session, namespace } = this._options;
     const { requests } = session.runs;
     this._problem = null;
@@ -114,7 +119,7 @@ export class RunPage extends ReactWidget {
       const [run, tasks, values] = await Promise.all([
         requests.run(id),
         requests.tasks(id),
-        // Only the local KFP tells them.
+        // Only the local KFP has them.
         requests.values(id).catch(() => ({}))
       ]);
       const data = readData({
@@ -126,14 +131,14 @@ export class RunPage extends ReactWidget {
         tasks,
         values
       });
-      if (data && !this.isDisposed) {
+      if (data && !this.isDisposed && round === this.round) {
         const { trans } = session;
         this._host = new RunHost({
           ...session.runs,
           data,
           trans,
           staysOpen: true,
-          // The toolbar has the dialog in which parameters can be changed.
+          // The toolbar opens the dialog, in which parameters can be changed.
           actions: ['terminate', 'retry'],
           openOrigin: this._options.openOrigin,
           drawMarkdown: this._options.drawMarkdown
@@ -142,13 +147,15 @@ export class RunPage extends ReactWidget {
         this._name();
       }
     } catch (reason) {
-      this._problem = problemOf(reason);
+      if (round === this.round) {
+        this._problem = problemOf(reason);
+      }
     }
     this._ready.resolve();
     this.update();
   }
 
-  /** The pipeline that it runs: its own, or that of the version it names. */
+  /** The specification of its pipeline: its own, or that of its version. */
   private async _specification(run: {
     pipeline_spec?: unknown;
     pipeline_version_reference?: {
@@ -165,7 +172,7 @@ export class RunPage extends ReactWidget {
       pipeline_id,
       pipeline_version_id
     );
-    // It may have been deleted: the tasks are told in any case.
+    // It may have been deleted; the tasks are available in any case.
     return found.then(
       version => version.pipeline_spec,
       () => undefined
@@ -176,10 +183,9 @@ export class RunPage extends ReactWidget {
     const run = this._host?.get().data.run;
     if (run && !this.isDisposed) {
       const isTerminated = stoppedAt(run.state_history) !== null;
-      this.title.label = run.display_name;
+      this.name(run.display_name);
       this.title.caption = run.run_id;
       this.title.icon = stateIcon(shownState({ ...run, isTerminated }));
-      this.node.setAttribute('aria-label', run.display_name);
       this._changed.emit();
     }
   }
@@ -201,7 +207,7 @@ export namespace RunPage {
   }
 }
 
-/** The address of a run in KFP's own UI; empty where it is not known. */
+/** The URL of a run in KFP's own UI; empty if unknown. */
 export function linkTo(
   session: IKfpSession,
   run_id: string,

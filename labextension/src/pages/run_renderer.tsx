@@ -1,4 +1,4 @@
-/** Runs in the outputs of notebooks, drawn by React and kept up to date. */
+/** Renders runs in the outputs of notebooks with React, and keeps them up to date. */
 
 import { ServerConnection } from '@jupyterlab/services';
 import { IRenderMime } from '@jupyterlab/rendermime-interfaces';
@@ -42,7 +42,7 @@ export class RunRenderer extends ReactWidget implements IRenderMime.IRenderer {
     super.dispose();
   }
 
-  /** Put what is known now into the notebook, if that has something older in it. */
+  /** Save the current data in the notebook if it has older ones. */
   private _save(data: IRunData): void {
     const model = this._model;
     const saved = readData(model?.data[MIME_TYPE]);
@@ -63,7 +63,7 @@ export class RunRenderer extends ReactWidget implements IRenderMime.IRenderer {
   private _model: IRenderMime.IMimeModel | null = null;
 }
 
-/** What of a run is worth saving. */
+/** The parts of a run that are saved. */
 function told(data: IRunData): string {
   const { run, tasks, values, logs } = data;
   return JSON.stringify([

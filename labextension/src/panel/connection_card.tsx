@@ -1,4 +1,4 @@
-/** The connection: a quiet line, and a card with all there is to know of it and what mends it. */
+/** The connection: a short line, and a card with all details and cures. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { caretDownIcon, closeIcon } from '@jupyterlab/ui-components';
@@ -12,6 +12,7 @@ import {
   duration,
   shortIdentity
 } from '../words/format';
+import { Select } from './filters';
 import { Cure } from '../components/problem_banner';
 import { IconButton } from '../components/buttons';
 import {
@@ -22,7 +23,7 @@ import {
   problemOf
 } from '../wire/answers';
 
-/** Where we are connected to, as whom, and whether that works; a click tells more. */
+/** The endpoint, the identity, and whether the connection works; a click opens the card. */
 export function ConnectionLine(): JSX.Element | null {
   const { model, trans } = useKfp();
   const [isOpen, setOpen] = React.useState(false);
@@ -133,10 +134,43 @@ function Card(props: { status: IStatus; close: () => void }): JSX.Element {
             </React.Fragment>
           ))}
       </dl>
+      <Identities status={status} />
       <Findings />
       {model.namespace && <Contributors namespace={model.namespace} />}
     </div>
   );
+}
+
+/** The tenants of a local KFP, as each of whom it can be tried out. */
+function Identities({ status }: { status: IStatus }): JSX.Element | null {
+  const { model, trans } = useKfp();
+  const { identities, identity } = status;
+  const now = identities.find(each => subjectOf(each) === identity.subject);
+  if (identities.length < 2 || !now) {
+    return null;
+  }
+  return (
+    <div className="jp-KfpMt-filters">
+      <Select
+        label={trans.__('Work as')}
+        value={now}
+        options={identities.map(each => [each, each])}
+        choose={each => void model.become(each)}
+      />
+      <p className="jp-KfpMt-quiet">
+        {trans.__(
+          'The panel, its pages and the cells of notebooks follow, until the Jupyter server ends.'
+        )}
+      </p>
+    </div>
+  );
+}
+
+/** Its name in tokens, in the words of `jupyter_kfp_mt/resource_names.py`. */
+function subjectOf(identity: string): string {
+  return identity.includes('/')
+    ? `system:serviceaccount:${identity.replace('/', ':')}`
+    : identity;
 }
 
 function lifetime(until: number, trans: TranslationBundle): string {
@@ -150,7 +184,7 @@ function lifetime(until: number, trans: TranslationBundle): string {
     : trans.__('expired on %1', dateAndTime(until));
 }
 
-/** What is asked for once, when it is first shown. */
+/** A value that is fetched once, when it is first shown. */
 function useAnswer<T>(
   ask: () => Promise<T>,
   key: string
@@ -174,28 +208,50 @@ function useAnswer<T>(
   return answer;
 }
 
-/** What the doctor says, with what mends it. */
+/** The doctor's findings, with their cures; those that passed are folded away. */
 function Findings(): JSX.Element {
-  const { api, copy, trans } = useKfp();
+  const { api, trans } = useKfp();
   const { found, problem } = useAnswer(() => api.doctor(), 'doctor');
+  const passed = (found ?? []).filter(({ result }) => result === 'passed');
+  const others = (found ?? []).filter(({ result }) => result !== 'passed');
   return (
     <>
       <h4>{trans.__('Checks')}</h4>
       {!found && !problem && <p role="status">{trans.__('Looking…')}</p>}
       {problem && <p role="alert">{problem.message}</p>}
-      <ul className="jp-KfpMt-findings">
-        {(found ?? []).map(finding => (
-          <li key={finding.check} data-result={finding.result}>
-            <span className="jp-KfpMt-verdict">{verdict(finding, trans)}</span>{' '}
-            {finding.check}: {finding.found}
-            {finding.cause && <p>{finding.cause}</p>}
-            {finding.cure && (
-              <Cure text={finding.cure} copy={copy} trans={trans} />
+      <FindingList findings={others} />
+      {passed.length > 0 && (
+        <details className="jp-KfpMt-passed">
+          <summary>
+            {trans._n(
+              '✓ %1 check passed',
+              '✓ %1 checks passed',
+              passed.length,
+              passed.length
             )}
-          </li>
-        ))}
-      </ul>
+          </summary>
+          <FindingList findings={passed} />
+        </details>
+      )}
     </>
+  );
+}
+
+function FindingList(props: { findings: readonly IFinding[] }): JSX.Element {
+  const { copy, trans } = useKfp();
+  return (
+    <ul className="jp-KfpMt-findings">
+      {props.findings.map(finding => (
+        <li key={finding.check} data-result={finding.result}>
+          <span className="jp-KfpMt-verdict">{verdict(finding, trans)}</span>{' '}
+          {finding.check}: {finding.found}
+          {finding.cause && <p>{finding.cause}</p>}
+          {finding.cure && (
+            <Cure text={finding.cure} copy={copy} trans={trans} />
+          )}
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -226,9 +282,7 @@ function Contributors({ namespace }: { namespace: string }): JSX.Element {
           {found.map(({ user, role }) => (
             <li key={`${user} ${role}`}>{trans.__('%1: %2', user, role)}</li>
           ))}
-          {!found.length && (
-            <li>{trans.__('Nobody else, as far as is known.')}</li>
-          )}
+          {!found.length && <li>{trans.__('Nobody else is known.')}</li>}
         </ul>
       )}
     </>

@@ -1,19 +1,19 @@
-/** Compiled pipelines that are dropped on the panel, from the desktop or from the file browser. */
+/** Compiled pipelines dropped on the panel, from the desktop or from the file browser. */
 
 import { Drag } from '@lumino/dragdrop';
 
-// What JupyterLab's file browser drags: the paths of files.
+// The MIME type of files dragged from JupyterLab's file browser: their paths.
 const CONTENTS = 'application/x-jupyter-icontents';
 const PIPELINE = /\.(ya?ml|json|tar\.gz|tgz|zip)$/i;
 
 export interface IDropped {
-  /** A file of the person's own machine. */
+  /** A file on the user's own machine. */
   upload: (file: File) => void;
-  /** A file of the Jupyter server. */
+  /** A file on the Jupyter server. */
   uploadPath: (path: string) => void;
 }
 
-/** Take what is dropped on an element; the class `jp-mod-dropTarget` is on it meanwhile. */
+/** Accept files dropped on an element, which has the class `jp-mod-dropTarget` meanwhile. */
 export function takeDrops(node: HTMLElement, take: IDropped): void {
   const mark = (isOver: boolean) =>
     node.classList.toggle('jp-mod-dropTarget', isOver);

@@ -1,4 +1,4 @@
-/** What stands in the rows of each list: a state as icon and word, a name, and a few facts. */
+/** The rows of each list: a state as icon and word, a name, and a few facts. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { LabIcon } from '@jupyterlab/ui-components';
@@ -10,6 +10,7 @@ import {
   dateAndTime,
   duration,
   elapsed,
+  period,
   stateWord
 } from '../words/format';
 import {
@@ -63,12 +64,20 @@ function RunRow(props: { run: IRun; seenAt: number }): JSX.Element {
           </span>
         ),
         pipeline && (
-          <Of name={pipeline} words={trans.__('Pipeline: %1', pipeline)} />
+          <Of
+            name={pipeline}
+            words={
+              experiment
+                ? trans.__('Pipeline: %1, experiment: %2', pipeline, experiment)
+                : trans.__('Pipeline: %1', pipeline)
+            }
+          />
         ),
         experiment && experiment !== 'Default' && (
           <Of
             name={experiment}
             words={trans.__('Experiment: %1', experiment)}
+            isMinor={!!pipeline}
           />
         )
       ]}
@@ -88,20 +97,31 @@ function RecurringRow(props: { recurring: IRecurringRun }): JSX.Element {
       name={recurring.display_name}
       badge={model.isAll ? recurring.namespace : ''}
       facts={[
-        statusWord(recurring.status, trans),
-        recurring.cron ? (
-          <code key="cron">{recurring.cron}</code>
-        ) : recurring.interval ? (
-          trans.__('every %1', duration(1000 * recurring.interval, trans))
-        ) : (
-          trans.__('once')
-        ),
+        <span key="status">{statusWord(recurring.status, trans)}</span>,
+        <When key="when" recurring={recurring} />,
         pipeline && (
           <Of name={pipeline} words={trans.__('Pipeline: %1', pipeline)} />
         )
       ]}
       created_at={recurring.created_at}
+      isAgeMinor
     />
+  );
+}
+
+/** When it fires: its cron expression, or how often. */
+function When(props: { recurring: IRecurringRun }): JSX.Element {
+  const { cron, interval } = props.recurring;
+  const { trans } = useKfp();
+  if (cron) {
+    return <code title={trans.__('Cron expression: %1', cron)}>{cron}</code>;
+  }
+  return (
+    <span>
+      {interval
+        ? trans.__('every %1', period(1000 * interval, trans))
+        : trans.__('once')}
+    </span>
   );
 }
 
@@ -122,6 +142,7 @@ function ExperimentRow(props: { experiment: IExperiment }): JSX.Element {
         experiment.description
       ]}
       created_at={experiment.created_at}
+      isAgeMinor
     />
   );
 }
@@ -143,10 +164,18 @@ function PipelineRow(props: { pipeline: IPipeline }): JSX.Element {
   );
 }
 
-/** What a run belongs to, cut where there is no room. */
-function Of({ name, words }: { name: string; words: string }): JSX.Element {
+/** The pipeline or experiment of a run, truncated if there is no room.
+ *
+ * `isMinor`: left out in a narrow panel.
+ */
+function Of(props: {
+  name: string;
+  words: string;
+  isMinor?: boolean;
+}): JSX.Element {
+  const { name, words, isMinor = false } = props;
   return (
-    <span className="jp-KfpMt-of" title={words}>
+    <span className="jp-KfpMt-of" title={words} data-minor={isMinor}>
       {name}
     </span>
   );
@@ -158,8 +187,10 @@ function Row(props: {
   badge: string;
   facts: readonly React.ReactNode[];
   created_at: string;
+  /** Other facts are worth more in a narrow panel. */
+  isAgeMinor?: boolean;
 }): JSX.Element {
-  const { icon, name, badge, facts, created_at } = props;
+  const { icon, name, badge, facts, created_at, isAgeMinor = false } = props;
   const { trans } = useKfp();
   const created = Date.parse(created_at);
   return (
@@ -181,7 +212,11 @@ function Row(props: {
             )}
           </React.Fragment>
         ))}
-        <span className="jp-KfpMt-runAge" title={dateAndTime(created)}>
+        <span
+          className="jp-KfpMt-runAge"
+          title={trans.__('Created on %1', dateAndTime(created))}
+          data-minor={isAgeMinor}
+        >
           {age(created, Date.now(), trans)}
         </span>
       </span>
@@ -191,9 +226,9 @@ function Row(props: {
 
 const END = 10;
 
-/** A name of which the end stays to be seen, for there names often differ. */
+/** A name whose end stays visible, as names often differ there. */
 export function MiddleCut({ text }: { text: string }): JSX.Element {
-  // A pair of surrogates stays together.
+  // Keep surrogate pairs together.
   const letters = [...text];
   const cut = letters.length > 2 * END ? letters.length - END : letters.length;
   return (

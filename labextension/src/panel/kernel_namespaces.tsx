@@ -1,4 +1,4 @@
-/** The notebooks that use another namespace than the panel, and one click to take either. */
+/** The notebooks that use another namespace than the panel, with buttons to adopt either. */
 
 import * as React from 'react';
 

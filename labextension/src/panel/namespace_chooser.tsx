@@ -1,4 +1,4 @@
-/** The namespace as a button, which opens a list of all there are: to walk through, or to type in. */
+/** The namespace as a button that opens a list of all: to walk through, or to search. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { caretDownIcon, checkIcon } from '@jupyterlab/ui-components';
@@ -18,7 +18,7 @@ interface IProps {
   trans: TranslationBundle;
 }
 
-/** Plain text where there is nothing to choose. */
+/** Plain text if there is no choice. */
 export function NamespaceChooser(props: IProps): JSX.Element {
   const { model, isOpen, setOpen, trans } = props;
   const button = React.useRef<HTMLButtonElement>(null);
@@ -110,7 +110,7 @@ function Choice(props: IProps & { close: () => void }): JSX.Element {
         aria-autocomplete="list"
         aria-controls={listId}
         aria-activedescendant={active && optionId(listId, active)}
-        placeholder={trans.__('Type to find')}
+        placeholder={trans.__('Type to search')}
         spellCheck={false}
         autoFocus
         value={filter}
@@ -233,7 +233,7 @@ function Group(props: {
   );
 }
 
-/** Why the list may not be whole: below it, for what there is can be chosen all the same. */
+/** Why the list may be incomplete, below it, as the known ones can still be chosen. */
 function Trouble({ model, copy, trans }: IProps): JSX.Element {
   const { found, isLooking, problem } = model.namespaces;
   const silent = found?.silent ?? [];
@@ -290,7 +290,7 @@ function summary(
     : trans._n('%2 namespace', '%2 namespaces', all, count(all));
 }
 
-/** Those with these letters in their name: the usable ones first, each kind by name. */
+/** The namespaces whose names contain the text: usable ones first, and by name. */
 function matching(
   namespaces: INamespace[],
   filter: string,
@@ -313,7 +313,7 @@ function matching(
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** One that no source has named: all of them, or one that was typed. */
+/** An entry that no source has named: ALL, or a typed name. */
 function unknown(
   name: string,
   usable: boolean | null,
@@ -328,7 +328,7 @@ function labelOf({ name }: INamespace, trans: TranslationBundle): string {
   return name === ALL ? trans.__('All my namespaces') : name;
 }
 
-/** What one may do in a namespace, in one word; empty where that is not known. */
+/** The role in a namespace, in one word; empty if unknown. */
 export function roleIn(
   model: KfpModel,
   name: string,
@@ -367,7 +367,7 @@ function keepFocus(event: React.MouseEvent): void {
   event.preventDefault();
 }
 
-/** Whether the focus has gone elsewhere on the page: another window keeps the list open. */
+/** Whether the focus moved elsewhere on the page; switching windows keeps the list open. */
 function hasLeft(event: React.FocusEvent<HTMLElement>): boolean {
   const { currentTarget, relatedTarget } = event;
   return relatedTarget

@@ -1,6 +1,6 @@
 /**
- * A list of any length as a grid: only the rows in view are drawn. Arrows walk through it, Space
- * and Shift select, Enter opens, and focus, selection and place stay while rows come and go.
+ * A list of any length as a grid that renders only visible rows. Arrow keys move the focus, Space
+ * and Shift select, Enter opens; focus, selection and position stay while rows come and go.
  */
 
 import * as React from 'react';
@@ -12,13 +12,13 @@ import { ListModel } from '../model/list_model';
 
 /** The height of every row. */
 export const ROW = 44;
-// So many rows beyond what can be seen are drawn, too.
+// How many rows beyond the visible ones are rendered.
 const BEYOND = 8;
 
 interface IProps<T extends Item> {
   list: ListModel<T>;
   label: string;
-  /** What stands in a row. */
+  /** The content of a row. */
   draw: (item: T) => React.ReactNode;
   open: (item: T) => void;
 }
@@ -72,7 +72,7 @@ export function RowList<T extends Item>(props: IProps<T>): JSX.Element {
   );
 }
 
-/** One row, which scrolling alone does not draw again. */
+/** One row, which is not rendered again by scrolling. */
 const Row = React.memo(RowOf) as typeof RowOf;
 
 function RowOf<T extends Item>(
@@ -135,7 +135,7 @@ function RowOf<T extends Item>(
   );
 }
 
-/** Take or leave one, or take all between the first that is selected and this one. */
+/** Toggle one, or select all between the first selected one and this one. */
 function select<T extends Item>(
   list: ListModel<T>,
   id: string,
@@ -157,7 +157,7 @@ function select<T extends Item>(
   list.select(ids.slice(Math.min(from, place), Math.max(from, place) + 1));
 }
 
-/** What keys do: they move the focus, select and open. */
+/** Handle keys, which move the focus, select and open. */
 function useWalk<T extends Item>(
   props: IProps<T>,
   frame: React.RefObject<HTMLDivElement>,
@@ -191,7 +191,7 @@ function useWalk<T extends Item>(
   return event => {
     const row = event.target as HTMLElement;
     if (!row.dataset.id) {
-      return; // something in a row, or none
+      return; // not a key for rows
     }
     const item = list.find(row.dataset.id);
     const page = Math.max(
@@ -234,7 +234,7 @@ function useWalk<T extends Item>(
   };
 }
 
-/** The place of an item; -1 where it is not loaded. */
+/** The index of an item; -1 if it is not loaded. */
 function useIndex<T extends Item>(list: ListModel<T>, id: string): number {
   const { rows, kind } = list;
   return React.useMemo(() => {
@@ -255,7 +255,7 @@ function useScroll(frame: React.RefObject<HTMLDivElement>): {
   height: number;
   onScroll: () => void;
 } {
-  // What is drawn changes only with every fourth row.
+  // Render again only with every fourth row.
   const STEP = 4 * ROW;
   const [top, setTop] = React.useState(0);
   const [height, setHeight] = React.useState(800);
@@ -275,7 +275,7 @@ function useScroll(frame: React.RefObject<HTMLDivElement>): {
   return { top, height: height + STEP, onScroll };
 }
 
-/** Keep what is in view in its place when rows come or go above it. */
+/** Keep the visible rows in place when rows appear or disappear above them. */
 function useAnchor<T extends Item>(
   list: ListModel<T>,
   frame: React.RefObject<HTMLDivElement>,
@@ -300,7 +300,7 @@ function useAnchor<T extends Item>(
   }, [list.rows, top]);
 }
 
-/** Begin to drag a row once it was moved far enough. */
+/** Start dragging a row once it is moved far enough. */
 function useDrag(
   kind: string,
   id: string
@@ -332,7 +332,7 @@ function indices(first: number, last: number, active: number): number[] {
   for (let index = first; index <= last; index++) {
     shown.push(index);
   }
-  // The row with the focus stays, wherever it is.
+  // The focused row is always rendered.
   if (active >= 0 && (active < first || active > last)) {
     shown.push(active);
   }

@@ -1,4 +1,4 @@
-/** The lists of the panel as tabs: each with its search, its filters, its count and its rows. */
+/** The lists of the panel as tabs, each with a search box, filters, a count and rows. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { filterIcon } from '@jupyterlab/ui-components';
@@ -7,7 +7,7 @@ import * as React from 'react';
 import { Button, IconButton, Skeleton } from '../components/buttons';
 import { Command } from '../components/copy_button';
 import { useKfp, useTick } from '../components/context';
-import { ACTIONS, refusal } from '../model/actions';
+import { ACTIONS, isFor, refusal } from '../model/actions';
 import { Filters } from './filters';
 import { count, dateAndTime, oldness } from '../words/format';
 import { drawItem } from './item_rows';
@@ -39,7 +39,7 @@ export function sectionName(kind: KindId, trans: TranslationBundle): string {
   }
 }
 
-/** The tabs, of which arrows choose another. */
+/** The tabs; arrow keys choose another one. */
 export function SectionTabs({ id }: { id: string }): JSX.Element {
   const { model, trans } = useKfp();
   const walk = (event: React.KeyboardEvent<HTMLDivElement>) => {
@@ -78,7 +78,7 @@ export function SectionTabs({ id }: { id: string }): JSX.Element {
   );
 }
 
-/** The list that is shown: rows, or why there are none. */
+/** The current list: its rows, or the reason if there are none. */
 export function Section({ id }: { id: string }): JSX.Element {
   const { model } = useKfp();
   const kind = model.section;
@@ -127,13 +127,13 @@ function Rows({ list }: { list: ListModel<Item> }): JSX.Element | null {
   );
 }
 
-/** Durations tick every second while there are any that grow, ages now and then. */
+/** Update durations every second while runs are unfinished, and ages now and then. */
 function tickOf(list: ListModel<Item>): number {
   const grows = list.loaded.some(item => 'state' in item && !isFinished(item));
   return grows ? SECOND : 30 * SECOND;
 }
 
-/** The search box, the filters, what can be made here, and how many there are. */
+/** The search box, the filters, the button to create an item, and the count. */
 function Bar({ list }: { list: ListModel<Item> }): JSX.Element {
   const { model, trans } = useKfp();
   const [isOpen, setOpen] = React.useState(false);
@@ -188,7 +188,7 @@ function Bar({ list }: { list: ListModel<Item> }): JSX.Element {
 
 const PAUSE = 250;
 
-/** A box of which the text is asked for once nobody types any more. */
+/** A search box whose text is applied once typing pauses. */
 function Search({ list }: { list: ListModel<Item> }): JSX.Element {
   const { trans } = useKfp();
   const [text, setText] = React.useState(list.query.text);
@@ -210,7 +210,7 @@ function Search({ list }: { list: ListModel<Item> }): JSX.Element {
       className="jp-mod-styled jp-KfpMt-search"
       type="search"
       value={text}
-      placeholder={trans.__('Search names')}
+      placeholder={trans.__('Search')}
       aria-label={trans.__('Search names')}
       spellCheck={false}
       onChange={event => setText(event.target.value)}
@@ -218,7 +218,7 @@ function Search({ list }: { list: ListModel<Item> }): JSX.Element {
   );
 }
 
-/** What the list is made longer with. */
+/** The button that adds an item to the list. */
 function Make({ kind }: { kind: KindId }): JSX.Element {
   const { execute, refusal, trans } = useKfp();
   const [command, label] = {
@@ -272,7 +272,7 @@ function NothingMatches({ list }: { list: ListModel<Item> }): JSX.Element {
   );
 }
 
-/** The filters that are set, as a person would say them. */
+/** The active filters in words. */
 export function filterWords(
   list: ListModel<Item>,
   trans: TranslationBundle
@@ -295,7 +295,7 @@ const START = '%load_ext jupyter_kfp_mt\n%kfp run FILE';
 function NothingYet({ kind }: { kind: KindId }): JSX.Element {
   const { copy, model, trans } = useKfp();
   const { namespace } = model;
-  // A cell would use the connection's own.
+  // A cell would use the connection's own namespace.
   const option = model.namespaces.chosen ? ` -n ${namespace}` : '';
   const [first, then] = emptiness(kind, namespace, trans);
   return (
@@ -329,12 +329,12 @@ function emptiness(
     case 'recurring':
       return [
         trans.__('No recurring runs yet'),
-        trans.__('A recurring run starts a pipeline again and again.')
+        trans.__('A recurring run starts a pipeline on a schedule.')
       ];
     case 'experiments':
       return [
         trans.__('No experiments yet'),
-        trans.__('An experiment keeps runs together.')
+        trans.__('An experiment groups runs.')
       ];
     default:
       return [
@@ -344,7 +344,7 @@ function emptiness(
   }
 }
 
-/** What can be done with the rows that are selected. */
+/** The actions for the selected rows. */
 function SelectionBar({ list }: { list: ListModel<Item> }): JSX.Element {
   const { execute, model, trans } = useKfp();
   const { id: kind } = list.kind;
@@ -358,8 +358,10 @@ function SelectionBar({ list }: { list: ListModel<Item> }): JSX.Element {
       <span className="jp-KfpMt-selected">
         {trans.__('%1 selected', count(selection.length))}
       </span>
-      <MoreActions kind={kind} />
-      {ACTIONS.filter(action => action.kind === kind).map(action => (
+      <MoreActions kind={kind} number={selection.length} />
+      {ACTIONS.filter(
+        action => action.kind === kind && isFor(action, selection, trans)
+      ).map(action => (
         <Button
           key={action.verb}
           label={action.label(trans)}
@@ -371,16 +373,24 @@ function SelectionBar({ list }: { list: ListModel<Item> }): JSX.Element {
   );
 }
 
-/** What opens a dialog or a page. */
-function MoreActions({ kind }: { kind: KindId }): JSX.Element {
+/** The commands that open a dialog or a page; most are for a single item. */
+function MoreActions(props: { kind: KindId; number: number }): JSX.Element {
   const { execute, refusal, trans } = useKfp();
+  const { kind, number } = props;
+  if (number > 1 && kind !== 'runs') {
+    return <></>;
+  }
   const more: Record<KindId, [string, string][]> = {
-    runs: [
-      ['runs-clone', trans.__('Clone…')],
-      ['runs-compare', trans.__('Compare')],
-      ['runs-insert', trans.__('Insert')],
-      ['runs-origin', trans.__('Notebook')]
-    ],
+    runs:
+      number > 1
+        ? [['runs-compare', trans.__('Compare')]]
+        : [
+            ['runs-clone', trans.__('Clone…')],
+            ['runs-insert', trans.__('Insert')],
+            ...(refusal('runs-origin')
+              ? []
+              : [['runs-origin', trans.__('Notebook')] as [string, string]])
+          ],
     recurring: [],
     experiments: [['experiments-runs', trans.__('Runs')]],
     pipelines: [

@@ -1,4 +1,4 @@
-/** The panel: who and where we are, and the lists of a namespace. */
+/** The panel: the connection, and the lists of a namespace. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import {
@@ -23,7 +23,7 @@ import { RELEASE } from '../wire/release';
 import { takeDrops } from './drops';
 import { Section, SectionTabs } from './sections';
 
-/** The panel; it watches as long as it can be seen. */
+/** The panel; it keeps the model active while it is visible. */
 export class KfpSidebar extends VDomRenderer<KfpModel> {
   constructor(private readonly _kfp: IKfp) {
     super(_kfp.model);
@@ -66,7 +66,7 @@ export class KfpSidebar extends VDomRenderer<KfpModel> {
     super.onBeforeHide(msg);
   }
 
-  // Once disposed, the widget has no model any more.
+  // A disposed widget has no model.
   protected onBeforeDetach(msg: Message): void {
     this.model?.pause();
     super.onBeforeDetach(msg);
@@ -124,7 +124,7 @@ function Title(): JSX.Element {
       {model.status?.local && (
         <span
           className="jp-KfpMt-badge"
-          title={trans.__('Nothing of this is on a cluster.')}
+          title={trans.__('KFP runs on this machine, not on a cluster.')}
         >
           {trans.__('local')}
         </span>
@@ -140,7 +140,7 @@ function Title(): JSX.Element {
   );
 }
 
-/** The namespace, to choose another, and what one may do in it. */
+/** The namespace chooser, and the role in the namespace. */
 function Where(props: {
   isChoosing: boolean;
   setChoosing: (isChoosing: boolean) => void;
@@ -169,14 +169,14 @@ function Where(props: {
   );
 }
 
-/** In the words of `jupyter_kfp_mt/namespaces/list_namespaces.py`. */
+/** The sentence is that of `jupyter_kfp_mt/namespaces/list_namespaces.py`. */
 function singleUser(trans: TranslationBundle): string {
   return trans.__(
     'This KFP serves a single user: it keeps no namespaces apart.'
   );
 }
 
-/** The namespace of an earlier session cannot be shown: which, why, and what is shown instead. */
+/** A notice that the namespace of an earlier session cannot be shown, and what is shown. */
 function Lost(): JSX.Element | null {
   const { model, trans } = useKfp();
   const { lost } = model.namespaces;
@@ -206,7 +206,7 @@ function Lost(): JSX.Element | null {
   );
 }
 
-/** That the page and the Jupyter server are of two releases, as after an upgrade of one. */
+/** A notice that page and Jupyter server have different releases, as after an upgrade. */
 function OtherRelease(): JSX.Element | null {
   const { model, trans } = useKfp();
   const loaded = model.status?.version;
@@ -233,7 +233,7 @@ function OtherRelease(): JSX.Element | null {
   );
 }
 
-/** The lists, or why there are none to be seen. */
+/** The lists, or the reason if they cannot be shown. */
 function Body(props: {
   setChoosing: (isChoosing: boolean) => void;
 }): JSX.Element | null {
@@ -274,7 +274,7 @@ function NoNamespace({ choose }: { choose: () => void }): JSX.Element {
     <div className="jp-KfpMt-notice jp-KfpMt-noNamespace">
       <p>{trans.__('No namespace is chosen')}</p>
       <Button label={trans.__('Choose a namespace')} press={choose} />
-      <p>{trans.__('Or for all of Jupyter, in its configuration:')}</p>
+      <p>{trans.__('Or set one for all of Jupyter in its configuration:')}</p>
       <Command text="c.Kfp.namespace = 'NAME'" copy={copy} trans={trans} />
     </div>
   );

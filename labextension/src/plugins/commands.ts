@@ -58,7 +58,7 @@ export namespace CommandIDs {
 
 export type Args = ReadonlyPartialJSONObject;
 
-/** What the arguments of a command are, for whoever calls it. */
+/** The schema of a command's arguments. */
 export function describedBy(
   properties: Record<string, string>
 ): CommandRegistry.ICommandOptions['describedBy'] {
@@ -75,7 +75,7 @@ const OF_ONE = {
   id: 'The id of the thing; without it what is selected in the panel is meant.'
 };
 
-/** The commands that need no page: what is done with the things that are listed. */
+/** The commands that need no page: the actions on listed items. */
 export function addCommands(app: JupyterFrontEnd, session: IKfpSession): void {
   ACTIONS.forEach(action => addAction(app, session, action));
   addStarting(app.commands, session);
@@ -110,7 +110,7 @@ function addAction(
   });
 }
 
-/** Do something with several things, ask before where it cannot be undone, and say what came of it. */
+/** Perform an action on several items, after a confirmation if needed, and report the result. */
 async function act(
   session: IKfpSession,
   action: IAction,
@@ -313,7 +313,7 @@ function addLooking(commands: CommandRegistry, session: IKfpSession): void {
   });
 }
 
-/** The one thing that is meant: named by the arguments, or the only one that is selected. */
+/** The item named by the arguments, or the only one selected. */
 export function idOf(session: IKfpSession, kind: KindId, args: Args): string {
   if (typeof args.id === 'string' && args.id) {
     return args.id;
@@ -322,7 +322,7 @@ export function idOf(session: IKfpSession, kind: KindId, args: Args): string {
   return selected.size === 1 ? [...selected][0] : '';
 }
 
-/** The things that are meant; null where they are named and not listed here. */
+/** The items named or selected; null if a named one is not listed here. */
 function knownItems(
   session: IKfpSession,
   kind: KindId,
@@ -336,7 +336,7 @@ function knownItems(
   return item ? [item] : null;
 }
 
-/** The things that are meant; one that is not listed here is asked for. */
+/** The items named or selected; one that is not listed here is fetched. */
 async function itemsOf(
   session: IKfpSession,
   kind: KindId,
@@ -360,7 +360,7 @@ async function itemsOf(
   }
 }
 
-/** Run a command; what goes wrong is told, never lost. */
+/** Run a command, and show its error, if any. */
 export function executeSafely(
   commands: CommandRegistry,
   command: string,
@@ -376,5 +376,5 @@ export function copy(text: string): void {
   Clipboard.copyToSystem(text);
 }
 
-/** The icon of the extension, for whoever lists its commands. */
+/** The icon of the extension, for lists of commands. */
 export const icon = pipelinesIcon;

@@ -1,4 +1,4 @@
-/** The plugin of the file browser: compiled pipelines are uploaded from there. */
+/** The plugin of the file browser, which uploads compiled pipelines. */
 
 import {
   JupyterFrontEnd,

@@ -1,4 +1,4 @@
-/** Markdown that tasks have written: drawn by JupyterLab as untrusted, and without fetching anything. */
+/** Markdown written by tasks: rendered by JupyterLab as untrusted, without fetching anything. */
 
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { IRenderMime } from '@jupyterlab/rendermime-interfaces';
@@ -9,7 +9,7 @@ import { IHost } from '../run/host';
 const MARKDOWN = 'text/markdown';
 const FETCHED = ['src', 'srcset', 'poster', 'background'];
 
-/** What draws Markdown into an element; what that returns takes it off again. */
+/** Renders Markdown into an element; returns a function that removes it. */
 export function markdownDrawer(
   registry: IRenderMimeRegistry
 ): NonNullable<IHost['drawMarkdown']> {
@@ -35,9 +35,9 @@ function withoutFetching(
   });
 }
 
-/** HTML without what a browser would fetch by itself; pictures that are in it stay. */
+/** HTML without anything that a browser would fetch; embedded pictures stay. */
 export function inert(html: string): string {
-  // A document of its own fetches nothing.
+  // A separate document fetches nothing.
   const found = new DOMParser().parseFromString(html, 'text/html');
   for (const name of FETCHED) {
     for (const each of found.querySelectorAll(`[${name}]`)) {

@@ -1,4 +1,4 @@
-/** The plugin that all others of this extension need: the model, and the settings of a person. */
+/** The plugin that all others need: the model and the user's settings. */
 
 import {
   JupyterFrontEnd,
@@ -13,13 +13,13 @@ import { addCommands } from './commands';
 import { KfpModel } from '../model/model';
 import { IKfpSession, KfpSession, runServices } from '../model/session';
 
-/** Whose schema holds the settings of all plugins. */
+/** The plugin whose schema has the settings of all plugins. */
 export const SETTINGS = 'jupyter-kfp-mt:plugin';
 
 export const modelPlugin: JupyterFrontEndPlugin<IKfpSession> = {
   id: 'jupyter-kfp-mt:model',
   description:
-    'Keeps what is known of Kubeflow Pipelines, and has the commands that change it.',
+    'Keeps the state of Kubeflow Pipelines, and adds the commands that change it.',
   autoStart: true,
   provides: IKfpSession,
   optional: [ITranslator, ISettingRegistry, IStateDB],
@@ -34,6 +34,7 @@ export const modelPlugin: JupyterFrontEndPlugin<IKfpSession> = {
     const api = new KfpApi({ serverSettings, trans });
     const model = new KfpModel({ api, memory: state ?? undefined });
     const services = runServices(serverSettings, trans);
+    model.placeChanged.connect(() => services.forget());
     const session = new KfpSession(api, model, services, trans);
     addCommands(app, session);
     followPage(model);
@@ -45,7 +46,7 @@ export const modelPlugin: JupyterFrontEndPlugin<IKfpSession> = {
   }
 };
 
-/** Tell the model when the page can be seen, and when the network is back. */
+/** Notify the model when the page becomes visible, and when the network is back. */
 function followPage(model: KfpModel): void {
   const tell = () => {
     model.isHidden = document.hidden;

@@ -1,4 +1,4 @@
-/** The plugin between panel and notebook: what is listed is put into cells. */
+/** The plugin between panel and notebook, which inserts listed items into cells. */
 
 import {
   JupyterFrontEnd,
@@ -41,7 +41,7 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-/** The way back to the cell that started a run. */
+/** The command that opens the cell that started a run. */
 function addOrigin(app: JupyterFrontEnd, session: IKfpSession): void {
   const { api, model, trans } = session;
   const known = (args: Args) => {
@@ -89,7 +89,9 @@ function addInsert(
       if (!insertCell(app.shell, code)) {
         copy(code);
         Notification.info(
-          trans.__('No notebook is open. The code was copied: paste it.'),
+          trans.__(
+            'No notebook is open. The code is on the clipboard: paste it.'
+          ),
           { autoClose: 5_000 }
         );
       }

@@ -1,4 +1,4 @@
-/** Notebooks as they are met here: the one that is in front, and code that is put into it. */
+/** Notebooks: finding the current one, and inserting code into it. */
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { MimeData } from '@lumino/coreutils';
@@ -14,7 +14,7 @@ interface ISource {
   setSource: (source: string) => void;
 }
 
-/** What of a notebook's panel is used; it is JupyterLab's and Notebook's alike. */
+/** The parts of a notebook panel that are used, the same in JupyterLab and Notebook. */
 export interface INotebook extends Widget {
   context: {
     path: string;
@@ -45,7 +45,7 @@ export interface INotebook extends Widget {
   };
 }
 
-/** The notebook that is in front, else one that can be seen, else any that is open. */
+/** The current notebook, else a visible one, else any open one. */
 export function notebook(shell: JupyterFrontEnd.IShell): INotebook | null {
   const current = shell.currentWidget;
   if (isNotebook(current)) {
@@ -63,7 +63,7 @@ export function isNotebook(widget: Widget | null): widget is INotebook {
   return !!widget?.hasClass('jp-NotebookPanel');
 }
 
-/** Put code into a new cell below the active one; whether there is a notebook for it. */
+/** Insert code in a new cell below the active one; returns whether there was a notebook. */
 export function insertCell(
   shell: JupyterFrontEnd.IShell,
   source: string
@@ -82,7 +82,7 @@ export function insertCell(
 
 const TASK = '%%kfp task';
 
-/** Make the active cell one that runs as a task; whether there is a code cell for it. */
+/** Turn the active cell into a task; returns whether there was a code cell. */
 export async function makeTask(
   shell: JupyterFrontEnd.IShell
 ): Promise<boolean> {
@@ -95,14 +95,14 @@ export async function makeTask(
   if (!source.startsWith(TASK)) {
     cell.sharedModel.setSource(`${TASK}\n${source}`);
   }
-  // The magic may not be there yet; to load it twice does no harm.
+  // The magic may not be loaded yet; loading it twice does no harm.
   const { session } = panel.context.sessionContext;
   const code = '%load_ext jupyter_kfp_mt';
   await session?.kernel?.requestExecute({ code, silent: true }).done;
   return true;
 }
 
-/** The code that shows or starts something, as a magic or as Python. */
+/** The code that shows or starts an item, as a magic or as Python. */
 export function codeOf(session: IKfpSession, item: IDragged): string {
   const { model, options } = session;
   const isMagic = options.insertAs === 'magic';
@@ -133,17 +133,17 @@ export function codeOf(session: IKfpSession, item: IDragged): string {
   }
 }
 
-/** A text as Python writes it: JSON's way of it is Python's, too. */
+/** A text as a Python literal; JSON's form is valid Python. */
 function quoted(text: string): string {
   return JSON.stringify(text);
 }
 
-/** A text as one word of a magic's line. */
+/** A text quoted as one word for a magic. */
 function word(text: string): string {
   return /^[\w.@/-]+$/.test(text) ? text : `'${text.replace(/'/g, `'"'"'`)}'`;
 }
 
-/** Drag code: a notebook takes it as a cell, everything else as text. */
+/** Drag code: a notebook accepts it as a cell, everything else as text. */
 export function drag(source: string, event: PointerEvent): void {
   const mimeData = new MimeData();
   const cell = {

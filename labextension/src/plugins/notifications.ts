@@ -1,4 +1,4 @@
-/** The plugin that tells of the end of runs which a person has started here or watches. */
+/** The plugin that notifies of the end of runs that were started or are watched here. */
 
 import {
   JupyterFrontEnd,

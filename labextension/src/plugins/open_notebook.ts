@@ -1,4 +1,4 @@
-/** The way from a run back to the notebook, and to the cell, that started it. */
+/** Opens the notebook, and the cell, from which a run was started. */
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
@@ -10,7 +10,7 @@ import { Widget } from '@lumino/widgets';
 import { IProvenance } from '../run/provenance';
 import { INotebook, isNotebook } from './notebooks';
 
-/** Open the notebook at the cell, or tell that it is not there any more. Never rejects. */
+/** Open the notebook at the cell, or report that it no longer exists. Never rejects. */
 export async function openOrigin(
   app: JupyterFrontEnd,
   origin: IProvenance,
@@ -42,8 +42,8 @@ export async function openOrigin(
 }
 
 /**
- * The path below the server's root; empty where there is no such notebook. A kernel tells the
- * path from the file system's root, or from the home folder, on.
+ * The path below the server's root; empty if there is no such notebook. A kernel reports the path
+ * from the file system's root or from the home folder.
  */
 async function pathOf(
   contents: Contents.IManager,
@@ -54,13 +54,13 @@ async function pathOf(
       await contents.get(path, { content: false });
       return path;
     } catch {
-      // It is not that one.
+      // Not this path.
     }
   }
   return '';
 }
 
-/** What a path may be below the server's root, the most likely first. */
+/** The possible paths below the server's root, the most likely first. */
 export function candidates(named: string, root: string): string[] {
   const folder = root.replace(/^~\/?/, '').replace(/\/$/, '');
   const inside = named.startsWith(`${folder}/`)
@@ -83,10 +83,7 @@ async function showCell(
   if (!cell_id || index < 0) {
     if (cell) {
       Notification.info(
-        trans.__(
-          'Cell %1, which started the run, is not in it any more.',
-          cell
-        ),
+        trans.__('Cell %1, which started the run, is no longer in it.', cell),
         { autoClose: 5_000 }
       );
     }

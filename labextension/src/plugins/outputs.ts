@@ -15,7 +15,7 @@ import { MIME_TYPE } from '../run/run_data';
 
 type Renderer = Widget & IRenderMime.IRenderer;
 
-/** An output whose renderer is loaded with the first run that is shown. */
+/** An output whose renderer is loaded when the first run is shown. */
 class Output extends Panel implements IRenderMime.IRenderer {
   constructor(private readonly _load: () => Promise<() => Renderer>) {
     super();
@@ -59,11 +59,11 @@ export const runOutput: JupyterFrontEndPlugin<void> = {
       ));
     registry.addFactory(
       {
-        safe: true, // everything in it is drawn as text
+        safe: true, // all content is rendered as text
         mimeTypes: [MIME_TYPE],
         createRenderer: () => new Output(load)
       },
-      // Ahead of a widget in the same bundle, which needs a kernel.
+      // Preferred to a widget in the same bundle, which needs a kernel.
       -20
     );
   }

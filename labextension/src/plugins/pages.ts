@@ -1,4 +1,4 @@
-/** The plugin of the pages in the main area: a run, a pipeline, and runs side by side. */
+/** The plugin of the pages in the main area: a run, a pipeline, and a comparison of runs. */
 
 import {
   ILabShell,
@@ -29,7 +29,7 @@ import { markdownDrawer } from './markdown';
 import { openOrigin } from './open_notebook';
 import { IKfpSession } from '../model/session';
 
-/** What a page shows: ids, and the namespace they are in. */
+/** The subject of a page: ids, and their namespace. */
 interface IPlace {
   command: string;
   args: Record<string, string>;
@@ -75,7 +75,7 @@ class Pages {
   constructor(
     private readonly _app: JupyterFrontEnd,
     private readonly _session: IKfpSession,
-    // Elsewhere the main area has room for one widget only, and that is taken.
+    // In other applications the main area has room for only one widget, which is taken.
     private readonly _isLab: boolean,
     private readonly _drawMarkdown: IHost['drawMarkdown']
   ) {}
@@ -118,7 +118,7 @@ class Pages {
     });
     commands.addCommand(CommandIDs.compare, {
       label: trans.__('Compare'),
-      caption: trans.__('select two runs or more'),
+      caption: trans.__('select at least two runs'),
       describedBy: describedBy({
         ids: 'The ids of the runs, with commas between; without them those selected are meant.'
       }),
@@ -136,7 +136,7 @@ class Pages {
       : [...this._session.model.lists.runs.selected];
   }
 
-  /** Show the page of something; the one that is there already, if there is one. */
+  /** Show the page of a subject; an open one, if there is one.  */
   private async _open(
     command: string,
     args: Record<string, string>
@@ -186,7 +186,7 @@ class Pages {
       content = new ComparePage({ ids, session, copy, open });
     }
     const page = new MainAreaWidget({ content });
-    // It calls all content by one name.
+    // All content shares one name there.
     content.node.setAttribute('aria-label', content.title.label);
     page.id = `kfp-mt-page-${Object.values(args).join('-')}`;
     if (content instanceof RunPage) {
@@ -217,7 +217,7 @@ class Pages {
     this._lookAfterArchiving(page, content, id);
   }
 
-  /** No event tells of each run that it was archived, or restored. */
+  /** Poll, as events do not report that a run was archived or restored. */
   private _lookAfterArchiving(page: Page, content: RunPage, id: string): void {
     const { commands } = this._app;
     const look = (

@@ -1,4 +1,4 @@
-/** The plugin of the panel: puts it into the application, with its menu entries. */
+/** The plugin that adds the panel and its menu entries to the application. */
 
 import {
   ILayoutRestorer,
@@ -91,7 +91,7 @@ function nameOfKernel(app: JupyterFrontEnd, kernel: string): string {
   return found ? PathExt.basename(found.path) : '';
 }
 
-/** What the parts of the panel know of the application. */
+/** The context of the panel in this application. */
 function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
   const { api, model, trans } = session;
   const { commands, shell } = app;
@@ -107,14 +107,14 @@ function contextOf(app: JupyterFrontEnd, session: IKfpSession): IKfp {
     refusal: name => {
       const command = PREFIX + name;
       if (!commands.hasCommand(command)) {
-        return trans.__('the plugin that does it is switched off');
+        return trans.__('its plugin is disabled');
       }
       if (commands.isEnabled(command)) {
         return '';
       }
       const isOfOne = OF_ONE.includes(name);
       return isOfOne && model.lists[model.section].selected.size !== 1
-        ? trans.__('it is for one at a time')
+        ? trans.__('select only one')
         : commands.caption(command);
     },
     upload: file =>

@@ -1,4 +1,4 @@
-/** The plugin of the status bar: how many runs go on in the namespace, and how many have failed. */
+/** The plugin of the status bar: the numbers of unfinished and failed runs in the namespace. */
 
 import {
   JupyterFrontEnd,
@@ -20,7 +20,7 @@ const WATCHER = 'status bar';
 export const statusPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-kfp-mt:status',
   description:
-    'Shows in the status bar how many runs go on, and how many have failed.',
+    'Shows in the status bar how many runs are unfinished and how many have failed.',
   autoStart: true,
   requires: [IKfpSession],
   optional: [IStatusBar],

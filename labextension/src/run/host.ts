@@ -1,4 +1,4 @@
-/** What a view knows of where it is shown: a notebook's output, a page of the sidebar, a widget. */
+/** The host of a view: a notebook's output, a page, or a widget. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
@@ -11,10 +11,10 @@ export const ACTIONS: readonly RunAction[] = ['terminate', 'retry', 'clone'];
 
 export type Action =
   | { name: RunAction }
-  /** Read the log of a task, and go on while it grows, until `unlog`. */
+  /** Read the log of a task, and follow it until `unlog`. */
   | { name: 'log' | 'unlog'; task_id: string };
 
-/** A log as far as it has come. The lines are added to, never changed. */
+/** A log as read so far. Lines are appended, never changed. */
 export interface ILog {
   lines: readonly string[];
   isOpen: boolean;
@@ -23,29 +23,29 @@ export interface ILog {
 
 export interface IRunView {
   data: IRunData;
-  /** Whether changes are told: else everything is as it was at `data.seen_at`. */
+  /** Whether changes are reported; otherwise everything is as of `data.seen_at`. */
   isLive: boolean;
-  /** Why changes are not told, or an empty text. */
+  /** Why changes are not reported, or empty. */
   problem: string;
-  /** Why an action cannot be taken; without a reason it can. */
+  /** Why an action is impossible; without a reason it is possible. */
   refusals: Partial<Record<RunAction, string>>;
   logs: Readonly<Record<string, ILog>>;
 }
 
 export interface IHost {
-  /** What a person can do here with the run; all of it unless it says otherwise. */
+  /** The actions available here; by default all. */
   readonly actions?: readonly RunAction[];
-  /** Show the cell that started the run; missing where there are no notebooks. */
+  /** Show the cell that started the run; undefined without notebooks. */
   readonly openOrigin?: (origin: IProvenance) => void;
-  /** The text of an artifact; missing where it cannot be read. */
+  /** Read the text of an artifact; undefined if artifacts cannot be read here. */
   readonly readArtifact?: (task_id: string, name: string) => Promise<string>;
-  /** Draw Markdown into an element, safely; the answer takes it off again. */
+  /** Render Markdown into an element, safely; returns a function that removes it. */
   readonly drawMarkdown?: (text: string, node: HTMLElement) => () => void;
-  /** The same object until something has changed. */
+  /** The current view; the same object until something changes. */
   get(): IRunView;
-  /** Call back after each change; the answer ends that. */
+  /** Call back after each change; returns a function that ends that. */
   subscribe(changed: () => void): () => void;
-  /** Do something. Resolves to what there is to say of it; rejects with the reason. */
+  /** Perform an action. Resolves to a message; rejects with the reason. */
   act(action: Action): Promise<string>;
   text: TranslationBundle;
 }

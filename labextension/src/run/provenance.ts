@@ -1,11 +1,11 @@
-/** Where a run was started from, as its description says: see `jupyter_kfp_mt/client/provenance.py`. */
+/** The origin of a run, read from its description: see `jupyter_kfp_mt/client/provenance.py`. */
 
 export interface IProvenance {
-  /** The path of a notebook, as the Jupyter server names it, or from the home folder on. */
+  /** The path of a notebook, as named by the Jupyter server, or relative to the home folder. */
   notebook: string;
-  /** The number of the execution. */
+  /** The execution count. */
   cell: string;
-  /** The id by which the notebook names the cell. */
+  /** The id of the cell in the notebook. */
   cell_id: string;
   commit: string;
   by: string;
@@ -29,7 +29,7 @@ export function provenanceOf(description: string): IProvenance {
   };
 }
 
-/** What a person wrote in a description. */
+/** The user's own part of a description. */
 export function withoutProvenance(description: string): string {
   return description.replace(LINE, '').trim();
 }

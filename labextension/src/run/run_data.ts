@@ -1,11 +1,11 @@
 /**
- * What the views show of a run, as the MIME type `application/vnd.kfp-mt.run+json` carries it
- * (`jupyter_kfp_mt/notebook/run_bundle.py`). Names are those of KFP's API.
+ * The data of a run for the views, in the MIME type `application/vnd.kfp-mt.run+json`
+ * (`jupyter_kfp_mt/notebook/run_card.py`). Names are those of KFP's API.
  */
 
 export const MIME_TYPE = 'application/vnd.kfp-mt.run+json';
 
-/** An input, an output or a piece of metadata: whatever JSON can hold. */
+/** An input, an output or metadata: any JSON value. */
 export type IValue = unknown;
 
 export interface IRunFacts {
@@ -17,13 +17,13 @@ export interface IRunFacts {
   error: string;
   experiment_id: string;
   archived: boolean;
-  /** What a person wrote, and which notebook, cell and commit started it. */
+  /** The user's description, and the notebook, cell and commit that started it. */
   description: string;
   state_history: IStateChange[];
   parameters: Record<string, IValue>;
 }
 
-/** A state that a run has come into. */
+/** A state of a run, and when it began. */
 export interface IStateChange {
   state: string;
   update_time: string;
@@ -54,11 +54,11 @@ export interface IValues {
 export interface ITaskValues {
   inputs: IValues;
   outputs: IValues;
-  /** The run whose outputs were used again instead of executing the task. */
+  /** The run whose outputs were reused instead of executing the task. */
   reused_from: string;
 }
 
-/** The compiled pipeline (KFP's IR), of which the views read only this much. */
+/** The compiled pipeline (KFP's IR), as far as the views read it. */
 export interface ISpecification {
   root?: IComponent;
   components?: Record<string, IComponent>;
@@ -90,7 +90,7 @@ export interface ITaskSpecification {
   artifactIterator?: { items?: { inputArtifact?: string } };
 }
 
-/** Where an input of a task comes from. */
+/** The source of a task's input. */
 export interface IInput {
   componentInputParameter?: string;
   componentInputArtifact?: string;
@@ -101,22 +101,22 @@ export interface IInput {
 
 export interface IRunData {
   namespace: string;
-  /** When all this was true. */
+  /** The time of these data. */
   seen_at: string;
-  /** The run's page in KFP's own UI; empty where that is not known. */
+  /** The run's page in KFP's own UI; empty if unknown. */
   link: string;
   run: IRunFacts;
   spec: ISpecification;
   tasks: ITaskState[];
   values: Record<string, ITaskValues>;
-  /** The last lines of tasks that failed, by their ids. */
+  /** The last lines of failed tasks, by task id. */
   logs: Record<string, string>;
 }
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 type IJson = Record<string, any>;
 
-/** The data as they came, with what may be missing; null for what is none of ours. */
+/** The received data, with defaults for missing fields; null if they are not a run's. */
 export function readData(json: unknown): IRunData | null {
   const body = json as IJson | null;
   if (!body || typeof body !== 'object' || typeof body.run !== 'object') {
@@ -134,7 +134,7 @@ export function readData(json: unknown): IRunData | null {
   };
 }
 
-/** A run, whether the API, an event or a saved notebook tells of it. */
+/** A run, from the API, an event or a saved notebook. */
 export function readRun(body: IJson): IRunFacts {
   return {
     run_id: body.run_id ?? '',
@@ -184,12 +184,12 @@ export function readValues(
   return Object.fromEntries(found);
 }
 
-/** A specification without the part of a platform that may be beside it. */
+/** A pipeline specification without the platform specification that may accompany it. */
 export function specificationOf(spec: IJson | undefined): ISpecification {
   return spec?.pipeline_spec ?? spec ?? {};
 }
 
-/** A time in milliseconds; null for one that never was, which KFP says to be 1970 or the year 1. */
+/** A time in milliseconds; null if not set, for which KFP sends 1970 or the year 1. */
 export function timeOf(text: string): number | null {
   const time = Date.parse(text);
   return time > 0 ? time : null;

@@ -1,13 +1,13 @@
-/** A run as it is shown: what somebody has stopped is not said to have failed. */
+/** A run as it is shown: a terminated one is not shown as failed. */
 
 import { IRunData, IStateChange, timeOf } from './run_data';
 
-// KFP has no state for a run that was stopped, and says that it failed.
+// KFP has no state for terminated runs, and reports them as failed.
 export const TERMINATED = 'TERMINATED';
-// The local KFP notes to the second that it was stopped, once its tasks have ended.
+// The local KFP records the termination, to the second, after the tasks have ended.
 const LATE = 2_000;
 
-/** When somebody stopped a run; null where nobody has. As `Run.terminated` in Python. */
+/** When a run was terminated; null if it was not. Like `Run.terminated` in Python. */
 export function stoppedAt(history: readonly IStateChange[]): number | null {
   const stop = history.find(
     ({ state, error }) =>
@@ -16,7 +16,7 @@ export function stoppedAt(history: readonly IStateChange[]): number | null {
   return stop ? timeOf(stop.update_time) : null;
 }
 
-/** The state of a run in the words of people: KFP's, or that it was terminated. */
+/** The state of a run: KFP's, or TERMINATED. */
 export function shownState(run: {
   state: string;
   isTerminated?: boolean;
@@ -24,7 +24,7 @@ export function shownState(run: {
   return run.state === 'FAILED' && run.isTerminated ? TERMINATED : run.state;
 }
 
-/** The run, with the tasks that were stopped with it told apart from those that failed before. */
+/** The run, with tasks that were terminated with it distinguished from earlier failures. */
 export function shownRun(data: IRunData): IRunData {
   const stop = stoppedAt(data.run.state_history);
   if (stop === null) {

@@ -1,6 +1,6 @@
-/** The states of runs and tasks, in KFP's own words. */
+/** The states of runs and tasks, with KFP's names. */
 
-// `TERMINATED` is a failure that somebody wanted: see `shown.ts`.
+// `TERMINATED` is a failure caused by a termination: see `shown.ts`.
 export const FINISHED: readonly string[] = [
   'SUCCEEDED',
   'FAILED',
@@ -13,7 +13,7 @@ export function isFinished(value: { state: string }): boolean {
   return FINISHED.includes(value.state);
 }
 
-// The first of these that occurs among the tasks of a group is what the group is.
+// The state of a group is the first of these among its tasks.
 const TELLING = [
   'FAILED',
   'RUNNING',
@@ -23,7 +23,7 @@ const TELLING = [
   'TERMINATED'
 ];
 
-/** The state of a group, out of those of the tasks in it. */
+/** The state of a group, from those of its tasks. */
 export function together(states: readonly string[]): string {
   const found = new Set(states);
   const telling = TELLING.find(state => found.has(state));

@@ -1,8 +1,8 @@
-/** The colours that programs write into their logs (SGR sequences), as parts of a line. */
+/** Colours in logs (SGR sequences), as styled parts of a line. */
 
 export interface IPart {
   text: string;
-  /** Names of classes, such as `red bold`. */
+  /** CSS class names, such as `red bold`. */
   style: string;
 }
 
@@ -16,7 +16,7 @@ const COLOURS = [
   'cyan',
   'white'
 ];
-// An SGR sequence, or any other that a terminal would obey.
+// An SGR sequence, or any other control sequence.
 const SEQUENCE =
   // eslint-disable-next-line no-control-regex
   /\u001b\[([0-9;]*)m|\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[@-_]/g;
@@ -26,7 +26,7 @@ export function plain(line: string): string {
   return line.includes('\u001b') ? line.replace(SEQUENCE, '') : line;
 }
 
-/** A line in parts of one style each. Styles do not go on into the next line. */
+/** A line in parts of one style each. Styles end with the line. */
 export function parts(line: string): IPart[] {
   if (!line.includes('\u001b')) {
     return [{ text: line, style: '' }];
@@ -70,7 +70,7 @@ function styled(
     } else if (code >= 90 && code <= 97) {
       after.colour = COLOURS[code - 90];
     } else if (code === 38 || code === 48) {
-      i += numbers[i + 1] === 5 ? 2 : 4; // one of many colours: left as it is
+      i += numbers[i + 1] === 5 ? 2 : 4; // a colour of a palette or RGB: ignored
     }
   }
   return after;

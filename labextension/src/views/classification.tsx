@@ -1,4 +1,4 @@
-/** What a classifier's metrics tell: its ROC curve and its confusion matrix, each as numbers, too. */
+/** The metrics of a classifier: its ROC curve and its confusion matrix, each also as numbers. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -14,7 +14,7 @@ export interface IRocPoint {
 
 export interface IConfusion {
   categories: string[];
-  /** For each true category how often each was found. */
+  /** For each true category, the count of each predicted one. */
   rows: number[][];
 }
 
@@ -40,7 +40,7 @@ export function rocOf(metadata: Record<string, IValue>): IRocPoint[] {
     );
 }
 
-/** The confusion matrix in the metadata of an artifact; null where there is none. */
+/** The confusion matrix in the metadata of an artifact; null if there is none. */
 export function confusionOf(
   metadata: Record<string, IValue>
 ): IConfusion | null {
@@ -57,7 +57,7 @@ export function confusionOf(
     : null;
 }
 
-/** A struct may stand by itself, or in a field of that name. */
+/** A struct, which may be by itself or in a field of that name. */
 function structIn(value: IValue): IJson {
   const found = value as IJson;
   return found?.struct ?? found;
@@ -140,7 +140,7 @@ function Confusion(props: {
   return (
     <table className="jp-KfpMt-confusion">
       <caption>
-        {props.trans.__('Confusion matrix: true in rows, found in columns')}
+        {props.trans.__('Confusion matrix: true in rows, predicted in columns')}
       </caption>
       <thead>
         <tr>
@@ -168,7 +168,7 @@ function Confusion(props: {
   );
 }
 
-/** A bar below a number, as long as its part of the largest. */
+/** A bar below a number, with a length relative to the largest. */
 function underline(part: number): string {
   return `inset 0 ${-6 * part}px 0 var(--kfp-brand)`;
 }

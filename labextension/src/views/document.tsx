@@ -1,4 +1,4 @@
-/** What a task wrote for people: HTML and Markdown, neither of which can run or fetch anything. */
+/** Documents written by tasks: HTML and Markdown, which can neither run nor fetch anything. */
 
 import * as React from 'react';
 
@@ -8,18 +8,18 @@ const KINDS: Readonly<Record<string, 'html' | 'markdown'>> = {
   'system.HTML': 'html',
   'system.Markdown': 'markdown'
 };
-// Beside the sandbox, which keeps scripts, forms, and ways out of the frame from it.
+// In addition to the sandbox, which blocks scripts, forms, and navigation.
 const POLICY =
   '<!doctype html><meta http-equiv="Content-Security-Policy" ' +
   "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">";
 
-/** Where an artifact is: of which task, and under which name. */
+/** The task of an artifact, and its name. */
 export interface IArtifactPlace {
   task_id: string;
   name: string;
 }
 
-/** A button that shows the document; nothing for artifacts that are none. */
+/** A button that shows the document; nothing for other artifacts. */
 export function ArtifactDocument(props: {
   host: IHost;
   place: IArtifactPlace;

@@ -1,4 +1,4 @@
-/** How long something took, or takes: counted on in the browser each second. */
+/** A duration, updated in the browser every second while it grows. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -8,13 +8,13 @@ import { IRunView } from '../run/host';
 import { ITaskState, timeOf } from '../run/run_data';
 import { isFinished } from '../run/states';
 
-/** From when until when; `to` is null for what still goes on. */
+/** Start and end; `to` is null if it has not ended. */
 export interface ISpan {
   from: number;
   to: number | null;
 }
 
-/** When a task ran, as far as is known at the time of the view; null before it has started. */
+/** The time span of a task, as of the view's data; null before its start. */
 export function spanOf(
   task: ITaskState | undefined,
   view: IRunView
@@ -58,12 +58,12 @@ export function Elapsed(props: {
   );
 }
 
-/** What took less than ten seconds is told in tenths. */
+/** A duration; below ten seconds with tenths. */
 function short(length: number, trans: TranslationBundle): string {
   return trans.__('%1 s', (Math.max(0, length) / 1000).toFixed(1));
 }
 
-/** The time now, each second while that is wanted. */
+/** The current time, updated every second if wanted. */
 export function useNow(isTicking: boolean): number {
   const [now, setNow] = React.useState(Date.now);
   React.useEffect(() => {

@@ -1,6 +1,6 @@
 /**
- * The tasks of a run as its pipeline has them: a tree of groups (loops, conditions, exit handlers,
- * nested pipelines), read from the specification, and the state of each in a run.
+ * The tasks of a pipeline as a tree of groups (loops, conditions, exit handlers, nested pipelines),
+ * read from the specification, and the state of each in a run.
  */
 
 import {
@@ -16,22 +16,22 @@ export type Kind = 'task' | 'loop' | 'condition' | 'exit' | 'pipeline';
 
 /** A task or a group of tasks. */
 export interface INode {
-  /** The keys of the groups it is in and its own, joined by slashes. */
+  /** The keys of its groups and its own, joined by slashes. */
   id: string;
   key: string;
   name: string;
   kind: Kind;
-  /** Which of its siblings it waits for, by their keys. */
+  /** The siblings on which it depends, by key. */
   before: string[];
-  /** What is in it; empty for a task. */
+  /** The nodes in it; empty for a task. */
   inside: INode[];
   task: ITaskSpecification;
   component: IComponent;
-  /** How its tasks are called before their iterations are added, by key and by label. */
+  /** The names of its tasks before iterations are added, by key and by label. */
   bases: string[];
 }
 
-// The groups that KFP's compiler makes of `with dsl.If` and so on: nobody knows their names.
+// The groups that KFP's compiler makes for `with dsl.If` and so on, with generated names.
 const COMPILERS_GROUP =
   /^(condition|condition-branches|for-loop|exit-handler)-\d+$/;
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -40,10 +40,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'for-loop': 'loop',
   'exit-handler': 'exit'
 };
-// No pipeline is so deep, unless one of its groups is in itself.
+// No pipeline is this deep, unless a group contains itself.
 const DEEPEST = 50;
 
-/** The tasks and groups of a pipeline; of one that is not known, its tasks as they were told. */
+/** The tasks and groups of a pipeline; only the reported tasks if it is not known. */
 export function graphOf(
   spec: ISpecification,
   tasks: readonly ITaskState[] = []
@@ -139,7 +139,7 @@ function siblings(task: ITaskSpecification): string[] {
   return [...all];
 }
 
-/** How a condition was written, as far as the compiler has left it: `flip == 'heads'`. */
+/** The source of a condition, as far as the compiled form shows it: `flip == 'heads'`. */
 export function conditionText(node: INode): string {
   const condition = node.task.triggerPolicy?.condition ?? '';
   return condition.replace(
@@ -148,7 +148,7 @@ export function conditionText(node: INode): string {
   );
 }
 
-/** A group in KFP's words: its own name, or what its condition or its items are. */
+/** The title of a group: its own name, or its condition or items. */
 export function groupName(node: INode): string {
   const words = { condition: 'If', loop: 'For each of' }[node.kind as string];
   const text = conditionText(node) || itemsText(node);
@@ -157,7 +157,7 @@ export function groupName(node: INode): string {
     : node.name;
 }
 
-/** What a loop goes through. */
+/** The items of a loop. */
 export function itemsText(node: INode): string {
   const items = node.task.parameterIterator?.items;
   const named =
@@ -169,7 +169,7 @@ function shortName(name: string): string {
   return name.replace(/^pipelinechannel--/, '').replace(/-Output$/, '');
 }
 
-/** All tasks in some nodes, of groups those in them. */
+/** All tasks in some nodes, including those in groups. */
 export function leaves(nodes: readonly INode[]): INode[] {
   return nodes.flatMap(node =>
     node.kind === 'task' ? [node] : leaves(node.inside)
@@ -183,7 +183,7 @@ interface ITold {
 
 const NUMBERS = /((?:\[\d+\])*)$/;
 
-/** A task's name as it would be without loops, and the iterations that it is of. */
+/** A task's name without its iterations, and the iterations. */
 export function splitName(name: string): { base: string; numbers: number[] } {
   if (!name.endsWith(']')) {
     return { base: name, numbers: [] };
@@ -195,7 +195,7 @@ export function splitName(name: string): { base: string; numbers: number[] } {
   };
 }
 
-/** The states of tasks, found by where they are in the graph. */
+/** The states of tasks, by their place in the graph. */
 export class States {
   constructor(tasks: readonly ITaskState[]) {
     for (const task of tasks) {
@@ -210,7 +210,7 @@ export class States {
     }
   }
 
-  /** The task of a node in these iterations of the loops around it; none before it is told of. */
+  /** The task of a node in these iterations of its loops; undefined before it is reported. */
   task(node: INode, iterations: readonly number[]): ITaskState | undefined {
     const suffix = iterations.map(number => `[${number}]`).join('');
     const names = node.bases.map(base => `${base}${suffix}`);
@@ -218,7 +218,7 @@ export class States {
     return found === undefined ? undefined : this._byName.get(found);
   }
 
-  /** The numbers of the iterations of a loop that there are, in these of the loops around it. */
+  /** The existing iterations of a loop, within these of its enclosing loops. */
   iterations(loop: INode, outer: readonly number[]): number[] {
     const told = this._under([loop], outer);
     const numbers = told.map(({ numbers }) => numbers[outer.length]);
@@ -227,7 +227,7 @@ export class States {
     );
   }
 
-  /** The states of all tasks in a group, those of every iteration. */
+  /** The states of all tasks in a group, in every iteration. */
   within(nodes: readonly INode[], outer: readonly number[]): ITaskState[] {
     return this._under(nodes, outer).map(({ task }) => task);
   }

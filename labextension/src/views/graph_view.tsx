@@ -1,4 +1,4 @@
-/** The graph of a run: boxes that can be walked through with the arrow keys, and lines between. */
+/** The graph of a run: boxes, which the arrow keys walk through, and lines between them. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -13,16 +13,16 @@ import { isFinished } from '../run/states';
 import { Choices, IItem, IScene, neighbour, NODE, placeOf } from './scene';
 
 const MARGIN = 12;
-// So far beyond what can be seen boxes are drawn as well, in pixels.
+// The margin around the visible part in which boxes are rendered, in pixels.
 const BEYOND = 300;
-// So far around what is gone to is seen, too.
+// The margin that stays visible around the focused box, in pixels.
 const AROUND = 90;
 const SCALES = [0.25, 0.5, 0.7, 0.85, 1] as const;
-// Smaller than this a graph is only made when asked: names could not be read.
+// The smallest scale used by itself: names would become unreadable.
 const READABLE = 2;
 
 export interface IGraphActions {
-  /** A click on a task, or on the head of a group, which opens and closes. */
+  /** Handle a click on a task, or on the head of a group, which it opens or closes. */
   choose: (item: IItem) => void;
   /** Show another iteration of a loop. */
   turn: (place: string, iteration: number) => void;
@@ -110,7 +110,7 @@ export function GraphView(props: {
   );
 }
 
-/** The frames of open groups, which lie below the lines. */
+/** The frames of open groups, below the lines. */
 function Boxes(props: { items: IItem[] }): JSX.Element {
   const open = props.items.filter(item => item.isOpen);
   return (
@@ -250,7 +250,7 @@ function Group(props: IItemProps): JSX.Element {
   );
 }
 
-/** The buttons that turn from iteration to iteration of a loop. */
+/** The buttons that step through the iterations of a loop. */
 function Iterations(props: IItemProps): JSX.Element | null {
   const { item, states, choices, actions, trans } = props;
   const numbers = states.iterations(item.node, item.iterations);
@@ -327,7 +327,7 @@ function Zoom(props: {
   );
 }
 
-/** A group in words. */
+/** The title of a group, in words. */
 export function groupTitle(node: INode, trans: TranslationBundle): string {
   const isNamed = node.name !== node.key;
   switch (node.kind) {
@@ -340,14 +340,16 @@ export function groupTitle(node: INode, trans: TranslationBundle): string {
       if (isNamed) {
         return node.name;
       }
-      return condition ? trans.__('If %1', condition) : trans.__('Either, or');
+      return condition
+        ? trans.__('If %1', condition)
+        : trans.__('Alternatives');
     }
     default:
       return node.name;
   }
 }
 
-/** The state of a task; one that no finished run tells of was left out. */
+/** The state of a task; one missing from a finished run was skipped. */
 export function stateOf(task: ITaskState | undefined, view: IRunView): string {
   return task?.state ?? (isFinished(view.data.run) ? 'SKIPPED' : 'PENDING');
 }
@@ -394,7 +396,7 @@ interface ISeen {
   h: number;
 }
 
-/** The part of the sheet that can be seen. */
+/** The visible part of the drawing. */
 function useSeen(frame: React.RefObject<HTMLDivElement>): ISeen {
   const [seen, setSeen] = React.useState({ x: 0, y: 0, w: 2000, h: 1000 });
   React.useLayoutEffect(() => {
@@ -423,7 +425,7 @@ function useSeen(frame: React.RefObject<HTMLDivElement>): ISeen {
   return seen;
 }
 
-/** What is drawn: what can be seen, and what is just beyond it. */
+/** The part to render: the visible part and a margin. */
 function windowOf(seen: ISeen, scale: number): IWindow {
   return {
     left: (seen.x - BEYOND) / scale,
@@ -433,7 +435,7 @@ function windowOf(seen: ISeen, scale: number): IWindow {
   };
 }
 
-/** The largest scale at which the graph is no wider than its frame, if it can be read then. */
+/** The largest scale at which the graph fits the width of its frame and stays readable. */
 function fitting(scene: IScene, width: number): number {
   const fits = SCALES.map(
     scale => scale * (scene.width + 2 * MARGIN) <= width
@@ -475,7 +477,7 @@ function itemOf(target: EventTarget): string {
   return (target as HTMLElement).dataset?.item ?? '';
 }
 
-/** Scroll until an item and a little around it can be seen, so that it is drawn. */
+/** Scroll until an item and a margin around it are visible, so that it is rendered. */
 function reveal(frame: HTMLElement | null, item: IItem, scale: number): void {
   if (!frame) {
     return;
@@ -491,7 +493,7 @@ function reveal(frame: HTMLElement | null, item: IItem, scale: number): void {
   );
 }
 
-/** Where to scroll to from a place, so that a span is in what is seen of a length. */
+/** The scroll position nearest to the current one at which a span is visible. */
 function scrolled(
   [from, length]: [number, number],
   [start, span]: [number, number]

@@ -1,4 +1,4 @@
-/** The states as icons, which say the same as the words beside them. */
+/** Icons of the states, equivalent to the words beside them. */
 
 import * as React from 'react';
 

@@ -11,7 +11,7 @@ export interface IBox {
   id: string;
   width: number;
   height: number;
-  /** The ids of the boxes above; those that there are not count as none. */
+  /** The ids of the boxes above; unknown ids are ignored. */
   before: readonly string[];
 }
 
@@ -33,7 +33,7 @@ const DOWN = 30;
 const SWEEPS = 8;
 
 interface ICell {
-  box: IBox | null; // null: a point that a connection goes through
+  box: IBox | null; // null: a point of a connection
   width: number;
   layer: number;
   order: number;
@@ -66,7 +66,7 @@ function cell(box: IBox | null, width: number): ICell {
   return { box, width, layer: 0, order: 0, centre: 0, above: [], below: [] };
 }
 
-/** The longest way to each box; a box that comes after itself is taken as it is met. */
+/** The longest path to each box; cycles are cut where they are met. */
 function depths(
   boxes: readonly IBox[],
   cells: ReadonlyMap<string, ICell>
@@ -95,7 +95,7 @@ function depths(
   return found;
 }
 
-/** The cells layer by layer, with points wherever a connection passes a layer. */
+/** The cells of each layer, with points where connections pass through. */
 function layersOf(cells: ReadonlyMap<string, ICell>): ICell[][] {
   const last = Math.max(-1, ...[...cells.values()].map(each => each.layer));
   const layers = Array.from({ length: last + 1 }, (): ICell[] => []);
@@ -157,7 +157,7 @@ function spread(layers: ICell[][]): void {
   }
 }
 
-/** Give each cell the centre that it wants, or in their mean those that are too near for that. */
+/** Put each cell at its preferred centre; cells that would overlap share their mean. */
 function settle(layer: ICell[], wanted: (each: ICell) => number): void {
   const offsets: number[] = [];
   let offset = 0;

@@ -1,4 +1,4 @@
-/** A log: only the lines in view are drawn, its end is followed, and it can be searched. */
+/** A log that renders only visible lines, follows its end, and can be searched. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -104,7 +104,7 @@ interface ISearch {
   text: string;
   setText: (text: string) => void;
   found: readonly number[];
-  /** The line that was found last, or -1. */
+  /** The line of the current match, or -1. */
   line: number;
   index: number;
   go: (by: number) => void;
@@ -132,7 +132,7 @@ function useSearch(log: ILog): ISearch {
   };
 }
 
-/** The numbers of the lines with a text in them, however it is written. */
+/** The numbers of the lines that contain a text, ignoring case. */
 export function linesWith(lines: readonly string[], text: string): number[] {
   const wanted = text.toLowerCase();
   const found: number[] = [];

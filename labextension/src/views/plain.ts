@@ -1,4 +1,4 @@
-/** A run as plain HTML and as text, for whatever draws neither this nor a widget. */
+/** A run as plain HTML and as text, for front ends without our views or widgets. */
 
 import { groupName, INode, graphOf, States } from './graph';
 import { IRunData, ITaskState, timeOf } from '../run/run_data';
@@ -86,7 +86,7 @@ function signed(state: string | undefined): string {
   return state ? `${SIGNS[state] ?? '?'} ` : '';
 }
 
-/** A state as cells tell it, too. */
+/** A state in words, the same as in cells. */
 function told(state: string): string {
   return `${signed(state)}${state.charAt(0)}${state.slice(1).toLowerCase()}`;
 }

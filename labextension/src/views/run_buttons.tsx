@@ -1,9 +1,10 @@
-/** What can be done with a run; what cannot is greyed, and says why. */
+/** The actions on a run; a disabled one says why. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ACTIONS, IHost, IRunView, RunAction } from '../run/host';
+import { Button } from './button';
 
 export function RunButtons(props: {
   host: IHost;
@@ -37,7 +38,8 @@ export function RunButtons(props: {
             <Button
               key={action}
               label={labelOf(action, trans)}
-              refusal={view.refusals[action]}
+              className="jp-KfpMt-viewButton"
+              reason={view.refusals[action]}
               press={() => setAsked(action)}
             />
           ))}
@@ -62,35 +64,6 @@ function labelOf(action: RunAction, trans: TranslationBundle): string {
   }
 }
 
-/** A button that can be reached although it cannot be pressed, so that its reason is read. */
-function Button(props: {
-  label: string;
-  refusal: string | undefined;
-  press: () => void;
-}): JSX.Element {
-  const { label, refusal, press } = props;
-  const id = React.useId();
-  return (
-    <>
-      <button
-        type="button"
-        className="jp-KfpMt-viewButton"
-        aria-disabled={!!refusal}
-        aria-describedby={refusal ? id : undefined}
-        title={refusal}
-        onClick={() => !refusal && press()}
-      >
-        {label}
-      </button>
-      {refusal && (
-        <span id={id} className="jp-KfpMt-hidden">
-          {refusal}
-        </span>
-      )}
-    </>
-  );
-}
-
 function Confirm(props: {
   action: RunAction;
   yes: () => void;
@@ -99,8 +72,8 @@ function Confirm(props: {
 }): JSX.Element {
   const { action, yes, no, trans } = props;
   const questions: Record<RunAction, string> = {
-    terminate: trans.__('Stop this run? It cannot go on afterwards.'),
-    retry: trans.__('Run again what has failed?'),
+    terminate: trans.__('Terminate this run? It cannot be resumed.'),
+    retry: trans.__('Retry the failed tasks?'),
     clone: trans.__('Start the same pipeline with the same parameters?')
   };
   const id = React.useId();
@@ -149,12 +122,19 @@ function OpenInKfp(props: {
     );
   }
   const refusal = trans.__(
-    'It is not known where the pages of Kubeflow Pipelines are; the local KFP has none.'
+    'The address of the Kubeflow Pipelines UI is not known; the local KFP has none.'
   );
-  return <Button label={label} refusal={refusal} press={() => undefined} />;
+  return (
+    <Button
+      label={label}
+      className="jp-KfpMt-viewButton"
+      reason={refusal}
+      press={() => undefined}
+    />
+  );
 }
 
-/** Tell if it leads to a page: data may come from anybody's notebook. */
+/** Return whether a link is a web page: data may come from anybody's notebook. */
 function isWebAddress(link: string): boolean {
   return /^(https?:\/\/|\/(?![/\\]))/.test(link);
 }

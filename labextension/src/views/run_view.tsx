@@ -1,4 +1,4 @@
-/** A run: what it is and how far it is, its graph, its time line, and whatever task is chosen. */
+/** A run: its facts and progress, its graph and time line, and the chosen task. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -86,7 +86,9 @@ function Head(props: { host: IHost; view: IRunView }): JSX.Element {
   const { run, namespace, tasks } = view.data;
   const trans = host.text;
   const span = runSpan(view);
-  const done = tasks.filter(({ state }) => state === 'SUCCEEDED').length;
+  const inState = (wanted: string) =>
+    tasks.filter(({ state }) => state === wanted).length;
+  const [done, skipped] = [inState('SUCCEEDED'), inState('SKIPPED')];
   return (
     <div className="jp-KfpMt-runHead">
       <div className="jp-KfpMt-runTitle">
@@ -107,6 +109,7 @@ function Head(props: { host: IHost; view: IRunView }): JSX.Element {
         {tasks.length > 0 && (
           <> · {trans.__('%1 of %2 tasks succeeded', done, tasks.length)}</>
         )}
+        {skipped > 0 && <> · {trans.__('%1 skipped', skipped)}</>}
         {namespace && <> · {namespace}</>}
         <Origin host={host} view={view} />
       </p>
@@ -120,7 +123,7 @@ function Head(props: { host: IHost; view: IRunView }): JSX.Element {
   );
 }
 
-/** Where the run was started from: a way back to that cell, where there are notebooks. */
+/** The origin of the run; a link to its cell if there are notebooks. */
 function Origin(props: { host: IHost; view: IRunView }): JSX.Element | null {
   const { host, view } = props;
   const origin = provenanceOf(view.data.run.description);
@@ -150,7 +153,7 @@ function Origin(props: { host: IHost; view: IRunView }): JSX.Element | null {
   );
 }
 
-/** That what is shown may have changed since, and why that is not known. */
+/** A notice that the data may be outdated, and why. */
 function Oldness(props: {
   view: IRunView;
   trans: TranslationBundle;
@@ -221,7 +224,7 @@ function originFacts(
   return facts.filter(([, text]) => text);
 }
 
-/** The states that a run has come into, and when. */
+/** The history of a run's states. */
 function History(props: {
   changes: readonly IStateChange[];
   trans: TranslationBundle;
@@ -294,14 +297,14 @@ function Tabs(props: {
 interface IGraph {
   nodes: INode[];
   states: States;
-  /** Where a task is in the graph. */
+  /** The place of a task in the graph. */
   find: (task: ITaskState) => Chosen | null;
 }
 
 function useGraph(view: IRunView): IGraph {
   const { spec, tasks } = view.data;
   const states = React.useMemo(() => new States(tasks), [tasks]);
-  // Of a pipeline that is not known the tasks are all there is.
+  // If the pipeline is not known, there are only the tasks.
   const names = spec.root ? '' : tasks.map(each => each.task_id).join();
   const nodes = React.useMemo(() => graphOf(spec, tasks), [spec, names]);
   return React.useMemo(
@@ -318,7 +321,7 @@ function placeOfTask(task: ITaskState, nodes: INode[]): Chosen | null {
   return node ? { node, iterations: numbers } : null;
 }
 
-/** The task that is shown: at first the one that failed, else the one that was clicked on. */
+/** The shown task: the one clicked on, at first the one that failed. */
 function useChosen(
   view: IRunView,
   graph: IGraph
@@ -333,7 +336,7 @@ function useChosen(
   return { chosen: asked === undefined ? failed : asked, choose };
 }
 
-/** The graph of a pipeline that does not run. */
+/** The graph of a pipeline without a run. */
 export function PipelineGraph(props: {
   view: IRunView;
   trans: TranslationBundle;
@@ -385,7 +388,7 @@ function GraphTab(props: {
   if (!nodes.length) {
     return (
       <p className="jp-KfpMt-viewQuiet">
-        {trans.__('The tasks are shown once the run has begun.')}
+        {trans.__('The tasks appear once the run has started.')}
       </p>
     );
   }
@@ -402,7 +405,7 @@ function GraphTab(props: {
   );
 }
 
-/** The iterations that have to be shown for a task to be there. */
+/** The iterations that must be shown for a task to be visible. */
 function iterationsOf(
   chosen: Chosen | null,
   nodes: readonly INode[]
@@ -427,7 +430,7 @@ function iterationsOf(
   return found;
 }
 
-/** What is in one of two sets, and not in both. */
+/** The symmetric difference of two sets. */
 function different(
   one: ReadonlySet<string>,
   other: ReadonlySet<string>

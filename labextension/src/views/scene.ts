@@ -1,4 +1,4 @@
-/** A graph as it is drawn: which groups are open, which iteration is shown, and where everything is. */
+/** The scene of a graph: open groups, shown iterations, and the place of everything. */
 
 import { INode, States } from './graph';
 import { IPoint, layOut } from './layout';
@@ -7,15 +7,15 @@ import { together } from '../run/states';
 export const NODE = { width: 184, height: 48 } as const;
 const GROUP_HEAD = 34;
 const GROUP_PADDING = 12;
-// The head of a group needs so much, of a loop more for its buttons.
+// The size of a group's head; a loop's has buttons.
 const NARROWEST = { group: 240, loop: 330 } as const;
-// Pipelines with so many tasks are drawn with every group open.
+// Pipelines with up to this many tasks start with all groups open.
 const FEW = 60;
 
-/** A task, or a group with what is in it, at its place in the whole picture. */
+/** A task or group, at its place in the whole drawing. */
 export interface IItem extends IPoint {
   node: INode;
-  /** Of the loops around it. */
+  /** The iterations of its enclosing loops. */
   iterations: readonly number[];
   width: number;
   height: number;
@@ -25,20 +25,20 @@ export interface IItem extends IPoint {
 
 export interface IScene {
   items: IItem[];
-  /** All connections, each group's in its own corner. */
+  /** All connections, each group's relative to its corner. */
   paths: (IPoint & { path: string })[];
   width: number;
   height: number;
 }
 
-/** Which iteration of each loop is shown, by the loop's id and the iterations around it. */
+/** The shown iteration of each loop, by the loop's id and the enclosing iterations. */
 export type Choices = Readonly<Record<string, number>>;
 
 export function placeOf(node: INode, iterations: readonly number[]): string {
   return [node.id, ...iterations].join('#');
 }
 
-/** The iterations to show: those that were chosen, else the first that failed, runs, or is there. */
+/** The iterations to show: the chosen ones, else the first that failed, runs, or exists. */
 export function choicesOf(
   nodes: readonly INode[],
   states: States,
@@ -80,7 +80,7 @@ function telling(
   return numbers[0] ?? 0;
 }
 
-/** The groups that are open at first. */
+/** The groups that are initially open. */
 export function openAtFirst(nodes: readonly INode[]): Set<string> {
   const isSmall = count(nodes) <= FEW;
   return new Set(
@@ -107,7 +107,7 @@ export function sceneOf(
 ): IScene {
   const scene: IScene = { items: [], paths: [], width: 0, height: 0 };
   const size = place(nodes, { open, choices, iterations: [], depth: 0 }, scene);
-  // As one reads, for those who hear it; a group comes before what is in it.
+  // In reading order, for screen readers; a group comes before its content.
   scene.items.sort((a, b) => a.y - b.y || a.x - b.x);
   return { ...scene, ...size };
 }
@@ -119,7 +119,7 @@ interface IWithin {
   depth: number;
 }
 
-/** Add the nodes of one group to the picture, as if its corner were the whole picture's. */
+/** Add the nodes of one group to the drawing, relative to the group's corner. */
 function place(
   nodes: readonly INode[],
   within: IWithin,
@@ -180,7 +180,7 @@ function partOf(node: INode, within: IWithin): { scene: IScene } {
   return { scene: { ...scene, width, height } };
 }
 
-/** The nearest item in a direction, as arrow keys ask for it. */
+/** The nearest item in the direction of an arrow key. */
 export function neighbour(
   items: readonly IItem[],
   from: IItem,
@@ -206,7 +206,7 @@ export function neighbour(
   return best;
 }
 
-/** Where an item is for the arrow keys: an open group is its head. */
+/** The position of an item for arrow keys; for an open group, its head. */
 function handle(item: IItem): IPoint {
   const height = item.isOpen ? GROUP_HEAD : item.height;
   return { x: item.x + item.width / 2, y: item.y + height / 2 };

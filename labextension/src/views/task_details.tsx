@@ -1,4 +1,4 @@
-/** One task: why it failed, what went into it, what came out, and what it writes. */
+/** One task: its error, inputs, outputs and log. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -99,7 +99,7 @@ export function TaskDetails(props: {
   );
 }
 
-/** Why a task failed: the user's own part of the traceback, with the rest folded away. */
+/** The error of a task: the user's own part of the traceback, with the rest collapsed. */
 function Failure(props: {
   task: ITaskState;
   log: ILog | undefined;
@@ -141,7 +141,7 @@ function Failure(props: {
   );
 }
 
-/** The log of a task: read while it is shown, else as much as is saved with the run. */
+/** The log of a task: read while it is shown, else as saved with the run. */
 function useLog(
   task: ITaskState | undefined,
   view: IRunView,

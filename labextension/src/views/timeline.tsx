@@ -1,4 +1,4 @@
-/** When each task ran, as bars beside one another. */
+/** The time of each task, as bars. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';

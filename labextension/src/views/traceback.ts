@@ -1,23 +1,23 @@
-/** The traceback in a log, as whoever wrote the task reads it: the executor's frames apart. */
+/** The traceback in a log, with the executor's frames separated from the task's own. */
 
 export interface ITraceback {
   /** The frames of the task's own code, and the exception. */
   own: string;
-  /** All of it; the same as `own` where no frame is the executor's. */
+  /** The whole traceback; the same as `own` if no frame is the executor's. */
   whole: string;
   /** How many lines are the executor's. */
   hidden: number;
 }
 
 const BEGIN = 'Traceback (most recent call last):';
-// Of Python itself and of the kfp package that calls the component.
+// Files of Python itself, and of the kfp package that calls the component.
 const EXECUTORS =
   /^\s+File "(?:.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runpy\.py)", line \d+/;
-// How the program of `%%kfp task` runs its cell.
+// The line with which the program of `%%kfp task` runs its cell.
 const OF_CELL = 'exec(compile(source, path, "exec"), scope)';
 const FRAME = /^\s+File ".*", line \d+/;
 
-/** The last traceback in a log; null where there is none. */
+/** The last traceback in a log; null if there is none. */
 export function tracebackIn(log: string): ITraceback | null {
   const lines = log.replace(/\r\n?/g, '\n').split('\n');
   const begin = lines.lastIndexOf(BEGIN);
@@ -34,7 +34,7 @@ export function tracebackIn(log: string): ITraceback | null {
   };
 }
 
-/** The line after the exception, which may have several lines itself. */
+/** The line after the exception, whose message may have several lines. */
 function endOf(lines: readonly string[], begin: number): number {
   let end = begin + 1;
   while (end < lines.length && /^\s/.test(lines[end])) {

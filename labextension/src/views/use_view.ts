@@ -1,4 +1,4 @@
-/** A run as its host knows it, drawn again after each change. */
+/** A hook that returns the host's view, and renders again after each change. */
 
 import * as React from 'react';
 

@@ -1,4 +1,4 @@
-/** What went into a task and came out of it. */
+/** The inputs and outputs of a task. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -21,7 +21,7 @@ const SHORT = 32;
 const METRICS = ['system.Metrics'];
 const CLASSIFICATION = /ClassificationMetrics$/;
 const DRAWN = ['confidenceMetrics', 'confusionMatrix'];
-// What the local KFP and the SDK add for themselves.
+// Metadata that the local KFP and the SDK add for themselves.
 const OWN_METADATA = new Set(['display_name', 'store_session_info']);
 
 export function Inputs(props: {
@@ -113,7 +113,7 @@ export function Outputs(props: {
   );
 }
 
-/** The numbers that a task has logged, of several artifacts with the name of each. */
+/** The metrics of a task; of several artifacts with their names. */
 function metricFacts(
   [name, listed]: [string, IArtifact[]],
   _: number,
@@ -129,7 +129,7 @@ function metricFacts(
   );
 }
 
-/** Names and values under a title; nothing where there is none. */
+/** Names and values under a title; nothing if there are none. */
 export function Facts(props: {
   title: string;
   facts: [string, React.ReactNode][];
@@ -152,7 +152,7 @@ export function Facts(props: {
   );
 }
 
-/** A value as JSON writes it, a text as it is; a long one is folded. */
+/** A value as JSON, but texts unchanged; a long one is collapsed. */
 export function Value(props: { value: IValue }): JSX.Element {
   const { value } = props;
   const text =
@@ -171,7 +171,7 @@ export function Value(props: { value: IValue }): JSX.Element {
   );
 }
 
-/** Who reads what a task made, and where that is. */
+/** How an artifact is read, and its place. */
 interface IMade {
   host: IHost;
   place: IArtifactPlace;
@@ -221,7 +221,7 @@ function Artifact(props: {
   );
 }
 
-/** The end of an address, and all of it after a click. */
+/** The end of a URI, and all of it after a click. */
 function Place(props: { uri: string }): JSX.Element {
   const { uri } = props;
   return uri.length <= SHORT ? (
@@ -236,7 +236,7 @@ function Place(props: { uri: string }): JSX.Element {
   );
 }
 
-/** Where a value will come from, or came from, if it is not known itself. */
+/** The source of a value that is not known. */
 function Source(props: {
   input: IInput | undefined;
   data: IRunData;

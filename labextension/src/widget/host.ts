@@ -1,4 +1,4 @@
-/** A run whose data come from a kernel, which also does what is asked for. */
+/** A run whose data come from a kernel, which also performs the actions. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
@@ -6,7 +6,7 @@ import { Action, IHost, ILog, IRunView } from '../run/host';
 import { readData } from '../run/run_data';
 import { isFinished } from '../run/states';
 
-/** The model of an anywidget, as far as it is used. */
+/** The parts of an anywidget model that are used. */
 export interface IModel {
   get(name: string): unknown;
   on(event: string, call: (message: IAnswer) => void): void;
@@ -14,7 +14,7 @@ export interface IModel {
   send(message: unknown): void;
 }
 
-/** What a kernel answers. */
+/** A response of the kernel. */
 interface IAnswer {
   id?: number;
   said?: string;
@@ -22,7 +22,7 @@ interface IAnswer {
   lines?: string[];
 }
 
-// A kernel that computes something answers late.
+// A busy kernel responds late.
 const LOOK = 3_000;
 const PATIENCE = 60_000;
 
@@ -97,7 +97,7 @@ export class WidgetHost implements IHost {
     return new Promise((resolve, reject) => {
       const timer = window.setTimeout(() => {
         this._answers.delete(id);
-        reject(new Error(TEXT.__('The kernel does not answer.')));
+        reject(new Error(TEXT.__('The kernel does not respond.')));
       }, PATIENCE);
       this._answers.set(id, answer => {
         window.clearTimeout(timer);
@@ -139,7 +139,7 @@ function filled(text: string, values: unknown[]): string {
   return text.replace(/%(\d)/g, (_, n) => `${values[Number(n) - 1] ?? ''}`);
 }
 
-// Where JupyterLab is not, nobody translates.
+// Without JupyterLab there are no translations.
 const TEXT = {
   __: (text: string, ...values: unknown[]) => filled(text, values),
   _n: (one: string, many: string, n: number, ...values: unknown[]) =>

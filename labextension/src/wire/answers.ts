@@ -1,14 +1,14 @@
-/** What the server extension and KFP send, as typed values. KFP leaves out what is zero or empty. */
+/** Responses of the server extension and KFP as typed values. KFP omits zero and empty fields. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import { readHistory, specificationOf } from '../run/run_data';
+import { readRun, specificationOf } from '../run/run_data';
 import { stoppedAt } from '../run/shown';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type IJson = Record<string, any>;
 
-/** What went wrong, in the words of whoever knows: its cause, its cure, and what KFP itself wrote. */
+/** An error with its cause, its cure, and KFP's own message. */
 export interface IProblem {
   message: string;
   cause: string;
@@ -22,20 +22,22 @@ export interface IIdentity {
   source: string;
 }
 
-/** Where the server extension is connected to, as whom, and whether that works. */
+/** The connection of the server extension: endpoint, identity, and whether it works. */
 export interface IStatus {
   endpoint: string;
   local: boolean;
   namespace: string;
-  /** The one in use where none is chosen in this Jupyter server. */
+  /** The default, used if none is chosen in this Jupyter server. */
   default_namespace: string;
-  /** Those that kernels have for themselves, by the kernels' ids. */
+  /** The namespaces of kernels that use their own, by kernel id. */
   kernel_namespaces: Record<string, string>;
   identity: IIdentity;
+  /** Those of a local KFP as which the Jupyter server may ask: `NAMESPACE/NAME`, or a user. */
+  identities: string[];
   multi_user: boolean;
   ready: boolean;
   error: IProblem | null;
-  /** The releases of this extension's server half and of KFP. */
+  /** The releases of the server extension and of KFP. */
   version: string;
   server_version: string;
   read_only: boolean;
@@ -49,14 +51,14 @@ export interface IRun {
   finished_at: string;
   error: string;
   archived: boolean;
-  /** Whether somebody stopped it, which KFP says to be a failure. */
+  /** Whether it was terminated, which KFP reports as a failure. */
   isTerminated: boolean;
   namespace: string;
   experiment_id: string;
   pipeline_id: string;
-  /** What a pipeline of no id is called: one that was sent with the run. */
+  /** The name of a pipeline without an id, which was sent with the run. */
   pipeline_name: string;
-  /** What a person wrote, and which notebook, cell and commit started it. */
+  /** The user's description, and the notebook, cell and commit that started it. */
   description: string;
   recurring_run_id: string;
 }
@@ -65,10 +67,10 @@ export interface IRecurringRun {
   recurring_run_id: string;
   display_name: string;
   created_at: string;
-  /** ENABLED, DISABLED, or whatever KFP says. */
+  /** ENABLED, DISABLED, or another value of KFP's. */
   status: string;
   cron: string;
-  /** Seconds between two runs; 0 where a cron expression says when. */
+  /** Seconds between two runs; 0 with a cron expression. */
   interval: number;
   error: string;
   namespace: string;
@@ -91,7 +93,7 @@ export interface IPipeline {
   display_name: string;
   description: string;
   created_at: string;
-  /** Empty for one that is shared with everyone. */
+  /** Empty for a shared one. */
   namespace: string;
 }
 
@@ -105,29 +107,29 @@ export interface IVersion {
   pipeline_spec: IJson;
 }
 
-/** For each resource each verb: allowed, not allowed, or not known yet. */
+/** By resource and verb: allowed, forbidden, or null if not known yet. */
 export type IPermissions = Record<string, Record<string, boolean | null>>;
 
-/** A namespace that may be this identity's. */
+/** A namespace that this identity may be able to use. */
 export interface INamespace {
   name: string;
   owner: string;
-  /** Whether its runs may be listed; null is not known yet. */
+  /** Whether its runs may be listed; null if not known yet. */
   usable: boolean | null;
   reason: string;
   cure: string;
   permissions: IPermissions;
 }
 
-/** All that are known, and who of those asked did not tell. */
+/** All known namespaces, and the sources that did not respond. */
 export interface INamespaces {
   namespaces: INamespace[];
   silent: { source: string; problem: IProblem }[];
-  /** Why it is not known of some whether they may be used. */
+  /** Why it is unknown for some whether they can be used. */
   unknown: string;
 }
 
-/** A line of what the doctor has found: `passed`, `failed` or `not known`. */
+/** A finding of the doctor: `passed`, `failed` or `not known`. */
 export interface IFinding {
   check: string;
   result: string;
@@ -136,14 +138,14 @@ export interface IFinding {
   cure: string;
 }
 
-/** Someone who shares a namespace. */
+/** A contributor of a namespace. */
 export interface IContributor {
   user: string;
   role: string;
 }
 
-/** What happened in a namespace, as the server extension tells it. */
-/** The namespaces of a status, where one of them was chosen just now. */
+/** An event in a namespace, from the server extension. */
+/** The namespaces of a status, after one of them was chosen. */
 export type INamespaceInUse = Pick<
   IStatus,
   'namespace' | 'default_namespace' | 'kernel_namespaces'
@@ -170,15 +172,15 @@ export type KfpEvent =
 /** A part of a list. */
 export interface IPage<T> {
   items: T[];
-  /** How many there are in all. */
+  /** The total number. */
   total: number;
-  /** Where the next page begins; empty after the last. */
+  /** The token of the next page; empty after the last. */
   next: string;
-  /** Only so many were looked through, from the first on, for what KFP cannot filter by. */
+  /** How many were searched, from the first on, for a filter that KFP does not have. */
   among?: number;
 }
 
-/** An answer that is not the one asked for. */
+/** An error response. */
 export class KfpError extends Error {
   constructor(
     readonly problem: IProblem,
@@ -188,7 +190,7 @@ export class KfpError extends Error {
   }
 }
 
-/** What went wrong, whatever was thrown. */
+/** The problem behind any thrown value. */
 export function problemOf(reason: unknown): IProblem {
   return reason instanceof KfpError
     ? reason.problem
@@ -200,7 +202,7 @@ export function problemOf(reason: unknown): IProblem {
       };
 }
 
-/** The event in a block, null for what is of no interest here, and its id. */
+/** The event in a block (null for one that is not used here), and its id. */
 export function toEvent(block: string): { event: KfpEvent | null; id: string } {
   const lines = block.split('\n').map(line => line.split(/: (.*)/, 2));
   const fields = Object.fromEntries(lines);
@@ -257,6 +259,7 @@ export function toStatus(body: IJson): IStatus {
     default_namespace: body.default_namespace ?? '',
     kernel_namespaces: body.kernel_namespaces ?? {},
     identity: { subject, expires_at, source },
+    identities: body.identities ?? [],
     multi_user: body.multi_user ?? true,
     ready: body.ready ?? true,
     error: body.error ? toProblem(body.error) : null,
@@ -292,20 +295,21 @@ function toNamespace(body: IJson): INamespace {
 }
 
 export function toRun(body: IJson): IRun {
+  const run = readRun(body);
   return {
-    run_id: body.run_id ?? '',
-    display_name: body.display_name ?? '',
+    run_id: run.run_id,
+    display_name: run.display_name,
     state: body.state ?? stateless(body),
-    created_at: body.created_at ?? '',
-    finished_at: body.finished_at ?? '',
-    error: body.error?.message ?? '',
-    archived: isArchived(body),
-    isTerminated: stoppedAt(readHistory(body.state_history)) !== null,
+    created_at: run.created_at,
+    finished_at: run.finished_at,
+    error: run.error,
+    archived: run.archived,
+    isTerminated: stoppedAt(run.state_history) !== null,
     namespace: '',
-    experiment_id: body.experiment_id ?? '',
+    experiment_id: run.experiment_id,
+    description: run.description,
     pipeline_id: body.pipeline_version_reference?.pipeline_id ?? '',
     pipeline_name: nameOf(body.pipeline_spec),
-    description: body.description ?? '',
     recurring_run_id: body.recurring_run_id ?? ''
   };
 }
@@ -368,12 +372,12 @@ function isArchived(body: IJson): boolean {
   return body.storage_state === 'ARCHIVED';
 }
 
-/** What it means that KFP knows no state: it has not started, or did not have to. */
+/** The state if KFP sends none: not started, or skipped. */
 function stateless(body: IJson): string {
   return Date.parse(body.finished_at ?? '') > 0 ? 'SKIPPED' : 'PENDING';
 }
 
-/** Either our own error or KFP's, whose detail is shorter and clearer than its message. */
+/** Our own error, or KFP's, whose detail is shorter and clearer than its message. */
 export function toProblem(body: IJson): IProblem {
   const detail: string = body.details?.[0]?.message ?? '';
   return {
@@ -411,10 +415,10 @@ function notEnabled(trans: TranslationBundle): IProblem {
   return {
     message: trans.__('The Jupyter server has not loaded this extension.'),
     cause: trans.__(
-      'It does not know the path /kfp-mt/, as when it was started before the installation.'
+      'It does not know the path /kfp-mt/; it may have been started before the installation.'
     ),
     cure: trans.__(
-      'Restart the Jupyter server. If that changes nothing, switch the extension on first:\njupyter server extension enable jupyter_kfp_mt'
+      'Restart the Jupyter server. If that does not help, enable the extension first:\njupyter server extension enable jupyter_kfp_mt'
     ),
     server_text: ''
   };
@@ -427,7 +431,10 @@ function jupyterRefused(
 ): IProblem {
   const status = `${response.status} ${response.statusText}`.trim();
   return {
-    message: trans.__('The Jupyter server gave no usable answer (%1).', status),
+    message: trans.__(
+      'The Jupyter server sent an unusable response (%1).',
+      status
+    ),
     cause: '',
     cure: trans.__(
       'Reload the page and log in again. If that does not help, restart the Jupyter server.'
@@ -438,9 +445,9 @@ function jupyterRefused(
 
 export function fellSilent(trans: TranslationBundle): IProblem {
   return {
-    message: trans.__('The Jupyter server has told nothing for a while.'),
+    message: trans.__('The Jupyter server has not sent anything for a while.'),
     cause: trans.__('The connection to it may be broken, or it hangs.'),
-    cure: trans.__('What is shown may be old. The panel asks again by itself.'),
+    cure: trans.__('The data may be outdated. The panel retries by itself.'),
     server_text: ''
   };
 }
@@ -450,10 +457,10 @@ export function unreachable(
   trans: TranslationBundle
 ): IProblem {
   return {
-    message: trans.__('The Jupyter server does not answer.'),
+    message: trans.__('The Jupyter server does not respond.'),
     cause: trans.__('It may have stopped, or the network is down.'),
     cure: trans.__(
-      'Check that it still runs. The panel goes on by itself once it answers.'
+      'Check that it is running. The panel continues by itself once it responds.'
     ),
     server_text: reason instanceof Error ? reason.message : ''
   };

@@ -40,12 +40,12 @@ export { isFinished } from '../run/states';
 export * from './answers';
 
 const V2 = 'api/apis/v2beta1';
-// Ask again each time, but without the number that JupyterLab adds to a URL for 'no-store'.
+// Never cached, but without the number that JupyterLab adds to a URL for 'no-store'.
 const CACHE = 'no-cache';
 const LONGEST_PAGE = 200;
-// So many are looked through for what KFP cannot filter by.
+// How many items are searched for a filter that KFP does not have.
 const MOST_SIFTED = 1_000;
-// As many as the server tells at once.
+// The server's limit for one request.
 export const MOST_NAMES = 100;
 
 export class KfpApi {
@@ -58,7 +58,7 @@ export class KfpApi {
     return toStatus(await this._request('status'));
   }
 
-  /** Use a namespace in this server, or in one kernel; without a name the usual one. */
+  /** Use a namespace in this server, or in one kernel; without a name, the default. */
   async chooseNamespace(namespace: string, kernel = ''): Promise<void> {
     const query = URLExt.objectToQueryString({
       ...(namespace && { namespace }),
@@ -67,11 +67,17 @@ export class KfpApi {
     await this._request(`namespace${query}`, { method: 'PUT' });
   }
 
+  /** Ask a local KFP as another of its identities from now on. */
+  async chooseIdentity(identity: string): Promise<void> {
+    const query = URLExt.objectToQueryString({ identity });
+    await this._request(`identity${query}`, { method: 'PUT' });
+  }
+
   async namespaces(): Promise<INamespaces> {
     return toNamespaces(await this._request('namespaces'));
   }
 
-  /** What is wrong with the connection, and what mends it. */
+  /** The faults of the connection, and their cures. */
   async doctor(): Promise<IFinding[]> {
     return (await this._request('doctor')).findings ?? [];
   }
@@ -82,8 +88,8 @@ export class KfpApi {
   }
 
   /**
-   * What experiments and pipelines are called, by their ids; of what is gone, nothing.
-   * KFP is asked least where it is known in which namespaces they are.
+   * The names of experiments and pipelines by id, without deleted ones. Known namespaces save
+   * requests to KFP.
    */
   async names(asked: {
     experiment: readonly string[];
@@ -101,7 +107,7 @@ export class KfpApi {
     };
   }
 
-  /** One page of a list; all there is of it where that is of one pipeline. */
+  /** One page of a list; all items if they are of one pipeline. */
   async list<T>(kind: IKind<T>, asked: KfpApi.IListQuery): Promise<IPage<T>> {
     const { pipeline_id } = asked.query;
     return pipeline_id && kind.filters.pipeline
@@ -109,7 +115,7 @@ export class KfpApi {
       : this._list(kind, asked);
   }
 
-  /** Those of a list that are wanted, among as many as are looked through. */
+  /** The matching items, among as many as are searched. */
   private async _sift<T>(
     kind: IKind<T>,
     asked: KfpApi.IListQuery,
@@ -140,7 +146,7 @@ export class KfpApi {
         kind.filters.experiment && { experiment_id: query.experiment_id }),
       page_size,
       sort_by: query.sort,
-      // KFP's server decodes it once more than HTTP does.
+      // KFP's server decodes it one more time.
       ...(filter && { filter: encodeURIComponent(filter) }),
       ...(page_token && { page_token })
     });
@@ -185,7 +191,7 @@ export class KfpApi {
     return toExperiment(await this._request(one('experiments', experiment_id)));
   }
 
-  /** A run as the API tells of it, with its specification and parameters. */
+  /** A run in the API's form, with its specification and parameters. */
   async run(run_id: string): Promise<IJson> {
     return this._request(one('runs', run_id));
   }
@@ -195,9 +201,9 @@ export class KfpApi {
   }
 
   /**
-   * Hear what happens in a namespace, until the stream ends or is aborted; after the event of the
-   * id `last`, where the server still knows that. `hear` is told the id of the event, too.
-   * Rejects with a KfpError where the server does not tell, or fell silent.
+   * Listen to the events of a namespace, until the stream ends or is aborted; from the event after
+   * `last` on, if the server still has it. `hear` gets each event and its id. Rejects with a
+   * KfpError if the server refuses or falls silent.
    */
   async listen(
     namespace: string,
@@ -225,7 +231,7 @@ export class KfpApi {
     }
   }
 
-  /** Have KFP do something with one thing: a verb of its API, or `delete`. */
+  /** Perform an action on one item: a verb of KFP's API, or `delete`. */
   async change(path: string, id: string, verb: string): Promise<void> {
     if (verb === 'delete') {
       // Versions of a pipeline are deleted with it.
@@ -254,7 +260,7 @@ export class KfpApi {
     return toExperiment(await this._post('experiments', body));
   }
 
-  /** Upload a compiled pipeline: a new one, or a version of the one of this id. */
+  /** Upload a compiled pipeline: a new one, or a version of the one with this id. */
   async upload(file: File, asked: KfpApi.IUpload): Promise<IJson> {
     const { pipeline_id, namespace, name, description } = asked;
     const what = pipeline_id ? 'upload_version' : 'upload';
@@ -331,9 +337,9 @@ export namespace KfpApi {
   export interface IUpload {
     name: string;
     description?: string;
-    /** Empty for a pipeline that is shared with everyone. */
+    /** Empty for a shared pipeline. */
     namespace?: string;
-    /** The pipeline that gets a new version; empty for a new pipeline. */
+    /** The pipeline for a new version; empty for a new pipeline. */
     pipeline_id?: string;
   }
 }

@@ -1,11 +1,11 @@
-/** How long the browser waits, in milliseconds: `jupyter_kfp_mt/intervals.py` has what it waits for. */
+/** Timeouts of the browser, in milliseconds; they must exceed those in `jupyter_kfp_mt/intervals.py`. */
 
-/** For what the Jupyter server answers by itself. */
+/** For requests that the Jupyter server answers itself. */
 export const SERVER_TIMEOUT = 30_000;
-/** For what it asks KFP: it waits itself, and says what came of that. */
+/** For requests that it forwards to KFP: it has a timeout of its own, and reports it. */
 export const KFP_TIMEOUT = 75_000;
-/** A stream of events says something every 15 seconds; what is silent for so long is dead. */
+/** A stream of events has a sign of life every 15 seconds; after this silence it is dead. */
 export const SILENCE = 37_500;
-/** While changes are told, to ask is only for what is not: the connection. */
+/** While events report changes, polling is only for the connection. */
 export const TOLD = 30_000;
 export const LONGEST_BACKOFF = 60_000;

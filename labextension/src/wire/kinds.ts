@@ -1,4 +1,4 @@
-/** The kinds of things that KFP lists: where they are, how they are read, what can be asked for. */
+/** The kinds of resources that KFP lists: their URLs, readers and filters. */
 
 import { IFilters, Sort } from './query';
 import {
@@ -21,7 +21,7 @@ export interface IKind<T> {
   path: string;
   /** The name of the items in the answer to a list. */
   listed: string;
-  /** What Kubernetes calls it where roles are concerned. */
+  /** Its name in the rules of Kubernetes. */
   resource: string;
   read: (body: IJson) => T;
   key: (item: T) => string;
@@ -86,5 +86,5 @@ export const PIPELINES: IKind<IPipeline> = {
   sorts: COMMON
 };
 
-/** Anything that is listed. */
+/** An item of any list. */
 export type Item = IRun | IRecurringRun | IExperiment | IPipeline;

@@ -1,9 +1,9 @@
-/** What of a list is asked for, as KFP's API takes it: KFP filters, searches and sorts. */
+/** The query of a list, in the form of KFP's API, which filters, searches and sorts. */
 
 import { FINISHED } from '../run/states';
 import { IRun } from './answers';
 
-/** How a list is sorted, in KFP's words. */
+/** The order of a list, in KFP's form. */
 export type Sort =
   | 'created_at desc'
   | 'created_at asc'
@@ -12,20 +12,20 @@ export type Sort =
   | 'finished_at desc'
   | 'finished_at asc';
 
-/** A state of runs, or `UNFINISHED` for all that may still change. */
+/** A state of runs, or `UNFINISHED` for all that have not ended. */
 export type StateFilter = string;
 
 export interface IQuery {
-  /** A part of the name, or empty. */
+  /** Part of the name, or empty. */
   text: string;
   state: StateFilter;
   experiment_id: string;
   pipeline_id: string;
-  /** Only what is no older than so many hours; 0 for any age. */
+  /** The maximum age in hours; 0 for any age. */
   hours: number;
   /** The path of the notebook that started the runs, or empty. */
   notebook: string;
-  /** Show what is archived, and nothing else. */
+  /** Show only archived items. */
   archived: boolean;
   sort: Sort;
 }
@@ -41,7 +41,7 @@ export const EVERYTHING: IQuery = {
   sort: 'created_at desc'
 };
 
-// KFP keeps a run that waits under a name of its own.
+// KFP stores pending runs under another name.
 const WAITING = ['PENDING', 'RUNTIME_STATE_UNSPECIFIED'];
 const UNFINISHED = [...WAITING, 'RUNNING', 'CANCELING', 'PAUSED'];
 const HOUR = 3_600_000;
@@ -54,17 +54,17 @@ interface IPredicate {
   timestamp_value?: string;
 }
 
-/** Which of the conditions KFP knows for a kind of thing. */
+/** The conditions that KFP supports for a kind. */
 export interface IFilters {
   state?: boolean;
   archived?: boolean;
   experiment?: boolean;
-  /** KFP does not know it: the lists are looked through here. */
+  /** KFP does not support it: the list is searched here. */
   pipeline?: boolean;
   notebook?: boolean;
 }
 
-/** The conditions of a query as the `filter` of a list: JSON, empty where there are none. */
+/** The conditions of a query as the `filter` of a list: JSON, or empty if there are none. */
 export function filterOf(query: IQuery, knows: IFilters, now: number): string {
   const predicates = [
     ...(knows.archived ? [archivedOrNot(query.archived)] : []),
@@ -84,14 +84,14 @@ export function reversed(sort: Sort): Sort {
   return `${key} ${direction === 'asc' ? 'desc' : 'asc'}` as Sort;
 }
 
-/** Tell whether anything but the order is other than in a new list. */
+/** Return whether any filter is set. */
 export function isFiltered(query: IQuery): boolean {
   return (Object.keys(EVERYTHING) as (keyof IQuery)[]).some(
     key => key !== 'sort' && query[key] !== EVERYTHING[key]
   );
 }
 
-/** Tell whether a run would be listed, as far as it is known here. */
+/** Return whether a run would be listed, as far as that is known here. */
 export function wouldList(query: IQuery, run: IRun, now: number): boolean {
   const isOfState =
     !query.state ||

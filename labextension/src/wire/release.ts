@@ -1,2 +1,2 @@
-/** The release that this page has, which need not be the one that the Jupyter server has loaded. */
+/** The release of this page, which may differ from that of the Jupyter server. */
 export const RELEASE = '0.1.0';

@@ -1,4 +1,4 @@
-/** What happens to the runs that are shown on this page: one stream of events for a namespace. */
+/** Events of the runs on this page: one stream for each namespace. */
 
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
@@ -18,18 +18,18 @@ import { LONGEST_BACKOFF } from './intervals';
 
 /** News of one run. */
 export interface INews {
-  /** The run as the API tells of it, where something of it is new. */
+  /** The run in the API's form, if it has changed. */
   run?: IJson;
   tasks: IJson[];
-  /** Why nothing is known just now; empty where it is. */
+  /** Why there are no news at present; empty if there are. */
   problem: string;
-  /** Whether this run is not there any more. */
+  /** Whether the run was deleted. */
   isGone?: boolean;
 }
 
 type Hear = (news: INews) => void;
 
-// As many as the server takes in one stream.
+// The server's limit for one stream.
 const MOST = 20;
 const SOON = 50;
 
@@ -38,7 +38,7 @@ export class RunEvents {
     this._options = options;
   }
 
-  /** Hear of a run until the answer is disposed of. */
+  /** Listen to a run until the result is disposed. */
   follow(namespace: string, run_id: string, hear: Hear): IDisposable {
     const stream =
       this._streams.get(namespace) ?? new Stream(namespace, this._options);
@@ -58,7 +58,7 @@ export namespace RunEvents {
   }
 }
 
-/** The stream of one namespace, opened anew whenever other runs are to be heard of. */
+/** The stream of one namespace, reopened when other runs are added. */
 class Stream {
   constructor(
     private readonly _namespace: string,

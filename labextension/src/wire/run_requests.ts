@@ -1,4 +1,4 @@
-/** What a run's view asks the server extension for, beside the stream of events. */
+/** The requests of a run's view to the server extension, in addition to events. */
 
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
@@ -10,7 +10,7 @@ import { ITaskValues, readValues } from '../run/run_data';
 
 const RUNS = 'api/apis/v2beta1/runs';
 
-/** Lines of a log, and where it goes on after them. */
+/** Lines of a log, and the position after them. */
 export interface IPiece {
   lines: Uint8Array;
   after: string;
@@ -22,27 +22,27 @@ export class RunRequests {
     private readonly _trans: TranslationBundle
   ) {}
 
-  /** A run with its specification, as the API tells of it. */
+  /** A run with its specification, in the API's form. */
   async run(run_id: string): Promise<IJson> {
     return this._json(`${RUNS}/${encodeURIComponent(run_id)}`);
   }
 
-  /** The tasks that a person wrote. */
+  /** The tasks as written in the pipeline. */
   async tasks(run_id: string): Promise<IJson[]> {
     const body = await this._json(`tasks/${encodeURIComponent(run_id)}`);
     return body.tasks ?? [];
   }
 
   /**
-   * What went into the tasks of a run and came out of them, by their ids. Rejects where that is
-   * not to be had: only the local KFP tells it.
+   * The inputs and outputs of the tasks of a run, by task id. Rejects if they are not available:
+   * only the local KFP has them.
    */
   async values(run_id: string): Promise<Record<string, ITaskValues>> {
     const path = `api/apis/v1alpha1/runs/${encodeURIComponent(run_id)}/nodes`;
     return readValues((await this._json(path)).nodes);
   }
 
-  /** The text of what a task made. Rejects with the reason where KFP does not read it. */
+  /** The text of an artifact. Rejects with the reason if KFP cannot read it. */
   async artifact(
     run_id: string,
     task_id: string,
@@ -62,7 +62,7 @@ export class RunRequests {
     await this._json(path, { method: 'POST' });
   }
 
-  /** Start what a run has run, with the same parameters. */
+  /** Start the same pipeline with the same parameters. */
   async clone(run: IJson, name: string): Promise<IJson> {
     const body = {
       display_name: name,
@@ -76,7 +76,7 @@ export class RunRequests {
     return this._json(RUNS, { method: 'POST', body: JSON.stringify(body) });
   }
 
-  /** What this identity may do with the runs of a namespace; what is not known is not in it. */
+  /** The permissions of this identity for runs of a namespace, as far as they are known. */
   async permissions(namespace: string): Promise<Record<string, boolean>> {
     const query = URLExt.objectToQueryString(namespace ? { namespace } : {});
     const { namespaces = [] } = await this._json(`namespaces${query}`);
@@ -84,7 +84,7 @@ export class RunRequests {
     return found?.permissions?.runs ?? {};
   }
 
-  /** What a task writes, from a place on, until it ends or `signal` says so. */
+  /** Follow the log of a task from a position on, until its end or `signal`. */
   async *log(
     run_id: string,
     task_id: string,

@@ -1,8 +1,8 @@
-/** Streams of server-sent events, and how long anything is waited for. */
+/** Streams of server-sent events, and timeouts. */
 
 import { SILENCE } from './intervals';
 
-/** What is waited for, or a rejection once waiting longer makes no sense. */
+/** Await a promise; rejects after a timeout. */
 export async function inTime<T>(
   timeout: number,
   answer: Promise<T>,
@@ -20,8 +20,8 @@ export async function inTime<T>(
 }
 
 /**
- * What stands between the blank lines of a stream, however it is cut. Rejects with what `silent`
- * gives once nothing has come for too long, as of a connection that is dead and does not know it.
+ * The blocks between blank lines of a stream, however it arrives in pieces. Rejects with the error
+ * from `silent` after too long a silence, as on a dead connection.
  */
 export async function* blocks(
   response: Response,

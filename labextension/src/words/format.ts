@@ -36,7 +36,7 @@ export function stateWord(state: string, trans: TranslationBundle): string {
   }
 }
 
-/** What has become of a run, as a sentence to be read aloud. */
+/** The state of a run as a sentence for screen readers. */
 export function stateChange(
   run: Pick<IRun, 'display_name' | 'state' | 'isTerminated'>,
   trans: TranslationBundle
@@ -85,7 +85,7 @@ export function age(
   return trans.__('%1 d ago', Math.floor(passed / DAY));
 }
 
-/** How old a list is that could not be read again. */
+/** The age of a list that could not be refreshed. */
 export function oldness(
   since: number,
   now: number,
@@ -96,7 +96,7 @@ export function oldness(
     : trans.__('from %1', age(since, now, trans));
 }
 
-/** A length of time, as exactly as one cares about one so long. */
+/** A duration, with a precision that depends on its length. */
 export function duration(length: number, trans: TranslationBundle): string {
   if (Number.isNaN(length)) {
     return '';
@@ -121,14 +121,27 @@ export function duration(length: number, trans: TranslationBundle): string {
   return trans.__('%1 s', seconds);
 }
 
+/** How long it is from one time to the next; as one unit where it is a whole number of those. */
+export function period(length: number, trans: TranslationBundle): string {
+  if (length >= DAY && length % DAY === 0) {
+    return trans._n('day', '%1 days', length / DAY, length / DAY);
+  }
+  if (length >= HOUR && length % HOUR === 0) {
+    return trans._n('hour', '%1 hours', length / HOUR, length / HOUR);
+  }
+  return length >= MINUTE && length % MINUTE === 0
+    ? trans.__('%1 min', length / MINUTE)
+    : duration(length, trans);
+}
+
 type Times = Pick<IRun, 'state' | 'created_at' | 'finished_at'>;
 
-/** How long a run took, or has taken by now. */
+/** The duration of a run so far. */
 export function elapsed(run: Times, now: number): number {
   return (finishedAt(run) ?? now) - Date.parse(run.created_at);
 }
 
-/** When a run ended. KFP says 1970, or the year 1, as long as it has not. */
+/** The end of a run. KFP sends 1970, or the year 1, before it has ended. */
 export function finishedAt(run: Times): number | null {
   const time = Date.parse(run.finished_at);
   return isFinished(run) && time > 0 ? time : null;
@@ -154,7 +167,7 @@ function language(): string {
 
 const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/;
 
-/** Who we are, as briefly as people say it. */
+/** A short form of our identity. */
 export function shortIdentity(
   subject: string,
   trans: TranslationBundle
@@ -166,7 +179,7 @@ export function shortIdentity(
   return subject || trans.__('Nobody');
 }
 
-/** What we are connected to, as briefly as people say it. */
+/** A short name of the KFP that we are connected to. */
 export function connectionName(
   status: IStatus,
   trans: TranslationBundle

@@ -24,6 +24,7 @@ from ..executors.task_server import TaskServer
 from ..run_request import Assignment
 from . import task_values as api
 from .artifact_metadata import without_value
+from .changed_inputs import changed_since, times_of_files
 from .executor_input import executor_input, prepare
 from .importer import ImportRefused, elsewhere, importable, told_of
 from .placeholders import (
@@ -36,6 +37,7 @@ from .placeholders import (
 )
 from .platform_spec import PlatformSpec, Secrets
 from .record_progress import Progress, TaskPath
+from .resource_quantities import check_resources
 from .retries import RETRY_INDEX, pauses, seconds_in_all
 from .scopes import CACHED, COMPLETE, FAILED, Outcome, RuntimeArtifact, Scope, Values
 from .task_cache import TaskCache
@@ -44,6 +46,10 @@ from .task_outputs import OutputRefused, collect, in_their_places, left_behind
 
 # How often a task that waits for its next attempt checks if the run is being stopped.
 _GLANCE_SECONDS = 0.2
+_SEEN_BY_ALL = (
+    "Here the tasks after it see that; on a cluster each downloads its own: write what is to be "
+    "passed on into an output."
+)
 _ONLY_AS_A_WHOLE = (
     "is filled in only where KFP knows it and it is the whole value of an input: pass it to an "
     "input of its own."
@@ -164,7 +170,12 @@ class Launcher:
         reusable = key and self._is_reusable(execution)
         if reusable and (found := self._reused(execution, key)) is not None:
             return Outcome(CACHED, found)
+        container = self._executors[execution.label].container
+        check_resources(container, execution.given.parameters)
+        before = times_of_files(execution.given.artifacts)
         put_out = self._tried(execution, words)
+        for name in changed_since(before, execution.given.artifacts):
+            _log(execution, f"[It has changed its input '{name}' in place. {_SEEN_BY_ALL}]")
         if key:
             self._reuse.put(key, put_out)
         return Outcome(COMPLETE, put_out)

@@ -5,6 +5,7 @@ import { StateDB } from '@jupyterlab/statedb';
 import { KfpModel } from '../model';
 import { ALL } from '../namespaces';
 import { toRun } from '../../wire/answers';
+import { SILENCE } from '../../wire/intervals';
 import {
   json,
   namespace,
@@ -199,7 +200,7 @@ it('a KFP for one user needs no namespace', async () => {
 it.each([
   ['namespace', { namespace: 'bob' }],
   ['identity', { identity: { subject: 'bob@example.com' } }],
-  ['endpoint', { endpoint: 'http://elsewhere' }]
+  ['endpoint', { endpoint: 'http://elsewhere', local: false }]
 ])('another %s shows nothing of the one before', async (_, part) => {
   server.runs = [run('train', 'RUNNING')];
   model.watch();
@@ -209,6 +210,49 @@ it.each([
   await until(() => model.problem !== null && model.runs === null);
   expect(model.lists.runs.changes).toEqual([]);
   expect(total()).toBe(0);
+});
+
+it('a local KFP that was started again at another port keeps its rows', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  model.watch();
+  await until(() => model.runs !== null);
+  const shown: unknown[] = [];
+  model.stateChanged.connect(() => shown.push(model.runs));
+  model.placeChanged.connect(() => shown.push(null));
+  server.status = { ...STATUS, endpoint: 'http://127.0.0.1:4001' };
+  await until(() => model.status?.endpoint === 'http://127.0.0.1:4001');
+  expect(shown).not.toContain(null);
+  expect(ids()).toEqual(['train']);
+});
+
+it('another tenant of the local KFP is told to pages, and is shown nothing of the one before', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  server.answers['identity'] = () => {
+    const subject = 'system:serviceaccount:bob:default-editor';
+    const identity = { ...STATUS.identity, subject };
+    server.status = { ...STATUS, namespace: 'bob', identity };
+    server.runs = [run('tune', 'RUNNING')];
+    return json({});
+  };
+  model.watch();
+  await until(() => model.runs !== null);
+  model.watchRun({ run_id: 'train', state: 'RUNNING' });
+  let told = 0;
+  model.placeChanged.connect(() => (told += 1));
+  await model.become('bob/default-editor');
+  expect([told, model.namespace, ...ids()]).toEqual([1, 'bob', 'tune']);
+  expect(model.isWatched('train')).toBe(false);
+});
+
+it('an identity that cannot be had is a problem, and all stays as it is', async () => {
+  server.runs = [run('train', 'RUNNING')];
+  server.answers['identity'] = () =>
+    json({ message: 'no identity', cause: '' }, 404);
+  model.watch();
+  await until(() => model.runs !== null);
+  await model.become('carol/default-editor');
+  expect(model.problem?.message).toBe('no identity');
+  expect(ids()).toEqual(['train']);
 });
 
 it('a KFP that does not say who we are keeps what is shown', async () => {
@@ -262,7 +306,7 @@ describe('another namespace', () => {
 
   it.each([
     ['identity', { identity: { subject: 'bob@example.com' } }],
-    ['endpoint', { endpoint: 'http://elsewhere' }]
+    ['endpoint', { endpoint: 'http://elsewhere', local: false }]
   ])('is not chosen for another %s', async (_, part) => {
     model.choose('bob');
     server.status = { ...STATUS, ...part };
@@ -512,6 +556,34 @@ it('disposed while it waits for an answer, it says nothing more', async () => {
   expect(model.isDisposed).toBe(true);
 });
 
+describe('a stream that hangs', () => {
+  beforeEach(() => {
+    jest.useFakeTimers({ advanceTimers: true });
+    model.dispose();
+    model = newModel({ active: 2_000, idle: 5_000 });
+  });
+
+  afterEach(() => jest.useRealTimers());
+
+  it('is noticed once its signs of life stay out, and is opened again', async () => {
+    const stream = (server.stream = new Stream());
+    server.runs = [run('train', 'RUNNING')];
+    model.watch();
+    await until(() => stream.listeners === 1 && model.runs !== null);
+    const told = run('train', 'RUNNING', { display_name: 'told' });
+    stream.tell('snapshot', { runs: [told] });
+    await until(() => model.runs?.[0].display_name === 'told');
+    for (let sign = 0; sign < 4; sign++) {
+      await jest.advanceTimersByTimeAsync(0.4 * SILENCE);
+      stream.keepAlive();
+    }
+    expect(stream.listeners).toBe(1);
+    await jest.advanceTimersByTimeAsync(1.2 * SILENCE);
+    await until(() => stream.listeners === 2);
+    expect(ids()).toEqual(['train']);
+  });
+});
+
 describe('a server that tells', () => {
   let stream: Stream;
 
@@ -666,7 +738,7 @@ describe('the clock', () => {
     expect(model.problem).toBeNull();
     server.answers['status'] = () => new Promise(() => undefined);
     await looksIn(20);
-    expect(model.problem?.message).toContain('told nothing for a while');
+    expect(model.problem?.message).toContain('not sent anything for a while');
     expect(ids()).toEqual(['train']);
     delete server.answers['status'];
     await looksIn(60);

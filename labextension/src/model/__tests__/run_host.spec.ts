@@ -146,7 +146,7 @@ it('a run of another name than the one shown is left alone', async () => {
   expect(asked).toEqual(['training-clone', 'retry']);
   told = { display_name: 'production' };
   expect(await host.act({ name: 'retry' })).toBe(
-    'Nothing was done: the run of this id is called production.'
+    'Nothing was changed: the run with this id is called production.'
   );
   expect(asked).toHaveLength(2);
 });

@@ -463,17 +463,28 @@ it('what is not listed any more is not selected either', async () => {
   await until(() => !text().includes('selected'));
 });
 
-it('what cannot be done with what is selected can be reached, and says why', async () => {
-  server.runs = [run('train', 'SUCCEEDED')];
-  await show('train');
+it('only what makes sense for some of what is selected is offered', async () => {
+  server.runs = [run('train', 'SUCCEEDED'), run('tune', 'RUNNING')];
+  await show('tune');
+  const offered = () =>
+    [...one('[role=toolbar]').querySelectorAll('button')].map(
+      ({ textContent }) => textContent
+    );
   rows()[0].click();
   await show('1 selected');
-  const terminate = button('Terminate');
-  expect(terminate.getAttribute('aria-disabled')).toBe('true');
-  expect(terminate.title).toBe('it has finished already');
-  terminate.click();
+  expect(offered()).toEqual([
+    'Clone…',
+    'Insert',
+    'Notebook',
+    'Archive',
+    'Delete'
+  ]);
   button('Archive').click();
   expect(executed).toEqual(['runs-open train', 'runs-archive']);
+  rows()[0].focus();
+  press('a', { ctrlKey: true });
+  await show('2 selected');
+  expect(offered()).toEqual(['Compare', 'Terminate', 'Archive', 'Delete']);
 });
 
 it('what the role does not allow says so', async () => {
@@ -517,6 +528,12 @@ it('arrows on the tabs show another list', async () => {
           display_name: 'nightly',
           status: 'DISABLED',
           trigger: { cron_schedule: { cron: '0 0 3 * * *' } }
+        },
+        {
+          recurring_run_id: '2',
+          display_name: 'daily',
+          status: 'ENABLED',
+          trigger: { periodic_schedule: { interval_second: '86400' } }
         }
       ]
     });
@@ -526,6 +543,7 @@ it('arrows on the tabs show another list', async () => {
   await show('nightly');
   expect(rows()[0].textContent).toContain('Disabled');
   expect(rows()[0].textContent).toContain('0 0 3 * * *');
+  expect(rows()[1].textContent).toContain('every day');
 });
 
 it('the connection opens to what the doctor finds', async () => {
@@ -538,7 +556,9 @@ it('the connection opens to what the doctor finds', async () => {
           found: 'It has expired.',
           cause: 'Nobody renewed it.',
           cure: 'Start it again:\nkubectl delete pod x'
-        }
+        },
+        { check: 'clock', result: 'passed', found: 'as the server has it' },
+        { check: 'healthz', result: 'passed', found: 'KFP answered' }
       ]
     });
   server.answers['contributors'] = () =>
@@ -549,8 +569,34 @@ it('the connection opens to what the doctor finds', async () => {
   await show('carol: edit');
   expect(one('[role=dialog]').textContent).toContain(STATUS.identity.subject);
   expect(one('[role=dialog]').textContent).toContain('kubectl delete pod x');
+  const passed = one('[role=dialog] details') as HTMLDetailsElement;
+  expect(passed.open).toBe(false);
+  expect(passed.textContent).toMatch(/^✓ 2 checks passed.*healthz/);
   press('Escape');
   await until(() => !sidebar.node.querySelector('[role=dialog]'));
+});
+
+it('of a local KFP another tenant is chosen in the connection', async () => {
+  const identities = ['alice/default-editor', 'bob/default-editor'];
+  server.status = { ...STATUS, identities };
+  server.answers['doctor'] = () => json({ findings: [] });
+  server.answers['contributors'] = () => json({ contributors: [] });
+  server.answers['identity'] = () => {
+    const subject = 'system:serviceaccount:bob:default-editor';
+    const identity = { ...STATUS.identity, subject };
+    server.status = { ...STATUS, namespace: 'bob', identity, identities };
+    return json({});
+  };
+  await show('Local KFP');
+  one('.jp-KfpMt-connection').click();
+  await show('Work as');
+  const choice = one('[role=dialog] select') as HTMLSelectElement;
+  expect(choice.value).toBe('alice/default-editor');
+  choice.value = 'bob/default-editor';
+  choice.dispatchEvent(new Event('change', { bubbles: true }));
+  await show('bob / default-editor');
+  expect(choice.value).toBe('bob/default-editor');
+  expect(server.asked).toContain('PUT identity?identity=bob%2Fdefault-editor');
 });
 
 it('changes of state are announced, but not what there was at first', async () => {

@@ -161,7 +161,7 @@ it('a button that is refused says why, and does nothing', async () => {
   );
   expect(reason?.textContent).toBe('The run has finished already.');
   await doing(() => terminate.click());
-  expect(text()).not.toContain('Stop this run?');
+  expect(text()).not.toContain('Terminate this run?');
 });
 
 it('an action is asked for once more, and what comes of it is said', async () => {

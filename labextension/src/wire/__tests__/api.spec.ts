@@ -184,7 +184,7 @@ it('a server that is gone is a sentence', async () => {
   const server = new Server();
   server.answers['status'] = () => Promise.reject(new TypeError('refused'));
   const { message } = await problem(server.api.status());
-  expect(message).toBe('The Jupyter server does not answer.');
+  expect(message).toBe('The Jupyter server does not respond.');
 });
 
 function streamed(text: string, size: number): Response {
@@ -253,7 +253,7 @@ describe('a stream', () => {
     await jest.advanceTimersByTimeAsync(2 * 15_000);
     expect(ended).toBeUndefined();
     await jest.advanceTimersByTimeAsync(10_000);
-    expect(problemOf(ended).message).toContain('told nothing for a while');
+    expect(problemOf(ended).message).toContain('not sent anything for a while');
   });
 });
 

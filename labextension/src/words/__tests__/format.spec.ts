@@ -8,6 +8,7 @@ import {
   dateAndTime,
   duration,
   elapsed,
+  period,
   finishedAt,
   oldness,
   shortIdentity,
@@ -91,6 +92,17 @@ it.each([
 ])('the connection %j is called "%s"', (part, words) => {
   const status: IStatus = { ...STATUS, local: false, ...part };
   expect(connectionName(status, trans)).toBe(words);
+});
+
+it.each([
+  [60_000, '1 min'],
+  [3_600_000, 'hour'],
+  [7_200_000, '2 hours'],
+  [86_400_000, 'day'],
+  [90_000, '1 min 30 s'],
+  [90_000_000, '25 hours']
+])('what happens every %d ms happens every "%s"', (length, words) => {
+  expect(period(length, trans)).toBe(words);
 });
 
 it('large counts and times are written as the language does', () => {
