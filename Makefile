@@ -31,7 +31,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 AT_ONCE := $(MAKE) --no-print-directory -j 2
 
 .PHONY: demo test test-newest test-kubernetes lock docs bench conformance compare compatibility format setup \
-	setup-checks checks chromium clean ruff mypy eslint jest
+	setup-checks checks chromium clean ruff pytest mypy eslint jest
 
 setup:
 	@$(AT_ONCE) --silent $(VENV)/linked
@@ -87,7 +87,11 @@ demo: setup
 	@$(BIN)/jupyter-lab $(AS_ROOT) --ServerApp.ip=127.0.0.1 --config=binder/jupyter_lab_config.py
 
 test: setup-checks
-	@$(AT_ONCE) checks
+	@$(MAKE) --no-print-directory ruff
+	@$(AT_ONCE) pytest checks
+
+# It runs beside the other checks, for it does not always need all processors.
+pytest:
 	@$(BIN)/python .ci/pytest_twice.py
 
 checks: ruff mypy eslint jest

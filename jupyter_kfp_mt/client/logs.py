@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..models import Run
 from ..network.line_stream import LineStream
 from .queries import part
 from .runs import Runs
@@ -32,7 +34,16 @@ class Logs(Runs):
         super().__init__(transport, namespace, cluster)
         self._logs = logs
         self.seen_runs: dict[str, Seen] = {}  # by id, while many logs of one run are read
+        self.last_told: Seen | None = None  # the run that KFP told of last
         self._places: dict[str, str] = {}  # of experiments, by ids: none of them ever moves
+
+    def run_as_told(self, run_id: str) -> Run:
+        """Return a run with the tasks that KFP lists, which its logs may then rely on."""
+        from .task_logs import Seen  # it imports this file
+
+        run = super().run_as_told(run_id)
+        self.last_told = Seen(time.monotonic(), run, None)
+        return run
 
     def namespace_of_experiment(self, experiment_id: str) -> str:
         """The namespace in which an experiment is, which is asked for once."""

@@ -12,6 +12,8 @@ from ..models import Artifact, Rows, Run, TaskIO, Viewed, frame
 METRICS = "system.Metrics"
 # Metadata that the SDK itself writes next to the metrics.
 _OWN_METADATA = ("display_name", "store_session_info")
+# The SDK's name for what a component returns without naming it.
+_RETURNED = "Output"
 MISSING = "–"
 
 
@@ -44,7 +46,10 @@ class Artifacts(Rows[Made], frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A parameter or a metric, and its value in each run; None where a run has none."""
+    """A parameter, an output of a task or a metric, and its value in each run; None without one.
+
+    `kind`: param, output or metric.
+    """
 
     kind: str
     name: str
@@ -73,7 +78,7 @@ class Comparison(Viewed, msgspec.Struct, frozen=True):
         return self.rows[index]
 
     def to_pandas(self) -> Any:
-        """One row for each run, with a column for each parameter and metric."""
+        """One row for each run, with a column for each parameter, output and metric."""
         return frame(
             [
                 {
@@ -116,6 +121,19 @@ def metrics(run: Run, values: Mapping[str, TaskIO]) -> dict[str, float]:
     }
 
 
+def outputs(run: Run, values: Mapping[str, TaskIO]) -> dict[str, Any]:
+    """Return the values that a run's tasks returned: by task, or by `task.output` where the output
+    has a name. Iterations of a loop, whose tasks share a name, are left out.
+    """
+    names = [task.display_name for task in run.tasks]
+    return {
+        task.display_name if output == _RETURNED else f"{task.display_name}.{output}": value
+        for task in run.tasks
+        if task.task_id in values and names.count(task.display_name) == 1
+        for output, value in values[task.task_id].outputs.parameters.items()
+    }
+
+
 def curve(run: Run, values: Mapping[str, TaskIO]) -> list[tuple[float, float]]:
     """The first ROC curve that a run's tasks logged, as `log_roc_curve` of the SDK keeps it."""
     for made in artifacts(run, values):
@@ -132,6 +150,7 @@ def comparison(found: Sequence[tuple[Run, Mapping[str, TaskIO]]]) -> Comparison:
     parameters = [run.runtime_config.parameters if run.runtime_config else {} for run in runs]
     rows = [
         *_rows("param", parameters),
+        *_rows("output", [outputs(run, values) for run, values in found]),
         *_rows("metric", [metrics(run, values) for run, values in found]),
     ]
     curves = {run.display_name: curve(run, values) for run, values in found}

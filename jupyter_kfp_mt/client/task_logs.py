@@ -137,14 +137,16 @@ def opened(
     if pods is None and not local:
         pods = _pods(client, cluster(), run, task, wanted)
     if wanted.recent:
-        client.seen_runs[run_id] = seen or Seen(time.monotonic(), run, pods)
+        client.seen_runs[run_id] = Seen(seen.time if seen else time.monotonic(), run, pods)
     if pods is None:
         return LocalLog(client, task, wanted)
     return PodLog(client, pods, run, task, wanted)
 
 
 class Seen(NamedTuple):
-    """A run as it was at a time on the monotonic clock, and its pods, which a local one has not."""
+    """A run as it was at a time on the monotonic clock, and its pods once they have been looked
+    for, which a local one has not.
+    """
 
     time: float
     run: Run
@@ -155,7 +157,9 @@ def _recent(client: Logs, run_id: str) -> Seen | None:
     since = time.monotonic() - RECENT_SECONDS
     for known in [known for known, seen in client.seen_runs.items() if seen.time < since]:
         client.seen_runs.pop(known, None)
-    return client.seen_runs.get(run_id)
+    told = client.last_told
+    is_told = told is not None and told.run.run_id == run_id and told.time >= since
+    return client.seen_runs.get(run_id) or (told if is_told else None)
 
 
 def _pods(client: Logs, cluster: Cluster | None, run: Run, task: Task, wanted: Wanted) -> TaskPods:

@@ -18,6 +18,7 @@ T = TypeVar("T")
 PASSED, FAILED, UNKNOWN = "passed", "failed", "not known"
 SIGNS = {PASSED: "✓", FAILED: "✗", UNKNOWN: "?"}
 WIDTH = 80
+_SKIPPED = "Not looked at"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -60,6 +61,14 @@ class CheckReport(msgspec.Struct, frozen=True):
         return [finding for finding in self.findings if finding.result == FAILED]
 
     @property
+    def rows(self) -> list[Finding]:
+        """The findings, where those of checks that wait for the same one are a single row."""
+        found: dict[str, list[Finding]] = {}
+        for each in self.findings:
+            found.setdefault(each.found if _is_skipped(each) else each.check, []).append(each)
+        return [_as_one(same) for same in found.values()]
+
+    @property
     def remedies(self) -> list[tuple[str, str]]:
         """Return title, cause and cure of each failed check; a cure that repeats is shown once."""
         told: dict[str, str] = {}
@@ -77,7 +86,7 @@ class CheckReport(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """Return it as text of 80 columns; lines to paste are not wrapped."""
         mended = (f"{title}\n{text}" for title, text in self.remedies)
-        return "\n\n".join([f"{self.title}\n\n{_table(self.findings)}", *mended, self.conclusion])
+        return "\n\n".join([f"{self.title}\n\n{_table(self.rows)}", *mended, self.conclusion])
 
 
 def passed(found: str) -> Finding:
@@ -127,7 +136,7 @@ def _examine(check: Check[P], probed: P, answers: dict[str, Future[Finding]]) ->
     missing = [name for name in check.needs if answers[name].result().result != PASSED]
     answer = answers[check.name]
     if missing:
-        answer.set_result(not_known(f"Not looked at: '{missing[0]}' has not passed."))
+        answer.set_result(not_known(f"{_SKIPPED}: '{missing[0]}' has not passed."))
         return
     try:
         answer.set_result(check.look(probed))
@@ -146,6 +155,18 @@ def _remedy(finding: Finding, same: str = "") -> str:
 
 def _result(answer: Future[Finding], late: Finding) -> Finding:
     return answer.result() if answer.done() else late
+
+
+def _is_skipped(finding: Finding) -> bool:
+    return finding.result == UNKNOWN and finding.found.startswith(_SKIPPED)
+
+
+def _as_one(same: list[Finding]) -> Finding:
+    if len(same) == 1:
+        return same[0]
+    names = ", ".join(finding.check for finding in same)
+    told = f"{same[0].found} These are {names}."
+    return msgspec.structs.replace(same[0], check=f"{len(same)} checks", found=told)
 
 
 def _named(name: str, finding: Finding) -> Finding:

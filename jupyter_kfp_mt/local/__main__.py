@@ -164,11 +164,13 @@ def _check_installed() -> None:
 def _run(options: argparse.Namespace) -> int:
     from .data.data_folder import DataFolder, Occupied
     from .machine.disk_faults import fault
+    from .machine.memory import give_back_large_blocks
     from .tenants.profiles import read_profiles, single_profile
 
     log_to_stderr()
     if untried := warning(version("kfp")):
         logging.getLogger(__name__).warning(untried)
+    give_back_large_blocks()
     os.umask(0o077)  # the data are private to this user
     # Before the folder is touched: faults of the profiles are not the folder's.
     given = read_profiles(options.profiles) if options.profiles else None

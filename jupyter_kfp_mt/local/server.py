@@ -84,12 +84,14 @@ class Server:
         self._http = self._http_server(options, [identity, token])
         # The wall clock decides, so check often: other clocks stand still on a suspended laptop.
         self._renewal_seconds = min(60.0, options.token_lifetime / 20)
-        self._renewal: asyncio.Task[None] | None = None
+        # What is done all the while.
+        self._chores: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Server:
         self._tokens.remove_strangers()
         self._tokens.renew()
-        self._renewal = asyncio.create_task(self._keep_renewing())
+        chores = self._keep_renewing(), self._database.keep_log_short()
+        self._chores = [asyncio.create_task(chore) for chore in chores]
         self._executor.recover()
         self._controller.start()
         self._listener = Listener(self._sockets, self._http.handle_stream)
@@ -102,8 +104,8 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         self._listener.close()
-        if self._renewal:
-            self._renewal.cancel()
+        for chore in self._chores:
+            chore.cancel()
         self._controller.close()
         self._reader.close()
         await self._http.close_all_connections()

@@ -209,7 +209,7 @@ class Form:
 
 @view.register
 def _form(form: Form) -> View:
-    """A form that nobody can fill in any more, as it was last."""
+    """The form in a saved notebook, which has no controls: as it was last."""
     kinds = [type_words(each.definition.parameter_type or "STRING") for each in form.fields]
     rows = [[field.name, field.typed, kind] for field, kind in zip(form.fields, kinds, strict=True)]
     named = [("Name of the run", form.name.value), ("Experiment", form.experiment.value)]

@@ -48,6 +48,9 @@ def of_verb(verb: Verb) -> str:
     single = [name for name in verb.aliases if not name.startswith(("run ", "runs "))]
     if single:
         blocks.append(f"also: {', '.join(f'%kfp {name}' for name in single)}")
+    related = [other.name for other in VERBS if other.name.startswith(f"{verb.name} ")]
+    if related:
+        blocks.append(f"see also: {', '.join(f'%kfp {name}' for name in related)}")
     return "\n\n".join(blocks)
 
 

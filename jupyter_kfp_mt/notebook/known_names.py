@@ -15,7 +15,7 @@ from ..errors import KfpError, NotFound
 from ..models import Experiment, Pipeline, RecurringRun, Run
 from .verbs.values import BulkChange, Log, NamespaceListing, Notice, Overview
 
-FRESH_SECONDS = intervals.COMPLETION_SECONDS  # older ones are asked for again
+FRESH_SECONDS = intervals.COMPLETION_SECONDS  # older names are fetched again at the next completion
 MOST = 100
 # Learned at the first completion of all: one of them is what will be written next.
 _FIRST = [(kind, "") for kind in ("run", "pipeline", "experiment")]
@@ -54,7 +54,7 @@ class KnownNames:
         }
 
     def get(self, kind: str, of: str = "") -> list[str]:
-        """Return what is known now; what is old or missing is learned meanwhile."""
+        """Return the names known now, and fetch outdated or missing ones in the background."""
         with self._lock:
             first = [] if self._wanted else _FIRST
             wanted = {} if kind not in self._asks else {(kind, of): None}
@@ -64,11 +64,11 @@ class KnownNames:
         return known
 
     def refresh(self) -> None:
-        """Learn again what completion has asked for and what is old: a cell has just ended."""
+        """Fetch outdated names that completion has asked for: a cell has just ended."""
         self._learn([key for key in [*self._wanted] if not key[1]])
 
     def tell(self, value: object, namespace: str = "") -> None:
-        """Take in what a verb has shown or made in a namespace, before anything is asked again."""
+        """Learn names from what a verb has returned in a namespace, which saves a request."""
         with self._lock:
             if isinstance(value, (Notice, BulkChange)):
                 self._learned.clear()  # something has changed
@@ -118,7 +118,7 @@ class KnownNames:
                 for key in keys:
                     self._learn_one(client, key)
         except KfpError:
-            pass  # a verb will say why
+            pass  # keep the old names; the next verb will report the error
         finally:
             with self._lock:
                 self._learned.update(dict.fromkeys(keys, time.monotonic()))

@@ -391,13 +391,14 @@ def _comparison(found: Comparison) -> View:
     )
 
 
-def _same(count: int, total: int) -> str:
-    if not count:
+def _same(same: int, count: int) -> str:
+    """Say that the last rows, which are faint, do not differ."""
+    if not same:
         return ""
-    if count == total:
-        return "All are the same."
-    verbs = "is the same in all, and comes" if count == 1 else "are the same in all, and come"
-    return f"{count:,} of {total:,} {verbs} last."
+    if same == count:
+        return "In all of this the runs are the same."
+    last = "last row is" if same == 1 else f"last {same:,} rows are"
+    return f"The {last} the same in all runs."
 
 
 def _compared(value: Any) -> str:
@@ -623,7 +624,7 @@ def _log(log: Log) -> View:
 
 @view.register
 def _report(report: CheckReport) -> View:
-    rows = [[Verdict(finding), finding.check, finding.found] for finding in report.findings]
+    rows = [[Verdict(finding), finding.check, finding.found] for finding in report.rows]
     return View(
         title=report.title,
         tables=[Table(["Result", "Check", "Found"], rows)],

@@ -1,6 +1,8 @@
 """The sidebar and its pages as people use them: in a real JupyterLab, on a real local KFP."""
 
+import os
 import re
+import signal
 import sqlite3
 
 import nbformat
@@ -9,6 +11,7 @@ from harness.pages import theme, violations
 from harness.pipelines import compiled
 from playwright.sync_api import expect
 
+from jupyter_kfp_mt.connection import local_kfp
 from jupyter_kfp_mt.local.database import collation
 
 THEMES = ("JupyterLab Dark", "JupyterLab Dark High Contrast", "JupyterLab Light")
@@ -246,7 +249,9 @@ def test_a_pipeline_is_uploaded_from_a_file_opened_and_deleted(panel, adder):
     panel.row("from a file").click()
     page = panel.page.get_by_role("region", name="from a file")
     expect(page.get_by_role("heading", name="1 version")).to_be_visible()
-    expect(page.locator(".jp-KfpMt-graphTask")).to_contain_text("add")
+    name = page.locator(".jp-KfpMt-graphTask .jp-KfpMt-graphName")
+    expect(name).to_have_text("add")
+    assert name.evaluate("node => node.scrollWidth <= node.clientWidth"), "the name is cut"
     assert violations(panel.page, ".jp-KfpMt-page") == []
     panel.row("from a file").click(button="right")
     panel.page.get_by_role("menuitem", name="Delete").click()
@@ -340,6 +345,59 @@ def test_of_alice_nothing_is_left_once_another_namespace_is_shown(lab, panel, al
     expect(panel.row("of the team")).to_contain_text("team")
 
 
+def test_as_another_tenant_nothing_of_alice_is_left_in_the_panel_or_on_pages(
+    lab, panel, alice, adder
+):
+    for number in (1, 2):
+        alice.start_run(adder, {"x": number}, name=f"for alice's eyes {number}")
+        expect(panel.row(f"for alice's eyes {number}")).to_contain_text("Succeeded")
+    bob = lab.client("bob/default-editor")
+    bob.start_run(adder, {"x": 1}, name="of bob")
+    bob.close()
+    panel.row("for alice's eyes 1").click()
+    panel.page.get_by_role("region", name="for alice's eyes 1").get_by_role("tab").first.wait_for()
+    panel.row("for alice's eyes 2").click(modifiers=["Control"])
+    panel.button("Compare").click()
+    compared = panel.page.get_by_role("region", name="Compare 2 runs")
+    expect(compared).to_contain_text("for alice's eyes 2")
+
+    panel.node.locator(".jp-KfpMt-connection").press("Enter")
+    panel.node.get_by_label("Work as").select_option("bob/default-editor")
+    expect(panel.node.locator(".jp-KfpMt-connection")).to_contain_text("bob / default-editor")
+    expect(panel.row("of bob")).to_contain_text("Succeeded")
+    expect(compared.get_by_role("alert")).to_contain_text("bob:default-editor")
+    panel.page.get_by_role("tab", name="Run", exact=True).first.click()
+    page = panel.page.get_by_role("region", name="Run", exact=True)
+    expect(page.get_by_role("alert")).to_contain_text("bob:default-editor")
+    assert "for alice's eyes" not in panel.page.content()
+
+    panel.node.get_by_label("Work as").select_option("alice/default-editor")
+    expect(panel.row("for alice's eyes 1")).to_be_visible()
+    expect(panel.row("of bob")).to_have_count(0)
+    page = panel.page.get_by_role("region", name="for alice's eyes 1")
+    expect(page.get_by_role("status").first).to_have_text("Succeeded")
+
+
+def test_a_local_kfp_that_is_killed_comes_back_under_the_open_panel_and_page(
+    lab, panel, alice, adder
+):
+    alice.start_run(adder, {"x": 1}, name="before the end")
+    row = panel.row("before the end")
+    expect(row).to_contain_text("Succeeded")
+    row.click()
+    page = panel.page.get_by_role("region", name="before the end")
+    page.get_by_role("tab").first.wait_for()
+    os.kill(local_kfp.running(lab.data).pid, signal.SIGKILL)
+    panel.node.locator(".jp-KfpMt-refresh").click()
+    again = lab.client("alice/default-editor")
+    again.start_run(adder, {"x": 1}, name="after it")
+    again.close()
+    expect(panel.row("after it")).to_contain_text("Succeeded")
+    expect(row).to_contain_text("Succeeded")
+    expect(panel.node.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("status").first).to_have_text("Succeeded")
+
+
 def test_while_the_server_is_away_the_list_stays_and_is_marked(panel, alice, adder):
     alice.start_run(adder, {"x": 1}, name="seen before")
     expect(panel.row("seen before")).to_be_visible()
@@ -387,9 +445,12 @@ def test_a_run_is_inserted_into_the_notebook(lab, page, alice, adder):
 def test_axe_finds_nothing_in_three_themes(panel, alice, adder, pipeline):
     alice.start_run(adder, {"x": 1}, name="looked at")
     expect(panel.row("looked at")).to_contain_text("Succeeded")
+    panel.row("looked at").click()
+    panel.page.get_by_role("region", name="looked at").get_by_role("tab").first.wait_for()
     panel.button("Filters").click()
     for name in THEMES:
         theme(panel.page, name)
+        assert violations(panel.page, ".jp-KfpMt-page") == [], (name, "page")
         for tab in ("Recurring", "Experiments", "Pipelines", "Runs"):
             panel.show(tab)
             expect(count(panel)).not_to_have_text("")
@@ -400,7 +461,7 @@ def test_axe_finds_nothing_in_three_themes(panel, alice, adder, pipeline):
         assert violations(panel.page, ".jp-KfpMt-Sidebar", ".jp-KfpMt-form") == [], name
         panel.dialog_button("Cancel").click()
         panel.node.locator(".jp-KfpMt-connection").click()
-        panel.node.get_by_text("healthz").first.wait_for()
+        panel.node.get_by_text("checks passed").click()
         assert violations(panel.page, ".jp-KfpMt-Sidebar") == [], (name, "connection")
         panel.page.keyboard.press("Escape")
         panel.row("looked at").click(modifiers=["Control"])

@@ -187,6 +187,16 @@ def test_runs_side_by_side_show_what_differs_first(alice, scored, unique):
     assert [(made.task, made.output) for made in artifacts] == [("score", "metrics")]
 
 
+def test_what_tasks_return_is_compared(alice, adder, unique):
+    for x in (1, 2):
+        alice.wait(alice.start_run(adder, {"x": x}, unique).run_id)
+    found = alice.compare([*alice.runs(experiment=unique, sort="created")])
+    assert [(row.kind, row.name, row.values) for row in found] == [
+        ("param", "x", [1, 2]),
+        ("output", "add", [3, 4]),
+    ]
+
+
 def test_without_cache_every_task_is_executed(alice, scored, unique):
     first = alice.wait(alice.start_run(scored, {"rate": 0.9}, unique).run_id)
     again = alice.wait(alice.start_run(scored, {"rate": 0.9}, unique, cache=False).run_id)

@@ -660,9 +660,21 @@ def test_the_logs_of_many_tasks_take_one_look_at_the_run_and_its_pods(
         "prep writes",
         "train writes",
     ]
-    assert argo_kfp.count(f"runs/{RUN_ID}") == 2  # the run, and that of the logs
+    assert argo_kfp.count(f"runs/{RUN_ID}") == 1
     assert argo_kfp.count("experiments/e1") == 1
     assert sum(asked.path.endswith("/pods") for asked in kubernetes_api.asked) == 1
+
+
+def test_fifteen_logs_take_two_requests_that_kfp_has_to_authorize(kfp, argo_kfp, kubernetes_api):
+    """Each takes as long as a list, of which there are five a second for everybody together."""
+    for step in range(15):
+        argo_kfp.add_component(f"step-{step:02}")
+        add_pod(kubernetes_api, f"step-{step:02}.executor")[1].write(f"{step} writes")
+    argo_kfp.asked.clear()
+    log = kfp(f"logs {RUN_ID}")
+    assert [text for _, text in log.tasks] == [f"{step} writes" for step in range(15)]
+    asked = [asked.path for asked in argo_kfp.asked if not asked.path.endswith("/healthz")]
+    assert len(asked) <= 2, asked
 
 
 def test_whose_pods_a_run_has_is_asked_of_kfp_once(client, argo_kfp, kubernetes_api):

@@ -620,6 +620,15 @@ def test_what_is_to_be_pasted_does_nothing_but_what_it_says(settings):
     assert " -n 'x; evil' " in run_checks._token_cure(looked_at)
 
 
+def test_checks_that_wait_for_the_same_one_are_one_row(settings):
+    report = run_checks.examine(settings("http://no-such-host.invalid"))
+    row = next(row for row in report.rows if row.check.endswith(" checks"))
+    assert row.found.startswith("Not looked at: 'connection' has not passed. These are Istio, ")
+    assert len(report.rows) < len(report.findings) and "healthz" in str(report)
+    shown = {row.check for row in report.rows}
+    assert all(each.check in shown or each.check in str(report.rows) for each in report.findings)
+
+
 def test_a_cure_of_several_failures_is_told_once(poor):
     report, _ = poor
     assert str(report).count("kubectl create token") == 1

@@ -1,6 +1,13 @@
 """Fixtures that the tests of the extension share."""
 
 import pytest
+from harness.jupyter_server import server_config
+
+
+@pytest.fixture
+def jp_server_config(behind, token_file):
+    """The configuration of a Jupyter server before the KFP of the test, in alice's namespace."""
+    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 @pytest.fixture

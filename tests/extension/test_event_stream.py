@@ -12,7 +12,7 @@ import pytest
 from fakes.guarded_kfp import Answer, refusal
 from fakes.listed_kfp import ListedKfp
 from fakes.odd_kfp import OddKfp, ok, reply
-from harness.jupyter_server import call, server_config
+from harness.jupyter_server import call
 from harness.live_events import at_any_time, states, until, watcher, watchers
 from harness.waiting import wait_until
 
@@ -26,11 +26,6 @@ from jupyter_kfp_mt.extension import event_stream, pace, watched_namespace
 from jupyter_kfp_mt.models import Run
 
 API = "/apis/v2beta1"
-
-
-@pytest.fixture
-def jp_server_config(behind, token_file):
-    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 async def test_first_all_there_is_then_what_is_new(listen, behind, quick):

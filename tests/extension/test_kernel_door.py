@@ -16,7 +16,7 @@ import pytest
 from fakes.kubernetes_api import Certificates
 from fakes.odd_kfp import OddKfp
 from harness import secrecy
-from harness.jupyter_server import call, server_config
+from harness.jupyter_server import call
 from harness.paths import ROOT
 from harness.real_kernel import in_kernel
 from harness.waiting import wait_until
@@ -143,11 +143,6 @@ def test_a_server_that_is_stopped_takes_its_key_with_it(behind, tmp_path, how):
 
 
 # --- the key ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def jp_server_config(behind, token_file):
-    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 @pytest.fixture

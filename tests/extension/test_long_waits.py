@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fakes.guarded_kfp import Answer, GuardedKfp, refusal
 from fakes.odd_kfp import OddKfp
-from harness.jupyter_server import server_config
 
 from jupyter_kfp_mt import intervals
 from jupyter_kfp_mt.client.client import Client
@@ -55,11 +54,6 @@ class QuietKfp(GuardedKfp):
 @pytest.fixture
 def behind(serve):
     return serve(QuietKfp)
-
-
-@pytest.fixture
-def jp_server_config(behind, token_file):
-    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 from fakes.guarded_kfp import Answer
 from fakes.listed_kfp import ListedKfp
-from harness.jupyter_server import call, server_config
+from harness.jupyter_server import call
 from harness.live_events import states, until, watcher
 
 from jupyter_kfp_mt.extension.own_changes import OwnChange, OwnChanges
@@ -37,11 +37,6 @@ class ChangingKfp(ListedKfp):
 @pytest.fixture
 def behind(serve, multi_user):
     return serve(ChangingKfp, multi_user=multi_user)
-
-
-@pytest.fixture
-def jp_server_config(behind, token_file):
-    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 import requests
 from fakes import odd_kfp
 from fakes.odd_kfp import OddKfp, ok, refusal, reply, trickling
-from harness.jupyter_server import call, jupyter_server, server_config
+from harness.jupyter_server import call, jupyter_server
 from harness.waiting import wait_until
 
 from jupyter_kfp_mt import errors
@@ -41,11 +41,6 @@ def behind():
     kfp = OddKfp()
     yield kfp
     kfp.close()
-
-
-@pytest.fixture
-def jp_server_config(behind, token_file):
-    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from fakes.guarded_kfp import Answer, GuardedKfp, refusal
-from harness.jupyter_server import call, server_config
+from harness.jupyter_server import call
 from harness.live_events import until
 from harness.waiting import wait_until
 
@@ -43,11 +43,6 @@ class SlowKfp(GuardedKfp):
 @pytest.fixture
 def behind(serve):
     return serve(SlowKfp)
-
-
-@pytest.fixture
-def jp_server_config(behind, token_file):
-    return server_config(endpoint=behind.endpoint, token_file=str(token_file), namespace="alice")
 
 
 @pytest.fixture

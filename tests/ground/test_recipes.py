@@ -1,5 +1,6 @@
 """Recipes that are not run here: images, packages and manifests; what they name exists."""
 
+import hashlib
 import os
 import re
 import stat
@@ -132,3 +133,20 @@ def test_the_conda_recipe_is_of_this_version_and_has_its_commands():
     assert RECIPE["context"]["version"] == version("jupyter-kfp-mt")
     scripts = [f"{name} = {function}" for name, function in PROJECT["scripts"].items()]
     assert RECIPE["build"]["python"]["entry_points"] == scripts
+
+
+def fill(sdist):
+    command = [sys.executable, ROOT / ".ci/conda/fill.py", sdist]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_a_release_prints_the_conda_recipe_of_its_sdist(tmp_path):
+    sdist = tmp_path / "jupyter_kfp_mt-9.8.7.tar.gz"
+    sdist.write_bytes(b"an sdist")
+    recipe = yaml.safe_load(fill(sdist).stdout)
+    assert recipe["context"]["version"] == "9.8.7"
+    assert recipe["source"].pop("sha256") == hashlib.sha256(b"an sdist").hexdigest()
+    assert not re.fullmatch("[0-9a-f]{64}", RECIPE["source"]["sha256"])
+    assert recipe["requirements"] == RECIPE["requirements"]
+    other = fill(tmp_path / "something.whl")
+    assert other.returncode == 1 and "is not an sdist of this package" in other.stderr

@@ -78,12 +78,16 @@ def server_config(**settings):
     return {"ServerApp": server, "Kfp": settings}
 
 
+# Without those that are only slow to start.
+OURS_ALONE = {"jupyter_kfp_mt": True, "jupyterlab": False, "jupyter_lsp": False}
+
+
 @contextlib.contextmanager
 def jupyter_server(folder, endpoint, token_file, *options):
     """One in a process of its own, whose token is `test`: the process and the port."""
     command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
     command += ["--port=0", "--IdentityProvider.token=test", *options]
-    command += ["--ServerApp.jpserver_extensions={'jupyter_kfp_mt': True}"]
+    command += [f"--ServerApp.jpserver_extensions={OURS_ALONE}"]
     command += [f"--Kfp.endpoint={endpoint}", f"--Kfp.token_file={token_file}"]
     runtime = folder / "runtime"
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(folder), "PYTHONPATH": str(ROOT)}

@@ -156,3 +156,67 @@ def test_a_name_that_is_too_long_is_refused_in_plain_text(local_kfp, adder):
         "text/plain; charset=utf-8",
         "Invalid input error: Pipeline.Name length cannot exceed 128\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        pytest.param(
+            "runs?page_size.x=1", 'invalid path: "page_size" is not a message', id="field"
+        ),
+        pytest.param(
+            "runs?pageSize.x=1", 'invalid path: "page_size" is not a message', id="camel case"
+        ),
+        pytest.param(
+            "runs?page_size[]=1", 'too many values for field "page_size": , 1', id="brackets"
+        ),
+        pytest.param("runs?sort_by[a]=b", 'too many values for field "sort_by": a, b', id="entry"),
+    ],
+)
+def test_a_query_is_read_as_the_gateway_reads_it(local_kfp, path, text):
+    assert message(local_kfp.get(f"{API}/{path}")) == (400, text)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("runs", "resource_reference_key"), ("pipeline_versions", "resource_key")],
+)
+def test_a_key_of_a_resource_is_no_value(local_kfp, path, name):
+    expected = f'parsing field "{name}": unsupported message type: "api.ResourceKey"'
+    assert message(local_kfp.get(f"{V1}/{path}?{name}=x")) == (400, expected)
+
+
+def uploaded(local_kfp, adder, query, path="upload"):
+    files = {"uploadfile": ("adder.yaml", adder.read_bytes())}
+    return local_kfp.call("POST", f"{API}/pipelines/{path}?{query}", files=files)
+
+
+def test_an_upload_whose_query_cannot_be_read_is_a_form_that_cannot(local_kfp, adder, unique):
+    answer = uploaded(local_kfp, adder, f"name={unique};x&namespace=alice")
+    said = answer.json()["error_message"]
+    assert (answer.status_code, answer.headers["Content-Type"], said) == (
+        400,
+        "text/plain; charset=utf-8",
+        "Failed to read pipeline from file",
+    )
+
+
+def test_a_dash_is_a_namespace_of_an_upload_that_nobody_has(local_kfp, adder, unique):
+    answer = uploaded(local_kfp, adder, f"name={unique}&namespace=-")
+    assert (answer.status_code, answer.json()["error_message"]) == (
+        400,
+        "Failed to create a pipeline",
+    )
+
+
+def test_a_tag_may_be_null_which_is_empty(local_kfp, adder, unique):
+    answer = uploaded(local_kfp, adder, f'name={unique}&namespace=alice&tags={{"a":null,"b":"c"}}')
+    assert answer.status_code == 200
+    pipeline = local_kfp.get(f"{API}/pipelines/{answer.json()['pipeline_id']}").json()
+    assert pipeline["tags"] == {"a": "", "b": "c"}
+
+
+def test_emoji_of_an_upload_are_warned_of(local_kfp, adder, unique):
+    answer = uploaded(local_kfp, adder, f"name={unique}&namespace=alice&description=%F0%9F%9A%80")
+    assert answer.status_code == 200
+    assert "Unicode's basic plane" in answer.headers["Warning"]

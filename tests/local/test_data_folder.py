@@ -166,12 +166,18 @@ def test_what_a_failed_start_left_before_there_were_marks_is_known(start_local_k
     start_local_kfp(data=data)
 
 
-@pytest.fixture
-def own(start_local_kfp):
-    """The data folder of a server that has stopped."""
-    server = start_local_kfp()
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, profiles):
+    server = LocalKfp(tmp_path_factory.mktemp("stopped") / "data", "--profiles", str(profiles))
     assert server.stop() == 0
     return server.data
+
+
+@pytest.fixture
+def own(stopped, tmp_path):
+    """A copy of the data folder of a server that has stopped, with its pipe."""
+    subprocess.run(["cp", "-a", stopped, tmp_path / "data"], check=True)
+    return tmp_path / "data"
 
 
 @pytest.mark.parametrize(

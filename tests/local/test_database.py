@@ -1,5 +1,6 @@
 """The database of the local KFP."""
 
+import asyncio
 import contextlib
 import sqlite3
 from datetime import datetime, timezone
@@ -9,6 +10,7 @@ import pytest
 from jupyter_kfp_mt.errors import Misconfigured
 from jupyter_kfp_mt.local.database import Database, new_id
 from jupyter_kfp_mt.local.database.collation import register
+from jupyter_kfp_mt.local.database.pipeline_specs import HEAD, LENGTH
 from jupyter_kfp_mt.local.database.row_types import Origin, PlacedRun
 from jupyter_kfp_mt.local.database.schema import MIGRATIONS
 from jupyter_kfp_mt.local.machine.disk_faults import fault
@@ -32,19 +34,23 @@ def database(tmp_path):
         yield database
 
 
+def placed(run_id):
+    pending = StateChange(update_time=NOW, state="PENDING")
+    run = Run(
+        run_id=run_id,
+        experiment_id="e",
+        created_at=NOW,
+        scheduled_at=NOW,
+        state="PENDING",
+        state_history=[pending],
+    )
+    return PlacedRun(run, "alice", "p-12345")
+
+
 @pytest.fixture
 def add_run(database):
     def add_run(run_id):
-        pending = StateChange(update_time=NOW, state="PENDING")
-        run = Run(
-            run_id=run_id,
-            experiment_id="e",
-            created_at=NOW,
-            scheduled_at=NOW,
-            state="PENDING",
-            state_history=[pending],
-        )
-        database.runs.add(PlacedRun(run, "alice", "p-12345"), Origin(SPECIFICATION))
+        database.runs.add(placed(run_id), Origin(SPECIFICATION))
 
     return add_run
 
@@ -233,3 +239,35 @@ def test_a_migration_that_fails_leaves_the_version_as_it_was(tmp_path, monkeypat
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
     assert "extra" not in tables
+
+
+@pytest.mark.parametrize("query", [LENGTH, HEAD], ids=["length", "head"])
+def test_what_is_kept_beside_a_specification_is_read_without_it(database, tmp_path, query):
+    with contextlib.closing(read_only(tmp_path / "kfp.db")) as db:
+        (plan,) = db.execute(f"EXPLAIN QUERY PLAN {query}", ("digest",))
+    assert "USING COVERING INDEX" in plan[3]
+
+
+def test_a_small_change_does_not_have_to_bring_in_a_large_one(database, add_run, tmp_path):
+    path, text = tmp_path / "kfp.db", "x" * (4 << 20)
+    large = Specification.of({"pipelineInfo": {"name": "p"}, "deploymentSpec": {"text": text}})
+    with contextlib.closing(read_only(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM runs").fetchone()
+        new = placed("large"), Origin(large)
+        asyncio.run(database.change(large, lambda tables: tables.runs.add(*new)))
+    for number in range(10):
+        add_run(f"r{number}")
+    assert path.stat().st_size < len(text)
+    asyncio.run(asyncio.wait_for(brought_in(database, path, len(text)), 60))
+
+
+async def brought_in(database, path, length):
+    """Return when the file has become so long."""
+    chore = asyncio.create_task(database.keep_log_short())
+    await asyncio.sleep(0)  # It has begun, and does not know of this change:
+    add = database.experiments.add
+    add(Experiment(experiment_id="f", display_name="f", namespace="alice", created_at=NOW))
+    while path.stat().st_size < length:
+        await asyncio.sleep(0.05)
+    chore.cancel()

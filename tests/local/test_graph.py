@@ -296,10 +296,10 @@ def test_what_a_failed_task_did_not_give_falls_back_to_the_default(kfp):
 
 @dsl.pipeline
 def long():
-    with dsl.ParallelFor(list(range(200))) as number:
+    with dsl.ParallelFor(list(range(100))) as number:
         add(a=number)
 
 
 def test_a_loop_may_be_long(kfp):
     returned = results(kfp, kfp.finish(long))
-    assert returned == {f"add[{number}]": 100 + number for number in range(200)}
+    assert returned == {f"add[{number}]": 100 + number for number in range(100)}

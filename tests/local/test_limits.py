@@ -164,7 +164,7 @@ def test_several_large_files_at_once_are_read_one_after_the_other(watched, adder
 
 def test_a_small_file_does_not_wait_for_large_ones(start_local_kfp, adder, unique):
     server = start_local_kfp()
-    slow = json.dumps({"a": [{"b": n} for n in range(30_000)]})
+    slow = json.dumps({"a": [{"b": n} for n in range(12_000)]})
     ended = []
 
     def upload(what, content):
@@ -183,7 +183,7 @@ def test_a_small_file_does_not_wait_for_large_ones(start_local_kfp, adder, uniqu
 @pytest.fixture
 def read():
     """Reads a file within limits of the test's own."""
-    content = "a:\n" + "".join(f"- {{name: a{n}}}\n" for n in range(40_000))
+    content = "a:\n" + "".join(f"- {{name: a{n}}}\n" for n in range(12_000))
 
     def read(**limits):
         with contextlib.closing(PipelineReader(**limits)) as reader:

@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_kfp_mt.errors import BadRequest, Conflict, KfpError, NotFound, RunFailed
 from jupyter_kfp_mt.models import Run
+from jupyter_kfp_mt.notebook import help
 
 pytestmark = pytest.mark.usefixtures("as_alice")
 
@@ -127,7 +128,7 @@ def test_braces_without_a_value_are_sent_with_a_warning(shell, kfp, adder, capsy
     run = kfp(f"run {adder} -p x=1 -p label={{nobody}}")
     assert run.runtime_config.parameters["label"] == "{nobody}"
     assert "{nobody} is sent unchanged" in (said := capsys.readouterr().out)
-    assert "{{nobody}} for braces that are meant" in said
+    assert "{{nobody}} for literal braces" in said
     run = kfp(f"run {adder} -p x=1 -p label={{{{meant}}}}")
     assert run.runtime_config.parameters["label"] == "{meant}"
     assert capsys.readouterr().out == ""
@@ -250,10 +251,12 @@ def test_runs_are_compared_and_their_artifacts_listed(shell, kfp, scored, unique
     found = kfp(f"compare {first.run_id} {unique}-0.5")
     assert found[0].name == "rate" and found[0].values == [0.25, 0.5]
     text = shown(shell, found)
-    assert "0.25" in text and "accuracy" in text and "come last" in text
+    assert "0.25" in text and "accuracy" in text and "last row is the same" in text
     artifacts = kfp(f"artifacts {unique}-0.5")
     assert [made.output for made in artifacts] == ["metrics"]
     assert "accuracy = 0.75" in shown(shell, artifacts)
+    assert kfp("artifacts").run.run_id == second.run_id  # the last one here
+    assert "see also: %kfp recurring create, " in help.text(["recurring"])
     with pytest.raises(BadRequest, match="at least two runs"):
         kfp("compare latest")
 

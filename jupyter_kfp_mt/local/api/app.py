@@ -29,7 +29,8 @@
 | a version's `code_source_url` is not given back | it is | no silent default |
 | a pipeline's URL that is not fetched: refused without a reason | with the reason | help |
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
-| sorting runs by experiment or recurring run: no second page | pages | meant so |
+| sorting runs by experiment, recurring run, history or some metrics: no second page | pages | |
+| a page token of another list, or of nobody: 500, or a page | 400 | clear |
 | an id is random | ids sort by time of creation, which orders what is of the same second | |
 | characters outside Unicode's basic plane: 500 | accepted, and a Warning header says so | help |
 | a parameter with braces of Argo's: 500 | a text, and a Warning header says so | no Argo here |

@@ -48,7 +48,7 @@ from ..wire.api_errors import (
     wrapped,
 )
 from ..wire.list_options import Filter, FilterType, ListOptions, Noun, list_options
-from ..wire.protojson import Message, in_parts, read, with_whole_zeros, written
+from ..wire.protojson import Message, in_parts, is_plain, read, with_whole_zeros, written
 from .allowance import Allowance
 from .argo_tasks import as_on_a_cluster, local_task_ids
 from .hosts import Hosts
@@ -74,6 +74,10 @@ _LARGEST_OBJECT = 3 << 19
 # The only form of Range that is supported.
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
+_NO_EMOJI = (
+    "KFP on a cluster refuses this request: its database takes no characters outside Unicode's "
+    "basic plane, such as emoji."
+)
 _PLAIN = "text/plain; charset=utf-8"
 BAD_TAGS = "Failed to parse tags query parameter. Expected JSON object with string keys and values"
 # The API server reports these alone as plain text, without an object around them.
@@ -188,11 +192,12 @@ class Handler(web.RequestHandler):
     async def _warn_of_emoji(self) -> None:
         """Warn in a header if a cluster's database would not accept a character."""
         if await self.aside(_leaves_basic_plane, self.request.body):
-            self._warn(
-                self.request.path,
-                "KFP on a cluster refuses this request: its database takes no characters outside "
-                "Unicode's basic plane, such as emoji.",
-            )
+            self._warn(self.request.path, _NO_EMOJI)
+
+    def warn_of_emoji_in(self, text: str) -> None:
+        """The same of a text."""
+        if any(character > "\uffff" for character in text):
+            self._warn(self.request.path, _NO_EMOJI)
 
     async def body(self, message: type[M]) -> M:
         await self._warn_of_emoji()
@@ -335,7 +340,7 @@ class Handler(web.RequestHandler):
 
 def _leaves_basic_plane(body: bytes) -> bool:
     """Return True if a JSON text has characters outside Unicode's basic plane, even as escapes."""
-    if b"\\u" not in body and body.isascii():  # A more thorough search takes ten times as long.
+    if is_plain(body):  # A more thorough search takes ten times as long.
         return False
     if not body.isascii():
         text = body.decode("utf-8", "replace")
@@ -478,12 +483,18 @@ class UploadHandler(FileHandler):
         try:
             reviewed = super().prepare()
             if self.request.method == "POST":
+                self.check_query()
                 self._authorizing = True
                 self.authorize()
                 self._authorizing = False
         except ApiError as error:
             self._refusal = error
         return reviewed
+
+    def check_query(self) -> None:
+        """Refuse a form with parameters that cannot be read."""
+        if reason := self.query.refusal:
+            raise invalid_input(f"{UNREADABLE_FORM}: {reason}", UNREADABLE_FORM)
 
     def check_admitted(self) -> None:
         """Raise the refusal, if any."""
@@ -532,6 +543,7 @@ class UploadHandler(FileHandler):
     def upload(self, file_name: str) -> Upload:
         """Return the name, description and tags in the parameters."""
         display_name = self.parameter("display_name")
+        self.warn_of_emoji_in(unquote(self.request.query))
         return Upload(
             name=self.parameter("name") or display_name or file_name,
             display_name=display_name,
@@ -543,10 +555,11 @@ class UploadHandler(FileHandler):
     def tags(self) -> dict[str, str]:
         """Return the tags in the parameter of this name, which is a JSON object."""
         try:
-            tags = msgspec.json.decode(self.parameter("tags") or "{}", type=dict[str, str] | None)
+            given = self.parameter("tags") or "{}"
+            tags = msgspec.json.decode(given, type=dict[str, str | None] | None)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise invalid_input(f"{BAD_TAGS}: {error}", BAD_TAGS) from None
-        return tags or {}
+        return {name: value or "" for name, value in (tags or {}).items()}
 
 
 class PipelineUploadHandler(UploadHandler):

@@ -20,16 +20,25 @@ class Query:
     """Query parameters by their API names, or the same in camel case; others are ignored."""
 
     def __init__(self, text: str):
-        self._refusal = ""
+        self.refusal = ""
         self._values: dict[str, list[bytes]] = {}
         for pair in filter(None, text.split("&")):
             if wrong := _wrong(pair):
-                self._refusal = self._refusal or wrong
+                self.refusal = self.refusal or wrong
             else:
                 name, _, value = pair.partition("=")
-                self._values.setdefault(_decoded(name).decode("utf-8", "replace"), []).append(
-                    _decoded(value)
-                )
+                self._add(_decoded(name).decode("utf-8", "replace"), _decoded(value))
+
+    def _add(self, name: str, value: bytes) -> None:
+        """Of a map `name[key]=value` would be an entry; of anything else they are two values."""
+        entry = re.fullmatch(r"(.*)\[(.*)\]", name, re.DOTALL)
+        values = self._values.setdefault(entry[1] if entry else name, [])
+        values += [entry[2].encode(), value] if entry else [value]
+
+    def check_message(self, name: str, kind: str) -> None:
+        """Refuse a value for what is a message and has only fields."""
+        if self._value(name, has_fields=True) is not None:
+            raise _not_parsed(name, f"unsupported message type: {quoted(kind)}")
 
     def has(self, prefix: str) -> bool:
         """Return True if the name of a parameter has this prefix."""
@@ -71,9 +80,12 @@ class Query:
             raise _not_parsed(name, f"{quoted(value)} is not a valid value")
         return numbers.get(value, value)
 
-    def _value(self, name: str) -> str | None:
-        if self._refusal:
-            raise gateway_refusal(self._refusal)
+    def _value(self, name: str, *, has_fields: bool = False) -> str | None:
+        if self.refusal:
+            raise gateway_refusal(self.refusal)
+        if not has_fields and self.has(f"{name}."):
+            field = name.rsplit(".", 1)[-1]
+            raise gateway_refusal(f"invalid path: {quoted(field)} is not a message")
         values = self._values.get(name) or self._values.get(_camel(name)) or []
         if len(values) > 1:
             given = b", ".join(values).decode("utf-8", "replace")

@@ -51,6 +51,7 @@ class V1Handler(Handler):
 
     def scope(self) -> dict[str, str]:
         """The id of the resource by which a list is filtered; empty if it is not."""
+        self.query.check_message("resource_reference_key", "api.ResourceKey")
         kind = self.query.enum("resource_reference_key.type", RESOURCE_TYPES)
         id = self.parameter("resource_reference_key.id")
         if kind == RESOURCE_TYPES[0] and self.query.has("resource_reference_key."):
@@ -344,6 +345,7 @@ class DefaultVersion(Handler):
 
 class PipelineVersions(V1Handler):
     async def get(self) -> None:
+        self.query.check_message("resource_key", "api.ResourceKey")
         pipeline_id = self.parameter("resource_key.id")
         self.query.enum("resource_key.type", RESOURCE_TYPES)
         if not self.query.has("resource_key."):

@@ -32,6 +32,25 @@ class Apart(Generic[V]):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: work(self._parts))
 
+    async def bring_in(self) -> bool:
+        """Bring what is in the write-ahead log into the database's file, as far as that goes.
+
+        Return whether it was all of it; what others are reading at the moment has to wait.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._bring_in)
+
+    def _bring_in(self) -> bool:
+        assert self._db
+        row = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        _blocked, written, brought_in = row
+        return bool(written == brought_in)
+
+    @property
+    def changes(self) -> int:
+        """The number of changes on its own connection."""
+        return self._db.total_changes if self._db else 0
+
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)
         if self._db:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import sqlite3
 import time
@@ -27,6 +29,10 @@ from .searches import Searches
 
 # Up to this size in bytes, reading or writing a specification is faster than using a thread.
 LARGE = 256 << 10
+
+_BRING_IN_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -88,6 +94,27 @@ class Database(Tables):
         if large and specification and self.specifications.length(specification.digest) is None:
             return await self._apart.done(make)
         return make(self)
+
+    async def keep_log_short(self) -> None:
+        """Bring what is written into the database's file all the while, until it is cancelled.
+
+        It is done in a thread: a large specification takes as long to be brought in as to be
+        written, and whoever makes the next change, however small, would have to do it.
+        """
+        known, whole = self._changes(), True
+        while True:
+            await asyncio.sleep(_BRING_IN_SECONDS)
+            if whole and self._changes() == known:
+                continue
+            known = self._changes()
+            try:
+                whole = await self._apart.bring_in()
+            except sqlite3.Error as error:  # The disk may be full, and is not for ever.
+                log.warning("The database's log cannot be brought in: %s", error)
+                whole = False
+
+    def _changes(self) -> int:
+        return self._db.total_changes + self._apart.changes
 
     def close(self) -> None:
         self._searches.close()

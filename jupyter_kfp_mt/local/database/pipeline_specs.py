@@ -14,6 +14,10 @@ _COLUMNS = (
     "digest, head, CAST(pipeline_spec AS BLOB) AS pipeline_spec, "
     "CAST(platform_spec AS BLOB) AS platform_spec"
 )
+# Left to itself, SQLite takes the index of the digests alone, and then reads through the whole of a
+# specification to come to what is kept behind it.
+LENGTH = "SELECT length FROM specifications INDEXED BY specification_lengths WHERE digest = ?"
+HEAD = "SELECT head, digest FROM specifications INDEXED BY specification_heads WHERE digest = ?"
 
 
 class SpecificationTable:
@@ -42,14 +46,12 @@ class SpecificationTable:
 
     def length(self, digest: str) -> int | None:
         """Return the length in bytes of a stored specification."""
-        query = "SELECT length FROM specifications WHERE digest = ?"
-        row = self._db.execute(query, (digest,)).fetchone()
+        row = self._db.execute(LENGTH, (digest,)).fetchone()
         return row["length"] if row else None
 
     def default_root(self, digest: str) -> str:
         """The pipeline root of a stored specification; empty if it has none."""
-        query = "SELECT head, digest FROM specifications WHERE digest = ?"
-        row = self._db.execute(query, (digest,)).fetchone()
+        row = self._db.execute(HEAD, (digest,)).fetchone()
         if row is None:
             return ""
         return (_head(row) or self.one(digest).head).defaultPipelineRoot or ""

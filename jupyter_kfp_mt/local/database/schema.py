@@ -10,6 +10,9 @@ from ...errors import Misconfigured
 from .collation import register
 
 CACHE_KILOBYTES = 32_000
+# The event loop leaves it to a thread to bring what was written into the database's file, unless
+# that has not come to it for so long.
+_LONGEST_LOG_PAGES = 32_000
 
 # Statement n takes the schema from version n to n + 1. Append; never edit.
 MIGRATIONS = [
@@ -245,6 +248,9 @@ MIGRATIONS = [
     """
     ALTER TABLE specifications ADD COLUMN head TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE INDEX specification_heads ON specifications (digest, head);
+    """,
 ]
 
 
@@ -258,6 +264,7 @@ def opened(path: Path) -> sqlite3.Connection:
         _prepare(db)
         # With a million runs, one page of a list is spread over many pages of the file.
         db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG_PAGES}")
         _migrate(db)
     except BaseException:
         db.close()

@@ -325,7 +325,7 @@ class Pipelines:
 
     def _authorize_upload(self, caller: Caller, pipeline_id: str, namespace: str) -> None:
         """Authorize an upload; any known caller may share one, even a viewer, as on a cluster."""
-        if is_empty(namespace):
+        if not namespace:
             caller.identity()
         else:
             access = ResourceAttributes(namespace, "create", "pipelines")

@@ -423,7 +423,9 @@ def _value(given: _Condition) -> Scalar | list[Scalar]:
 def _check_kind(operation: str, field: str, value: object) -> None:
     kind = _KINDS[field]
     if operation == "IS_SUBSTRING" and kind != "string":
-        raise invalid_input(f"cannot use non string value type {kind} with operator {operation}")
+        # The API server gives its sentence the wrong words.
+        given = f"[{' '.join(map(str, value))}]" if isinstance(value, list) else value
+        raise invalid_input(f"cannot use non string value type string with operator {given}")
     if operation == "IN" and not isinstance(value, list):
         raise invalid_input(f"cannot use IN operator with scalar type {kind}")
     if operation != "IN" and isinstance(value, list):

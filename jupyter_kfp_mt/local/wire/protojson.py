@@ -312,6 +312,13 @@ def in_parts(value: Any, long: int) -> list[memoryview]:
     return [part for pair in zip_longest(around, texts) for part in pair if part]
 
 
+def is_plain(encoded: bytes) -> bool:
+    """Return whether a JSON text is ASCII, without escapes for what is not."""
+    windows = range(0, len(encoded), _WINDOW)
+    parts = (encoded[at : at + _WINDOW + 1] for at in windows)
+    return all(part.isascii() and b"\\u" not in part for part in parts)
+
+
 def with_whole_zeros(encoded: memoryview) -> memoryview:
     """Rewrite minus zero as a whole number in a JSON text, or in a part of one."""
     windows = range(0, len(encoded), _WINDOW)

@@ -10,7 +10,7 @@ import msgspec
 from ...client import tracebacks
 from ...errors import BadRequest, NotFound
 from ...models import Run, Task
-from .table import NAMESPACE, Session, Verb, option
+from .table import NAMESPACE, RUN, Session, Verb, chosen_run, option
 from .values import TAIL, Log
 from .waiting import still_running
 
@@ -23,7 +23,7 @@ def logs(session: Session, arguments: Namespace) -> Log | Run:
     client = session.client
     if arguments.tail < 1:
         raise BadRequest(f"Cannot show {arguments.tail} lines: --tail takes a number from 1 on.")
-    run = client.find_run(arguments.run or session.last_run or "latest", arguments.namespace)
+    run = chosen_run(session, arguments)
     tasks = _tasks(client, run, arguments.task)
     if arguments.follow:
         return _followed(session, run, _one_of(run, tasks), arguments)
@@ -120,14 +120,7 @@ VERBS = (
         "logs",
         logs,
         (
-            option(
-                *("run",),
-                completes="run",
-                nargs="?",
-                default="",
-                metavar="RUN",
-                help="id, name, the beginning of one, or latest (default: the last one here)",
-            ),
+            RUN,
             option(
                 *("task",),
                 completes="task",

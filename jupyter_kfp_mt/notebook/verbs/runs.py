@@ -17,6 +17,7 @@ from .table import (
     SORT,
     Session,
     Verb,
+    chosen_run,
     limit,
     option,
     where,
@@ -59,8 +60,7 @@ def _known(text: str, what: str, cure: str) -> str:
 
 def show(session: Session, arguments: Namespace) -> Run:
     """Show a run, live: its tasks, their values and logs. Without a name the last one here."""
-    client = session.client
-    run = client.find_run(arguments.run or session.last_run or "latest", arguments.namespace)
+    run = chosen_run(session, arguments)
     session.last_run = run.run_id
     if arguments.wait:
         return wait_for_run(session, run, arguments.namespace, arguments.keep)
@@ -68,9 +68,8 @@ def show(session: Session, arguments: Namespace) -> Run:
 
 
 def artifacts(session: Session, arguments: Namespace) -> Artifacts:
-    """List the artifacts of a run."""
-    client = session.client
-    return client.artifacts(client.find_run(arguments.run, arguments.namespace))
+    """List the artifacts of a run. Without a name of the last one here."""
+    return session.client.artifacts(chosen_run(session, arguments))
 
 
 def compare(session: Session, arguments: Namespace) -> Comparison:
@@ -135,14 +134,7 @@ VERBS = (
         "show",
         show,
         (
-            option(
-                "run",
-                completes="run",
-                nargs="?",
-                default="",
-                metavar="RUN",
-                help="id, name, the beginning of one, or latest (default: the last one here)",
-            ),
+            RUN,
             *WAIT,
             NAMESPACE,
         ),

@@ -145,7 +145,14 @@ SORT = option(
 )
 NAMED = option("--name", default="", metavar="TEXT", help="only those whose names contain this")
 YES = option("--yes", action="store_true", help="do it, instead of saying what would be done")
-RUN = option("run", completes="run", metavar="RUN", help="id, name, the beginning of one, latest")
+RUN = option(
+    *("run",),
+    completes="run",
+    nargs="?",
+    default="",
+    metavar="RUN",
+    help="id, name, the beginning of one, or latest (default: the last one here)",
+)
 RUNS = option(
     "runs",
     completes="run",
@@ -154,6 +161,12 @@ RUNS = option(
     help="id, name, the beginning of one, or latest",
 )
 LISTED = (NAMESPACE, EVERYWHERE, SORT, LIMIT)
+
+
+def chosen_run(session: Session, arguments: Namespace) -> Run:
+    """Return the named run; without a name the one last started or shown here, or the latest."""
+    named = arguments.run or session.last_run or "latest"
+    return session.client.find_run(named, arguments.namespace)
 
 
 def where(session: Session, arguments: Namespace) -> str | list[str]:

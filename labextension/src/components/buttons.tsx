@@ -3,36 +3,19 @@
 import { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { Button as ViewButton } from '../views/button';
 import { useTrans } from './context';
 
-/** A button that stays focusable when disabled, so that the reason can be read. */
+/** A button of the panel and of pages, which explains why it is disabled. */
 export function Button(props: {
   label: string;
   reason?: string;
   isWarning?: boolean;
   press: () => void;
 }): JSX.Element {
-  const { label, reason, press } = props;
-  const id = React.useId();
-  return (
-    <>
-      <button
-        type="button"
-        className={`jp-KfpMt-button${props.isWarning ? ' jp-mod-warn' : ''}`}
-        aria-disabled={!!reason}
-        aria-describedby={reason ? id : undefined}
-        title={reason || undefined}
-        onClick={() => !reason && press()}
-      >
-        {label}
-      </button>
-      {reason && (
-        <span id={id} className="jp-KfpMt-hidden">
-          {reason}
-        </span>
-      )}
-    </>
-  );
+  const { isWarning, ...button } = props;
+  const className = `jp-KfpMt-button${isWarning ? ' jp-mod-warn' : ''}`;
+  return <ViewButton {...button} className={className} />;
 }
 
 export function IconButton(props: {

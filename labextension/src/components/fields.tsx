@@ -31,3 +31,75 @@ export function Checkbox(props: {
     </label>
   );
 }
+
+/** A number in a form. */
+export function NumberField(props: {
+  label: string;
+  value: number;
+  min?: number;
+  max?: number;
+  set: (value: number) => void;
+}): JSX.Element {
+  const { label, value, min, max, set } = props;
+  return (
+    <Labelled label={label}>
+      {id => (
+        <input
+          id={id}
+          className="jp-mod-styled"
+          type="number"
+          min={min}
+          max={max}
+          value={value}
+          onChange={event => set(Number(event.target.value))}
+        />
+      )}
+    </Labelled>
+  );
+}
+
+/** The options of a choice: values and their texts. */
+export type Options = readonly (readonly [string, string])[];
+
+interface ISelect {
+  value: string;
+  options: Options;
+  choose: (value: string) => void;
+}
+
+/** One of several options in a form; `empty` takes the place of options if there are none. */
+export function Choice(
+  props: ISelect & { label: string; empty?: string }
+): JSX.Element {
+  const { label, empty, ...select } = props;
+  return (
+    <Labelled label={label}>
+      {id =>
+        select.options.length || !empty ? (
+          <Select {...select} id={id} />
+        ) : (
+          <output id={id}>{empty}</output>
+        )
+      }
+    </Labelled>
+  );
+}
+
+/** A select element, whose label is elsewhere. */
+export function Select(props: ISelect & { id: string }): JSX.Element {
+  const { id, value, options, choose } = props;
+  return (
+    <select
+      id={id}
+      className="jp-mod-styled"
+      value={value}
+      onChange={event => choose(event.target.value)}
+    >
+      {options.map(([each, words]) => (
+        <option key={each} value={each}>
+          {words}
+        </option>
+      ))}
+    </select>
+  );
+}

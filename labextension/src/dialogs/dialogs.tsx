@@ -199,7 +199,7 @@ function UploadForm(props: {
 }): JSX.Element {
   const { draft, mayShare, copy, trans } = props;
   useDraft(draft);
-  const { name = '', description = '' } = draft.values;
+  const { name = '' } = draft.values;
   const take = (file: File | null) => {
     if (file) {
       const values = { ...draft.values, name: name || nameOf(file) };
@@ -232,13 +232,7 @@ function UploadForm(props: {
           </>
         )}
       </Labelled>
-      <Text label={trans.__('Name')} draft={draft} name="name" value={name} />
-      <Text
-        label={trans.__('Description')}
-        draft={draft}
-        name="description"
-        value={description}
-      />
+      <NameAndDescription draft={draft} trans={trans} />
       {mayShare && (
         <Checkbox
           label={trans.__('Share it with everyone')}
@@ -250,20 +244,32 @@ function UploadForm(props: {
   );
 }
 
+function NameAndDescription(props: {
+  draft: Draft;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { draft, trans } = props;
+  return (
+    <>
+      <Text label={trans.__('Name')} draft={draft} name="name" />
+      <Text label={trans.__('Description')} draft={draft} name="description" />
+    </>
+  );
+}
+
 function Text(props: {
   label: string;
   draft: Draft;
   name: string;
-  value: string;
 }): JSX.Element {
-  const { label, draft, name, value } = props;
+  const { label, draft, name } = props;
   return (
     <Labelled label={label}>
       {id => (
         <input
           id={id}
           className="jp-mod-styled"
-          value={value}
+          value={draft.values[name] ?? ''}
           onChange={event =>
             draft.set({
               values: { ...draft.values, [name]: event.target.value }
@@ -311,19 +317,12 @@ function ExperimentForm(props: {
 }): JSX.Element {
   const { draft, copy, trans } = props;
   useDraft(draft);
-  const { name = '', description = '' } = draft.values;
   return (
     <div className="jp-KfpMt-form" data-busy={draft.isBusy}>
       {draft.problem && (
         <ProblemBanner problem={draft.problem} copy={copy} trans={trans} />
       )}
-      <Text label={trans.__('Name')} draft={draft} name="name" value={name} />
-      <Text
-        label={trans.__('Description')}
-        draft={draft}
-        name="description"
-        value={description}
-      />
+      <NameAndDescription draft={draft} trans={trans} />
     </div>
   );
 }

@@ -3,7 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Checkbox, Labelled } from '../components/fields';
+import { Checkbox, Choice, Labelled, NumberField } from '../components/fields';
 import { dateAndTime } from '../words/format';
 import { IField, isFiveFields, words } from '../model/form';
 import { KfpApi } from '../wire/api';
@@ -267,21 +267,13 @@ function When({ start, api, trans }: IProps): JSX.Element {
       ) : (
         <Interval start={start} trans={trans} />
       )}
-      <Labelled label={trans.__('Concurrent runs at most')}>
-        {id => (
-          <input
-            id={id}
-            className="jp-mod-styled"
-            type="number"
-            min={1}
-            max={10}
-            value={start.concurrency}
-            onChange={event =>
-              start.set({ concurrency: Number(event.target.value) })
-            }
-          />
-        )}
-      </Labelled>
+      <NumberField
+        label={trans.__('Concurrent runs at most')}
+        value={start.concurrency}
+        min={1}
+        max={10}
+        set={concurrency => start.set({ concurrency })}
+      />
       <Checkbox
         label={trans.__('Catch up on missed times')}
         isOn={start.catchUp}
@@ -396,20 +388,12 @@ function Interval(props: {
   const [unit, setUnit] = React.useState(whole[whole.length - 1] ?? 60);
   return (
     <div className="jp-KfpMt-pair">
-      <Labelled label={trans.__('Every')}>
-        {id => (
-          <input
-            id={id}
-            className="jp-mod-styled"
-            type="number"
-            min={1}
-            value={start.interval / unit}
-            onChange={event =>
-              start.set({ interval: unit * Number(event.target.value) })
-            }
-          />
-        )}
-      </Labelled>
+      <NumberField
+        label={trans.__('Every')}
+        value={start.interval / unit}
+        min={1}
+        set={count => start.set({ interval: unit * count })}
+      />
       <Choice
         label={trans.__('Unit')}
         value={`${unit}`}
@@ -425,37 +409,5 @@ function Interval(props: {
         }}
       />
     </div>
-  );
-}
-
-export function Choice(props: {
-  label: string;
-  value: string;
-  options: readonly (readonly [string, string])[];
-  empty?: string;
-  choose: (value: string) => void;
-}): JSX.Element {
-  const { label, value, options, empty, choose } = props;
-  return (
-    <Labelled label={label}>
-      {id =>
-        options.length || !empty ? (
-          <select
-            id={id}
-            className="jp-mod-styled"
-            value={value}
-            onChange={event => choose(event.target.value)}
-          >
-            {options.map(([each, text]) => (
-              <option key={each} value={each}>
-                {text}
-              </option>
-            ))}
-          </select>
-        ) : (
-          <output id={id}>{empty}</output>
-        )
-      }
-    </Labelled>
   );
 }

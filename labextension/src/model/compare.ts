@@ -11,14 +11,16 @@ export interface IComparedRow {
 
 export interface IComparison {
   parameters: IComparedRow[];
+  outputs: IComparedRow[];
   metrics: IComparedRow[];
   tasks: IComparedRow[];
 }
 
-/** Compare runs by the names of their parameters, metrics and tasks. */
+/** Compare runs by the names of their parameters, outputs, metrics and tasks. */
 export function compare(runs: readonly IRunData[]): IComparison {
   return {
     parameters: rowsOf(runs.map(({ run }) => run.parameters)),
+    outputs: rowsOf(runs.map(outputsOf)),
     metrics: rowsOf(runs.map(metricsOf)),
     tasks: rowsOf(
       runs.map(({ tasks }) =>
@@ -35,6 +37,28 @@ function rowsOf(columns: readonly Record<string, IValue>[]): IComparedRow[] {
     const texts = new Set(values.map(value => JSON.stringify(value)));
     return { name, values, isDifferent: texts.size > 1 };
   });
+}
+
+/** The SDK's name for what a component returns without naming it. */
+const RETURNED = 'Output';
+
+/** The values that the tasks of a run returned; those of iterations, which share a name, are not. */
+function outputsOf({ tasks, values }: IRunData): Record<string, IValue> {
+  const names = tasks.map(task => task.display_name);
+  const single = tasks.filter(
+    ({ display_name }) =>
+      names.indexOf(display_name) === names.lastIndexOf(display_name)
+  );
+  return Object.fromEntries(
+    single.flatMap(({ task_id, display_name }) =>
+      Object.entries(values[task_id]?.outputs.parameters ?? {}).map(
+        ([output, value]): [string, IValue] => [
+          output === RETURNED ? display_name : `${display_name}: ${output}`,
+          value
+        ]
+      )
+    )
+  );
 }
 
 /** The metrics logged by the tasks of a run, by task and name. */

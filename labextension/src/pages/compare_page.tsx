@@ -1,4 +1,4 @@
-/** A page that compares runs: parameters, metrics and tasks, one column for each. */
+/** A page that compares runs: parameters, outputs, metrics and tasks, one column for each. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -71,7 +71,7 @@ function Page(props: IPageOptions): JSX.Element {
       </p>
     );
   }
-  const { parameters, metrics, tasks } = compare(runs);
+  const { parameters, outputs, metrics, tasks } = compare(runs);
   const kept = (rows: IComparedRow[]) =>
     rows.filter(row => row.isDifferent || !isOnlyDifferent);
   return (
@@ -111,6 +111,7 @@ function Page(props: IPageOptions): JSX.Element {
           </tr>
         </tbody>
         <Part title={trans.__('Parameters')} rows={kept(parameters)} />
+        <Part title={trans.__('Outputs')} rows={kept(outputs)} hasBars />
         <Part title={trans.__('Metrics')} rows={kept(metrics)} hasBars />
         <Part
           title={trans.__('Tasks')}

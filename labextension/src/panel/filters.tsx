@@ -4,7 +4,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { useKfp } from '../components/context';
-import { Checkbox } from '../components/fields';
+import { Checkbox, Options, Select } from '../components/fields';
 import { Item } from '../wire/kinds';
 import { ListModel } from '../model/list_model';
 import { Sort } from '../wire/query';
@@ -28,7 +28,7 @@ export function Filters(props: {
       aria-label={trans.__('Filters')}
     >
       {filters.state && (
-        <Select
+        <Filter
           label={trans.__('State')}
           value={query.state}
           options={states(trans)}
@@ -37,13 +37,13 @@ export function Filters(props: {
       )}
       {filters.experiment && <Experiment list={list} />}
       {filters.pipeline && <Pipeline list={list} />}
-      <Select
+      <Filter
         label={trans.__('Created')}
         value={`${query.hours}`}
         options={times(trans)}
         choose={hours => void list.ask({ hours: Number(hours) })}
       />
-      <Select
+      <Filter
         label={trans.__('Sort')}
         value={query.sort}
         options={sorts.map(sort => [sort, sortWords(sort, trans)])}
@@ -71,7 +71,7 @@ function Experiment({ list }: { list: ListModel<Item> }): JSX.Element {
   }, [experiments]);
   const found: readonly IExperiment[] = experiments.loaded;
   return (
-    <Select
+    <Filter
       label={trans.__('Experiment')}
       value={list.query.experiment_id}
       options={[
@@ -102,7 +102,7 @@ function Pipeline({ list }: { list: ListModel<Item> }): JSX.Element {
   const isListed = !pipeline_id || found.some(([id]) => id === pipeline_id);
   const name = model.names.of('pipeline', pipeline_id) || pipeline_id;
   return (
-    <Select
+    <Filter
       label={trans.__('Pipeline')}
       value={pipeline_id}
       options={[
@@ -132,29 +132,19 @@ function ThisNotebook({ list }: { list: ListModel<Item> }): JSX.Element | null {
   );
 }
 
-export function Select(props: {
+/** A filter, in a grid of labels and selects. */
+export function Filter(props: {
   label: string;
   value: string;
-  options: readonly (readonly [string, string])[];
+  options: Options;
   choose: (value: string) => void;
 }): JSX.Element {
-  const { label, value, options, choose } = props;
+  const { label, ...select } = props;
   const id = React.useId();
   return (
     <>
       <label htmlFor={id}>{label}</label>
-      <select
-        id={id}
-        className="jp-mod-styled"
-        value={value}
-        onChange={event => choose(event.target.value)}
-      >
-        {options.map(([each, words]) => (
-          <option key={each} value={each}>
-            {words}
-          </option>
-        ))}
-      </select>
+      <Select {...select} id={id} />
     </>
   );
 }

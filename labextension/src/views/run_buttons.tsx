@@ -4,6 +4,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ACTIONS, IHost, IRunView, RunAction } from '../run/host';
+import { Button } from './button';
 
 export function RunButtons(props: {
   host: IHost;
@@ -37,7 +38,8 @@ export function RunButtons(props: {
             <Button
               key={action}
               label={labelOf(action, trans)}
-              refusal={view.refusals[action]}
+              className="jp-KfpMt-viewButton"
+              reason={view.refusals[action]}
               press={() => setAsked(action)}
             />
           ))}
@@ -60,35 +62,6 @@ function labelOf(action: RunAction, trans: TranslationBundle): string {
     default:
       return trans.__('Clone');
   }
-}
-
-/** A button that stays focusable when disabled, so that the reason can be read. */
-function Button(props: {
-  label: string;
-  refusal: string | undefined;
-  press: () => void;
-}): JSX.Element {
-  const { label, refusal, press } = props;
-  const id = React.useId();
-  return (
-    <>
-      <button
-        type="button"
-        className="jp-KfpMt-viewButton"
-        aria-disabled={!!refusal}
-        aria-describedby={refusal ? id : undefined}
-        title={refusal}
-        onClick={() => !refusal && press()}
-      >
-        {label}
-      </button>
-      {refusal && (
-        <span id={id} className="jp-KfpMt-hidden">
-          {refusal}
-        </span>
-      )}
-    </>
-  );
 }
 
 function Confirm(props: {
@@ -151,7 +124,14 @@ function OpenInKfp(props: {
   const refusal = trans.__(
     'The address of the Kubeflow Pipelines UI is not known; the local KFP has none.'
   );
-  return <Button label={label} refusal={refusal} press={() => undefined} />;
+  return (
+    <Button
+      label={label}
+      className="jp-KfpMt-viewButton"
+      reason={refusal}
+      press={() => undefined}
+    />
+  );
 }
 
 /** Return whether a link is a web page: data may come from anybody's notebook. */

@@ -2,7 +2,7 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import { readHistory, specificationOf } from '../run/run_data';
+import { readRun, specificationOf } from '../run/run_data';
 import { stoppedAt } from '../run/shown';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
@@ -295,20 +295,21 @@ function toNamespace(body: IJson): INamespace {
 }
 
 export function toRun(body: IJson): IRun {
+  const run = readRun(body);
   return {
-    run_id: body.run_id ?? '',
-    display_name: body.display_name ?? '',
+    run_id: run.run_id,
+    display_name: run.display_name,
     state: body.state ?? stateless(body),
-    created_at: body.created_at ?? '',
-    finished_at: body.finished_at ?? '',
-    error: body.error?.message ?? '',
-    archived: isArchived(body),
-    isTerminated: stoppedAt(readHistory(body.state_history)) !== null,
+    created_at: run.created_at,
+    finished_at: run.finished_at,
+    error: run.error,
+    archived: run.archived,
+    isTerminated: stoppedAt(run.state_history) !== null,
     namespace: '',
-    experiment_id: body.experiment_id ?? '',
+    experiment_id: run.experiment_id,
+    description: run.description,
     pipeline_id: body.pipeline_version_reference?.pipeline_id ?? '',
     pipeline_name: nameOf(body.pipeline_spec),
-    description: body.description ?? '',
     recurring_run_id: body.recurring_run_id ?? ''
   };
 }

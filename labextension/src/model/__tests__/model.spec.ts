@@ -5,6 +5,7 @@ import { StateDB } from '@jupyterlab/statedb';
 import { KfpModel } from '../model';
 import { ALL } from '../namespaces';
 import { toRun } from '../../wire/answers';
+import { SILENCE } from '../../wire/intervals';
 import {
   json,
   namespace,
@@ -555,6 +556,34 @@ it('disposed while it waits for an answer, it says nothing more', async () => {
   expect(model.isDisposed).toBe(true);
 });
 
+describe('a stream that hangs', () => {
+  beforeEach(() => {
+    jest.useFakeTimers({ advanceTimers: true });
+    model.dispose();
+    model = newModel({ active: 2_000, idle: 5_000 });
+  });
+
+  afterEach(() => jest.useRealTimers());
+
+  it('is noticed once its signs of life stay out, and is opened again', async () => {
+    const stream = (server.stream = new Stream());
+    server.runs = [run('train', 'RUNNING')];
+    model.watch();
+    await until(() => stream.listeners === 1 && model.runs !== null);
+    const told = run('train', 'RUNNING', { display_name: 'told' });
+    stream.tell('snapshot', { runs: [told] });
+    await until(() => model.runs?.[0].display_name === 'told');
+    for (let sign = 0; sign < 4; sign++) {
+      await jest.advanceTimersByTimeAsync(0.4 * SILENCE);
+      stream.keepAlive();
+    }
+    expect(stream.listeners).toBe(1);
+    await jest.advanceTimersByTimeAsync(1.2 * SILENCE);
+    await until(() => stream.listeners === 2);
+    expect(ids()).toEqual(['train']);
+  });
+});
+
 describe('a server that tells', () => {
   let stream: Stream;
 
@@ -709,7 +738,7 @@ describe('the clock', () => {
     expect(model.problem).toBeNull();
     server.answers['status'] = () => new Promise(() => undefined);
     await looksIn(20);
-    expect(model.problem?.message).toContain('told nothing for a while');
+    expect(model.problem?.message).toContain('not sent anything for a while');
     expect(ids()).toEqual(['train']);
     delete server.answers['status'];
     await looksIn(60);

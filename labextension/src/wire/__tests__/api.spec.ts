@@ -253,7 +253,7 @@ describe('a stream', () => {
     await jest.advanceTimersByTimeAsync(2 * 15_000);
     expect(ended).toBeUndefined();
     await jest.advanceTimersByTimeAsync(10_000);
-    expect(problemOf(ended).message).toContain('told nothing for a while');
+    expect(problemOf(ended).message).toContain('not sent anything for a while');
   });
 });
 
