@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from datetime import datetime, timezone
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from ..connection.event_reader import Changes, EventFailure, Removed
 from ..connection.status import Problem
 from ..errors import KfpError
 from . import pace
+from .expected_ends import next_end
 from .live_runs import Ask, LiveRuns
 from .own_changes import OwnChange, OwnChanges
 from .watched_namespace import Look, NamespaceState
@@ -431,8 +433,11 @@ class Watcher:
         self._woken.set()
 
     def _want(self) -> None:
-        """Schedule a poll for the runs that only KFP knows in full."""
-        if self._known is None or not self._live.is_told:
+        """Schedule a poll for the runs that only KFP knows in full, or that may have ended."""
+        if self._known is None:
+            return
+        if not self._live.is_told:
+            self._expect(self._known)
             return
         looks = self._live.unknown(self._known).values()
         delays = [_LOOKS_FOR[many] for many in looks if many < len(_LOOKS_FOR)]
@@ -440,6 +445,12 @@ class Watcher:
             delays.append(_SETTLED)
         if delays:
             self._pace.wanted(time.monotonic() + min(delays))
+
+    def _expect(self, known: NamespaceState) -> None:
+        seconds = next_end(known.runs.values(), _now())
+        if seconds is not None:
+            seconds = max(seconds, self._pace.bounds.shortest)
+            self._pace.wanted(time.monotonic() + seconds)
 
     def _tell(self, before: NamespaceState, state: NamespaceState, removed: Removed) -> None:
         """Publish the changes between two states."""
@@ -498,3 +509,7 @@ async def _set(event: asyncio.Event, seconds: float | None) -> bool:
     except asyncio.TimeoutError:
         return False
     return True
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -130,8 +130,7 @@ class Pace:
 
     def wanted(self, at: float) -> None:
         """Request a poll at a given time, within the budget."""
-        self._count(at)
-        self._next = min(self._next, at + self._until_saved(1.0))
+        self._next = min(self._next, at + self._until_saved(1.0, at))
 
     def _weigh(self, look: Look) -> None:
         """Estimate KFP's load from the response time."""
@@ -153,10 +152,14 @@ class Pace:
         self._saved -= requests
 
     def _count(self, now: float) -> None:
-        earned = max(0.0, now - self._counted_at) / (self.bounds.budget * self._slowness)
-        self._saved = min(self._saved + earned, self.bounds.saved)
-        self._counted_at = max(self._counted_at, now)
+        self._saved, self._counted_at = self._saved_at(now), max(self._counted_at, now)
 
-    def _until_saved(self, requests: float) -> float:
-        """The seconds until this many requests are saved."""
-        return max(0.0, requests - self._saved) * self.bounds.budget * self._slowness
+    def _saved_at(self, time: float) -> float:
+        """The requests that are saved then, if none is sent before."""
+        earned = max(0.0, time - self._counted_at) / (self.bounds.budget * self._slowness)
+        return min(self._saved + earned, self.bounds.saved)
+
+    def _until_saved(self, requests: float, since: float | None = None) -> float:
+        """The seconds until this many requests are saved, from now or from another time on."""
+        saved = self._saved if since is None else self._saved_at(since)
+        return max(0.0, requests - saved) * self.bounds.budget * self._slowness

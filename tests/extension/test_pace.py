@@ -192,3 +192,17 @@ def test_to_and_fro_between_two_bounds_nothing_is_won():
         pace.keep(SHARED)
     looks = played(pace, 10 * MINUTES)
     assert asked(looks, 0, 10 * MINUTES) <= 60
+
+
+def test_a_poll_that_is_wanted_much_later_takes_nothing_from_those_before():
+    """Else each of them would wait longer than the one before."""
+    paces = Pace(0.0, SHARED, lambda: 0.0), Pace(0.0, SHARED, lambda: 0.0)
+    moments = [], []
+    for pace, polled in zip(paces, moments, strict=True):
+        while (now := pace.next()) < 590.0:
+            polled.append(now)
+            pace.looked(Look(now, 0.0, 1, True))
+            if pace is paces[0]:
+                pace.wanted(600.0)
+    assert moments[0] == moments[1]
+    assert paces[0].next() <= paces[1].next()

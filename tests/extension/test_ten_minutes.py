@@ -6,6 +6,7 @@ another begins, by turns through the door and elsewhere.
 
 import asyncio
 import random
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
@@ -216,3 +217,27 @@ async def test_ten_minutes_ask_sixty_times_where_they_are_not(behind, opened, cl
     heard.close()
     assert 40 < len(asked(behind)) <= 60
     assert len(asked(behind)) <= (clock.now - begun) * PER_SECOND / 20
+
+
+async def test_an_end_is_seen_when_earlier_runs_of_the_pipeline_had_ended(
+    behind, listen, clock, monkeypatch
+):
+    begun = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    monkeypatch.setattr(event_stream, "_now", lambda: begun + timedelta(seconds=clock.now))
+    version = {"pipeline_version_reference": {"pipeline_version_id": "v1"}}
+    for number, took in enumerate((590, 600, 700)):
+        earlier = begun - timedelta(hours=number + 1)
+        end = {"finished_at": (earlier + timedelta(seconds=took)).isoformat()}
+        made = {"created_at": earlier.isoformat(), **end, **version}
+        behind.runs[behind.add(number, "SUCCEEDED")] |= made
+    run = behind.add(9)
+    behind.runs[run] |= {"created_at": begun.isoformat(), **version}
+    heard = Heard(await listen())
+    await clock.settle()
+    await clock.advance(599)
+    asked_before = len(asked(behind))
+    behind.runs[run]["state"] = "SUCCEEDED"
+    await clock.advance(5)
+    heard.close()
+    assert heard.states[run] == "SUCCEEDED"
+    assert asked_before < 50

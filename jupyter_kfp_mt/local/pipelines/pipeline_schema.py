@@ -235,6 +235,23 @@ def faults(document: Any, message: str = "PipelineSpec") -> Iterator[str]:
     yield from _message(document, message, "")
 
 
+def canonical(value: Any, kind: str = "PipelineSpec") -> Any:
+    """Return a valid document with its fields in camel case, and without those that are null."""
+    if kind[0] == "[":
+        return [canonical(each, kind[1:-1]) for each in value]
+    if kind[0] == "{":
+        return {key: canonical(each, kind[1:-1]) for key, each in value.items()}
+    if kind not in MESSAGES:
+        return value
+    names, types = _names(kind), MESSAGES[kind]
+    given = ((names[key], each) for key, each in value.items())
+    return {
+        name: canonical(each, types[name])
+        for name, each in given
+        if each is not None or types[name] == "any"
+    }
+
+
 def _message(value: Any, kind: str, place: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"{place or 'it'} is not an object"
