@@ -157,7 +157,7 @@ class Graph:
 
 
 def _parallelism(task: Any) -> int:
-    """How many iterations may run at once; 0 for all, which is what less is, too."""
+    """Return the number of iterations that may run at once: 0 for any number, as what is less."""
     return max(int(task.iterator_policy.parallelism_limit), 0)
 
 
