@@ -1,4 +1,4 @@
-"""What a cell costs: the first `%kfp` of a kernel, and a list of runs beside its bare bytes."""
+"""The cost of a cell: the first `%kfp` of a kernel, and a list of runs beside its bare bytes."""
 
 from __future__ import annotations
 
