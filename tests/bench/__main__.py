@@ -18,6 +18,7 @@ PARTS = {
     "events": "what fifty listeners cost (two minutes; BENCH_MINUTES=10 for ten more)",
     "memory": "of a server with two hundred listeners and two thousand runs that go on",
     "crowd": "a hundred servers on a KFP that answers five requests a second (played in seconds)",
+    "cells": "what the first %kfp of a kernel costs, and a list of a hundred runs",
     "logs": "the logs of a run of fifteen tasks, from a KFP that answers five requests a second",
     "execution": "pipelines on the local KFP beside the same through kfp.local (two minutes)",
     "views": "the picture of a run with a thousand tasks, and how large what draws it is",

@@ -206,7 +206,10 @@ def _fill(path: Path, size: int, spec: object) -> None:
         register(db)
         db.execute("PRAGMA cache_size = -200000")
         db.execute("PRAGMA synchronous = OFF")
-        query = "INSERT INTO specifications VALUES ('d', ?, '{}', ?)"
+        query = (
+            "INSERT INTO specifications (digest, pipeline_spec, platform_spec, length) "
+            "VALUES ('d', ?, '{}', ?)"
+        )
         db.execute(query, (json.dumps(spec), len(json.dumps(spec))))
         db.execute(
             "INSERT INTO pipelines (pipeline_id, namespace, name, display_name, description, "

@@ -715,7 +715,32 @@ def within_itself(spec):
     spec["components"]["comp-say"] = {"dag": {"tasks": spec["root"]["dag"]["tasks"]}}
 
 
+def in_environment(**variable):
+    def change(spec):
+        container = spec["deploymentSpec"]["executors"]["exec-say"]["container"]
+        container["env"] = [variable]
+
+    return change
+
+
+def over(items, parallelism=0):
+    """The same task for each of the items, in so many iterations at once."""
+
+    def change(spec):
+        (task,) = spec["root"]["dag"]["tasks"].values()
+        spec["components"]["comp-group"] = {"dag": {"tasks": {"say": {**task}}}}
+        task["componentRef"] = {"name": "comp-group"}
+        task["parameterIterator"] = {"itemInput": "item", "items": {"raw": items}}
+        task["iteratorPolicy"] = {"parallelismLimit": parallelism}
+        del task["inputs"]
+
+    return change
+
+
 REFUSED = [
+    pytest.param(in_environment(name="A=B"), "environment variable 'A=B' cannot be set", id="="),
+    pytest.param(in_environment(value="b"), "environment variable '' cannot be set", id="nameless"),
+    pytest.param(over("[NaN]"), 'a loop needs a list to iterate over, not "[NaN]"', id="NaN"),
     pytest.param(lambda spec: named(spec, 2000 * "x"), "a name of 2000 characters", id="long"),
     pytest.param(circular, "the tasks 'again', 'say' depend on each other", id="circle"),
     pytest.param(without_executor, "there is no executor 'exec-gone'", id="no executor"),
@@ -735,3 +760,9 @@ def test_a_pipeline_that_cannot_be_is_refused_in_a_sentence(kfp, edited, change,
 def test_a_run_that_is_refused_before_its_first_task_has_its_tasks(kfp, edited):
     run_id = kfp.finish(edited(plain, without_executor))
     assert kfp.states(run_id) == {"say": "SKIPPED"}
+
+
+def test_a_loop_without_a_sensible_limit_runs_all_its_iterations(kfp, edited):
+    run_id = kfp.finish(edited(plain, over("[1, 2]", parallelism=-1)))
+    assert kfp.runs.errors[run_id] == ""
+    assert len(kfp.states(run_id)) == 2

@@ -101,6 +101,11 @@ def test_an_argument_without_a_value_is_refused_with_its_name():
         command("{{$.inputs.parameters['none']}}")
 
 
+def test_an_argument_that_is_no_text_is_refused():
+    with pytest.raises(NotFilledIn, match=r'its command has {"IfPresent": \["a"\]} where a text'):
+        command(json.dumps({"IfPresent": ["a"]}))
+
+
 def test_constants_are_filled_in_within_lists_and_dictionaries():
     constant = ["/kfp-workspace/x", {"a": "{{$.inputs.parameters['pipelinechannel--n']}}"}]
     assert in_constant(constant, WORDS) == ["/here/x", constant[1]]

@@ -1,5 +1,6 @@
 """Files that are nearly a compiled pipeline: read as the API server's template code reads them."""
 
+import copy
 import json
 
 import pytest
@@ -40,6 +41,13 @@ def test_fields_may_have_the_names_of_the_definition_and_are_kept_in_camel_case(
     }
     del snake["pipelineInfo"]
     assert json.loads(read(snake).pipeline) == json.loads(read(spec).pipeline)
+
+
+def test_a_type_may_be_a_number_and_is_kept_by_its_name(spec):
+    numbered = copy.deepcopy(spec)
+    numbered["root"]["inputDefinitions"]["parameters"]["x"]["parameterType"] = 1
+    spec["root"]["inputDefinitions"]["parameters"]["x"]["parameterType"] = "NUMBER_DOUBLE"
+    assert json.loads(read(numbered).pipeline) == json.loads(read(spec).pipeline)
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])

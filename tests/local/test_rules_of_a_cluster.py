@@ -165,7 +165,7 @@ def test_null_comes_to_tasks_that_may_lack_an_input_but_into_no_group(kfp):
     assert kfp.outputs(run_id, "note").parameters["Output"] == "None"
     assert kfp.outputs(run_id, "inner/note").parameters["Output"] == "'inner'"
     nested = kfp.task(run_id, "inner-2/note").error.message
-    assert nested.startswith("its input 'text' has no value: the pipeline around it has no value")
+    assert nested.startswith("its input 'text' has no value: the enclosing pipeline has no value")
 
 
 # Resources.

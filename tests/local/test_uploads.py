@@ -121,7 +121,7 @@ def test_whoever_is_known_shares_a_pipeline_and_versions_and_cannot_change_them(
     assert again.status_code == 200
     refused = local_kfp.call("DELETE", f"{path}?cascade=true")
     assert refused.status_code == 403
-    assert "those who may edit the namespace kubeflow: add a profile" in refused.text
+    assert "needs edit rights in the namespace kubeflow: add a profile" in refused.text
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ UNREADABLE, UNKNOWN = "Failed to read a pipeline spec file", "unknown template f
         pytest.param("x", UNREADABLE, "its name has to end in .yaml, .yml or .json", id="none"),
         pytest.param("x.txt", UNREADABLE, "its name has to end in", id="other"),
         pytest.param("x.YAML", UNREADABLE, "its name has to end in", id="capitals"),
-        pytest.param("x.zip", UNREADABLE, "is no archive", id="no archive"),
+        pytest.param("x.zip", UNREADABLE, "is not an archive", id="no archive"),
         pytest.param("x.yml", "", "", id="yml"),
         pytest.param("x.json", "", "", id="json"),
     ],
@@ -297,7 +297,7 @@ def test_aliases_that_unfold_to_billions_are_refused_soon(local_kfp, send):
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     started = time.monotonic()
     answer = send("\n".join(lines))
-    assert "unfolds to more than 150000 values" in reason(answer)
+    assert "expands to more than 150000 values" in reason(answer)
     assert time.monotonic() - started < 20
 
 

@@ -270,7 +270,7 @@ def test_nothing_that_people_typed_reaches_the_terminal_or_turns_the_line():
 def test_an_empty_list_says_so(shell, kfp):
     text, html = shown(shell, kfp("runs --state PAUSED"))
     first, second = text.splitlines()
-    assert first == "No runs found in namespace alice that fit state PAUSED."
+    assert first == "No runs found in namespace alice that fit state Paused."
     assert second.startswith("Without these filters there are ") and first in html
 
 

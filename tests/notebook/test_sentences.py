@@ -3,9 +3,8 @@
 import pytest
 
 from jupyter_kfp_mt.client.listings import Feed, Listing
-from jupyter_kfp_mt.client.results import comparison
 from jupyter_kfp_mt.client.run_filters import RunFilter, order
-from jupyter_kfp_mt.models import Page, Pipeline, Run, RuntimeConfig
+from jupyter_kfp_mt.models import Page, Pipeline, Run
 from jupyter_kfp_mt.notebook import help as magic_help
 from jupyter_kfp_mt.notebook.render import text
 
@@ -50,15 +49,6 @@ def listing(kind, namespaces, count, **more):
 )
 def test_a_list_says_where_it_looked_and_how_much_there_is(found, said):
     assert text(found).endswith(said)
-
-
-def test_a_comparison_says_how_much_is_the_same():
-    def compared(*values):
-        runs = [Run(runtime_config=RuntimeConfig(parameters=each)) for each in values]
-        return text(comparison([(run, {}) for run in runs])).splitlines()[-1]
-
-    assert compared({"x": 1}, {"x": 1}) == "All are the same."
-    assert compared({"x": 1, "y": 1}, {"x": 1, "y": 2}).startswith("1 of 2 is the same in all")
 
 
 def test_each_verb_has_one_line_in_the_help():

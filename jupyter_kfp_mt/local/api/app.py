@@ -36,8 +36,9 @@
 | a parameter with braces of Argo's: 500 | a text, and a Warning header says so | no Argo here |
 | parameters of 1.5 MB: 500 | taken, and a Warning header says so | no etcd here |
 | `error` of a run and of its states is never there | why it failed | help |
-| a specification without `deploymentSpec`: refused once it is compiled | 400 | sooner |
+| a specification without `deploymentSpec` or a graph: refused once it is compiled | 400 | sooner |
 | an id may be empty | 404 | |
+| `healthz` tells KFP's release and commit | this package's release | |
 | what a caller may do, and who owns a namespace: Kubernetes tells | this server does | none here |
 | a new run may be archived, or have an end or (v1beta1) metrics | it has none of it | |
 | `plugins_input` is given back, and used | a Warning header says it is not used | none here |

@@ -236,11 +236,15 @@ def faults(document: Any, message: str = "PipelineSpec") -> Iterator[str]:
 
 
 def canonical(value: Any, kind: str = "PipelineSpec") -> Any:
-    """Return a valid document with its fields in camel case, and without those that are null."""
+    """Return a valid document as protojson writes it: fields in camel case and none that is null,
+    and names for the numbers of enumerations.
+    """
     if kind[0] == "[":
         return [canonical(each, kind[1:-1]) for each in value]
     if kind[0] == "{":
         return {key: canonical(each, kind[1:-1]) for key, each in value.items()}
+    if kind in ENUMERATIONS:
+        return value if isinstance(value, str) else _named(int(value), ENUMERATIONS[kind])
     if kind not in MESSAGES:
         return value
     names, types = _names(kind), MESSAGES[kind]
@@ -250,6 +254,11 @@ def canonical(value: Any, kind: str = "PipelineSpec") -> Any:
         for name, each in given
         if each is not None or types[name] == "any"
     }
+
+
+def _named(number: int, names: tuple[str, ...]) -> str | int:
+    """Return the name of a number, or the number if it has none."""
+    return names[number] if 0 <= number < len(names) else number
 
 
 def _message(value: Any, kind: str, place: str) -> Iterator[str]:

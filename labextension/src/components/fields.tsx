@@ -58,12 +58,9 @@ export function NumberField(props: {
   );
 }
 
-/** The options of a choice: values and their texts. */
-export type Options = readonly (readonly [string, string])[];
-
 interface ISelect {
   value: string;
-  options: Options;
+  options: readonly (readonly [string, string])[]; // values and their texts
   choose: (value: string) => void;
 }
 
@@ -101,5 +98,19 @@ export function Select(props: ISelect & { id: string }): JSX.Element {
         </option>
       ))}
     </select>
+  );
+}
+
+/** A label and a select as two cells of a grid. */
+export function LabelledSelect(
+  props: ISelect & { label: string }
+): JSX.Element {
+  const { label, ...select } = props;
+  const id = React.useId();
+  return (
+    <>
+      <label htmlFor={id}>{label}</label>
+      <Select {...select} id={id} />
+    </>
   );
 }

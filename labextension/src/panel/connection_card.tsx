@@ -12,7 +12,7 @@ import {
   duration,
   shortIdentity
 } from '../words/format';
-import { Select } from './filters';
+import { LabelledSelect } from '../components/fields';
 import { Cure } from '../components/problem_banner';
 import { IconButton } from '../components/buttons';
 import {
@@ -151,7 +151,7 @@ function Identities({ status }: { status: IStatus }): JSX.Element | null {
   }
   return (
     <div className="jp-KfpMt-filters">
-      <Select
+      <LabelledSelect
         label={trans.__('Work as')}
         value={now}
         options={identities.map(each => [each, each])}

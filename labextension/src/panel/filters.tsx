@@ -4,7 +4,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { useKfp } from '../components/context';
-import { Checkbox, Options, Select } from '../components/fields';
+import { Checkbox, LabelledSelect } from '../components/fields';
 import { Item } from '../wire/kinds';
 import { ListModel } from '../model/list_model';
 import { Sort } from '../wire/query';
@@ -28,7 +28,7 @@ export function Filters(props: {
       aria-label={trans.__('Filters')}
     >
       {filters.state && (
-        <Filter
+        <LabelledSelect
           label={trans.__('State')}
           value={query.state}
           options={states(trans)}
@@ -37,13 +37,13 @@ export function Filters(props: {
       )}
       {filters.experiment && <Experiment list={list} />}
       {filters.pipeline && <Pipeline list={list} />}
-      <Filter
+      <LabelledSelect
         label={trans.__('Created')}
         value={`${query.hours}`}
         options={times(trans)}
         choose={hours => void list.ask({ hours: Number(hours) })}
       />
-      <Filter
+      <LabelledSelect
         label={trans.__('Sort')}
         value={query.sort}
         options={sorts.map(sort => [sort, sortWords(sort, trans)])}
@@ -71,7 +71,7 @@ function Experiment({ list }: { list: ListModel<Item> }): JSX.Element {
   }, [experiments]);
   const found: readonly IExperiment[] = experiments.loaded;
   return (
-    <Filter
+    <LabelledSelect
       label={trans.__('Experiment')}
       value={list.query.experiment_id}
       options={[
@@ -102,7 +102,7 @@ function Pipeline({ list }: { list: ListModel<Item> }): JSX.Element {
   const isListed = !pipeline_id || found.some(([id]) => id === pipeline_id);
   const name = model.names.of('pipeline', pipeline_id) || pipeline_id;
   return (
-    <Filter
+    <LabelledSelect
       label={trans.__('Pipeline')}
       value={pipeline_id}
       options={[
@@ -129,23 +129,6 @@ function ThisNotebook({ list }: { list: ListModel<Item> }): JSX.Element | null {
       isOn={!!query.notebook}
       set={isOn => void list.ask({ notebook: isOn ? path : '' })}
     />
-  );
-}
-
-/** A filter, in a grid of labels and selects. */
-function Filter(props: {
-  label: string;
-  value: string;
-  options: Options;
-  choose: (value: string) => void;
-}): JSX.Element {
-  const { label, ...select } = props;
-  const id = React.useId();
-  return (
-    <>
-      <label htmlFor={id}>{label}</label>
-      <Select {...select} id={id} />
-    </>
   );
 }
 

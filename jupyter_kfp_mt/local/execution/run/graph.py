@@ -114,7 +114,7 @@ class Graph:
         self, path: TaskPath, task: Any, component: Any, inputs: Values, scope: Scope
     ) -> Outcome:
         each = iterations(task, inputs)
-        at_once = asyncio.Semaphore(task.iterator_policy.parallelism_limit or len(each) or 1)
+        at_once = asyncio.Semaphore(_parallelism(task) or len(each) or 1)
 
         async def iterate(number: int, values: Values) -> Scope | None:
             place = (*path[:-1], f"{path[-1]}-iteration-{number}")
@@ -154,6 +154,11 @@ class Graph:
             for name, source in task.inputs.parameters.items()
             if source.HasField("task_final_status")
         }
+
+
+def _parallelism(task: Any) -> int:
+    """Return the number of iterations that may run at once: 0 for any number, as what is less."""
+    return max(int(task.iterator_policy.parallelism_limit), 0)
 
 
 def _scope_within(scope: Scope, name: str, inputs: Values, component: Any) -> Scope:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from ....errors import KfpError
-from ...wire.go_numbers import protojson_value
+from .go_values import NoSuchValue, value_of
 from .scopes import RuntimeArtifact, Values
 
 
@@ -33,10 +34,8 @@ def _items(iterator: Any, inputs: Values) -> list[Any]:
     source = iterator.items.input_parameter
     items = inputs.parameters.get(source) if source else iterator.items.raw
     if isinstance(items, str):
-        try:
-            items = protojson_value(json.loads(items))
-        except (ValueError, RecursionError):
-            pass
+        with suppress(NoSuchValue):
+            items = value_of(items, "LIST")
     if not isinstance(items, list):
         shown = json.dumps(items, ensure_ascii=False)[:100]
         raise LoopFailed(f"a loop needs a list to iterate over, not {shown}")

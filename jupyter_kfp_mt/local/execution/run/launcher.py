@@ -284,13 +284,7 @@ class Launcher:
         if persistent_volumes.changes_claims(container.image):
             self._change_claims(execution)
             return ""
-        again = execution.task.HasField("retry_policy")
-        environment = {
-            **self._assignment.environment,
-            **({RETRY_INDEX: str(execution.attempt)} if again else {}),
-            **{variable.name: variable.value for variable in container.env},
-            **execution.secrets.variables,
-        }
+        environment = self._environment(execution)
         timeout = self.platform_spec.timeout(execution.label)
         command = _filled_in(container.command, execution, words)
         args = _filled_in(container.args, execution, words)
@@ -308,6 +302,22 @@ class Launcher:
             timeout,
             lambda: self._collect(execution),
         )
+
+    def _environment(self, execution: _Execution) -> dict[str, str]:
+        again = execution.task.HasField("retry_policy")
+        environment = {
+            **self._assignment.environment,
+            **({RETRY_INDEX: str(execution.attempt)} if again else {}),
+            **{one.name: one.value for one in self._executors[execution.label].container.env},
+            **execution.secrets.variables,
+        }
+        for name, value in environment.items():
+            if not name or "=" in name or "\0" in name + value:
+                raise _Failed(
+                    f"its environment variable '{name}' cannot be set: a name is a text without =, "
+                    "and neither name nor value has a null character in it"
+                )
+        return environment
 
     def _change_claims(self, execution: _Execution) -> None:
         """Create or delete a claim. Raises `ClaimRefused`."""

@@ -100,7 +100,7 @@ def _chosen(element: Any, present: set[str]) -> Any:
         return [_chosen(one, present) for one in element]
     if isinstance(element, dict) and "Concat" in element:
         return "".join(_flat(_chosen(one, present) for one in element["Concat"]))
-    if isinstance(element, dict) and "IfPresent" in element:
+    if isinstance(element, dict) and isinstance(element.get("IfPresent"), dict):
         condition = element["IfPresent"]
         branch = "Then" if condition.get("InputName") in present else "Else"
         return _chosen(condition.get(branch), present)
