@@ -38,6 +38,7 @@
 | `error` of a run and of its states is never there | why it failed | help |
 | a specification without `deploymentSpec` or a graph: refused once it is compiled | 400 | sooner |
 | an id may be empty | 404 | |
+| a pipeline is not found by a name with a slash | it is | help |
 | `healthz` tells KFP's release and commit | this package's release | |
 | what a caller may do, and who owns a namespace: Kubernetes tells | this server does | none here |
 | a new run may be archived, or have an end or (v1beta1) metrics | it has none of it | |

@@ -16,8 +16,10 @@ from tornado.httputil import HTTPServerRequest
 
 from .handlers import Handler, UnknownPath
 
-# What is read as it was sent: names of artifacts may have a slash.
-_AS_SENT = re.compile(r"/apis/[^/]+/runs/[^/]+/nodes(?:/|$)")
+# Read as they were sent: names of artifacts and of pipelines may have a slash.
+_AS_SENT = re.compile(
+    r"/apis/[^/]+/(?:runs/[^/]+/nodes|pipelines/names|namespaces/[^/]+/pipelines)(?:/|$)"
+)
 _NO_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _SAFE = "/:%-._~!$&'()*+,;=@"
 
@@ -29,9 +31,9 @@ class Application(web.Application):
         path = request.path
         if _NO_ESCAPE.search(path):
             return self._delegate(request, UnreadablePath)
-        if _cleaned(path) != unquote(path):
-            return self._delegate(request, MovedPath)
         if not _AS_SENT.match(path):
+            if _cleaned(path) != unquote(path):
+                return self._delegate(request, MovedPath)
             request.path = re.sub("%2[fF]", "/", path.replace("%3A", ":").replace("%3a", ":"))
         return self._of_method(request)
 
