@@ -121,7 +121,7 @@ def nap():
 NO_ENGINE = [
     pytest.param({"PATH": "/none"}, "neither docker nor podman is on PATH", id="none on PATH"),
     pytest.param({containers.CHOICE: "none"}, f"{containers.CHOICE} is 'none'", id="switched off"),
-    pytest.param({containers.CHOICE: "crio"}, "is 'crio', which is no command", id="no command"),
+    pytest.param({containers.CHOICE: "crio"}, "is 'crio', which is not a command", id="no command"),
 ]
 
 
@@ -130,7 +130,7 @@ def test_it_says_why_there_is_no_engine_and_what_to_do(environment, reason):
     said = Engines(environment).why_none()
     assert said.startswith("no container engine answers: ") and reason in said
     cure = "Correct KFP_MT_CONTAINER_ENGINE and start the local KFP again"
-    if "no command" not in reason:
+    if "not a command" not in reason:
         cure = "Install and start Docker or Podman"
     assert said.endswith(f". {cure}, or make it a Python component.")
 
@@ -302,7 +302,7 @@ REFUSED = [
     pytest.param({"image": ""}, "not the name of an image", id="no image"),
     pytest.param({"folders": ["/data/a,b"]}, "cannot be mounted", id="a comma in a path"),
     pytest.param({"environment": {"PATH": "a\nb"}}, "several lines", id="lines in the PATH"),
-    pytest.param({"volumes": [Volume("/proc/x", {})]}, "/proc has to stay", id="in /proc"),
+    pytest.param({"volumes": [Volume("/proc/x", {})]}, "/proc must not be changed", id="in /proc"),
 ]
 
 

@@ -158,17 +158,17 @@ def everything(
     nothing: Optional[str] = None,  # noqa: UP045
     count: Optional[int] = None,  # noqa: UP045
 ):
+    said = say(  # outside, for KFP's driver refuses a null that enters a group
+        number=number,
+        share=share,
+        text=text,
+        flag=flag,
+        items=items,
+        options=options,
+        nothing=nothing,
+        count=count,
+    )
     with dsl.ExitHandler(conclude()):
-        said = say(
-            number=number,
-            share=share,
-            text=text,
-            flag=flag,
-            items=items,
-            options=options,
-            nothing=nothing,
-            count=count,
-        )
         first = inner(number=said.output)
         inner(number=first.output)
         with dsl.If(text == "other"):

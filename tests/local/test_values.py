@@ -173,7 +173,7 @@ def test_a_retried_task_keeps_its_history_and_its_log(retried):
         change.state for change in retried.task(retried.run_id, "fail-at-first").state_history
     ]
     assert history == ["PENDING", "RUNNING", "FAILED", "PENDING", "RUNNING", "SUCCEEDED"]
-    first, again = retried.log(retried.run_id, "fail-at-first").split("[The run was started again")
+    first, again = retried.log(retried.run_id, "fail-at-first").split("[The run was restarted")
     assert "not yet" in first and "not yet" not in again
 
 
@@ -182,7 +182,7 @@ def test_a_retry_runs_again_what_has_lost_its_outputs(kfp, tmp_path):
     shutil.rmtree(kfp.outputs(run_id, "train").artifacts["model"][0].uri)
     kfp.retry(run_id)
     assert kfp.runs.states[run_id] == "SUCCEEDED"
-    assert "started again" in kfp.log(run_id, "train")
+    assert "The run was restarted" in kfp.log(run_id, "train")
 
 
 @component
