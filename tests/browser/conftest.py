@@ -45,16 +45,21 @@ def usual_namespace(request):
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """A browser with a profile, in whose cache JupyterLab's own files stay.
+def profile(tmp_path_factory):
+    """The folder of a browser's profile, in whose cache JupyterLab's own files stay."""
+    return tmp_path_factory.mktemp("profile")
 
-    Whatever Jupyter servers have answered it is searched for tokens in the end.
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory, profile):
+    """A browser; whatever Jupyter servers have answered it is searched for tokens in the end.
+
+    For one module, since Playwright's loop runs in this thread for as long as it is there.
     """
-    folder = tmp_path_factory.mktemp("browser")
-    traffic = folder / "traffic.har"
+    traffic = tmp_path_factory.mktemp("browser") / "traffic.har"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch_persistent_context(
-            folder / "profile",
+            profile,
             executable_path=chromium(),
             args=FLAGS,
             viewport={"width": 1280, "height": 800},
