@@ -441,10 +441,10 @@ async def test_a_stream_is_told_to_proxies_as_one(listen):
         pytest.param("", "no namespace is named", id="no namespace"),
         pytest.param("namespace=", "no namespace is named", id="an empty one"),
         pytest.param("namespace=a/../b", "is not a namespace", id="a path"),
-        pytest.param("namespace=alice&run=a/b", "names a run by its id", id="a path as run"),
+        pytest.param("namespace=alice&run=a/b", "takes the id of a run", id="a path as run"),
         pytest.param(
             "namespace=alice" + "".join(f"&run={number}" for number in range(21)),
-            "20 at most",
+            "at most 20 times",
             id="too many runs",
         ),
     ],

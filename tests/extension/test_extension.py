@@ -340,7 +340,7 @@ class TestOnALocalKfpOfItsOwn:
         with pytest.raises(errors.Unreachable, match="Cannot POST") as error:
             await upstream.forward(asked)
         assert len(sent) == 1
-        assert "has been started again" in error.value.cause
+        assert "has been restarted" in error.value.cause
         assert "Check whether the change was made" in error.value.cure
         assert "endpoint" not in error.value.cure
 

@@ -79,7 +79,7 @@ async def test_no_route_answers_what_is_not_meant_to_be_read(asked, guarded_kfp,
     guarded_kfp.asked.clear()
     answered = await asked(path, REFUSED["an image on another site"])
     assert answered.status_code == 403
-    assert "answers programs" in answered.json()["cause"]
+    assert "It is for programs" in answered.json()["cause"]
     assert not guarded_kfp.asked
 
 

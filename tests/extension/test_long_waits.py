@@ -131,7 +131,7 @@ def test_who_waits_in_vain_is_told_that_the_run_goes_on(waiting, behind, hurried
     )
     assert "overloaded" in waiting()
     said = capsys.readouterr().out
-    assert "it was Running when it was last seen" in said
+    assert "it was last seen Running" in said
     assert "%kfp runs shows it once KFP answers again." in said
 
 

@@ -108,4 +108,4 @@ async def test_what_is_no_id_and_too_many_of_them_are_refused(jp_fetch, ids):
     with pytest.raises(HTTPClientError) as error:
         await names(jp_fetch, pipeline=ids)
     assert error.value.code == 400
-    assert "100 at most" in json.loads(error.value.response.body)["message"]
+    assert "at most 100" in json.loads(error.value.response.body)["message"]

@@ -734,7 +734,7 @@ async def test_a_proxy_may_be_named_without_its_scheme(behind, no_proxy, monkeyp
 
 def test_a_proxy_of_another_kind_is_told(no_proxy, monkeypatch):
     monkeypatch.setenv("http_proxy", "socks5://me:s3cret@127.0.0.1:9")
-    with pytest.raises(errors.Misconfigured, match="a proxy of kind socks5 is set") as caught:
+    with pytest.raises(errors.Misconfigured, match="a proxy of type socks5 is set") as caught:
         bound_for("http://kfp.invalid")
     assert "s3cret" not in repr(caught.value.to_dict())
 

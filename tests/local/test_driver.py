@@ -162,7 +162,7 @@ def test_a_condition_that_the_compiler_has_put_between_quotes_is_told_as_that(kf
     assert kfp.runs.errors[run_id].endswith(
         "the condition `rows-loop-item-subvar-size > 'limit'` cannot be evaluated: the kfp "
         "compiler has quoted a parameter, because the other side of the comparison has no type. "
-        "Compare the two in a component, and its output in the condition"
+        "Compare the two in a component, and use its output in the condition"
     )
 
 
@@ -258,7 +258,7 @@ def test_an_item_without_the_field_fails_the_task_that_asks_for_it(kfp, item, re
     run_id = kfp.finish(over_cities, people=[{"city": "Oslo"}, item])
     assert kfp.outputs(run_id, "say[0]").parameters == {"Output": "Oslo"}
     assert kfp.task(run_id, "say[1]").error.message == (
-        f"its input 'text' asks for [\"city\"] {reason}"
+        f"its input 'text' selects [\"city\"] {reason}"
     )
 
 
@@ -393,8 +393,8 @@ def test_what_collects_from_a_task_that_did_not_run_fails_and_says_so(kfp):
     run_id = kfp.finish(collected_if, numbers=[1, 2])
     assert kfp.states(run_id)["add[1]"] == "SUCCEEDED"
     assert kfp.task(run_id, "total").error.message == (
-        "its input 'numbers' has no value: 'condition-2' in 'for-loop-1-iteration-0' did not run "
-        "to its end"
+        "its input 'numbers' has no value: 'condition-2' in 'for-loop-1-iteration-0' did not "
+        "complete"
     )
 
 

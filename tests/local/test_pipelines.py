@@ -361,7 +361,7 @@ def test_what_is_behind_a_url_without_a_file_name_is_no_yaml(start_local_kfp, we
     named = {"pipeline": {"namespace": "alice", "display_name": "named"}}
     answer = server.post(f"{API}/pipelines/create", body | named)
     assert answer.status_code == 400
-    assert "its name has to end in .yaml, .yml or .json" in text(answer)
+    assert "its name must end in .yaml, .yml or .json" in text(answer)
 
 
 def test_a_version_of_a_pipeline_that_is_deleted_while_it_is_fetched_is_refused(
@@ -398,7 +398,7 @@ def test_a_url_may_lead_to_another(web):
     ("path", "message"),
     [
         pytest.param("/nothing.yaml", "request returned 404 File not found", id="missing"),
-        pytest.param("/page.html", "its name has to end in", id="page"),
+        pytest.param("/page.html", "its name must end in", id="page"),
         pytest.param("/large.yaml", "File size too large", id="large"),
         pytest.param("/loop", "too many redirects", id="loop"),
     ],

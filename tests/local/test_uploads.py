@@ -194,9 +194,9 @@ UNREADABLE, UNKNOWN = "Failed to read a pipeline spec file", "unknown template f
 @pytest.mark.parametrize(
     ("file_name", "said", "message"),
     [
-        pytest.param("x", UNREADABLE, "its name has to end in .yaml, .yml or .json", id="none"),
-        pytest.param("x.txt", UNREADABLE, "its name has to end in", id="other"),
-        pytest.param("x.YAML", UNREADABLE, "its name has to end in", id="capitals"),
+        pytest.param("x", UNREADABLE, "its name must end in .yaml, .yml or .json", id="none"),
+        pytest.param("x.txt", UNREADABLE, "its name must end in", id="other"),
+        pytest.param("x.YAML", UNREADABLE, "its name must end in", id="capitals"),
         pytest.param("x.zip", UNREADABLE, "is not an archive", id="no archive"),
         pytest.param("x.yml", "", "", id="yml"),
         pytest.param("x.json", "", "", id="json"),

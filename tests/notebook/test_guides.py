@@ -15,9 +15,9 @@ CELL = re.compile(r"^```(?:python)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 def cells(shell, as_alice):
     """Run the cells of a page; what each returned or raised, by its code."""
 
-    def cells(page):
+    def cells(page, most=None):
         text = re.sub(r"^```console.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-        ran = [(code, shell.run_cell(code)) for code in CELL.findall(text)]
+        ran = [(code, shell.run_cell(code)) for code in CELL.findall(text)[:most]]
         assert len(ran) > 1
         return ran
 
@@ -25,7 +25,7 @@ def cells(shell, as_alice):
 
 
 def test_the_readmes_quick_start_runs(cells):
-    ran = cells(ROOT / "README.md")
+    ran = cells(ROOT / "README.md", most=2)  # after it come examples of other verbs
     assert [result.error_in_exec or result.error_before_exec for _, result in ran] == [None] * 2
     assert ran[-1][1].result.state == "SUCCEEDED"
 
