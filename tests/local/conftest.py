@@ -37,11 +37,11 @@ def kfp(tmp_path, home, request):
 
 
 @pytest.fixture
-def alone(tmp_path):
+def alone(tmp_path, request):
     """The same with a fork server of its own, which is started during the test."""
     from harness.own_executor import Kfp
 
-    kfp = Kfp(tmp_path)
+    kfp = Kfp(tmp_path, *getattr(request, "param", ()))
     yield kfp
     kfp.close()
 

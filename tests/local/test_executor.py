@@ -417,16 +417,16 @@ def test_terminate_does_not_need_the_processes_to_obey(kfp, lifeline, monkeypatc
     assert kfp.runs.errors[run_id] == run_queue.TERMINATED
 
 
-@pytest.mark.parametrize("kfp", [(8,)], indirect=True, ids=["eight at once"])
-def test_a_run_terminated_before_its_process_is_there_does_not_begin(kfp, monkeypatch):
+@pytest.mark.parametrize("alone", [(8,)], indirect=True, ids=["eight at once"])
+def test_a_run_terminated_before_its_process_is_there_does_not_begin(alone, monkeypatch):
     monkeypatch.setattr(worker_process, "GRACE_SECONDS", 0)
-    run_ids = [kfp.start(quick) for _ in range(8)]
-    kfp.until(lambda: all(kfp.runs.states[run_id] == "RUNNING" for run_id in run_ids))
+    run_ids = [alone.start(quick) for _ in range(8)]
+    alone.until(lambda: all(alone.runs.states[run_id] == "RUNNING" for run_id in run_ids))
     for run_id in run_ids:
-        kfp.call(kfp.executor.terminate, run_id)
-    kfp.wait(*run_ids)
-    assert {kfp.runs.errors[run_id] for run_id in run_ids} == {run_queue.TERMINATED}
-    assert not any(kfp.runs.tasks(run_id) for run_id in run_ids)
+        alone.call(alone.executor.terminate, run_id)
+    alone.wait(*run_ids)
+    assert {alone.runs.errors[run_id] for run_id in run_ids} == {run_queue.TERMINATED}
+    assert not any(alone.runs.tasks(run_id) for run_id in run_ids)
 
 
 def test_a_killed_worker_leaves_a_failed_run_and_no_process(kfp, lifeline):
