@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from .. import near_names
+from ..errors import NotFound
 from .listings import Order
 from .run_filters import Predicate, archived_or_not
 
@@ -68,9 +69,14 @@ def within(namespace: str, word: str = "in") -> str:
     return f" {word} {namespace}" if namespace else ""
 
 
-def part(text: str) -> str:
-    """One segment of a path."""
-    return quote(text, safe="")
+def part(identifier: str) -> str:
+    """Return an id as a segment of a path.
+
+    Raises `NotFound` for one with a slash: the API server redirects `%2F..%2F` to another path.
+    """
+    if "/" in identifier:
+        raise NotFound(reason="an id has no slash.")
+    return quote(identifier, safe="")
 
 
 def is_id(text: str) -> bool:

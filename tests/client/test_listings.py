@@ -120,7 +120,7 @@ def test_runs_are_filtered_by_kfp(alice, adder, unique):
 def test_an_empty_list_knows_its_filters_and_what_there_is_without(alice, adder):
     alice.start_run(adder, {"x": 1})
     listing = alice.runs(state="paused", name="zzz")
-    assert [*listing] == [] and listing.filters == ["state paused", "name zzz"]
+    assert [*listing] == [] and listing.filters == ["state Paused", "name zzz"]
     assert listing.without_filters() > 0
 
 
