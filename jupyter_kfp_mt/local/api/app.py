@@ -27,6 +27,9 @@
 | reading an artifact: 403 for everyone | needs `readArtifact` on runs | meant so |
 | a retried run is RUNNING | PENDING until its turn has come | few run at once |
 | a version's `code_source_url` is not given back | it is | no silent default |
+| a `code_source_url` of more than 255 characters: ignored at upload | 400 | no silent default |
+| PUT at an upload's path, a form with bare line feeds: an upload | refused | no client's |
+| v1beta1: the answer to an upload has no `url` and `package_url` | it has | |
 | a pipeline's URL that is not fetched: refused without a reason | with the reason | help |
 | a page token with the filter it was made with: 400 for some filters | accepted | meant so |
 | sorting runs by experiment, recurring run, history or some metrics: no second page | pages | |
