@@ -1,8 +1,7 @@
-"""One Kubernetes API server, over kept-alive connections: where it is, whom to trust, and as whom
-each request is sent.
+"""Requests to one Kubernetes API server, over connections that are kept open.
 
-This is what the official client does in its `rest` module. Importing that would load the models of
-every kind of Kubernetes' objects, 700 modules and 65 MB, of which none is needed here.
+The official client does the same in its `rest` module. Importing that would load the models of
+every kind of object, 700 modules and 65 MB, none of which is needed here.
 """
 
 from __future__ import annotations
@@ -48,9 +47,9 @@ class ApiServer:
     ) -> Any:
         """Return urllib3's answer, whatever its status, before its body is read.
 
-        With a `body` the request is a POST. `read_seconds` without a byte are too many; None: any
-        number is not. Raises what `authorization` raises, and urllib3's `HTTPError`, an `OSError`,
-        or a `ValueError` for a header that cannot be sent.
+        With a `body` the request is a POST. The answer may pause for `read_seconds`, or for any
+        time if that is None. Raises what `authorization` raises, and urllib3's `HTTPError`, an
+        `OSError`, or a `ValueError` for a header that cannot be sent.
         """
         from urllib3 import Timeout
 

@@ -11,10 +11,10 @@ _LARGE = 256 << 10
 
 
 def give_back_large_blocks() -> None:
-    """Have blocks of megabytes given back; else glibc keeps them, once it has seen some freed.
+    """Return large blocks to the system when they are freed; glibc would keep them after the first.
 
-    Specifications are such blocks: eight at once would leave the process larger by as much. Where
-    the C library is another, nothing is changed.
+    Specifications are such blocks: eight at once would leave the process larger by as much. With
+    another C library nothing is changed.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)

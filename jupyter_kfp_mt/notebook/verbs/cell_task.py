@@ -46,9 +46,8 @@ class CellTask(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Sequence[str]
     packages: Sequence[str] = ()
     image: str = ""
-    secrets: Sequence[
-        tuple[str, str, str]
-    ] = ()  # a secret, its key, and the variable for its value
+    # A secret, its key, and the variable for its value.
+    secrets: Sequence[tuple[str, str, str]] = ()
     is_local: bool = False
 
     def source(self) -> PipelineSource:
