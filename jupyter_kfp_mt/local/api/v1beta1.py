@@ -25,6 +25,7 @@ from .handlers import (
     ArtifactHandler,
     Handler,
     Healthz,
+    PipelineMessageHandler,
     PipelineUploadHandler,
     VersionUploadHandler,
     action,
@@ -132,7 +133,7 @@ class Experiment(Handler):
         self.answer({})
 
 
-class Runs(V1Handler):
+class Runs(PipelineMessageHandler, V1Handler):
     async def get(self) -> None:
         with wrapped("Failed to list v1beta1 runs: validating filter failed"):
             scope = self.scope()
@@ -188,7 +189,7 @@ class RunMetrics(Handler):
         self.answer({"results": results} if results else {})
 
 
-class Jobs(V1Handler):
+class Jobs(PipelineMessageHandler, V1Handler):
     async def get(self) -> None:
         # The API server's message here is indeed about runs.
         with wrapped("Failed to list v1beta1 runs: validating filter failed"):

@@ -24,6 +24,7 @@ from .handlers import (
     ArtifactHandler,
     Handler,
     Healthz,
+    PipelineMessageHandler,
     PipelineUploadHandler,
     TaskLogHandler,
     VersionUploadHandler,
@@ -222,7 +223,7 @@ class PipelineVersionUpload(VersionUploadHandler):
         await self.answer_long(await self.uploaded_version())
 
 
-class Runs(Handler):
+class Runs(PipelineMessageHandler):
     async def get(self) -> None:
         with wrapped("Failed to create list options"):
             options = self.list_options(RUNS)
@@ -280,7 +281,7 @@ class AllTaskValues(Handler):
         self.answer({"nodes": {shown: found[own] for shown, own in told.items() if own in found}})
 
 
-class RecurringRuns(Handler):
+class RecurringRuns(PipelineMessageHandler):
     async def get(self) -> None:
         with wrapped("Failed to list recurring runs due to error parsing the listing options"):
             options = self.list_options(RECURRING_RUNS)
