@@ -17,22 +17,11 @@ from ..client.client import Client
 from ..client.tracebacks import Traceback, found
 from ..errors import KfpError
 from ..models import Artifact, Run, StateChange, Task, TaskIO, TaskValues, never
-from .render import (
-    Code,
-    ShownState,
-    Table,
-    View,
-    duration_text,
-    html,
-    origin_facts,
-    printable,
-    run_state,
-    task_duration,
-    task_state,
-    text,
-    view,
-)
+from .formats import duration_text, printable, run_state, task_duration, task_state
+from .render import html, text
 from .run_graph import Line, lines, pipeline_spec
+from .view_parts import Code, ShownState, Table, View
+from .views import origin_facts, view
 
 if TYPE_CHECKING:
     from .run_widget import RunWidget
