@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..client.client import Client
-from ..client.tracebacks import Traceback, found
+from ..client.tracebacks import Traceback, found, own_lines
 from ..errors import KfpError
 from ..models import Artifact, Run, StateChange, Task, TaskIO, TaskValues, never
 from .formats import duration_text, printable, run_state, task_duration, task_state
@@ -112,13 +112,18 @@ class Cards:
         logs = {
             task.task_id: _known(
                 lambda task_id=task.task_id: self._client.log(  # type: ignore[misc]
-                    run.run_id, task_id, LOG_LINES, recent=True
+                    run.run_id, task_id, 4 * LOG_LINES, recent=True
                 ),
                 "",
             )
             for task in first
         }
-        return {task_id: printable(log) for task_id, log in logs.items() if log}
+        return {task_id: printable(_end_of(log)) for task_id, log in logs.items() if log}
+
+
+def _end_of(log: str) -> str:
+    """Return the last lines of a log without the executor's messages, whose frames are kept."""
+    return "\n".join(list(own_lines(log.splitlines()))[-LOG_LINES:])
 
 
 def _known(ask: Callable[[], T], otherwise: T) -> T:

@@ -9,6 +9,7 @@ import { RunRequests } from '../wire/run_requests';
 import { Action, IHost, ILog, IRunView, RunAction } from '../run/host';
 import { IRunData, readRun, readTasks, specificationOf } from '../run/run_data';
 import { isFinished } from '../run/states';
+import { withoutMessages } from '../run/traceback';
 
 // Consequences of a change are fetched and saved after events have paused this long.
 const QUIET = 400;
@@ -240,12 +241,13 @@ export class RunHost implements IHost, IDisposable {
     }
   }
 
-  /** Save the last lines of failed tasks with the run. */
+  /** Save the last lines of failed tasks with the run, without the executor's messages. */
   private _keepLog(task_id: string, lines: readonly string[]): void {
     const { data } = this._view;
     const task = data.tasks.find(each => each.task_id === task_id);
     if (task?.state === 'FAILED' && !data.logs[task_id]) {
-      const logs = { ...data.logs, [task_id]: lines.slice(-TAIL).join('\n') };
+      const kept = withoutMessages(lines).slice(-TAIL).join('\n');
+      const logs = { ...data.logs, [task_id]: kept };
       this._learn({ logs });
       this._saveSoon(0);
     }

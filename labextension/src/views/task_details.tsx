@@ -14,7 +14,7 @@ import { LogView } from './log_view';
 import { ITaskState, timeOf } from '../run/run_data';
 import { IItem } from './scene';
 import { isFinished } from '../run/states';
-import { tracebackIn } from './traceback';
+import { tracebackIn } from '../run/traceback';
 import { Facts, Inputs, Outputs } from './values';
 
 export function TaskDetails(props: {

@@ -150,6 +150,48 @@ ValueError: no more`;
   expect(alert.querySelector('summary')?.textContent).toContain('2 lines');
 });
 
+const LOG = [
+  '[KFP Executor 2026-11-29 12:27:51,179 INFO]: Got executor_input:',
+  '{',
+  '}',
+  'epoch 1'
+];
+
+async function showLog(lines: string[]): Promise<Host> {
+  const host = new Host(data(TASKS, 'RUNNING'));
+  show(host);
+  await doing(() => button('load').click());
+  const log = { lines, isOpen: true, problem: '' };
+  await doing(() => host.show({ logs: { 'id of load': log } }));
+  return host;
+}
+
+function logLines(): (string | null)[] {
+  const lines = shown.node.querySelectorAll('.jp-KfpMt-logLine');
+  return [...lines].map(line => line.textContent);
+}
+
+it("a log is the task's own lines; the executor's are counted, and shown on request", async () => {
+  const host = await showLog(LOG);
+  expect(logLines()).toEqual(['epoch 1']);
+  expect(text()).toContain('1 line');
+  expect(text()).toContain('3 lines of the executor');
+  await doing(() => button("Show the executor's lines").click());
+  expect(logLines()).toEqual(LOG);
+  await doing(() => button("Hide the executor's lines").click());
+  const more = { lines: [...LOG, 'epoch 2'], isOpen: true, problem: '' };
+  await doing(() => host.show({ logs: { 'id of load': more } }));
+  expect(logLines()).toEqual(['epoch 1', 'epoch 2']);
+});
+
+it('a task that has written nothing itself has no empty log', async () => {
+  await showLog(LOG.slice(0, 3));
+  expect(shown.node.querySelector('[role=log]')).toBeNull();
+  expect(text()).toContain('The task itself has written nothing.');
+  await doing(() => button("Show the executor's lines").click());
+  expect(logLines()).toEqual(LOG.slice(0, 3));
+});
+
 it('a button that is refused says why, and does nothing', async () => {
   const refusals = { terminate: 'The run has finished already.' };
   const host = new Host(data(TASKS), { refusals });
