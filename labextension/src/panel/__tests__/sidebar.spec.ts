@@ -491,7 +491,7 @@ it('what the role does not allow says so', async () => {
   const permissions = { runs: { list: true, archive: false } };
   server.namespaces = [{ ...namespace('alice', true), permissions }];
   server.runs = [run('train', 'SUCCEEDED')];
-  await show('view');
+  await show('can view');
   await show('train');
   rows()[0].click();
   await show('1 selected');

@@ -180,16 +180,57 @@ it('an action is asked for once more, and what comes of it is said', async () =>
   expect(text()).toContain('You may not.');
 });
 
-it.each([
-  ['https://kfp.example/#/runs/details/r1', 'A'],
-  ['/_/pipeline/?ns=alice#/runs/details/r1', 'A'],
-  ['javascript:alert(1)', 'BUTTON'],
-  ['//elsewhere.example', 'BUTTON'],
-  ['/\\elsewhere.example', 'BUTTON'],
-  ['', 'BUTTON']
-])('a link to %s is a %s', (link, tag) => {
-  show(new Host(data(TASKS, 'SUCCEEDED', { link })));
-  expect(button('Open in KFP').tagName).toBe(tag);
+it.each(['https://kfp.example/#/runs/details/r1', '/_/pipeline/#/runs/r1'])(
+  'the page of a run in KFP, %s, is a link',
+  link => {
+    show(new Host(data(TASKS, 'SUCCEEDED', { link })));
+    expect(button('Open in KFP').getAttribute('href')).toBe(link);
+  }
+);
+
+it.each(['javascript:alert(1)', '//elsewhere', '/\\elsewhere', ''])(
+  'no way to KFP is offered where there is none: %s',
+  link => {
+    show(new Host(data(TASKS, 'SUCCEEDED', { link })));
+    expect(text()).not.toContain('Open in KFP');
+  }
+);
+
+async function outputsOf(state: string, more: object = {}): Promise<string> {
+  show(new Host(data([task('load', state)], 'RUNNING', more)));
+  await doing(() => button('load').click());
+  return shown.node.querySelector('.jp-KfpMt-viewFacts')?.textContent ?? '';
+}
+
+const NONE = { parameters: {}, artifacts: {} };
+
+it('a task that failed has written nothing, and one that goes on not yet', async () => {
+  expect(await outputsOf('FAILED')).toBe('Outputnot written');
+  shown.remove();
+  expect(await outputsOf('RUNNING')).toBe('Outputnot written yet');
+  shown.remove();
+  const values = {
+    'id of load': { inputs: NONE, outputs: NONE, reused_from: '' }
+  };
+  expect(await outputsOf('SUCCEEDED', { values })).toBe('Outputnot written');
+});
+
+it('where values are not told, an output has at least a type', async () => {
+  expect(await outputsOf('SUCCEEDED')).toBe('Outputstring');
+});
+
+it('the axis of the time line has round times, in one unit', async () => {
+  show(new Host(data([task('load')])));
+  await doing(() => button('Time line').click());
+  const ticks = shown.node.querySelectorAll('.jp-KfpMt-timelineAxis div span');
+  expect([...ticks].map(tick => tick.textContent)).toEqual([
+    '0 s',
+    '2 s',
+    '4 s',
+    '6 s',
+    '8 s',
+    '10 s'
+  ]);
 });
 
 it('the time line lists what has started, and chooses a task', async () => {
