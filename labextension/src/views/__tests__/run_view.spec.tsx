@@ -288,6 +288,16 @@ it('what somebody stopped is terminated, and nothing of it failed', async () => 
   ]);
 });
 
+it('the time between the end of a run and its retry does not count, and is told', () => {
+  const [running, , failed] = STOPPED;
+  const again = { ...running, update_time: '2026-11-29T05:00:08Z' };
+  const history = [running, failed, again];
+  show(new Host(toldOf({ state_history: history })));
+  const time = shown.node.querySelector('.jp-KfpMt-viewTime')!;
+  expect(time.textContent).toBe('5.0 s');
+  expect(time.getAttribute('title')).toContain('without 5 s between its end');
+});
+
 it('a click leads back to the cell that started it', async () => {
   const opened: unknown[] = [];
   const host = Object.assign(new Host(toldOf({ description: FROM_CELL })), {
