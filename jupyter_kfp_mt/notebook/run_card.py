@@ -324,4 +324,4 @@ def _shown(value: Any, length: int = LONGEST_VALUE) -> str:
 def _duration(card: Card) -> Any:
     run = card.run
     end = run.finished_at if run.finished_at and not never(run.finished_at) else card.seen_at
-    return end - run.created_at
+    return end - run.created_at - run.idle
