@@ -57,36 +57,36 @@ export function LogView(props: {
     <div className="jp-KfpMt-log">
       {lines > 0 && (
         <>
-      <LogBar
-        isOpen={log.isOpen}
-        lines={lines}
-        search={search}
-        isFollowing={isFollowing}
-        setFollowing={setFollowing}
-        trans={trans}
-      />
-      <div
-        className="jp-KfpMt-logFrame"
-        ref={frame}
-        role="log"
-        aria-label={label}
-        aria-live="off"
-        tabIndex={0}
-        onScroll={scrolled}
-        style={{ height: Math.min(320, Math.max(2, lines) * ROW + 18) }}
-      >
-        <div style={{ height: lines * ROW, position: 'relative' }}>
-          <div style={{ transform: `translateY(${first * ROW}px)` }}>
-            {shown.slice(first, end).map((line, index) => (
-              <Line
-                key={first + index}
-                line={line}
-                isFound={search.line === first + index}
-              />
-            ))}
+          <LogBar
+            isOpen={log.isOpen}
+            lines={lines}
+            search={search}
+            isFollowing={isFollowing}
+            setFollowing={setFollowing}
+            trans={trans}
+          />
+          <div
+            className="jp-KfpMt-logFrame"
+            ref={frame}
+            role="log"
+            aria-label={label}
+            aria-live="off"
+            tabIndex={0}
+            onScroll={scrolled}
+            style={{ height: Math.min(320, Math.max(2, lines) * ROW + 18) }}
+          >
+            <div style={{ height: lines * ROW, position: 'relative' }}>
+              <div style={{ transform: `translateY(${first * ROW}px)` }}>
+                {shown.slice(first, end).map((line, index) => (
+                  <Line
+                    key={first + index}
+                    line={line}
+                    isFound={search.line === first + index}
+                  />
+                ))}
+              </div>
+            </div>
           </div>
-        </div>
-      </div>
         </>
       )}
       <ExecutorLines
