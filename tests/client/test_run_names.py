@@ -7,7 +7,7 @@ import pytest
 
 from jupyter_kfp_mt.client import run_names
 
-# The sidebar's are the same (labextension/src/model/__tests__/run_names.spec.ts).
+# The sidebar's are the same (labextension/src/run/__tests__/run_names.spec.ts).
 CLONES = json.loads((Path(__file__).parents[1] / "recorded/names_of_clones.json").read_text())
 
 

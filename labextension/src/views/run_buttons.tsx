@@ -37,10 +37,18 @@ export function RunButtons(props: {
           {(host.actions ?? ACTIONS).map(action => (
             <Button
               key={action}
-              label={labelOf(action, trans)}
+              label={
+                action === 'clone' && host.hasCloneForm
+                  ? trans.__('Clone…')
+                  : labelOf(action, trans)
+              }
               className="jp-KfpMt-viewButton"
               reason={view.refusals[action]}
-              press={() => setAsked(action)}
+              press={() =>
+                action === 'clone' && host.hasCloneForm
+                  ? void act(action)
+                  : setAsked(action)
+              }
             />
           ))}
           <OpenInKfp link={view.data.link} trans={trans} />

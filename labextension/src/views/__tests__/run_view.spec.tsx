@@ -208,18 +208,27 @@ it('a button that is refused says why, and does nothing', async () => {
 
 it('an action is asked for once more, and what comes of it is said', async () => {
   const host = new Host(data(TASKS));
-  host.answer = async () => 'Started: training-clone';
+  host.answer = async () => 'Started: Clone of training';
   show(host);
   await doing(() => button('Clone').click());
   await doing(() => button('No').click());
   await doing(() => button('Clone').click());
   await doing(() => button('Clone').click());
   expect(host.acted).toContainEqual({ name: 'clone' });
-  expect(text()).toContain('Started: training-clone');
+  expect(text()).toContain('Started: Clone of training');
   host.answer = () => Promise.reject(new Error('You may not.'));
   await doing(() => button('Clone').click());
   await doing(() => button('Clone').click());
   expect(text()).toContain('You may not.');
+});
+
+it('where cloning opens a form it is not asked for once more', async () => {
+  const host = Object.assign(new Host(data(TASKS)), { hasCloneForm: true });
+  host.answer = async () => 'Started: again (r2)';
+  show(host);
+  await doing(() => button('Clone…').click());
+  expect(host.acted).toEqual([{ name: 'clone' }]);
+  expect(text()).toContain('Started: again (r2)');
 });
 
 it.each(['https://kfp.example/#/runs/details/r1', '/_/pipeline/#/runs/r1'])(
