@@ -101,7 +101,7 @@ def _check_local(asked: AskedKind | None) -> None:
         raise Misconfigured(
             f"{asked.because} asks for credentials of kind {asked.kind}, and no cluster's KFP is "
             "configured.",
-            cure="Name it in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT.",
+            cure="Name it in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT, or by --endpoint.",
         )
 
 
