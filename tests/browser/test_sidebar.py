@@ -169,21 +169,27 @@ def test_a_run_is_cloned_with_other_parameters_and_terminated(panel, alice, adde
     expect(whole.get_by_role("button", name=re.compile("^Clone"))).to_have_count(1)
 
 
-def test_a_run_is_archived_and_restored_on_its_page(panel, alice, adder):
+def test_the_toolbar_of_a_runs_page_has_all_that_can_be_done_with_it(panel, alice, adder):
     run = alice.start_run(adder, {"x": 1}, name="kept on its page")
     expect(panel.row("kept on its page")).to_contain_text("Succeeded")
     panel.row("kept on its page").click()
     tools = panel.page.locator(".jp-MainAreaWidget").get_by_role("toolbar")
+    page = panel.page.get_by_role("region", name="kept on its page")
+    expect(page.get_by_role("button", name=re.compile("^(Terminate|Retry|Clone)"))).to_have_count(0)
+    offered = re.compile("^(Clone…|Insert|Archive|Delete)")
+    expect(tools.get_by_role("button", name=offered)).to_have_count(4)
+    expect(tools.get_by_role("button")).to_have_count(4)
     archive, restore = (
         tools.get_by_role("button", name=name, exact=True) for name in ("Archive", "Restore")
     )
-    archive.click()
+    archive.press("Enter")
     expect(restore).to_be_enabled()
-    expect(archive).to_have_count(0)
+    expect(archive).to_be_hidden()
     assert alice.run(run.run_id).archived
-    restore.click()
+    assert tools.evaluate("tools => tools.contains(document.activeElement)"), "the focus is lost"
+    restore.press("Enter")
     expect(archive).to_be_enabled()
-    expect(restore).to_have_count(0)
+    expect(restore).to_be_hidden()
     assert not alice.run(run.run_id).archived
 
 
@@ -253,6 +259,15 @@ def test_a_pipeline_is_uploaded_from_a_file_opened_and_deleted(panel, adder):
     expect(name).to_have_text("add")
     assert name.evaluate("node => node.scrollWidth <= node.clientWidth"), "the name is cut"
     assert violations(panel.page, ".jp-KfpMt-page") == []
+
+    panel.row("from a file").click(button="right")
+    panel.page.get_by_role("menuitem", name="New version…").click()
+    panel.page.get_by_role("dialog").get_by_label("File").set_input_files(adder)
+    panel.dialog_button("Upload").click()
+    expect(panel.page.get_by_text("identical to the version before it")).to_be_visible()
+    panel.page.get_by_role("button", name="Delete the new version").click()
+    expect(panel.page.get_by_text("The new version is deleted")).to_be_visible()
+
     panel.row("from a file").click(button="right")
     panel.page.get_by_role("menuitem", name="Delete").click()
     panel.dialog_button("Delete").click()
