@@ -174,7 +174,8 @@ class Pipelines(Api):
 
         `file` may also be a `@dsl.pipeline` or `@dsl.component` of the kfp SDK. If the newest
         version is identical, that one is returned, which `warnings` tell, unless another is to be
-        made `again`. A `shared` pipeline belongs to everyone. Raises `NotAPipeline` for other files.
+        made `again`. A `shared` pipeline belongs to everyone. Raises `NotAPipeline` for other
+        files.
         """
         if PipelineSource.can_be(file):
             with tempfile.TemporaryDirectory() as folder:
