@@ -42,7 +42,25 @@ class DoingDialog extends Dialog<unknown> {
       }
     });
   }
+
+  /** Go from the last button to the first field: JupyterLab looks for it before there are any. */
+  protected _evtKeydown(event: KeyboardEvent): void {
+    const last = [...this.node.querySelectorAll('button')].pop();
+    if (
+      event.key === 'Tab' &&
+      !event.shiftKey &&
+      last === document.activeElement
+    ) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.node.querySelector<HTMLElement>(FIELDS)?.focus();
+      return;
+    }
+    super._evtKeydown(event);
+  }
 }
+
+const FIELDS = 'select, input, textarea';
 
 /** Show a form; resolves to whether its action was performed. */
 async function ask(options: {
@@ -61,7 +79,7 @@ async function ask(options: {
         Dialog.cancelButton({ label: trans.__('Cancel') }),
         Dialog.okButton({ label: accept })
       ],
-      focusNodeSelector: 'select, input'
+      focusNodeSelector: FIELDS
     },
     act
   );
