@@ -590,20 +590,47 @@ def test_runs_go_to_the_notebook_by_menu_and_mouse_and_files_to_the_panel(lab, p
     assert alice.pipeline_named("dropped")
 
 
+# The lists with buttons that open a dialog, and the title of this.
+DIALOGS = {
+    "Recurring": ("Schedule…", "Schedule a recurring run in alice"),
+    "Experiments": ("New…", "New experiment"),
+    "Pipelines": ("Upload…", "Upload a pipeline"),
+}
+
+
 def test_axe_finds_nothing_in_three_themes(panel, alice, adder, pipeline):
-    alice.start_run(adder, {"x": 1}, name="looked at")
-    expect(panel.row("looked at")).to_contain_text("Succeeded")
-    panel.row("looked at").click()
-    panel.page.get_by_role("region", name="looked at").get_by_role("tab").first.wait_for()
+    for number in (1, 2):
+        alice.start_run(adder, {"x": number}, name=f"looked at {number}")
+        expect(panel.row(f"looked at {number}")).to_contain_text("Succeeded")
+    panel.row("looked at 1").click(modifiers=["Control"])
+    panel.row("looked at 2").click(modifiers=["Control"])
+    panel.button("Compare").click()
+    panel.row("looked at 1").click()
+    panel.page.get_by_role("region", name="looked at 1").get_by_role("tab").first.wait_for()
+    panel.show("Pipelines")
+    panel.row(pipeline).click()
+    pages = [
+        panel.page.get_by_role("main").get_by_role("tab", name=name)
+        for name in ("Compare 2 runs", "looked at 1", pipeline)
+    ]
+    panel.show("Runs")
     panel.button("Filters").click()
     for name in THEMES:
         theme(panel.page, name)
-        assert violations(panel.page, ".jp-KfpMt-page") == [], (name, "page")
+        for page in pages:
+            page.click()
+            assert violations(panel.page, ".jp-KfpMt-page") == [], (name, page)
+        for tab, (button, title) in DIALOGS.items():
+            panel.show(tab)
+            panel.button(button).first.click()
+            panel.page.get_by_role("dialog", name=title).wait_for()
+            assert violations(panel.page, ".jp-KfpMt-form") == [], (name, title)
+            panel.dialog_button("Cancel").click()
         for tab in ("Recurring", "Experiments", "Pipelines", "Runs"):
             panel.show(tab)
             expect(count(panel)).not_to_have_text("")
             assert violations(panel.page, ".jp-KfpMt-Sidebar") == [], (name, tab)
-        panel.row("looked at").click(modifiers=["Control"])
+        panel.row("looked at 2").click(modifiers=["Control"])
         panel.button("Start…").first.click()
         panel.page.get_by_role("dialog").get_by_label("Pipeline").wait_for()
         assert violations(panel.page, ".jp-KfpMt-Sidebar", ".jp-KfpMt-form") == [], name
@@ -612,7 +639,11 @@ def test_axe_finds_nothing_in_three_themes(panel, alice, adder, pipeline):
         panel.node.get_by_text("checks passed").click()
         assert violations(panel.page, ".jp-KfpMt-Sidebar") == [], (name, "connection")
         panel.page.keyboard.press("Escape")
-        panel.row("looked at").click(modifiers=["Control"])
+        panel.button("Delete").click()
+        panel.page.get_by_role("dialog").get_by_text("This cannot be undone").wait_for()
+        assert violations(panel.page, ".jp-KfpMt-form") == [], (name, "question")
+        panel.dialog_button("Cancel").click()
+        panel.row("looked at 2").click(modifiers=["Control"])
 
 
 def test_the_panel_is_in_menu_palette_and_launcher(panel):
