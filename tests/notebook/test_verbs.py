@@ -41,9 +41,14 @@ def test_an_experiment_is_made_shown_put_away_and_deleted(shell, kfp, unique):
         kfp(f"experiment get {unique}")
 
 
-def test_a_pipeline_is_uploaded_once_has_versions_and_is_deleted(shell, kfp, adder, unique):
+def test_a_pipeline_is_uploaded_once_has_versions_and_is_deleted(shell, kfp, adder, unique, capsys):
     first = kfp(f"pipeline upload {adder} --name {unique}")
+    capsys.readouterr()
     assert kfp(f"upload {adder} --name {unique}") == first
+    said = capsys.readouterr().out
+    assert (
+        f"Nothing was uploaded: adder.yaml is identical to the newest version of {unique}" in said
+    )
     second = kfp(f"upload {adder} --name {unique} --again")
     versions = kfp(f"versions {unique}")
     assert [each.pipeline_version_id for each in versions] == [
