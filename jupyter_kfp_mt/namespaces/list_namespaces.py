@@ -115,7 +115,7 @@ def _namespace(
     usable = table["runs"]["list"]
     reason = cure = ""
     if usable is False:
-        reason = f"{subject or 'This identity'} may not list runs in {name}; that takes role view."
+        reason = f"{subject or 'This identity'} may not list runs in {name}; role view is needed."
         cure = _cure(name, owner, subject, local) if subject else ""
     return Namespace(name, sources, owner, usable, reason, cure, table)
 

@@ -81,7 +81,7 @@ def test_what_is_configured_goes_before_the_variables(monkeypatch):
     [
         pytest.param({"auth": "tokenfile"}, "no credentials of kind 'tokenfile'", id="unknown"),
         pytest.param({"auth": "token-file"}, "token-file need more", id="no file"),
-        pytest.param({"auth": "token-command"}, "token-command need more", id="no command"),
+        pytest.param({"auth": "token-command"}, "token-command need more", id="not a command"),
         pytest.param({"auth": "cookie"}, "cookie need more", id="no cookie"),
         pytest.param({"auth": "google-iap"}, "google-iap need more", id="no client id"),
         pytest.param({"auth": "login"}, "login need more", id="no account"),

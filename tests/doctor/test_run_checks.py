@@ -294,7 +294,7 @@ def test_a_kubeconfig_of_another_cluster_is_told(kubernetes_api, tmp_path):
         run_checks.examine(Kfp(auth="kubeconfig", kubeconfig=str(file), namespace="alice"))
     )
     assert "its certificate is not trusted" in told["healthz"].found
-    assert "ask for a new kubeconfig" in told["healthz"].cure
+    assert "get a new kubeconfig" in told["healthz"].cure
 
 
 def test_an_anonymous_request_is_anonymous_whatever_a_netrc_says(
@@ -460,7 +460,7 @@ def test_a_kubeconfig_before_several_users_is_told(kubernetes_api, guarded_kfp):
     file = kubernetes_api.kubeconfig(ALICE)
     report = run_checks.examine(Kfp(auth="kubeconfig", kubeconfig=str(file), namespace="alice"))
     told = found(report)["token"]
-    assert "no identity arrives at KFP" in told.found
+    assert "no identity reaches KFP" in told.found
     assert "kubectl port-forward" in told.cure
 
 

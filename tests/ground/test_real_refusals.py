@@ -29,7 +29,7 @@ def refused(name, asked="list runs in erin"):
 
 def test_the_token_of_an_account_that_was_deleted_is_told_so():
     error = refused("deleted account")
-    assert error.cause == "The service account gone that the token is of was deleted."
+    assert error.cause == "The token's service account, gone, was deleted."
 
 
 def test_a_run_that_cannot_be_stopped_any_more_is_told_so():

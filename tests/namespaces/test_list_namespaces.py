@@ -105,7 +105,7 @@ async def test_each_comes_with_its_permissions_and_why_it_cannot_be_used(
     assert (found["alice"]["usable"], found["bob"]["usable"]) == (True, False)
     assert found["alice"]["permissions"]["runs"]["terminate"] is True
     assert found["bob"]["permissions"]["runs"]["terminate"] is False
-    assert found["bob"]["reason"] == f"{ALICE} may not list runs in bob; that takes role view."
+    assert found["bob"]["reason"] == f"{ALICE} may not list runs in bob; role view is needed."
     assert "bob@example.com, its owner, or an administrator" in found["bob"]["cure"]
     assert "--clusterrole=kubeflow-pipelines-view" in found["bob"]["cure"]
     assert answer["unknown"] == ""
@@ -287,7 +287,7 @@ def test_a_mistake_in_one_source_hides_no_other_and_is_logged_once(caplog):
     namespaces = Namespaces(sources, permissions)
     found = [namespaces.found() for _ in range(3)][-1]
     assert [each.name for each in found.namespaces] == ["alice"]
-    assert "itself has failed here (AttributeError)" in found.sources[0].problem.message
+    assert "itself (AttributeError)" in found.sources[0].problem.message
     assert caplog.text.count("in mistaken") == 1
     assert "s3cret" not in caplog.text + str(found)
     for each in (namespaces, permissions):

@@ -51,7 +51,7 @@ async def test_every_namespace_is_listed_those_that_may_not_be_used_last(
         "alice (in use) ✓ yes edit alice@example.com configuration, pod, profiles, kfam",
         "bob ✗ no none bob@example.com profiles",
     ]
-    assert f"{ALICE} may not list runs in bob; that takes role view." in rows
+    assert f"{ALICE} may not list runs in bob; role view is needed." in rows
     assert "kubectl create rolebinding" in formats["text/plain"]
     assert "<details><summary>Why, and how to fix it</summary>" in formats["text/html"]
 
