@@ -391,7 +391,7 @@ def test_a_kubeconfig_that_cannot_work_is_named(tmp_path, content, sentence):
 def test_a_kubeconfig_contradicts_an_endpoint(behind):
     settings = behind()
     settings.endpoint = "http://kfp"
-    with pytest.raises(errors.Misconfigured, match="and not to the configured endpoint"):
+    with pytest.raises(errors.Misconfigured, match="and an endpoint is configured"):
         resolve(settings)
 
 

@@ -172,7 +172,7 @@ function Where(props: {
 /** The sentence is that of `jupyter_kfp_mt/namespaces/list_namespaces.py`. */
 function singleUser(trans: TranslationBundle): string {
   return trans.__(
-    'This KFP serves a single user: it keeps no namespaces apart.'
+    'This KFP serves a single user, and has no namespaces.'
   );
 }
 
