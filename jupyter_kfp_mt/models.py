@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -282,8 +283,18 @@ class Run(Value, Viewed, frozen=True):
 
     @property
     def duration(self) -> timedelta:
-        """The time from its creation to its end, or until now if it has not finished."""
-        return _span(self.created_at, self.finished_at or EPOCH)
+        """The time from its creation to its end, or until now, without `idle`."""
+        return max(_span(self.created_at, self.finished_at or EPOCH) - self.idle, timedelta())
+
+    @property
+    def idle(self) -> timedelta:
+        """The time between an end and a retry, during which it was finished."""
+        pauses = (
+            following.update_time - each.update_time
+            for each, following in pairwise(self.state_history)
+            if each.state in FINISHED and following.state not in FINISHED
+        )
+        return sum(pauses, timedelta())
 
     def __repr__(self) -> str:
         return f"Run({self.run_id!r}, {self.display_name!r}, {self.state})"

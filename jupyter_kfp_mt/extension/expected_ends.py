@@ -36,7 +36,7 @@ def _durations(runs: Iterable[Run]) -> dict[Hashable, list[timedelta]]:
     for run in sorted(runs, key=lambda run: run.created_at, reverse=True):
         key = _pipeline(run)
         if key and run.state == "SUCCEEDED" and run.finished_at and len(found[key]) < EARLIER:
-            found[key].append(run.finished_at - run.created_at)
+            found[key].append(run.duration)
     return found
 
 

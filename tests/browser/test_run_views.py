@@ -212,6 +212,12 @@ def test_a_run_is_walked_through_and_stopped_by_keyboard_alone(
     terminate = cell.view.get_by_role("button", name="Terminate", exact=True)
     expect(terminate).to_be_disabled()
 
+    cell.view.get_by_role("button", name="Clone…").click()
+    form = page.get_by_role("dialog", name="Start a run in alice")
+    expect(form.get_by_label("Name", exact=True)).to_have_value(re.compile("^Clone of "))
+    page.keyboard.press("Escape")
+    expect(form).to_have_count(0)
+
 
 def test_a_front_end_without_our_extension_has_the_same_view_as_a_widget(
     notebook,
@@ -228,7 +234,7 @@ def test_a_front_end_without_our_extension_has_the_same_view_as_a_widget(
     assert violations(page) == []
     cell.view.get_by_role("button", name="Clone").click()
     cell.view.get_by_role("button", name="Clone").click()
-    expect(cell.view).to_contain_text("-clone")
+    expect(cell.view).to_contain_text("Clone of")
 
 
 def test_forms_and_lists_of_runs_come_back_after_a_reload_and_are_readable_without_a_kernel(

@@ -151,8 +151,8 @@ def test_a_run_is_cloned_with_other_parameters_and_terminated(panel, alice, adde
     expect(form.get_by_label("x", exact=True)).to_have_value("1")
     form.get_by_label("x", exact=True).fill("7")
     panel.dialog_button("Start").click()
-    expect(panel.row("an original-clone")).to_contain_text("Succeeded")
-    found = alice.find_run("an original-clone")
+    expect(panel.row("Clone of an original")).to_contain_text("Succeeded")
+    found = alice.find_run("Clone of an original")
     assert found.runtime_config.parameters["x"] == 7
 
     alice.start_run(sleeper, name="endless")

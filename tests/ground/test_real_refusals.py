@@ -15,7 +15,7 @@ from jupyter_kfp_mt.cluster.kubernetes_api import Cluster
 from jupyter_kfp_mt.connection.choose_connection import resolve
 from jupyter_kfp_mt.models import Page, Run
 from jupyter_kfp_mt.namespaces.permissions import FULLY_REVIEWED, Permissions
-from jupyter_kfp_mt.notebook import render
+from jupyter_kfp_mt.notebook import formats, render
 from jupyter_kfp_mt.settings import Kfp
 
 REFUSALS = json.loads((Path(__file__).parents[1] / "recorded" / "refusals.json").read_text())
@@ -171,6 +171,6 @@ YEAR_1 = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 def test_an_end_in_the_year_1_is_none():
     run = Run(created_at=datetime.now(timezone.utc), finished_at=YEAR_1, state="RUNNING")
-    assert run.duration.total_seconds() < 60 and render.timestamp(YEAR_1) == ""
+    assert run.duration.total_seconds() < 60 and formats.timestamp(YEAR_1) == ""
     assert msgspec.json.decode(b'"0001-01-01T00:00:00Z"', type=datetime) == YEAR_1
     assert " under 1 s" in render.text(Page(kind=Run, items=[run]))

@@ -14,7 +14,7 @@ from jupyter_kfp_mt.connection.status import Problem
 from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.namespaces.list_namespaces import SINGLE_USER, Namespace, SourceLookup
 from jupyter_kfp_mt.namespaces.permissions import VERBS
-from jupyter_kfp_mt.notebook import render
+from jupyter_kfp_mt.notebook import render, views
 from jupyter_kfp_mt.notebook.verbs.values import ContributorList, NamespaceListing
 
 
@@ -290,7 +290,7 @@ def test_what_a_source_says_is_escaped():
 def test_of_many_refused_namespaces_the_first_ones_say_why():
     many = [refusing(f"team-{number}") for number in range(300)]
     told = render.text(NamespaceListing(items=many, in_use="", sources=[], unknown=""))
-    assert told.count("No team-") == render.MOST_TOLD
+    assert told.count("No team-") == views.MOST_TOLD
     assert "%kfp namespaces NAME says why of each of the other 290." in told
 
 

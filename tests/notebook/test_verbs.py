@@ -229,11 +229,39 @@ def test_runs_are_archived_restored_cloned_retried_and_deleted(shell, kfp, faili
     kfp(f"retry {run.run_id}")
     wait_until(lambda: kfp(f"show {run.run_id}").finished)
     clone = kfp(f"clone {run.run_id}")
-    assert clone.run_id != run.run_id and clone.display_name == f"{unique}-clone"
+    assert clone.run_id != run.run_id and clone.display_name == f"Clone of {unique}"
     assert kfp("show").run_id == clone.run_id
     assert "This would delete 1 run" in shown(shell, kfp(f"delete {run.run_id}"))
     kfp(f"delete {run.run_id} {clone.run_id} --yes")
     assert [*kfp(f"runs --name {unique}")] == []
+
+
+def test_a_run_is_cloned_with_other_parameters_than_it_had(shell, kfp, cell, adder, unique):
+    run = kfp(f"run {adder} -p x=1 --name {unique} --wait")
+    clone = kfp(f"clone {unique} -p x=2 --wait")
+    assert clone.display_name == f"Clone of {unique}"
+    assert clone.runtime_config.parameters == {"x": 2} and clone.state == "SUCCEEDED"
+    again = kfp(f"clone {clone.run_id}")
+    assert again.display_name == f"Clone (2) of {unique}"
+    assert again.runtime_config.parameters == {"x": 2}
+    called = cell(f"clone {run.run_id} --name {unique}-called", "x: 3")
+    assert called.display_name == f"{unique}-called"
+    assert called.runtime_config.parameters == {"x": 3}
+    shell.user_ns["four"] = {"x": 4}
+    both = kfp(f"clone {run.run_id} {again.run_id} --params $four --yes")
+    assert shown(shell, both) == "Cloned 2 runs."
+    assert "This would clone" in shown(shell, kfp(f"clone --name {unique}"))
+
+
+def test_a_clone_is_refused_before_it_starts(kfp, adder, unique):
+    kfp(f"run {adder} -p x=1 --name {unique}")
+    with pytest.raises(BadRequest, match="has no parameter y"):
+        kfp(f"clone {unique} -p y=2")
+    with pytest.raises(BadRequest, match="Parameter x takes a whole number, not 'two'"):
+        kfp(f"clone {unique} -p x=two")
+    with pytest.raises(BadRequest, match="--wait cannot be used for several runs"):
+        kfp(f"clone --name {unique} --wait")
+    assert len(kfp(f"runs --name {unique}")) == 1
 
 
 def test_words_of_the_kfp_command_line_work_too(kfp, adder, unique):

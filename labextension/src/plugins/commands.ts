@@ -178,6 +178,7 @@ function addStarting(commands: CommandRegistry, session: IKfpSession): void {
     } else if (form) {
       model.show('recurring');
     }
+    return form?.started ?? null;
   };
   const options = (
     label: string,
@@ -189,12 +190,17 @@ function addStarting(commands: CommandRegistry, session: IKfpSession): void {
       reason(kind) ? trans.__('%1 (%2)', label, reason(kind)) : label,
     caption: () => reason(kind) || label,
     isEnabled: args => !reason(kind) && isReady(args),
-    describedBy: describedBy(OF_ONE),
+    describedBy: describedBy({
+      ...OF_ONE,
+      namespace: 'The namespace of a run that the panel does not list.'
+    }),
     execute: async args => {
       try {
-        await begin(kind === 'runs' ? 'run' : 'recurring', await seed(args));
+        const purpose = kind === 'runs' ? 'run' : 'recurring';
+        return await begin(purpose, await seed(args));
       } catch (reason) {
         tellProblem('', problemOf(reason));
+        return null;
       }
     }
   });
@@ -226,8 +232,12 @@ function addStarting(commands: CommandRegistry, session: IKfpSession): void {
       'runs',
       async args => {
         const id = idOf(session, 'runs', args);
+        const named = typeof args.namespace === 'string' && args.namespace;
         const { namespace } = model.lists.runs.find(id) ?? {};
-        return { run: await session.api.run(id), namespace };
+        return {
+          run: await session.api.run(id),
+          namespace: named || namespace
+        };
       },
       hasOne('runs')
     )

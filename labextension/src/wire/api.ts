@@ -285,6 +285,16 @@ export class KfpApi {
     return { words, times: times.map((time: string) => Date.parse(time)) };
   }
 
+  /** The next times of many cron expressions, in milliseconds; without those KFP cannot read. */
+  async dueTimes(crons: readonly string[]): Promise<Record<string, number[]>> {
+    const query = new URLSearchParams(crons.map(cron => ['cron', cron]));
+    const { times = {} } = await this._request(`due-times?${query}`);
+    const found = Object.entries(times as Record<string, string[]>);
+    return Object.fromEntries(
+      found.map(([cron, due]) => [cron, due.map(time => Date.parse(time))])
+    );
+  }
+
   private async _post(path: string, body: IJson): Promise<IJson> {
     const init = { method: 'POST', body: JSON.stringify(body) };
     return this._request(`${V2}/${path}`, init);
