@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -17,11 +16,11 @@ import msgspec
 from ..intervals import KUBERNETES_CONNECT_SECONDS as CONNECT_SECONDS
 from ..intervals import KUBERNETES_READ_SECONDS as READ_SECONDS
 from ..network.tls import Tls
+from ..release import USER_AGENT
 
 if TYPE_CHECKING:
     import urllib3
 
-USER_AGENT = f"jupyter-kfp-mt/{version('jupyter-kfp-mt')}"
 _POOLS = 4
 _CONNECTIONS = 32  # enough for one burst of access reviews
 

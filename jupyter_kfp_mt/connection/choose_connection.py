@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from ..credentials import (
 from ..credentials.kubeconfig import namespace_of
 from ..errors import KfpError, Misconfigured
 from ..models import Health
+from ..release import mismatch
 from ..resource_names import service_account, short_name
 from ..settings import CREDENTIALS, LOCAL, Kfp
 from . import local_kfp
@@ -253,6 +255,7 @@ def _local_kfp_behind(door: Door) -> LocalKfp:
 
 def _through_door(settings: Kfp, door: Door) -> DoorConnection:
     status = door.status()
+    _warn_once(mismatch(status.version))
     trace = status.trace
     if own := settings.namespace:
         chosen = Step("namespace", "given, or c.Kfp.namespace of this kernel", own, True)
@@ -269,6 +272,13 @@ def _through_door(settings: Kfp, door: Door) -> DoorConnection:
         if known
         else None,
     )
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Warn, unless the text is empty or this process has already given the same warning."""
+    if text:
+        warnings.warn(text, stacklevel=2)
 
 
 def _variable(name: str) -> Candidate:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from ..credentials import Claims, Credentials, Tls, warnings
 from ..credentials.kubeconfig import anonymous
 from ..errors import KfpError, NotFound
 from ..models import Health, Run
+from ..release import RELEASE
 from . import event_reader
 from .door_client import Door
 from .kernel_namespace import KernelNamespace
@@ -138,7 +138,7 @@ class DirectConnection(Connection, frozen=True):
     ) -> ConnectionStatus:
         token, known = token or Claims(), health or Health(multi_user=True)
         return ConnectionStatus(
-            version=version("jupyter-kfp-mt"),
+            version=RELEASE,
             endpoint=self.endpoint,
             local=known.local,
             namespace=self.namespace,

@@ -292,9 +292,11 @@ def test_runs_are_compared_and_their_artifacts_listed(shell, kfp, scored, unique
 # --- recurring runs ----------------------------------------------------------------------------
 
 
-def test_a_recurring_run_is_made_explained_and_switched(shell, kfp, adder, unique):
+def test_a_recurring_run_is_made_explained_and_switched(shell, kfp, adder, unique, capsys):
     line = f"recurring create {adder} -p x=1 --name {unique} --cron '0 30 9 * * 1-5'"
     made = kfp(f"{line} --disabled")
+    said = capsys.readouterr().out
+    assert "only while it is running" in said and "--no-cache" in said
     text = shown(shell, made)
     assert "At 09:30, Monday through Friday" in text and text.count(" 09:30:00 UTC") == 5
     assert not made.enabled and kfp(f"recurring enable {unique}").enabled
