@@ -228,6 +228,7 @@ def test_a_recurring_run_is_scheduled_disabled_and_deleted(panel, alice, pipelin
     expect(cron).to_have_value("0 30 6 * * 1")
     expect(form.get_by_text("At 06:30, only on Monday").last).to_be_visible()
     expect(form.locator(".jp-KfpMt-times li")).to_have_count(5)
+    expect(form.get_by_text("starts runs only while it is running")).to_be_visible()
     cron.fill("0 0 0 * * 9")
     expect(form.get_by_text("KFP cannot read it")).to_be_visible()
     cron.fill("0 30 6 * * 1")

@@ -297,9 +297,11 @@ def test_runs_are_compared_and_their_artifacts_listed(shell, kfp, scored, unique
 # --- recurring runs ----------------------------------------------------------------------------
 
 
-def test_a_recurring_run_is_made_explained_and_switched(shell, kfp, adder, unique):
+def test_a_recurring_run_is_made_explained_and_switched(shell, kfp, adder, unique, capsys):
     line = f"recurring create {adder} -p x=1 --name {unique} --cron '0 30 9 * * 1-5'"
     made = kfp(f"{line} --disabled")
+    said = capsys.readouterr().out
+    assert "only while it is running" in said and "--no-cache" in said
     text = shown(shell, made)
     assert "At 09:30, Monday through Friday" in text and text.count(" 09:30:00 UTC") == 5
     assert not made.enabled and kfp(f"recurring enable {unique}").enabled
@@ -326,7 +328,7 @@ def test_an_interval_is_a_schedule_too(shell, kfp, adder, unique):
         pytest.param("", "give either --cron or --every", id="neither"),
         pytest.param("--cron '0 0 0 * * *' --every 2h", "give either --cron or --every", id="both"),
         pytest.param("--cron '30 9 * * 1'", "five fields", id="five fields"),
-        pytest.param("--cron nonsense", "is no cron expression", id="nonsense"),
+        pytest.param("--cron nonsense", "is not a cron expression", id="nonsense"),
         pytest.param("--every soon", "--every soon is no duration", id="no duration"),
         pytest.param("--every 2h --at-once 11", "1 to 10", id="too many at once"),
         pytest.param("--every 2h --start soon", "--start soon is not a time", id="no time"),

@@ -7,7 +7,7 @@ import * as React from 'react';
 
 import { ProblemBanner } from '../components/problem_banner';
 import { IKfpSession } from '../model/session';
-import { Checkbox, Labelled } from '../components/fields';
+import { Checkbox, Labelled, TextField } from '../components/fields';
 import { StartForm } from './start_form';
 import { ISeed, Purpose, StartModel } from '../model/start_model';
 import {
@@ -112,6 +112,7 @@ export async function start(
         api={api}
         purpose={purpose}
         isMultiUser={!!model.status?.multi_user}
+        isLocal={!!model.status?.local}
         copy={copy}
         trans={trans}
       />
@@ -134,6 +135,10 @@ class Draft {
   set(news: Partial<Draft>): void {
     Object.assign(this, news);
     this.changed();
+  }
+
+  setValue(name: string, value: string): void {
+    this.set({ values: { ...this.values, [name]: value } });
   }
 
   /** Perform the action; resolves to whether it succeeded. */
@@ -310,33 +315,17 @@ function NameAndDescription(props: {
   const { draft, trans } = props;
   return (
     <>
-      <Text label={trans.__('Name')} draft={draft} name="name" />
-      <Text label={trans.__('Description')} draft={draft} name="description" />
+      <TextField
+        label={trans.__('Name')}
+        value={draft.values.name ?? ''}
+        set={name => draft.setValue('name', name)}
+      />
+      <TextField
+        label={trans.__('Description')}
+        value={draft.values.description ?? ''}
+        set={description => draft.setValue('description', description)}
+      />
     </>
-  );
-}
-
-function Text(props: {
-  label: string;
-  draft: Draft;
-  name: string;
-}): JSX.Element {
-  const { label, draft, name } = props;
-  return (
-    <Labelled label={label}>
-      {id => (
-        <input
-          id={id}
-          className="jp-mod-styled"
-          value={draft.values[name] ?? ''}
-          onChange={event =>
-            draft.set({
-              values: { ...draft.values, [name]: event.target.value }
-            })
-          }
-        />
-      )}
-    </Labelled>
   );
 }
 

@@ -342,7 +342,7 @@ it('a notebook with a namespace of its own is named, with one click for either',
 it('where nobody is kept apart it says so, and offers no choice', async () => {
   server.namespaces.push(namespace('bob', true));
   server.status = { ...STATUS, multi_user: false };
-  await show('This KFP serves a single user: it keeps no namespaces apart.');
+  await show('This KFP serves a single user, and has no namespaces.');
   await show('No runs yet');
   expect(sidebar.node.querySelector('.jp-KfpMt-namespace')).toBeNull();
 });
