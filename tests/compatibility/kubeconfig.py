@@ -1,4 +1,4 @@
-"""What a kubeconfig says, without the kfp SDK: `python kubeconfig.py FOLDER`.
+"""Reads a kubeconfig without the kfp SDK: `python kubeconfig.py FOLDER`.
 
 The SDK allows one release of Kubernetes' own client; where it is not installed, any may be there.
 """
