@@ -264,7 +264,7 @@ def test_a_task_made_of_others_writes_nothing(read, argo_kfp, kubernetes_api):
     argo_kfp.add_component("train")
     add_pod(kubernetes_api, "train-driver")
     argo_kfp.names[f"{WORKFLOW}.root.loop"] = ("RUNNING", [f"{WORKFLOW}.root.train-driver"])
-    with pytest.raises(errors.NotFound, match="Task loop has no log: it is made of others"):
+    with pytest.raises(errors.NotFound, match="Task loop has no log of its own"):
         read("loop")
 
 
@@ -272,7 +272,9 @@ def test_which_of_several_pods_is_meant_is_asked(read, argo_kfp, kubernetes_api)
     for name in ("train", "evaluate"):
         argo_kfp.add_component(name)
         add_pod(kubernetes_api, f"{name}.executor")
-    with pytest.raises(errors.BadRequest, match="which of 2 pods is task executor") as caught:
+    with pytest.raises(
+        errors.BadRequest, match="which of 2 pods is that of task executor"
+    ) as caught:
         read("train.executor")
     assert f"kubectl logs -n alice {WORKFLOW}-system-container-impl-" in caught.value.cure
 
