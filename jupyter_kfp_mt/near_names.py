@@ -1,4 +1,4 @@
-"""The name that was most likely meant by one that is not known."""
+"""Known names that are similar to an unknown one, for suggestions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> list[str]:
-    """Return the names that are at least so much alike, the likeliest first.
+    """Return the known names that are similar to a word, the most similar first.
 
-    `alike` is from 0 to 1, as `difflib` counts it. The same letters in another order are the
-    likeliest of all mistakes.
+    `alike` is the least similarity, from 0 to 1, as `difflib` computes it. The same letters in
+    another order, which is the commonest mistake, count as equal.
     """
     letters = sorted(word.lower())
 
@@ -22,6 +22,15 @@ def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> list[str]:
     return sorted((name for name in found if found[name] >= alike), key=lambda name: -found[name])
 
 
+def meant_whole(word: str, known: Iterable[str]) -> str:
+    """Return the likeliest, or the first that begins like the word; empty where none is near."""
+    names = [*known]
+    starts: dict[str, str] = {}
+    for name in names:
+        starts.setdefault(name[: len(word)], name)
+    return meant(word, names) or (starts.get(meant(word, starts, 0.75), "") if word else "")
+
+
 def meant(word: str, known: Iterable[str], alike: float = 0.6) -> str:
-    """Return the likeliest; empty where none is near."""
+    """Return the most similar known name; empty if none is similar enough."""
     return next(iter(nearest(word, known, alike)), "")

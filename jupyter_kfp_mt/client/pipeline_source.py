@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import msgspec
 
 from ..errors import BadRequest, KfpError, NotAPipeline, NotFound
 from ..models import Pipeline, PipelineVersion
-from . import pipeline_files
+from . import pipeline_files, run_names
 from .pipeline_files import PipelineFile
 
 
@@ -92,7 +91,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         self.check(parameters)
         said = {"description": description, "service_account": service_account}
         return {
-            "display_name": name or f"{self.name}-{datetime.now():%Y%m%d-%H%M%S}",
+            "display_name": name or run_names.of_start(self.name),
             **{key: text for key, text in said.items() if text},
             "runtime_config": {"parameters": parameters},
             **(self.reference if cache else {"pipeline_spec": self._uncached()}),

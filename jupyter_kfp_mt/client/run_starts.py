@@ -11,10 +11,10 @@ import msgspec
 
 from .. import models
 from ..attempts import attempting
-from ..errors import KfpError
+from ..errors import BadRequest, KfpError
 from ..kubeflow_roles import Goal
 from ..models import Run
-from . import pipeline_files, provenance
+from . import pipeline_files, provenance, run_names
 from .experiments import Experiments
 from .pipeline_source import PipelineSource, expanded, is_file, looks_like_a_file, neither
 from .pipelines import Pipelines
@@ -104,26 +104,53 @@ class RunStarts(Experiments, Pipelines):
             )
         return PipelineSource.from_version(found, chosen)
 
-    def clone(self, run_id: str, name: str = "") -> Run:
-        """Start a copy of a run: the same pipeline, parameters and experiment."""
+    def source_of(self, run: Run) -> PipelineSource:
+        """Return what a run was started from. Raises `BadRequest` if KFP does not return it."""
+        specification = self._specifications.of(run)
+        if specification is None:
+            raise BadRequest(
+                f"The pipeline of run {run.display_name} is unknown, and thus its parameters.",
+                cause="KFP does not return it: its version was deleted, or you may not read it.",
+                cure="Run its file: %kfp run FILE -p name=value",
+            )
+        accepted = pipeline_files.definitions({**specification})
+        own = specification.get("pipeline_spec", specification)
+        name = own.get("pipelineInfo", {}).get("name", run.display_name)
+        return PipelineSource(name, accepted, _reference(run), {**specification})
+
+    def clone(
+        self, run_id: str, name: str = "", parameters: Mapping[str, Any] | None = None
+    ) -> Run:
+        """Start a copy of a run: the same pipeline, experiment and parameters, but for those given.
+
+        Raises `BadRequest` for parameters that the pipeline does not take, before it is started.
+        """
         run = self._get("runs", run_id, Run)
+        config = run.runtime_config or models.RuntimeConfig()
+        if parameters:
+            wanted = self.source_of(run).fitting({**config.parameters, **parameters})
+            config = msgspec.structs.replace(config, parameters=wanted)
         body: dict[str, Any] = {
-            "display_name": name or f"{run.display_name}-clone",
+            "display_name": name or run_names.of_clone(run.display_name),
             "experiment_id": run.experiment_id,
-            "runtime_config": msgspec.to_builtins(run.runtime_config or models.RuntimeConfig()),
+            "runtime_config": msgspec.to_builtins(config),
+            **_reference(run),
         }
         if told := self.origin().added_to(provenance.without(run.description)):
             body["description"] = told
         if run.service_account:
             body["service_account"] = run.service_account
-        if run.pipeline_version_reference:
-            reference = msgspec.to_builtins(run.pipeline_version_reference)
-            body["pipeline_version_reference"] = reference
-        else:
-            body["pipeline_spec"] = run.pipeline_spec
         cloning = attempting(f"clone run {run.display_name}")
         with cloning, self._explained(body.get("pipeline_spec") or {}):
             return self.transport.post("runs", Run, body)
+
+
+def _reference(run: Run) -> dict[str, Any]:
+    """Return the pipeline of a run as a request has it: its version, or itself."""
+    if run.pipeline_version_reference:
+        reference = msgspec.to_builtins(run.pipeline_version_reference)
+        return {"pipeline_version_reference": reference}
+    return {"pipeline_spec": run.pipeline_spec}
 
 
 def starting(pipeline: str, namespace: str) -> AbstractContextManager[None]:

@@ -11,12 +11,23 @@ _BEGIN = "Traceback (most recent call last):"
 _FRAME = re.compile(r'\s+File ".*", line \d+')
 # Of Python itself and of the kfp package that calls the component.
 _EXECUTORS = re.compile(r'\s+File "(.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runpy\.py)", line \d+')
-
-
 # How the program of `%%kfp task` runs its cell.
 _OF_CELL = 'exec(compile(source, path, "exec"), scope)'
-_TOLD = re.compile(r"\[KFP Executor .*?\]: (.*)")
-_GOT_INPUT = "Got executor_input:"
+# What kfp's executor says itself, in all releases from 2.0 on. Its prefix alone proves nothing: kfp
+# gives it to all that a component tells Python's root logger. And what the launcher says in the
+# pod of a cluster, as long as it is no warning.
+_MESSAGE = re.compile(
+    r"\[KFP Executor [\d-]+ [\d:,]+ INFO\]: (?:"
+    r"(?:--component_module_path is not specified\. )?Looking for component `"
+    r'|Loading KFP component "|Got executor_input:$'
+    r"|Did not write output file\.$|Wrote executor output file to )"
+    r"|I\d{4} [\d:.]+ +\d+ (?:(?:importer_launcher|launcher_v2|object_store)\.go:\d+\] "
+    r"|main\.go:\d+\] Setting log level to: |env\.go:\d+\] cannot find launcher configmap: )"
+)
+# A line of either, with which an exception's message has ended.
+_ANY = re.compile(r"\[|[IWEF]\d{4} [\d:.]+ ")
+_INPUT_FOLLOWS = "Got executor_input:"
+_OUTPUT_BEGINS = "ExecutorOutput: {"
 
 
 class Traceback(msgspec.Struct, frozen=True):
@@ -46,7 +57,7 @@ def _end(lines: list[str]) -> int:
     end = 0
     while end < len(lines) and lines[end][:1].isspace():
         end += 1
-    while end < len(lines) and lines[end].strip() and not lines[end].startswith("["):
+    while end < len(lines) and lines[end].strip() and not _ANY.match(lines[end]):
         end += 1
     return end
 
@@ -60,14 +71,14 @@ def readable(log: str) -> str:
 
 def own_lines(lines: Iterable[str]) -> Iterator[str]:
     """The lines that are no messages of the executor, as they come."""
-    is_announced = is_input = False
+    is_announced = is_json = False
     for line in lines:
-        is_input = is_input or (is_announced and line == "{")
-        told = None if is_input else _TOLD.match(line)
-        if not told and not is_input:
+        is_json = is_json or (is_announced and line == "{")
+        is_message = not is_json and _MESSAGE.match(line) is not None
+        if not is_message and not is_json:
             yield line
-        is_announced = told is not None and told[1] == _GOT_INPUT
-        is_input = is_input and line != "}"
+        is_announced = is_message and line.endswith(_INPUT_FOLLOWS)
+        is_json = (is_json and line != "}") or (is_message and line.endswith(_OUTPUT_BEGINS))
 
 
 def _own(lines: list[str]) -> list[str]:

@@ -140,6 +140,8 @@ def _values(
             return _own(variables) + _words_alone(names("pipeline", "")) + _files()
         case "parameter":
             return [f"{name}=" for name in _parameters(first, names, variables)]
+        case "run parameter":
+            return [f"{name}=" for name in names("run parameter", first or "latest")]
         case "task":
             return _words_alone(names("task", first))
         case "":

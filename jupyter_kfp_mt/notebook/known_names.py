@@ -51,6 +51,7 @@ class KnownNames:
             "namespace": lambda client, _: namespaces(),
             "task": _tasks,
             "parameter": _parameters,
+            "run parameter": _parameters_of_run,
         }
 
     def get(self, kind: str, of: str = "") -> list[str]:
@@ -180,3 +181,7 @@ def _parameters(client: Client, pipeline: str) -> list[str]:
         return [*client.pipeline_source(pipeline).accepted]
     except NotFound:
         return []
+
+
+def _parameters_of_run(client: Client, run: str) -> list[str]:
+    return [*client.source_of(client.find_run(run)).accepted]

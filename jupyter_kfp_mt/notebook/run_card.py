@@ -14,25 +14,15 @@ from urllib.parse import quote
 import msgspec
 
 from ..client.client import Client
-from ..client.tracebacks import Traceback, found
+from ..client.tracebacks import Traceback, found, own_lines
 from ..errors import KfpError
 from ..models import Artifact, Run, StateChange, Task, TaskIO, TaskValues, never
-from .render import (
-    Code,
-    ShownState,
-    Table,
-    View,
-    duration_text,
-    html,
-    origin_facts,
-    printable,
-    run_state,
-    task_duration,
-    task_state,
-    text,
-    view,
-)
+from .formats import duration_text, printable, run_state, task_duration, task_state
+from .front_end import draws_widgets
+from .render import html, text
 from .run_graph import Line, lines, pipeline_spec
+from .view_parts import Code, ShownState, Table, View
+from .views import origin_facts, view
 
 if TYPE_CHECKING:
     from .run_widget import RunWidget
@@ -79,7 +69,9 @@ class Cards:
         return {**bundle(card), **(widget_view(widget) if widget else {})}
 
     def widget(self, card: Card) -> RunWidget | None:
-        """A widget with the card; None if anywidget or the built front end is missing."""
+        """A widget with the card; None where nobody sees it, or a part of it is not installed."""
+        if not draws_widgets():
+            return None
         try:
             from .run_widget import RunWidget
         except ImportError:
@@ -123,13 +115,18 @@ class Cards:
         logs = {
             task.task_id: _known(
                 lambda task_id=task.task_id: self._client.log(  # type: ignore[misc]
-                    run.run_id, task_id, LOG_LINES, recent=True
+                    run.run_id, task_id, 4 * LOG_LINES, recent=True
                 ),
                 "",
             )
             for task in first
         }
-        return {task_id: printable(log) for task_id, log in logs.items() if log}
+        return {task_id: printable(_end_of(log)) for task_id, log in logs.items() if log}
+
+
+def _end_of(log: str) -> str:
+    """Return the last lines of a log without the executor's messages, whose frames are kept."""
+    return "\n".join(list(own_lines(log.splitlines()))[-LOG_LINES:])
 
 
 def _known(ask: Callable[[], T], otherwise: T) -> T:
@@ -330,4 +327,4 @@ def _shown(value: Any, length: int = LONGEST_VALUE) -> str:
 def _duration(card: Card) -> Any:
     run = card.run
     end = run.finished_at if run.finished_at and not never(run.finished_at) else card.seen_at
-    return end - run.created_at
+    return end - run.created_at - run.idle

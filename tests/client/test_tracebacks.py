@@ -1,36 +1,38 @@
 """Logs without the lines of kfp's executor, which are those that kfp 2.17.0 writes."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from jupyter_kfp_mt.client import tracebacks
 
-TOLD = "[KFP Executor 2026-11-29 12:27:51,179 INFO]: "
-INPUT = ["{", '    "inputs": {', "    }", "}"]
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        pytest.param(["mine"], id="nothing of the executor"),
-        pytest.param([f"{TOLD}Looking for component", "mine"], id="a message"),
-        pytest.param([f"{TOLD}Got executor_input:", *INPUT, "mine"], id="its input"),
-        pytest.param(["mine", f"{TOLD}Wrote executor output file"], id="after mine"),
-        pytest.param([f"{TOLD}Got executor_input:", "mine"], id="an input that was cut away"),
-        pytest.param([f"{TOLD}Got executor_input:", f"{TOLD}x", "mine"], id="no input at all"),
-    ],
+# The views in the browser are held to the same (labextension/src/views/__tests__/text.spec.ts).
+SAMPLES = json.loads((Path(__file__).parents[1] / "recorded/executor_logs.json").read_text())
+LOOKING = (
+    "[KFP Executor 2026-11-29 12:27:51,179 INFO]: "
+    "Looking for component `add` in --component_module_path `/tmp/x.py`"
 )
-def test_what_the_executor_writes_is_no_line_of_the_task(lines):
-    assert list(tracebacks.own_lines(lines)) == ["mine"]
 
 
-def test_a_task_may_write_what_looks_like_an_input():
-    assert list(tracebacks.own_lines(INPUT)) == INPUT
+@pytest.mark.parametrize("sample", SAMPLES, ids=[sample["name"] for sample in SAMPLES])
+def test_what_the_executor_writes_is_no_line_of_the_task(sample):
+    assert tracebacks.readable("\n".join(sample["log"])).split("\n") == sample["own"]
 
 
 def test_lines_come_while_the_task_writes():
     def written():
-        yield f"{TOLD}Looking for component"
+        yield LOOKING
         yield "first"
         pytest.fail("The second line is awaited before the first is told.")
 
     assert next(tracebacks.own_lines(written())) == "first"
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["[KFP Executor x]: more", "F1129 12:27:52.179123      17 main.go:79] exit status 1", ""],
+)
+def test_an_exception_ends_where_the_executor_or_the_launcher_goes_on(after):
+    own = 'Traceback (most recent call last):\n  File "x.py", line 5, in f\nValueError: no\nmore'
+    assert tracebacks.found(f"{own}\n{after}\n").own == own

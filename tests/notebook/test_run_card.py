@@ -293,6 +293,6 @@ def test_a_run_is_tried_again_and_cloned_with_its_parameters(client, adder, fail
 
     first = client.wait(client.start_run(adder, {"x": 3}, name="first").run_id)
     again = client.clone(first.run_id)
-    assert again.display_name == "first-clone"
+    assert again.display_name == "Clone of first"
     assert client.wait(again.run_id).runtime_config.parameters == {"x": 3}
     assert again.experiment_id == first.experiment_id

@@ -41,9 +41,14 @@ def test_an_experiment_is_made_shown_put_away_and_deleted(shell, kfp, unique):
         kfp(f"experiment get {unique}")
 
 
-def test_a_pipeline_is_uploaded_once_has_versions_and_is_deleted(shell, kfp, adder, unique):
+def test_a_pipeline_is_uploaded_once_has_versions_and_is_deleted(shell, kfp, adder, unique, capsys):
     first = kfp(f"pipeline upload {adder} --name {unique}")
+    capsys.readouterr()
     assert kfp(f"upload {adder} --name {unique}") == first
+    said = capsys.readouterr().out
+    assert (
+        f"Nothing was uploaded: adder.yaml is identical to the newest version of {unique}" in said
+    )
     second = kfp(f"upload {adder} --name {unique} --again")
     versions = kfp(f"versions {unique}")
     assert [each.pipeline_version_id for each in versions] == [
@@ -229,11 +234,39 @@ def test_runs_are_archived_restored_cloned_retried_and_deleted(shell, kfp, faili
     kfp(f"retry {run.run_id}")
     wait_until(lambda: kfp(f"show {run.run_id}").finished)
     clone = kfp(f"clone {run.run_id}")
-    assert clone.run_id != run.run_id and clone.display_name == f"{unique}-clone"
+    assert clone.run_id != run.run_id and clone.display_name == f"Clone of {unique}"
     assert kfp("show").run_id == clone.run_id
     assert "This would delete 1 run" in shown(shell, kfp(f"delete {run.run_id}"))
     kfp(f"delete {run.run_id} {clone.run_id} --yes")
     assert [*kfp(f"runs --name {unique}")] == []
+
+
+def test_a_run_is_cloned_with_other_parameters_than_it_had(shell, kfp, cell, adder, unique):
+    run = kfp(f"run {adder} -p x=1 --name {unique} --wait")
+    clone = kfp(f"clone {unique} -p x=2 --wait")
+    assert clone.display_name == f"Clone of {unique}"
+    assert clone.runtime_config.parameters == {"x": 2} and clone.state == "SUCCEEDED"
+    again = kfp(f"clone {clone.run_id}")
+    assert again.display_name == f"Clone (2) of {unique}"
+    assert again.runtime_config.parameters == {"x": 2}
+    called = cell(f"clone {run.run_id} --name {unique}-called", "x: 3")
+    assert called.display_name == f"{unique}-called"
+    assert called.runtime_config.parameters == {"x": 3}
+    shell.user_ns["four"] = {"x": 4}
+    both = kfp(f"clone {run.run_id} {again.run_id} --params $four --yes")
+    assert shown(shell, both) == "Cloned 2 runs."
+    assert "This would clone" in shown(shell, kfp(f"clone --name {unique}"))
+
+
+def test_a_clone_is_refused_before_it_starts(kfp, adder, unique):
+    kfp(f"run {adder} -p x=1 --name {unique}")
+    with pytest.raises(BadRequest, match="has no parameter y"):
+        kfp(f"clone {unique} -p y=2")
+    with pytest.raises(BadRequest, match="Parameter x takes a whole number, not 'two'"):
+        kfp(f"clone {unique} -p x=two")
+    with pytest.raises(BadRequest, match="--wait cannot be used for several runs"):
+        kfp(f"clone --name {unique} --wait")
+    assert len(kfp(f"runs --name {unique}")) == 1
 
 
 def test_words_of_the_kfp_command_line_work_too(kfp, adder, unique):
@@ -264,9 +297,11 @@ def test_runs_are_compared_and_their_artifacts_listed(shell, kfp, scored, unique
 # --- recurring runs ----------------------------------------------------------------------------
 
 
-def test_a_recurring_run_is_made_explained_and_switched(shell, kfp, adder, unique):
+def test_a_recurring_run_is_made_explained_and_switched(shell, kfp, adder, unique, capsys):
     line = f"recurring create {adder} -p x=1 --name {unique} --cron '0 30 9 * * 1-5'"
     made = kfp(f"{line} --disabled")
+    said = capsys.readouterr().out
+    assert "only while it is running" in said and "--no-cache" in said
     text = shown(shell, made)
     assert "At 09:30, Monday through Friday" in text and text.count(" 09:30:00 UTC") == 5
     assert not made.enabled and kfp(f"recurring enable {unique}").enabled
@@ -293,7 +328,7 @@ def test_an_interval_is_a_schedule_too(shell, kfp, adder, unique):
         pytest.param("", "give either --cron or --every", id="neither"),
         pytest.param("--cron '0 0 0 * * *' --every 2h", "give either --cron or --every", id="both"),
         pytest.param("--cron '30 9 * * 1'", "five fields", id="five fields"),
-        pytest.param("--cron nonsense", "is no cron expression", id="nonsense"),
+        pytest.param("--cron nonsense", "is not a cron expression", id="nonsense"),
         pytest.param("--every soon", "--every soon is no duration", id="no duration"),
         pytest.param("--every 2h --at-once 11", "1 to 10", id="too many at once"),
         pytest.param("--every 2h --start soon", "--start soon is not a time", id="no time"),
@@ -344,12 +379,33 @@ def test_no_display_says_how_long_ago(shell, kfp, adder, unique):
             id="since",
         ),
         pytest.param("runs --sort size", "Cannot sort by size", id="sort"),
+        pytest.param("runs --sort nmae", "Did you mean name?", id="near a column"),
+        pytest.param("runs -n alcie", "Did you mean -n alice?", id="near a namespace"),
+        pytest.param("connect http://x", "write --endpoint http://x instead", id="an address"),
+        pytest.param(
+            "connect --endpoint http://127.0.0.1:1 --cookie-file /no/file",
+            "/no/file cannot be read",
+            id="a setting",
+        ),
     ],
 )
 def test_what_is_not_understood_says_what_was_meant(kfp, line, sentence):
     with pytest.raises(KfpError) as error:
         kfp(line)
     assert sentence in str(error.value)
+
+
+def test_a_run_or_task_that_is_not_there_is_called_as_what_is_like_it(kfp, adder, unique):
+    run = kfp(f"run {adder} -p x=1 --name {unique} --wait")
+    for line, meant in [
+        ("show latst", "Did you mean latest?"),
+        (f"terminate x{unique}", f"Did you mean {unique}?"),
+        (f"logs {run.run_id} ad", "Did you mean add?"),
+        (f"clone {run.run_id} -p lable=x", "Pipeline adder has no parameter lable. Did you mean"),
+    ]:
+        with pytest.raises(KfpError) as error:
+            kfp(line)
+        assert meant in str(error.value)
 
 
 def test_help_has_examples_and_the_docstring_names_every_verb(shell, kfp, capsys):

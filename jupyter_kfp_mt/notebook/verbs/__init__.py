@@ -6,7 +6,7 @@ looks. Parser, help and completion are made from the table.
 
 from __future__ import annotations
 
-from . import changes, connection, lists, logs, recurring, runs, starts, tasks
+from . import changes, clones, connection, lists, logs, recurring, runs, starts, tasks
 from .table import Option, Session, Verb
 
 __all__ = ["OVERVIEW", "VERBS", "Option", "Session", "Verb"]
@@ -18,6 +18,7 @@ VERBS = (
     *runs.VERBS,
     *logs.VERBS,
     *changes.VERBS,
+    *clones.VERBS,
     *recurring.VERBS,
     *lists.VERBS,
     *connection.VERBS,

@@ -124,11 +124,7 @@ CHANGES = {
         _stoppable,
     ),
     "retry": Change("retry", "retried", lambda client, run: client.retry(run.run_id), _retriable),
-    "clone": Change(
-        "clone",
-        "cloned",
-        lambda client, run: client.clone(run.run_id),
-    ),
+    "clone": Change("clone", "cloned", lambda client, run: client.clone(run.run_id)),
     "archive": Change(
         "archive", "archived", lambda client, run: client.archive(run.run_id), _archivable
     ),
@@ -148,7 +144,6 @@ CHANGES = {
 _HELP = {
     "terminate": "Terminate runs; KFP reports each as FAILED, for want of another state.",
     "retry": "Retry the failed or terminated tasks of runs.",
-    "clone": "Start new runs of the same pipelines, with the same parameters.",
     "archive": "Archive runs.",
     "restore": "Restore runs from the archive.",
     "delete": "Delete runs for good; those still running are stopped.",
@@ -171,4 +166,4 @@ def _verb(name: str) -> Verb:
     )
 
 
-VERBS = tuple(map(_verb, CHANGES))
+VERBS = tuple(map(_verb, _HELP))

@@ -72,6 +72,11 @@ def pipeline_source(session: Session, arguments: Namespace) -> PipelineSource:
 
 
 def parameters(source: PipelineSource, arguments: Namespace) -> dict[str, Any]:
+    """Merge the parameters of `-p`, `--params` and the cell, and check them."""
+    return source.fitting(given_parameters(source, arguments))
+
+
+def given_parameters(source: PipelineSource, arguments: Namespace) -> dict[str, Any]:
     """Merge the parameters of `-p`, `--params` and the cell; each may be given once."""
     parts = [
         _mapping(arguments.params, "--params"),
@@ -84,7 +89,7 @@ def parameters(source: PipelineSource, arguments: Namespace) -> dict[str, Any]:
             if name in values:
                 raise BadRequest(f"Parameter {name} is given twice.")
         values.update(part)
-    return source.fitting(values)
+    return values
 
 
 def _mapping(given: Any, option: str) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def _yaml(cell: str | None) -> dict[str, Any]:
     return _mapping(read, "The cell") if read else {}
 
 
-START = (
+PARAMETERS = (
     option(
         "-p",
         "--parameter",
@@ -140,6 +145,9 @@ START = (
         help="a parameter; lists and objects as JSON",
     ),
     option("--params", default=None, metavar="$dict", help="parameters from a dict, or as YAML"),
+)
+START = (
+    *PARAMETERS,
     option(
         *("-e", "--experiment"),
         completes="experiment",

@@ -8,7 +8,9 @@ import { INews, RunEvents } from '../wire/run_events';
 import { RunRequests } from '../wire/run_requests';
 import { Action, IHost, ILog, IRunView, RunAction } from '../run/host';
 import { IRunData, readRun, readTasks, specificationOf } from '../run/run_data';
+import { nameOfClone } from '../run/run_names';
 import { isFinished } from '../run/states';
+import { withoutMessages } from '../run/traceback';
 
 // Consequences of a change are fetched and saved after events have paused this long.
 const QUIET = 400;
@@ -25,6 +27,7 @@ export class RunHost implements IHost, IDisposable {
     this.actions = options.actions;
     this.openOrigin = options.openOrigin;
     this.drawMarkdown = options.drawMarkdown;
+    this.hasCloneForm = !!options.clone;
     this._view = {
       data: options.data,
       isLive: false,
@@ -40,6 +43,7 @@ export class RunHost implements IHost, IDisposable {
   readonly actions: IHost['actions'];
   readonly openOrigin: IHost['openOrigin'];
   readonly drawMarkdown: IHost['drawMarkdown'];
+  readonly hasCloneForm: boolean;
   readonly text: TranslationBundle;
   isDisposed = false;
 
@@ -240,12 +244,13 @@ export class RunHost implements IHost, IDisposable {
     }
   }
 
-  /** Save the last lines of failed tasks with the run. */
+  /** Save the last lines of failed tasks with the run, without the executor's messages. */
   private _keepLog(task_id: string, lines: readonly string[]): void {
     const { data } = this._view;
     const task = data.tasks.find(each => each.task_id === task_id);
     if (task?.state === 'FAILED' && !data.logs[task_id]) {
-      const logs = { ...data.logs, [task_id]: lines.slice(-TAIL).join('\n') };
+      const kept = withoutMessages(lines).slice(-TAIL).join('\n');
+      const logs = { ...data.logs, [task_id]: kept };
       this._learn({ logs });
       this._saveSoon(0);
     }
@@ -269,17 +274,30 @@ export class RunHost implements IHost, IDisposable {
         );
       }
       if (action === 'clone') {
-        const name = `${run.display_name}-clone`;
-        const started = await requests.clone(told, name);
-        return trans.__('Started: %1 (%2)', name, started.run_id);
+        return await this._clone(told);
       }
       await requests.change(run.run_id, action);
-      await this.look();
-      this._lookUntilItGoesOn(action === 'retry' ? LOOKS : 0);
+      await this.lookAfter(action);
       return '';
     } catch (reason) {
       throw new Error(problemOf(reason).message);
     }
+  }
+
+  /** Start the same again: by a form where there is one. */
+  private async _clone(run: IJson): Promise<string> {
+    const { clone, requests } = this._options;
+    const name = nameOfClone(run.display_name);
+    const started = clone
+      ? await clone(run.run_id, this._view.data.namespace)
+      : await requests.clone(run, name);
+    return started
+      ? this.text.__(
+          'Started: %1 (%2)',
+          started.display_name ?? name,
+          started.run_id
+        )
+      : '';
   }
 
   /** Fetch the current state of the run. */
@@ -300,6 +318,12 @@ export class RunHost implements IHost, IDisposable {
       }
     });
     this._follow();
+  }
+
+  /** Fetch the run after it was changed; after a retry, until it goes on. */
+  async lookAfter(verb: string): Promise<void> {
+    await this.look();
+    this._lookUntilItGoesOn(verb === 'retry' ? LOOKS : 0);
   }
 
   /** Poll after a retry, which KFP on a cluster reports with some delay. */
@@ -394,6 +418,8 @@ export namespace RunHost {
     /** Whether it is followed after its end, too: it may be retried or deleted. */
     staysOpen?: boolean;
     actions?: IHost['actions'];
+    /** Clone a run by a form with its values; resolves to the new run, null if none is started. */
+    clone?: (run_id: string, namespace: string) => Promise<IJson | null>;
     openOrigin?: IHost['openOrigin'];
     drawMarkdown?: IHost['drawMarkdown'];
     trans: TranslationBundle;

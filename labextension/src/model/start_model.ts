@@ -9,6 +9,7 @@ import { EXPERIMENTS, PIPELINES } from '../wire/kinds';
 import { KfpModel } from './model';
 import { EVERYTHING } from '../wire/query';
 import { specificationOf } from '../run/run_data';
+import { nameOfClone, nameOfStart } from '../run/run_names';
 import {
   IExperiment,
   IJson,
@@ -42,7 +43,7 @@ export class StartModel {
     this.namespace = seed.namespace || model.namespace;
     this.experiment_id = seed.experiment_id ?? seed.run?.experiment_id ?? '';
     if (seed.run) {
-      this.name = `${seed.run.display_name}-clone`;
+      this.name = nameOfClone(seed.run.display_name);
       this._given = seed.run.runtime_config?.parameters ?? {};
     }
   }
@@ -251,10 +252,7 @@ export class StartModel {
     const pipeline = this.pipelines.find(
       each => each.pipeline_id === this.pipeline_id
     );
-    const now = new Date();
-    const local = new Date(now.getTime() - 60_000 * now.getTimezoneOffset());
-    const time = local.toISOString().slice(0, 19).replace('T', ' ');
-    return `${pipeline?.display_name ?? 'run'} ${time.replace(/:/g, '-')}`;
+    return nameOfStart(pipeline?.display_name ?? 'run');
   }
 
   private async _chooseFirst(wanted: string, version = ''): Promise<void> {

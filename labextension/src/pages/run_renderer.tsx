@@ -78,7 +78,7 @@ function told(data: IRunData): string {
 export function renderers(
   serverSettings: ServerConnection.ISettings,
   trans: TranslationBundle,
-  own: Pick<RunHost.IOptions, 'openOrigin' | 'drawMarkdown'>
+  own: Pick<RunHost.IOptions, 'clone' | 'openOrigin' | 'drawMarkdown'>
 ): () => RunRenderer {
   const services = runServices(serverSettings, trans);
   return () => new RunRenderer({ ...services, trans, ...own });

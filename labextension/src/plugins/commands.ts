@@ -89,10 +89,12 @@ function addAction(
   action: IAction
 ): void {
   const { model, trans } = session;
-  const { kind, verb } = action;
+  const { kind, right, verb } = action;
   const why = (args: Args) => {
     const known = knownItems(session, kind, args);
-    return known ? refusal(model, action, known, trans) : '';
+    return known
+      ? refusal(model, action, known, trans)
+      : forbidden(model, kind, right ?? verb, `${args.namespace ?? ''}`, trans);
   };
   app.commands.addCommand(`${PREFIX}${kind}-${verb}`, {
     label: args => {
@@ -102,7 +104,10 @@ function addAction(
     },
     caption: args => why(args) || action.label(trans),
     isEnabled: args => !why(args),
-    describedBy: describedBy(OF_ONE),
+    describedBy: describedBy({
+      ...OF_ONE,
+      namespace: 'Where it is, if it is not listed in the panel.'
+    }),
     execute: async args => {
       const items = await itemsOf(session, kind, args);
       await act(session, action, possible(model, action, items, trans));
@@ -178,6 +183,7 @@ function addStarting(commands: CommandRegistry, session: IKfpSession): void {
     } else if (form) {
       model.show('recurring');
     }
+    return form?.started ?? null;
   };
   const options = (
     label: string,
@@ -189,12 +195,17 @@ function addStarting(commands: CommandRegistry, session: IKfpSession): void {
       reason(kind) ? trans.__('%1 (%2)', label, reason(kind)) : label,
     caption: () => reason(kind) || label,
     isEnabled: args => !reason(kind) && isReady(args),
-    describedBy: describedBy(OF_ONE),
+    describedBy: describedBy({
+      ...OF_ONE,
+      namespace: 'The namespace of a run that the panel does not list.'
+    }),
     execute: async args => {
       try {
-        await begin(kind === 'runs' ? 'run' : 'recurring', await seed(args));
+        const purpose = kind === 'runs' ? 'run' : 'recurring';
+        return await begin(purpose, await seed(args));
       } catch (reason) {
         tellProblem('', problemOf(reason));
+        return null;
       }
     }
   });
@@ -226,8 +237,12 @@ function addStarting(commands: CommandRegistry, session: IKfpSession): void {
       'runs',
       async args => {
         const id = idOf(session, 'runs', args);
+        const named = typeof args.namespace === 'string' && args.namespace;
         const { namespace } = model.lists.runs.find(id) ?? {};
-        return { run: await session.api.run(id), namespace };
+        return {
+          run: await session.api.run(id),
+          namespace: named || namespace
+        };
       },
       hasOne('runs')
     )

@@ -9,6 +9,7 @@ import { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Panel, Widget } from '@lumino/widgets';
 
+import { CommandIDs } from './commands';
 import { markdownDrawer } from './markdown';
 import { openOrigin } from './open_notebook';
 import { MIME_TYPE } from '../run/run_data';
@@ -53,6 +54,10 @@ export const runOutput: JupyterFrontEndPlugin<void> = {
     const load = () =>
       (loaded ??= import('../pages/run_renderer').then(({ renderers }) =>
         renderers(serverSettings, trans, {
+          clone: app.commands.hasCommand(CommandIDs.clone)
+            ? (id, namespace) =>
+                app.commands.execute(CommandIDs.clone, { id, namespace })
+            : undefined,
           openOrigin: origin => void openOrigin(app, origin, trans),
           drawMarkdown: markdownDrawer(registry)
         })

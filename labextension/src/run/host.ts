@@ -35,6 +35,8 @@ export interface IRunView {
 export interface IHost {
   /** The actions available here; by default all. */
   readonly actions?: readonly RunAction[];
+  /** Whether cloning opens a form, and so needs no confirmation. */
+  readonly hasCloneForm?: boolean;
   /** Show the cell that started the run; undefined without notebooks. */
   readonly openOrigin?: (origin: IProvenance) => void;
   /** Read the text of an artifact; undefined if artifacts cannot be read here. */

@@ -1,4 +1,4 @@
-/** A log that renders only visible lines, follows its end, and can be searched. */
+/** A log of visible lines alone, followed and searched; the executor's lines can be shown. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -6,6 +6,7 @@ import * as React from 'react';
 import { count } from '../words/format';
 import { parts, plain } from './ansi';
 import { ILog } from '../run/host';
+import { ownLines } from '../run/traceback';
 import { Icon, PATH } from './icons';
 
 const ROW = 18;
@@ -20,8 +21,11 @@ export function LogView(props: {
   const frame = React.useRef<HTMLDivElement>(null);
   const [isFollowing, setFollowing] = React.useState(true);
   const [top, setTop] = React.useState(0);
-  const search = useSearch(log);
-  const lines = log.lines.length;
+  const [isWhole, setWhole] = React.useState(false);
+  const own = React.useMemo(() => ownLines(log.lines), [log]);
+  const shown = isWhole ? log.lines : own;
+  const search = useSearch(shown);
+  const lines = shown.length;
 
   React.useLayoutEffect(() => {
     const node = frame.current;
@@ -51,38 +55,85 @@ export function LogView(props: {
   const end = Math.min(lines, Math.ceil((top + height) / ROW) + BEYOND);
   return (
     <div className="jp-KfpMt-log">
-      <LogBar
-        log={log}
-        search={search}
-        isFollowing={isFollowing}
-        setFollowing={setFollowing}
+      {lines > 0 && (
+        <>
+          <LogBar
+            isOpen={log.isOpen}
+            lines={lines}
+            search={search}
+            isFollowing={isFollowing}
+            setFollowing={setFollowing}
+            trans={trans}
+          />
+          <div
+            className="jp-KfpMt-logFrame"
+            ref={frame}
+            role="log"
+            aria-label={label}
+            aria-live="off"
+            tabIndex={0}
+            onScroll={scrolled}
+            style={{ height: Math.min(320, Math.max(2, lines) * ROW + 18) }}
+          >
+            <div style={{ height: lines * ROW, position: 'relative' }}>
+              <div style={{ transform: `translateY(${first * ROW}px)` }}>
+                {shown.slice(first, end).map((line, index) => (
+                  <Line
+                    key={first + index}
+                    line={line}
+                    isFound={search.line === first + index}
+                  />
+                ))}
+              </div>
+            </div>
+          </div>
+        </>
+      )}
+      <ExecutorLines
+        count={log.lines.length - own.length}
+        isEmpty={!own.length}
+        isWhole={isWhole}
+        setWhole={setWhole}
         trans={trans}
       />
-      <div
-        className="jp-KfpMt-logFrame"
-        ref={frame}
-        role="log"
-        aria-label={label}
-        aria-live="off"
-        tabIndex={0}
-        onScroll={scrolled}
-        style={{ height: Math.min(320, Math.max(2, lines) * ROW + 18) }}
-      >
-        <div style={{ height: lines * ROW, position: 'relative' }}>
-          <div style={{ transform: `translateY(${first * ROW}px)` }}>
-            {log.lines.slice(first, end).map((line, index) => (
-              <Line
-                key={first + index}
-                line={line}
-                isFound={search.line === first + index}
-              />
-            ))}
-          </div>
-        </div>
-      </div>
       {log.problem && <p className="jp-KfpMt-viewQuiet">{log.problem}</p>}
     </div>
   );
+}
+
+/** How many lines are the executor's, with a button that shows or hides them. */
+function ExecutorLines(props: {
+  count: number;
+  /** Whether these are all lines. */
+  isEmpty: boolean;
+  isWhole: boolean;
+  setWhole: (isWhole: boolean) => void;
+  trans: TranslationBundle;
+}): JSX.Element | null {
+  const { isWhole, setWhole, trans } = props;
+  return props.count ? (
+    <p className="jp-KfpMt-viewQuiet">
+      {props.isEmpty && trans.__('The task itself has written nothing. ')}
+      {trans._n(
+        '%1 line of the executor',
+        '%1 lines of the executor',
+        props.count,
+        count(props.count)
+      )}{' '}
+      <button
+        type="button"
+        className="jp-KfpMt-viewButton"
+        aria-label={
+          isWhole
+            ? trans.__("Hide the executor's lines")
+            : trans.__("Show the executor's lines")
+        }
+        onClick={() => setWhole(!isWhole)}
+      >
+        {isWhole ? trans.__('Hide') : trans.__('Show')}
+      </button>
+    </p>
+  ) : null;
 }
 
 const Line = React.memo(function Line(props: {
@@ -110,12 +161,12 @@ interface ISearch {
   go: (by: number) => void;
 }
 
-function useSearch(log: ILog): ISearch {
+function useSearch(lines: readonly string[]): ISearch {
   const [text, setText] = React.useState('');
   const [index, setIndex] = React.useState(0);
   const found = React.useMemo(
-    () => linesWith(log.lines, text),
-    [log.lines.length, text]
+    () => linesWith(lines, text),
+    [lines, lines.length, text]
   );
   const at = found.length ? Math.min(index, found.length - 1) : -1;
   return {
@@ -145,13 +196,14 @@ export function linesWith(lines: readonly string[], text: string): number[] {
 }
 
 function LogBar(props: {
-  log: ILog;
+  isOpen: boolean;
+  lines: number;
   search: ISearch;
   isFollowing: boolean;
   setFollowing: (isFollowing: boolean) => void;
   trans: TranslationBundle;
 }): JSX.Element {
-  const { log, search, trans } = props;
+  const { lines, search, trans } = props;
   return (
     <div className="jp-KfpMt-logBar">
       <input
@@ -176,14 +228,9 @@ function LogBar(props: {
         </>
       )}
       <span className="jp-KfpMt-viewQuiet">
-        {trans._n(
-          '%1 line',
-          '%1 lines',
-          log.lines.length,
-          count(log.lines.length)
-        )}
+        {trans._n('%1 line', '%1 lines', lines, count(lines))}
       </span>
-      {log.isOpen && (
+      {props.isOpen && (
         <button
           type="button"
           className="jp-KfpMt-viewButton"

@@ -93,6 +93,7 @@ class Launcher:
         executors: Mapping[str, Any],
         words: Mapping[str, str],
         pipeline_name: str,
+        task_server: TaskServer | None,
     ) -> None:
         self._assignment = assignment
         self._folder = folder
@@ -103,8 +104,7 @@ class Launcher:
         # For each executor, why its tasks need containers; empty if they do not.
         self.container_needed = {label: why_needed(one) for label, one in as_json.items()}
         self._containers = {label: one.get("container") for label, one in as_json.items()}
-        in_containers = all(self.container_needed.values())
-        self._task_server = None if in_containers else TaskServer()
+        self._task_server = task_server
         self.engines = Engines(assignment.engine_environment)
         self.platform_spec = PlatformSpec(assignment)
         self.token_folder = Path(assignment.environment["KF_PIPELINES_SA_TOKEN_PATH"]).parent

@@ -13,6 +13,7 @@ import msgspec
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from ..executors.task_server import TaskServer
 from ..executors.volumes import misplaced, why_not
 from ..run_request import Assignment
 from .dependencies import PipelineRefused, dependencies, shortened
@@ -32,7 +33,13 @@ LONGEST_NAME = 1000
 class PipelineRun:
     """A run's pipeline, whose tasks a launcher executes in the order of the graph."""
 
-    def __init__(self, assignment: Assignment, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        folder: Path,
+        progress: Progress,
+        task_server: TaskServer | None = None,
+    ) -> None:
         self._assignment = assignment
         self._folder = folder
         self._progress = progress
@@ -55,6 +62,7 @@ class PipelineRun:
             self._executors,
             self._words(),
             self._spec.pipeline_info.name,
+            task_server,
         )
 
     def run(self) -> None:

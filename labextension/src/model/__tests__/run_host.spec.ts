@@ -140,10 +140,10 @@ it('what the state or the role does not allow is refused with the reason', async
 it('a run of another name than the one shown is left alone', async () => {
   show(data([task('load')], 'FAILED'));
   expect(await host.act({ name: 'clone' })).toBe(
-    'Started: training-clone (r2)'
+    'Started: Clone of training (r2)'
   );
   await host.act({ name: 'retry' });
-  expect(asked).toEqual(['training-clone', 'retry']);
+  expect(asked).toEqual(['Clone of training', 'retry']);
   told = { display_name: 'production' };
   expect(await host.act({ name: 'retry' })).toBe(
     'Nothing was changed: the run with this id is called production.'

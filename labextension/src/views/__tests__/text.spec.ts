@@ -4,7 +4,7 @@ import { parts, plain } from '../ansi';
 import { linesWith } from '../log_view';
 import { htmlOf, textOf } from '../plain';
 import { readData, timeOf } from '../../run/run_data';
-import { tracebackIn } from '../traceback';
+import { ownLines, tracebackIn } from '../../run/traceback';
 import { data, task } from './fixtures';
 
 const ESC = '\u001b';
@@ -53,6 +53,21 @@ it('a traceback is that of the task, with the frames of the executor apart', () 
   expect(found.hidden).toBe(4);
   expect(found.whole).not.toContain('[after]');
   expect(tracebackIn('no error here')).toBeNull();
+});
+
+interface ISample {
+  name: string;
+  log: string[];
+  own: string[];
+}
+
+// `%kfp logs` is held to the same (tests/client/test_tracebacks.py).
+const SAMPLES = jest.requireActual<ISample[]>(
+  '../../../../tests/recorded/executor_logs.json'
+);
+
+it.each(SAMPLES)('a log without the executor: $name', ({ log, own }) => {
+  expect(ownLines(log)).toEqual(own);
 });
 
 it('what hostile names hold is text in HTML', () => {
