@@ -1,7 +1,7 @@
 """Kubeflow Pipelines in Jupyter, for teams that share one cluster.
 
-`connect()` gives the `Client` of this notebook's identity, `kfp_client()` the kfp SDK's client
-wired to the same door; `%load_ext jupyter_kfp_mt` brings the `%kfp` magic.
+`connect()` returns a `Client` with this notebook's identity, `kfp_client()` the kfp SDK's client
+with the same connection; `%load_ext jupyter_kfp_mt` adds the `%kfp` magic.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def connect(
     identity: str = "",
     **settings: str,
 ) -> Client:
-    """The client of this notebook's identity, as `%kfp` uses it.
+    """Return a client that acts with this notebook's identity, as `%kfp` does.
 
-    Without arguments it is the very one of `%kfp` where that is loaded. Else it goes through the
-    Jupyter server, or decides as the server would where there is none. `identity` names one of the
-    local KFP's, such as `bob/default-editor`; `settings` are those of `c.Kfp`, such as
-    `auth="kubernetes"`. Raises `KfpError`.
+    Without arguments, this is the client of `%kfp` if that is loaded. Otherwise the client connects
+    through the Jupyter server; without a server it chooses endpoint and credentials as the server
+    would. `identity` selects an identity of the local KFP, such as `bob/default-editor`; `settings`
+    are those of `c.Kfp`, such as `auth="kubernetes"`. Raises `KfpError`.
     """
     from .connection.loaded_magic import loaded_magic
 
@@ -41,14 +41,14 @@ def connect(
         client: Client = magics.client
         return client
     given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
-    return _decided(identity, {**given, **settings}).client()
+    return _new_connection(identity, {**given, **settings}).client()
 
 
 def kfp_client(client: Client | None = None) -> kfp.Client:
     """The kfp SDK's client with the endpoint, identity and namespace of `client` or `connect()`.
 
     Unlike `kfp.Client()` it neither waits for an endpoint that does not answer nor writes a file.
-    Its links lead to KFP's pages as `Kfp.ui_url` names them. Raises `KfpError`.
+    Its links lead to KFP's own pages, whose address is `Kfp.ui_url`. Raises `KfpError`.
     """
     from .client.sdk import sdk_client
     from .connection.loaded_magic import loaded_magic
@@ -72,7 +72,9 @@ def as_text(value: Any) -> str:
 
 
 def form_of(pipeline: Any) -> Any:
-    """A form that starts a pipeline: a value of `%kfp pipelines`, a file, a `@dsl.pipeline`."""
+    """A form that starts a pipeline, given as a value of `%kfp pipelines`, a file, or a function
+    decorated with `@dsl.pipeline`.
+    """
     from .connection.loaded_magic import loaded_magic
     from .models import Pipeline
     from .notebook.form import Form
@@ -99,7 +101,7 @@ def browser_of(runs: Any) -> Any:
     return RunBrowser(runs, client, lambda: magics.cards, door, magics.permissions)
 
 
-def _decided(identity: str, settings: dict[str, str]) -> Connection:
+def _new_connection(identity: str, settings: dict[str, str]) -> Connection:
     from .connection.choose_connection import decide
     from .settings import chosen
 

@@ -1,4 +1,4 @@
-"""Many questions asked at once: none waits for the slowest, and answers are remembered."""
+"""Concurrent lookups: none waits for the slowest, and their answers are remembered."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class AnswerCache(Generic[K, T]):
-    """The answers of `ask` to questions, each kept for `seconds`; an error is not kept.
+    """The answers that `ask` returns to questions, each kept for `seconds`; errors are not kept.
 
-    A question that is still being asked is not asked twice, however long the answer takes. Errors
-    come out as `KfpError`; an error in one question does not affect the others.
+    A question that has no answer yet is not asked again, however long the answer takes. Every error
+    is a `KfpError`, and an error in one answer does not affect the others.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class AnswerCache(Generic[K, T]):
         return found
 
     def close(self) -> None:
-        """Stop: questions that are not being asked yet get an error."""
+        """Stop: questions that are still queued get an error."""
         with self._lock:
             self._closed = True
         self._threads.shutdown(wait=False)
@@ -74,20 +74,20 @@ class AnswerCache(Generic[K, T]):
             raise
         except Exception as error:  # a bug of ours, wherever it is
             kind = type(error).__name__
-            # The message is left out, as it may hold a secret; logged once, though hundreds may hit
-            # it.
+            # The message is left out, as it may hold a secret. Hundreds of questions may fail
+            # alike: one log entry is enough.
             where = "".join(traceback.format_tb(error.__traceback__))
             if where not in self._logged:
                 self._logged.add(where)
                 get_logger().error("kfp-mt: %s, asked for %r:\n%s", kind, question, where)
             raise KfpError(
-                f"jupyter-kfp-mt itself has failed here ({kind}).",
-                cure="The Jupyter server's log says where: please report it with that.",
+                f"There is a bug in jupyter-kfp-mt itself ({kind}).",
+                cure="Please report it with the traceback in the Jupyter server's log.",
             ) from None
 
 
 def _stopped() -> KfpError:
-    return KfpError("Nobody asks any more: the server stops.")
+    return KfpError("The Jupyter server is stopping.")
 
 
 def _refused() -> Future[Any]:

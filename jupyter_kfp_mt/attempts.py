@@ -1,4 +1,4 @@
-"""Attempts: what is to be done, said once around it, stands in every error that comes of it."""
+"""Attempts: a block of code named after its purpose, which every error that it raises mentions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from .refusal_causes import denied
 def attempting(words: str, goal: Goal | None = None) -> Iterator[None]:
     """Complete the errors that leave this block: "Cannot `words`: ...".
 
-    The outermost block decides what is said: starting a run begins with looking up its pipeline.
-    With a `goal`, a refusal names the role that the whole attempt takes, not just its first step.
+    The words of the outermost block count: a pipeline that is not found while a run is started is a
+    run that cannot be started. With a `goal`, a refusal names the role that the whole attempt
+    needs, not just its first step.
     """
     try:
         yield
@@ -24,7 +25,7 @@ def attempting(words: str, goal: Goal | None = None) -> Iterator[None]:
 
 
 def attempted(error: KfpError, words: str, goal: Goal | None = None) -> KfpError:
-    """Return the error with these words in place of those it had."""
+    """Return a copy of the error that names this attempt in place of an inner one."""
     if goal and isinstance(error, Forbidden) and error.denial:
         error = denied(error.denial, error.server_text, goal).with_traceback(error.__traceback__)
     return error.with_(attempt=words)

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     _add_settings(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "local":
-        parser.error(f"what is {' '.join(rest)}?")
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:
         status: int = arguments.run(arguments)
@@ -37,39 +37,39 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _add_doctor(commands: Any) -> None:
-    said = "check the connection to KFP from outside in, and say how to fix what is wrong"
-    parser = commands.add_parser("doctor", help=said, description=said)
-    parser.add_argument("--json", action="store_true", help="tell it as JSON")
+    purpose = "check the connection to KFP step by step, and say how to fix what is wrong"
+    parser = commands.add_parser("doctor", help=purpose, description=purpose)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("-n", "--namespace", default="", help="instead of the one in use")
     parser.add_argument(
         "--isolation",
         action="store_true",
-        help="try, by reading only, whether the deployment keeps tenants apart",
+        help="check, with requests that only read, whether the deployment keeps tenants apart",
     )
     parser.add_argument(
         "--namespace-of-others",
         action="append",
         default=[],
         metavar="NAME",
-        help="for --isolation: a namespace that is somebody else's; more than once for more",
+        help="for --isolation: a namespace of another tenant; can be given several times",
     )
     parser.set_defaults(run=_doctor)
 
 
 def _add_manifests(commands: Any) -> None:
-    said = "print what kubectl apply -f - takes to let a namespace's notebooks use KFP"
-    parser = commands.add_parser("manifests", help=said, description=said)
+    purpose = "print the objects, for kubectl apply -f -, that let a namespace's notebooks use KFP"
+    parser = commands.add_parser("manifests", help=purpose, description=purpose)
     parser.add_argument("namespace", metavar="NAMESPACE")
     parser.add_argument(
-        "--user", default="", help="who gets the role; else the namespace's default-editor"
+        "--user", default="", help="who gets the role (default: its default-editor)"
     )
     parser.add_argument("--role", choices=["edit", "view"], default="edit")
     parser.set_defaults(run=_manifests)
 
 
 def _add_settings(commands: Any) -> None:
-    said = "list the settings and their variables, or those that have to do with a word"
-    parser = commands.add_parser("settings", help=said, description=said)
+    purpose = "list the settings and their environment variables, or those that contain a word"
+    parser = commands.add_parser("settings", help=purpose, description=purpose)
     parser.add_argument("word", metavar="WORD", nargs="?", default="", help="such as cookie")
     parser.set_defaults(run=_settings)
 
@@ -86,8 +86,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from .doctor.run_checks import examine
 
     others = tuple(arguments.namespace_of_others)
-    apart = arguments.isolation or bool(others)
-    report = examine(_configured(), arguments.namespace, apart, others)
+    isolation = arguments.isolation or bool(others)
+    report = examine(_configured(), arguments.namespace, isolation, others)
     print(msgspec.json.encode(report).decode() if arguments.json else report)
     return 1 if report.failed else 0
 
@@ -118,10 +118,10 @@ def _settings(arguments: argparse.Namespace) -> int:
     ]
     if not names:
         raise Misunderstood(
-            f"No setting has to do with {arguments.word!r}.",
-            cure="This lists all of them: jupyter kfp-mt settings",
+            f"No setting contains {arguments.word!r}.",
+            cure="To list all settings: jupyter kfp-mt settings",
         )
-    print("They go into ~/.jupyter/jupyter_server_config.py, or into the variable beside")
+    print("Set them in ~/.jupyter/jupyter_server_config.py, or with the variable beside")
     print("each. The Jupyter server reads them when it starts.")
     for name in names:
         print(f"\nc.Kfp.{name}   {variable(name)}\n{_indented(traits[name].help)}")

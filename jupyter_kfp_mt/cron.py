@@ -14,8 +14,8 @@ from functools import lru_cache
 import msgspec
 
 DAY = 24 * 3600
-# The longest gap between two times of a schedule: 29 February on a given day of the week, across
-# 2100. A schedule with no time before then has none at all.
+# The longest gap between two times of a schedule, in years: 29 February on a given day of the week,
+# across 2100. A schedule that has no time in so many years has none at all.
 MOST_YEARS = 41
 # The dates that Python can express in every time zone.
 FIRST = int(datetime(2, 1, 1, tzinfo=timezone.utc).timestamp())
@@ -47,18 +47,19 @@ NANOSECONDS = {
 DURATION_PART = re.compile(r"([0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})([^0-9.]*)")
 
 
-# Every number of every field written out is shorter.
+# An expression that lists every number of every field is shorter.
 LONGEST = 1000
 
 
 class NotACron(ValueError):
-    """A text that is no cron expression; the message is the one of KFP's own parser."""
+    """A text that is not a cron expression; the message is that of KFP's own parser."""
 
 
 class Cron(msgspec.Struct, frozen=True):
     """The values allowed in each field, ascending."""
 
-    # A star in the day of the month or of the week: a day must match both. Else one suffices.
+    # True if the day of the month or of the week is a star: a day must then match both fields;
+    # otherwise one of them is enough.
     both_days: bool
     seconds: tuple[int, ...]
     minutes: tuple[int, ...]
@@ -86,8 +87,8 @@ class Cron(msgspec.Struct, frozen=True):
 
     def last(self, first: int, limit: int, zone: tzinfo) -> int:
         """Return the last time up to the limit, given the first one."""
-        # A search by halves: of years of missed seconds, few are looked at. `found` is a moment,
-        # and there is none after `end`.
+        # A binary search, as a schedule may have missed years of seconds. `found` is a time of the
+        # schedule, which has none after `end`.
         found, end = first, limit
         while found < end:
             middle = (found + end) // 2
@@ -200,7 +201,7 @@ def note(text: str) -> str:
 
 
 def _stretches(day: date, zone: tzinfo) -> Iterator[tuple[int, int, int]]:
-    """Start, end and distance from UTC of each part of a day; two if the clocks change in it."""
+    """Start, end and UTC offset of each part of a day; a day on which clocks change has two."""
     start, end = (_first_moment(each, zone) for each in (day, day + timedelta(days=1)))
     offset, last_offset = _offset(start, zone), _offset(end - 1, zone)
     if offset == last_offset:

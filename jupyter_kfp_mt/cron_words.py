@@ -14,16 +14,16 @@ SHOWN = 5  # moments
 def checked(text: str) -> str:
     """Return the expression if KFP reads it as the person meant it. Raises `BadRequest`.
 
-    KFP reads seconds first. Five fields, which start with minutes everywhere else, are refused with
-    the expression that was probably meant.
+    KFP reads seconds first. Five fields, which begin with minutes in other programs, are refused
+    with the expression that was probably meant.
     """
     try:
         cron.parse(text)
     except cron.NotACron as error:
         raise BadRequest(
-            f"{text!r} is no cron expression: {error}.",
-            cure="Write six fields, seconds first: '0 30 9 * * 1-5' is 9:30 on working days; "
-            "or --every 2h.",
+            f"{text!r} is not a cron expression: {error}.",
+            cure="Write six fields, seconds first, such as '0 30 9 * * 1-5' for 9:30 on working "
+            "days; or use an interval, such as --every 2h.",
         ) from None
     if note := cron.note(text):
         raise BadRequest(f"{text!r} has five fields.", cause=note)
@@ -59,11 +59,11 @@ def described(trigger: Trigger | None) -> str:
     """Put the schedule of a recurring run into words."""
     if trigger and trigger.cron_schedule:
         text = trigger.cron_schedule.cron
-        told = words(text)
-        return f"{told} ({text})" if told else text
+        phrase = words(text)
+        return f"{phrase} ({text})" if phrase else text
     if trigger and trigger.periodic_schedule:
         return every(int(trigger.periodic_schedule.interval_second or 0) or 1)
-    return "once, at once"
+    return "once, immediately"
 
 
 def upcoming(trigger: Trigger | None, now: datetime, since: datetime) -> list[datetime]:

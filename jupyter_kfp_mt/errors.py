@@ -30,28 +30,29 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="KfpError")
 
-# Files that the person at the notebook has not written: this package, installed ones and Python.
-_NOT_THEIRS = (
+# Files that the user has not written: this package's, other installed packages' and Python's.
+_LIBRARY_FILES = (
     *(str(Path(__file__).parent), "<frozen"),
     *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")),
 )
 
 
 class KfpError(Exception):
-    """The root. `status` is the HTTP status that says the same thing.
+    """The root of all errors. `status` is the HTTP status with the same meaning.
 
-    `message` says what was asked and what came back; `cause` why; `cure` what to do about it: a
-    sentence, and below it the lines to paste; `server_text` is the server's own text. None of them
-    ever holds a secret.
+    `message` says what was requested and what came back, `cause` why, and `cure` what to do about
+    it: a sentence, and below it the lines to paste. `server_text` is the server's own text. None of
+    them ever contains a secret.
 
-    Code that does not know the purpose of a request gives a `reason` in place of a message;
-    `attempts.attempting`, around it, completes the sentence: "Cannot list runs in alice: ...".
+    Code that does not know the purpose of a request raises an error with a `reason` in place of a
+    message; `attempts.attempting`, around it, completes the sentence: "Cannot list runs in alice:
+    ...".
     """
 
     status = 500
-    # Whether cause and cure are shown beside the error already, where they can be copied from.
+    # Whether cause and cure are already shown beside the error, ready to be copied.
     is_explained = False
-    # What could not be done, for the sentence that a reason ends.
+    # The action that failed, which begins the sentence that `reason` ends.
     attempt = "use KFP"
 
     def __init__(
@@ -85,9 +86,9 @@ class KfpError(Exception):
         return "\n".join(filter(None, (self.message, self.cause, self.cure)))
 
     def _render_traceback_(self) -> list[str]:
-        """The lines that IPython shows: the error, below the calls in the person's own code."""
-        told = self.message if self.is_explained else str(self)
-        return [*map(_called, _theirs(self)), f"{type(self).__name__}: {told}"]
+        """The lines that IPython shows: the error, below the calls in the user's own code."""
+        text = self.message if self.is_explained else str(self)
+        return [*map(_frame_line, _user_frames(self)), f"{type(self).__name__}: {text}"]
 
     def to_dict(self) -> dict[str, str]:
         """The one JSON shape of an error."""
@@ -117,7 +118,7 @@ class NotAPipeline(KfpError):
 
 
 class RunFailed(KfpError):
-    """A run that was waited for and did not succeed: `run`, where it is known."""
+    """A run that was waited for and did not succeed: `run`, if it is known."""
 
     run: Run | None = None
 
@@ -125,8 +126,8 @@ class RunFailed(KfpError):
 class Unreachable(KfpError):
     """No answer, or none that KFP would give.
 
-    `sent`: whether the request may have arrived; `moved`: whether the answer redirects to another
-    address of KFP, which has nothing to do with credentials.
+    `sent` tells whether the request may have arrived, `moved` whether the answer redirects to
+    another address of KFP, which has nothing to do with credentials.
     """
 
     status = 502
@@ -166,7 +167,7 @@ class TooLong(Refused):
 
 
 def may_pass(error: KfpError) -> bool:
-    """Tell whether an error may go away by itself, or somebody has to fix something.
+    """Tell whether an error may go away by itself, without anybody fixing something.
 
     A server that is starting does not answer; a token may be about to be replaced; and 5xx or 429
     is a problem on the server's side.
@@ -188,15 +189,15 @@ def _kinds(root: type[KfpError]) -> Iterator[type[KfpError]]:
         yield from _kinds(kind)
 
 
-def _theirs(error: KfpError) -> list[FrameSummary]:
-    """The person's own calls that led to it; none if the cell itself called this package."""
+def _user_frames(error: KfpError) -> list[FrameSummary]:
+    """The user's own calls that led to an error; none if the cell itself called this package."""
     frames = [
         frame
         for frame in extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_NOT_THEIRS)
+        if not frame.filename.startswith(_LIBRARY_FILES)
     ]
     return frames if len(frames) > 1 else []
 
 
-def _called(frame: FrameSummary) -> str:
+def _frame_line(frame: FrameSummary) -> str:
     return f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}: {frame.line}"

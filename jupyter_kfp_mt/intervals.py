@@ -1,6 +1,6 @@
-"""The intervals of requests and streams, in seconds: of door, kernels, and servers behind them.
+"""Timeouts and intervals of requests and streams, in seconds, for the door and for kernels.
 
-They depend on each other, as `tests/ground/test_intervals.py` checks; the browser's are in
+Some have to fit others, as `tests/ground/test_intervals.py` checks; the browser's are in
 `labextension/src/wire/intervals.ts`.
 """
 
@@ -13,7 +13,7 @@ import time
 
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 30.0  # without a byte, and for a whole answer
-# The door waits that long for KFP, possibly twice, and must still be able to report the outcome.
+# The door waits for KFP for up to twice that time, and must then be able to report the outcome.
 DOOR_SECONDS = 2 * READ_SECONDS + 10
 
 # KFP's `healthz` needs neither the database nor Kubernetes: a KFP that takes longer is broken.
@@ -36,7 +36,7 @@ RENEWAL_PAUSE_SECONDS = 5.0
 # A person waits for these; a source that takes longer is left out.
 SOURCE_SECONDS = 2.5
 KFAM_SECONDS = 2.5
-# For a trial list request, which shows what is allowed where Kubernetes does not say.
+# For a list request that only tries what is allowed, if Kubernetes does not say.
 TRY_SECONDS = 2.5
 KUBERNETES_CONNECT_SECONDS = 2.0
 KUBERNETES_READ_SECONDS = 5.0
@@ -73,23 +73,23 @@ LIFE_SECONDS = 300.0
 LINGER_SECONDS = 10.0
 # The first pause before a listener reconnects, and the longest of those that follow.
 RECONNECT_SECONDS = (0.2, 5.0)
-# A client that reads nothing of an answer for so long is considered gone; and so long the rest of a
-# body is read whose sender was refused.
+# A client that reads nothing of an answer for this long is considered gone. And the longest time
+# that is spent on reading the rest of a body whose sender was refused.
 UNREAD_SECONDS = 60.0
 UNREAD_BODY_SECONDS = 30.0
 
 # --- how often KFP is polled ----------------------------------------------------------------------
 
-# Two polls of a namespace are at least and at most so far apart: of a KFP with other users, of one
-# whose changes Kubernetes reports, and of a local one.
+# The shortest and the longest pause between two polls of a namespace: at a KFP with other users, at
+# one whose changes Kubernetes reports, and at a local one.
 POLL_SECONDS = (2.0, 240.0)
 POLL_REPORTED_SECONDS = (120.0, 240.0)
 POLL_LOCAL_SECONDS = (1.0, 5.0)
-# After a failed poll, where each further failure doubles the pause; and the longest pause while
-# listeners still wait.
+# The pause after a failed poll, which each further failure doubles; and the longest such pause
+# while listeners still wait.
 POLL_RETRY_SECONDS = 1.0
 POLL_RETRY_SOON_SECONDS = 30.0
-# A response that takes so much longer than the fastest has waited behind others.
+# A response that takes longer than the fastest by more than this has waited behind others.
 QUEUED_SECONDS = 0.1
 # How often to poll what seldom changes, and runs that may have been retried.
 POLL_ALL_SECONDS = 900.0
@@ -102,20 +102,20 @@ WAIT_SECONDS = (0.5, 5.0)
 
 # --- a watch of Kubernetes ------------------------------------------------------------------------
 
-# It ends by itself after this time, or up to twice as long, and is then resumed.
+# A watch ends by itself after this time, or up to twice as long, and is then resumed.
 WATCH_SECONDS = 240.0
-# The first and the longest pause after a failure; and after a refusal, for the role may have been
-# granted.
+# The first and the longest pause after a failure; and the pause after a refusal, as the role may be
+# granted later.
 WATCH_RETRY_SECONDS = (0.5, 60.0)
 WATCH_REFUSED_SECONDS = 600.0
 
 # --- a local KFP --------------------------------------------------------------------------------
 
-# For a new one to answer; and for another one that is starting or stopping in the same folder,
-# before the next try.
+# How long to wait for a new one to answer; and, before the next try, for another one that is
+# starting or stopping in the same folder.
 LOCAL_START_SECONDS = 30.0
 LOCAL_OCCUPIED_SECONDS = 5.0
-# For one on this machine to answer a health check.
+# How long to wait for one on this machine to answer a health check.
 LOCAL_ANSWER_SECONDS = 2.0
 
 # --- what is remembered, and looked at again ------------------------------------------------------
@@ -135,12 +135,13 @@ RECENT_RUN_SECONDS = 5.0
 LOG_SECONDS = (0.5, 5.0)
 # A container's end becomes known a little later than the end of its log.
 SETTLE_SECONDS = 15.0
-# The browser through runs; and whether there is work that keeps a Jupyter server from being culled.
+# How often the browser of runs in a notebook is refreshed; and how often to look for work that
+# keeps a Jupyter server from being culled.
 BROWSER_SECONDS = 5.0
 ACTIVITY_SECONDS = 20.0
-# For git to report a notebook's commit.
+# How long git may take to report a notebook's commit.
 GIT_SECONDS = 2.0
-# For a choice of connection that is still going on when the Jupyter server stops.
+# How long a Jupyter server that stops waits for a connection that is still being chosen.
 CLOSE_SECONDS = 5.0
 
 

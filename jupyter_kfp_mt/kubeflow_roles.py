@@ -1,4 +1,4 @@
-"""The rights in Kubeflow's roles for KFP, and which role a refused request takes.
+"""The rights in Kubeflow's roles for KFP, and the role that a refused request needs.
 
 The table is that of `view-edit-cluster-roles.yaml` in kubeflow/pipelines. Recurring runs are `jobs`
 here, in both versions of KFP's API.
@@ -32,9 +32,9 @@ _READING = ("get", "list", "watch", "readArtifact")
 
 
 class Goal(NamedTuple):
-    """The right that an attempt takes in the end, though it may begin by reading something else.
+    """The right that an attempt needs in the end, though it may begin by reading something else.
 
-    `deed` says the same without names, such as "start a run".
+    `deed` describes the attempt without names, such as "start a run".
     """
 
     deed: str
@@ -43,7 +43,7 @@ class Goal(NamedTuple):
 
 
 class Denial(NamedTuple):
-    """A statement of who may not do what, in KFP's own words; `local`: of a local KFP."""
+    """A right that a user lacks, in KFP's own words; `local` if a local KFP denied it."""
 
     user: str
     namespace: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -33,7 +34,7 @@ def never(moment: datetime) -> bool:
 
 
 class Viewed:
-    """Shown in a notebook as HTML, also where `%kfp` is not loaded."""
+    """A value that a notebook shows as HTML, even if `%kfp` is not loaded."""
 
     __slots__ = ()
 
@@ -44,7 +45,7 @@ class Viewed:
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A value of the API: like protojson, what is empty or zero is left out."""
+    """A value of the API. As in protojson, empty and zero fields are left out."""
 
 
 class Health(Value, frozen=True):
@@ -74,7 +75,7 @@ class Experiment(Value, Viewed, frozen=True):
 
 
 class Pipeline(Value, Viewed, frozen=True):
-    """A named pipeline; what runs is one of its versions. No namespace: shared with everyone."""
+    """A named pipeline, whose versions are run. Without a namespace it is shared with everyone."""
 
     pipeline_id: str = ""
     display_name: str = ""
@@ -199,7 +200,7 @@ class ChildTask(Value, frozen=True):
     pod_name: str = ""
 
 
-# How a task ends that is stopped: by the local KFP; by Argo, which has its pods killed.
+# The errors of a task that was stopped, by the local KFP or by Argo, which kills its pods.
 _BY_ORDER = re.compile(r"SIGTERM|SIGKILL|[Dd]eadline|[Tt]erminat|exit code 1(43|37)")
 
 
@@ -230,7 +231,7 @@ class Task(Value, frozen=True):
 
     @property
     def auxiliary(self) -> bool:
-        """Tell whether it is one that KFP on a cluster adds to a pipeline's own tasks."""
+        """Tell whether KFP on a cluster has added this task to the pipeline's own."""
         name = self.display_name
         return name == "root" or name.endswith("-driver") or name.partition("(")[0] == "executor"
 
@@ -240,7 +241,7 @@ class Task(Value, frozen=True):
 
     @property
     def duration(self) -> timedelta:
-        """Return how long it ran, until now if it still does; zero before it has started."""
+        """Return how long it ran, or has been running; zero before it has started."""
         return _span(self.start_time, self.end_time)
 
 
@@ -264,7 +265,7 @@ class Run(Value, Viewed, frozen=True):
     service_account: str = ""
     created_at: datetime = EPOCH
     scheduled_at: datetime = EPOCH
-    # None is left out; the API server writes the epoch for a run that has not finished.
+    # None is not sent; the API server writes the epoch for a run that has not finished.
     finished_at: datetime | None = None
     state: str = UNSPECIFIED
     error: Status | None = None
@@ -282,15 +283,25 @@ class Run(Value, Viewed, frozen=True):
 
     @property
     def duration(self) -> timedelta:
-        """From its creation to its end, or until now if it goes on."""
-        return _span(self.created_at, self.finished_at or EPOCH)
+        """The time from its creation to its end, or until now, without `idle`."""
+        return max(_span(self.created_at, self.finished_at or EPOCH) - self.idle, timedelta())
+
+    @property
+    def idle(self) -> timedelta:
+        """The time between an end and a retry, during which it was finished."""
+        pauses = (
+            following.update_time - each.update_time
+            for each, following in pairwise(self.state_history)
+            if each.state in FINISHED and following.state not in FINISHED
+        )
+        return sum(pauses, timedelta())
 
     def __repr__(self) -> str:
         return f"Run({self.run_id!r}, {self.display_name!r}, {self.state})"
 
     @property
     def terminated(self) -> bool:
-        """Tell whether somebody stopped it, as far as KFP says so: it has no state for that."""
+        """Tell whether somebody terminated it, going by its history: KFP has no such state."""
         return any(
             change.state in ("CANCELING", "CANCELED")
             or (change.error is not None and change.error.message == "terminated")
@@ -300,14 +311,16 @@ class Run(Value, Viewed, frozen=True):
     def stopped(self, task: Task) -> bool:
         """Tell whether one of its tasks was stopped with it, and has not failed by itself.
 
-        KFP says FAILED of both. Where it tells when the run was to be stopped, that counts; else
-        by what the task was ended: a signal, or the deadline that KFP gives the whole workflow.
+        KFP reports both as FAILED. If it says when the run was terminated, the time of the task's
+        end decides; otherwise the task's error: a signal, or the deadline that KFP then sets for
+        the whole workflow.
         """
         if task.state != "FAILED" or not self.terminated:
             return False
-        asked = [each.update_time for each in self.state_history if each.state == "CANCELING"]
-        if asked:
-            return task.end_time >= asked[0]
+        changes = self.state_history
+        terminated_at = [entry.update_time for entry in changes if entry.state == "CANCELING"]
+        if terminated_at:
+            return task.end_time >= terminated_at[0]
         return task.error is None or _BY_ORDER.search(task.error.message) is not None
 
     @property
@@ -316,7 +329,7 @@ class Run(Value, Viewed, frozen=True):
 
 
 class CronSchedule(Value, frozen=True):
-    """At which moments; `cron` has six fields, seconds first."""
+    """A schedule of points in time; `cron` has six fields, seconds first."""
 
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -324,9 +337,7 @@ class CronSchedule(Value, frozen=True):
 
 
 class PeriodicSchedule(Value, frozen=True):
-    """A schedule of every so many seconds; the API writes the seconds, as every int64, as a
-    string.
-    """
+    """A schedule that repeats after `interval_second`: a string, as the API writes every int64."""
 
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -334,16 +345,14 @@ class PeriodicSchedule(Value, frozen=True):
 
 
 class Trigger(Value, frozen=True):
-    """When a recurring run fires: one of the two. Without either it fires once, immediately."""
+    """The schedule of a recurring run: one of the two. Without either it runs once, immediately."""
 
     cron_schedule: CronSchedule | None = None
     periodic_schedule: PeriodicSchedule | None = None
 
 
 class RecurringRun(Value, Viewed, frozen=True):
-    """A schedule that starts a run again and again. Without a version, each time the pipeline's
-    latest.
-    """
+    """A schedule that starts runs of a pipeline: of one version, or of the latest at that time."""
 
     recurring_run_id: str = ""
     display_name: str = ""
@@ -373,7 +382,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Rows(msgspec.Struct, Viewed, Generic[T], frozen=True, kw_only=True):
-    """Values that can be looked through, and become plain dicts or a DataFrame."""
+    """A sequence of values that can become plain dicts or a DataFrame."""
 
     items: list[T] = []
 
@@ -406,7 +415,7 @@ class Rows(msgspec.Struct, Viewed, Generic[T], frozen=True, kw_only=True):
 
 
 def frame(records: list[dict[str, Any]]) -> pandas.DataFrame:
-    """A DataFrame of records. Raises `Misconfigured` where there is no pandas."""
+    """A DataFrame of records. Raises `Misconfigured` if pandas is not installed."""
     try:
         import pandas
     except ModuleNotFoundError:
@@ -425,7 +434,7 @@ class Page(Rows[T], Generic[T], frozen=True, kw_only=True):
 
 
 def _name(value: Pipeline | PipelineVersion) -> None:
-    """Before KFP 2.14 the display name was the only one."""
+    """Use the display name as the name: before KFP 2.14 it was the only one."""
     if not value.name:
         msgspec.structs.force_setattr(value, "name", value.display_name)
 

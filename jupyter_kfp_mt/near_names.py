@@ -1,4 +1,4 @@
-"""The name that was most likely meant by one that is not known."""
+"""Known names that are similar to an unknown one, for suggestions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> list[str]:
-    """Return the names that are at least so much alike, the likeliest first.
+    """Return the known names that are similar to a word, the most similar first.
 
-    `alike` is from 0 to 1, as `difflib` counts it. The same letters in another order are the
-    likeliest of all mistakes.
+    `alike` is the least similarity, from 0 to 1, as `difflib` computes it. The same letters in
+    another order, which is the commonest mistake, count as equal.
     """
     letters = sorted(word.lower())
 
@@ -32,5 +32,5 @@ def meant_whole(word: str, known: Iterable[str]) -> str:
 
 
 def meant(word: str, known: Iterable[str], alike: float = 0.6) -> str:
-    """Return the likeliest; empty where none is near."""
+    """Return the most similar known name; empty if none is similar enough."""
     return next(iter(nearest(word, known, alike)), "")

@@ -1,6 +1,6 @@
 """Other servers that answer in KFP's place: how to recognize them, and what to do about it.
 
-Each is recognized by the words of its answer: those of Go, nginx, Envoy, Google or S3.
+Go's HTTP server, nginx, Envoy, Google and S3 are each recognized by the words of their answers.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def named(endpoint: str) -> str:
     return f"c.Kfp.endpoint = '{endpoint}'"
 
 
-def told(status: int, body: bytes, text: str, at: AskedAddress) -> KfpError | None:
-    """Return the error for an answer of such a server; None for any other."""
+def error_of(status: int, body: bytes, text: str, at: AskedAddress) -> KfpError | None:
+    """Return the error for the answer of such a server; None for other answers."""
     if _HTTPS.search(text):
         return _https(text, at)
     if refuses_tokens(text):
@@ -97,7 +97,7 @@ def nothing_there(text: str, at: AskedAddress) -> NotFound:
     maybe = f" Behind Kubeflow's gateway it is below {PREFIX}:\n{named(at.below)}"
     return NotFound(
         reason="nothing answers at this path (HTTP 404).",
-        cause="The endpoint leads elsewhere than to KFP, or this KFP is too old to know the path.",
+        cause="The endpoint is not KFP's, or this KFP is too old to have the path.",
         cure="Correct the endpoint." + (maybe if at.below else f" {_OWN}"),
         server_text=text,
     )
@@ -107,7 +107,7 @@ def too_old(text: str) -> NotFound:
     """Return the error for a path or a method that a KFP 2 before 2.14 does not have."""
     return NotFound(
         reason="this KFP does not have that part of the API.",
-        cause="It is too old for what was asked of it; %kfp doctor tells its version.",
+        cause="It is too old for this request; %kfp doctor shows its version.",
         cure="Do without it, or ask whoever administers KFP to upgrade it.",
         server_text=text,
     )
@@ -118,9 +118,9 @@ def version_1(text: str, at: AskedAddress) -> NotFound:
     show = f":\ncurl {at.endpoint}/apis/v1beta1/healthz" if at.endpoint else "."
     return NotFound(
         reason="this KFP does not have that part of the API v2beta1.",
-        cause="KFP 1 has the API v1beta1 alone, and a KFP 2 may be too old for what was asked.",
+        cause="KFP 1 has only the API v1beta1, and a KFP 2 may be too old for this request.",
         cure="Whoever administers it can upgrade it to KFP 2; until then kfp.Client of kfp 1.8 "
-        f"works with a KFP 1, which tells its version at /apis/v1beta1/healthz{show}",
+        f"works with a KFP 1, which reports its version at /apis/v1beta1/healthz{show}",
         server_text=text,
     )
 
@@ -128,9 +128,9 @@ def version_1(text: str, at: AskedAddress) -> NotFound:
 def _https(text: str, at: AskedAddress) -> Unreachable:
     secure = at.endpoint.replace("http://", "https://", 1)
     return Unreachable(
-        reason="what answers speaks HTTPS, and was asked in HTTP.",
-        cause="The endpoint begins with http:// and its port takes https:// alone.",
-        cure="Name it so:\n" + named(secure or "https://..."),
+        reason="the server speaks HTTPS, and the request was sent in HTTP.",
+        cause="The endpoint begins with http://, and its port accepts only https://.",
+        cure="Set it to:\n" + named(secure or "https://..."),
         server_text=text,
     )
 
@@ -140,19 +140,20 @@ def istio_tokens(text: str) -> tuple[str, str]:
     inside = f"Or use KFP's address inside the cluster:\n{named(IN_CLUSTER)}"
     if text.startswith("Audiences"):
         return (
-            "Istio looks at tokens itself (RequestAuthentication), and the token is for another "
-            "audience than it takes.",
+            "Istio checks tokens itself (RequestAuthentication), and does not accept the audience "
+            "of this one.",
             "Whoever administers the cluster can add pipelines.kubeflow.org to its audiences, or "
-            f"tells which one to ask a token for. {inside}",
+            f"say which audience a token needs. {inside}",
         )
     if "expired" in text or "not yet valid" in text:
         return (
-            "Istio looks at tokens itself (RequestAuthentication), and by its clock this one is "
+            "Istio checks tokens itself (RequestAuthentication), and by its clock this one is "
             "not valid now.",
-            f"Renew it; date -u tells whether this machine's clock is right. {inside}",
+            f"Renew it; date -u shows whether this machine's clock is right. {inside}",
         )
     return (
-        "Istio looks at tokens itself (RequestAuthentication), and not at this cluster's.",
+        "Istio checks tokens itself (RequestAuthentication), and does not accept those that this "
+        "cluster issues.",
         f"Whoever administers the cluster can add their issuer to it. {inside}",
     )
 
@@ -160,9 +161,9 @@ def istio_tokens(text: str) -> tuple[str, str]:
 def _istio_tokens(status: int, text: str) -> KfpError:
     cause, cure = istio_tokens(text)
     kind = Unauthenticated if status == 401 else Forbidden
-    said = text[:100].rstrip(".")
+    excerpt = text[:100].rstrip(".")
     return kind(
-        reason=f"Istio refused the token before KFP saw it ({said}).",
+        reason=f"Istio refused the token before KFP saw it ({excerpt}).",
         cause=cause,
         cure=cure,
         server_text=text,
@@ -171,9 +172,9 @@ def _istio_tokens(status: int, text: str) -> KfpError:
 
 def _objects(status: int, text: str) -> Unreachable:
     return Unreachable(
-        reason=f"what answers is an object store, such as MinIO, and not KFP (HTTP {status}).",
-        cause="The endpoint names the store's port or service, which is beside KFP's.",
-        cure=f"KFP's API is service ml-pipeline, port 8888:\n{named(IN_CLUSTER)}",
+        reason=f"an object store, such as MinIO, answered instead of KFP (HTTP {status}).",
+        cause="The endpoint is the port or the service of the store, and not of KFP.",
+        cure=f"KFP's API is at service ml-pipeline, port 8888:\n{named(IN_CLUSTER)}",
         server_text=text,
     )
 
@@ -191,8 +192,8 @@ def _iap(status: int, text: str, at: AskedAddress) -> Unreachable:
     client = client if _CLIENT_ID.fullmatch(client) else "CLIENT_ID"
     return Unreachable(
         reason=f"Google's sign-in answered in KFP's place (HTTP {status}).",
-        cause="Google's Identity-Aware Proxy (IAP) stands before the endpoint.",
-        cure="Name the proxy's client id; the token for it comes from Google's application default "
+        cause="Google's Identity-Aware Proxy (IAP) is in front of the endpoint.",
+        cure="Set the proxy's client id; the token for it comes from Google's application default "
         f"credentials:\nc.Kfp.iap_client_id = '{client}'",
         server_text=text,
     )
@@ -200,10 +201,9 @@ def _iap(status: int, text: str, at: AskedAddress) -> Unreachable:
 
 def _elsewhere(status: int, text: str, at: AskedAddress) -> Unreachable:
     found = Unreachable(
-        reason=f"KFP is at {at.elsewhere}, says what answered (HTTP {status}).",
-        cause="It sends on to there. A token is sent to no other address than the one that is "
-        "configured.",
-        cure=f"Name that as the endpoint:\n{named(at.elsewhere)}",
+        reason=f"the server redirects to {at.elsewhere} (HTTP {status}).",
+        cause="A token is only ever sent to the endpoint that is configured.",
+        cure=f"If KFP is there, set that as the endpoint:\n{named(at.elsewhere)}",
         server_text=text,
     )
     found.moved = True
@@ -215,16 +215,16 @@ def page(status: int, text: str, at: AskedAddress) -> Unreachable:
     below = f"Behind Kubeflow's dashboard KFP is at {at.below}. " if at.below else ""
     return Unreachable(
         reason=f"what answered is not KFP (HTTP {status}, a web page or a redirect).",
-        cause="Usually a login page stands before the endpoint, or it is a dashboard's.",
+        cause="Usually a login page is in front of the endpoint, or the endpoint is a dashboard's.",
         cure=f"{below}Inside the cluster use KFP's own address, such as {IN_CLUSTER}. "
-        "Or sign in: c.Kfp.login_file is for a user name and password, c.Kfp.cookie_file for the "
-        "session of a browser.",
+        "Or sign in: with a user name and password (c.Kfp.login_file), or with the session cookie "
+        "of a browser (c.Kfp.cookie_file).",
         server_text=text,
     )
 
 
 def endpoint_of(address: str) -> str:
-    """An address as a browser shows it, without what follows KFP's own part of it."""
+    """The endpoint in an address that was copied from a browser."""
     address = address.strip().partition("#")[0].partition("?")[0]
     address = re.sub(r"/apis(/.*)?$", "", address)
     return re.sub(r"/_(/pipeline)?/*$", PREFIX, address).rstrip("/")

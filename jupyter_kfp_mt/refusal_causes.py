@@ -30,29 +30,29 @@ _DENIED = re.compile(
     r"Namespace:(?P<namespace>[^,]*),Verb:(?P<verb>[^,]*),Group:[^,]*,Version:[^,]*,"
     r"Resource:(?P<resource>[^,]*),"
 )
-# With 400 to an upload, until it gave no reason at all (2.15).
+# The text of KFP's 400 to an upload without an identity; since 2.15 it gives no reason.
 _NOBODY = "User identity is empty in the request header"
 # Its answer when a run that is to be stopped has finished or is gone.
 _NOT_STOPPED = re.compile(r"Failed to terminate a run \S+ Row not found")
-# What the gateway before its API says of a path that it does not have: in JSON since 2.14.
+# The text of the gateway in front of KFP's API for an unknown path: in JSON since 2.14.
 _NO_PATH = "Not Found"
 _NO_METHOD = "Method Not Allowed"
-# How its database refuses a text whose length KFP does not check.
+# The text with which its database refuses a value whose length KFP does not check.
 _TOO_LONG = re.compile(r"Data too long for column '(\w+)'")
-# The reason at the end of an internal error, after everything that KFP was about to do.
+# Everything before the reason at the end of an internal error: the steps that KFP was taking.
 _INNERMOST = re.compile(r".*\b(?:Invalid input error|InvalidInputError): ", re.DOTALL)
 _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
-# Where the local KFP says why an upload was refused; KFP itself does not.
+# The reason that the local KFP gives for refusing an upload; KFP itself gives none.
 _REASON = re.compile(r"\nreason\n\t([^\n]+)")
-# How the door's messages begin: it knows only the request.
+# The beginning of the door's messages, which know only the request.
 _REQUESTED = re.compile(r"Cannot (GET|POST|PATCH|DELETE) /\S*: ")
 
-# What KFP's own error bodies are made of, in all its versions.
+# The fields of KFP's own error bodies, in all its versions.
 _KFP_FIELDS = ("code", "error", "message", "details", "error_message", "error_details")
 
 OTHER_PROXY = (
-    "HTTPS_PROXY or HTTP_PROXY names the proxy, a kubeconfig its own (proxy-url): correct it, or "
-    "name the endpoint's host in NO_PROXY."
+    "The proxy is set in HTTPS_PROXY or HTTP_PROXY, or in a kubeconfig (proxy-url): correct it, or "
+    "add the endpoint's host to NO_PROXY."
 )
 # Through a forwarded port KFP still asks for a token; Kubernetes issues one.
 FORWARDED = """\
@@ -64,16 +64,16 @@ GET_TOKEN = (
     "KF_PIPELINES_SA_TOKEN_PATH to a token file for audience pipelines.kubeflow.org."
 )
 LOCAL_TOKEN = (
-    "The local KFP keeps the tokens that it accepts in its data folder, such as "
-    "tokens/NAMESPACE/default-editor/token: point c.Kfp.token_file there, or leave it out."
+    "The tokens that the local KFP accepts are in its data folder, such as "
+    "tokens/NAMESPACE/default-editor/token: set c.Kfp.token_file to one of them, or leave it out."
 )
 
 
 def refusal(status: int, body: bytes, local: bool = False, at: AskedAddress = NOWHERE) -> KfpError:
-    """The error for an answer of `status` >= 300; `attempting` says what was asked for.
+    """Return the error for an answer of `status` >= 300; `attempting` says what was requested.
 
-    `local`: the answer is the local KFP's, where a cure is a line in the profiles file; `at`: the
-    address that was asked.
+    `local`: the answer is the local KFP's, where a cure is a line in the profiles file; `at` is the
+    address of the request.
     """
     fields = _fields(body)
     if fields.get("kind") == "Status":
@@ -94,13 +94,13 @@ def _refusal(status: int, body: bytes, local: bool, at: AskedAddress) -> KfpErro
     text = server_text(body)
     if status == 407:
         return Unreachable(
-            reason="a proxy asks for a user name and a password (HTTP 407).",
+            reason="a proxy requires a user name and a password (HTTP 407).",
             cure=OTHER_PROXY,
             server_text=text,
         )
     if status in (502, 503, 504) and not _fields(body):
         return nobody_behind(status, text)
-    if other := other_servers.told(status, body, text, at):
+    if other := other_servers.error_of(status, body, text, at):
         return other
     if found := denial(body):
         return denied(found._replace(local=local), text)
@@ -123,8 +123,8 @@ def _refusal(status: int, body: bytes, local: bool, at: AskedAddress) -> KfpErro
     if status == 404 and text == _NO_PATH:
         return other_servers.version_1(text, at)
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
-    said = _INNERMOST.sub("", text)
-    return classes.get(status, Refused)(reason=f"{said or f'HTTP {status}'}", server_text=text)
+    why = _INNERMOST.sub("", text) or f"HTTP {status}"
+    return classes.get(status, Refused)(reason=why, server_text=text)
 
 
 def _is_too_old(status: int, body: bytes, text: str, at: AskedAddress) -> bool:
@@ -155,30 +155,29 @@ def denial(body: bytes) -> Denial | None:
 
 
 def explained(body: bytes, error: KfpError) -> dict[str, Any]:
-    """The one JSON shape of an error; what KFP itself wrote goes before our own words."""
+    """The one JSON shape of an error; the fields that KFP itself wrote replace ours."""
     fields = _fields(body)
     own = {} if fields.get("kind") == "Status" else fields
-    said = {name: own[name] for name in _KFP_FIELDS if name in own}
-    if isinstance(trace := said.get("error_details"), str):  # of Go's functions, for nobody here
-        said["error_details"] = re.split(r"\n|\\n", trace, maxsplit=1)[0]
-    return {**error.to_dict(), **said}
+    written = {name: own[name] for name in _KFP_FIELDS if name in own}
+    if isinstance(trace := written.get("error_details"), str):  # a stack trace of Go
+        written["error_details"] = re.split(r"\n|\\n", trace, maxsplit=1)[0]
+    return {**error.to_dict(), **written}
 
 
 def read_only() -> Forbidden:
     """Return the error for a change where `Kfp.read_only` is set."""
     return Forbidden(
         reason="this connection to KFP is for reading only.",
-        cause="c.Kfp.read_only or KFP_MT_READ_ONLY is set, so that nothing is changed from here.",
+        cause="c.Kfp.read_only or KFP_MT_READ_ONLY is set, so nothing can be changed from here.",
         cure="Whoever configured it can unset it; then restart the Jupyter server and this kernel.",
     )
 
 
 def server_text(body: bytes) -> str:
-    """Return the server's text for a person (details, else message, else error), or the body.
+    """Return the readable text in an error body (details, else message, else error), or the body.
 
-    Of an upload it is the reason that the local KFP adds.
-    The order is that of the API server's error bodies since 2.0; for an internal error the details
-    say nothing and the message does.
+    For an upload it is the reason that the local KFP adds. The order suits the API server's error
+    bodies since 2.0; for an internal error only the message says anything.
     """
     answer = _decoded(body)
     if answer is None:
@@ -188,10 +187,10 @@ def server_text(body: bytes) -> str:
     if reason := _REASON.search(str(answer.get("error_details", ""))):
         return reason[1]
     details = answer.get("details") or [{}]
-    said = _message(details[0]) if isinstance(details, list) else ""
-    if said in ("", "Internal Server Error"):
-        said = _message(answer) or said
-    return said
+    text = _message(details[0]) if isinstance(details, list) else ""
+    if text in ("", "Internal Server Error"):
+        text = _message(answer) or text
+    return text
 
 
 def _decoded(body: bytes) -> Any:
@@ -216,16 +215,16 @@ def _message(answer: Any) -> str:
 
 
 def denied(denial: Denial, text: str, goal: Goal | None = None) -> Forbidden:
-    """Return the error for a missing right, with the role that has it and what `goal` takes."""
+    """Return the error for a missing right, with a role that includes it and those of `goal`."""
     user, namespace, verb, resource, local = denial
     role = role_for(verb, resource, goal)
     step = f"{verb} {resource}"
     deed, because = step, "It has no role there that allows it"
     if goal and (verb, resource) != (goal.verb, goal.resource):
-        deed, because = goal.deed, f"KFP refused to {step}, with which it begins"
+        deed, because = goal.deed, f"KFP refused its first step, {step}"
     error = Forbidden(
         reason=f"{user} may not {deed} in namespace {namespace}.",
-        cause=f"{because}; it takes {role}.",
+        cause=f"{because}; role {role} is needed.",
         cure=grant_locally(user, namespace, role)
         if local
         else f"An administrator of {namespace} can allow it:\n{grant_role(user, namespace, role)}",
@@ -236,7 +235,7 @@ def denied(denial: Denial, text: str, goal: Goal | None = None) -> Forbidden:
 
 
 def grant_role(user: str, namespace: str, role: str) -> str:
-    """The command that gives somebody KFP's role edit or view in a namespace."""
+    """The command that gives a user KFP's role edit or view in a namespace."""
     words = ["kubectl", "create", "rolebinding", f"kfp-{as_name(user)}-{role}", "-n", namespace]
     words += [f"--clusterrole=kubeflow-pipelines-{role}", kubectl_option(user)]
     return shlex.join(words)
@@ -264,8 +263,8 @@ def nobody_behind(status: int, text: str) -> Unreachable:
     """Return the error for the answer of a gateway that finds no KFP behind it."""
     return Unreachable(
         reason=f"a gateway answered in KFP's place (HTTP {status}).",
-        cause="It found no KFP behind it that answers: KFP starts, has stopped, or is overloaded.",
-        cure="Try again in a minute; an administrator sees the reason with\n"
+        cause="No KFP behind it answers: KFP is starting, has stopped, or is overloaded.",
+        cure="Try again in a minute; an administrator can see the reason with\n"
         "kubectl get pods -n kubeflow -l app=ml-pipeline",
         server_text=text,
     )
@@ -275,25 +274,25 @@ def _kubernetes(
     status: int,
     text: str,
 ) -> KfpError:
-    """A refusal of the Kubernetes API, through whose service proxy KFP was asked."""
+    """The error for a refusal by the Kubernetes API, whose service proxy leads to KFP."""
     if status == 401:
         return Unauthenticated(
             reason="Kubernetes does not know who is asking.",
             cause="It does not accept the credentials of the kubeconfig; they may have expired.",
-            cure="Log in to the cluster again; this shows whether it worked:\nkubectl auth whoami",
+            cure="Log in to the cluster again, and check the login with\nkubectl auth whoami",
             server_text=text,
         )
     if status == 403:
         return Forbidden(
             reason="Kubernetes refused it before KFP saw it.",
-            cause="Asking KFP through the Kubernetes API takes the right to services/proxy.",
-            cure=f"Forward a port instead, and name it as the endpoint:\n{FORWARDED}",
+            cause="Reaching KFP through the Kubernetes API needs a right to services/proxy.",
+            cure=f"Forward a port instead, and set it as the endpoint:\n{FORWARDED}",
             server_text=text,
         )
     if status >= 500 or status == 404:
         return Unreachable(
-            reason="Kubernetes found no KFP to pass it on to.",
-            cause="Service ml-pipeline is not there, or none of its pods is ready.",
+            reason="Kubernetes found no KFP to pass the request on to.",
+            cause="Service ml-pipeline does not exist, or none of its pods is ready.",
             cure="kubectl get service,pods -n kubeflow -l app=ml-pipeline",
             server_text=text,
         )
@@ -303,7 +302,7 @@ def _kubernetes(
 def _unauthenticated(body: bytes, text: str, cure: str) -> Unauthenticated:
     whole = body.decode("utf-8", "replace")
     if gone := _NO_ACCOUNT.search(whole):
-        cause = f"The service account {gone[1]} that the token is of was deleted."
+        cause = f"The token's service account, {gone[1]}, was deleted."
     elif "audience" in whole:
         cause = "The token is for another audience."
     elif "expired" in whole:
@@ -311,7 +310,7 @@ def _unauthenticated(body: bytes, text: str, cure: str) -> Unauthenticated:
     elif "Authenticated is false" in whole:
         cause = "KFP does not accept the token: it has expired, or it is not from this cluster."
     else:
-        cause = "No token was sent, or none that KFP could read."
+        cause = "No token was sent, or KFP could not read it."
     return Unauthenticated(
         reason="KFP does not know who is asking.",
         cause=cause,

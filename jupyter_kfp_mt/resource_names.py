@@ -13,13 +13,13 @@ _SERVICE_ACCOUNT = re.compile(rf"{_PREFIX}([^:]+):([^:]+)")
 
 
 def service_account(user: str) -> tuple[str, str] | None:
-    """Namespace and name, where the user of a request is a service account."""
+    """Namespace and name of a service account, given its user name; None for other users."""
     found = _SERVICE_ACCOUNT.fullmatch(user)
     return (found[1], found[2]) if found else None
 
 
 def short_name(user: str) -> str:
-    """`NAMESPACE/NAME` of a service account; anybody else's name as it is."""
+    """`NAMESPACE/NAME` for a service account; another user's name unchanged."""
     return user.removeprefix(_PREFIX).replace(":", "/")
 
 
@@ -30,7 +30,7 @@ def kubectl_option(user: str) -> str:
 
 
 def as_name(user: str) -> str:
-    """As a part of the name of an object."""
+    """A user's name in the form that can be part of an object's name."""
     return re.sub(r"[^a-z0-9]+", "-", user.lower()).strip("-")
 
 
@@ -44,5 +44,5 @@ def check_namespace(namespace: str) -> None:
     if not is_namespace(namespace):
         raise BadRequest(
             f"{namespace[:100]!r} is not the name of a namespace.",
-            cure="It is of small letters, digits and hyphens, 63 at most.",
+            cure="It can have up to 63 lower-case letters, digits and hyphens.",
         )

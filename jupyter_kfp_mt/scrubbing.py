@@ -1,6 +1,6 @@
-"""Keep the credentials of a request out of what is shown, even if a server sends them back.
+"""Remove the credentials of a request from shown text, even if a server sends them back.
 
-Servers repeat the headers of a request in their errors: as they came, escaped for JSON, HTML or an
+Servers repeat the headers of a request in their errors: unchanged, escaped for JSON, HTML or an
 address, in base64, broken into lines, or cut in the middle.
 """
 
@@ -17,44 +17,44 @@ import requests
 from .errors import KfpError
 
 MASK = "***"
-# A shorter one cannot be told from an ordinary word.
+# A shorter secret cannot be distinguished from an ordinary word.
 SHORTEST = 6
-# This many characters in a row count as a part of a longer one.
+# This many characters in a row count as a part of a longer secret.
 FRAGMENT = 16
 _BLOCK = FRAGMENT // 2
-# How one character may be written, in an address, JSON, Python and HTML.
+# One escaped character, in an address, JSON, Python and HTML.
 _ESCAPED = (
     r"%(?:25)*([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|\\+x([0-9A-Fa-f]{2})"
     r"|&\#x([0-9A-Fa-f]{1,6});|&\#([0-9]{1,7});"
 )
-# What may be put between two characters: white space, quotes, commas, tags.
+# Text that may be inserted between two characters: white space, quotes, commas, tags.
 _BETWEEN = r"\\+[nrtbf]|[\s\\\"',\u200b-\u200d\u2060\ufeff\xad]+|</?[A-Za-z]{1,10} ?/?>"
 _WRITTEN = re.compile(f"{_ESCAPED}|{_BETWEEN}")
 
 
 class Scrubber:
-    """Finds secrets, and parts of them, in what is about to be shown."""
+    """Finds secrets, and parts of them, in text that is about to be shown."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = {secret for secret in secrets if len(secret) >= SHORTEST}
 
     @cached_property
     def _sent(self) -> list[bytes]:
-        """As they were sent, the longest first, for one may be a part of another."""
+        """The secrets as they were sent, the longest first, as one may be a part of another."""
         return sorted((secret.encode() for secret in self._secrets), key=len, reverse=True)
 
     @cached_property
     def _forms(self) -> set[str]:
-        """The ways to write them: worked out for the few answers that are looked at closely."""
+        """The secrets in all encodings: computed only for the few answers that need it."""
         return {form for secret in self._secrets for form in _forms(secret)}
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Scrubber:
-        """For the secrets that are in the headers of a request."""
+        """Return a scrubber of the secrets in the headers of a request."""
         return cls(_secrets_in(headers))
 
     def is_plainly_in(self, body: bytes) -> bool:
-        """Tell whether one is in a body unchanged. Quick, for long answers that are no errors."""
+        """Tell whether a body contains one unchanged. A quick check, for long answers."""
         return any(secret in body for secret in self._sent)
 
     def text(self, text: str) -> str:
@@ -74,11 +74,11 @@ class Scrubber:
         return self.text(body.decode("latin-1")).encode("latin-1")
 
     def part(self, body: bytes) -> tuple[bytes, bytes]:
-        """Split the part of a long body that has arrived into what may be shown and what may be the
-        beginning of a secret, to be put before the next part.
+        """Split the part of a long body that has arrived: into what may be shown, and an end that
+        may be the beginning of a secret, to be put before the next part.
 
-        Secrets are masked where they occur unchanged. The length stays the same: it has been
-        announced.
+        Secrets that occur unchanged are masked. The length stays the same, as it has already been
+        sent in a header.
         """
         cut = len(body) - max((_begun(body, secret) for secret in self._sent), default=0)
         while crossing := [at for secret in self._sent if (at := _across(body, secret, cut)) >= 0]:
@@ -86,19 +86,19 @@ class Scrubber:
         return self.masked(body[:cut]), body[cut:]
 
     def masked(self, body: bytes) -> bytes:
-        """A body of the same length, without what is in it as it was sent."""
+        """A body of the same length in which secrets that occur unchanged are masked."""
         for secret in self._sent:
             body = body.replace(secret, b"*" * len(secret))
         return body
 
     def error(self, error: KfpError) -> KfpError:
-        """Return the error without them."""
+        """Return a copy of the error without secrets."""
         names = ("sentence", "attempt", "reason", "cause", "cure", "server_text")
         return error.with_(**{name: self.text(getattr(error, name)) for name in names})
 
 
 def scrubbed(answer: requests.Response, body: bytes) -> bytes:
-    """The body of an answer without what was sent with its request."""
+    """The body of an answer without the secrets that its request sent."""
     return Scrubber.of(answer.request.headers).body(body)
 
 
@@ -122,19 +122,19 @@ def _password(secret: str) -> str:
 
 
 def _begun(body: bytes, secret: bytes) -> int:
-    """Return how many bytes at the end of a body the secret begins with."""
+    """Return how many bytes at the end of a body are the beginning of a secret."""
     longest = min(len(body), len(secret) - 1)
     return next((n for n in range(longest, 0, -1) if body.endswith(secret[:n])), 0)
 
 
 def _across(body: bytes, secret: bytes, cut: int) -> int:
-    """Where the secret begins that goes on behind the cut; -1 if none does."""
+    """The position of a secret that begins before the cut and ends after it; -1 for none."""
     beyond = len(secret) - 1
     return body.find(secret, max(0, cut - beyond), min(len(body), cut + beyond))
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """A secret as it is; in base64, wherever it begins in what is encoded; and in hexadecimal."""
+    """A secret unchanged, in base64 at each of three alignments, and in hexadecimal."""
     plain, _ = _plain(secret)
     yield plain
     data = secret.encode()
@@ -146,7 +146,7 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """A text without escapes and what is put between; and where each character was in it."""
+    """A text without escapes and insertions, and the span of each of its characters before."""
     pieces: list[str] = []
     places: list[tuple[int, int]] = []
     end = 0
@@ -162,7 +162,7 @@ def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _char(found: re.Match[str]) -> str:
-    """The character that is written so, if it is one that a secret may have."""
+    """The character that was escaped, if a secret may contain it."""
     for group in range(1, 6):
         if digits := found[group]:
             code = int(digits, 10 if group == 5 else 16)
@@ -171,7 +171,7 @@ def _char(found: re.Match[str]) -> str:
 
 
 def _found(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Where it is in a text: whole if it is short, else any part of it that is long enough."""
+    """The spans of a secret in a text: whole if it is short, else every part of some length."""
     if len(form) < FRAGMENT:
         yield from (found.span() for found in re.finditer(re.escape(form), text))
         return
@@ -185,7 +185,7 @@ def _found(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def _extended(text: str, form: str, hit: int, at: int) -> tuple[int, int]:
-    """The extent to which the two agree on both sides of a block that is in both."""
+    """The span in a text around a block that both have, as far as they agree on both sides."""
     begin, left = hit, at
     while begin and left and text[begin - 1] == form[left - 1]:
         begin, left = begin - 1, left - 1

@@ -1,6 +1,6 @@
 """The settings: one class of traits for the Jupyter server and for the kernel.
 
-Light to import: it is what `%load_ext jupyter_kfp_mt` loads.
+Quick to import, as `%load_ext jupyter_kfp_mt` needs it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from traitlets.config import Configurable
 
 LOCAL = "local"
 
-# Which Kubernetes is asked for logs and access reviews, beside credentials of any kind.
+# Settings that also choose the Kubernetes API for logs and access reviews, with any credentials.
 KUBERNETES = ("kubeconfig", "kube_context")
 
 
 def variable(setting: str) -> str:
-    """The environment variable that is the same as a setting."""
+    """The environment variable of a setting."""
     return f"KFP_MT_{setting.upper()}"
 
 
 class Kfp(Configurable):
-    """The way to Kubeflow Pipelines. Each setting has a variable too, `KFP_MT_<NAME>`."""
+    """The connection to Kubeflow Pipelines. Each setting also has a variable, `KFP_MT_<NAME>`."""
 
     endpoint = Unicode(
         help="""Address of KFP's API, such as
@@ -32,9 +32,9 @@ class Kfp(Configurable):
         the local KFP."""
     ).tag(config=True)
     auth = Unicode(
-        help="""How to say who we are: none, token-file, token-command, kubernetes (a token asked of
-        Kubernetes for a service account), cookie, google-iap, login (user name and password at Dex
-        or oauth2-proxy) or kubeconfig. Without one: KFP_MT_AUTH, else the first that fits."""
+        help="""Kind of credentials: none, token-file, token-command, kubernetes (a token requested
+        from Kubernetes for a service account), cookie, google-iap, login (user name and password at
+        Dex or oauth2-proxy) or kubeconfig. Without one: KFP_MT_AUTH, else the first that fits."""
     ).tag(config=True, credentials=True)
     token_file = Unicode(
         help="""File with the bearer token to send, read again whenever it changes. Without one:
@@ -47,7 +47,7 @@ class Kfp(Configurable):
         one: KFP_MT_TOKEN_COMMAND."""
     ).tag(config=True, credentials=True)
     service_account = Unicode(
-        help="""Service account for which a token is asked of Kubernetes: NAME or NAMESPACE/NAME.
+        help="""Service account for a token requested from Kubernetes: NAME or NAMESPACE/NAME.
         Without one: KFP_MT_SERVICE_ACCOUNT, in a pod its own, else default-editor."""
     ).tag(config=True, credentials=True)
     cookie_file = Unicode(
@@ -55,24 +55,24 @@ class Kfp(Configurable):
         KFP_MT_COOKIE_FILE, else the cookie itself is in KFP_MT_COOKIE."""
     ).tag(config=True, credentials=True)
     cookie_name = Unicode(
-        help="""Name of that cookie where there is its value alone, such as authservice_session or
-        oauth2_proxy_kubeflow. Without one: KFP_MT_COOKIE_NAME."""
+        help="""Name of that cookie, such as authservice_session or oauth2_proxy_kubeflow, if the
+        file has only its value. Without one: KFP_MT_COOKIE_NAME."""
     ).tag(config=True, credentials=True)
     iap_client_id = Unicode(
-        help="""Client id of the Google Identity-Aware Proxy before KFP. Without one:
+        help="""Client id of the Google Identity-Aware Proxy in front of KFP. Without one:
         KFP_MT_IAP_CLIENT_ID."""
     ).tag(config=True, credentials=True)
     login_file = Unicode(
-        help="""File with the user name and the password for the login page before KFP, on two
-        lines. Without one: KFP_MT_LOGIN_FILE, else KFP_MT_USERNAME and KFP_MT_PASSWORD."""
+        help="""File with the user name and the password, on two lines, for the login page in front
+        of KFP. Without one: KFP_MT_LOGIN_FILE, else KFP_MT_USERNAME and KFP_MT_PASSWORD."""
     ).tag(config=True, credentials=True)
     login_hosts = Unicode(
-        help="""Hosts beside the endpoint's own that the login may lead to, separated by commas.
+        help="""Other hosts than the endpoint's to which the login may lead, separated by commas.
         Without any: KFP_MT_LOGIN_HOSTS."""
     ).tag(config=True, credentials=True)
     kubeconfig = Unicode(
-        help="""Kubeconfig for auth 'kubeconfig', and outside a pod for 'kubernetes'; beside other
-        credentials it is for the logs of tasks and for access reviews. Without one:
+        help="""Kubeconfig for auth 'kubeconfig', and outside a pod for 'kubernetes'; with other
+        credentials it is used for the logs of tasks and for access reviews. Without one:
         KFP_MT_KUBECONFIG, else the one that kubectl would use."""
     ).tag(config=True, credentials=True)
     kube_context = Unicode(
@@ -85,9 +85,9 @@ class Kfp(Configurable):
         http://profiles-kfam.kubeflow.svc.cluster.local:8081."""
     ).tag(config=True)
     ui_url = Unicode(
-        help="""Address of KFP's own pages for the links that kfp_client() shows, such as
+        help="""Address of KFP's own pages, for the links that kfp_client() shows, such as
         https://kubeflow.example.com/_/pipeline/?ns={namespace}. Without one: KFP_MT_UI_URL,
-        KF_PIPELINES_UI_ENDPOINT, in a notebook of Kubeflow those of its dashboard, else no link is
+        KF_PIPELINES_UI_ENDPOINT, in a Kubeflow notebook the dashboard's; otherwise no link is
         shown."""
     ).tag(config=True)
     namespace = Unicode(
@@ -100,29 +100,29 @@ class Kfp(Configurable):
     ).tag(config=True)
     profiles = Unicode(
         help="""File that lists the namespaces of the local KFP and who may use them. Without one:
-        KFP_MT_PROFILES, those it was last started with, else a namespace named after you."""
+        KFP_MT_PROFILES, the file it was last started with, else one namespace named after you."""
     ).tag(config=True)
     start_local = Bool(
         True,
-        help="""Whether a Jupyter server starts the local KFP where nothing else is configured;
+        help="""Whether a Jupyter server starts the local KFP if nothing else is configured;
         KFP_MT_START_LOCAL=0 is the same as False.""",
     ).tag(config=True)
 
     read_only = Bool(
-        help="""Whether everything that would change something is refused;
+        help="""Whether to refuse every request that would change something;
         KFP_MT_READ_ONLY=1 is the same as True.""",
     ).tag(config=True)
 
     behind_kubeflow_gateway = Bool(
         help="""Whether every request to this Jupyter server comes through Kubeflow's gateway, which
-        replaces header kubeflow-userid with who is signed in. Contributors are changed in the name
-        of whoever that header says, and anybody can write it where no gateway does: it is believed
+        sets the header kubeflow-userid to the user who is signed in. Contributors are changed in
+        the name of that user. Without the gateway anybody could write the header, so it is trusted
         only with this setting, and never under JupyterHub.
         KFP_MT_BEHIND_KUBEFLOW_GATEWAY=1 is the same as True.""",
     ).tag(config=True)
 
     def value(self, name: str) -> str:
-        """A setting as configured, else from its variable."""
+        """The configured value of a setting, else that of its variable."""
         return getattr(self, name) or os.environ.get(variable(name), "")
 
     def names_kfp(self) -> bool:
@@ -130,7 +130,7 @@ class Kfp(Configurable):
         return bool(self.value("endpoint") or os.environ.get("KF_PIPELINES_ENDPOINT"))
 
     def asks_for_credentials(self) -> bool:
-        """Tell if these settings, and no variable, ask for a kind of credentials."""
+        """Tell if these settings, apart from variables, choose a kind of credentials."""
         return any(getattr(self, name) for name in CREDENTIALS if name not in KUBERNETES)
 
     def data_folder(self) -> Path:
@@ -149,10 +149,10 @@ class Kfp(Configurable):
         return self.read_only or _is_on("read_only")
 
     def believes_userid(self) -> bool:
-        """Tell whether a request's header `kubeflow-userid` says who is signed in.
+        """Tell whether a request's header `kubeflow-userid` is trusted.
 
-        JupyterHub's proxy passes on whatever a browser sends; a single-user server knows its hub
-        by the address of its API, which JupyterHub sets in its environment.
+        JupyterHub's proxy passes on any header that a browser sends. A single-user server has the
+        address of JupyterHub's API in its environment.
         """
         return self.is_behind_gateway() and not is_under_jupyterhub()
 
@@ -160,11 +160,11 @@ class Kfp(Configurable):
         return self.behind_kubeflow_gateway or _is_on("behind_kubeflow_gateway")
 
     def may_start_local(self) -> bool:
-        said = os.environ.get("KFP_MT_START_LOCAL", "").lower()
-        return self.start_local and said not in ("0", "false", "no")
+        value = os.environ.get("KFP_MT_START_LOCAL", "").lower()
+        return self.start_local and value not in ("0", "false", "no")
 
 
-# Settings about credentials; each kind of credentials says which are its own.
+# The settings of all kinds of credentials; each kind declares which are its own.
 CREDENTIALS = tuple(
     name
     for name, trait in vars(Kfp).items()
@@ -177,8 +177,8 @@ def is_under_jupyterhub() -> bool:
 
 
 def _is_on(setting: str) -> bool:
-    said = os.environ.get(variable(setting), "").lower()
-    return said not in ("", "0", "false", "no")
+    value = os.environ.get(variable(setting), "").lower()
+    return value not in ("", "0", "false", "no")
 
 
 def chosen(settings: dict[str, str]) -> Kfp:

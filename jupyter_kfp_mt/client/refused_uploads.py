@@ -57,7 +57,7 @@ def told(
         where = f" in namespace {namespace}" if namespace else ""
         return Forbidden(
             reason=f"{who} may not create pipelines{where}.",
-            cause="It has no role there that allows it; it takes edit.",
+            cause="It has no role there that allows it; role edit is needed.",
             cure=cure,
             server_text=error.server_text,
         )

@@ -13,13 +13,13 @@ USER_HEADER = "kubeflow-userid"
 ROLES = ("edit", "view")
 TOKEN_LIFETIME = 7200  # in seconds
 _RBAC = "rbac.authorization.k8s.io"
-# Behind these gateways the header of a request can be trusted.
+# The gateways whose header can be trusted.
 _GATEWAYS = [
     "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account",
     "cluster.local/ns/kubeflow/sa/ml-pipeline-ui",
 ]
 
-# Paths that KFP answers without checking who is asking.
+# Paths that KFP answers without checking the identity.
 UNGUARDED = ("/apis/v2beta1/pipelines/names/*", "/apis/v1alpha1/*")
 _NO_USER = {"key": f"request.headers[{USER_HEADER}]", "notValues": ["*"]}
 
@@ -27,7 +27,7 @@ Manifest = dict[str, Any]
 
 
 def role_binding(user: str, namespace: str, role: str) -> Manifest:
-    """`user` as a contributor, `role` being edit or view, as Kubeflow's dashboard lists it."""
+    """Makes `user` a contributor with `role` edit or view, as Kubeflow's dashboard does."""
     return {
         "apiVersion": f"{_RBAC}/v1",
         "kind": "RoleBinding",
@@ -52,15 +52,15 @@ def authorization_policy(user: str, namespace: str, role: str) -> Manifest:
 
 
 def token_policy() -> Manifest:
-    """Lets requests of pods, which name no user in a header, reach KFP, as Kubeflow 1.9 does.
+    """Lets pods' requests, which have no header with a user, reach KFP, as Kubeflow 1.9 does.
 
-    It is added to existing policies: a request that one of them allows is allowed.
+    It adds to existing policies: a request is allowed if one of them allows it.
     """
     return _kfp_policy("ml-pipeline-tokens", {"rules": [{"when": [_NO_USER]}]})
 
 
 def kfp_policy() -> Manifest:
-    """Kubeflow's own rule: requests that name a user in a header come from its services alone."""
+    """Lets only Kubeflow's own services name a user in a header, as Kubeflow does."""
     accounts = ["", "-ui", "-persistenceagent", "-scheduledworkflow"]
     names = [f"ml-pipeline{end}" for end in [*accounts, "-viewer-crd-service-account"]]
     source = {
@@ -73,9 +73,9 @@ def kfp_policy() -> Manifest:
 
 
 def closed_paths() -> Manifest:
-    """Keeps everybody from the paths that KFP does not guard, but for its own services.
+    """Closes the paths that KFP does not guard to all but its own services.
 
-    It is one object for all paths: a second one of that name would replace the first.
+    It is one object for all paths: a second one of the same name would replace the first.
     """
     source = {"notPrincipals": ["cluster.local/ns/kubeflow/sa/ml-pipeline-ui"]}
     rule = {"from": [{"source": source}], "to": [{"operation": {"paths": list(UNGUARDED)}}]}
@@ -107,8 +107,8 @@ def pod_default(namespace: str) -> Manifest:
 
 
 def contributor(user: str, namespace: str, role: str) -> list[Manifest]:
-    """Everything that makes `user` a contributor; a service account does not come through the
-    gateway.
+    """The objects that make `user` a contributor; a service account's requests do not come through
+    the gateway, and need no policy.
     """
     binding = role_binding(user, namespace, role)
     if service_account(user):
@@ -117,17 +117,16 @@ def contributor(user: str, namespace: str, role: str) -> list[Manifest]:
 
 
 def wanted(user: str, namespace: str, role: str) -> list[Manifest]:
-    """Everything that a notebook of a namespace needs: a token, a role, and access to KFP with
-    them.
+    """The objects that a notebook of a namespace needs: for a token, a role, and access to KFP.
 
-    A service account comes to KFP itself, with a token; a person through the cluster's gateway.
+    A service account reaches KFP directly, with a token; a person through the cluster's gateway.
     """
     found = [pod_default(namespace), *contributor(user, namespace, role)]
     return [*found, token_policy()] if service_account(user) else found
 
 
 def applied(*manifests: Manifest) -> str:
-    """The command that applies them, to paste."""
+    """The command to paste that applies the objects."""
     return f"kubectl apply -f - <<'END'\n{to_yaml(*manifests)}END"
 
 
@@ -144,7 +143,7 @@ def to_yaml(*manifests: Manifest) -> str:
 
 
 def binding_name(user: str, role: str) -> str:
-    """The name that Kubeflow's access management gives to a contributor's objects."""
+    """The name of a contributor's objects, as Kubeflow's access management gives it."""
     return re.sub(r"[^a-z0-9]+", "-", f"user-{user}-clusterrole-{role}".lower())
 
 

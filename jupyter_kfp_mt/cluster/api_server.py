@@ -1,14 +1,13 @@
 """Requests to one Kubernetes API server, over connections that are kept open.
 
-The official client does the same in its `rest` module. Importing that would load the models of
-every kind of object, 700 modules and 65 MB, none of which is needed here.
+The official client does the same in its `rest` module, but importing that loads the models of every
+kind of object: 700 modules and 65 MB, none of which is needed here.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -17,19 +16,19 @@ import msgspec
 from ..intervals import KUBERNETES_CONNECT_SECONDS as CONNECT_SECONDS
 from ..intervals import KUBERNETES_READ_SECONDS as READ_SECONDS
 from ..network.tls import Tls
+from ..release import USER_AGENT
 
 if TYPE_CHECKING:
     import urllib3
 
-USER_AGENT = f"jupyter-kfp-mt/{version('jupyter-kfp-mt')}"
 _POOLS = 4
 _CONNECTIONS = 32  # enough for one burst of access reviews
 
 
 class ApiServer:
-    """Sends requests to `address`, each with the header that `authorization` returns just then.
+    """Sends requests to `address`, with the Authorization header that `authorization` returns.
 
-    Nothing is sent twice, and no redirect is followed.
+    `authorization` is called for each request. No request is retried, and no redirect followed.
     """
 
     def __init__(self, address: str, tls: Tls, authorization: Callable[[], str]) -> None:
@@ -45,18 +44,18 @@ class ApiServer:
         accept: str = "application/json, */*",
         read_seconds: float | None = READ_SECONDS,
     ) -> Any:
-        """Return urllib3's answer, whatever its status, before its body is read.
+        """Return urllib3's answer, of any status, before its body is read.
 
         With a `body` the request is a POST. The answer may pause for `read_seconds`, or for any
-        time if that is None. Raises what `authorization` raises, and urllib3's `HTTPError`, an
+        time if that is None. Raises the errors of `authorization`, urllib3's `HTTPError`, an
         `OSError`, or a `ValueError` for a header that cannot be sent.
         """
         from urllib3 import Timeout
 
-        asked = urlencode({name: text for name, text in query.items() if text})
+        encoded = urlencode({name: text for name, text in query.items() if text})
         return self._connections.request(
             "GET" if body is None else "POST",
-            f"{self.address}{path}{'?' if asked else ''}{asked}",
+            f"{self.address}{path}{'?' if encoded else ''}{encoded}",
             headers=self._headers(accept),
             body=None if body is None else msgspec.json.encode(body),
             timeout=Timeout(connect=CONNECT_SECONDS, read=read_seconds),
@@ -66,13 +65,13 @@ class ApiServer:
         )
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         self._connections.clear()
 
     def _headers(self, accept: str) -> dict[str, str]:
         headers = {"Accept": accept, "Content-Type": "application/json", "User-Agent": USER_AGENT}
-        sent = self.authorization()
-        return {**headers, "Authorization": sent} if sent else headers
+        authorization = self.authorization()
+        return {**headers, "Authorization": authorization} if authorization else headers
 
 
 def _connections(tls: Tls) -> urllib3.PoolManager:
@@ -96,12 +95,12 @@ def _connections(tls: Tls) -> urllib3.PoolManager:
 
 
 def _keep_alive() -> list[tuple[int, int, int | bytes]]:
-    """Check every half minute whether the other side is still there (TCP keep-alive)."""
+    """The socket options for TCP keep-alive, which detects a lost connection within a minute."""
     from urllib3.connection import HTTPConnection
 
     options = [*HTTPConnection.default_socket_options]
     options.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):  # macOS has not all of them
+        if hasattr(socket, name):  # macOS does not have all of them
             options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
     return options

@@ -1,8 +1,8 @@
-"""Kubeflow's access management service (kfam): who contributes to which namespace.
+"""Kubeflow's access management service (kfam), which lists and changes contributors.
 
-Only the cluster's network limits who may call it: it answers everybody, and trusts the header in
-which a request names its sender. So the header is sent only with changes, and only with a name that
-comes from a trusted source.
+Only the cluster's network limits who can call it: it answers everybody, and trusts the header in
+which a request names its sender. So the header is sent only with changes, and only with a name from
+a trusted source.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class Kfam:
         if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", endpoint):
             raise Misconfigured(
                 "c.Kfp.kfam_endpoint is not an address of Kubeflow's access management.",
-                cure=f"Give it with its scheme and no password, such as {IN_CLUSTER_ENDPOINT}.",
+                cure=f"It needs a scheme and no password, such as {IN_CLUSTER_ENDPOINT}.",
             )
         self.endpoint = endpoint.rstrip("/")
 
     def bindings(self, namespace: str = "", user: str = "", role: str = "") -> list[Binding]:
-        """Return the bindings of a namespace, a person and a role, or of any."""
+        """Return the bindings of a namespace, a user and a role; without one of them, of all."""
         query = {"namespace": namespace, "user": user, "role": role}
         with attempting(f"list the contributors of {namespace or 'every namespace'}"):
             answer = self._request("GET", params={key: query[key] for key in query if query[key]})
@@ -90,7 +90,7 @@ class Kfam:
         return owners[0].user if owners else ""
 
     def add(self, binding: Binding, sender: str) -> None:
-        """Make a contributor, in the name of the namespace's owner."""
+        """Add a contributor in the name of `sender`, the namespace's owner."""
         with attempting(f"add {binding.user} to {binding.namespace}"):
             self._request("POST", sender, data=msgspec.json.encode(binding))
 
@@ -111,8 +111,8 @@ class Kfam:
             raise Unreachable(
                 reason=f"no answer from Kubeflow's access management at {self.endpoint} "
                 f"({_cause(error)}).",
-                cause="A default Kubeflow lets only its dashboard reach it.",
-                cure="The Kubeflow dashboard shows and changes them, under Manage Contributors.",
+                cause="By default, Kubeflow lets only its dashboard reach it.",
+                cure="Use the Kubeflow dashboard instead, under Manage Contributors.",
             ) from None
         if answer.status_code != 200:
             raise _refusal(answer.status_code, body, sender)
@@ -120,15 +120,15 @@ class Kfam:
 
 
 def _refusal(status: int, body: bytes, sender: str) -> Refused:
-    said = body.decode("utf-8", "replace")[:1000].strip()
-    if "RBAC: access denied" in said:
+    text = body.decode("utf-8", "replace")[:1000].strip()
+    if "RBAC: access denied" in text:
         cause = "Istio lets only the Kubeflow dashboard reach Kubeflow's access management."
-    elif said:
-        cause = f"Kubeflow's access management says: {said}"
+    elif text:
+        cause = f"Kubeflow's access management says: {text}"
     else:
         cause = f"{sender or 'Nobody'} is not the owner of that namespace."
     kind = Forbidden if status in (401, 403) else Refused
-    return kind(reason="it was refused.", cause=cause, server_text=said)
+    return kind(reason="it was refused.", cause=cause, server_text=text)
 
 
 def _cause(error: Exception) -> str:
@@ -136,4 +136,4 @@ def _cause(error: Exception) -> str:
         return str(error)
     if isinstance(error, requests.Timeout):
         return f"none in {SECONDS:g} s"
-    return "it cannot be reached" if isinstance(error, requests.ConnectionError) else "no HTTP"
+    return "it cannot be reached" if isinstance(error, requests.ConnectionError) else "not HTTP"

@@ -1,6 +1,7 @@
 """The Kubernetes API as this process's identity: tokens, permissions, profiles, pods, their logs.
 
-A kubeconfig is read by the official client, which takes 0.8 s and 65 MB to load; a pod needs none.
+The official client, which takes 0.8 s and 65 MB to load, is only needed to read a kubeconfig, and
+not in a pod.
 """
 
 from __future__ import annotations
@@ -99,19 +100,19 @@ class Cluster:
         if not host or not (files / "token").exists():
             missing = shown(files / "token") if host else "KUBERNETES_SERVICE_HOST"
             raise Misconfigured(
-                f"This is no pod with a service account: there is no {missing}.",
+                f"This is not a pod with a service account: there is no {missing}.",
                 cure="Outside a pod, name a kubeconfig.",
             )
         port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
         address = f"https://{f'[{host}]' if ':' in host else host}:{port}"
-        # No proxy: it is in this cluster, wherever others are.
+        # No proxy, as the API server is in this cluster.
         tls = Tls(authorities=str(files / "ca.crt"))
         api = ApiServer(address, tls, lambda: _as_holder_of(files / "token"))
         return cls(api, f"the pod's service account ({shown(files)})")
 
     @classmethod
     def of_kubeconfig(cls, path: str = "", context: str = "") -> Cluster:
-        """The cluster of a kubeconfig's context; without a name, those that kubectl would use."""
+        """The cluster of a kubeconfig's context; by default of those that kubectl would use."""
         found = Kubeconfig(path, context)
         api = ApiServer(
             found.server, found.tls or Tls(), lambda: found.headers().get("Authorization", "")
@@ -119,7 +120,7 @@ class Cluster:
         return cls(api, f"the {found.source}")
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         self._api.close()
 
     @property
@@ -131,9 +132,9 @@ class Cluster:
     def request_token(
         self, namespace: str, service_account: str, audience: str, seconds: float
     ) -> tuple[str, datetime]:
-        """A new token of a service account for one audience, and when it expires.
+        """Return a new token of a service account for one audience, and when it expires.
 
-        Kubernetes issues none for less than ten minutes, and may choose another lifetime.
+        Kubernetes may choose another lifetime than `seconds`; its minimum is ten minutes.
         """
         access = ResourceAccess("create", "serviceaccounts/token", namespace, name=service_account)
         spec = {"audiences": [audience], "expirationSeconds": int(seconds)}
@@ -144,7 +145,7 @@ class Cluster:
     def may(
         self, namespace: str, verb: str, resource: str, group: str, name: str = ""
     ) -> bool | None:
-        """Tell whether this identity may do that; None if Kubernetes does not say."""
+        """Tell whether this identity has a right; None if Kubernetes does not say."""
         access = ResourceAccess("create", "selfsubjectaccessreviews", group="authorization.k8s.io")
         resource, _, subresource = resource.partition("/")
         attributes = {
@@ -163,12 +164,12 @@ class Cluster:
         return None if status.evaluation_error and not status.allowed else status.allowed
 
     def who(self) -> str:
-        """Return the name of this identity in Kubernetes; empty if it cannot be found out."""
+        """Return the name of this identity in Kubernetes; empty if that is not known."""
         access = ResourceAccess("create", "selfsubjectreviews", group="authentication.k8s.io")
         try:
             found = self._ask(access, SubjectReview, _review("SelfSubjectReview", access))
             return found.status.user_info.username
-        except (Forbidden, NotFound):  # it is there since Kubernetes 1.28
+        except (Forbidden, NotFound):  # new in Kubernetes 1.28
             return claims(self._api.authorization().rpartition(" ")[2]).sub
 
     # --- objects ------------------------------------------------------------------------------
@@ -191,8 +192,8 @@ class Cluster:
 
     def pod_events(self, namespace: str, name: str) -> list[Event]:
         """Return the recent events of a pod."""
-        about = f"involvedObject.name={name}"
-        return self._list(ResourceAccess("list", "events", namespace), Event, fieldSelector=about)
+        field = f"involvedObject.name={name}"
+        return self._list(ResourceAccess("list", "events", namespace), Event, fieldSelector=field)
 
     def pod_log(
         self,
@@ -224,11 +225,11 @@ class Cluster:
     # --- runs, as Argo's Workflows ------------------------------------------------------------
 
     def may_watch_workflows(self, namespace: str) -> bool:
-        """Tell whether that is allowed, or not known, in which case a try will show."""
+        """Tell whether that is allowed; also True if that is not known, and has to be tried."""
         return self.may(namespace, "watch", RESOURCE, GROUP) is not False
 
     def workflow(self, namespace: str, name: str) -> Workflow:
-        """One with its nodes."""
+        """A Workflow with its nodes."""
         access = ResourceAccess("get", RESOURCE, namespace, GROUP, name, VERSION)
         return self._ask(access, Workflow)
 
@@ -238,8 +239,8 @@ class Cluster:
         found: list[Workflow] = []
         following = version = ""
         while True:
-            asked = {"labelSelector": GOING_ON, "limit": str(LONGEST_PAGE), "continue": following}
-            answer = self._request(access, query=asked, accept=_METADATA_LIST)
+            query = {"labelSelector": GOING_ON, "limit": str(LONGEST_PAGE), "continue": following}
+            answer = self._request(access, query=query, accept=_METADATA_LIST)
             page = self._decoded(access, answer, ObjectList)
             found += (self._converted(access, item, Workflow) for item in page.items)
             following = page.metadata.get("continue") or ""
@@ -248,7 +249,7 @@ class Cluster:
                 return found, version
 
     def watch_workflows(self, namespace: str, version: str, seconds: float) -> LineStream:
-        """Watch workflows of unfinished runs, from a version on, for so many seconds.
+        """Watch workflows of unfinished runs, from a version of their list on, for `seconds`.
 
         Each line is a `WatchEvent`; a workflow that ends is reported as deleted.
         """
@@ -267,18 +268,18 @@ class Cluster:
     # --- requests -----------------------------------------------------------------------------
 
     def _list(self, access: ResourceAccess, kind: type[T], **query: str) -> list[T]:
-        """Yield all objects, page by page."""
+        """Return all objects, requested page by page."""
         found: list[T] = []
         following = ""
         while True:
-            asked = {**query, "limit": str(LONGEST_PAGE), "continue": following}
-            answer = self._decoded(access, self._request(access, query=asked), ObjectList)
+            paged = {**query, "limit": str(LONGEST_PAGE), "continue": following}
+            answer = self._decoded(access, self._request(access, query=paged), ObjectList)
             found += (self._converted(access, item, kind) for item in answer.items)
             following = answer.metadata.get("continue") or ""
             if not following:
                 return found
             if len(found) > MOST_OBJECTS or not answer.items:
-                raise Unreachable(f"Cannot {access}: the list that {self.server} gives has no end.")
+                raise Unreachable(f"Cannot {access}: the list of {self.server} does not end.")
 
     def _ask(self, access: ResourceAccess, kind: type[T], body: Any = None) -> T:
         return self._decoded(access, self._request(access, body), kind)
@@ -308,7 +309,7 @@ class Cluster:
         read: float | None = None,
         accept: str = "application/json, */*",
     ) -> Any:
-        """The one door to the network: every failure leaves it as a KfpError."""
+        """Send a request; every failure becomes a `KfpError`."""
         from urllib3.exceptions import HTTPError
 
         read = None if endless else read or self.patience
@@ -330,14 +331,14 @@ class Cluster:
             return NotFound(
                 f"Cannot {access}: this cluster's API has no {access.resource} in group "
                 f"{access.group or 'core'}.",
-                cause="What would add them is not installed there, or it is of another version.",
+                cause="The software that adds them is not installed there, or has another version.",
             )
         try:
-            said = msgspec.json.decode(body, type=KubernetesFailure).message
+            text = msgspec.json.decode(body, type=KubernetesFailure).message
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._not_kubernetes(access, status)
-        said = Scrubber.of({"Authorization": self._api.authorization()}).text(said)
-        return refusal(status, said, access, self.source)
+        text = Scrubber.of({"Authorization": self._api.authorization()}).text(text)
+        return refusal(status, text, access, self.source)
 
     def _no_answer(self, access: ResourceAccess, error: Exception) -> Unreachable:
         reason = getattr(error, "reason", None) or error
@@ -349,31 +350,33 @@ class Cluster:
         return Unreachable(
             f"Cannot {access}: no answer from Kubernetes at {self.server}.",
             cause=_cause(error, self.patience),
-            cure="Can this machine reach it? `kubectl get --raw /version` tries the same address.",
+            cure="Check whether this machine can reach it: `kubectl get --raw /version`.",
         )
 
     def _not_kubernetes(self, access: ResourceAccess, status: int = 200) -> Unreachable:
         return Unreachable(
-            f"Cannot {access}: what answered at {self.server} is not Kubernetes (HTTP {status})."
+            f"Cannot {access}: the server at {self.server} is not Kubernetes (HTTP {status})."
         )
 
 
 def is_reached(settings: Kfp) -> bool:
-    """Tell whether a cluster is this KFP's, and not just one that somebody uses kubectl with."""
+    """Tell whether the settings, or this pod, lead to KFP's own cluster: a kubeconfig that kubectl
+    uses may be another's.
+    """
     chosen = (settings.value(name) for name in ("kubeconfig", "kube_context"))
     kinds = ("kubernetes", "kubeconfig")
     return own_pod.is_here() or any(chosen) or settings.value("auth") in kinds
 
 
 def of_settings(settings: Kfp) -> Cluster | None:
-    """Return the cluster that a KFP runs in, if there is access to it."""
+    """Return KFP's own cluster; None without access to it."""
     if not is_reached(settings):
         return None
     return Cluster.of_this_process(*_kubeconfig(settings))
 
 
 def prepare(settings: Kfp) -> None:
-    """Load what reads a kubeconfig, if `of_settings` needs it: that takes a second, once."""
+    """Load the official client if `of_settings` will need it: that takes a second, once."""
     if is_reached(settings) and not _is_of_pod(*_kubeconfig(settings)):
         importlib.import_module("kubernetes.client")
 
@@ -383,23 +386,23 @@ def _kubeconfig(settings: Kfp) -> tuple[str, str]:
 
 
 def _is_of_pod(kubeconfig: str, context: str) -> bool:
-    """Tell whether the pod's service account is used, and not a kubeconfig."""
+    """Tell whether to use the pod's service account, and not a kubeconfig."""
     in_pod = own_pod.is_here() and (own_pod.service_account_folder() / "token").exists()
     return in_pod and not (kubeconfig or context)
 
 
-def refusal(status: int, said: str, access: ResourceAccess, source: str) -> KfpError:
-    """The error for what the API server `said` when it refused."""
+def refusal(status: int, text: str, access: ResourceAccess, source: str) -> KfpError:
+    """Return the error for a refusal by the API server; `text` is its message."""
     if status == 401:
         return Unauthenticated(
             f"Cannot {access}: Kubernetes does not know who is asking.",
-            cause=f"It does not accept the credentials of {source}: they have expired, or are "
-            "not of this cluster.",
-            cure="Outside a pod, log in to the cluster again until `kubectl get --raw /version` "
-            "answers; in a pod, restart it.",
-            server_text=said,
+            cause=f"It does not accept the credentials of {source}: they have expired, or belong "
+            "to another cluster.",
+            cure="Outside a pod, log in to the cluster again, and check it with `kubectl get --raw "
+            "/version`; in a pod, restart it.",
+            server_text=text,
         )
-    denied = _FORBIDDEN.search(said)
+    denied = _FORBIDDEN.search(text)
     if status == 403 and denied:
         user = denied["user"]
         where = f"namespace {access.namespace}" if access.namespace else "the whole cluster"
@@ -407,14 +410,14 @@ def refusal(status: int, said: str, access: ResourceAccess, source: str) -> KfpE
             f"Cannot {access}: {user} may not {access.verb} {access.resource} in {where}.",
             cause="It has no role there that allows it.",
             cure=f"An administrator can allow it:\n{grant(user, access)}",
-            server_text=said,
+            server_text=text,
         )
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict, 422: BadRequest}
-    return classes.get(status, Refused)(f"Cannot {access}: {said}", server_text=said)
+    return classes.get(status, Refused)(f"Cannot {access}: {text}", server_text=text)
 
 
 def grant(user: str, access: ResourceAccess) -> str:
-    """Return the commands that allow it: a role for just that, and its binding."""
+    """Return the commands that grant an access: a role with just that right, and its binding."""
     kind, scope = ("role", ["-n", access.namespace]) if access.namespace else ("clusterrole", [])
     resource, slash, subresource = access.resource.partition("/")
     resource = f"{resource}.{access.group}" if access.group else resource
@@ -437,7 +440,7 @@ def _review(
 
 
 def _as_holder_of(path: Path) -> str:
-    """The header with a token that the kubelet replaces: it is read before each request."""
+    """The header with the token in a file, read for each request, as the kubelet replaces it."""
     try:
         return f"Bearer {path.read_text(encoding='ascii').strip()}"
     except (OSError, UnicodeDecodeError):
@@ -450,7 +453,7 @@ def _cause(error: Exception, patience: float) -> str:
         "BodyTooLong": f"It answered, but {error}.",
         "ReadTimeout": f"It did not answer in {patience:g} s.",
         "ReadTimeoutError": f"It did not answer in {patience:g} s.",
-        "NameResolutionError": "Its name is not known here.",
+        "NameResolutionError": "Its host name cannot be resolved.",
         "NewConnectionError": "Nothing listens there, or the connection was refused.",
         "ProtocolError": "The connection was dropped.",
     }

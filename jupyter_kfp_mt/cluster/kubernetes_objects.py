@@ -10,12 +10,12 @@ import msgspec
 
 from ..errors import BadRequest
 
-# Stricter in Kubernetes; this much keeps a name from changing the path.
+# Kubernetes is stricter; this is enough to keep a name from changing the path.
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]{0,251}[A-Za-z0-9])?")
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """The metadata that every object of Kubernetes has."""
+    """The metadata of a Kubernetes object."""
 
     name: str = ""
     namespace: str = ""
@@ -31,7 +31,7 @@ class Subject(msgspec.Struct, frozen=True):
 
     @property
     def user(self) -> str:
-        """The user name of its requests."""
+        """The user name with which its requests are made."""
         if self.kind == "ServiceAccount":
             return f"system:serviceaccount:{self.namespace}:{self.name}"
         return self.name
@@ -159,7 +159,7 @@ class ResourceAccess(msgspec.Struct, frozen=True):
         """The path of its requests. Raises `BadRequest` for an impossible name."""
         for name in (self.namespace, self.name):
             if name and not _NAME.fullmatch(name):
-                raise BadRequest(f"Cannot {self}: {name!r} is not a name that Kubernetes gives.")
+                raise BadRequest(f"Cannot {self}: {name!r} is not a valid name in Kubernetes.")
         root = f"/apis/{self.group}" if self.group else "/api"
         namespace = f"/namespaces/{self.namespace}" if self.namespace else ""
         resource, _, subresource = self.resource.partition("/")

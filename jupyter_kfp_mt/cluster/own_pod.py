@@ -1,11 +1,11 @@
-"""The surroundings of a pod of Kubernetes."""
+"""The files and variables that Kubernetes gives to a pod."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-# Where Kubernetes mounts what it gives to pods.
+# The folder in which Kubernetes mounts secrets.
 SECRETS = Path("/var/run/secrets")
 
 
@@ -15,12 +15,12 @@ def is_here() -> bool:
 
 
 def projected_token() -> Path:
-    """Where Kubeflow's PodDefault `access-ml-pipeline` projects a token for KFP."""
+    """The file of the token for KFP that Kubeflow's PodDefault `access-ml-pipeline` projects."""
     return SECRETS / "kubeflow" / "pipelines" / "token"
 
 
 def service_account_folder() -> Path:
-    """The folder of a pod's namespace and of its ordinary token, for Kubernetes alone."""
+    """The folder with the pod's namespace and its ordinary token, which is for Kubernetes only."""
     return SECRETS / "kubernetes.io" / "serviceaccount"
 
 
@@ -29,7 +29,7 @@ def namespace_file() -> Path:
 
 
 def namespace() -> str:
-    """The namespace of this pod; empty where it is none, or does not tell."""
+    """The namespace of this pod; empty if this is not a pod, or if the file is missing."""
     try:
         return namespace_file().read_text(encoding="utf-8").strip() if is_here() else ""
     except (OSError, UnicodeDecodeError):

@@ -1,8 +1,8 @@
-"""The pods of a run: which of them executed a task, and why one has not started or is broken.
+"""The pods of a run: which one executed a task, and why one has not started or has failed.
 
-KFP tells the parts of a task by Argo's numbers: `WORKFLOW-HASH`, the hash being that of the name
-that Argo gives to the part, such as `training-x7k2p.root.train.executor(0)`. A pod has that name in
-an annotation, and with it the names of all that it is a part of.
+KFP identifies the parts of a task by Argo's node ids, `WORKFLOW-HASH`: the hash is that of the
+node's name, such as `training-x7k2p.root.train.executor(0)`. A pod has this name, which contains
+the names of all its parents, in an annotation.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _USUAL = {"", "ContainerCreating", "PodInitializing"}
 
 
 class TaskPods:
-    """The pods of one run, in the run's own namespace, as this process's identity.
+    """The pods of one run, in the run's own namespace, as this process's identity sees them.
 
-    With `keeps` they are listed once.
+    With `keeps` they are listed only once.
     """
 
     def __init__(self, cluster: Cluster, namespace: str, run_id: str, keeps: bool = False) -> None:
@@ -45,10 +45,10 @@ class TaskPods:
         self._kept: list[Pod] | None = None
 
     def find(self, task: Task, alike: int = 1) -> Pod | None:
-        """The pod that executes a task now, or did so last; its executor, not its driver.
+        """The pod that executes a task, or was the last to do so: its executor, not its driver.
 
-        `alike`: how many tasks of the run have its name. Raises `NotFound` for a task that is made
-        of others, and `BadRequest` where it is not known which of several pods is meant.
+        `alike` is the number of the run's tasks with its name. Raises `NotFound` for a task that
+        consists of others, and `BadRequest` if it could be one of several pods.
         """
         pods = self._all()
         if task.pod_name:  # its part of the workflow is known
@@ -57,7 +57,7 @@ class TaskPods:
         own = [pod for pod in pods if _part(pod) == task.display_name]
         wanted = {number_of(child.pod_name) for child in task.child_tasks} - {-1}
         if task.display_name.endswith("-driver"):
-            # After a driver comes what it drives: no other pods belong to the task.
+            # A driver's children are the nodes that it drives: none of their pods is the task's.
             own, below = [pod for pod in own if not wanted or _driven(pod) in wanted], []
         else:
             below = [] if own and task.auxiliary else [p for p in pods if wanted & _numbers(p)]
@@ -68,15 +68,15 @@ class TaskPods:
             return max(executors, key=_attempt)
         if own:
             raise BadRequest(
-                f"KFP does not tell which of {max(len(own), alike)} pods is task "
+                f"KFP does not say which of {max(len(own), alike)} pods is that of task "
                 f"{task.display_name}.",
-                cure="Name the task that it is a part of, or read one of them:\n"
+                cure="Name the task that it is a part of, or read the log of one of them:\n"
                 + "\n".join(self._command(pod) for pod in own[:10]),
             )
         if below:
             raise NotFound(
-                f"Task {task.display_name} has no log: it is made of others, and writes nothing.",
-                cure="Read those of its own tasks.",
+                f"Task {task.display_name} has no log of its own, as it consists of other tasks.",
+                cure="Read the logs of its tasks.",
             )
         return None
 
@@ -88,8 +88,8 @@ class TaskPods:
         tail: int | None = None,
         since: datetime | None = None,
     ) -> LineStream:
-        """The log of one of its containers, the task's own unless another is named; a followed log
-        has the time before each line.
+        """The log of a pod's container: the task's own, unless another is named. In a followed log
+        each line begins with its time.
         """
         name = container_of(pod, container)
         try:
@@ -110,8 +110,8 @@ class TaskPods:
             raise (self.broken(pod) or error) from None
 
     def waiting(self, pod: Pod) -> str:
-        """Say why it has not started, as far as that is known."""
-        said = [
+        """Say why a pod has not started; empty if that is not known."""
+        reasons = [
             f"{condition.reason}: {condition.message}"
             for condition in pod.status.conditions
             if condition.type == "PodScheduled" and condition.status == "False"
@@ -119,11 +119,11 @@ class TaskPods:
         for status in [*pod.status.init_container_statuses, *pod.status.container_statuses]:
             waiting = status.state.get("waiting", {})
             if (reason := str(waiting.get("reason", ""))) not in _USUAL:
-                said.append(f"{reason}: {waiting.get('message', '')}")
-        return " ".join(text.rstrip(": ") for text in said or self._events(pod))
+                reasons.append(f"{reason}: {waiting.get('message', '')}")
+        return " ".join(text.rstrip(": ") for text in reasons or self._events(pod))
 
     def broken(self, pod: Pod) -> NotFound | None:
-        """Say why it no longer has a log, if Kubernetes says so."""
+        """Return the error for a pod that has lost its log; None if Kubernetes gives no reason."""
         if pod.phase != "Failed" or not pod.status.reason:
             return None
         return NotFound(
@@ -142,7 +142,7 @@ class TaskPods:
         return pods
 
     def _events(self, pod: Pod) -> Iterator[str]:
-        """Return its last warning, if reading events is allowed."""
+        """Yield the last warning about a pod, if reading events is allowed."""
         try:
             events = self._cluster.pod_events(self.namespace, pod.name)
         except KfpError:
@@ -151,7 +151,7 @@ class TaskPods:
         yield from (f"{event.reason}: {event.message}" for event in warnings[-1:])
 
     def _curable(self, error: Forbidden) -> Forbidden:
-        """Return the error with a cure that allows everything that reading a log takes."""
+        """Return the error with a cure that allows everything that reading a log needs."""
         user = _USER.search(error.server_text)
         if not user:
             return error
@@ -169,7 +169,7 @@ class TaskPods:
 
 
 def allow_reading(user: str, namespace: str) -> str:
-    """The commands that let somebody read the logs of a namespace's pods."""
+    """The commands that let a user read the logs of a namespace's pods."""
     role = ["kubectl", "create", "role", "kfp-mt-logs", "-n", namespace]
     role += ["--verb=get,list", "--resource=pods,pods/log,events"]
     bind = ["kubectl", "create", "rolebinding", f"kfp-mt-logs-{as_name(user)}", "-n", namespace]
@@ -178,7 +178,7 @@ def allow_reading(user: str, namespace: str) -> str:
 
 
 def container_of(pod: Pod, wanted: str) -> str:
-    """The container of that name; without one the task's own. Raises `BadRequest`."""
+    """The container named `wanted`, by default the task's own. Raises `BadRequest`."""
     names = [each.name for each in [*pod.spec.containers, *pod.spec.init_containers]]
     if wanted and wanted not in names:
         raise BadRequest(
@@ -188,13 +188,13 @@ def container_of(pod: Pod, wanted: str) -> str:
 
 
 def has_begun(pod: Pod, container: str) -> bool:
-    """Tell whether a container has started, even if it has ended since."""
+    """Tell whether a container has started; it may have ended since."""
     status = _status(pod, container)
     return not status.state.get("waiting") if status else pod.phase not in ("", "Pending")
 
 
 def exit_code(pod: Pod, container: str) -> int | None:
-    """Tell how a container ended; None while it has not."""
+    """Return the exit code of a container; None while it has not ended."""
     status = _status(pod, container)
     ended = status.state.get("terminated") if status else None
     if ended is not None:
@@ -213,7 +213,7 @@ def _node_name(pod: Pod) -> str:
 
 
 def _part(pod: Pod) -> str:
-    """The last part of its name in the workflow."""
+    """The last part of the name of a pod's node."""
     return _node_name(pod).rpartition(".")[2]
 
 
@@ -227,12 +227,12 @@ def _attempt(pod: Pod) -> int:
 
 
 def _driven(pod: Pod) -> int:
-    """The number of the part that the pod of a driver is for."""
+    """The hash of the node that the pod of a driver is for."""
     return fnv(_node_name(pod).removesuffix("-driver"))
 
 
 def _numbers(pod: Pod) -> set[int]:
-    """Return those of its own name and of all that it is a part of."""
+    """Return the hashes of a pod's node and of all its parents."""
     name = _node_name(pod)
     ends = [match.start() for match in re.finditer(r"[.(]", name)]
     parts = {fnv(name[:end]) for end in [*ends, len(name)] if end}

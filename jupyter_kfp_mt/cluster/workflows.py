@@ -1,7 +1,7 @@
-"""Argo's Workflows, for the states and times of runs and of their parts.
+"""Argo's Workflows, for the states and times of runs and of their tasks.
 
-On a cluster a run is a Workflow with the run's id in a label. Argo records each change there, and
-KFP learns of it from its persistence agent some seconds later.
+On a cluster a run is a Workflow with the run's id in a label. Argo records each change there; KFP
+learns of it some seconds later, from its persistence agent.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _STATES = {
     "Error": "FAILED",
     "Skipped": "SKIPPED",
 }
-# Argo compresses nodes that are too long for etcd; unpacked they are no longer than this.
+# Argo compresses nodes that are too long for etcd. Longer ones than this are not read.
 _LONGEST_UNPACKED = 64 << 20
 
 
 class WorkflowMetadata(msgspec.Struct, frozen=True, rename="camel"):
-    """The metadata of an object of Kubernetes."""
+    """The metadata of a Workflow."""
 
     name: str = ""
     namespace: str = ""
@@ -50,7 +50,7 @@ class WorkflowMetadata(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Node(msgspec.Struct, frozen=True, rename="camel"):
-    """One part of a Workflow."""
+    """One node of a Workflow."""
 
     id: str
     display_name: str = ""
@@ -61,7 +61,7 @@ class Node(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WorkflowStatus(msgspec.Struct, frozen=True, rename="camel"):
-    """The status so far. If there are many nodes, they are compressed, or stored elsewhere."""
+    """The status of a Workflow. Many nodes are compressed, or stored elsewhere."""
 
     phase: str = ""
     finished_at: datetime | None = None
@@ -71,7 +71,7 @@ class WorkflowStatus(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Workflow(msgspec.Struct, frozen=True):
-    """One, or only its metadata."""
+    """A Workflow, or only its metadata."""
 
     metadata: WorkflowMetadata
     status: WorkflowStatus = WorkflowStatus()
@@ -86,17 +86,17 @@ class Workflow(msgspec.Struct, frozen=True):
 
     @property
     def run_name(self) -> str:
-        """The run's name; of a Workflow without that, its own."""
+        """The run's name, or else the Workflow's."""
         return self.metadata.annotations.get(RUN_NAME, "") or self.name
 
     @property
     def state(self) -> str:
-        """The state of the run: that of a Workflow without a phase is not known yet."""
+        """The state of the run; unspecified while the Workflow has no phase."""
         phase = self.status.phase or self.metadata.labels.get(PHASE, "")
         return _STATES.get(phase, UNSPECIFIED)
 
     def tasks(self) -> list[Task] | None:
-        """Its nodes as KFP tells of them; None where they are kept elsewhere."""
+        """The nodes in the form of KFP's tasks; None if they are stored elsewhere."""
         nodes = self._nodes()
         return None if nodes is None else [self._task(node) for node in nodes.values()]
 
@@ -120,14 +120,14 @@ class Workflow(msgspec.Struct, frozen=True):
 
 
 class WatchEvent(msgspec.Struct, frozen=True):
-    """One line of a watch; `object` is a Workflow's metadata, or with type ERROR a refusal."""
+    """One line of a watch: `object` is a Workflow's metadata, or an error if the type is ERROR."""
 
     type: str
     object: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 def _unpacked(packed: str) -> dict[str, Node] | None:
-    """Nodes as Argo packs them (`util/file/fileutil.go`); None for what cannot be read."""
+    """Nodes that Argo has compressed (`util/file/fileutil.go`); None if they cannot be read."""
     try:
         unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
         text: Any = unpacking.decompress(base64.b64decode(packed), _LONGEST_UNPACKED)

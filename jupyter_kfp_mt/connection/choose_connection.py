@@ -1,10 +1,11 @@
-"""Which endpoint, credentials and namespace, and why: with a trace of each decision."""
+"""Choose the endpoint, the credentials and the namespace, with a trace of each decision."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from ..credentials import (
 from ..credentials.kubeconfig import namespace_of
 from ..errors import KfpError, Misconfigured
 from ..models import Health
+from ..release import mismatch
 from ..resource_names import service_account, short_name
 from ..settings import CREDENTIALS, LOCAL, Kfp
 from . import local_kfp
@@ -32,7 +34,7 @@ from .door_client import Door
 from .local_kfp import LocalKfp
 from .status import Step, Trace
 
-# kfp SDK, client.py: where a pod of Kubeflow finds the API server.
+# The address of the API server in a Kubeflow pod, as in client.py of the kfp SDK.
 IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 # The file in which the kfp SDK's `Client.set_user_namespace` stores the namespace.
 CONTEXT_FILE = Path("~/.config/kfp/context.json")
@@ -44,7 +46,7 @@ Candidate = tuple[str, Callable[[], str]]
 def resolve(
     settings: Kfp, local: Callable[[], LocalKfp] | None = None, identity: str = ""
 ) -> DirectConnection:
-    """Decide on endpoint, namespace and credentials.
+    """Return the direct connection that the settings lead to.
 
     `local` finds the local KFP if needed; `identity` is one of its identities. Raises
     `Misconfigured`.
@@ -76,8 +78,8 @@ def resolve(
 def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: AskedKind) -> DirectConnection:
     if settings.value("endpoint"):
         raise Misconfigured(
-            "Credentials of kind kubeconfig lead to the Kubernetes API, and not to the configured "
-            "endpoint.",
+            "Credentials of kind kubeconfig are for the Kubernetes API, and an endpoint is "
+            "configured.",
             cure="Leave out c.Kfp.endpoint and KFP_MT_ENDPOINT, or choose another kind in "
             "c.Kfp.auth.",
         )
@@ -99,9 +101,9 @@ def _resolve_kubeconfig(settings: Kfp, trace: Trace, asked: AskedKind) -> Direct
 def _check_local(asked: AskedKind | None) -> None:
     if asked and KINDS[asked.kind].kind.of_clusters:
         raise Misconfigured(
-            f"{asked.because} asks for credentials of kind {asked.kind}, and no cluster's KFP is "
-            "configured.",
-            cure="Name it in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT, or by --endpoint.",
+            f"{asked.because} selects credentials of kind {asked.kind}, which need a KFP on a "
+            "cluster, and none is configured.",
+            cure="Set c.Kfp.endpoint or KF_PIPELINES_ENDPOINT to its address, or use --endpoint.",
         )
 
 
@@ -111,16 +113,16 @@ def decide(
     """Return a connection from this process: through the Jupyter server's door if there is one,
     else directly.
 
-    A configured endpoint or credentials, or one of the local KFP's identities (such as
-    `bob/default-editor`), ask for a direct connection. `local` finds, or starts, the local KFP if
-    that is the configured endpoint. Raises `KfpError`.
+    The connection is direct if an endpoint or credentials are configured in this process, or for an
+    identity of the local KFP, such as `bob/default-editor`. `local` finds or starts the local KFP
+    if that is the configured endpoint. Raises `KfpError`.
     """
     found = _decided(settings, identity, local if settings.endpoint == LOCAL else None)
     return msgspec.structs.replace(found, read_only=settings.is_read_only())
 
 
 def door_of(settings: Kfp, made: Connection | None = None) -> Door | None:
-    """Return the door of a connection that was made, or else the one that the settings lead to."""
+    """Return the door of an existing connection, or the one that the settings lead to."""
     if made:
         return made.door if isinstance(made, DoorConnection) else None
     own = settings.endpoint or settings.asks_for_credentials()
@@ -131,8 +133,8 @@ def _decided(settings: Kfp, identity: str, local: Callable[[], LocalKfp] | None)
     door = Door.of_this_process()
     if identity and settings.endpoint not in ("", LOCAL):
         raise Misconfigured(
-            f"Cannot be {identity} at {checked_endpoint(settings.endpoint)}: only the local KFP "
-            "lends its identities."
+            f"Cannot use the identity {identity} at {checked_endpoint(settings.endpoint)}: "
+            "only the local KFP offers identities."
         )
     if identity and door:
         return resolve(settings, lambda: _local_kfp_behind(door), identity)
@@ -140,14 +142,14 @@ def _decided(settings: Kfp, identity: str, local: Callable[[], LocalKfp] | None)
         return resolve(settings, local, identity)
     if settings.asks_for_credentials():
         given = {name: getattr(settings, name) for name in CREDENTIALS if getattr(settings, name)}
-        # The same KFP with another identity; a kubeconfig has an address of its own.
+        # The door's KFP with another identity; a kubeconfig has an address of its own.
         endpoint = "" if settings.auth == "kubeconfig" else door.status().endpoint
         return resolve(Kfp(endpoint=endpoint, namespace=settings.namespace, **given))
     return _through_door(settings, door)
 
 
 def find_local(settings: Kfp) -> LocalKfp:
-    """The local KFP that runs already. Raises `Misconfigured` for none."""
+    """The running local KFP. Raises `Misconfigured` if there is none."""
     folder = settings.data_folder()
     found = local_kfp.running(folder)
     if found is None:
@@ -156,22 +158,22 @@ def find_local(settings: Kfp) -> LocalKfp:
 
 
 def _nothing_found(settings: Kfp, folder: Path) -> Misconfigured:
-    """Return the error for no KFP. Jupyter servers set JPY_SESSION_NAME for their kernels."""
-    asked = [looked for looked, find in _endpoints(settings)[:3] if find() == LOCAL]
+    """Return the error for a missing KFP. Jupyter sets JPY_SESSION_NAME for a server's kernels."""
+    selecting = [source for source, find in _endpoints(settings)[:3] if find() == LOCAL]
     where = f"no local KFP runs in {shown(folder)}."
-    if os.environ.get("JPY_SESSION_NAME") and not asked:
+    if os.environ.get("JPY_SESSION_NAME") and not selecting:
         return Misconfigured(
             f"No KFP is configured, and {where}",
-            cause="The Jupyter server of this notebook, which would find or start one, has not "
-            "loaded this extension, as when it was started before the installation.",
+            cause="The Jupyter server of this notebook would find or start one, but has not loaded "
+            "this extension: it may have been started before the installation.",
             cure="Restart the Jupyter server and this kernel, or start one:\njupyter kfp-mt local",
         )
     return Misconfigured(
-        f"{asked[0]} asks for the local KFP, and {where}"
-        if asked
+        f"{selecting[0]} selects the local KFP, and {where}"
+        if selecting
         else f"No KFP is configured, and {where}",
-        cause="%kfp connect --endpoint local starts one for a session of IPython.",
-        cure="Name one in KF_PIPELINES_ENDPOINT, or start one:\njupyter kfp-mt local",
+        cause="In a session of IPython, %kfp connect --endpoint local starts one.",
+        cure="Set KF_PIPELINES_ENDPOINT, or start a local KFP:\njupyter kfp-mt local",
     )
 
 
@@ -190,9 +192,9 @@ def _resolve_local(
 
 
 def _lent(trace: Trace, local: LocalKfp, namespace: str, identity: str) -> Credentials:
-    """Return the credentials of one of the local KFP's own identities."""
+    """Return the credentials of an identity of the local KFP."""
     path = str(local.token_file(identity)) if identity else _editor(local, namespace)
-    because = "the identity asked for" if identity else "the namespace's default-editor"
+    because = "the requested identity" if identity else "the namespace's default-editor"
     trace.add("credentials", because, shown(Path(path)), chosen=True)
     return TokenFile(path)
 
@@ -227,7 +229,7 @@ def _namespaces(settings: Kfp, local: LocalKfp | None = None) -> list[Candidate]
 
 
 def _choose(trace: Trace, step: str, candidates: Iterable[Candidate]) -> str:
-    """Return the first candidate that is not empty; each one adds a line to the trace."""
+    """Return the first value that is not empty; each candidate adds a line to the trace."""
     for looked_at, find in candidates:
         found = find()
         words = shown(Path(found)) if found.startswith("/") else found or "nothing"
@@ -238,21 +240,22 @@ def _choose(trace: Trace, step: str, candidates: Iterable[Candidate]) -> str:
 
 
 def _local_kfp_behind(door: Door) -> LocalKfp:
-    """The local KFP that a door leads to. Raises `Misconfigured` where it leads to a cluster."""
+    """The local KFP that a door leads to. Raises `Misconfigured` if it leads to a cluster."""
     status = door.status()
     if status.error:
         raise status.error.to_error()
     if not status.tokens:
         raise Misconfigured(
-            "Another identity can be had only of a local KFP that this Jupyter server looks after; "
-            f"it is connected to {status.endpoint}.",
-            cure="On a cluster, open a notebook in the other namespace; else use --token-file.",
+            "Only a local KFP that belongs to this Jupyter server offers other identities; the "
+            f"server is connected to {status.endpoint}.",
+            cure="On a cluster, open a notebook in the other namespace; or use --token-file.",
         )
     return LocalKfp(status.endpoint, status.tokens)
 
 
 def _through_door(settings: Kfp, door: Door) -> DoorConnection:
     status = door.status()
+    _warn_once(mismatch(status.version))
     trace = status.trace
     if own := settings.namespace:
         chosen = Step("namespace", "given, or c.Kfp.namespace of this kernel", own, True)
@@ -271,21 +274,28 @@ def _through_door(settings: Kfp, door: Door) -> DoorConnection:
     )
 
 
+@cache
+def _warn_once(text: str) -> None:
+    """Warn, unless the text is empty or this process has already given the same warning."""
+    if text:
+        warnings.warn(text, stacklevel=2)
+
+
 def _variable(name: str) -> Candidate:
     return name, lambda: os.environ.get(name, "")
 
 
 def _namespace_of_token(credentials: TokenFile) -> str:
-    """Return the namespace of the service account to which the token belongs, if it tells."""
+    """Return the namespace of the token's service account; empty if that is not known."""
     try:
         account = service_account(credentials.claims().sub)
     except KfpError:
-        return ""  # it cannot be read, which the first request says
+        return ""  # it cannot be read, as the error of the first request will say
     return account[0] if account else ""
 
 
 def _context_namespace(kfp: LocalKfp | None) -> str:
-    """Return the namespace in the SDK's context file, if it exists here."""
+    """Return the namespace in the SDK's context file; empty if a local KFP does not have it."""
     try:
         content = msgspec.json.decode(CONTEXT_FILE.expanduser().read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Which credentials, and why: what is configured, else the first that fits."""
+"""Choose the credentials: those that are configured, else the first that fit."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ..errors import KfpError, Misconfigured
 from ..settings import CREDENTIALS, KUBERNETES, Kfp, variable
 from .status import Trace
 
-# The kind that each setting selects, the kinds that it refines, and the kind whose secret each
-# variable holds: secrets are no settings.
+# The kind that each setting selects, the kinds that it refines, and the kind whose secret a
+# variable contains: secrets are not settings.
 _IMPLIED = {setting: name for name, one in KINDS.items() for setting in one.kind.asked_by}
 _BESIDE = {
     setting: tuple(sorted(name for name, each in KINDS.items() if setting in each.kind.beside))
@@ -34,19 +34,19 @@ _BESIDE = {
 }
 _HELD = {held: name for name, one in KINDS.items() for held in one.kind.held_in}
 
-# Credentials are chosen again at each connection of this process, and kept here.
+# Credentials that this process has made, which are chosen again with each connection.
 KEPT = KeptCredentials()
 
 
 class AskedKind(msgspec.Struct, frozen=True):
-    """The kind that was selected, and the setting that selected it."""
+    """The configured kind of credentials, and the setting that selects it."""
 
     kind: str
     because: str
 
 
 def place(endpoint: str, namespace: str, kept: KeptCredentials = KEPT) -> Place:
-    """Return where credentials will be used, as seen from this machine."""
+    """Describe this machine as the place where credentials will be used."""
     return Place(endpoint, namespace, own_pod, _issuer, kept)
 
 
@@ -71,7 +71,7 @@ def asked_for(settings: Kfp) -> AskedKind | None:
             here = words.get(name) or variable(name)
             fitting = " or ".join(f"'{kind}'" for kind in kinds)
             raise Misconfigured(
-                f"{here} is set, and nothing that it belongs to.",
+                f"{here} is set, but no kind of credentials that uses it is selected.",
                 cure=f"Set c.Kfp.auth (KFP_MT_AUTH) to {fitting}, or leave {here} out.",
             )
     return found
@@ -109,16 +109,16 @@ def _asked_by_variables() -> AskedKind | None:
 
 
 def _asked_for(kinds: dict[str, str], words: dict[str, str]) -> AskedKind | None:
-    """The one kind that settings of the same rank ask for."""
-    asking = {name: kind for name, kind in kinds.items() if kind}
-    if len(set(asking.values())) > 1:
-        named = ", ".join(f"{words[name]} asks for {kind}" for name, kind in asking.items())
+    """The one kind that settings of the same rank select. Raises `Misconfigured` for several."""
+    selected = {name: kind for name, kind in kinds.items() if kind}
+    if len(set(selected.values())) > 1:
+        named = ", ".join(f"{words[name]} selects {kind}" for name, kind in selected.items())
         raise Misconfigured(
-            f"The settings contradict each other: {named}.", cure="Leave all out but one kind."
+            f"The settings contradict each other: {named}.", cure="Keep those of one kind."
         )
-    if not asking:
+    if not selected:
         return None
-    return AskedKind(next(iter(asking.values())), ", ".join(words[name] for name in asking))
+    return AskedKind(next(iter(selected.values())), ", ".join(words[name] for name in selected))
 
 
 def _kind(name: str, value: str) -> str:
@@ -127,7 +127,7 @@ def _kind(name: str, value: str) -> str:
     if value not in KINDS:
         raise Misconfigured(
             f"There are no credentials of kind {value!r}.",
-            cure=f"c.Kfp.auth and KFP_MT_AUTH take one of {', '.join(KINDS)}.",
+            cure=f"Set c.Kfp.auth or KFP_MT_AUTH to one of {', '.join(KINDS)}.",
         )
     return value
 
@@ -136,7 +136,7 @@ Candidate = tuple[str, Callable[[], "Credentials | str"]]
 
 
 def _fitting(settings: Kfp, place: Place) -> Iterator[Candidate]:
-    """For no configuration: each candidate is credentials, or the reason why there are none."""
+    """Yield the candidates if nothing is configured: each finds credentials, or says why not."""
     path = os.environ.get(STANDARD, "")
     yield STANDARD, lambda: TokenFile(path) if path else "nothing"
     projected = own_pod.projected_token()

@@ -1,4 +1,4 @@
-"""`jupyter_kfp_mt.Credentials`: the class of all kinds, which makes the kind that is configured."""
+"""`jupyter_kfp_mt.Credentials`: a class whose call returns credentials of the configured kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .loaded_magic import loaded_magic
 
 
 class _AnyKind(type):
-    """Makes credentials of the kind that the settings select; all kinds count as instances."""
+    """Returns credentials of the kind that the settings select; all kinds count as instances."""
 
     def __call__(cls, **settings: str) -> AnyCredentials:
         magics = loaded_magic()
@@ -28,9 +28,9 @@ class _AnyKind(type):
 
 
 class Credentials(metaclass=_AnyKind):
-    """The credentials with which `connect()`, with the same arguments, reaches KFP itself.
+    """The credentials for KFP itself that `connect()` would use with the same arguments.
 
-    For `kfp.Client(host=..., credentials=jupyter_kfp_mt.Credentials())`: it gets a token from them
-    before each request. They are never the Jupyter server's key, which is for its door alone. All
-    kinds are instances of this class. Raises `KfpError`.
+    They are for `kfp.Client(host=..., credentials=jupyter_kfp_mt.Credentials())`, which gets a
+    token from them before each request. They are never the Jupyter server's key, which only opens
+    its door. All kinds are instances of this class. Raises `KfpError`.
     """

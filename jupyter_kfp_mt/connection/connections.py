@@ -1,10 +1,9 @@
-"""KFP as it is reached from here: directly, or through the Jupyter server's door."""
+"""Connections to KFP: directly, or through the Jupyter server's door."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from ..credentials import Claims, Credentials, Tls, warnings
 from ..credentials.kubeconfig import anonymous
 from ..errors import KfpError, NotFound
 from ..models import Health, Run
+from ..release import RELEASE
 from . import event_reader
 from .door_client import Door
 from .kernel_namespace import KernelNamespace
@@ -24,29 +24,29 @@ from .status import ConnectionStatus, Identity, Problem, Step
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """The connection that was decided on. Every method may raise a `KfpError`."""
+    """The chosen connection. Every method may raise a `KfpError`."""
 
     endpoint: str
     credentials: Credentials
     namespace: str
     trace: list[Step]
-    health: Health | None = None  # where that is known already
+    health: Health | None = None  # if it is already known
     read_only: bool = False
 
     def client(self) -> Client:
-        """A new client, which whoever asks for it closes."""
+        """Return a new client, which the caller has to close."""
         raise NotImplementedError
 
     def status(self) -> ConnectionStatus:
-        """Look at it: one request, which takes a few seconds at most."""
+        """Check the connection with one request, which takes a few seconds at most."""
         raise NotImplementedError
 
     def subject(self) -> str:
-        """The name or address by which the token identifies us; empty where it does not."""
+        """The name or e-mail address that the token identifies; empty if it names none."""
         raise NotImplementedError
 
     def watch(self, client: Client, run: Run, namespace: str = "") -> Iterator[Run]:
-        """A run that was just started, each time that something of it is new, to its end."""
+        """Yield a run that was just started, each time that it has changed, until its end."""
         raise NotImplementedError
 
     def kernel_namespace(self, kernel: str) -> KernelNamespace:
@@ -55,7 +55,7 @@ class Connection(msgspec.Struct, frozen=True):
 
     @property
     def kfp_credentials(self) -> Credentials | None:
-        """The credentials that KFP itself accepts; None where a door stands in between."""
+        """The credentials that KFP itself accepts; None for a connection through a door."""
         raise NotImplementedError
 
     def _client(self, **way: Any) -> Client:
@@ -70,11 +70,11 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 class DirectConnection(Connection, frozen=True):
-    """KFP itself, from this process."""
+    """A connection from this process to KFP itself."""
 
     local: LocalKfp | None = None
-    tls: Tls | None = None  # as the credentials gave it, which may change later
-    cluster: Callable[[], Cluster | None] = lambda: None  # the one that KFP runs in
+    tls: Tls | None = None  # a copy: that of the credentials may change later
+    cluster: Callable[[], Cluster | None] = lambda: None  # KFP's own
 
     def client(self) -> Client:
         return self._client(cluster=self.cluster)
@@ -104,18 +104,18 @@ class DirectConnection(Connection, frozen=True):
         return self.credentials
 
     def is_same(self, other: DirectConnection) -> bool:
-        """Tell whether it leads to the same place as the same identity, in the same namespace."""
-        return self._what_counts == other._what_counts
+        """Tell whether both have the same endpoint, credentials and namespace, and why."""
+        return self._essence == other._essence
 
     @property
-    def _what_counts(self) -> tuple[object, ...]:
+    def _essence(self) -> tuple[object, ...]:
         return self.endpoint, self.tls, self.credentials.source, self.namespace, self.trace
 
     def _doubts(self, token: Claims, health: Health) -> Iterator[Problem]:
         if health.multi_user and not self.credentials.headers():
             looked_at = [step for step in self.trace if step.step == "credentials"]
             yield Problem(
-                "Nothing is sent that says who we are, and this KFP serves several users.",
+                "Requests carry no identity, and this KFP serves several users.",
                 cause="\n".join(f"{step.looked_at}: {step.found}" for step in looked_at),
                 cure=refusal_causes.GET_TOKEN,
             )
@@ -138,7 +138,7 @@ class DirectConnection(Connection, frozen=True):
     ) -> ConnectionStatus:
         token, known = token or Claims(), health or Health(multi_user=True)
         return ConnectionStatus(
-            version=version("jupyter-kfp-mt"),
+            version=RELEASE,
             endpoint=self.endpoint,
             local=known.local,
             namespace=self.namespace,
@@ -153,10 +153,10 @@ class DirectConnection(Connection, frozen=True):
 
 
 class DoorConnection(Connection, frozen=True, kw_only=True):
-    """KFP behind the door of a Jupyter server, of which this process is a kernel."""
+    """A connection through the door of the Jupyter server that started this kernel."""
 
     door: Door
-    own_namespace: str = ""  # the one asked for here, where the door has another
+    own_namespace: str = ""  # the one configured in this kernel, if any
 
     def client(self) -> Client:
         return self._client(session=self.door.session(), logs=f"{self.door.address}/logs")
@@ -171,7 +171,7 @@ class DoorConnection(Connection, frozen=True, kw_only=True):
     def watch(self, client: Client, run: Run, namespace: str = "") -> Iterator[Run]:
         try:
             yield from event_reader.watch(self.door, run, namespace or client.namespace)
-        except NotFound:  # the server is of an older version; or no such run, as KFP will say
+        except NotFound:  # an older server has no events; a missing run is reported by KFP
             yield from client.watch(run.run_id, run)
 
     def kernel_namespace(self, kernel: str) -> KernelNamespace:
@@ -179,4 +179,4 @@ class DoorConnection(Connection, frozen=True, kw_only=True):
 
     @property
     def kfp_credentials(self) -> Credentials | None:
-        return None  # its key opens the door alone
+        return None  # its key only opens the door

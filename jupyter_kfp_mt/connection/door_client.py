@@ -1,7 +1,7 @@
-"""The Jupyter server's door to KFP, as one of its kernels finds it.
+"""The client of the Jupyter server's door to KFP, for the server's kernels.
 
-A kernel is a child of the server. Its environment has the door's address, on this machine's
-loopback, and the file with the key, which the server renews.
+A kernel is a child process of the server. Its environment has the door's address on the loopback
+interface, and the path of the file with the key, which the server renews.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..scrubbing import scrubbed
 from .status import ConnectionStatus, NamespaceInUse
 
 _VARIABLES = ("KFP_MT_DOOR", "KFP_MT_DOOR_KEY_FILE")
-_GONE = "Has it stopped, or been started anew? Then restart this kernel."
+_GONE = "If it has stopped or was restarted, restart this kernel."
 READY_SECONDS = intervals.READY_SECONDS
 
 T = TypeVar("T")
@@ -42,38 +42,38 @@ class Door(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """The key as it is now. Raises `Unreachable` where it is not there any more."""
+        """The current key. Raises `Unreachable` if its file no longer exists."""
         try:
             return Path(self.key_file).read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise Unreachable(
                 f"The Jupyter server's key for this kernel cannot be read: {reason(error)}.",
-                cause=f"It is in {self.key_file} while the server runs.",
+                cause=f"It is in {self.key_file} as long as the server runs.",
                 cure=_GONE,
             ) from None
 
     @classmethod
     def of_this_process(cls) -> Door | None:
-        """The door that this process was given, if it was."""
+        """The door that the environment of this process names; None if it names none."""
         values = [os.environ.get(name, "") for name in _VARIABLES]
         return cls(*values) if values[0] else None
 
     def open(self) -> None:
-        """Pass it on to processes that this one starts from now on."""
+        """Put the door into the environment of processes that this one will start."""
         os.environ.update(zip(_VARIABLES, msgspec.structs.astuple(self), strict=True))
 
     def shut(self) -> None:
-        """Stop passing it on."""
+        """Remove the door from the environment."""
         if os.environ.get(_VARIABLES[1]) == self.key_file:
             for name in _VARIABLES:
                 del os.environ[name]
 
     def session(self) -> requests.Session:
-        """Return a session for requests to it, which use no proxy."""
+        """Return a session for requests to the door, which use no proxy."""
         return new_session(trust_environment=False)
 
     def get(self, session: requests.Session, path: str, **options: Any) -> requests.Response:
-        """Return its answer to a GET with the key, without following redirects."""
+        """Send a GET with the key, and return the answer; redirects are not followed."""
         return self._send(session, "GET", path, **options)
 
     def ask(
@@ -84,13 +84,13 @@ class Door(msgspec.Struct, frozen=True):
         method: str = "GET",
         seconds: float = READ_SECONDS,
     ) -> T:
-        """Its answer. Raises a `KfpError`."""
-        sent = {name: text for name, text in (query or {}).items() if text}
+        """Send a request, and return the decoded answer. Raises a `KfpError`."""
+        params = {name: text for name, text in (query or {}).items() if text}
         timeout = (CONNECT_SECONDS, seconds)
         try:
             with self.session() as session:
                 answer = self._send(
-                    session, method, path, params=sent, timeout=timeout, stream=True
+                    session, method, path, params=params, timeout=timeout, stream=True
                 )
                 body = whole(answer.raw, seconds)
             if answer.status_code == 200:
@@ -100,7 +100,7 @@ class Door(msgspec.Struct, frozen=True):
         raise refusal_causes.refusal(answer.status_code, scrubbed(answer, body))
 
     def status(self) -> ConnectionStatus:
-        """Return the status of its connection, once there is one. Raises `Unreachable`."""
+        """Return the status of the server's connection, once it is ready. Raises `Unreachable`."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
             with attempting("ask the Jupyter server"):
@@ -109,15 +109,15 @@ class Door(msgspec.Struct, frozen=True):
                 return status
 
     def namespace(self) -> NamespaceInUse:
-        """Return the namespace in use in the Jupyter server, and those of its kernels' own."""
+        """Return the namespace in use in the Jupyter server, and those of single kernels."""
         with attempting("ask for the namespace in use"):
             return self.ask(NamespaceInUse, "namespace")
 
     def choose_namespace(self, namespace: str, kernel: str = "") -> NamespaceInUse:
-        """Have a namespace used in the Jupyter server, or in one kernel; without one the usual."""
-        asked = f"use namespace {namespace}" if namespace else "use the usual namespace"
+        """Set the namespace of the Jupyter server or of one kernel; an empty one is the default."""
+        purpose = f"use namespace {namespace}" if namespace else "use the default namespace"
         query = {"namespace": namespace, "kernel": kernel}
-        with attempting(asked):
+        with attempting(purpose):
             return self.ask(NamespaceInUse, "namespace", query, "PUT")
 
     def _send(

@@ -1,8 +1,8 @@
-"""Live events of a namespace: what the Jupyter server's door sends, and how a kernel listens.
+"""Live events of a namespace, which a kernel reads from the Jupyter server's door.
 
-A listener gets everything once (`snapshot`), then what has `changed` and what was `removed`. An
-`error` says why nothing is known at the moment, and `back` that the error is over. A `reset` means
-that the door or its KFP is another one: earlier events no longer count.
+A stream begins with a `snapshot` of everything; further events have what has `changed` or was
+`removed`. An `error` says why nothing is known at the moment, and `back` that the error is over.
+After a `reset`, from another door or another KFP, earlier events no longer count.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _WAITED = (intervals.CONNECT_SECONDS, intervals.SILENCE_SECONDS)
 
 
 class Changes(Value, frozen=True):
-    """The content of a snapshot, or the news since.
+    """The content of a snapshot, or the changes since.
 
-    Runs and recurring runs come without what never changes of them, the specification and the
-    parameters; tasks are those of the runs that were asked for.
+    Runs and recurring runs come without their specification and parameters, which never change;
+    tasks are those of the runs that the listener named.
     """
 
     runs: list[Run] = []
@@ -54,7 +54,7 @@ class Removed(Value, frozen=True):
 
 
 class EventFailure(Problem, frozen=True):
-    """The reason why nothing is known: of the namespace, or only of a run that was asked for."""
+    """The reason why nothing is known about the namespace, or only about the run `run_id`."""
 
     run_id: str = ""
 
@@ -63,20 +63,20 @@ class LiveEvent(ServerSentEvent, frozen=True):
     """One event of the Jupyter server's door, and the values that it carries."""
 
     def changes(self) -> Changes:
-        """Of a `snapshot` or `changed`."""
+        """Return the values of a `snapshot` or `changed` event."""
         return msgspec.json.decode(self.data, type=Changes)
 
     def removed(self) -> Removed:
-        """Of a `removed`."""
+        """Return the ids of a `removed` event."""
         return msgspec.json.decode(self.data, type=Removed)
 
     def failure(self) -> EventFailure:
-        """Of an `error`."""
+        """Return the reason of an `error` event."""
         return msgspec.json.decode(self.data, type=EventFailure)
 
 
 class Stream:
-    """The events of a namespace, and of the tasks of some runs; resumed where it broke off."""
+    """The events of a namespace, and of the tasks of some runs; resumed after an interruption."""
 
     def __init__(self, door: Door, namespace: str, runs: Iterable[str] = ()) -> None:
         self._door = door
@@ -86,16 +86,16 @@ class Stream:
         self._answer: requests.Response | None = None
 
     def close(self) -> None:
-        """End it, even while another thread waits for an event."""
+        """End the stream, even while another thread waits for an event."""
         self._closed.set()
         if self._answer is not None:
             bodies.shut(self._answer.raw)
 
     def __iter__(self) -> Iterator[LiveEvent]:
-        """Yield events until it is closed: when a stream ends, the next one is opened.
+        """Yield events until the stream is closed, with a new request whenever one ends.
 
-        Raises the `Unreachable` of a door that gives no answer for `PATIENCE_SECONDS`, and at once
-        the `KfpError` of one that refuses.
+        Raises `Unreachable` if the door has not answered for `PATIENCE_SECONDS`, and immediately
+        the `KfpError` of a refusal.
         """
         pause, failing_since = SHORTEST_PAUSE, 0.0
         while not self._closed.is_set():
@@ -135,16 +135,15 @@ class Stream:
                         self._last = event.id or self._last
                         yield event
             except (OSError, HTTPError) as error:
-                cure = "Has it stopped, or been started anew? Then restart this kernel."
+                cure = "If it has stopped or was restarted, restart this kernel."
                 found = no_answer(self._door.address, error, cure, _WAITED)
                 raise found.with_(attempt=_LISTENING) from None
 
 
 def watch(door: Door, run: Run, namespace: str) -> Iterator[Run]:
-    """A run that was just started, each time that something of it is new, until it has finished.
+    """Yield a run that was just started, each time that it has changed, until it has finished.
 
-    Raises the `KfpError` that stands in the way; one that may pass once it has lasted for
-    `PATIENCE_SECONDS`.
+    Raises a `KfpError`; if that may pass, only after it has lasted for `PATIENCE_SECONDS`.
     """
     failed: KfpError | None = None
     since = 0.0
@@ -168,7 +167,7 @@ def _may_pass(error: KfpError, since: float) -> bool:
 
 
 def _updated(run: Run, changes: Changes) -> Run:
-    """Return the run with the changes; its specification and parameters stay."""
+    """Return the run with the changes, which leave out its specification and parameters."""
     for found in changes.runs:
         if found.run_id == run.run_id:
             kept = {name: getattr(run, name) for name in ("pipeline_spec", "runtime_config")}
@@ -181,8 +180,8 @@ def _updated(run: Run, changes: Changes) -> Run:
 
 
 def parsed(pieces: Iterable[bytes]) -> Iterator[LiveEvent]:
-    """The events in a `text/event-stream`, however it is cut.
+    """The events in a `text/event-stream` that arrives in pieces of any length.
 
-    Raises `BodyTooLong` for one that has no end.
+    Raises `BodyTooLong` for an event without an end.
     """
     return events_in(pieces, LiveEvent)

@@ -1,7 +1,7 @@
-"""The namespace that a kernel uses: its own choice, else that of the Jupyter server.
+"""The namespace that a kernel uses: its own, else that of the Jupyter server.
 
-The server keeps both, so that the panel can show them, and a restarted kernel keeps its own.
-Without a server, this session keeps them.
+The server stores both: the panel can show them, and a restarted kernel finds its own again. Without
+a server they are stored in this session.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from .status import NamespaceInUse
 
 
 class KernelNamespace:
-    """`own` is this kernel's choice, empty for none; `usual` what is in use without one.
+    """`own` is the namespace chosen for this kernel, empty for none; `usual` the default.
 
-    `kernel` is its id in the Jupyter server; empty for what is no kernel of it, such as IPython in
-    a terminal, whose choice nobody else is told of.
+    `kernel` is its id in the Jupyter server. It is empty for a process that is not the server's
+    kernel, such as IPython in a terminal, whose choice stays there.
     """
 
     def __init__(self, door: Door | None, kernel: str, usual: str, own: str = "") -> None:
         self._door, self._kernel = door, kernel
         self.usual, self.own = usual, own
-        with contextlib.suppress(KfpError):  # an older server keeps none
+        with contextlib.suppress(KfpError):  # an older server does not store it
             if own:
                 self.choose(own)
             else:
@@ -35,22 +35,22 @@ class KernelNamespace:
 
     @property
     def is_shared(self) -> bool:
-        """Tell whether others use the usual one, too: the panel, and other notebooks."""
+        """Tell whether the panel and other notebooks use the same default."""
         return self._door is not None
 
     def look(self) -> None:
-        """Take over what was chosen meanwhile. Raises a `KfpError`."""
+        """Update both namespaces from the server. Raises a `KfpError`."""
         if self._door:
             self._adopt(self._door.namespace())
 
     def choose(self, namespace: str) -> None:
-        """Use another one in this kernel; an empty one for the usual. Raises a `KfpError`."""
+        """Use another namespace in this kernel, or the default if empty. Raises a `KfpError`."""
         self.own = namespace
         if self._door and self._kernel:
             self._adopt(self._door.choose_namespace(namespace, self._kernel))
 
     def share(self, namespace: str) -> None:
-        """Use another one in the panel and all notebooks, too. Raises a `KfpError`."""
+        """Use another namespace also in the panel and in all notebooks. Raises a `KfpError`."""
         if self._door:
             self._adopt(self._door.choose_namespace(namespace))
         self.usual = namespace

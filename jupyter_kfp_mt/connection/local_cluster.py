@@ -1,4 +1,4 @@
-"""The local KFP in place of Kubernetes: it answers itself what is allowed, and who owns what."""
+"""The local KFP in place of Kubernetes: it answers access reviews and lists profiles itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..cluster.kubernetes_objects import ResourceAccess
 
 
 class LocalCluster(Cluster):
-    """The same questions, asked of a local KFP as the identity of `client`, which stays open."""
+    """Sends the requests of a `Cluster` to a local KFP, through `client`, which stays open."""
 
     def __init__(self, client: Client) -> None:
         self.source = "the local KFP"

@@ -1,9 +1,9 @@
 """Finds, starts and shares the local KFP of a data folder.
 
-The local KFP is a process of its own, met through HTTP and four files of its data folder:
-`server.json` says where it listens, `in-use` is a FIFO that each user holds open for writing (the
-server stops after the last one), `tokens/` holds the identities, `server.log` what it logs.
-All of them are the server's own: nothing is written here, for the folder may be somebody else's.
+The local KFP is a process of its own, with HTTP and four files in its data folder as its interface:
+`server.json` has its address, `in-use` is a FIFO that each user holds open for writing (the server
+stops after the last one), `tokens/` has the identities, `server.log` is its log. Only the server
+writes these files: the folder may belong to another person.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ ANSWER_SECONDS = intervals.LOCAL_ANSWER_SECONDS
 _CANNOT_START, _IN_USE = (
     2,
     3,
-)  # exit statuses: it prints the reason; the folder is in use by another server
-_LAST_WORDS = 1000  # of the output of a server that failed, in characters
-# How it says that packages are missing: what is wrong, and below it what is to be pasted.
+)  # exit statuses: it has printed the reason; another server uses the folder
+_LAST_WORDS = 1000  # characters of the output of a server that failed
+# Its message about missing packages: the problem, and below it the command to paste.
 _INSTALL = re.compile(r"(.*)\n(Install [^\n]*\npip install [^\n]*)", re.DOTALL)
-# The server gets our environment, except what would let it act in our name.
+# The server gets our environment, except for variables that would let it act in our name.
 _OURS = ("KFP_MT_", "JUPYTER", "JPY_", "KF_PIPELINES_")
 _ITS_OWN = "KFP_MT_CONTAINER_ENGINE"
 
 
 class LocalKfp(msgspec.Struct, frozen=True):
-    """A running local KFP: where it listens, the folder of its identities' tokens, and whether it
-    stops after its last user.
+    """A running local KFP: its address, the folder of its identities' tokens, and whether it stops
+    after its last user.
     """
 
     endpoint: str
@@ -64,7 +64,7 @@ class LocalKfp(msgspec.Struct, frozen=True):
     def token_file(self, identity: str) -> Path:
         """The token file of an identity: `NAMESPACE/NAME`, `system:serviceaccount:...`, or a user.
 
-        Raises `NotFound`, naming those there are.
+        Raises `NotFound` with the names of all identities.
         """
         known = self.identities
         path = known.get(identity) or known.get(short_name(identity))
@@ -83,11 +83,11 @@ class LocalKfp(msgspec.Struct, frozen=True):
 
 
 def running(folder: Path) -> LocalKfp | None:
-    """The local KFP that serves a data folder, if one does."""
+    """The local KFP that serves a data folder; None if none does."""
     try:
         found = msgspec.json.decode((folder / "server.json").read_bytes(), type=LocalKfp)
         if not _is_locked(folder):
-            return None  # its server is dead, and its port may be another program's now
+            return None  # the server is dead, and another program may have its port now
         with requests.Session() as session:
             session.trust_env = False
             url = f"{found.endpoint}/apis/v2beta1/healthz"
@@ -99,7 +99,7 @@ def running(folder: Path) -> LocalKfp | None:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Tell whether a server holds the folder's lock, which it does as long as it lives."""
+    """Tell whether a server holds the folder's lock, as it does until its process ends."""
     with (folder / "lock").open("rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -111,10 +111,10 @@ def _is_locked(folder: Path) -> bool:
 class LocalKfpUse:
     """The use of a data folder's local KFP, started if there is none; `close()` ends the use.
 
-    `is_new`: none ran before.
+    `is_new` tells whether it was started for this use.
 
-    Raises `Misconfigured` with the server's own words where it cannot start, and `Unreachable` when
-    `cancelled` is set meanwhile or time is up.
+    Raises `Misconfigured` with the server's own message if it cannot start, and `Unreachable` after
+    a timeout, or when `cancelled` is set.
     """
 
     def __init__(
@@ -139,32 +139,32 @@ class LocalKfpUse:
         try:
             self._fifo = os.open(self._folder / "in-use", os.O_WRONLY | os.O_NONBLOCK)
         except OSError:
-            pass  # nobody reads it: a server that was started by hand and stays
+            pass  # a server that was started by hand does not read it, and stays
         found = running(self._folder)  # it may have stopped before we registered as its user
         if found is None:
             self.close()
         return found
 
     def _started(self, profiles: str) -> LocalKfp:
-        said = ""
+        output = ""
         while time.monotonic() < self._deadline and not self._cancelled.is_set():
-            said = self._start(profiles)
+            output = self._start(profiles)
             patience = time.monotonic() + OCCUPIED_SECONDS
             while time.monotonic() < patience and not self._cancelled.wait(0.05):
                 if found := self._taken():
                     return found
-        raise Unreachable(f"The local KFP in {shown(self._folder)} did not start.", cause=said)
+        raise Unreachable(f"The local KFP in {shown(self._folder)} did not start.", cause=output)
 
     def _start(self, profiles: str) -> str:
-        """Start a server. What it says if the folder has one already, which is about to answer."""
+        """Start a server. Return its message if another one is just starting in the folder."""
         command = [sys.executable, "-m", "jupyter_kfp_mt.local", "--while-used", "--log-file"]
         command += ["--data", str(self._folder)] + (["--profiles", profiles] if profiles else [])
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=errors,
                 start_new_session=True,
                 env={
                     name: value
@@ -172,27 +172,27 @@ class LocalKfpUse:
                     if name == _ITS_OWN or not name.startswith(_OURS)
                 },
             )
-            # It may outlive us, for other users; otherwise its exit status is collected.
+            # It may outlive this process, for other users; otherwise its exit status is collected.
             threading.Thread(target=process.wait, daemon=True).start()
             assert process.stdout is not None
             with process.stdout as ready:
                 _wait_for_line(ready, self._deadline)
             if running(self._folder):
                 return ""
-            return self._last_words(_exit_status(process), _text(said))
+            return self._checked(_exit_status(process), _text(errors))
 
-    def _last_words(self, status: int | None, said: str) -> str:
+    def _checked(self, status: int | None, output: str) -> str:
         if status == _CANNOT_START:
-            install = _INSTALL.fullmatch(said)
-            said, cure = install.groups() if install else (said, "")
-            raise Misconfigured(f"The local KFP cannot start: {said}", cure=cure)
+            install = _INSTALL.fullmatch(output)
+            problem, cure = install.groups() if install else (output, "")
+            raise Misconfigured(f"The local KFP cannot start: {problem}", cure=cure)
         if status not in (None, 0, _IN_USE):
             raise Misconfigured(
                 f"The local KFP ended with status {status} when it was started.",
-                cause=said[-_LAST_WORDS:],
-                cure=f"{shown(self._folder / 'server.log')} may hold more of what it said.",
+                cause=output[-_LAST_WORDS:],
+                cure=f"Look for the reason in {shown(self._folder / 'server.log')}.",
             )
-        return said if status == _IN_USE else ""
+        return output if status == _IN_USE else ""
 
 
 def _text(file: IO[bytes]) -> str:

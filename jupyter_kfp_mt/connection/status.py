@@ -1,4 +1,4 @@
-"""The status of a connection: who am I, where, in which namespace, why, and what is wrong."""
+"""The status of a connection: endpoint, identity and namespace, their sources, and problems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import KfpError, from_dict
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One line of the trace: what was looked at, what was found, and whether it was chosen."""
+    """One line of the trace: a source, the value found there, and whether it was chosen."""
 
     step: str
     looked_at: str
@@ -19,7 +19,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Our identity, as the token says; nothing of it is verified here."""
+    """Our identity according to the token, which is not verified here."""
 
     subject: str = ""
     expires_at: datetime | None = None
@@ -44,10 +44,10 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ConnectionStatus(msgspec.Struct, frozen=True):
-    """A connection as it is now.
+    """The state of a connection.
 
-    `error` says why it does not work; `warnings` are about what looks wrong with the token, which
-    KFP may accept all the same.
+    `error` says why it does not work; `warnings` are about a token that looks wrong, though KFP may
+    accept it.
     """
 
     version: str
@@ -62,15 +62,15 @@ class ConnectionStatus(msgspec.Struct, frozen=True):
     error: Problem | None = None
     warnings: list[Problem] = []
     tokens: str = ""  # the folder of the local KFP's token files
-    default_namespace: str = ""  # the one in use where none is chosen in this server
-    kernel_namespaces: dict[str, str] = {}  # kernels' own, by their ids
-    identities: list[str] = []  # of the local KFP, as which this server may ask
+    default_namespace: str = ""  # the one in use if none is chosen in this server
+    kernel_namespaces: dict[str, str] = {}  # those of single kernels, by the kernels' ids
+    identities: list[str] = []  # those of the local KFP that this server can use
 
 
 class NamespaceInUse(msgspec.Struct, frozen=True):
-    """The namespace that a Jupyter server uses, and those that its kernels have for themselves.
+    """The namespace that a Jupyter server uses, and those of single kernels, by the kernels' ids.
 
-    `kernels` are by their ids; `default_namespace` is in use where none is chosen.
+    `default_namespace` is in use if none is chosen.
     """
 
     namespace: str = ""
@@ -79,7 +79,7 @@ class NamespaceInUse(msgspec.Struct, frozen=True):
 
 
 def chosen_instead(trace: list[Step], choice: Step) -> list[Step]:
-    """Return a trace in which this was chosen, in place of what was for the same step."""
+    """Return a trace with this choice in place of the earlier one for the same step."""
     others = [
         msgspec.structs.replace(step, chosen=False) if step.step == choice.step else step
         for step in trace
@@ -88,7 +88,7 @@ def chosen_instead(trace: list[Step], choice: Step) -> list[Step]:
 
 
 class Trace:
-    """The decisions, as they are made."""
+    """The lines about decisions, in the order in which they were made."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []

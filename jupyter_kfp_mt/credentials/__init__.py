@@ -11,7 +11,7 @@ from .session_cookie import SessionCookie
 from .token_command import TokenCommand
 from .token_file import TokenFile
 
-# In the order in which help and messages name them. A kind that is not here cannot be chosen.
+# In the order of help and messages. Only these kinds can be chosen.
 KINDS: dict[str, type[Credentials]] = {
     each.kind.name: each
     for each in (

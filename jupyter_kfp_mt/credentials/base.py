@@ -1,6 +1,6 @@
-"""The headers that say who we are: the root of all kinds of credentials.
+"""The base of all kinds of credentials: the headers that carry an identity.
 
-A secret has no `repr`, and is sent in the headers that `headers()` returns, nowhere else.
+A secret has no `repr`, and is sent only in the headers that `headers()` returns.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..settings import Kfp
 from .kinds import Kind, Place
 
 AUDIENCE = "pipelines.kubeflow.org"
-LONGEST = 1 << 14  # of a token; servers accept no longer headers
+LONGEST = 1 << 14  # bytes of a token: servers accept no longer headers
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """The claims of a JWT: decoded, not verified; to be shown, not trusted."""
+    """The claims of a JWT, decoded but not verified: to be shown, not to be trusted."""
 
     sub: str = ""
     aud: str | list[str] = ""
@@ -43,7 +43,7 @@ class Claims(msgspec.Struct, frozen=True):
         try:
             return datetime.fromtimestamp(self.exp, timezone.utc) if self.exp else None
         except (OverflowError, OSError, ValueError):
-            return None  # beyond the years that there are
+            return None  # outside the range of datetime
 
 
 class Credentials(AuthBase):
@@ -55,7 +55,7 @@ class Credentials(AuthBase):
     kind: ClassVar[Kind] = Kind("none")
     source: str = "none"
     audience: str = AUDIENCE
-    # Whether KFP sees who is asking; where it does not, only a KFP without tenants answers.
+    # Whether KFP sees an identity; without one, only a single-user KFP answers.
     identifies: ClassVar[bool] = True
 
     @classmethod
@@ -64,7 +64,7 @@ class Credentials(AuthBase):
         return cls()
 
     def headers(self) -> dict[str, str]:
-        """Return the headers to send now. Raises a `KfpError` if there are none to be had."""
+        """Return the headers to send now. Raises a `KfpError` if they cannot be obtained."""
         return {}
 
     def refused_by(self, status: int, content_type: str) -> bool:
@@ -72,12 +72,12 @@ class Credentials(AuthBase):
         return status == 401
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
-        """Look for newer ones; return whether they differ from the headers that were refused."""
+        """Renew the credentials; return whether their headers differ from the refused ones."""
         return False
 
     @property
     def expires_at(self) -> datetime | None:
-        """The time at which they expire, if it is known."""
+        """The time at which they expire; None if it is not known."""
         return self.claims().expires_at
 
     @property
@@ -90,14 +90,14 @@ class Credentials(AuthBase):
         return claims(self._token())
 
     def explained(self, error: KfpError, refused: bool) -> KfpError:
-        """Return the error with what these credentials know about it; `refused`: they were
-        rejected.
+        """Return the error with the cause and cure that these credentials know; `refused` tells
+        whether they were rejected.
         """
         return error
 
     @staticmethod
     def not_accepted(error: KfpError, reason: str, cause: str, cure: str) -> Unauthenticated:
-        """Return the error of the same attempt, for credentials that were rejected."""
+        """Return an error about the same attempt that says that these were rejected."""
         found = Unauthenticated(
             reason=reason, cause=cause, cure=cure, server_text=error.server_text
         )
@@ -108,11 +108,11 @@ class Credentials(AuthBase):
         headers = self.headers()
         if set(headers) - {"Authorization"}:
             raise Misconfigured(
-                f"kfp.Client(credentials=...) sends tokens alone, and these are a {self.source}.",
-                cure="jupyter_kfp_mt.kfp_client() gives a kfp.Client that sends it.",
+                f"kfp.Client(credentials=...) can only send tokens, and these are a {self.source}.",
+                cure="jupyter_kfp_mt.kfp_client() returns a kfp.Client that sends it.",
             )
-        # The whole header, as the SDK would build a plain string that tracebacks show. A header is
-        # sent in any case: an empty one counts as none.
+        # The whole header: from a prefix and a token, the SDK would build a plain string, which
+        # tracebacks show. The SDK always sends the header; KFP ignores an empty one.
         config.api_key["authorization"] = headers.get("Authorization", " ")
         config.api_key_prefix.pop("authorization", None)
 
@@ -128,7 +128,7 @@ class Credentials(AuthBase):
 
 
 class Key(Credentials):
-    """A key that is read anew each time, such as the one a Jupyter server gives its kernels."""
+    """A key that is read for each request, such as the key of a Jupyter server's kernels."""
 
     def __init__(self, key: Callable[[], str], source: str) -> None:
         self._key = key
@@ -139,9 +139,7 @@ class Key(Credentials):
 
 
 class Hidden(str):
-    """A text that is sent but not shown: tracebacks with values, such as IPython's, print the
-    `repr`.
-    """
+    """A secret text; its `repr`, which tracebacks such as IPython's print, does not show it."""
 
     __slots__ = ()
 
@@ -159,17 +157,17 @@ def differ(refused: Mapping[str, str], headers: Mapping[str, str]) -> bool:
 
 
 def one_token(text: str, source: str, cure: str = "") -> str:
-    """Return the token in a text. Raises `Misconfigured` for anything that is not one token."""
+    """Return the token in a text. Raises `Misconfigured` if the text is not exactly one token."""
     token = text.strip()
     if not token:
         raise Misconfigured(f"{source} is empty.", cure=cure)
     if not token.isascii() or not token.isprintable() or " " in token or len(token) > LONGEST:
-        raise Misconfigured(f"{source} does not hold one token.", cure=cure)
+        raise Misconfigured(f"{source} is not a single token.", cure=cure)
     return token
 
 
 def claims(token: str) -> Claims:
-    """The claims of a JWT; empty ones if it is none."""
+    """The claims of a JWT; empty for any other token."""
     try:
         payload = token.split(".")[1]
         return msgspec.json.decode(
@@ -180,7 +178,7 @@ def claims(token: str) -> Claims:
 
 
 def shown(path: Path) -> str:
-    """A path as a person reads it: the home folder as `~`."""
+    """A path for messages, with the home folder as `~`."""
     try:
         return f"~/{path.relative_to(Path.home())}"
     except (ValueError, RuntimeError):
@@ -188,14 +186,14 @@ def shown(path: Path) -> str:
 
 
 def warnings(found: Claims, audience: str, now: datetime) -> Iterator[str]:
-    """Return what is wrong with a token according to its own claims."""
+    """Yield what is wrong with a token according to its own claims."""
     if found.expires_at and found.expires_at <= now:
         yield f"The token expired at {found.expires_at:%Y-%m-%d %H:%M:%S} UTC."
     if found.sub and audience not in found.audiences:
         audiences = ", ".join(found.audiences) or "none"
-        yield f"The token is for audience {audiences}, KFP takes {audience}."
+        yield f"The token is for audience {audiences}, and KFP accepts {audience}."
 
 
 def reason(error: Exception) -> str:
-    """Tell why a file could not be read, without what is in it."""
+    """Tell why a file could not be read, without showing its content."""
     return getattr(error, "strerror", None) or "it is not text"

@@ -1,4 +1,7 @@
-"""The program that a kubeconfig names to get a credential (client.authentication.k8s.io)."""
+"""The credential plugin of a kubeconfig: a program that prints a token or a certificate.
+
+Its protocol is `client.authentication.k8s.io`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from .base import one_token
 from .run_program import printed
 
 _CURE = (
-    "`kubectl get namespaces` in a terminal runs it too, and shows what it says. Here it has no "
-    "terminal: where it asks for a login, log in there first."
+    "To see its messages, run `kubectl get namespaces` in a terminal, which calls it, too. Here it "
+    "has no terminal: if it asks you to log in, do that there first."
 )
 
 
@@ -40,10 +43,10 @@ class ExecPlugin(msgspec.Struct, frozen=True, rename="camel"):
         """Run it and return its credential. Raises `Misconfigured`, without any of its output."""
         what = f"The plugin {self.command} of the {source}"
         if self.interactive_mode == "Always":
-            raise Misconfigured(f"{what} wants a terminal, and there is none here.", cure=_CURE)
-        asked = {"apiVersion": self.api_version, "kind": "ExecCredential"}
-        info = msgspec.json.encode({**asked, "spec": {"interactive": False}}).decode()
-        variables = {each.name: each.value for each in self.env or []}
+            raise Misconfigured(f"{what} needs a terminal, and there is none here.", cure=_CURE)
+        wanted = {"apiVersion": self.api_version, "kind": "ExecCredential"}
+        info = msgspec.json.encode({**wanted, "spec": {"interactive": False}}).decode()
+        variables = {variable.name: variable.value for variable in self.env or []}
         variables["KUBERNETES_EXEC_INFO"] = info
         words = [self.command, *(self.args or [])]
         text = printed(words, what, _CURE, seconds, variables, folder)
@@ -53,17 +56,17 @@ class ExecPlugin(msgspec.Struct, frozen=True, rename="camel"):
             found = None
         if found is None or found.api_version != self.api_version:
             raise Misconfigured(
-                f"{what} prints no ExecCredential of {self.api_version}.", cure=_CURE
+                f"{what} did not print an ExecCredential of {self.api_version}.", cure=_CURE
             )
         if found.status.token:
             one_token(found.status.token, f"The token of the plugin {self.command}", _CURE)
         elif not (found.status.client_certificate_data and found.status.client_key_data):
-            raise Misconfigured(f"{what} prints neither a token nor a certificate.", cure=_CURE)
+            raise Misconfigured(f"{what} printed neither a token nor a certificate.", cure=_CURE)
         return found.status
 
 
 class Credential(msgspec.Struct, frozen=True, rename="camel"):
-    """A token, or a certificate with its key, and when it expires if the plugin says so."""
+    """A token, or a certificate with its key; and the time at which it expires, if known."""
 
     token: str = ""
     client_certificate_data: str = ""
@@ -74,7 +77,7 @@ class Credential(msgspec.Struct, frozen=True, rename="camel"):
         return f"Credential(expiration_timestamp={self.expiration_timestamp})"
 
     def as_user(self) -> dict[str, Any]:
-        """The same, as a kubeconfig has it."""
+        """The fields of a kubeconfig's user that carry it."""
         if self.token:
             return {"token": self.token}
         return {

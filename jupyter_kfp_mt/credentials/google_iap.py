@@ -39,11 +39,11 @@ class GoogleIap(Renewed):
             from google.oauth2 import id_token
         except ImportError:
             raise Misconfigured(
-                "Google's IAP takes a token that google-auth gives, and it is not installed.",
+                "Google's IAP needs a token from google-auth, which is not installed.",
                 cure="pip install 'jupyter-kfp-mt[iap]'",
             ) from None
         try:
-            # Its own time-out is two minutes.
+            # google-auth's own timeout is two minutes.
             request = partial(Request(), timeout=SECONDS)
             token = id_token.fetch_id_token(request, self.audience)
         except exceptions.GoogleAuthError as error:
@@ -52,6 +52,6 @@ class GoogleIap(Renewed):
 
 
 def _failure(error: Exception) -> KfpError:
-    # Google's answer may follow, which does not belong in a cell.
+    # The first line only: Google's answer, which does not belong in a cell, may follow.
     why = str(error.args[0] if error.args else error).partition("\n")[0][:300]
-    return Unauthenticated("Google gives no identity token for this IAP.", cause=why, cure=_CURE)
+    return Unauthenticated("Google issued no identity token for this IAP.", cause=why, cure=_CURE)

@@ -22,9 +22,9 @@ STANDARD = "KF_PIPELINES_SA_TOKEN_PATH"
 class Kind(msgspec.Struct, frozen=True):
     """One kind: its name in `c.Kfp.auth`, and the settings that select or refine it.
 
-    `asked_by` are settings that select it by themselves, `beside` those that only refine it (next
-    to `auth` or one of the former), `held_in` variables that hold the secret itself. `of_clusters`:
-    it makes no sense for the local KFP.
+    A setting in `asked_by` selects it; one in `beside` refines it, once `auth` or one of the former
+    has selected it. `held_in` are environment variables that contain the secret itself. Kinds that
+    are `of_clusters` make no sense for the local KFP.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Kind(msgspec.Struct, frozen=True):
     of_clusters: bool = False
 
     def needed(self, settings: Kfp, name: str) -> str:
-        """A setting without which there are no such credentials. Raises `Misconfigured`."""
+        """The value of a setting that this kind requires. Raises `Misconfigured` without it."""
         return settings.value(name) or self._raise(f"c.Kfp.{name} or {variable(name)}")
 
     def lacking(self, what: str) -> Misconfigured:
         return Misconfigured(
-            f"Credentials of kind {self.name} need more than their name.", cure=f"Set {what}."
+            f"Credentials of kind {self.name} need another setting.", cure=f"Set {what}."
         )
 
     def _raise(self, what: str) -> str:
@@ -66,10 +66,10 @@ K = TypeVar("K")
 
 
 class KeptCredentials:
-    """Credentials that are expensive to make, each kept under what it was made from.
+    """Credentials that are expensive to make, kept under keys of what they were made from.
 
-    Choosing again then neither runs a kubeconfig's plugin nor requests another token. The owner
-    decides how long they live: `clear` drops all of them with their secrets.
+    With them, a repeated choice neither runs a kubeconfig's plugin nor requests another token. The
+    owner decides how long they live: `clear` drops all of them with their secrets.
     """
 
     MOST = 16
@@ -79,12 +79,12 @@ class KeptCredentials:
         self._lock = threading.Lock()
 
     def one(self, key: Hashable, make: Callable[[], K]) -> K:
-        """Return the only one made from `key`, making it if there is none."""
+        """Return the credentials kept under `key`, made now if there are none."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return cast(K, self._kept[key])
-        made = make()  # it may take a while, without blocking anybody else
+        made = make()  # without the lock, as it may take a while
         with self._lock:
             found = self._kept.setdefault(key, made)
             while len(self._kept) > self.MOST:
@@ -97,10 +97,10 @@ class KeptCredentials:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where credentials will be used, and what is available there to make them from.
+    """The place where credentials will be used, and what they can be made from there.
 
-    `issuer` opens the Kubernetes API of a service account's folder, or else of a kubeconfig's file
-    and context.
+    `issuer` opens the Kubernetes API for a service account's folder, or else for a kubeconfig's
+    file and context.
     """
 
     endpoint: str
@@ -111,7 +111,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def kubeconfig_now(settings: Kfp) -> tuple[str, str, object]:
-    """A kubeconfig's file and context, with what changes when the file does."""
+    """The file and context of a kubeconfig, and a value that changes when the file does."""
     file, context = settings.value("kubeconfig"), settings.value("kube_context")
     searched = file or os.environ.get("KUBECONFIG") or "~/.kube/config"
     paths = [Path(path).expanduser() for path in searched.split(os.pathsep)]

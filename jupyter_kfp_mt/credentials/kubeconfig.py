@@ -1,4 +1,4 @@
-"""A kubeconfig: the way to KFP through the Kubernetes API, from outside the cluster."""
+"""A kubeconfig: KFP through the Kubernetes API, from outside the cluster."""
 
 from __future__ import annotations
 
@@ -27,30 +27,33 @@ PORT_FORWARD = (
     "kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888\n"
     "and set c.Kfp.endpoint = 'http://localhost:8888' and c.Kfp.auth = 'kubernetes'."
 )
-_NOBODY = "no identity arrives at KFP through the Kubernetes API."
+_NOBODY = "no identity reaches KFP through the Kubernetes API."
 _LOST = (
-    "The Kubernetes API takes the identity off every request that it passes on, so that KFP sees "
-    "none; and this KFP serves several users."
+    "The Kubernetes API removes the identity from every request that it passes on, and this KFP "
+    "needs one, as it serves several users."
 )
-# What is before the host in an address, however that is misspelt.
+# The names under which the official client keeps the token: in newer releases that of the scheme in
+# Kubernetes' OpenAPI, in older ones that of the header.
+_SCHEMES = ("BearerToken", "authorization")
+# The part before the host in an address, even in a misspelt one.
 _USERINFO = re.compile(r"(\w+:/*)?[^/]*@")
 
 
 class Kubeconfig(Renewed):
-    """Sends the kubeconfig's own identity, to the Kubernetes API alone.
+    """Sends the kubeconfig's own identity, which only the Kubernetes API sees.
 
-    `file` and `context` choose; without them it is what kubectl would use. A plugin that it names
-    may take `seconds`.
+    Without `file` and `context` it is the kubeconfig and the context that kubectl would use. Its
+    plugin, if it has one, may take `seconds`.
     """
 
     kind: ClassVar[Kind] = Kind("kubeconfig", beside=("kubeconfig", "kube_context"))
     identifies: ClassVar[bool] = False
-    # The file is read again now and then, and its plugin run.
+    # After this time the file is read again and its plugin run, if no expiry is known.
     unknown_life: ClassVar[timedelta | None] = timedelta(minutes=5)
 
     @classmethod
     def chosen(cls, settings: Kfp, place: Place) -> Kubeconfig:
-        """Return the one for a context, which is kept: reading it may run a plugin."""
+        """Return the credentials of a context, which are kept: reading them may run a plugin."""
         file, context, state = kubeconfig_now(settings)
         return place.kept.one((cls, file, context, state), lambda: cls(file, context))
 
@@ -64,7 +67,7 @@ class Kubeconfig(Renewed):
 
     @property
     def configuration(self) -> Any:
-        """Return what it says, as the official client has it. It holds secrets."""
+        """The official client's `Configuration`, which contains secrets."""
         self.headers()
         return self._configuration
 
@@ -75,7 +78,7 @@ class Kubeconfig(Renewed):
 
     @property
     def endpoint(self) -> str:
-        """KFP behind the service proxy of the Kubernetes API."""
+        """The address of KFP behind the service proxy of the Kubernetes API."""
         return self.server + SERVICE_PROXY
 
     @property
@@ -97,7 +100,7 @@ class Kubeconfig(Renewed):
             raise
         except Exception as error:  # the client raises anything
             raise _unusable(self.source, error) from None
-        value = self._configuration.get_api_key_with_prefix("authorization")
+        value = _authorization(self._configuration)
         if not value:
             return Secret.lasting({}, expires_at)
         scheme, _, text = value.partition(" ")
@@ -127,12 +130,12 @@ class Kubeconfig(Renewed):
         if _USERINFO.match(configuration.host):
             raise Misconfigured(
                 f"The {self.source} has a user name or a password in the address of its server.",
-                cure="Leave them out there: a token or a certificate says who you are.",
+                cure="Remove them: a token or a certificate proves your identity.",
             )
         return configuration, expires_at or getattr(loader, "expiry", None)
 
     def _ask_plugin(self, config: Any, context: str) -> datetime | None:
-        """Run the user's plugin, for which the client itself would wait for ever."""
+        """Run the user's plugin with a time limit, which the official client does not have."""
         name = config["contexts"].get_with_name(context)["context"].safe_get("user")
         entry = name and config.safe_get("users") and config["users"].get_with_name(name, safe=True)
         user = entry and entry.value.get("user")
@@ -140,12 +143,12 @@ class Kubeconfig(Renewed):
             return None
         described = user.pop("exec")
         if {"auth-provider", "token", "tokenFile"} & set(user):
-            return None  # these come first
+            return None  # these take precedence over a plugin
         try:
             plugin = msgspec.convert(described, ExecPlugin)
         except msgspec.ValidationError as error:
             raise Misconfigured(
-                f"The plugin of the {self.source} is not described as it has to be: {error}."
+                f"The plugin of the {self.source} is not described correctly: {error}."
             ) from None
         found = plugin.credential(self.source, Path(entry.path).absolute().parent, self._seconds)
         user.update(found.as_user())
@@ -167,7 +170,7 @@ class Kubeconfig(Renewed):
 
 
 def namespace_of(file: str = "", context: str = "") -> str:
-    """The namespace of a kubeconfig's context, such as `kubectl config set-context` sets it."""
+    """The namespace of a kubeconfig's context, as set by `kubectl config set-context`."""
     from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
     path = str(Path(file).expanduser()) if file else KUBE_CONFIG_DEFAULT_LOCATION
@@ -191,8 +194,14 @@ def anonymous() -> Unauthenticated:
 def no_certificate() -> Misconfigured:
     """Return the error for a client certificate, which the SDK's client cannot present."""
     return Misconfigured(
-        "kfp.Client cannot show the client certificate of this kubeconfig.", cure=PORT_FORWARD
+        "kfp.Client cannot present the client certificate of this kubeconfig.", cure=PORT_FORWARD
     )
+
+
+def _authorization(configuration: Any) -> str:
+    """Return the header that the official client would send, empty if none."""
+    sent = (configuration.get_api_key_with_prefix(name) for name in _SCHEMES)
+    return str(next(filter(None, sent), ""))
 
 
 def _bypassed(configuration: Any) -> bool:
@@ -206,10 +215,10 @@ def _unusable(source: str, error: Exception) -> Misconfigured:
 
     why = "it cannot be read"
     if isinstance(error, ConfigException):
-        # Where it names an entry, it shows all that is in it.
+        # A message that names an entry also shows its content.
         why = re.split(r"/?\{|\n", str(error))[0][:300].rstrip(".")
     return Misconfigured(
         f"The {source} cannot be used: {why}.",
-        cure="`kubectl config get-contexts` lists the contexts that there are; c.Kfp.kubeconfig "
-        "and c.Kfp.kube_context choose another one.",
+        cure="Choose another one with c.Kfp.kubeconfig and c.Kfp.kube_context; "
+        "`kubectl config get-contexts` lists the contexts.",
     )

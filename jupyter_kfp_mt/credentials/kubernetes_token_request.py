@@ -28,9 +28,7 @@ class KubernetesTokenRequest(Renewed):
 
     @classmethod
     def chosen(cls, settings: Kfp, place: Place) -> KubernetesTokenRequest:
-        """Return the one for a service account, which keeps its token when credentials are chosen
-        again.
-        """
+        """Return the credentials of a service account, which are kept with their token."""
         named = settings.value("service_account") or _own_account(place.pod)
         namespace, _, name = named.rpartition("/")
         namespace, name = namespace or place.namespace, name or "default-editor"
@@ -57,16 +55,16 @@ class KubernetesTokenRequest(Renewed):
             return Secret.token(*self._cluster.request_token(namespace, name, AUDIENCE, LIFETIME))
         except NotFound as error:
             raise Misconfigured(
-                f"There is no service account {name} in namespace {namespace} to be.",
+                f"There is no service account {name} in namespace {namespace}.",
                 cause=f"Kubernetes says: {error.server_text}",
-                cure="Name another in c.Kfp.service_account (KFP_MT_SERVICE_ACCOUNT); this lists "
-                f"them:\nkubectl get serviceaccounts -n {shlex.quote(namespace)}",
+                cure="Set c.Kfp.service_account (KFP_MT_SERVICE_ACCOUNT) to one of these:\n"
+                f"kubectl get serviceaccounts -n {shlex.quote(namespace)}",
                 server_text=error.server_text,
             ) from None
 
 
 def _own_account(pod: Pod) -> str:
-    """The pod's own service account, as NAMESPACE/NAME: its ordinary token says whose it is."""
+    """The pod's own service account, as NAMESPACE/NAME, according to its ordinary token."""
     try:
         token = (pod.service_account_folder() / "token").read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""No credentials, as none were found; they are looked for again when KFP wants some."""
+"""No credentials, as none were found; the search is repeated when KFP refuses a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .base import Credentials
 
 
 class NoneYet(Credentials):
-    """Sends nothing until KFP refuses that; then `look` searches for credentials again."""
+    """Sends no credentials until KFP refuses that; then `look` searches for some again."""
 
     def __init__(self, look: Callable[[], Credentials | None]) -> None:
         self._look = look
@@ -28,7 +28,7 @@ class NoneYet(Credentials):
         return self._found.headers() if self._found else {}
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
-        """Look for credentials again, or for a newer version of those that were found."""
+        """Search for credentials again, or renew those that were found."""
         if self._found is not None:
             return self._found.renewed(refused)
         self._found = self._look()

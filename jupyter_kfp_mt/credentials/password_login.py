@@ -37,16 +37,16 @@ USER, PASSWORD = "KFP_MT_USERNAME", "KFP_MT_PASSWORD"
 STEPS = 20
 TIMEOUT = intervals.LOGIN_SECONDS
 _CURE = (
-    "Put the user name and the password on two lines of a file that only you can read, and name "
-    f"it in c.Kfp.login_file; or set {USER} and {PASSWORD} where the Jupyter server starts."
+    "Put the user name and the password on two lines of a file that only you can read, and set "
+    f"c.Kfp.login_file to its path; or set {USER} and {PASSWORD} for the Jupyter server."
 )
 
 
 class Login(Renewed):
-    """Signs in where the endpoint's login page says, and again when the session has ended.
+    """Signs in on the login page in front of the endpoint, and again when the session has ended.
 
-    `file` holds user name and password, on two lines; without one they are in the environment.
-    `hosts` are those that the login may lead to beside the endpoint's own.
+    `file` has the user name and the password on two lines; without it they are environment
+    variables. `hosts` are other hosts than the endpoint's to which the login may lead.
     """
 
     kind: ClassVar[Kind] = Kind(
@@ -80,7 +80,7 @@ class Login(Renewed):
 
     def renew(self) -> Secret:
         account = self._account()
-        if account == self._wrong:  # tried again, it may be locked
+        if account == self._wrong:  # another try could lock the account
             raise self._wrong_password()
         with _Browser(self._endpoint, self._hosts) as browser:
             try:
@@ -88,11 +88,7 @@ class Login(Renewed):
             except _WrongPassword:
                 self._wrong = account
                 raise self._wrong_password() from None
-            except (
-                OSError,
-                HTTPError,
-                ValueError,
-            ) as error:  # of requests, or an address that is none
+            except (OSError, HTTPError, ValueError) as error:  # the last for an invalid address
                 wrong = fault(error) or CertificateFault(type(error).__name__, "")
                 raise Unreachable(
                     f"Cannot sign in at {self._endpoint}: no answer ({wrong.reason}).",
@@ -105,9 +101,9 @@ class Login(Renewed):
         return self.not_accepted(
             error,
             "the session of a new login is not accepted.",
-            cause="The login went well, and the login page answers all the same.",
-            cure="Is c.Kfp.endpoint the address at which a browser reaches KFP, such as "
-            "https://kubeflow.example.com/pipeline?",
+            cause="The login succeeded, but the login page still answers.",
+            cure="Set c.Kfp.endpoint to the address at which a browser reaches KFP, such as "
+            "https://kubeflow.example.com/pipeline.",
         )
 
     def _account(self) -> tuple[str, str]:
@@ -118,7 +114,7 @@ class Login(Renewed):
                 lines = Path(self._file).expanduser().read_text(encoding="utf-8").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 raise Misconfigured(
-                    f"The {self.source} cannot be made: {reason(error)}.", cure=_CURE
+                    f"The {self.source} is not possible: {reason(error)}.", cure=_CURE
                 ) from None
             user, password = (*lines[:2], "", "")[:2]
         if not user or not password:
@@ -128,13 +124,13 @@ class Login(Renewed):
     def _wrong_password(self) -> Unauthenticated:
         return Unauthenticated(
             f"Cannot sign in at {self._endpoint}: user name or password is wrong ({self.source}).",
-            cause="It is not tried again with the same ones.",
+            cause="The same ones are not tried again.",
             cure=_CURE,
         )
 
 
 class _WrongPassword(Exception):
-    """The login form came back after it had been filled in."""
+    """The login form was shown again after it had been filled in."""
 
 
 class _Form(msgspec.Struct):
@@ -182,7 +178,7 @@ class _Page(HTMLParser):
 
 
 class _Browser:
-    """Walks from the endpoint to its login form and back, with cookies of its own."""
+    """Follows the redirects from the endpoint to its login form and back, keeping cookies."""
 
     def __init__(self, endpoint: str, hosts: frozenset[str]) -> None:
         self._start = f"{endpoint}/apis/v2beta1/healthz"
@@ -190,7 +186,7 @@ class _Browser:
         self._hosts = hosts
         self._session = new_session(trust_environment=not is_own(endpoint))
         self._session.cookies.set_policy(DefaultCookiePolicy())
-        self._session.headers["Accept"] = "text/html, */*"  # JSON would get no login page
+        self._session.headers["Accept"] = "text/html, */*"  # without it, no login page is sent
 
     def __enter__(self) -> _Browser:
         return self
@@ -199,7 +195,7 @@ class _Browser:
         self._session.close()
 
     def sign_in(self, user: str, password: str) -> Secret:
-        """The session's cookie. Raises `_WrongPassword` and `KfpError`."""
+        """Sign in, and return the session's cookie. Raises `_WrongPassword` and `KfpError`."""
         try:
             return self._signed_in(user, password)
         except KfpError as error:
@@ -223,9 +219,10 @@ class _Browser:
                 return self._secret(answer, page, filled_in)
             answer = self._submit(answer.url, form) if form else self._follow(answer.url, page)
         raise Unreachable(
-            f"Cannot sign in at {self._endpoint.netloc}: after {STEPS} steps there is no end.",
+            f"Cannot sign in at {self._endpoint.netloc}: {STEPS} redirects and pages did not lead "
+            "to KFP.",
             cause=f"The last one was {_plain(answer.url)}.",
-            cure="Does a browser reach KFP at this endpoint?",
+            cure="Try this endpoint in a browser: does KFP answer there?",
         )
 
     def _follow(self, url: str, page: _Page | None) -> requests.Response:
@@ -252,30 +249,31 @@ class _Browser:
             url,
             data=data,
             params=params,
-            auth=lambda request: request,  # none, not even from ~/.netrc
+            auth=lambda request: request,  # no credentials, not even from ~/.netrc
             timeout=TIMEOUT,
             allow_redirects=False,
             stream=True,
         )
-        answer.raw = io.BytesIO(beginning(answer.raw, TIMEOUT[1]))  # all that is looked for a form
+        answer.raw = io.BytesIO(beginning(answer.raw, TIMEOUT[1]))  # enough to find the form
         return answer
 
     def _check(self, url: str) -> None:
-        """The password goes to hosts that were named, and never from https to http."""
-        # As it is sent: for requests a backslash ends the host, for urlsplit it does not.
+        """Refuse an address that must not get the password: an unknown host, or one without TLS."""
+        # The address as `requests` sends it: there a backslash ends the host, in urlsplit it does
+        # not.
         parts = urlsplit(requests.Request("GET", url).prepare().url or "")
         own = _host(parts) == _host(self._endpoint)
         if not own and not self._hosts & {_host(parts), parts.hostname}:
             raise Misconfigured(
                 f"The login at {self._endpoint.netloc} leads to another host, "
                 f"{parts.netloc.rpartition('@')[2]}.",
-                cure="If that is the one which asks for the password, add it to "
-                "c.Kfp.login_hosts (KFP_MT_LOGIN_HOSTS).",
+                cure="If the login page is there, add the host to c.Kfp.login_hosts "
+                "(KFP_MT_LOGIN_HOSTS).",
             )
         if parts.scheme != "https" and (self._endpoint.scheme == "https" or parts.scheme != "http"):
             raise Misconfigured(
                 f"The login at {self._endpoint.netloc} leads to {_plain(url)}, which is not https.",
-                cure="No password is sent there; ask the cluster's administrator.",
+                cure="The password was not sent there; ask the cluster's administrator.",
             )
 
     def _secret(self, answer: requests.Response, page: _Page | None, filled_in: bool) -> Secret:
@@ -295,21 +293,21 @@ class _Browser:
         where = f"Cannot sign in at {self._endpoint.netloc}"
         if page is None and filled_in:
             return Unauthenticated(
-                f"{where}: the password was accepted, but no session came of it.",
-                cause="A cookie that is for https alone is not kept for http.",
-                cure="Give c.Kfp.endpoint with https://, as a browser reaches it.",
+                f"{where}: the password was accepted, but there is no session cookie.",
+                cause="Over http, a cookie that is meant for https is not kept.",
+                cure="Set c.Kfp.endpoint to the address with https:// that a browser uses.",
             )
         if page is None and answer.ok:
             return Misconfigured(
-                f"{where}: no login page stands before KFP there.",
+                f"{where}: there is no login page in front of KFP.",
                 cure="Leave out c.Kfp.auth = 'login'; another kind of credentials may fit.",
             )
         if answer.status_code in (502, 503, 504):
-            away = refusal_causes.nobody_behind(answer.status_code, "")
-            return away.with_(attempt=where.removeprefix("Cannot "))
+            unavailable = refusal_causes.nobody_behind(answer.status_code, "")
+            return unavailable.with_(attempt=where.removeprefix("Cannot "))
         others = ", ".join(_plain(urljoin(answer.url, link)) for link in page.links) if page else ""
         return Unauthenticated(
-            f"{where}: {_plain(answer.url)} (HTTP {answer.status_code}) asks for no password.",
+            f"{where}: {_plain(answer.url)} (HTTP {answer.status_code}) has no password form.",
             cause=f"It offers other ways to sign in: {others[:500]}." if others else "",
             cure="Use a session cookie instead (c.Kfp.cookie_file), or enable Dex's local password "
             "connector.",
@@ -323,7 +321,7 @@ class _Browser:
 
 
 def _form(page: _Page) -> _Form | None:
-    """The form to send: with a password in it, else one that only needs to be sent on."""
+    """The form to send: one with a password, else one that only has to be submitted."""
     with_password = [form for form in page.forms if form.password]
     # oauth2-proxy's button to its provider, and Dex's "grant access".
     sent_on = [
@@ -336,7 +334,7 @@ def _form(page: _Page) -> _Form | None:
 
 
 def _connector(page: _Page) -> str:
-    """Dex's link to its own passwords, where there are other ways to sign in beside them."""
+    """Dex's link to its own login form, on a page that offers several ways to sign in."""
     found = (link for link in page.links if urlsplit(link).path.endswith("/auth/local"))
     return next(found, "")
 

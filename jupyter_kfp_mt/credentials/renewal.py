@@ -17,9 +17,9 @@ from .base import Claims, Credentials, bearer, claims, differ
 
 # The share of a secret's lifetime after which it is renewed.
 LIFE_USED = 0.8
-# One that has expired by our clock may be valid by the server's: it is not renewed each time.
+# A secret that is expired by our clock may be valid by the server's: it is not renewed each time.
 LEAST = timedelta(seconds=1)
-# A clock that goes back by more than this has been set.
+# A wall clock that goes back by more than this was set.
 STEP = timedelta(minutes=1)
 # How long to wait after a failed renewal, or after a new secret that was refused as well.
 PATIENCE = intervals.RENEWAL_PAUSE_SECONDS
@@ -45,7 +45,7 @@ class Secret(msgspec.Struct, frozen=True):
 
     @classmethod
     def lasting(cls, headers: dict[str, str], expires_at: datetime | None) -> Secret:
-        """One that was made just now."""
+        """A secret that was made just now."""
         if expires_at is None:
             return cls(headers)
         now = _now()
@@ -57,8 +57,8 @@ class Secret(msgspec.Struct, frozen=True):
 
     @property
     def fresh(self) -> bool:
-        """By both clocks: the wall clock may be set, and the monotonic one stops while the machine
-        sleeps.
+        """Tell by two clocks if it need not be renewed yet: the wall clock may be set, and the
+        monotonic one stops while the machine sleeps.
         """
         if self.renew_at is None:
             return True
@@ -70,11 +70,11 @@ class Secret(msgspec.Struct, frozen=True):
 class Renewed(Credentials):
     """Keeps a secret and renews it before it expires.
 
-    One thread renews at a time. Others, and those whose renewal fails, use the old secret as long
-    as it is valid.
+    One thread renews at a time. Meanwhile, or if that fails, the old secret is used as long as it
+    is valid.
     """
 
-    # How long a secret is kept that does not say when it expires.
+    # How long a secret of unknown expiry is kept.
     unknown_life: ClassVar[timedelta | None] = None
 
     def __init__(self, source: str) -> None:
@@ -86,7 +86,7 @@ class Renewed(Credentials):
 
     @abstractmethod
     def renew(self) -> Secret:
-        """A new secret. Raises a `KfpError` that says why there is none."""
+        """Return a new secret. Raises a `KfpError` that says why there is none."""
 
     def headers(self) -> dict[str, str]:
         return self._current().headers
@@ -105,10 +105,10 @@ class Renewed(Credentials):
         if not refused:
             return error
         cause = error.cause
-        cure = f"The token came from the {self.source}: it has to be one for {self.audience}."
+        cure = f"The token came from the {self.source}; its audience must be {self.audience}."
         if self._failure:
             why = self._failure[1]
-            cause, cure = f"{cause} There is no other: {why.message}", why.cure or cure
+            cause, cure = f"{cause} A new one failed: {why.message}", why.cure or cure
         return error.with_(cause=cause, cure=cure)
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
@@ -116,7 +116,7 @@ class Renewed(Credentials):
             if self._secret and differ(refused, self._secret.headers):
                 return True  # another thread has renewed it
             if time.monotonic() - self._refused_at < PATIENCE:
-                return False  # a new one would be refused as well
+                return False  # the last new one was refused as well
             self._refused_at = time.monotonic()
             return differ(refused, self._renew().headers)
 
@@ -144,7 +144,7 @@ class Renewed(Credentials):
             raise
 
     def _renew(self) -> Secret:
-        """Ask for a new one, unless that has failed just now."""
+        """Make a new secret, unless that failed just now."""
         if self._failure and time.monotonic() - self._failure[0] < PATIENCE:
             raise self._failure[1].with_traceback(None)
         try:

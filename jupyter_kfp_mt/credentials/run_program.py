@@ -1,4 +1,4 @@
-"""A command that prints a secret: run without a shell, without input, and not for ever."""
+"""A command that prints a secret, run without a shell, without input, and with a time limit."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def printed(
     variables: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> bytes:
-    """Run it, and return what it prints. Raises `Misconfigured` if it fails, without its output,
-    which may hold a secret.
+    """Run a command and return its output. Raises `Misconfigured` if it fails, without showing the
+    output, which may contain a secret.
     """
     process = _started(words, what, cure, variables or {}, folder)
     with process:
@@ -40,7 +40,7 @@ def printed(
             raise Misconfigured(f"{what} did not end within {seconds:g} s.", cure=cure) from None
         if len(text) > LONGEST:
             _kill(process.pid)
-            raise Misconfigured(f"{what} prints more than {LONGEST >> 10} kB.", cure=cure)
+            raise Misconfigured(f"{what} printed more than {LONGEST >> 10} kB.", cure=cure)
     if process.returncode:
         raise Misconfigured(f"{what} ended with status {process.returncode}.", cure=cure)
     return text
@@ -57,15 +57,15 @@ def _started(
             stderr=subprocess.DEVNULL,
             cwd=folder,
             env={**os.environ, **variables},
-            start_new_session=True,  # so it has no terminal either
+            start_new_session=True,  # without a terminal
         )
     except (OSError, ValueError) as error:  # the latter for a word with a null character
-        why = getattr(error, "strerror", None) or "it is no command"
+        why = getattr(error, "strerror", None) or "it is not a command"
         raise Misconfigured(f"{what} cannot be run: {why}.", cure=cure) from None
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Read what it prints until it ends, one byte more than `LONGEST` at most."""
+    """Read a program's output until it ends, or until there is more than `LONGEST`."""
     assert process.stdout
     text = b""
     with selectors.DefaultSelector() as selector:
@@ -82,8 +82,6 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
 
 
 def _kill(session: int) -> None:
-    """Kill a command and everything that it has started: gcloud is a shell script that starts
-    Python.
-    """
+    """Kill a command and its child processes: gcloud is a shell script that starts Python."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(session, signal.SIGKILL)

@@ -14,14 +14,14 @@ from .kinds import Kind, Place
 
 VARIABLE = "KFP_MT_COOKIE"
 _CURE = (
-    "Sign in to Kubeflow with a browser, copy the cookie of its page (authservice_session or "
-    f"oauth2_proxy_kubeflow), and put it, as NAME=VALUE, into the file of c.Kfp.cookie_file or "
-    f"into {VARIABLE}."
+    "Sign in to Kubeflow in a browser, copy the session cookie (authservice_session or "
+    f"oauth2_proxy_kubeflow), and put it, as NAME=VALUE, into the file that c.Kfp.cookie_file "
+    f"names, or into {VARIABLE}."
 )
 
 
 class SessionCookie(Credentials):
-    """A session cookie, `NAME=VALUE`, or the value alone with its `name` beside it.
+    """A session cookie: `NAME=VALUE`, or only the value if `name` is given.
 
     Without a file it is in the environment variable `KFP_MT_COOKIE`.
     """
@@ -54,7 +54,7 @@ class SessionCookie(Credentials):
         return differ(refused, self.headers())
 
     def claims(self) -> Claims:
-        """Return no claims, as a rule; a session that is a JWT says when it expires."""
+        """Return the claims of a session that is a JWT; usually there are none."""
         return claims(self.headers()["Cookie"].partition("=")[2])
 
     def refused_by(self, status: int, content_type: str) -> bool:
@@ -66,7 +66,7 @@ class SessionCookie(Credentials):
         return self.not_accepted(
             error,
             f"the {self.source} is not accepted.",
-            cause="The session has ended, and a login page answers.",
+            cause="The session has ended, and a login page answered.",
             cure=_CURE,
         )
 
@@ -82,23 +82,23 @@ class SessionCookie(Credentials):
 
 
 def is_login_page(status: int, content_type: str) -> bool:
-    """Tell whether the answer asks to sign in: with a redirect, a page, or in words."""
+    """Tell whether an answer requires a login: a redirect, a page, or a 401."""
     return status == 401 or 300 <= status < 400 or (status == 403 and "html" in content_type)
 
 
 def cookie(name: str, text: str, source: str) -> str:
-    """Return a text as `NAME=VALUE`. Raises `Misconfigured` for anything else."""
+    """Return the one cookie in a text, as `NAME=VALUE`. Raises `Misconfigured` for other texts."""
     text = text.strip()
     if not text:
         raise Misconfigured(f"There is no {source}.", cure=_CURE)
     if name and not text.startswith(f"{name}="):
         text = f"{name}={text}"
-    # A token in base64 may end with = signs, but begins with none.
+    # A value in base64 may end with = signs.
     if not text.partition("=")[0] or not text.rstrip("=").partition("=")[2]:
         raise Misconfigured(
-            f"The {source} has no name: it is not of the form NAME=VALUE.",
-            cure="Write it so, or name it with c.Kfp.cookie_name.",
+            f"The {source} has no name: it is not in the form NAME=VALUE.",
+            cure="Add the name, or set c.Kfp.cookie_name to it.",
         )
     if not (text.isascii() and text.isprintable()) or any(character in text for character in " ;,"):
-        raise Misconfigured(f"The {source} does not hold one cookie.", cure=_CURE)
+        raise Misconfigured(f"The {source} is not a single cookie.", cure=_CURE)
     return text

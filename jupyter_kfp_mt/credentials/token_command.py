@@ -13,18 +13,18 @@ from .kinds import Kind, Place
 from .renewal import Renewed, Secret
 from .run_program import SECONDS, printed
 
-_NAMED = "c.Kfp.token_command or KFP_MT_TOKEN_COMMAND names it."
+_NAMED = "It is set in c.Kfp.token_command or KFP_MT_TOKEN_COMMAND."
 _CURE = (
-    "Run it in a terminal: what it says is not shown here, for a secret may be in it, and it is "
-    f"given no input. {_NAMED}"
+    "Try it in a terminal: here it gets no input, and its output is not shown, as that may contain "
+    f"a secret. {_NAMED}"
 )
 
 
 class TokenCommand(Renewed):
-    """The token that a command prints, run again before the token expires. No shell sees it."""
+    """The token that a command prints, which is run again before the token expires."""
 
     kind: ClassVar[Kind] = Kind("token-command", asked_by=("token_command",))
-    # A token that is no JWT may expire at any time: it is renewed now and then.
+    # A token that is not a JWT may expire at any time: it is renewed after this time.
     unknown_life: ClassVar[timedelta | None] = timedelta(minutes=5)
 
     @classmethod
@@ -46,5 +46,7 @@ class TokenCommand(Renewed):
 
     def renew(self) -> Secret:
         text = printed(self._words, f"The {self.source}", _CURE, self._seconds)
-        said = text.decode("utf-8", "replace")
-        return Secret.token(one_token(said, f"What the {self.source} prints", _CURE))
+        token = one_token(
+            text.decode("utf-8", "replace"), f"The output of the {self.source}", _CURE
+        )
+        return Secret.token(token)

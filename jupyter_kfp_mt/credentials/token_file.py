@@ -1,4 +1,4 @@
-"""The token in a file, which is read again whenever it changes, as a kubelet replaces it."""
+"""The token in a file, which is read again whenever it changes, for example by a kubelet."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..settings import Kfp
 from .base import Credentials, bearer, differ, one_token, reason, shown
 from .kinds import STANDARD, Kind, Place
 
-_WANTED = "It is to hold one token and nothing else: neither 'Bearer' nor quotes."
-_CURE = "Point c.Kfp.token_file or KF_PIPELINES_SA_TOKEN_PATH at a readable one."
+_WANTED = "It must contain one token and nothing else: neither 'Bearer' nor quotes."
+_CURE = "Set c.Kfp.token_file or KF_PIPELINES_SA_TOKEN_PATH to the path of a readable file."
 
 
 class TokenFile(Credentials):
@@ -33,7 +33,7 @@ class TokenFile(Credentials):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         self.source = f"token file {shown(self.path)}"
-        # The text that was read, with the file's state at that time: replaced together.
+        # The file's state when it was read, and the text: one value, so both change together.
         self._seen: tuple[tuple[int, int, int], str] | None = None
         self._lock = threading.Lock()
 
@@ -54,8 +54,8 @@ class TokenFile(Credentials):
                 with self._lock:
                     text = self.path.read_text(encoding="ascii")
                     if not text and seen:
-                        return seen[1]  # it is being written anew
-                    # If the state is older than the text, the file is only read once more.
+                        return seen[1]  # it is just being rewritten
+                    # A text that is newer than the state only means that it is read once more.
                     seen = (state, one_token(text, what, _WANTED))
                     self._seen = seen
         except (OSError, UnicodeDecodeError) as error:

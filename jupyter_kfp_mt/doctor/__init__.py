@@ -1,1 +1,1 @@
-"""Checks of a connection from outside in: what is wrong with it, and how to fix it."""
+"""Checks of a connection to KFP, and how to fix what is wrong."""

@@ -18,7 +18,7 @@ T = TypeVar("T")
 PASSED, FAILED, UNKNOWN = "passed", "failed", "not known"
 SIGNS = {PASSED: "✓", FAILED: "✗", UNKNOWN: "?"}
 WIDTH = 80
-_SKIPPED = "Not looked at"
+_SKIPPED = "Not checked"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class Check(msgspec.Struct, Generic[P], frozen=True):
 
 
 class CheckReport(msgspec.Struct, frozen=True):
-    """All findings, from outside in, and what they come to."""
+    """All findings, from the client's side to KFP's, and the conclusion."""
 
     title: str
     findings: list[Finding]
@@ -62,31 +62,30 @@ class CheckReport(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> list[Finding]:
-        """The findings, where those of checks that wait for the same one are a single row."""
-        found: dict[str, list[Finding]] = {}
-        for each in self.findings:
-            found.setdefault(each.found if _is_skipped(each) else each.check, []).append(each)
-        return [_as_one(same) for same in found.values()]
+        """The findings; those of checks that were skipped for the same reason become one row."""
+        groups: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            key = finding.found if _is_skipped(finding) else finding.check
+            groups.setdefault(key, []).append(finding)
+        return [_merged(group) for group in groups.values()]
 
     @property
     def remedies(self) -> list[tuple[str, str]]:
         """Return title, cause and cure of each failed check; a cure that repeats is shown once."""
-        told: dict[str, str] = {}
-        found = []
-        for each in self.failed:
-            before = told.setdefault(each.cure, each.check)
-            same = (
-                f"The cure for {before} fixes it, too."
-                if each.cure and before != each.check
-                else ""
-            )
-            found.append((f"{each.verdict}: {each.check}", _remedy(each, same)))
-        return found
+        first_check: dict[str, str] = {}
+        remedies = []
+        for finding in self.failed:
+            earlier = first_check.setdefault(finding.cure, finding.check)
+            repeated = finding.cure and earlier != finding.check
+            reference = f"The cure for {earlier} fixes it, too." if repeated else ""
+            title = f"{finding.verdict}: {finding.check}"
+            remedies.append((title, _remedy(finding, reference)))
+        return remedies
 
     def __str__(self) -> str:
         """Return it as text of 80 columns; lines to paste are not wrapped."""
-        mended = (f"{title}\n{text}" for title, text in self.remedies)
-        return "\n\n".join([f"{self.title}\n\n{_table(self.rows)}", *mended, self.conclusion])
+        remedies = (f"{title}\n{text}" for title, text in self.remedies)
+        return "\n\n".join([f"{self.title}\n\n{_table(self.rows)}", *remedies, self.conclusion])
 
 
 def passed(found: str) -> Finding:
@@ -102,9 +101,9 @@ def not_known(found: str) -> Finding:
 
 
 def examined(checks: Sequence[Check[P]], probed: P, seconds: float) -> list[Finding]:
-    """Run all checks and return what they have found after `seconds`.
+    """Run all checks concurrently, and return their findings after at most `seconds`.
 
-    Each has a thread of its own, which the process does not wait for at its end.
+    Each runs in a daemon thread, for which the process does not wait when it ends.
     """
     answers: dict[str, Future[Finding]] = {check.name: Future() for check in checks}
     for check in checks:
@@ -115,13 +114,13 @@ def examined(checks: Sequence[Check[P]], probed: P, seconds: float) -> list[Find
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what `call` gives or raises. Raises `Unreachable` where that takes longer."""
+    """Call a function in a thread, and return its result. Raises `Unreachable` after `seconds`."""
     answer: Future[T] = Future()
 
     def work() -> None:
         try:
             answer.set_result(call())
-        except BaseException as error:  # whatever it is, it is raised below
+        except BaseException as error:  # raised again below
             answer.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
@@ -142,13 +141,15 @@ def _examine(check: Check[P], probed: P, answers: dict[str, Future[Finding]]) ->
         answer.set_result(check.look(probed))
     except KfpError as error:
         answer.set_result(failed(error.message, error.cause, error.cure))
-    except Exception as error:  # a check that goes wrong must not stop the others
-        answer.set_result(not_known(f"This check went wrong itself: {type(error).__name__}."))
+    except Exception as error:  # a bug in one check must not stop the others
+        answer.set_result(not_known(f"This check itself failed: {type(error).__name__}."))
 
 
-def _remedy(finding: Finding, same: str = "") -> str:
-    """Return cause and cure as text, wrapped except for lines to paste."""
-    cure, _, paste = (same or finding.cure).partition("\n")
+def _remedy(finding: Finding, reference: str = "") -> str:
+    """Return cause and cure, or a reference to the same cure, with all lines but those to paste
+    wrapped.
+    """
+    cure, _, paste = (reference or finding.cure).partition("\n")
     folded = [textwrap.fill(text, WIDTH, break_on_hyphens=False) for text in (finding.cause, cure)]
     return "\n".join(filter(None, [*folded, paste.rstrip()]))
 
@@ -161,12 +162,12 @@ def _is_skipped(finding: Finding) -> bool:
     return finding.result == UNKNOWN and finding.found.startswith(_SKIPPED)
 
 
-def _as_one(same: list[Finding]) -> Finding:
-    if len(same) == 1:
-        return same[0]
-    names = ", ".join(finding.check for finding in same)
-    told = f"{same[0].found} These are {names}."
-    return msgspec.structs.replace(same[0], check=f"{len(same)} checks", found=told)
+def _merged(group: list[Finding]) -> Finding:
+    if len(group) == 1:
+        return group[0]
+    names = ", ".join(finding.check for finding in group)
+    found = f"{group[0].found} These are {names}."
+    return msgspec.structs.replace(group[0], check=f"{len(group)} checks", found=found)
 
 
 def _named(name: str, finding: Finding) -> Finding:

@@ -1,7 +1,7 @@
-"""Checks whether a deployment isolates its tenants, as far as one identity can find out by reading.
+"""Checks whether a deployment isolates its tenants, with requests of one identity that only read.
 
-Each check tries something that should be refused. None changes anything, and of an open path only
-the fact that it is open is reported.
+Each check tries something that should be refused. None changes anything, and nothing that is read
+is reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .probe_requests import ProbeAnswer, ProbedConnection
 IMPOSSIBLE = "no.such.namespace"
 USUAL_OTHERS = ("kubeflow", IMPOSSIBLE)
 NOBODY = "nobody@kfp-mt-doctor.invalid"
-# The header of Kubeflow, and the one that KFP itself begins with.
+# Kubeflow's header, and KFP's default.
 FORGED = (
     {access_manifests.USER_HEADER: NOBODY},
     {"x-goog-authenticated-user-email": f"accounts.google.com:{NOBODY}"},
@@ -34,8 +34,8 @@ MOST_OTHERS = 20
 LISTS = ("experiments", "runs", "recurringruns", "pipelines")
 _NO_RUN = "00000000-0000-0000-0000-000000000000"
 _CLOSE = (
-    "This package never asks so. Whoever administers the cluster can close the paths that KFP does "
-    "not guard:\n"
+    "This package never uses them. Whoever administers the cluster can close the paths that KFP "
+    "does not guard:\n"
 )
 _SETTINGS = "kubectl set env -n kubeflow deployment/ml-pipeline "
 
@@ -49,20 +49,20 @@ def several_users(probed: ProbedConnection) -> Finding:
     return failed(
         "KFP is for a single user: everybody who reaches it shares everything.",
         "It was installed without MULTIUSER.",
-        "Use it alone, or install Kubeflow as a whole (https://github.com/kubeflow/manifests): to "
-        "set MULTIUSER here would not do, for profiles, Istio and the roles would be missing.",
+        "Do not share it, or install all of Kubeflow (https://github.com/kubeflow/manifests): "
+        "setting MULTIUSER is not enough, as profiles, Istio and the roles would be missing.",
     )
 
 
 def own_namespace(probed: ProbedConnection) -> Finding:
-    """Without it a refusal elsewhere would prove nothing."""
+    """Check that KFP accepts this identity: otherwise a refusal elsewhere would prove nothing."""
     if not probed.namespace:
-        return not_known("No namespace is chosen: c.Kfp.namespace or %kfp ns names one.")
+        return not_known("No namespace is chosen: set c.Kfp.namespace, or use %kfp ns NAME.")
     answer = probed.list("runs", probed.namespace, probed.headers)
     if answer.status == 200:
         return passed(f"KFP knows this identity, and lists runs in {probed.namespace}.")
-    said = refusal_causes.server_text(answer.body)[:200] or f"HTTP {answer.status}"
-    return not_known(f"KFP lets this identity see nothing, so that it proves nothing: {said}")
+    why = refusal_causes.server_text(answer.body)[:200] or f"HTTP {answer.status}"
+    return not_known(f"KFP refuses this identity, so other refusals prove nothing: {why}")
 
 
 def anonymous_lists(probed: ProbedConnection) -> Finding:
@@ -70,39 +70,39 @@ def anonymous_lists(probed: ProbedConnection) -> Finding:
         answer = probed.list(nouns, probed.namespace, {})
         if answer.status == 200:
             return failed(
-                f"Anybody lists {nouns} in {probed.namespace}, without saying who they are.",
-                "KFP runs with MULTIUSER_SHARED_READ, or what stands before it adds an identity.",
+                f"Anybody can list {nouns} in {probed.namespace}, without credentials.",
+                "KFP runs with MULTIUSER_SHARED_READ, or a proxy in front of it adds an identity.",
                 "Whoever administers it can switch that off:\n"
                 f"{_SETTINGS}MULTIUSER_SHARED_READ=false",
             )
         if not is_closed(answer):
             return not_known(f"KFP answers HTTP {answer.status} to an anonymous list of {nouns}.")
-    return passed("Who does not say who they are lists nothing.")
+    return passed("Nobody can list anything without credentials.")
 
 
 def foreign_namespace(name: str, probed: ProbedConnection) -> Finding:
     if name == probed.namespace:
-        return not_known(f"{name} is this identity's own namespace: name another one.")
+        return not_known(f"{name} is this identity's own namespace: try another one.")
     for nouns in LISTS:
         answer = probed.list(nouns, name, probed.headers)
         if answer.status == 200:
             return _open_namespace(name, nouns)
         if answer.status != 403:
             return not_known(f"KFP answers HTTP {answer.status} to a list of {nouns} in {name}.")
-    return passed(f"This identity lists nothing in {name}.")
+    return passed(f"This identity cannot list anything in {name}.")
 
 
 def _open_namespace(name: str, nouns: str) -> Finding:
     if name == IMPOSSIBLE:
-        cause = "A role reaches beyond its namespace: there is a ClusterRoleBinding for it."
+        cause = "A ClusterRoleBinding gives it a role in all namespaces."
         paste = "kubectl get clusterrolebindings -o wide | grep kubeflow"
-        return failed("This identity lists what it likes in any namespace.", cause, _LOOK + paste)
-    cause = "A role is bound to it there: somebody shares the namespace, or bound one too many."
+        return failed(f"This identity can list {nouns} in any namespace.", cause, _LOOK + paste)
+    cause = "It has a role there: the namespace is shared with it, or a role binding is wrong."
     paste = f"kubectl get rolebindings -n {shlex.quote(name)} -o wide"
-    return failed(f"This identity lists {nouns} in {name}.", cause, _LOOK + paste)
+    return failed(f"This identity can list {nouns} in {name}.", cause, _LOOK + paste)
 
 
-_LOOK = "Is it meant to? Whoever administers it sees the roles with\n"
+_LOOK = "Is that intended? Whoever administers the cluster can look at the roles with\n"
 
 
 def forged_header(probed: ProbedConnection) -> Finding:
@@ -113,24 +113,24 @@ def forged_header(probed: ProbedConnection) -> Finding:
             if denied and denied.user == NOBODY:
                 return _believed(next(iter(forged)))
             if answer.status == 200 and not own:
-                return not_known("Anonymous requests are answered: nobody has to forge anything.")
+                return not_known("Anonymous requests are answered, even without a forged header.")
             if not (is_closed(answer) or answer.status == 200):
                 return not_known(f"KFP answers HTTP {answer.status} to a forged header.")
-    return passed("Nobody becomes another user by a header that says so.")
+    return passed("A header with another user's name changes nothing.")
 
 
 def _believed(header: str) -> Finding:
     return failed(
-        f"KFP believes whoever is named in header {header}: everybody can be anybody.",
-        "Only a gateway may name a user, and nothing keeps others from KFP's own address: Istio "
-        "is not before it, or this pod is let in as if it were the gateway.",
-        "Whoever administers the cluster can let in only what names no user, and Kubeflow's own "
+        f"KFP trusts the user's name in header {header}: everybody can act as any user.",
+        "Only a gateway should be able to send it, but others can reach KFP, too: Istio is not in "
+        "front of it, or lets this pod in as if it were the gateway.",
+        "Whoever administers the cluster can restrict requests with the header to Kubeflow's own "
         "services:\n" + access_manifests.applied(access_manifests.kfp_policy()),
     )
 
 
 def pipeline_names(probed: ProbedConnection) -> Finding:
-    """A pipeline of one's own stands for those of others: somebody without identity asks for it."""
+    """Request a pipeline of this namespace anonymously, in place of those of other namespaces."""
     answer = probed.list("pipelines", probed.namespace, probed.headers)
     own = _items(answer, "pipelines")
     if not own:
@@ -140,44 +140,44 @@ def pipeline_names(probed: ProbedConnection) -> Finding:
     found = probed.ask(f"pipelines/names/{quote(name, safe='')}")
     if found.status == 200:
         return failed(
-            "Anybody reads a pipeline of any namespace who knows its name.",
-            "KFP takes a request without a namespace for one for a shared pipeline, and then looks "
-            "in all namespaces.",
+            "Anybody who knows a pipeline's name can read it, in any namespace.",
+            "KFP assumes that a request without a namespace is for a shared pipeline, and then "
+            "searches all namespaces.",
             _CLOSE + access_manifests.applied(access_manifests.closed_paths()),
         )
     if is_closed(found) or found.status == 404:
-        return passed("A pipeline of a namespace is not found by its name alone.")
+        return passed("A namespace's pipeline cannot be read with its name alone.")
     return not_known(f"KFP answers HTTP {found.status} to the name of a pipeline.")
 
 
 def anonymous_logs(probed: ProbedConnection) -> Finding:
-    """KFP begins to answer before it looks for the run, so that one that never was is enough."""
+    """Request the log of a run that does not exist: KFP begins to answer before it looks for it."""
     answer = probed.ask(_log_path(_NO_RUN))
-    if answer.status == 404:  # it is looked for first: one of our own tells
+    if answer.status == 404:  # this KFP looks for the run first, so try one of our own
         runs = _items(probed.list("runs", probed.namespace, probed.headers), "runs")
         if not runs:
             return not_known(f"There is no run in {probed.namespace} to try it with.")
         answer = probed.ask(_log_path(str(runs[0].get("run_id"))))
     if answer.status == 200:
         return failed(
-            "Anybody reads the log of any task who knows the run's id.",
-            "KFP does not ask who reads logs under /apis/v1alpha1.",
+            "Anybody who knows a run's id can read the logs of its tasks.",
+            "KFP does not check who reads logs under /apis/v1alpha1.",
             _CLOSE + access_manifests.applied(access_manifests.closed_paths()),
         )
     if is_closed(answer) or answer.status == 404:
-        return passed("Who does not say who they are reads no log.")
+        return passed("Nobody can read a log without credentials.")
     return not_known(f"KFP answers HTTP {answer.status} to an anonymous request for a log.")
 
 
 def is_closed(answer: ProbeAnswer) -> bool:
-    """Tell whether it is a refusal."""
+    """Tell whether an answer is a refusal."""
     return answer.status in (401, 403) or answer.by_login
 
 
 def checks(others: tuple[str, ...] = ()) -> tuple[Check[ProbedConnection], ...]:
-    """All checks; `others` are namespaces that are not this identity's. Raises `BadRequest`."""
+    """All checks; `others` are namespaces of other tenants. Raises `BadRequest`."""
     if len(others) > MOST_OTHERS:
-        raise BadRequest(f"Cannot look into more than {MOST_OTHERS} namespaces of others.")
+        raise BadRequest(f"Cannot check more than {MOST_OTHERS} namespaces of other tenants.")
     for name in others:
         check_namespace(name)
     apart, known = ("users",), ("own namespace",)
@@ -199,29 +199,29 @@ def checks(others: tuple[str, ...] = ()) -> tuple[Check[ProbedConnection], ...]:
 def _check(
     name: str, look: Callable[[ProbedConnection], Finding], needs: tuple[str, ...] = ()
 ) -> Check[ProbedConnection]:
-    """Wrap a check so that no answer counts as passed: what does not answer is not open."""
+    """Wrap a check so that its errors become a result that is not known."""
 
-    def told(probed: ProbedConnection) -> Finding:
+    def checked(probed: ProbedConnection) -> Finding:
         try:
             return look(probed)
         except KfpError as error:
             return not_known(f"{error.message} %kfp doctor says how to fix it.")
 
-    return Check(name, told, needs)
+    return Check(name, checked, needs)
 
 
 def report(findings: list[Finding]) -> CheckReport:
-    """Return what they come to, in words."""
+    """Return a report of the findings, with a conclusion."""
     leaks = [finding for finding in findings if finding.result == FAILED]
     unknown = [finding.check for finding in findings if finding.result not in (FAILED, PASSED)]
-    told = "This deployment keeps its tenants apart, as far as one identity can tell by reading."
+    words = "This deployment keeps its tenants apart, as far as one identity can tell by reading."
     if leaks:
-        told = f"This deployment does not keep its tenants apart: {_ways(len(leaks))} open."
+        words = f"This deployment does not keep its tenants apart: {_ways(len(leaks))} open."
     elif unknown:
-        told = "Nothing that was tried was open."
+        words = "No way to other tenants was open, among those that could be tried."
     if unknown:
-        told += f" Not known: {', '.join(unknown)}."
-    return CheckReport("Are tenants kept apart?", findings, told)
+        words += f" Not known: {', '.join(unknown)}."
+    return CheckReport("Are tenants kept apart?", findings, words)
 
 
 def _ways(count: int) -> str:
@@ -238,10 +238,10 @@ def _items(answer: ProbeAnswer, key: str) -> list[dict[str, Any]]:
     try:
         found = msgspec.json.decode(answer.body, type=dict[str, Any]).get(key, [])
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Unreachable("KFP answered, but not as KFP does.") from None
-    return [each for each in found if isinstance(each, dict)]
+        raise Unreachable("The answer is not one of KFP's.") from None
+    return [item for item in found if isinstance(item, dict)]
 
 
 def _short(name: str, number: int) -> str:
-    """A name that no other has: long ones may begin alike."""
+    """A short and unique name; the number is for long names that begin alike."""
     return name if len(name) <= 24 else f"{name[:20]}…{number}"

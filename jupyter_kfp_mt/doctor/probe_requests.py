@@ -1,4 +1,4 @@
-"""A connection that is examined: its probes have short time limits, and their answers are kept."""
+"""Probes of a connection: requests with short timeouts, whose answers are kept for all checks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class ProbeAnswer(msgspec.Struct, frozen=True):
-    """An answer, whatever it is, and when it came."""
+    """An answer with any status, and when it arrived."""
 
     status: int
     headers: Mapping[str, str]
@@ -50,19 +50,19 @@ class ProbeAnswer(msgspec.Struct, frozen=True):
 
     @property
     def by_istio(self) -> bool:
-        """Tell whether Istio refused it in KFP's place: its access rules, or its look at tokens."""
-        said = self.body[:200].decode("utf-8", "replace")
-        by_rules = said.startswith("RBAC: access denied")
-        return self.status in (401, 403) and (by_rules or refuses_tokens(said))
+        """Tell whether Istio refused the request: by an AuthorizationPolicy, or for its token."""
+        text = self.body[:200].decode("utf-8", "replace")
+        by_policy = text.startswith("RBAC: access denied")
+        return self.status in (401, 403) and (by_policy or refuses_tokens(text))
 
     @property
     def by_login(self) -> bool:
-        """Tell whether it is a web page or a redirect, as of a login."""
+        """Tell whether it is a web page or a redirect, as a login page sends it."""
         return 300 <= self.status < 400 or is_html(self.body)
 
 
 class Known(msgspec.Struct):
-    """The facts that have been asked for by now, as far as there was an answer."""
+    """The facts that are known by now."""
 
     greeting: ProbeAnswer | None = None
     health: Health | None = None
@@ -71,10 +71,10 @@ class Known(msgspec.Struct):
 
 
 class ProbedConnection:
-    """Facts about a connection. Each fact is asked for once, by the check it is of.
+    """Facts about a connection. Each is requested once, by the check that needs it first.
 
-    `decide` makes the connection, `find_cluster` the Kubernetes API that may be asked of it;
-    `namespace` is another one than the connection's. `known` is what others have asked for.
+    `decide` makes the connection, `find_cluster` the client of its Kubernetes API; `namespace`
+    replaces the connection's. `known` has the facts that checks have requested so far.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ProbedConnection:
 
     @cached_property
     def connection(self) -> Connection:
-        """Raises the `KfpError` for which there is none."""
+        """The connection. Raises a `KfpError` if there is none."""
         with attempting("decide which KFP to use"):
             return within(DECIDE_SECONDS, self._decide)
 
@@ -99,10 +99,10 @@ class ProbedConnection:
         return self._namespace or self.connection.namespace
 
     def chosen(self, step: str) -> Step:
-        """Return what was decided for an endpoint, credentials or a namespace."""
+        """Return the choice of an endpoint, credentials or a namespace."""
         if step == "namespace" and self._namespace not in ("", self.connection.namespace):
             return Step(step, "this session", self._namespace, True)
-        nothing = Step(step, "nothing names one", "")
+        nothing = Step(step, "none is configured", "")
         found = (each for each in self.connection.trace if each.step == step and each.chosen)
         return next(found, nothing)
 
@@ -122,7 +122,7 @@ class ProbedConnection:
 
     @property
     def proxy(self) -> str:
-        """The host of the proxy that requests go through, if they do."""
+        """The host of the proxy for requests; empty for none."""
         found = proxy_to(self.connection.endpoint, self.connection.credentials.tls)
         return urlsplit(found).hostname or ""
 
@@ -130,10 +130,10 @@ class ProbedConnection:
 
     @cached_property
     def sent(self) -> dict[str, str] | KfpError:
-        """The headers that say who we are, or why they cannot be had."""
+        """The headers with the credentials, or the error if there are none."""
         try:
             headers = self.connection.credentials.headers
-            with attempting("say who we are"):
+            with attempting("get credentials"):
                 return within(DECIDE_SECONDS, headers)
         except KfpError as error:
             return error
@@ -153,7 +153,7 @@ class ProbedConnection:
 
     @cached_property
     def greeting(self) -> ProbeAnswer:
-        """Return what `healthz` answers."""
+        """Return the answer of `healthz`."""
         self.known.greeting = answer = self.ask("healthz", headers=self.headers)
         return answer
 
@@ -168,7 +168,7 @@ class ProbedConnection:
 
     @cached_property
     def listed(self) -> ProbeAnswer:
-        """Return what KFP answers to this identity about the experiments of its namespace."""
+        """Return KFP's answer to a list of the namespace's experiments as this identity."""
         credentials = self.connection.credentials
         answer = self.list("experiments", self.namespace, self.headers)
         refused = credentials.refused_by(answer.status, answer.headers.get("Content-Type", ""))
@@ -179,7 +179,7 @@ class ProbedConnection:
 
     @property
     def recognized(self) -> bool | None:
-        """Tell whether KFP knows who is asking, as far as it has said so."""
+        """Tell whether KFP recognizes this identity; None if no answer has shown it yet."""
         answer = self.known.listed
         if answer is None or answer.by_istio or answer.by_login:
             return None
@@ -191,12 +191,12 @@ class ProbedConnection:
         """The lead of the server's clock over ours, if it sent the time."""
         answer = self.known.greeting
         try:
-            said = parsedate_to_datetime(answer.headers["Date"]) if answer else None
+            date = parsedate_to_datetime(answer.headers["Date"]) if answer else None
         except (KeyError, ValueError, TypeError):
             return None
-        if answer is None or said is None or said.tzinfo is None:
+        if answer is None or date is None or date.tzinfo is None:
             return None
-        return said - answer.came_at
+        return date - answer.came_at
 
     @property
     def now(self) -> datetime:
@@ -205,9 +205,7 @@ class ProbedConnection:
 
     @cached_property
     def permitted(self) -> Permitted:
-        """Return what Kubernetes, or a local KFP itself, says this identity may do in its
-        namespace.
-        """
+        """Return this identity's permissions in its namespace, from Kubernetes or a local KFP."""
         client = self.connection.client() if self.health.local else None
         cluster = LocalCluster(client) if client else self._find_cluster()
         permissions = Permissions(lambda: cluster, lambda: self.claims.sub)
@@ -222,7 +220,7 @@ class ProbedConnection:
     # --- asking -------------------------------------------------------------------------------
 
     def list(self, nouns: str, namespace: str, headers: dict[str, str]) -> ProbeAnswer:
-        """Return what is answered to a list of one."""
+        """Return the answer to a list with a page size of one."""
         where = {"namespace": namespace} if namespace and self.health.multi_user else {}
         return self.ask(nouns, {**where, "page_size": "1"}, headers)
 
@@ -232,10 +230,10 @@ class ProbedConnection:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> ProbeAnswer:
-        """One GET with these headers and no others that say who we are. Raises `Unreachable`."""
+        """Send one GET with these headers and no other credentials. Raises `Unreachable`."""
         path = path if path.startswith("/") else API + path
         answer = partial(self._answer, path, query, headers)
-        with attempting(f"ask for {path}"):
+        with attempting(f"get {path}"):
             return within(CONNECT_SECONDS + ANSWER_SECONDS, answer)
 
     def _answer(
@@ -247,15 +245,15 @@ class ProbedConnection:
                 self.connection.endpoint + path,
                 params=query,
                 headers=headers,
-                # Without it a .netrc might add credentials.
-                auth=_as_it_is,
+                # Otherwise a .netrc might add credentials.
+                auth=_unchanged,
                 timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 body = beginning(response.raw, ANSWER_SECONDS, LONGEST_ANSWER)
                 body = Scrubber.of(headers or {}).body(body)
-        except (OSError, ValueError, HTTPError) as error:  # also for certificates that are none
+        except (OSError, ValueError, HTTPError) as error:  # the second for an invalid certificate
             waited = (CONNECT_SECONDS, ANSWER_SECONDS)
             found = no_answer(self.connection.endpoint, error, waited=waited)
             raise self.connection.credentials.explained(found, False) from None
@@ -284,5 +282,5 @@ class ProbedConnection:
         return new_session(trust_environment=not is_own(endpoint), tls=tls)
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request

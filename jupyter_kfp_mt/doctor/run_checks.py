@@ -1,7 +1,7 @@
-"""Examines a connection to KFP from outside in, and says what is wrong and how to fix it.
+"""Checks a connection to KFP, from the client's side to KFP's, and says how to fix its problems.
 
-A check is a small function: it takes the connection and returns what it found. The table of checks
-at the end is the order in which they are told.
+A check is a small function that takes the connection and returns a finding. The table of checks at
+the end has the order of the report.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ from .probe_requests import CONNECT_SECONDS, DECIDE_SECONDS, ProbedConnection
 SECONDS = intervals.EXAMINE_SECONDS
 SKEW = timedelta(seconds=60)
 PACKAGES = ("jupyter-kfp-mt", "kfp", "kfp-server-api", "jupyter-server", "kubernetes")
-_KFP_RUNS = "Is KFP there, and does it run? Whoever administers the cluster sees it with\n"
+_KFP_RUNS = "Does KFP run there? Whoever administers the cluster can check with\n"
 _KFP_PODS = "kubectl get service,pods -n kubeflow -l app=ml-pipeline"
-_STOPPED = "It has stopped, or was started anew at another port."
+_STOPPED = "It has stopped, or was restarted at another port."
 _NEW_KERNEL = "Restart this kernel; if that does not help, the Jupyter server."
 
 
@@ -69,20 +69,22 @@ def endpoint(probed: ProbedConnection) -> Finding:
 def name_resolution(probed: ProbedConnection) -> Finding:
     host = probed.host
     if probed.proxy:
-        return passed(f"{host} is left to the proxy {probed.proxy}")
+        return passed(f"The proxy {probed.proxy} resolves {host}")
     look_up = partial(socket.getaddrinfo, host, probed.port, type=socket.SOCK_STREAM)
     try:
-        with attempting(f"find out where {host} is"):
+        with attempting(f"resolve {host}"):
             addresses = within(CONNECT_SECONDS, look_up)
     except (OSError, UnicodeError):
-        return failed(f"{host} is not known here.", *_why_unknown(host))
+        return failed(f"{host} cannot be resolved.", *_why_unknown(host))
     return passed(f"{host} is {addresses[0][4][0]}")
 
 
 def _why_unknown(host: str) -> tuple[str, str]:
     if host.endswith(".svc.cluster.local") and not own_pod.is_here():
-        cause = "That name is known inside the cluster only, and this is no pod of it."
-        cure = "Forward a port, and name it as the endpoint:\n" + refusal_causes.FORWARDED
+        cause = (
+            "The name exists only inside the cluster, and this process is not in one of its pods."
+        )
+        cure = "Forward a port, and set it as the endpoint:\n" + refusal_causes.FORWARDED
         return cause, cure
     cause = "There is no such host or service, or the name is misspelt."
     return cause, f"Correct it in jupyter_server_config.py:\nc.Kfp.endpoint = '{_USUAL}'"
@@ -94,7 +96,7 @@ _USUAL = choose_connection.IN_CLUSTER_ENDPOINT
 def connected(probed: ProbedConnection) -> Finding:
     where = f"{probed.host}:{probed.port}"
     if probed.proxy:
-        return passed(f"{where} is left to the proxy {probed.proxy}")
+        return passed(f"The proxy {probed.proxy} connects to {where}")
     try:
         socket.create_connection((probed.host, probed.port), CONNECT_SECONDS).close()
     except TimeoutError:
@@ -102,8 +104,8 @@ def connected(probed: ProbedConnection) -> Finding:
         return failed(f"{where} does not answer.", cause, _KFP_RUNS + _KFP_PODS)
     except OSError as error:
         cause = f"Nothing listens there: {(error.strerror or str(error)).lower()}."
-        return failed(f"{where} takes no connection.", cause, _KFP_RUNS + _KFP_PODS)
-    return passed(f"{where} takes connections")
+        return failed(f"{where} does not accept connections.", cause, _KFP_RUNS + _KFP_PODS)
+    return passed(f"{where} accepts connections")
 
 
 def istio(probed: ProbedConnection) -> Finding:
@@ -111,16 +113,16 @@ def istio(probed: ProbedConnection) -> Finding:
     refusals = [answer for answer in answers if answer and answer.by_istio]
     if not refusals:
         return (
-            passed("It refuses nothing here")
+            passed("It has not refused these requests")
             if any(answers)
-            else not_known("Nothing has answered.")
+            else not_known("There was no answer.")
         )
-    said = refusals[0].body.decode("utf-8", "replace")[:100]
-    if refuses_tokens(said):
-        return failed(said, *istio_tokens(said))
-    cause = "No AuthorizationPolicy lets in what this pod sends, or the pod has no sidecar."
-    cure = "Whoever administers the cluster can let tokens in, as Kubeflow 1.9 does:\n"
-    return failed(said, cause, cure + access_manifests.applied(access_manifests.token_policy()))
+    text = refusals[0].body.decode("utf-8", "replace")[:100]
+    if refuses_tokens(text):
+        return failed(text, *istio_tokens(text))
+    cause = "No AuthorizationPolicy allows this pod's requests, or the pod has no sidecar."
+    cure = "Whoever administers the cluster can allow tokens, as Kubeflow 1.9 does:\n"
+    return failed(text, cause, cure + access_manifests.applied(access_manifests.token_policy()))
 
 
 # --- what KFP says of itself ------------------------------------------------------------------
@@ -136,7 +138,7 @@ def healthz(probed: ProbedConnection) -> Finding:
         _ = probed.health  # raises for an answer that is something else
     except KfpError:
         if answer.status < 500 and isinstance(probed.sent, KfpError):
-            return not_known("The request did not say who is asking: see token below.")
+            return not_known("The request had no credentials: see token below.")
         raise
     return passed(f"KFP answered in {answer.seconds * 1000:.0f} ms")
 
@@ -159,14 +161,14 @@ def clock(probed: ProbedConnection) -> Finding:
         early = issued - probed.now.timestamp()
         ahead = timedelta(seconds=early) if early > 0 else None
     if ahead is None:
-        return not_known("Nobody has told the time.")
+        return not_known("No answer had the server's time.")
     if abs(ahead) <= SKEW:
-        return passed("as the server's")
+        return passed("the same as the server's")
     seconds, side = abs(ahead).total_seconds(), "behind" if ahead > timedelta() else "ahead of"
     return failed(
         f"This machine is {seconds:,.0f} s {side} the server.",
-        "One of the two clocks is wrong; tokens seem expired, or not valid yet.",
-        "Set this machine's clock; in a pod it is its node's, which its administrator sets:\n"
+        "One of the two clocks is wrong; tokens may seem expired, or not valid yet.",
+        "Set this machine's clock, or have an administrator set that of the pod's node:\n"
         "sudo timedatectl set-ntp true",
     )
 
@@ -184,38 +186,36 @@ def token(probed: ProbedConnection) -> Finding:
     if probed.sent:
         return passed(credentials.source)
     if health is None:
-        return not_known("None was found, and whether KFP asks for one is not known.")
+        return not_known("None was found, and it is not known whether KFP needs one.")
     if not health.multi_user:
-        return passed("None is sent, and this KFP asks for none.")
-    looked = [step for step in probed.connection.trace if step.step == "credentials"]
-    seen = "; ".join(f"{step.looked_at}: {step.found}" for step in looked)
-    return failed("Nothing is sent that says who we are.", seen, _token_cure(probed))
+        return passed("None is sent, and this KFP needs none.")
+    steps = [step for step in probed.connection.trace if step.step == "credentials"]
+    trace = "; ".join(f"{step.looked_at}: {step.found}" for step in steps)
+    return failed("Requests carry no identity.", trace, _token_cure(probed))
 
 
 def audience(probed: ProbedConnection) -> Finding:
-    taken, found = probed.connection.credentials.audience, probed.claims.audiences
+    accepted, found = probed.connection.credentials.audience, probed.claims.audiences
     if not found:
-        return not_known("What is sent is no token that tells it.")
-    if taken in found:
-        return passed(taken)
-    said = f"The token is for {', '.join(found)}"
+        return not_known("These credentials name no audience.")
+    if accepted in found:
+        return passed(accepted)
+    words = f"The token is for {', '.join(found)}"
     if probed.recognized:
-        return passed(f"{said}; this KFP takes it.")
-    return failed(f"{said}.", f"KFP takes tokens for {taken}.", _token_cure(probed))
+        return passed(f"{words}; this KFP accepts it.")
+    return failed(f"{words}.", f"KFP accepts tokens for {accepted}.", _token_cure(probed))
 
 
 def expiry(probed: ProbedConnection) -> Finding:
     ends = probed.claims.expires_at
     if ends is None:
-        return not_known("What is sent does not tell when it ends.")
+        return not_known("These credentials name no expiry.")
     left = int((ends - probed.now).total_seconds())
     if left > 0:
         return passed(f"in {_lasting(left)}, at {ends:%Y-%m-%d %H:%M:%S} UTC")
-    cause = (
-        "Whoever renews it has stopped: a kubelet renews those of its pods, as long as they run."
-    )
+    cause = "It is no longer renewed; a kubelet renews the tokens of its pods while they run."
     return failed(
-        f"The token ended {_lasting(-left)} ago, at {ends:%Y-%m-%d %H:%M:%S} UTC.",
+        f"The token expired {_lasting(-left)} ago, at {ends:%Y-%m-%d %H:%M:%S} UTC.",
         cause,
         _token_cure(probed),
     )
@@ -223,7 +223,7 @@ def expiry(probed: ProbedConnection) -> Finding:
 
 def subject(probed: ProbedConnection) -> Finding:
     found = probed.claims.sub or probed.claims.email
-    return passed(found) if found else not_known("What is sent does not tell it.")
+    return passed(found) if found else not_known("These credentials name no user.")
 
 
 def _token_cure(probed: ProbedConnection) -> str:
@@ -233,14 +233,14 @@ def _token_cure(probed: ProbedConnection) -> str:
         return refusal_causes.LOCAL_TOKEN
     if own_pod.is_here():
         return (
-            "Tick 'Allow access to Kubeflow Pipelines' for this notebook and restart it; where "
-            "that is not offered, this offers it:\n"
+            "Tick 'Allow access to Kubeflow Pipelines' for this notebook and restart it. If there "
+            "is no such option, this adds it:\n"
             + access_manifests.applied(
                 access_manifests.pod_default(own_pod.namespace() or namespace)
             )
         )
     return (
-        "Ask Kubernetes for a token, and name its file:\n"
+        "Request a token from Kubernetes, and set its file:\n"
         f"(umask 077; kubectl create token default-editor -n {shlex.quote(namespace)} "
         f"--audience {shlex.quote(probed.connection.credentials.audience)} > ~/kfp-token)\n"
         "export KFP_MT_TOKEN_FILE=~/kfp-token"
@@ -264,11 +264,11 @@ def namespace(probed: ProbedConnection) -> Finding:
     if probed.namespace:
         return passed(f"{probed.namespace} ({chosen.looked_at})")
     if health is None:
-        return not_known("None is chosen, and whether KFP asks for one is not known.")
+        return not_known("None is chosen, and it is not known whether KFP needs one.")
     return failed(
         "None is chosen.",
-        "This KFP keeps its users apart by namespaces, and nothing here names one.",
-        "Name yours in jupyter_server_config.py, or in this session with %kfp ns NAME:\n"
+        "This KFP keeps its users apart by namespaces, and none is configured here.",
+        "Set yours in jupyter_server_config.py, or in this session with %kfp ns NAME:\n"
         "c.Kfp.namespace = 'NAME'",
     )
 
@@ -295,22 +295,22 @@ def _total(body: bytes) -> int:
 
 def reviews(probed: ProbedConnection) -> Finding:
     if not probed.health.multi_user:
-        return not_known("A KFP for a single user asks for nobody's role.")
+        return not_known("A KFP for a single user has no roles.")
     reason = probed.permitted.reason
     who = "The local KFP" if probed.health.local else "Kubernetes"
-    return not_known(reason) if reason else passed(f"{who} tells what this identity may do.")
+    return not_known(reason) if reason else passed(f"{who} lists this identity's permissions.")
 
 
 def allowed(resource: str, probed: ProbedConnection) -> Finding:
     verbs = probed.permitted.tables[probed.namespace][resource]
-    may, not_told = ([verb for verb in verbs if verbs[verb] is known] for known in (True, None))
+    may, unknown = ([verb for verb in verbs if verbs[verb] is known] for known in (True, None))
     refused = [verb for verb in verbs if verbs[verb] is False]
-    told = {"may": may, "may not": refused, "not known:": not_told}
-    found = "; ".join(f"{words} {', '.join(those)}" for words, those in told.items() if those)
+    groups = {"may": may, "may not": refused, "not known:": unknown}
+    found = "; ".join(f"{words} {', '.join(group)}" for words, group in groups.items() if group)
     missing = [verb for verb in VIEW[resource] if verb in refused]
     if not missing:
         return passed(found)
-    cause = f"No role in {probed.namespace} allows to {' or '.join(missing)} {resource}."
+    cause = f"No role in {probed.namespace} includes {' or '.join(missing)} for {resource}."
     user, where = probed.claims.sub, probed.namespace
     if probed.health.local:
         return failed(found, cause, refusal_causes.grant_locally(user, where, "view"))
@@ -318,8 +318,8 @@ def allowed(resource: str, probed: ProbedConnection) -> Finding:
 
 
 def _role_cure(user: str, where: str) -> str:
-    said = f"Whoever administers {where} can allow it (role view is enough to look):\n"
-    return said + access_manifests.applied(access_manifests.role_binding(user, where, "edit"))
+    words = f"Whoever administers {where} can allow it (role view is enough for reading):\n"
+    return words + access_manifests.applied(access_manifests.role_binding(user, where, "edit"))
 
 
 # --- what is around it ------------------------------------------------------------------------
@@ -337,11 +337,12 @@ def context_file(probed: ProbedConnection) -> Finding:
         return failed(f"{CONTEXT_FILE} is not what the SDK wrote.", cause, f"Remove it:{remove}")
     if header := content.get("client_authentication_header_name"):
         cause = (
-            f"kfp.Client() sends header {header} with each request; Istio refuses a user's name."
+            f"kfp.Client() sends header {header} with each request, which Istio refuses if it "
+            "names a user."
         )
         return failed(f"{CONTEXT_FILE} adds a header.", cause, f"Remove it:{remove}")
     if not isinstance(content.get("namespace"), str):
-        cause = "kfp.Client() fails on one without."
+        cause = "kfp.Client() fails without it."
         return failed(f"{CONTEXT_FILE} names no namespace.", cause, f"Remove it:{remove}")
     return _context(probed, content["namespace"], remove)
 
@@ -351,11 +352,11 @@ def _context(probed: ProbedConnection, named: str, remove: str) -> Finding:
     if chosen.looked_at != str(CONTEXT_FILE):
         if named == probed.namespace:
             return passed(f"It names {named} as well.")
-        return passed(f"It names {named or 'none'}, for kfp.Client() alone.")
+        return passed(f"It names {named or 'none'}, which only kfp.Client() uses.")
     if probed.recognized and probed.listed.status == 403:
-        cause = "The SDK's set_user_namespace wrote it; it comes before the pod's own namespace."
+        cause = "The SDK's set_user_namespace wrote it; it overrides the pod's own namespace."
         return failed(f"It names {named}, where KFP refuses us.", cause, f"Remove it:{remove}")
-    return passed(f"It names {named}, which comes before the pod's own.")
+    return passed(f"It names {named}, which overrides the pod's own.")
 
 
 def versions(probed: ProbedConnection) -> Finding:
@@ -372,20 +373,20 @@ def _versions(server: str = "") -> Finding:
         cause = f"kfp {found['kfp']} compiles pipelines for KFP 1, and this is {server}."
         return failed(words, cause, "Install the SDK of KFP 2:\npip install 'kfp>=2,<3'")
     if pair := releases.older(Health(tag_name=server), found["kfp"]):
-        words += f"; KFP is {server}, and may refuse or leave out some of what this kfp compiles: "
-        words += f"pip install 'kfp=={pair[0]}.*' compiles for it"
+        words += f"; KFP is {server}, and may refuse or ignore newer features of this kfp: "
+        words += f"pip install 'kfp=={pair[0]}.*' fits it"
     return passed(words)
 
 
 def userid(settings: Kfp) -> Finding:
-    """Look whether a header says in whose name contributors are changed."""
-    told = "c.Kfp.behind_kubeflow_gateway or KFP_MT_BEHIND_KUBEFLOW_GATEWAY"
+    """Check whether the header with the signed-in user, who changes contributors, is trusted."""
+    names = "c.Kfp.behind_kubeflow_gateway or KFP_MT_BEHIND_KUBEFLOW_GATEWAY"
     if settings.believes_userid():
-        return passed(f"Believed: by {told} Kubeflow's gateway sets it in every request")
+        return passed(f"Trusted: {names} says that Kubeflow's gateway sets it in every request")
     if settings.is_behind_gateway():
-        cause = "JupyterHub's proxy passes on whatever a browser sends."
-        return failed("Not believed under JupyterHub", cause, f"Leave out {told}.")
-    return passed("Not believed: contributors are changed elsewhere, in Kubeflow's dashboard")
+        cause = "JupyterHub's proxy passes on any header that a browser sends."
+        return failed("Not trusted under JupyterHub", cause, f"Leave out {names}.")
+    return passed("Not trusted: contributors can be changed in Kubeflow's dashboard")
 
 
 def _version(package: str) -> str:
@@ -432,15 +433,15 @@ def look(
     apart: bool = False,
     others: tuple[str, ...] = (),
 ) -> CheckReport:
-    """Look at the connection that is decided on; with `apart` at whether it keeps tenants apart.
+    """Check the connection that `decide` makes, or, with `apart`, whether it keeps tenants apart.
 
-    `others` are namespaces that are somebody else's.
+    `others` are namespaces of other tenants.
     """
     probed = ProbedConnection(decide, lambda: kubernetes_api.of_settings(settings), namespace)
     if apart:
         return isolation_checks.report(examined(isolation_checks.checks(others), probed, SECONDS))
-    believed = _named("kubeflow-userid", userid(settings))
-    return _report([*examined(CHECKS, probed, SECONDS), believed])
+    header = _named("kubeflow-userid", userid(settings))
+    return _report([*examined(CHECKS, probed, SECONDS), header])
 
 
 def examine(
@@ -451,9 +452,9 @@ def examine(
     made: Connection | None = None,
     decide: Callable[[], Connection] | None = None,
 ) -> CheckReport:
-    """The same for this process: where a Jupyter server's door leads to KFP, that looks.
+    """Check the connection of this process; if it goes through a door, the Jupyter server checks.
 
-    `made` is the connection that there is already, and `decide` makes one otherwise.
+    `made` is an existing connection; otherwise `decide` makes one.
     """
     door = choose_connection.door_of(settings, made)
     if door:
@@ -463,19 +464,19 @@ def examine(
 
 
 def _behind(door: Door, namespace: str, apart: bool, others: tuple[str, ...]) -> CheckReport:
-    """Return what the Jupyter server has found, or that it cannot be asked."""
+    """Return the Jupyter server's report, or one that says that the server does not answer."""
     query = [("namespace", namespace), ("isolation", "1" if apart else "")]
     try:
-        told = _ask(door, [*query, *(("of", other) for other in others)])
+        report = _ask(door, [*query, *(("of", other) for other in others)])
     except _DoorIsShut as shut:
         every: tuple[Check[ProbedConnection], ...] = (
             isolation_checks.checks(others) if apart else CHECKS
         )
         return _report([shut.finding, *(_unseen(check.name) for check in every)])
-    here = passed(f"The Jupyter server takes this kernel's key at {door.address}")
-    found = [_named("kernel key", here), *told.findings]
+    here = passed(f"The Jupyter server accepts this kernel's key at {door.address}")
+    found = [_named("kernel key", here), *report.findings]
     if apart:
-        return msgspec.structs.replace(told, findings=found)
+        return msgspec.structs.replace(report, findings=found)
     return _report([*found, _named("in this kernel", _versions())])
 
 
@@ -500,18 +501,18 @@ def _ask(door: Door, query: list[tuple[str, str]]) -> CheckReport:
         raise _DoorIsShut(error.message, _STOPPED) from None
     except (OSError, HTTPError) as error:
         found = no_answer(door.address, error, waited=waited)
-        said = found.with_(attempt="ask the Jupyter server").message
-        raise _DoorIsShut(said, _STOPPED) from None
+        message = found.with_(attempt="ask the Jupyter server").message
+        raise _DoorIsShut(message, _STOPPED) from None
     if answer.status_code == 200:
         return msgspec.json.decode(body, type=CheckReport)
     if answer.status_code == 400:
         refused = refusal_causes.refusal(400, scrubbed(answer, body))
-        raise refused.with_(attempt="look at the connection")
+        raise refused.with_(attempt="check the connection")
     if answer.status_code in (401, 403):
-        said = "The Jupyter server does not take this kernel's key."
-        raise _DoorIsShut(said, "It was started anew after this kernel, with another key.")
-    said = f"The Jupyter server cannot look (HTTP {answer.status_code})."
-    raise _DoorIsShut(said, "Its jupyter-kfp-mt is of another version than the kernel's.")
+        message = "The Jupyter server does not accept this kernel's key."
+        raise _DoorIsShut(message, "It was restarted after this kernel, and has another key.")
+    message = f"The Jupyter server cannot check the connection (HTTP {answer.status_code})."
+    raise _DoorIsShut(message, "Its jupyter-kfp-mt has another version than the kernel's.")
 
 
 def _report(findings: list[Finding]) -> CheckReport:
@@ -523,11 +524,11 @@ def _report(findings: list[Finding]) -> CheckReport:
         if counts[1]
         else f"Nothing failed: {counts[0]} passed{beside}."
     )
-    return CheckReport("Kubeflow Pipelines, checked from outside in", findings, conclusion)
+    return CheckReport("The connection to Kubeflow Pipelines", findings, conclusion)
 
 
 def _unseen(name: str) -> Finding:
-    return _named(name, not_known("This takes the Jupyter server."))
+    return _named(name, not_known("Only the Jupyter server can check this."))
 
 
 def _named(name: str, finding: Finding) -> Finding:

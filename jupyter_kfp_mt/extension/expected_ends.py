@@ -1,4 +1,4 @@
-"""When unfinished runs are likely to end: after as long as earlier runs of their pipeline took."""
+"""The likely ends of unfinished runs, from the durations of earlier runs of their pipelines."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import datetime, timedelta
 
 from ..models import Run
 
-# KFP learns of an end from its persistence agent, a little later.
+# The delay with which KFP learns of an end, from its persistence agent.
 REPORTED = timedelta(seconds=1)
-# Of so many earlier runs of a pipeline, the newest.
+# The number of a pipeline's newest runs that count.
 EARLIER = 5
 
 
 def next_end(runs: Iterable[Run], now: datetime) -> float | None:
-    """Return the seconds until a run is next likely to end; None if nothing is known of any.
+    """Return the seconds until the next likely end of a run; None if none can be estimated.
 
-    Each time that an earlier run took counts: a run that is not over after the shortest of them may
-    be over after the next.
+    The duration of each earlier run counts: a run that takes longer than the shortest may take as
+    long as the next.
     """
     known = list(runs)
     durations = _durations(known)
@@ -36,11 +36,11 @@ def _durations(runs: Iterable[Run]) -> dict[Hashable, list[timedelta]]:
     for run in sorted(runs, key=lambda run: run.created_at, reverse=True):
         key = _pipeline(run)
         if key and run.state == "SUCCEEDED" and run.finished_at and len(found[key]) < EARLIER:
-            found[key].append(run.finished_at - run.created_at)
+            found[key].append(run.duration)
     return found
 
 
 def _pipeline(run: Run) -> Hashable:
-    """The schedule or the pipeline version of a run; None if it was started from a file."""
+    """The recurring run or pipeline version of a run; None if it was started from a file."""
     version = run.pipeline_version_reference
     return run.recurring_run_id or (version and (version.pipeline_id, version.pipeline_version_id))

@@ -167,10 +167,10 @@ def no_answer(endpoint: str, error: Exception) -> Unreachable:
     if wrong := certificates.fault(error):
         return unreachable(endpoint, *wrong)
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        refused = f"a proxy does not lead there: HTTP {error.status}"
+        refused = f"the proxy did not connect to it: HTTP {error.status}"
         return unreachable(endpoint, refused, OTHER_PROXY)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        reason = f"a proxy does not lead there: {_reason(error)}"
+        reason = f"the proxy did not connect to it: {_reason(error)}"
         return unreachable(endpoint, reason, OTHER_PROXY)
     found = unreachable(endpoint, _reason(error))
     found.sent = not isinstance(error, aiohttp.ClientConnectorError)

@@ -7,6 +7,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -77,6 +78,29 @@ class ScheduleHandler(KfpHandler):
             lambda: (cron_words.words(text), cron_words.moments(schedule, int(time.time())))
         )
         self.finish(msgspec.json.encode({"words": words, "times": times}))
+
+
+class DueTimesHandler(KfpHandler):
+    """`?cron=...`, repeatable: the next five times at which each of these is due, in UTC.
+
+    Expressions that KFP cannot read are left out.
+    """
+
+    @web.authenticated
+    async def get(self) -> None:
+        asked = self.get_query_arguments("cron")
+        if len(asked) > MOST_CRONS:
+            raise BadRequest(f"Cannot tell when they are due: at most {MOST_CRONS} at once.")
+        times = await asyncio.to_thread(_due_times, asked)
+        self.finish(msgspec.json.encode({"times": times}))
+
+
+def _due_times(expressions: list[str]) -> dict[str, list[datetime]]:
+    found, now = {}, int(time.time())
+    for text in expressions:
+        with contextlib.suppress(cron.NotACron):
+            found[text] = cron_words.moments(cron.parse(text), now)
+    return found
 
 
 class NamespacesHandler(KfpHandler):
@@ -246,6 +270,7 @@ class EventsHandler(KfpHandler):
 
 MOST_RUNS = 20
 MOST_NAMES = 100
+MOST_CRONS = 50
 _NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _STREAMED = {
     "Content-Type": "text/event-stream",
@@ -264,6 +289,7 @@ routes = [
     (r"/kfp-mt/logs/([^/]+)/([^/]+)", LogsHandler),
     (r"/kfp-mt/tasks/([^/]+)", TasksHandler),
     (r"/kfp-mt/schedule", ScheduleHandler),
+    (r"/kfp-mt/due-times", DueTimesHandler),
     (r"/kfp-mt/events", EventsHandler),
     (r"/kfp-mt/api(/.*)", ProxyHandler),
 ]

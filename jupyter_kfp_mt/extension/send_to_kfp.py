@@ -8,7 +8,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from concurrent.futures import Executor
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -23,6 +22,7 @@ from ..intervals import CONNECT_SECONDS, READ_SECONDS
 from ..network.certificates import authorities
 from ..network.sessions import proxy_to
 from ..network.tls import Tls
+from ..release import USER_AGENT
 from ..scrubbing import Scrubber
 from .kfp_response import KfpResponse, faults, no_answer
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = intervals.TOKEN_SECONDS
 CONNECTIONS = 64
-USER_AGENT = f"jupyter-kfp-mt/{version('jupyter-kfp-mt')}"
 
 T = TypeVar("T")
 Query = list[tuple[str, str]]

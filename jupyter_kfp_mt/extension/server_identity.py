@@ -1,4 +1,4 @@
-"""The identity of the local KFP that this Jupyter server asks as, where somebody has chosen one."""
+"""The identity of the local KFP that was chosen for this Jupyter server."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ITS_OWN = "the identity's own"
 
 
 class ServerIdentity:
-    """A tenant of the local KFP, for everybody in this server and for as long as it lives.
+    """The chosen identity of a local KFP, for everybody in this server, until the server stops.
 
-    A cluster has no identities to choose from, and neither has a local KFP for which credentials
-    are configured. May be used from any thread.
+    There is no choice at a cluster, or if credentials are configured for the local KFP. May be used
+    from any thread.
     """
 
     def __init__(self, settings: Kfp) -> None:
@@ -33,11 +33,11 @@ class ServerIdentity:
 
     @property
     def choices(self) -> list[str]:
-        """Return the identities there are to choose from: `NAMESPACE/NAME`, or a user's name."""
+        """Return the identities to choose from: `NAMESPACE/NAME`, or a user's name."""
         return list(self._local.identities) if self._local else []
 
     def over(self, found: DirectConnection) -> DirectConnection:
-        """Return the connection as the chosen identity, in a namespace of its own."""
+        """Return the connection with the chosen identity, in the identity's own namespace."""
         self._local = None if asked_for(self._settings) else found.local
         file = self._token_file()
         if file is None or TokenFile(file).source == found.credentials.source:
@@ -51,14 +51,14 @@ class ServerIdentity:
         )
 
     def choose(self, identity: str) -> None:
-        """Be another one from the next decision on; without a name the usual one.
+        """Use another identity from the next connection on; an empty name is the default.
 
-        Raises `BadRequest` where none can be chosen, and `NotFound`, naming those there are.
+        Raises `BadRequest` if there is no choice, and `NotFound` with the names of all identities.
         """
         if identity and self._local is None:
             raise BadRequest(
-                f"Cannot be {identity[:100]!r}: only a local KFP lends its identities, and only "
-                "where no credentials are configured.",
+                f"Cannot use the identity {identity[:100]!r}: only a local KFP offers identities, "
+                "and only if no credentials are configured.",
                 cure="On a cluster, open a notebook in the other namespace.",
             )
         if identity and self._local:
@@ -66,7 +66,7 @@ class ServerIdentity:
         self._chosen = identity
 
     def _token_file(self) -> Path | None:
-        """Return that of the chosen identity; None for the usual one, and for one that is gone."""
+        """Return the chosen identity's token file; None for the default, or a deleted identity."""
         if not self._chosen or self._local is None:
             return None
         try:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from importlib.metadata import version
 from typing import TypeVar
 
 import msgspec
@@ -25,6 +24,7 @@ from ..doctor import run_checks
 from ..doctor.check_results import CheckReport
 from ..errors import KfpError, Unreachable
 from ..models import Health
+from ..release import RELEASE
 from ..settings import Kfp
 from .kfp_response import KfpResponse
 from .send_to_kfp import Destination, KfpRequest, Sender
@@ -82,15 +82,15 @@ class Upstream:
         deciding = self._decided(anew=True)
         done, _ = await asyncio.wait([deciding], timeout=STATUS_SECONDS)
         if not done:
-            return ConnectionStatus(version=version("jupyter-kfp-mt"), ready=False)
+            return ConnectionStatus(version=RELEASE, ready=False)
         try:
             decision = deciding.result()
         except KfpError as error:
-            return ConnectionStatus(version=version("jupyter-kfp-mt"), error=Problem.of(error))
+            return ConnectionStatus(version=RELEASE, error=Problem.of(error))
         looking = self._in_thread(decision.connection.status)
         await asyncio.wait([looking], timeout=LOOK_SECONDS)
         if not looking.done():
-            return ConnectionStatus(version=version("jupyter-kfp-mt"), ready=False)
+            return ConnectionStatus(version=RELEASE, ready=False)
         default = decision.default_namespace
         return msgspec.structs.replace(looking.result(), default_namespace=default)
 

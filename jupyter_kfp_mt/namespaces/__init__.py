@@ -1,1 +1,1 @@
-"""Namespaces: which there are, what is allowed in each, and who shares them."""
+"""Namespaces: their lists, the permissions in each, and their contributors."""

@@ -1,6 +1,6 @@
-"""The namespaces that a Jupyter server's user has chosen, in a small file.
+"""The namespaces that were chosen in a Jupyter server, kept in a small file.
 
-There is one for each endpoint and identity: a namespace of one KFP means nothing at another.
+There is one for each endpoint and identity, as another KFP has other namespaces.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ CHOSEN = "chosen in the panel, or with %kfp ns --server"
 
 
 class ChosenNamespaces:
-    """The server's choices, by where KFP is and as whom. May be used from any thread.
+    """The server's choices, by endpoint and credentials. May be used from any thread.
 
-    A file that cannot be read or written is done without: the choice then ends with the server.
+    If the file cannot be read or written, a choice only lasts until the server stops.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +28,7 @@ class ChosenNamespaces:
         self._chosen: dict[str, str] | None = None
 
     def over(self, found: DirectConnection) -> DirectConnection:
-        """Return the connection with the chosen namespace in place of the one decided on."""
+        """Return the connection with the chosen namespace in place of its own."""
         chosen = self._known.get(_place(found), "")
         if not chosen or chosen == found.namespace:
             return found
@@ -56,5 +56,5 @@ class ChosenNamespaces:
 
 
 def _place(found: DirectConnection) -> str:
-    """Tell where KFP is and as whom it is asked; a local KFP's port is another one each time."""
+    """The key of a choice: endpoint and credentials; a local KFP's port changes with each start."""
     return f"{'local KFP' if found.local else found.endpoint} {found.credentials.source}"

@@ -1,10 +1,10 @@
 """The contributors of a namespace: listed, added and removed as Kubeflow's dashboard does it.
 
-Kubeflow's access management (kfam) changes nothing for a service account, only for a namespace's
-owner; and it believes whoever is named. A pod knows who its owner is, but everybody who may use the
-pod would then speak as the owner. So a change is made only in the name of the person whom the
-cluster's gateway has signed in and named in the request that asks for the change; where there is
-none, what an administrator is to apply is given instead.
+Kubeflow's access management (kfam) makes changes only for a namespace's owner, not for a service
+account, and does not verify the name that a request gives. A pod knows its owner, but everybody who
+can use the pod would then act as the owner. So a change is made only in the name of the user whom
+the cluster's gateway has signed in and named in a header of the request. Without one, the error has
+the objects that an administrator can apply.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..cluster.kubernetes_objects import RoleBinding
 from ..errors import BadRequest, Forbidden, KfpError, NotFound, Refused, Unreachable
 from ..resource_names import check_namespace
 
-# An address, or a service account.
+# An e-mail address, or a service account.
 _USER = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~:@-]{1,253}")
 
 
@@ -45,7 +45,7 @@ class Contributors:
         self._cluster = cluster
 
     def all(self) -> list[Contributor]:
-        """Return those that kfam lists, or else those in the namespace's role bindings."""
+        """Return the contributors that kfam lists, or else those in the role bindings."""
         try:
             found = self._kfam.bindings(self.namespace)
         except (Unreachable, Refused) as error:
@@ -53,9 +53,9 @@ class Contributors:
         return sorted((_contributor(binding.user, binding.role) for binding in found), key=_order)
 
     def add(self, user: str, role: str, sender: str = "") -> None:
-        """Give `user` a role, in the name of `sender`, whom the gateway has signed in.
+        """Give `user` a role, in the name of `sender`, the user whom the gateway has signed in.
 
-        Raises `Forbidden` with the command that does the same.
+        Raises `Forbidden` with the equivalent command if there is no sender.
         """
         _check(user, role)
         objects = access_manifests.contributor(user, self.namespace, role)
@@ -67,7 +67,7 @@ class Contributors:
             self._change(add, sender, access_manifests.applied(*objects))
 
     def remove(self, user: str, role: str = "", sender: str = "") -> None:
-        """Take a role from `user`; without one, every role but the owner's."""
+        """Remove a role from `user`; by default all roles except the owner's."""
         if role:
             _check(user, role)
         check_user(user)
@@ -84,25 +84,25 @@ class Contributors:
             self._change(remove, sender, " ".join(command))
 
     def _roles(self, user: str) -> list[str]:
-        """Return the roles that can be taken from somebody. Raises `NotFound` for none."""
+        """Return the roles of a user that can be removed. Raises `NotFound` if there are none."""
         found = [binding.role for binding in self._kfam.bindings(self.namespace, user)]
         roles = [role for role in found if role in access_manifests.ROLES]
         if not roles:
-            raise NotFound(reason=f"{user} does not contribute to it.")
+            raise NotFound(reason=f"{user} is not a contributor of it.")
         return roles
 
     def _change(self, change: Callable[[], None], sender: str, command: str) -> None:
-        """Change them; `command` does the same if that is not possible from here."""
+        """Make a change; `command` is the equivalent for the error."""
         cure = (
             "The owner can do it in the Kubeflow dashboard, under Manage Contributors; or an "
             f"administrator with:\n{command}"
         )
         if not sender:
             raise Forbidden(
-                reason="no person is signed in here, and a notebook speaks for none.",
-                cause="Kubeflow lets a namespace's owner change its contributors. Who sits in this "
-                "browser would be known from the header that Kubeflow's gateway adds, and that is "
-                "believed with c.Kfp.behind_kubeflow_gateway alone.",
+                reason="it is not known which user is signed in here.",
+                cause="Only a namespace's owner can change its contributors. Kubeflow's gateway "
+                "names the signed-in user in a header, which is trusted only if "
+                "c.Kfp.behind_kubeflow_gateway is set, and a notebook's requests do not have it.",
                 cure=cure,
             )
         try:
@@ -113,16 +113,16 @@ class Contributors:
             raise error.with_(cure=cure) from None
 
     def _bound(self, error: KfpError) -> list[Contributor]:
-        """Return the contributors of the role bindings that kfam makes.
+        """Return the contributors in the role bindings that kfam makes.
 
-        Raises its error where none can be read.
+        Raises kfam's `error` if they cannot be read.
         """
         try:
             cluster = self._cluster()
             bindings = cluster.role_bindings(self.namespace) if cluster else None
         except KfpError as other:
             raise error.with_(
-                cause=f"{error.cause}\nNor does Kubernetes tell: {other.message}",
+                cause=f"{error.cause}\nKubernetes does not list them either: {other.message}",
                 cure=other.cure or error.cure,
             ) from None
         if bindings is None:
@@ -131,9 +131,7 @@ class Contributors:
 
 
 class LocalContributors(Contributors):
-    """The contributors of a namespace of the local KFP, where its profiles file alone can change
-    them.
-    """
+    """The contributors of a namespace of the local KFP, which only its profiles file can change."""
 
     def __init__(self, namespace: str, cluster: Callable[[], Cluster | None]) -> None:
         check_namespace(namespace)
@@ -152,14 +150,14 @@ class LocalContributors(Contributors):
     def remove(self, user: str, role: str = "", sender: str = "") -> None:
         check_user(user)
         raise _in_file(
-            f"Whoever runs it takes {user} out of the contributors of {self.namespace} there, and "
-            "starts it again."
+            f"Whoever runs it can remove {user} from the contributors of {self.namespace} in that "
+            "file, and restart it."
         )
 
 
 def _in_file(cure: str) -> BadRequest:
-    words = "The contributors of the local KFP are lines in its profiles file."
-    return BadRequest(words, cure=cure)
+    message = "The contributors of the local KFP can only be changed in its profiles file."
+    return BadRequest(message, cure=cure)
 
 
 def _check(user: str, role: str) -> None:
@@ -169,7 +167,7 @@ def _check(user: str, role: str) -> None:
 
 
 def check_user(user: str) -> None:
-    """Raises `BadRequest` for what is no name of one."""
+    """Raises `BadRequest` for a text that cannot be the name of a user or service account."""
     if not _USER.fullmatch(user):
         raise BadRequest(
             f"{user!r} is not the name of a user.",
@@ -179,8 +177,8 @@ def check_user(user: str) -> None:
 
 
 def _of_role_binding(binding: RoleBinding) -> Contributor | None:
-    noted = binding.metadata.annotations
-    user, role = noted.get("user"), noted.get("role")
+    annotations = binding.metadata.annotations
+    user, role = annotations.get("user"), annotations.get("role")
     return _contributor(user, role) if user and role else None
 
 

@@ -1,4 +1,4 @@
-"""Every namespace that this identity may use: where it was learned, and what it may do there."""
+"""All namespaces that this identity may use, with their sources and its permissions there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..connection.status import Problem
 from ..errors import KfpError
 from .permissions import Permissions, Table
 
-SINGLE_USER = "This KFP serves a single user: it keeps no namespaces apart."
+SINGLE_USER = "This KFP serves a single user, and has no namespaces."
 PATIENCE = intervals.SOURCE_SECONDS
 
 # Sources by name; each returns namespaces with their owners, as far as known.
@@ -23,7 +23,7 @@ Sources = Mapping[str, Callable[[], Mapping[str, str]]]
 
 
 class Namespace(msgspec.Struct, frozen=True):
-    """A namespace. `usable`: whether its runs may be listed, null if not known yet.
+    """A namespace. It is `usable` if its runs may be listed; None if that is not known yet.
 
     If it is not usable, `reason` and `cure` say why and how to fix it.
     """
@@ -38,7 +38,7 @@ class Namespace(msgspec.Struct, frozen=True):
 
 
 class SourceLookup(msgspec.Struct, frozen=True):
-    """A source, how many namespaces it knows, and its error if it did not answer."""
+    """A source, the number of namespaces that it knows, or its error."""
 
     name: str
     found: int = 0
@@ -46,7 +46,7 @@ class SourceLookup(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """All namespaces, those that may be used first. `unknown` is why permissions are not known."""
+    """All namespaces, usable ones first. `unknown` says why permissions are not known."""
 
     namespaces: list[Namespace]
     sources: list[SourceLookup]
@@ -54,7 +54,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Namespaces:
-    """The namespaces of all `sources`, which are asked in parallel, with their permissions."""
+    """The namespaces of all `sources`, which are queried in parallel, with their permissions."""
 
     def __init__(self, sources: Sources, permissions: Permissions, patience: float = PATIENCE):
         self._sources = sources
@@ -66,14 +66,14 @@ class Namespaces:
         self._asked.close()
 
     def found(self, subject: str = "", local: bool = False, wanted: str = "") -> Found:
-        """Return all of them, and the one `wanted` even if no source has it.
+        """Return all namespaces, and the one `wanted` even if no source knows it.
 
-        `subject` is this identity.
+        `subject` is the name of this identity.
         """
         answers = self._asked.to(self._sources, self._patience)
         known = {name: _result(answer) for name, answer in answers.items()}
         every = [name for found in known.values() for name in found]
-        # Only the first of many are looked up.
+        # The one `wanted` is the first, as permissions are only looked up for the first of many.
         names = list(dict.fromkeys([*([wanted] if wanted else []), *every]))
         permitted = self._permissions.of(names, self._patience)
         namespaces = [
@@ -115,7 +115,7 @@ def _namespace(
     usable = table["runs"]["list"]
     reason = cure = ""
     if usable is False:
-        reason = f"{subject or 'This identity'} may not list runs in {name}; that takes role view."
+        reason = f"{subject or 'This identity'} may not list runs in {name}; role view is needed."
         cure = _cure(name, owner, subject, local) if subject else ""
     return Namespace(name, sources, owner, usable, reason, cure, table)
 
@@ -139,7 +139,7 @@ def of_role_bindings(cluster: Cluster, subject: str) -> dict[str, str]:
 
 
 def of_kfam(kfam: Kfam, own: str, subject: str) -> dict[str, str]:
-    """Return the namespaces that `subject` contributes to, or the owner of its `own` namespace."""
+    """Return the namespaces of `subject`'s contributions, and of those of its `own` one's owner."""
     owner = kfam.owner(own) if own else ""
     people = [person for person in (subject, owner) if person]
     bindings = [binding for person in people for binding in kfam.bindings(user=person)]
@@ -151,5 +151,5 @@ def of_kfam(kfam: Kfam, own: str, subject: str) -> dict[str, str]:
 
 
 def named(names: Iterable[str]) -> dict[str, str]:
-    """Return the namespaces of which nothing is known but their names."""
+    """Return namespaces of which only the names are known."""
     return {name: "" for name in names if name}

@@ -29,7 +29,7 @@ from .list_namespaces import Found, Namespaces, Sources, named
 from .permissions import Permissions
 from .recent_namespaces import UsedNamespaces
 
-# Whether KFP lists one item of a resource in a namespace; None if that shows nothing.
+# Tells whether KFP lists an item of a resource in a namespace; None if the answer proves nothing.
 TryList = Callable[[str, str], bool | None]
 
 
@@ -47,20 +47,18 @@ class NamespaceSource(Protocol):
     """A source of namespaces. Every method blocks, and may raise a `KfpError`."""
 
     def found(self, wanted: str = "") -> Found:
-        """Every namespace there is to show, with the one `wanted` whoever knows of it."""
+        """Return all namespaces, and the one `wanted` even if no source knows it."""
 
     def contributors(self, namespace: str = "") -> ContributorSource:
-        """Return the contributors of a namespace; without a name, of the configured one."""
+        """Return the contributors of a namespace, by default the configured one."""
 
     def close(self) -> None: ...
 
 
 class DirectNamespaceSource:
-    """The namespaces that this process finds out for one identity at one KFP. May be asked from any
-    thread.
+    """The namespaces of one identity at one KFP, found by this process, from any thread.
 
-    `client` is one of a local KFP, which is asked itself what it allows. Whoever closes this
-    closes `used` with it.
+    `client` is for a local KFP, which answers access reviews itself. `close()` also closes `used`.
     """
 
     def __init__(
@@ -116,7 +114,7 @@ class DirectNamespaceSource:
         }
         if status.local:
             found["profiles"] = lambda: _asked(found_cluster(), list_namespaces.of_profiles)
-            if status.tokens:  # else it belongs to somebody else
+            if status.tokens:  # otherwise the local KFP belongs to another person
                 local = LocalKfp(status.endpoint, status.tokens)
                 found["local KFP"] = lambda: named(local.namespaces)
             return found
@@ -140,14 +138,14 @@ class DirectNamespaceSource:
     def _found_cluster(self) -> Cluster | None:
         if self.status.local:
             return LocalCluster(self._client()) if self._client else None
-        with self._lock:  # several ask at once, and to find it may run a program
+        with self._lock:  # several threads may call this, and it may run a program
             if self._cluster is None:
                 self._cluster = kubernetes_api.of_settings(self._settings)
             return self._cluster
 
 
 class DoorNamespaceSource:
-    """The namespaces that the Jupyter server behind a door knows: one request for each question."""
+    """The namespaces that the Jupyter server knows, requested through its door."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -192,16 +190,14 @@ class DoorContributorSource:
 
 
 def of_connection(settings: Kfp, connection: Connection, client: Client) -> NamespaceSource:
-    """Return who knows the namespaces that a connection leads to."""
+    """Return the source of namespaces for a connection."""
     if isinstance(connection, DoorConnection):
         return DoorNamespaceSource(connection.door)
     return of_client(settings, connection.status(), client)
 
 
 def of_client(settings: Kfp, status: ConnectionStatus, client: Client) -> DirectNamespaceSource:
-    """Return what this process finds out as a client's identity. Raises what keeps that from
-    KFP.
-    """
+    """Return the source of namespaces for a client's identity. Raises the error in its status."""
     if status.error:
         raise status.error.to_error()
     pages: dict[str, Callable[..., object]] = {

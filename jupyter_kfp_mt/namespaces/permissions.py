@@ -1,4 +1,4 @@
-"""Permissions of this identity in each namespace: asked of Kubernetes, or learned from KFP."""
+"""Permissions of this identity in each namespace, from Kubernetes or from KFP's own answers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..errors import KfpError
 from ..kubeflow_roles import GROUP
 
 # The resources of Kubeflow's roles that are shown for a namespace.
-_TOLD = ("experiments", "runs", "jobs", "pipelines")
-VIEW = {resource: kubeflow_roles.VIEW[resource] for resource in _TOLD}
-EDIT_ADDS = {resource: kubeflow_roles.EDIT_ADDS[resource] for resource in _TOLD}
+_SHOWN = ("experiments", "runs", "jobs", "pipelines")
+VIEW = {resource: kubeflow_roles.VIEW[resource] for resource in _SHOWN}
+EDIT_ADDS = {resource: kubeflow_roles.EDIT_ADDS[resource] for resource in _SHOWN}
 VERBS = {resource: verbs + EDIT_ADDS[resource] for resource, verbs in VIEW.items()}
 # Their names in the API.
 COLLECTIONS = {
@@ -28,11 +28,12 @@ COLLECTIONS = {
     "pipelines": "pipelines",
 }
 REMEMBERED_SECONDS = intervals.PERMISSIONS_SECONDS
-# KFP asks Kubernetes twice for each list, and may ask five times a second for everybody: so few
-# namespaces are tried at once.
+# At most this many namespaces are tried at once: KFP asks Kubernetes twice for each list, and may
+# ask only five times a second for all its users.
 TRIES = 8
-# A person may see hundreds of profiles: of the others only whether they can be used is asked.
-ASKED_WHOLE = 20
+# A user may see hundreds of profiles. All permissions are looked up for so many namespaces; for the
+# others only the permission to list runs.
+FULLY_REVIEWED = 20
 
 # For each resource each verb: allowed, not allowed, or not known yet.
 Table = dict[str, dict[str, bool | None]]
@@ -41,7 +42,7 @@ _Key = tuple[str, str, str]
 
 
 class Permitted(msgspec.Struct, frozen=True):
-    """The actions that are allowed in each namespace, and why some of it is not known."""
+    """The permissions in each namespace, and the reason if some are not known."""
 
     tables: dict[str, Table]
     reason: str = ""
@@ -50,11 +51,10 @@ class Permitted(msgspec.Struct, frozen=True):
 class Permissions:
     """The permissions of the identity `subject()`, each answer remembered for a minute.
 
-    Access reviews answer for the identity that `cluster` is asked as, which in a pod is that of its
-    service account. KFP's token usually is of the same; where it is not, they count for nothing.
-    KFP's own answers count for more: it asks Kubernetes about the user alone, whereas a review
-    counts the groups as well. `try_list(namespace, resource)` asks KFP for one item; it serves
-    where there are no reviews.
+    Access reviews are about the identity of `cluster`, in a pod its service account, and are
+    ignored if KFP's token has another identity. KFP's own answers take precedence: it asks
+    Kubernetes only about the user, whereas a review also counts the user's groups.
+    `try_list(namespace, resource)` requests one item from KFP, if there are no reviews.
     """
 
     def __init__(
@@ -81,29 +81,29 @@ class Permissions:
     def of(self, namespaces: Iterable[str], patience: float = 2.5) -> Permitted:
         """Return the permissions in each, as far as they are known after `patience` seconds."""
         deadline = time.monotonic() + patience
-        asked = list(dict.fromkeys(namespaces))
+        names = list(dict.fromkeys(namespaces))
         keys = [
-            (name, verb, resource) for name in asked[:ASKED_WHOLE] for resource, verb in _verbs()
+            (name, verb, resource) for name in names[:FULLY_REVIEWED] for resource, verb in _verbs()
         ]
-        keys += [(name, "list", "runs") for name in asked[ASKED_WHOLE:]]
+        keys += [(name, "list", "runs") for name in names[FULLY_REVIEWED:]]
         reason = self._why_no_reviews(patience)
         found = {} if reason else self._answered(self._reviews, keys, deadline)
         if not reason and any(found.get(key) is None for key in keys):
             reason = "Kubernetes did not answer every access review of this identity."
-        if not reason and len(asked) > ASKED_WHOLE:
+        if not reason and len(names) > FULLY_REVIEWED:
             reason = (
-                f"of {len(asked) - ASKED_WHOLE:,} of these namespaces it was only asked whether "
-                "their runs may be listed. %kfp namespaces NAME tells all of one."
+                f"for {len(names) - FULLY_REVIEWED:,} of these namespaces only the right to list "
+                "runs was looked up. %kfp namespaces NAME shows all rights in one."
             )
-        found |= self._known(asked)
-        dark = [name for name in asked if found.get((name, "list", "runs")) is None]
-        if self._try_list and dark:
-            tried = [(name, "list", "runs") for name in dark[:TRIES]]
+        found |= self._known(names)
+        unknown = [name for name in names if found.get((name, "list", "runs")) is None]
+        if self._try_list and unknown:
+            tried = [(name, "list", "runs") for name in unknown[:TRIES]]
             found |= self._answered(self._tries, tried, deadline)
-        return Permitted({name: _table(name, found) for name in asked}, reason)
+        return Permitted({name: _table(name, found) for name in names}, reason)
 
     def may(self, namespace: str, verb: str, resource: str) -> bool | None:
-        """Tell whether that is allowed; None where it is not known yet."""
+        """Tell whether that is allowed; None if it is not known yet."""
         return self.of([namespace]).tables[namespace].get(resource, {}).get(verb)
 
     def learn(self, namespace: str, verb: str, resource: str, allowed: bool) -> None:
@@ -114,11 +114,11 @@ class Permissions:
     def _known(self, namespaces: Iterable[str]) -> dict[_Key, bool | None]:
         since, wanted = self._clock() - REMEMBERED_SECONDS, set(namespaces)
         with self._lock:
-            self._learned = {key: told for key, told in self._learned.items() if told[0] > since}
-            return {key: told[1] for key, told in self._learned.items() if key[0] in wanted}
+            self._learned = {key: entry for key, entry in self._learned.items() if entry[0] > since}
+            return {key: entry[1] for key, entry in self._learned.items() if key[0] in wanted}
 
     def _why_no_reviews(self, patience: float) -> str:
-        """Say why access reviews do not show what KFP allows; empty if they do."""
+        """Say why access reviews are not available; empty if they are."""
         answer = self._who.to([""], patience)[""]
         if not answer.done():
             return f"Kubernetes did not answer in {patience:g} s."
@@ -129,8 +129,8 @@ class Permissions:
         if not who:
             return "There is no Kubernetes API to ask from here."
         if who != subject:
-            known = subject or "somebody whose name is not known here"
-            return f"Kubernetes can be asked about {who} only; KFP is used as {known}."
+            known = subject or "an identity whose name is not known here"
+            return f"Kubernetes only answers about {who}, and KFP is used as {known}."
         return ""
 
     def _ask_who(self, _: str) -> str:
@@ -151,13 +151,11 @@ class Permissions:
         answers: AnswerCache[_Key, bool | None], keys: list[_Key], deadline: float
     ) -> dict[_Key, bool | None]:
         patience = max(0.0, deadline - time.monotonic())
-        return {key: _told(answer) for key, answer in answers.to(keys, patience).items()}
+        return {key: _result(answer) for key, answer in answers.to(keys, patience).items()}
 
 
 def role(table: Table) -> str:
-    """Return what is allowed, as Kubeflow's roles are called: edit, view, "some" of that, or
-    none.
-    """
+    """Return the role that the permissions amount to: edit, view, "some" rights, or none."""
     view = [table[resource][verb] for resource, verbs in VIEW.items() for verb in verbs]
     adds = [table[resource][verb] for resource, verbs in EDIT_ADDS.items() for verb in verbs]
     known = {answer for answer in view + adds if answer is not None}
@@ -173,8 +171,8 @@ def role(table: Table) -> str:
     return f"{name}, as far as is known" if None in view + adds else name
 
 
-def _told(answer: Future[bool | None]) -> bool | None:
-    """Return what was answered; None for no answer yet, or none that can be had."""
+def _result(answer: Future[bool | None]) -> bool | None:
+    """Return an answer; None if there is none yet, or if it failed."""
     if not answer.done() or answer.exception():
         return None
     return answer.result()

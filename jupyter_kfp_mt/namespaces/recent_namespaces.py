@@ -1,4 +1,4 @@
-"""The namespaces that were used before, in a small file: names by endpoint, and nothing else."""
+"""The namespaces that were used before, kept by endpoint in a small file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ LONGEST = 20
 
 
 class UsedNamespaces:
-    """The namespaces that KFP has answered for. A file that cannot be read or written is done
-    without.
+    """The namespaces in which KFP has answered. A file that cannot be read or written is ignored.
 
-    One thread reads and writes it: whoever adds one does not wait for the disk.
+    One thread reads and writes the file, so that `add` does not wait for the disk.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +30,7 @@ class UsedNamespaces:
         return cls(settings.data_folder() / "used-namespaces.json")
 
     def of(self, endpoint: str) -> list[str]:
-        """Return the newest first, including all that were added before."""
+        """Return the namespaces used at an endpoint, newest first."""
         return self._thread.submit(self._read).result().get(endpoint, [])
 
     def add(self, endpoint: str, namespace: str) -> None:

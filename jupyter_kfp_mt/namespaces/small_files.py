@@ -1,4 +1,4 @@
-"""Small files that several processes write: each is replaced as a whole."""
+"""Small files that several processes write, each time replacing the whole file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file's content. Raises `OSError`, and then leaves the old one."""
+    """Replace a file's content. Raises `OSError`, in which case the old content is kept."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
     try:

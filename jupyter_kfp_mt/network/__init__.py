@@ -1,1 +1,1 @@
-"""HTTP: sessions, certificates, bodies, streams, and why there is no answer."""
+"""HTTP: sessions, certificates, bodies, streams, and the reasons for a missing answer."""

@@ -1,4 +1,4 @@
-"""Answers that are read whole: within a time limit, and up to a length after decompression."""
+"""Bodies that are read to their end, within limits of time and of decompressed length."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LONGEST_REFUSAL = 1 << 20
 
 
 class BodyTooLate(requests.ReadTimeout):
-    """An answer that has not come to its end in `seconds`."""
+    """An answer that has not ended within `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"its answer goes on for longer than {seconds:g} s")
+        super().__init__(f"its answer did not end within {seconds:g} s")
         self.seconds = seconds
 
 
@@ -33,10 +33,10 @@ class BodyTooLong(OSError):
 
 
 def whole(answer: Any, seconds: float, most: int | None = None) -> bytes:
-    """Read all of a urllib3 answer and close it; `LONGEST_ANSWER` bytes at most.
+    """Read all of a urllib3 answer, at most `most` bytes (default: `LONGEST_ANSWER`), and close it.
 
-    Raises `BodyTooLong`, `BodyTooLate` for one that does not end in so many seconds, and urllib3's
-    `HTTPError` or an `OSError` for one that breaks off.
+    Raises `BodyTooLong`, `BodyTooLate` if it does not end within `seconds`, and urllib3's
+    `HTTPError` or an `OSError` if it breaks off.
     """
     most = LONGEST_ANSWER if most is None else most
     body = _read(answer, seconds, most)
@@ -46,13 +46,13 @@ def whole(answer: Any, seconds: float, most: int | None = None) -> bytes:
 
 
 def beginning(answer: Any, seconds: float, most: int | None = None) -> bytes:
-    """Read an error's body, cut after `LONGEST_REFUSAL` bytes."""
+    """Read the body of an error, cut after `most` bytes (default: `LONGEST_REFUSAL`)."""
     most = LONGEST_REFUSAL if most is None else most
     return _read(answer, seconds, most)[:most]
 
 
 def _read(answer: Any, seconds: float, most: int) -> bytes:
-    """Read the answer, but hardly more than `most` bytes of it."""
+    """Read an answer until its end, or until there are more than `most` bytes."""
     body = bytearray()
     with closing(answer):
         for piece in pieces(answer, seconds):
@@ -63,9 +63,9 @@ def _read(answer: Any, seconds: float, most: int) -> bytes:
 
 
 def shut(answer: Any) -> None:
-    """End it, even while another thread reads it."""
-    shutdown = getattr(answer, "shutdown", answer.close)  # urllib3 2.3 has it
-    with suppress(OSError, ValueError):  # it has ended already
+    """End an answer, even while another thread reads it."""
+    shutdown = getattr(answer, "shutdown", answer.close)  # new in urllib3 2.3
+    with suppress(OSError, ValueError):  # it has already ended
         shutdown()
 
 
@@ -79,7 +79,7 @@ def pieces(answer: Any, seconds: float = inf) -> Iterator[bytes]:
 
 
 def _parts(answer: Any) -> Iterator[bytes]:
-    if not hasattr(answer, "read1"):  # urllib3 before 2.1 has none
+    if not hasattr(answer, "read1"):  # new in urllib3 2.1
         yield from answer.stream(CHUNK, decode_content=True)
         return
     while part := answer.read1(CHUNK, decode_content=True):

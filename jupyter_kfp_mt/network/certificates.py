@@ -1,4 +1,4 @@
-"""Certificates: which authorities are trusted, what is wrong with one, and how to fix it."""
+"""Certificates: the trusted authorities, and what is wrong with a certificate and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import os
 from typing import NamedTuple
 
 _NAME_AUTHORITY = (
-    "Name the file of its authority where the Jupyter server starts:\n"
+    "Name the file of its authority in the environment of the Jupyter server:\n"
     "export REQUESTS_CA_BUNDLE=/path/to/ca.crt"
 )
 _NEW_AUTHORITY = (
-    "Another server answers there, or the cluster has a new authority: ask for a new kubeconfig; "
-    "in a pod, restart it."
+    "Another server answers there, or the cluster has a new authority: get a new kubeconfig, or "
+    "restart the pod."
 )
 _RENEW = (
-    "Whoever administers that server has to renew it; or is this machine's clock wrong?\ndate -u"
+    "Whoever administers that server has to renew it, unless this machine's clock is wrong:\n"
+    "date -u"
 )
-_ADDRESS = "Use an address that is in it, in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT."
+_ADDRESS = "Set c.Kfp.endpoint or KF_PIPELINES_ENDPOINT to an address that the certificate names."
 _CLOCK = "Is this machine's clock right?\ndate -u"
 _SHOW_ONE = (
-    "A kubeconfig can name one (client-certificate, client-key); at another endpoint than the "
-    "Kubernetes API none is shown."
+    "A kubeconfig can name one (client-certificate, client-key); it is only presented to the "
+    "Kubernetes API."
 )
 _PLAIN = "Does the address begin with http:// and not with https://?"
 
@@ -41,9 +42,9 @@ _FAULTS = {
     "CERTIFICATE_VERIFY_FAILED": CertificateFault(
         "its certificate is not trusted", _NAME_AUTHORITY
     ),
-    "CERTIFICATE_REQUIRED": CertificateFault("it asks for a certificate of ours", _SHOW_ONE),
+    "CERTIFICATE_REQUIRED": CertificateFault("it requires a client certificate", _SHOW_ONE),
     "HANDSHAKE_FAILURE": CertificateFault(
-        "it agrees to no way of TLS, or wants a certificate", _SHOW_ONE
+        "the TLS handshake failed; it may require a client certificate", _SHOW_ONE
     ),
     "WRONG_VERSION_NUMBER": CertificateFault("it does not speak TLS", _PLAIN),
     "RECORD_LAYER_FAILURE": CertificateFault("it does not speak TLS", _PLAIN),
@@ -52,13 +53,13 @@ _FAULTS = {
 
 
 def fault(error: Exception) -> CertificateFault | None:
-    """Return what is wrong with TLS, if that is why there is no answer."""
+    """Return the problem with TLS that an error is about; None for another error."""
     text = str(error)
     return next((found for sign, found in _FAULTS.items() if sign in text), None)
 
 
 def in_cluster(cure: str) -> str:
-    """Return the cure for a kubeconfig, which trusts its cluster's own authority and no other."""
+    """Adapt a cure to a kubeconfig, which trusts only its own cluster's authority."""
     return _NEW_AUTHORITY if cure == _NAME_AUTHORITY else cure
 
 

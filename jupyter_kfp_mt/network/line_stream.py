@@ -1,4 +1,4 @@
-"""The lines of an answer that may go on for hours."""
+"""The lines of an answer that may take hours, such as a followed log."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LONGEST_CHARACTER = 4
 
 
 class LineStream:
-    """The lines of an answer as they come, each with its line break. `close()` ends them, even
-    while another thread waits for one.
+    """The lines of an answer as they arrive, each with its line break. `close()` ends the stream,
+    even while another thread waits for a line.
 
-    `answer` is urllib3's; `failure` turns its exceptions into what is raised.
+    `answer` is urllib3's; `failure` converts its exceptions.
     """
 
     def __init__(self, answer: Any, failure: Callable[[Exception], KfpError]) -> None:
@@ -60,7 +60,7 @@ class LineStream:
 
     @property
     def partial(self) -> bool:
-        """Tell whether the server sent the requested range only, and not everything."""
+        """Tell whether the server sent only the requested range."""
         return bool(self._answer.status == 206)
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class LineStream:
 
 
 def split(text: bytes) -> Iterator[bytes]:
-    """Split a text into lines that keep their line breaks; a carriage return is none."""
+    """Split a text into lines that keep their line breaks; a carriage return ends no line."""
     *lines, rest = text.split(b"\n")
     yield from (line + b"\n" for line in lines)
     if rest:

@@ -1,4 +1,4 @@
-"""The reason why there was no answer, in one sentence."""
+"""Errors for requests without an answer, with the reason in one sentence."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ Waited = tuple[float | None, float | None]
 def no_answer(
     endpoint: str, error: Exception, cure: str = "", waited: Waited = (None, None)
 ) -> Unreachable:
-    """Tell why there was no answer, in one sentence."""
+    """Return the error for a request that failed with `error`."""
     if isinstance(error, bodies.BodyTooLong):
         return too_long(endpoint, error)
     if wrong := certificates.fault(error):
         reason, cure = wrong.reason, cure or wrong.cure
     elif isinstance(error, requests.exceptions.ProxyError):
         reason, cure = (
-            f"a proxy does not lead there: {_innermost(error)}",
+            f"the proxy did not connect to it: {_innermost(error)}",
             refusal_causes.OTHER_PROXY,
         )
     elif isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         reason = _late(error, waited)
-    elif isinstance(error, ValueError):  # requests looks at a Location, be it followed or not
-        reason, cure = "it sends on to what is no address", cure or f"Is it KFP's? {OWN_ADDRESS}"
+    elif isinstance(error, ValueError):  # requests parses a Location even if it is not followed
+        reason = "it redirects to an invalid address"
+        cure = cure or f"Is the endpoint KFP's? {OWN_ADDRESS}"
     elif type(error) is OSError:
         reason = str(error)
-        cure = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it: correct it, or unset it."
+        cure = "Its path is in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE: correct or unset it."
     else:
         reason = _innermost(error)
     return unreachable(endpoint, reason, cure)
@@ -47,9 +48,9 @@ def no_answer(
 
 def too_long(endpoint: str, error: Exception) -> Unreachable:
     return Unreachable(
-        reason=f"{endpoint} answers too much ({error}).",
-        cause="KFP has no answer of that length, unless very long pipelines are listed.",
-        cure="Is it KFP's own address? Ask for fewer at a time where it is.",
+        reason=f"the answer of {endpoint} is too long ({error}).",
+        cause="KFP sends no answer of that length, unless it lists very long pipelines.",
+        cure="Is the endpoint KFP's own address? If so, list fewer at a time.",
     )
 
 
@@ -57,7 +58,7 @@ def unreachable(endpoint: str, reason: str, cure: str = "") -> Unreachable:
     return Unreachable(
         reason=f"no answer from {endpoint} ({reason}).",
         cure=cure
-        or "c.Kfp.endpoint or KF_PIPELINES_ENDPOINT names the address: does KFP run there?",
+        or "Does KFP run at that address? It is set in c.Kfp.endpoint or KF_PIPELINES_ENDPOINT.",
     )
 
 
@@ -80,7 +81,7 @@ def _innermost(error: Exception) -> str:
         ("Connection reset", "connection reset"),
         ("Connection aborted", "connection closed"),
         ("unreachable", "network unreachable"),
-        ("Read timed out", "nothing came from it any more"),
+        ("Read timed out", "it stopped sending"),
         ("IncompleteRead", "its answer broke off"),
     ):
         if sign in text:

@@ -1,4 +1,4 @@
-"""Server-sent events, as the lines of a `text/event-stream` carry them."""
+"""Server-sent events, parsed from a `text/event-stream`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import bodies
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True):
-    """One event; without a name it is a keep-alive. `id`: the place to resume from."""
+    """One event; without a name it is a keep-alive. A stream can be resumed after an `id`."""
 
     name: str = ""
     data: bytes = b"{}"
@@ -22,13 +22,13 @@ E = TypeVar("E", bound=ServerSentEvent)
 
 
 def events_in(pieces: Iterable[bytes], kind: type[E]) -> Iterator[E]:
-    """The events in a `text/event-stream`, however it is cut.
+    """The events in a `text/event-stream` that arrives in pieces of any length.
 
-    Raises `BodyTooLong` for one that has no end.
+    Raises `BodyTooLong` for an event without an end.
     """
     rest = bytearray()
     for piece in pieces:
-        joint = max(len(rest) - 1, 0)  # what is before it has been looked through
+        joint = max(len(rest) - 1, 0)  # no event ends before it
         rest += piece
         if rest.find(b"\n\n", joint) >= 0:
             *whole, last = bytes(rest).split(b"\n\n")

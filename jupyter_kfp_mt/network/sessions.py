@@ -1,4 +1,4 @@
-"""Sessions of `requests`: kept-alive connections, and which settings of the environment apply."""
+"""Sessions of `requests`, with kept-alive connections and the environment's settings that apply."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 def new_session(*, trust_environment: bool, tls: Tls | None = None) -> requests.Session:
-    """Kept-alive connections, no cookies; proxies and the like from the environment if trusted.
+    """Return a session with kept-alive connections and without cookies.
 
-    Authorities are the environment's in any case, unless others are named.
+    With `trust_environment`, proxies and `.netrc` count. The authorities that the environment names
+    count in any case, unless `tls` names others.
     """
     session = requests.Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    # Certificates that were named must not give way to REQUESTS_CA_BUNDLE.
+    # REQUESTS_CA_BUNDLE must not replace the authorities of `tls`.
     session.trust_env = trust_environment and tls is None
     session.verify = authorities() or True
     adapter = HTTPAdapter(pool_connections=4, pool_maxsize=32)
@@ -43,12 +44,12 @@ def proxy_to(endpoint: str, tls: Tls | None = None) -> str:
         found = tls.proxy if tls else ""
     else:
         found = select_proxy(endpoint, get_environ_proxies(endpoint)) or ""
-    # A proxy may be written without a scheme, which not every client understands.
+    # Some clients do not understand the address of a proxy without a scheme.
     return str(prepend_scheme_if_needed(found, "http")) if found else ""  # type: ignore[no-untyped-call]
 
 
 def is_own(endpoint: str) -> bool:
-    """Tell whether an address is on this machine: requests to it never go through a proxy."""
+    """Tell whether an address is this machine's, to which requests never go through a proxy."""
     return is_loopback(urlsplit(endpoint).hostname or "")
 
 

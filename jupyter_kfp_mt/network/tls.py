@@ -1,4 +1,4 @@
-"""TLS settings: which authorities are trusted, and which certificate is presented."""
+"""TLS settings: trusted authorities, and the client certificate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 class Tls(msgspec.Struct, frozen=True):
     """Files for a connection: trusted authorities, and the client certificate with its key.
 
-    `server_name` is the name in the server's certificate, where its address has another one.
+    `server_name` is the name in the server's certificate, if that differs from its address.
     """
 
     authorities: str = ""

@@ -19,8 +19,12 @@ from ..errors import KfpError, Misconfigured
 from ..models import STATES, Run
 from ..namespaces.permissions import Table
 from .controls import Controls
-from .render import View, duration_text, html, page_of, printable, run_state, text, timestamp, view
+from .formats import duration_text, printable, run_state, timestamp
+from .list_views import page_of
+from .render import html, text
 from .verbs.changes import CHANGES, Change
+from .view_parts import View
+from .views import view
 
 if TYPE_CHECKING:
     from .run_card import Cards

@@ -1,8 +1,8 @@
-"""Widgets in the output of a cell, and what a notebook keeps of them for when it has no kernel.
+"""Widgets in the output of a cell, and the HTML that replaces them when there is no kernel.
 
-The labextension (`labextension/src/plugins/controls.ts`) draws both: the widgets while a kernel has
-them, else the HTML. It writes what is kept here into the notebook whenever that changes, and shows
-what is put below the widgets after the page was loaded again, too.
+The labextension (`labextension/src/plugins/controls.ts`) draws the widgets while a kernel has them,
+and otherwise the HTML. It saves the HTML in the notebook whenever it changes. An output below the
+widgets is also shown after the page was reloaded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEPT = "jp-KfpMt-kept"
 
 
 class Controls:
-    """Widgets above each other, what is kept of them, and a place below for what they make."""
+    """A column of widgets, with the HTML that is saved for them, and an output below."""
 
     def __init__(self, children: Sequence[widgets.Widget]) -> None:
         self._kept = widgets.HTML(layout=widgets.Layout(display="none"))
@@ -33,16 +33,16 @@ class Controls:
         self._place: DisplayHandle | None = None
 
     def keep(self, value: Any) -> None:
-        """Keep a value as it looks now, as HTML and as text."""
+        """Save the current HTML and text of a value in the notebook."""
         self._kept.value = f"<div>{html(value)}</div><pre>{escape(text(value))}</pre>"
 
     def show(self, value: Any) -> None:
-        """Show the widgets; where there can be none, the value."""
+        """Show the widgets, or the value where widgets are not available."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
         forms = {"text/html": html(value), "text/plain": text(value)}
         widget = {MIME_TYPE: {}, WIDGET_TYPE: view} if draws_widgets() else {}
         display({**widget, **forms}, raw=True)
-        # An output of its own: what a callback displays has no other place.
+        # An output of its own, as a callback of a widget has none.
         self._place = display(
             {"text/plain": ""},
             raw=True,
@@ -51,7 +51,7 @@ class Controls:
         )
 
     def put(self, shown: dict[str, Any]) -> None:
-        """Show something below the widgets, by its MIME types, instead of what was there."""
+        """Replace the output below the widgets; `shown` has a value for each MIME type."""
         if self._place is not None:
             place = self._place.display_id
             self._place.update(shown, raw=True, metadata={"kfp-mt": {"place": place}})

@@ -15,7 +15,9 @@ from ..client.pipeline_source import PipelineSource
 from ..errors import BadRequest, KfpError
 from ..models import Run
 from .controls import Controls
-from .render import Table, View, html, text, view
+from .render import html, text
+from .view_parts import Table, View
+from .views import view
 
 if TYPE_CHECKING:
     from .run_card import Cards

@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle, display
 
 from ..models import Run, Task, state_word
-from .render import duration_text, run_state, task_state
+from .formats import duration_text, run_state, task_state
 from .run_card import Card, Cards, bundle, widget_view
 
 if TYPE_CHECKING:

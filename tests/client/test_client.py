@@ -228,7 +228,7 @@ def test_another_tenant_is_refused_with_who_what_where_and_the_cure(local_kfp, a
         "Cannot start adder in bob: system:serviceaccount:alice:default-editor may not "
         "start a run in namespace bob."
     )
-    assert "KFP refused to list experiments" in error.value.cause
+    assert "KFP refused its first step, list experiments" in error.value.cause
     assert '{"system:serviceaccount:alice:default-editor": edit}' in error.value.cure
     assert "not authorized with reason" in error.value.server_text
 
@@ -245,7 +245,7 @@ def test_another_tenant_is_refused_with_who_what_where_and_the_cure(local_kfp, a
 def test_what_takes_edit_is_not_cured_with_view(alice, adder, call, asked):
     with pytest.raises(errors.Forbidden, match=f"Cannot {asked}.* in namespace bob") as error:
         call(alice, adder)
-    assert "KFP refused to list pipelines" in error.value.cause
+    assert "KFP refused its first step, list pipelines" in error.value.cause
     assert '{"system:serviceaccount:alice:default-editor": edit}' in error.value.cure
 
 
@@ -351,7 +351,7 @@ def test_a_token_is_in_no_repr_and_no_error(local_kfp, tmp_path):
     [
         pytest.param(None, "cannot be read: No such file", id="missing"),
         pytest.param("", "is empty", id="empty"),
-        pytest.param("a\nb", "does not hold one token", id="two lines"),
+        pytest.param("a\nb", "is not a single token", id="two lines"),
         pytest.param("ü", "it is not text", id="not ASCII"),
     ],
 )

@@ -213,7 +213,7 @@ class TestThroughTheDoor:
     async def test_an_unknown_path_is_told_as_one_of_a_newer_kfp(self, ask):
         answer = await ask("PATCH", f"/api{API}/pipelines/x", json={})
         assert (answer.status_code, answer.json()["kind"]) == (405, "NotFound")
-        assert "too old for what was asked" in answer.json()["cause"]
+        assert "too old for this request" in answer.json()["cause"]
 
     @pytest.mark.parametrize("upload", [True, False], ids=["upload", "run"])
     async def test_what_it_cannot_read_names_both_releases(self, ask, kfp25, adder, upload):

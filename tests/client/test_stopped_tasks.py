@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from jupyter_kfp_mt.models import Run, StateChange, Status, Task
-from jupyter_kfp_mt.notebook.render import task_state
+from jupyter_kfp_mt.notebook.formats import task_state
 
 START = datetime(2026, 11, 29, 5, tzinfo=timezone.utc)
 

@@ -264,7 +264,7 @@ def test_a_task_made_of_others_writes_nothing(read, argo_kfp, kubernetes_api):
     argo_kfp.add_component("train")
     add_pod(kubernetes_api, "train-driver")
     argo_kfp.names[f"{WORKFLOW}.root.loop"] = ("RUNNING", [f"{WORKFLOW}.root.train-driver"])
-    with pytest.raises(errors.NotFound, match="Task loop has no log: it is made of others"):
+    with pytest.raises(errors.NotFound, match="Task loop has no log of its own"):
         read("loop")
 
 
@@ -272,7 +272,9 @@ def test_which_of_several_pods_is_meant_is_asked(read, argo_kfp, kubernetes_api)
     for name in ("train", "evaluate"):
         argo_kfp.add_component(name)
         add_pod(kubernetes_api, f"{name}.executor")
-    with pytest.raises(errors.BadRequest, match="which of 2 pods is task executor") as caught:
+    with pytest.raises(
+        errors.BadRequest, match="which of 2 pods is that of task executor"
+    ) as caught:
         read("train.executor")
     assert f"kubectl logs -n alice {WORKFLOW}-system-container-impl-" in caught.value.cure
 
@@ -504,6 +506,15 @@ def test_the_archive_is_read_where_the_pod_is_gone(read, argo_kfp, file):
     assert (lines_of(log), log.source) == (["one", "two"], "KFP's archive")
     assert lines_of(read(tail=1)) == ["two"]
     assert lines_of(read(follow=True)) == ["one", "two"]
+
+
+def test_the_archive_has_the_last_attempt_of_a_task_that_was_retried(read, argo_kfp):
+    """Argo keeps the logs of failed attempts with the attempts alone."""
+    argo_kfp.add_component("train", "(0)", "(1)", state="FAILED")
+    for attempt in range(2):
+        executor = f"{WORKFLOW}.root.train.executor({attempt})"
+        argo_kfp.archived[node_id(executor)] = b"attempt %d\n" % attempt
+    assert lines_of(read()) == ["attempt 1"]
 
 
 def with_a_hole(length):

@@ -127,9 +127,9 @@ def test_pods_are_found_by_label_and_by_name(cluster, kubernetes_api):
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "a?b", "%2e%2e", "a\r\nb", "-", " "])
 def test_a_name_leads_to_no_other_path(cluster, kubernetes_api, name):
-    with pytest.raises(errors.BadRequest, match="is not a name that Kubernetes gives"):
+    with pytest.raises(errors.BadRequest, match="is not a valid name in Kubernetes"):
         cluster.pod("alice", name)
-    with pytest.raises(errors.BadRequest, match="is not a name that Kubernetes gives"):
+    with pytest.raises(errors.BadRequest, match="is not a valid name in Kubernetes"):
         cluster.pods(name)
     assert kubernetes_api.asked == []
 

@@ -72,12 +72,22 @@ def make(folder: Path, python: str, *requirements: str, lowest: bool = False) ->
     is no such Python, else `NotMade`.
     """
     environment = Environment(folder)
-    if not (found := shutil.which(f"python{python}")):
-        raise NotHere(f"there is no python{python} in the PATH")
-    _uv("venv", "--seed", "--python", found, str(folder))
+    _uv("venv", "--seed", "--python", interpreter(python), str(folder))
     options = ["--resolution", "lowest-direct"] if lowest else []
     _uv("pip", "install", "--python", str(environment.python), *options, *requirements)
     return environment
+
+
+def interpreter(version: str) -> str:
+    """Return the path of a version of Python. Raises `NotHere` where there is none that runs."""
+    found = shutil.which(f"python{version}")
+    if not found:
+        raise NotHere(f"there is no python{version} in the PATH")
+    # pyenv puts programs there that run only if their version is chosen.
+    done = subprocess.run([found, "-c", ""], capture_output=True, text=True)
+    if done.returncode:
+        raise NotHere(f"{found} does not run:\n{done.stderr.strip()}")
+    return found
 
 
 def _uv(*arguments: str) -> None:

@@ -195,7 +195,7 @@ def test_an_identity_that_is_not_there_is_said(local_kfp, monkeypatch, identity)
 
 
 def test_a_cluster_lends_no_identities():
-    with pytest.raises(errors.Misconfigured, match="only the local KFP lends its identities"):
+    with pytest.raises(errors.Misconfigured, match="only the local KFP offers identities"):
         jupyter_kfp_mt.connect(endpoint="http://cluster", identity="bob/default-editor")
 
 

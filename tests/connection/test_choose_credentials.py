@@ -80,24 +80,24 @@ def test_what_is_configured_goes_before_the_variables(monkeypatch):
     "settings, sentence",
     [
         pytest.param({"auth": "tokenfile"}, "no credentials of kind 'tokenfile'", id="unknown"),
-        pytest.param({"auth": "token-file"}, "token-file need more", id="no file"),
-        pytest.param({"auth": "token-command"}, "token-command need more", id="no command"),
-        pytest.param({"auth": "cookie"}, "cookie need more", id="no cookie"),
-        pytest.param({"auth": "google-iap"}, "google-iap need more", id="no client id"),
-        pytest.param({"auth": "login"}, "login need more", id="no account"),
-        pytest.param({"auth": "kubernetes"}, "kubernetes need more", id="no namespace"),
+        pytest.param({"auth": "token-file"}, "token-file need another", id="no file"),
+        pytest.param({"auth": "token-command"}, "token-command need another", id="not a command"),
+        pytest.param({"auth": "cookie"}, "cookie need another", id="no cookie"),
+        pytest.param({"auth": "google-iap"}, "google-iap need another", id="no client id"),
+        pytest.param({"auth": "login"}, "login need another", id="no account"),
+        pytest.param({"auth": "kubernetes"}, "kubernetes need another", id="no namespace"),
         pytest.param(
             {"token_file": "/t", "token_command": "c"},
-            "c.Kfp.token_file asks for token-file, c.Kfp.token_command asks for token-command",
+            "c.Kfp.token_file selects token-file, c.Kfp.token_command selects token-command",
             id="two kinds",
         ),
         pytest.param(
-            {"auth": "none", "login_file": "/l"}, "c.Kfp.auth asks for none", id="none and one"
+            {"auth": "none", "login_file": "/l"}, "c.Kfp.auth selects none", id="none and one"
         ),
-        pytest.param({"cookie_name": "n"}, "c.Kfp.cookie_name is set, and nothing", id="a name"),
+        pytest.param({"cookie_name": "n"}, "c.Kfp.cookie_name is set, but no kind", id="a name"),
         pytest.param(
             {"auth": "cookie", "cookie_file": "/c", "login_hosts": "h"},
-            "c.Kfp.login_hosts is set, and nothing",
+            "c.Kfp.login_hosts is set, but no kind",
             id="beside another kind",
         ),
         pytest.param({"kube_context": "c"}, "c.Kfp.kube_context is set", id="a context"),
@@ -112,14 +112,16 @@ def test_settings_that_cannot_work_are_told_with_their_cure(settings, sentence):
 def test_variables_that_contradict_each_other_are_named(monkeypatch):
     monkeypatch.setenv("KFP_MT_COOKIE", "session=s3cret")
     monkeypatch.setenv("KFP_MT_TOKEN_FILE", "/t")
-    with pytest.raises(errors.Misconfigured, match="KFP_MT_COOKIE asks for cookie") as error:
+    with pytest.raises(errors.Misconfigured, match="KFP_MT_COOKIE selects cookie") as error:
         source()
     assert "s3cret" not in str(error.value)
 
 
 @pytest.mark.parametrize("kind", ["cookie", "login", "google-iap", "kubernetes"])
 def test_credentials_of_a_cluster_need_an_endpoint(kind):
-    with pytest.raises(errors.Misconfigured, match=f"of kind {kind}, and no cluster's KFP"):
+    with pytest.raises(
+        errors.Misconfigured, match=f"of kind {kind}, which need a KFP on a cluster"
+    ):
         resolve(Kfp(auth=kind))
 
 
@@ -150,7 +152,7 @@ def test_each_candidate_leaves_a_line_with_the_reason_against_it(monkeypatch, tm
 
 def test_a_kfp_for_several_users_to_which_nothing_is_sent_is_a_warning(guarded_kfp):
     (warning,) = resolve(Kfp(endpoint=guarded_kfp.endpoint)).status().warnings
-    assert "Nothing is sent that says who we are" in warning.message
+    assert "Requests carry no identity" in warning.message
     assert "a token request to Kubernetes: not in a pod" in warning.cause
     guarded_kfp.multi_user = False
     assert resolve(Kfp(endpoint=guarded_kfp.endpoint)).status().warnings == []

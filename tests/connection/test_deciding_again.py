@@ -77,7 +77,7 @@ def test_a_kubeconfig_for_logs_stands_beside_any_credentials(
 
 def test_a_kubeconfig_alone_still_asks_what_it_is_for(tmp_path, kubernetes_api):
     file = str(kubernetes_api.kubeconfig(ALICE))
-    with pytest.raises(errors.Misconfigured, match="kubeconfig is set, and nothing") as error:
+    with pytest.raises(errors.Misconfigured, match="kubeconfig is set, but no kind") as error:
         decide(Kfp(kubeconfig=file, data=str(tmp_path)))
     assert "'kubeconfig' or 'kubernetes'" in error.value.cure
 

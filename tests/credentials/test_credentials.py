@@ -274,13 +274,13 @@ def test_a_command_is_run_again_before_its_token_expires(command, tmp_path):
             "ended with status 3",
             id="fails",
         ),
-        pytest.param("pass", "prints is empty", id="prints nothing"),
-        pytest.param("print('s3cret\\nand more')", "does not hold one token", id="two lines"),
+        pytest.param("pass", "is empty", id="prints nothing"),
+        pytest.param("print('s3cret\\nand more')", "is not a single token", id="two lines"),
         pytest.param("input()", "ended with status 1", id="asks"),
         pytest.param("open('/dev/tty').read()", "ended with status 1", id="asks a terminal"),
         pytest.param("import time; time.sleep(60)", "did not end within 1 s", id="hangs"),
-        pytest.param("while True: print('s3cret')", "prints more than 64 kB", id="goes on"),
-        pytest.param("print('s3cret' * 3000)", "does not hold one token", id="no token so long"),
+        pytest.param("while True: print('s3cret')", "printed more than 64 kB", id="goes on"),
+        pytest.param("print('s3cret' * 3000)", "is not a single token", id="no token so long"),
     ],
 )
 def test_a_command_that_gives_no_token_is_named_without_what_it_prints(command, code, sentence):
@@ -288,7 +288,7 @@ def test_a_command_that_gives_no_token_is_named_without_what_it_prints(command, 
     with pytest.raises(errors.Misconfigured, match=sentence) as error:
         credentials.headers()
     assert "s3cret" not in repr(error.value.to_dict())
-    assert "Run it in a terminal" in error.value.cure
+    assert "Try it in a terminal" in error.value.cure
     assert "c.Kfp.token_command" in error.value.cure
 
 
@@ -323,7 +323,7 @@ def test_a_command_that_is_none_is_said(words, sentence):
 
 
 def test_no_shell_sees_a_command(tmp_path):
-    with pytest.raises(errors.Misconfigured, match="does not hold one token"):
+    with pytest.raises(errors.Misconfigured, match="is not a single token"):
         TokenCommand(f"echo $HOME ; touch {tmp_path / 'made'}").headers()
     assert not (tmp_path / "made").exists()
 
@@ -380,7 +380,7 @@ def test_an_ended_session_is_told_with_its_cure_and_a_new_cookie_counts(serve, t
     client = Client(server.endpoint, SessionCookie(str(file)), "alice")
     with pytest.raises(errors.Unauthenticated, match="cookie in file .* is not accepted") as error:
         client.run_page()
-    assert "Sign in to Kubeflow with a browser" in error.value.cure
+    assert "Sign in to Kubeflow in a browser" in error.value.cure
     assert "0ld" not in repr(error.value.to_dict())
     file.write_text("session=good")
     assert client.health().multi_user
@@ -394,8 +394,8 @@ def test_an_ended_session_is_told_with_its_cure_and_a_new_cookie_counts(serve, t
         pytest.param("", "There is no session cookie", id="empty"),
         pytest.param("s3cret", "has no name", id="no name"),
         pytest.param("s3cret==", "has no name", id="no name but padding"),
-        pytest.param("a=s3cret; b=c", "does not hold one cookie", id="two"),
-        pytest.param("a=s3cret\nX-Header: y", "does not hold one cookie", id="header"),
+        pytest.param("a=s3cret; b=c", "is not a single cookie", id="two"),
+        pytest.param("a=s3cret\nX-Header: y", "is not a single cookie", id="header"),
     ],
 )
 def test_a_cookie_file_that_cannot_work_is_named(tmp_path, content, sentence):
@@ -409,7 +409,7 @@ def test_a_cookie_file_that_cannot_work_is_named(tmp_path, content, sentence):
 
 def test_a_cookie_that_was_copied_cut_is_named(monkeypatch):
     monkeypatch.setenv("KFP_MT_COOKIE", "session=s3cret\N{HORIZONTAL ELLIPSIS}")
-    with pytest.raises(errors.Misconfigured, match="does not hold one cookie") as error:
+    with pytest.raises(errors.Misconfigured, match="is not a single cookie") as error:
         SessionCookie().headers()
     assert "s3cret" not in repr(error.value.to_dict())
 
@@ -456,7 +456,7 @@ def test_a_failure_of_google_without_words_is_one_as_well(google, monkeypatch):
         raise google_errors.TransportError(OSError())
 
     monkeypatch.setattr(id_token, "fetch_id_token", fail)
-    with pytest.raises(errors.Unauthenticated, match="Google gives no identity token"):
+    with pytest.raises(errors.Unauthenticated, match="Google issued no identity token"):
         GoogleIap("client.apps.googleusercontent.com").headers()
 
 
@@ -472,7 +472,7 @@ def test_a_google_that_hangs_is_given_up(google, monkeypatch):
     done = threading.Event()
     google.answer = lambda request: done.wait(30) and Answer(200)
     monkeypatch.setattr(google_iap, "SECONDS", 0.2)
-    with pytest.raises(errors.Unauthenticated, match="gives no identity token") as error:
+    with pytest.raises(errors.Unauthenticated, match="issued no identity token") as error:
         GoogleIap("client").headers()
     assert "timed out" in error.value.cause
     done.set()
@@ -480,7 +480,7 @@ def test_a_google_that_hangs_is_given_up(google, monkeypatch):
 
 def test_googles_refusal_is_told(google):
     google.refusing = True
-    with pytest.raises(errors.Unauthenticated, match="gives no identity token") as error:
+    with pytest.raises(errors.Unauthenticated, match="issued no identity token") as error:
         GoogleIap("client").headers()
     assert "invalid_grant" in error.value.cause
     assert "GOOGLE_APPLICATION_CREDENTIALS" in error.value.cure
@@ -526,7 +526,7 @@ def test_a_hook_that_cannot_send_a_cookie_says_what_can(monkeypatch):
     import kfp_server_api
 
     monkeypatch.setenv("KFP_MT_COOKIE", "session=v")
-    with pytest.raises(errors.Misconfigured, match="sends tokens alone") as error:
+    with pytest.raises(errors.Misconfigured, match="can only send tokens") as error:
         SessionCookie().refresh_api_key_hook(kfp_server_api.Configuration())
     assert "jupyter_kfp_mt.kfp_client()" in error.value.cure
 

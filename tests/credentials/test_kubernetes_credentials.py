@@ -214,11 +214,13 @@ STATUS = "print(json.dumps({'apiVersion': version, 'status': %s}))"
         pytest.param(TALKS + "input()", "ended with status 1", id="asks"),
         pytest.param(TALKS + "open('/dev/tty').read()", "status 1", id="asks a terminal"),
         pytest.param(TALKS + "sys.exit(3)", "ended with status 3", id="fails"),
-        pytest.param(TALKS, "prints no ExecCredential of client.auth", id="garbage"),
-        pytest.param("pass", "prints no ExecCredential", id="nothing"),
-        pytest.param("version += 'beta1';" + STATUS % "{}", "no Exec", id="another version"),
+        pytest.param(TALKS, "did not print an ExecCredential of client.auth", id="garbage"),
+        pytest.param("pass", "did not print an ExecCredential", id="nothing"),
+        pytest.param(
+            "version += 'beta1';" + STATUS % "{}", "not print an Exec", id="another version"
+        ),
         pytest.param(STATUS % "{'token': ''}", "neither a token nor a cert", id="no credential"),
-        pytest.param(STATUS % "{'token': 's3cret\\n2'}", "not hold one token", id="two lines"),
+        pytest.param(STATUS % "{'token': 's3cret\\n2'}", "is not a single token", id="two lines"),
     ],
 )
 def test_a_plugin_that_gives_no_credential_is_named_without_what_it_prints(
@@ -240,7 +242,7 @@ def test_a_plugin_that_gives_no_credential_is_named_without_what_it_prints(
     "plugin, sentence",
     [
         pytest.param({"command": "/no/such"}, "cannot be run: No such file", id="missing"),
-        pytest.param({"command": "x", "interactiveMode": "Always"}, "wants a terminal", id="asks"),
+        pytest.param({"command": "x", "interactiveMode": "Always"}, "needs a terminal", id="asks"),
         pytest.param({"args": ["s3cret"]}, "missing required field `command`", id="no command"),
         pytest.param({"command": "x", "args": "s3cret"}, "Expected `array", id="no list"),
     ],
@@ -328,7 +330,7 @@ def test_a_kubeconfigs_token_may_end_with_a_newline_and_is_not_shown(
 
 def test_a_kubeconfig_that_holds_no_one_token_is_named(kubernetes_api):
     credentials = Kubeconfig(str(kubernetes_api.kubeconfig(ALICE, token="s3cret\n2")))
-    with pytest.raises(errors.Misconfigured, match="does not hold one token") as error:
+    with pytest.raises(errors.Misconfigured, match="is not a single token") as error:
         credentials.headers()
     assert "s3cret" not in repr(error.value.to_dict())
 
@@ -337,7 +339,7 @@ def test_where_kfp_has_several_users_the_other_way_is_told(behind):
     found = resolve(behind())
     error = found.status().error
     assert error.kind == "Unauthenticated"
-    assert "takes the identity off every request" in error.cause
+    assert "removes the identity from every request" in error.cause
     assert "kubectl port-forward -n kubeflow svc/ml-pipeline 8888:8888" in error.cure
     assert "http://localhost:8888" in error.cure
 
@@ -345,7 +347,7 @@ def test_where_kfp_has_several_users_the_other_way_is_told(behind):
 def test_a_call_that_kfp_refuses_tells_the_other_way_too(behind, guarded_kfp):
     guarded_kfp.lets_in = lambda request: "Authorization" in request.headers
     client = resolve(behind()).client()
-    with pytest.raises(errors.Unauthenticated, match="no identity arrives at KFP") as error:
+    with pytest.raises(errors.Unauthenticated, match="no identity reaches KFP") as error:
         client.run_page()
     assert "kubectl port-forward" in error.value.cure
     client.close()
@@ -389,7 +391,7 @@ def test_a_kubeconfig_that_cannot_work_is_named(tmp_path, content, sentence):
 def test_a_kubeconfig_contradicts_an_endpoint(behind):
     settings = behind()
     settings.endpoint = "http://kfp"
-    with pytest.raises(errors.Misconfigured, match="and not to the configured endpoint"):
+    with pytest.raises(errors.Misconfigured, match="and an endpoint is configured"):
         resolve(settings)
 
 

@@ -125,7 +125,7 @@ def test_a_wrong_password_is_said_and_not_tried_twice(client, dex, account, monk
 def test_another_way_to_sign_in_is_named(serve, account):
     dex = serve(Dex, ("github", "ldap"))
     proxy = serve(OAuth2Proxy, dex.endpoint)
-    with pytest.raises(errors.Unauthenticated, match="asks for no password") as error:
+    with pytest.raises(errors.Unauthenticated, match="has no password form") as error:
         Login(proxy.endpoint, str(account), [dex.host]).headers()
     assert f"{dex.endpoint}/dex/auth/github" in error.value.cause
     assert "state" not in error.value.cause
@@ -196,11 +196,15 @@ class Healthz:
 @pytest.mark.parametrize(
     "kind, error, sentence",
     [
-        pytest.param(Circle, errors.Unreachable, "after 20 steps there is no end", id="circle"),
+        pytest.param(
+            Circle, errors.Unreachable, "20 redirects and pages did not lead", id="circle"
+        ),
         pytest.param(HttpOnlyForm, errors.Misconfigured, "another host", id="form to elsewhere"),
         pytest.param(BadAddress, errors.Unreachable, "Cannot sign in", id="no address"),
-        pytest.param(NoCookie, errors.Unauthenticated, "no session came of it", id="no cookie"),
-        pytest.param(GuardedKfp, errors.Misconfigured, "no login page stands", id="no login"),
+        pytest.param(
+            NoCookie, errors.Unauthenticated, "there is no session cookie", id="no cookie"
+        ),
+        pytest.param(GuardedKfp, errors.Misconfigured, "there is no login page", id="no login"),
     ],
 )
 def test_a_login_that_cannot_work_ends_with_a_sentence(serve, account, kind, error, sentence):
@@ -212,7 +216,7 @@ def test_a_login_that_cannot_work_ends_with_a_sentence(serve, account, kind, err
 @pytest.mark.parametrize(
     "content, sentence",
     [
-        pytest.param(None, "cannot be made: No such file", id="missing"),
+        pytest.param(None, "is not possible: No such file", id="missing"),
         pytest.param("user@example.com\n", "lacks a user name or a password", id="one line"),
         pytest.param("", "lacks a user name or a password", id="empty"),
     ],

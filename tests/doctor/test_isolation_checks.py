@@ -46,7 +46,7 @@ def test_a_local_kfp_that_believes_a_header_is_found_out(start_local_kfp):
     server = start_local_kfp("--trust-userid-header")
     report, found = apart(server.endpoint, server.token_file("alice/default-editor"))
     told = found["forged header"]
-    assert told.found.startswith("KFP believes whoever is named in header kubeflow-userid")
+    assert told.found.startswith("KFP trusts the user's name in header kubeflow-userid")
     assert pasted(told)["metadata"]["name"] == "ml-pipeline"
     assert report.conclusion.startswith("This deployment does not keep its tenants apart")
 
@@ -125,40 +125,44 @@ def logs(request):
         pytest.param(
             lambda request: anonymous(request) and "experiments" in request.path,
             "anonymous lists",
-            "Anybody lists experiments in alice",
+            "Anybody can list experiments in alice",
             "MULTIUSER_SHARED_READ=false",
             id="anonymous list",
         ),
         pytest.param(
             lambda request: anonymous(request) and "recurringruns" in request.path,
             "anonymous lists",
-            "Anybody lists recurringruns in alice",
+            "Anybody can list recurringruns in alice",
             "MULTIUSER_SHARED_READ=false",
             id="anonymous list of one kind",
         ),
         pytest.param(
             foreign("bob"),
             "in bob",
-            "This identity lists experiments in bob.",
+            "This identity can list experiments in bob.",
             "kubectl get rolebindings -n bob",
             id="foreign namespace",
         ),
         pytest.param(
             foreign(isolation_checks.IMPOSSIBLE),
             "in no.such.namespace",
-            "lists what it likes in any namespace",
+            "can list experiments in any namespace",
             "kubectl get clusterrolebindings",
             id="impossible namespace",
         ),
         pytest.param(
             named,
             "pipeline names",
-            "Anybody reads a pipeline of any namespace",
+            "Anybody who knows a pipeline's name can read it",
             "/apis/v2beta1/pipelines/names/*",
             id="pipeline by name",
         ),
         pytest.param(
-            logs, "anonymous logs", "Anybody reads the log", "/apis/v1alpha1/*", id="anonymous logs"
+            logs,
+            "anonymous logs",
+            "Anybody who knows a run's id can read the logs",
+            "/apis/v1alpha1/*",
+            id="anonymous logs",
         ),
     ],
 )
@@ -180,7 +184,7 @@ def test_a_header_that_is_believed_is_told(leaky, token, header, with_token):
         said if header in request.headers and anonymous(request) != with_token else None
     )
     report, found = apart(leaky.endpoint, token)
-    assert f"in header {header}: everybody can be anybody" in found["forged header"].found
+    assert f"in header {header}: everybody can act as any user" in found["forged header"].found
     assert [failure.check for failure in report.failed] == ["forged header"]
 
 
@@ -210,10 +214,12 @@ def test_logs_of_a_run_of_ones_own_are_tried_where_only_those_tell(leaky, token)
 
 def test_an_identity_that_sees_nothing_proves_nothing(leaky, token):
     report, found = apart(leaky.endpoint, token, namespace="bob")
-    assert "proves nothing: User" in found["own namespace"].found
+    assert "prove nothing: User" in found["own namespace"].found
     results = [finding.result for finding in report.findings]
     assert results == [PASSED, *[UNKNOWN] * 6, PASSED]
-    assert report.conclusion.startswith("Nothing that was tried was open. Not known: own name")
+    assert report.conclusion.startswith(
+        "No way to other tenants was open, among those that could be tried. Not known: own name"
+    )
 
 
 def test_an_answer_that_says_nothing_is_not_known(leaky, token):

@@ -102,7 +102,7 @@ def test_at_the_local_kfp_nothing_fails(local_kfp):
     assert told["subject"].found == ALICE
     assert told["audience"].found == AUDIENCE
     assert told["KFP's answer"].found.startswith("It lists experiments in alice")
-    assert told["access reviews"].found == "The local KFP tells what this identity may do."
+    assert told["access reviews"].found == "The local KFP lists this identity's permissions."
     assert told["pipelines"].found == "may get, list, create, update, delete"
     assert report.conclusion == "Nothing failed: 22 passed."
 
@@ -132,8 +132,8 @@ def test_a_kfp_for_a_single_user_takes_neither_token_nor_namespace(serve):
     assert report.failed == []
     told = found(report)
     assert "everybody here shares everything" in told["users"].found
-    assert told["token"].found == "None is sent, and this KFP asks for none."
-    assert told["access reviews"].found == "A KFP for a single user asks for nobody's role."
+    assert told["token"].found == "None is sent, and this KFP needs none."
+    assert told["access reviews"].found == "A KFP for a single user has no roles."
     assert not any("namespace" in request.query for request in single.asked)
 
 
@@ -158,7 +158,7 @@ def test_without_a_kfp_the_cure_is_to_start_the_local_one():
 def test_a_name_that_is_not_known_is_told_before_anything_else(settings):
     report = run_checks.examine(settings("http://kfp.invalid:8888"))
     told = found(report)["name resolution"]
-    assert (told.result, told.found) == (FAILED, "kfp.invalid is not known here.")
+    assert (told.result, told.found) == (FAILED, "kfp.invalid cannot be resolved.")
     assert pasted(told).startswith("c.Kfp.endpoint = 'http://ml-pipeline.kubeflow.svc")
     assert [each.check for each in report.failed] == ["name resolution"]
     assert "'name resolution' has not passed" in found(report)["connection"].found
@@ -166,7 +166,7 @@ def test_a_name_that_is_not_known_is_told_before_anything_else(settings):
 
 def test_a_name_of_the_cluster_outside_of_it_is_cured_by_a_forwarded_port(settings):
     told = found(run_checks.examine(settings("http://ml-pipeline.kubeflow.svc.cluster.local:8888")))
-    assert "known inside the cluster only" in told["name resolution"].cause
+    assert "exists only inside the cluster" in told["name resolution"].cause
     assert "kubectl port-forward -n kubeflow" in pasted(told["name resolution"])
 
 
@@ -175,7 +175,7 @@ def test_a_refused_connection_is_told(settings):
         port = free.getsockname()[1]
     report = run_checks.examine(settings(f"http://127.0.0.1:{port}"))
     told = found(report)["connection"]
-    assert told.found == f"127.0.0.1:{port} takes no connection."
+    assert told.found == f"127.0.0.1:{port} does not accept connections."
     assert told.cause == "Nothing listens there: connection refused."
     assert pasted(told) == "kubectl get service,pods -n kubeflow -l app=ml-pipeline"
     assert [each.check for each in report.failed] == ["connection"]
@@ -262,7 +262,7 @@ def test_a_proxy_is_told(guarded_kfp, settings, monkeypatch):
     monkeypatch.setenv("no_proxy", "")
     report = run_checks.examine(settings("http://kfp.invalid"))
     told = found(report)["connection"]
-    assert told.found == "kfp.invalid:80 is left to the proxy 127.0.0.1"
+    assert told.found == "The proxy 127.0.0.1 connects to kfp.invalid:80"
     assert "s3cret" not in str(report)
 
 
@@ -294,7 +294,7 @@ def test_a_kubeconfig_of_another_cluster_is_told(kubernetes_api, tmp_path):
         run_checks.examine(Kfp(auth="kubeconfig", kubeconfig=str(file), namespace="alice"))
     )
     assert "its certificate is not trusted" in told["healthz"].found
-    assert "ask for a new kubeconfig" in told["healthz"].cure
+    assert "get a new kubeconfig" in told["healthz"].cure
 
 
 def test_an_anonymous_request_is_anonymous_whatever_a_netrc_says(
@@ -369,7 +369,7 @@ def test_an_expiry_is_told_by_the_servers_clock(guarded_kfp, settings):
     told = format_datetime(moment, usegmt=True)
     guarded_kfp._server.RequestHandlerClass.date_time_string = lambda *_: told
     report = run_checks.examine(settings(guarded_kfp.endpoint, seconds=270))
-    assert "The token ended 5 min ago" in found(report)["expiry"].found
+    assert "The token expired 5 min ago" in found(report)["expiry"].found
 
 
 def test_without_a_date_a_token_from_the_future_tells_that_the_clock_is_behind(
@@ -387,7 +387,7 @@ def test_without_a_token_the_pod_default_is_the_cure(in_pod, kubernetes_api, gua
     in_pod("system:serviceaccount:alice:default-viewer")
     report = run_checks.examine(Kfp(endpoint=guarded_kfp.endpoint, namespace="elsewhere"))
     told = found(report)["token"]
-    assert told.found == "Nothing is sent that says who we are."
+    assert told.found == "Requests carry no identity."
     assert "token: no such file" in told.cause
     assert "may not create serviceaccounts/token" in told.cause
     manifest = pasted(told)
@@ -412,7 +412,7 @@ def test_a_cookie_file_that_cannot_be_read_is_told_before_the_login_page(serve, 
     )
     assert [each.check for each in report.failed] == ["token"]
     assert "none cannot be read: No such file" in report.failed[0].found
-    assert "who is asking" in found(report)["healthz"].found
+    assert "had no credentials" in found(report)["healthz"].found
 
 
 UNKNOWN_USER = refusal(401, 16, "Failed to check authorization. User identity is empty")
@@ -425,7 +425,7 @@ def test_a_token_for_somebody_else_is_told(guarded_kfp, settings):
     )
     told = found(report)["audience"]
     assert told.found == "The token is for https://kubernetes.default.svc."
-    assert told.cause == f"KFP takes tokens for {AUDIENCE}."
+    assert told.cause == f"KFP accepts tokens for {AUDIENCE}."
     assert f"--audience {AUDIENCE}" in pasted(told)
     assert "KFP does not know who is asking" in found(report)["KFP's answer"].found
     assert "kubectl create token" in pasted(found(report)["KFP's answer"])
@@ -433,14 +433,14 @@ def test_a_token_for_somebody_else_is_told(guarded_kfp, settings):
 
 def test_a_kfp_that_takes_another_audience_is_believed(guarded_kfp, settings):
     told = found(run_checks.examine(settings(guarded_kfp.endpoint, aud="others")))["audience"]
-    assert (told.result, told.found) == (PASSED, "The token is for others; this KFP takes it.")
+    assert (told.result, told.found) == (PASSED, "The token is for others; this KFP accepts it.")
 
 
 def test_a_token_that_has_ended_is_told(guarded_kfp, settings):
     guarded_kfp.lets_in = lambda request: False
     report = run_checks.examine(settings(guarded_kfp.endpoint, seconds=-7300))
     told = found(report)["expiry"]
-    assert told.result == FAILED and told.found.startswith("The token ended 2 h 1 min ago")
+    assert told.result == FAILED and told.found.startswith("The token expired 2 h 1 min ago")
     assert "export KFP_MT_TOKEN_FILE=" in pasted(told)
 
 
@@ -460,7 +460,7 @@ def test_a_kubeconfig_before_several_users_is_told(kubernetes_api, guarded_kfp):
     file = kubernetes_api.kubeconfig(ALICE)
     report = run_checks.examine(Kfp(auth="kubeconfig", kubeconfig=str(file), namespace="alice"))
     told = found(report)["token"]
-    assert "no identity arrives at KFP" in told.found
+    assert "no identity reaches KFP" in told.found
     assert "kubectl port-forward" in told.cure
 
 
@@ -497,7 +497,7 @@ def test_at_the_local_kfp_a_line_of_its_profiles_is_the_cure(local_kfp):
     assert "may not list experiments in namespace bob" in told.found
     assert "contributors: {" in told.cure
     told = found(run_checks.examine(given))["runs"]
-    assert told.cause == "No role in bob allows to get or list or readArtifact runs."
+    assert told.cause == "No role in bob includes get or list or readArtifact for runs."
     assert told.cure == refusal_causes.grant_locally(ALICE, "bob", "view")
 
 
@@ -510,7 +510,7 @@ def test_a_role_that_may_not_even_look_is_told(notebook, kubernetes_api):
     kubernetes_api.forbid(ALICE)
     told = found(run_checks.examine(Kfp()))["recurring runs"]
     assert told.found == "may not get, list, create, enable, disable, delete"
-    assert told.cause == "No role in alice allows to get or list jobs."
+    assert told.cause == "No role in alice includes get or list for jobs."
     assert pasted(told)["roleRef"]["name"] == "kubeflow-edit"
 
 
@@ -525,7 +525,7 @@ def test_a_viewer_fails_nothing(notebook, kubernetes_api):
 def test_reviews_that_are_of_somebody_else_are_not_known(notebook):
     notebook.write_text(token(sub="system:serviceaccount:bob:default-editor"))
     told = found(run_checks.examine(Kfp()))
-    assert "Kubernetes can be asked about" in told["access reviews"].found
+    assert "Kubernetes only answers about" in told["access reviews"].found
     assert told["runs"].result == UNKNOWN
 
 
@@ -572,7 +572,7 @@ def test_a_context_file_that_leads_astray_is_told(context, serve, notebook, monk
     report = run_checks.examine(Kfp())
     told = found(report)["context file"]
     assert (told.result, told.found) == (FAILED, "It names bob, where KFP refuses us.")
-    assert "comes before the pod's own" in told.cause
+    assert "overrides the pod's own" in told.cause
 
 
 def test_a_context_file_that_works_is_no_failure(context, notebook):
@@ -580,10 +580,10 @@ def test_a_context_file_that_works_is_no_failure(context, notebook):
     told = found(run_checks.examine(Kfp()))["context file"]
     assert (told.result, told.found) == (
         PASSED,
-        "It names alice, which comes before the pod's own.",
+        "It names alice, which overrides the pod's own.",
     )
     told = found(run_checks.examine(Kfp(namespace="bob")))["context file"]
-    assert told.found == "It names alice, for kfp.Client() alone."
+    assert told.found == "It names alice, which only kfp.Client() uses."
 
 
 def test_an_sdk_for_another_kfp_is_told(guarded_kfp, settings, monkeypatch):
@@ -623,7 +623,7 @@ def test_what_is_to_be_pasted_does_nothing_but_what_it_says(settings):
 def test_checks_that_wait_for_the_same_one_are_one_row(settings):
     report = run_checks.examine(settings("http://no-such-host.invalid"))
     row = next(row for row in report.rows if row.check.endswith(" checks"))
-    assert row.found.startswith("Not looked at: 'connection' has not passed. These are Istio, ")
+    assert row.found.startswith("Not checked: 'connection' has not passed. These are Istio, ")
     assert len(report.rows) < len(report.findings) and "healthz" in str(report)
     shown = {row.check for row in report.rows}
     assert all(each.check in shown or each.check in str(report.rows) for each in report.findings)
@@ -694,7 +694,9 @@ def test_the_command_reads_the_jupyter_servers_configuration(tmp_path, as_alice)
 @pytest.mark.parametrize(
     "options, status, last",
     [
-        pytest.param([], 0, "Nothing that was tried was open.", id="closed"),
+        pytest.param(
+            [], 0, "No way to other tenants was open, among those that could be tried.", id="closed"
+        ),
         pytest.param(
             ["--trust-userid-header"], 1, "This deployment does not keep its tenants", id="open"
         ),
@@ -719,7 +721,7 @@ def test_the_command_says_what_is_no_namespace_of_others(as_alice):
 
 def test_the_command_says_what_it_does_not_understand():
     told = cli("doctor", "--nonsense")
-    assert told.returncode == 2 and "what is --nonsense?" in told.stderr
+    assert told.returncode == 2 and "unrecognized arguments: --nonsense" in told.stderr
 
 
 # --- manifests ------------------------------------------------------------------------------
@@ -775,7 +777,7 @@ async def test_in_a_kernel_the_jupyter_server_looks(door):
     report = await asyncio.to_thread(run_checks.examine, Kfp())
     told = found(report)
     assert report.failed == []
-    assert f"takes this kernel's key at {door[0]}" in told["kernel key"].found
+    assert f"accepts this kernel's key at {door[0]}" in told["kernel key"].found
     assert told["subject"].found == ALICE
     assert "(given, or c.Kfp.endpoint)" in told["endpoint"].found
     assert told["in this kernel"].found.startswith("jupyter-kfp-mt ")
@@ -804,7 +806,7 @@ async def test_a_kernel_with_an_old_key_is_told(door, key_file, monkeypatch):
     monkeypatch.setenv("KFP_MT_DOOR_KEY_FILE", key_file)
     report = await asyncio.to_thread(run_checks.examine, Kfp())
     told = found(report)["kernel key"]
-    assert told.found == "The Jupyter server does not take this kernel's key."
+    assert told.found == "The Jupyter server does not accept this kernel's key."
     assert "Restart this kernel" in told.cure
     assert set(results(report).values()) == {FAILED, UNKNOWN}
 
@@ -832,7 +834,9 @@ def test_an_older_jupyter_server_is_told(serve, key_file, monkeypatch):
     monkeypatch.setenv("KFP_MT_DOOR", f"{server.endpoint}/kfp-mt")
     monkeypatch.setenv("KFP_MT_DOOR_KEY_FILE", key_file)
     told = found(run_checks.examine(Kfp()))["kernel key"]
-    assert "cannot look (HTTP 404)" in told.found and "another version" in told.cause
+    assert (
+        "cannot check the connection (HTTP 404)" in told.found and "another version" in told.cause
+    )
 
 
 @pytest.fixture
@@ -868,9 +872,9 @@ def test_a_proxy_without_a_scheme_is_one_as_well(settings, monkeypatch):
 @pytest.mark.parametrize(
     "told, hub, result, said",
     [
-        pytest.param("", "", PASSED, "Not believed: contributors are changed", id="by default"),
-        pytest.param("1", "", PASSED, "Believed: by c.Kfp.behind_kubeflow_gateway", id="told to"),
-        pytest.param("1", "http://hub", FAILED, "Not believed under JupyterHub", id="under a hub"),
+        pytest.param("", "", PASSED, "Not trusted: contributors can be changed", id="by default"),
+        pytest.param("1", "", PASSED, "Trusted: c.Kfp.behind_kubeflow_gateway", id="told to"),
+        pytest.param("1", "http://hub", FAILED, "Not trusted under JupyterHub", id="under a hub"),
     ],
 )
 def test_whether_a_header_says_who_is_signed_in_is_told(monkeypatch, told, hub, result, said):

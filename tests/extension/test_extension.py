@@ -405,7 +405,7 @@ class TestBehindALoginPage:
             jp_fetch("kfp-mt", "api", "apis", "v2beta1", "runs", params={"namespace": "alice"})
         )
         assert (code, body["kind"]) == (401, "Unauthenticated")
-        assert "Sign in to Kubeflow with a browser" in body["cure"]
+        assert "Sign in to Kubeflow in a browser" in body["cure"]
         assert "0ld" not in str(body)
 
 

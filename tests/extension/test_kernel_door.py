@@ -22,6 +22,7 @@ from harness.real_kernel import in_kernel
 from harness.waiting import wait_until
 
 from jupyter_kfp_mt import errors
+from jupyter_kfp_mt.connection import choose_connection, connections
 from jupyter_kfp_mt.connection.choose_connection import decide
 from jupyter_kfp_mt.connection.door_client import Door
 from jupyter_kfp_mt.extension import kernel_door
@@ -245,6 +246,15 @@ async def test_a_key_that_came_through_a_proxy_is_refused(door, behind, header):
 async def test_the_key_is_worth_nothing_at_the_servers_own_address(door, home, behind):
     assert (await listed(f"{home}/kfp-mt", door[1])).status_code == 403
     assert not behind.seen
+
+
+async def test_a_kernel_of_another_release_is_told_the_cure_once(door, behind, monkeypatch):
+    monkeypatch.setattr(connections, "RELEASE", "9.8.7")  # of the server, in this process
+    choose_connection._warn_once.cache_clear()
+    with pytest.warns(UserWarning, match="runs 9.8.7.* jupyter-kfp-mt==9.8.7") as told:
+        for _ in range(2):
+            await asyncio.to_thread(decide, Kfp(namespace="alice"))
+    assert len(told) == 1
 
 
 async def test_once_the_server_has_stopped_a_kernel_is_told_to_restart(door, jp_serverapp):

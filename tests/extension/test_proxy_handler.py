@@ -112,7 +112,11 @@ LOGIN = reply("302 Found", b"", "Location: https://evil.example/login?next=x", "
             id="503 of a gateway",
         ),
         pytest.param(
-            saying(reply("407 Who?", HTML)), 502, "Unreachable", "a proxy asks", id="a proxy's 407"
+            saying(reply("407 Who?", HTML)),
+            502,
+            "Unreachable",
+            "a proxy requires",
+            id="a proxy's 407",
         ),
         pytest.param(saying(LOGIN), 502, "Unreachable", "login page", id="a login redirect"),
         pytest.param(saying(reply("500 Oh")), 500, "Refused", "HTTP 500", id="an empty 500"),

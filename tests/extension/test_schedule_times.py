@@ -60,3 +60,25 @@ async def test_what_kfp_cannot_read_is_refused_with_its_reason(jp_fetch, cron):
     told = json.loads(refused.value.response.body)
     assert told["message"].startswith("KFP cannot read it: ")
     assert "seconds first" in told["cure"]
+
+
+async def due(jp_fetch, *crons):
+    answer = await jp_fetch("kfp-mt", "due-times", params=[("cron", cron) for cron in crons])
+    return json.loads(answer.body)["times"]
+
+
+async def test_many_expressions_are_told_at_once_without_those_that_kfp_cannot_read(jp_fetch):
+    found = await due(jp_fetch, "0 30 6 * * 1", "every day", "0 0 0 30 2 *", "@every 2h")
+    assert {cron: len(times) for cron, times in found.items()} == {
+        "0 30 6 * * 1": 5,
+        "0 0 0 30 2 *": 0,
+        "@every 2h": 5,
+    }
+    assert await due(jp_fetch) == {}
+
+
+async def test_more_expressions_than_a_list_shows_are_refused(jp_fetch):
+    with pytest.raises(HTTPClientError) as refused:
+        await due(jp_fetch, *["@every 2h"] * 51)
+    assert refused.value.code == 400
+    assert "at most 50" in json.loads(refused.value.response.body)["message"]

@@ -121,4 +121,4 @@ async def test_an_identity_that_there_is_not_is_refused_with_those_there_are(doo
 async def test_where_credentials_are_configured_nobody_else_can_be_chosen(door, fetch):
     assert (await fetch("status"))["identities"] == []
     code, message = await refused(fetch("identity", method="PUT", identity=ALICE))
-    assert code == 400 and "only a local KFP lends its identities" in message
+    assert code == 400 and "only a local KFP offers identities" in message

@@ -329,13 +329,16 @@ class History:
         self.cut()
 
     def watch(self, namespace, query, headers):
-        """The lines of a watch after a version; bookmarks, where asked for, when it is cut."""
+        """The lines of a watch after a version.
+
+        There is a bookmark, where asked for, when it is cut after anything has changed.
+        """
         seen, selector = int(query["resourceVersion"]), query.get("labelSelector", "")
         if seen <= self.forgotten:
             gone = Status(410, "Expired", f"too old resource version: {seen} ({self.version})")
             yield json.dumps({"type": "ERROR", "object": gone.body}).encode() + b"\n"
             return
-        cuts = self.cuts
+        cuts, begun = self.cuts, self.version
         self.watching += 1
         try:
             while new := self._after(seen, cuts):
@@ -346,7 +349,7 @@ class History:
                     text, self.breaks_with = self.breaks_with, None
                     yield text
                     return
-            if query.get("allowWatchBookmarks") == "true":
+            if query.get("allowWatchBookmarks") == "true" and seen > begun:
                 metadata = {"resourceVersion": str(seen)}
                 mark = {"kind": "PartialObjectMetadata", "metadata": metadata}
                 yield json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n"

@@ -92,10 +92,10 @@ def test_another_cause_and_cure_leave_the_first_error_as_it_was():
 
 def test_a_refusal_offers_the_role_of_the_goal_and_not_of_the_first_step():
     first_step = refusal(403, denial("list", "experiments"))
-    assert "it takes view" in first_step.cause
+    assert "role view is needed" in first_step.cause
     error = raised(first_step, ["start p in alice", START], ["list experiments"])
     assert error.message == "Cannot start p in alice: bob may not start a run in namespace alice."
-    assert "it takes edit" in error.cause and "kubeflow-pipelines-edit" in error.cure
+    assert "role edit is needed" in error.cause and "kubeflow-pipelines-edit" in error.cure
 
 
 def test_a_refusal_of_the_local_kfp_offers_its_own_cure_for_the_goal_too():
@@ -109,7 +109,7 @@ def test_a_refusal_that_a_door_has_explained_offers_the_role_of_the_goal():
     through_it = refusal(403, json.dumps(explained(body, at_the_door)).encode())
     error = raised(through_it, ["start p in alice", START])
     assert error.message.startswith("Cannot start p in alice: bob may not start a run")
-    assert "it takes edit" in error.cause
+    assert "role edit is needed" in error.cause
 
 
 def test_what_a_door_could_not_do_for_a_request_is_said_of_what_was_wanted():

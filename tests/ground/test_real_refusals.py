@@ -14,8 +14,8 @@ from jupyter_kfp_mt.client.client import Client
 from jupyter_kfp_mt.cluster.kubernetes_api import Cluster
 from jupyter_kfp_mt.connection.choose_connection import resolve
 from jupyter_kfp_mt.models import Page, Run
-from jupyter_kfp_mt.namespaces.permissions import ASKED_WHOLE, Permissions
-from jupyter_kfp_mt.notebook import render
+from jupyter_kfp_mt.namespaces.permissions import FULLY_REVIEWED, Permissions
+from jupyter_kfp_mt.notebook import formats, render
 from jupyter_kfp_mt.settings import Kfp
 
 REFUSALS = json.loads((Path(__file__).parents[1] / "recorded" / "refusals.json").read_text())
@@ -29,7 +29,7 @@ def refused(name, asked="list runs in erin"):
 
 def test_the_token_of_an_account_that_was_deleted_is_told_so():
     error = refused("deleted account")
-    assert error.cause == "The service account gone that the token is of was deleted."
+    assert error.cause == "The token's service account, gone, was deleted."
 
 
 def test_a_run_that_cannot_be_stopped_any_more_is_told_so():
@@ -109,10 +109,10 @@ def test_of_many_namespaces_it_is_told_what_was_not_asked(in_pod, kubernetes_api
     in_pod()
     cluster = Cluster.of_this_process()
     permissions = Permissions(lambda: cluster, lambda: ALICE)
-    names = [f"team-{number}" for number in range(ASKED_WHOLE + 3)]
+    names = [f"team-{number}" for number in range(FULLY_REVIEWED + 3)]
     permitted = permissions.of(names, patience=30)
-    assert permitted.reason.startswith("of 3 of these namespaces it was only asked")
-    assert not permissions.of(names[:ASKED_WHOLE], patience=30).reason
+    assert permitted.reason.startswith("for 3 of these namespaces only the right")
+    assert not permissions.of(names[:FULLY_REVIEWED], patience=30).reason
     permissions.close()
     cluster.close()
 
@@ -171,6 +171,6 @@ YEAR_1 = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 def test_an_end_in_the_year_1_is_none():
     run = Run(created_at=datetime.now(timezone.utc), finished_at=YEAR_1, state="RUNNING")
-    assert run.duration.total_seconds() < 60 and render.timestamp(YEAR_1) == ""
+    assert run.duration.total_seconds() < 60 and formats.timestamp(YEAR_1) == ""
     assert msgspec.json.decode(b'"0001-01-01T00:00:00Z"', type=datetime) == YEAR_1
     assert " under 1 s" in render.text(Page(kind=Run, items=[run]))

@@ -52,7 +52,7 @@ def test_a_right_takes_the_role_that_has_it_in_whatever_words_it_is_asked_for(
         403, json.dumps(refusal_causes.explained(refused, at_the_door)).encode()
     ).with_(attempt=asked)
     for error in (directly, through_it):
-        assert f"it takes {role}." in error.cause
+        assert f"role {role} is needed." in error.cause
         assert f"--clusterrole=kubeflow-pipelines-{role}" in error.cure
 
 

@@ -8,7 +8,7 @@ from harness.paths import ROOT
 from jupyter_kfp_mt.client.run_filters import RunFilter
 from jupyter_kfp_mt.errors import BadRequest
 from jupyter_kfp_mt.models import STATES
-from jupyter_kfp_mt.notebook.render import ShownState
+from jupyter_kfp_mt.notebook.view_parts import ShownState
 
 SOURCE = ROOT / "labextension/src"
 PANEL = dict(

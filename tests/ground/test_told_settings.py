@@ -45,4 +45,4 @@ def test_lines_fit_into_a_terminal(capsys):
 
 def test_a_word_that_no_setting_has_is_told(capsys):
     assert main(["settings", "colour"]) == 2
-    assert "No setting has to do with 'colour'" in capsys.readouterr().err
+    assert "No setting contains 'colour'" in capsys.readouterr().err

@@ -36,6 +36,7 @@ def look_around() -> dict:
     import tempfile
     import threading
     import time
+    import warnings
 
     main = sys.modules["__main__"]
     names = sorted(set(vars(main)) - {"__annotations__", "__cached__"})
@@ -57,7 +58,13 @@ def look_around() -> dict:
         "streams": [str(stream) for stream in (sys.stdin, sys.stdout, sys.stderr)],
         "descriptors": sorted(os.listdir("/proc/self/fd"), key=int)[:-1],
         "hooks": [sys.displayhook is sys.__displayhook__, sys.flags.utf8_mode],
-        "modules": sorted(name for name in sys.modules if name.startswith("kfp")),
+        "modules": sorted(
+            name
+            for name in sys.modules
+            if name.startswith(("google", "kfp", "msgspec", "packaging"))
+        ),
+        "contents of kfp": sorted(vars(sys.modules["kfp"])),
+        "warnings": str(warnings.filters),
         "gc": [gc.isenabled(), gc.get_threshold()],
         "zone": time.tzname,
     }
@@ -201,6 +208,45 @@ def test_what_a_task_installs_itself_is_its_own(forked, tmp_path):
 
 
 @component
+def import_again() -> int:
+    import msgspec
+    from google.protobuf import json_format, struct_pb2
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    spec = json_format.ParseDict({"root": {}}, pipeline_spec_pb2.PipelineSpec())
+    assert spec.HasField("root") and msgspec.json.decode(b"[1]") == [1]
+    return int(json_format.ParseDict({"a": 30}, struct_pb2.Struct())["a"])
+
+
+@dsl.pipeline
+def importing():
+    import_again()
+
+
+def test_a_task_imports_what_its_runs_process_uses(forked):
+    run_id = forked.finish(importing)
+    assert forked.runs.errors[run_id] == ""
+    assert forked.outputs(run_id, "import-again").parameters == {"Output": 30}
+
+
+@component
+def read_environment() -> str:
+    return open("/proc/self/environ").read()
+
+
+@dsl.pipeline
+def reading_environment():
+    read_environment()
+
+
+def test_a_forked_task_is_known_by_its_runs_folder_for_temporary_files(forked):
+    """Not only what it starts: it is cleared away, however it has left its run."""
+    run_id = forked.finish(reading_environment)
+    told = forked.outputs(run_id, "read-environment").parameters["Output"]
+    assert re.fullmatch(r"TMPDIR=/\S+/kfp-mt-\w+", told.strip("\0"))
+
+
+@component
 def wait(marker: str):
     import os
     import time
@@ -308,6 +354,35 @@ def test_a_lost_fork_server_fails_its_runs_and_the_next_run_has_another(alone, t
     assert alone.runs.errors[run_id] == fork_server.LOST
     wait_until(lambda: not Path(f"/proc/{task}").exists())
     assert alone.runs.states[alone.finish(ending, how="")] == "SUCCEEDED"
+
+
+@component
+def leave_a_daemon(lifeline: str):
+    import os
+    import time
+
+    if os.fork() == 0:
+        os.setsid()
+        with open(lifeline, "w") as pipe:
+            pipe.write(str(os.getpid()))
+            pipe.flush()
+            time.sleep(600)
+    time.sleep(600)
+
+
+@dsl.pipeline
+def leaving_a_daemon(lifeline: str):
+    leave_a_daemon(lifeline=lifeline)
+
+
+def test_a_daemon_ends_with_its_run_even_if_the_fork_server_is_lost(alone, lifeline):
+    run_id = alone.start(leaving_a_daemon, lifeline=lifeline.path)
+    assert lifeline.holder()
+    (worker,) = alone.executor._workers.values()
+    alone.home.fork_server._process.kill()
+    os.kill(worker._process.pid, signal.SIGKILL)
+    alone.wait(run_id)
+    assert lifeline.released()
 
 
 def test_a_server_without_descriptors_left_keeps_its_fork_server(alone):

@@ -27,7 +27,7 @@ from tornado.web import RequestHandler
 
 from jupyter_kfp_mt.local.api import v1beta1_messages, v2beta1_messages
 from jupyter_kfp_mt.local.api.app import application
-from jupyter_kfp_mt.local.api.handlers import FileHandler, UploadHandler
+from jupyter_kfp_mt.local.api.file_handlers import FileHandler, UploadHandler
 from jupyter_kfp_mt.local.wire import list_options
 from jupyter_kfp_mt.local.wire.protojson import Message
 

@@ -148,7 +148,7 @@ def test_contributors_are_listed_and_changed_in_their_file(kfp):
     with pytest.raises(KfpError) as refused:
         kfp("contributors --add carol@example.com --role view")
     assert 'contributors: {"carol@example.com": view}' in str(refused.value)
-    with pytest.raises(KfpError, match="takes bob@example.com out of the contributors of alice"):
+    with pytest.raises(KfpError, match="can remove bob@example.com from the contributors of alice"):
         kfp("contributors --remove bob@example.com")
 
 

@@ -35,7 +35,7 @@ from jupyter_kfp_mt.namespaces.list_namespaces import (
     of_role_bindings,
 )
 from jupyter_kfp_mt.namespaces.namespace_source import DirectNamespaceSource
-from jupyter_kfp_mt.namespaces.permissions import ASKED_WHOLE, Permissions
+from jupyter_kfp_mt.namespaces.permissions import FULLY_REVIEWED, Permissions
 from jupyter_kfp_mt.namespaces.permissions import role as role_of
 from jupyter_kfp_mt.namespaces.recent_namespaces import LONGEST, UsedNamespaces
 from jupyter_kfp_mt.settings import Kfp
@@ -105,7 +105,7 @@ async def test_each_comes_with_its_permissions_and_why_it_cannot_be_used(
     assert (found["alice"]["usable"], found["bob"]["usable"]) == (True, False)
     assert found["alice"]["permissions"]["runs"]["terminate"] is True
     assert found["bob"]["permissions"]["runs"]["terminate"] is False
-    assert found["bob"]["reason"] == f"{ALICE} may not list runs in bob; that takes role view."
+    assert found["bob"]["reason"] == f"{ALICE} may not list runs in bob; role view is needed."
     assert "bob@example.com, its owner, or an administrator" in found["bob"]["cure"]
     assert "--clusterrole=kubeflow-pipelines-view" in found["bob"]["cure"]
     assert answer["unknown"] == ""
@@ -162,7 +162,7 @@ async def test_a_namespace_that_is_asked_for_is_told_of_though_no_source_names_i
 def test_of_many_namespaces_the_one_that_is_asked_for_is_looked_at_whole(in_pod, kubernetes_api):
     cluster = Cluster.of_pod(in_pod())
     permissions = Permissions(lambda: cluster, lambda: ALICE)
-    many = [f"team-{number:02}" for number in range(ASKED_WHOLE + 5)]
+    many = [f"team-{number:02}" for number in range(FULLY_REVIEWED + 5)]
     namespaces = Namespaces({"some": lambda: named(many)}, permissions)
     whole = {each.name: each for each in namespaces.found(ALICE, wanted=many[-1]).namespaces}
     assert whole[many[-1]].permissions["runs"]["create"] is False
@@ -233,7 +233,7 @@ async def test_the_local_kfps_own_profiles_are_known_and_tried(local_kfp, monkey
     ]
     shared = await tenants.contributors("alice", lambda those: those.all())
     assert [each.role for each in shared] == ["owner", "view", "view"]
-    with pytest.raises(errors.BadRequest, match="are lines in its profiles file"):
+    with pytest.raises(errors.BadRequest, match="can only be changed in its profiles file"):
         await tenants.contributors("alice", lambda those: those.add("a@example.com", "edit"))
     with pytest.raises(errors.Forbidden, match="may not list rolebindings in namespace bob"):
         await tenants.contributors("bob", lambda those: those.all())
@@ -287,7 +287,7 @@ def test_a_mistake_in_one_source_hides_no_other_and_is_logged_once(caplog):
     namespaces = Namespaces(sources, permissions)
     found = [namespaces.found() for _ in range(3)][-1]
     assert [each.name for each in found.namespaces] == ["alice"]
-    assert "itself has failed here (AttributeError)" in found.sources[0].problem.message
+    assert "itself (AttributeError)" in found.sources[0].problem.message
     assert caplog.text.count("in mistaken") == 1
     assert "s3cret" not in caplog.text + str(found)
     for each in (namespaces, permissions):
@@ -498,7 +498,7 @@ async def test_the_owner_adds_and_removes_contributors(jp_fetch):
 @pytest.mark.parametrize(
     "headers, cause",
     [
-        pytest.param({}, "lets a namespace's owner change", id="nobody is signed in"),
+        pytest.param({}, "Only a namespace's owner can change", id="nobody is signed in"),
         pytest.param(
             {access_manifests.USER_HEADER: "bob@example.com"},
             "bob@example.com is not the owner of that namespace.",
@@ -536,7 +536,7 @@ class TestElsewhereThanBehindKubeflowsGateway:
         before = dict(kfam.bindings)
         code, body = await refused(changed(jp_fetch, "POST", "carol@example.com"))
         assert (code, kfam.bindings) == (403, before)
-        assert "no person is signed in here" in body["message"]
+        assert "it is not known which user is signed in here" in body["message"]
         assert not any(
             access_manifests.USER_HEADER in map(str.lower, each.headers) for each in kfam.asked
         )
@@ -546,7 +546,7 @@ async def test_who_is_named_twice_is_nobody(jp_fetch, kfam):
     headers = HTTPHeaders(OWNER)
     headers.add(access_manifests.USER_HEADER, "bob@example.com")
     code, body = await refused(changed(jp_fetch, "POST", "carol@example.com", headers=headers))
-    assert code == 403 and "no person is signed in here" in body["message"]
+    assert code == 403 and "it is not known which user is signed in here" in body["message"]
 
 
 def test_a_variable_says_that_kubeflows_gateway_stands_before_the_server(monkeypatch):
@@ -565,7 +565,7 @@ async def test_a_kernel_speaks_for_no_person(jp_serverapp, jp_asyncio_loop, kfam
     url = f"{door.address}/contributors?namespace=alice&user=carol@example.com&role=edit"
     answer = await asyncio.to_thread(requests.post, url, headers=headers, timeout=60)
     assert answer.status_code == 403
-    assert "no person is signed in here" in answer.json()["message"]
+    assert "it is not known which user is signed in here" in answer.json()["message"]
     assert not any(asked.method == "POST" for asked in kfam.asked)
 
 
@@ -615,7 +615,7 @@ async def test_who_is_removed_without_a_role_loses_every_one_but_the_owners(jp_f
     assert await contributors(jp_fetch) == [("alice@example.com", "owner")]
     for nobody in ("carol@example.com", "alice@example.com"):
         code, body = await refused(changed(jp_fetch, "DELETE", nobody, role=""))
-        assert (code, "does not contribute to it" in body["message"]) == (404, True)
+        assert (code, "is not a contributor of it" in body["message"]) == (404, True)
 
 
 async def test_what_kfam_says_of_a_change_is_told(jp_fetch):
@@ -637,7 +637,7 @@ def test_where_kfam_refuses_the_role_bindings_tell(out_of_reach, in_pod, kuberne
     with pytest.raises(errors.Forbidden) as caught:
         out_of_reach(cluster).all()
     assert "Istio lets only the Kubeflow dashboard" in caught.value.cause
-    assert "Nor does Kubernetes tell" in caught.value.cause
+    assert "Kubernetes does not list them either" in caught.value.cause
     assert "kubectl create rolebinding" in caught.value.cure
     kubernetes_api.allow(ALICE, "list", "rolebindings", "alice", "rbac.authorization.k8s.io")
     found = [(each.user, each.role) for each in out_of_reach(cluster).all()]

@@ -93,12 +93,12 @@ def test_reviews_are_asked_at_the_same_time(make, kubernetes_api):
 
 
 def test_of_hundreds_of_namespaces_most_are_asked_one_question(make, kubernetes_api, monkeypatch):
-    monkeypatch.setattr(permissions_module, "ASKED_WHOLE", 1)
+    monkeypatch.setattr(permissions_module, "FULLY_REVIEWED", 1)
     found = make().of(["alice", "bob", "carol"], patience=20)
     assert len(reviews(kubernetes_api)) == sum(map(len, VERBS.values())) + 2
     assert allowed(found.tables["alice"]) == of_role(EDIT)
     assert found.tables["carol"]["runs"] == dict.fromkeys(VERBS["runs"]) | {"list": False}
-    assert found.reason.startswith("of 2 of these namespaces it was only asked")
+    assert found.reason.startswith("for 2 of these namespaces only the right")
 
 
 def test_where_reviews_are_forbidden_nothing_is_known_yet(make, kubernetes_api):
@@ -112,9 +112,9 @@ def test_where_reviews_are_forbidden_nothing_is_known_yet(make, kubernetes_api):
     "options, reason",
     [
         pytest.param({"cluster": False}, "no Kubernetes API to ask from here", id="no cluster"),
-        pytest.param({"subject": BOB}, f"about {ALICE} only; KFP is used as {BOB}", id="another"),
+        pytest.param({"subject": BOB}, f"about {ALICE}, and KFP is used as {BOB}", id="another"),
         pytest.param(
-            {"subject": ""}, "KFP is used as somebody whose name is not", id="nobody knows"
+            {"subject": ""}, "KFP is used as an identity whose name is not", id="nobody knows"
         ),
     ],
 )
@@ -217,7 +217,7 @@ def test_an_api_that_is_gone_is_named_and_asked_no_more(in_pod, kubernetes_api, 
 @pytest.mark.parametrize(
     "mistaken, told",
     [
-        pytest.param("who", "itself has failed here (TypeError)", id="who is asking"),
+        pytest.param("who", "itself (TypeError)", id="who is asking"),
         pytest.param("may", "did not answer every access review", id="a review"),
     ],
 )

@@ -115,7 +115,12 @@ async def test_an_authority_that_the_environment_names_is_believed(ask, kfp_with
     "hosts, days, reason, cure",
     [
         pytest.param(
-            *(["kfp.example.com"], (-1, 1), "is for another name", "an address that is in it"),
+            *(
+                ["kfp.example.com"],
+                (-1, 1),
+                "is for another name",
+                "an address that the certificate names",
+            ),
             id="another host",
         ),
         pytest.param(["127.0.0.1"], (-2, -1), "has expired", "has to renew it", id="expired"),
@@ -142,7 +147,7 @@ async def test_a_strangers_certificate_gets_no_token(ask, kfp_with, trusted, aut
 
 async def test_a_server_that_wants_a_certificate_is_told(ask, kfp_with, trusted):
     kfp = kfp_with(trusted.server(), wanted=trusted.authority)
-    with pytest.raises(errors.Unreachable, match="wants a certificate") as caught:
+    with pytest.raises(errors.Unreachable, match="may require a client certificate") as caught:
         await ask(kfp.endpoint)
     assert "client-certificate" in caught.value.cure
 
@@ -202,7 +207,7 @@ async def test_a_proxy_that_does_not_lead_there_is_told_without_its_password(
 ):
     change(proxy)
     with pytest.raises(
-        errors.Unreachable, match=f"a proxy does not lead there: {reason}"
+        errors.Unreachable, match=f"the proxy did not connect to it: {reason}"
     ) as caught:
         await ask("https://kfp.invalid")
     assert "HTTPS_PROXY" in caught.value.cure
@@ -269,7 +274,7 @@ class TestThroughTheKubernetesApi:
         assert "is not trusted" in (await ask("GET", "status")).json()["error"]["message"]
         refused = (await ask("GET", f"api{RUNS}")).json()
         assert "is not trusted" in refused["message"]
-        assert "ask for a new kubeconfig" in refused["cure"]
+        assert "get a new kubeconfig" in refused["cure"]
         kubeconfig.write_text(own)
         assert (await ask("GET", "status")).json()["error"] is None
         assert (await ask("GET", f"api{RUNS}")).ok

@@ -48,7 +48,7 @@ def test_a_local_kfp_that_is_asked_for_and_does_not_run_is_told_so(shell, monkey
     monkeypatch.setenv("KFP_MT_DATA", str(tmp_path))
     with pytest.raises(KfpError) as error:
         shell.run_line_magic("kfp", "runs")
-    assert error.value.message.startswith("KFP_MT_ENDPOINT asks for the local KFP, and no local")
+    assert error.value.message.startswith("KFP_MT_ENDPOINT selects the local KFP, and no local")
 
 
 def test_each_setting_about_credentials_can_be_given_for_the_session(kfp, guarded_kfp, tmp_path):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jupyter_kfp_mt.notebook.render import duration_text
+from jupyter_kfp_mt.notebook.formats import duration_text
 
 
 @pytest.mark.parametrize(

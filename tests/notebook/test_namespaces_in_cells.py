@@ -14,7 +14,7 @@ from jupyter_kfp_mt.connection.status import Problem
 from jupyter_kfp_mt.errors import KfpError
 from jupyter_kfp_mt.namespaces.list_namespaces import SINGLE_USER, Namespace, SourceLookup
 from jupyter_kfp_mt.namespaces.permissions import VERBS
-from jupyter_kfp_mt.notebook import render
+from jupyter_kfp_mt.notebook import render, views
 from jupyter_kfp_mt.notebook.verbs.values import ContributorList, NamespaceListing
 
 
@@ -51,7 +51,7 @@ async def test_every_namespace_is_listed_those_that_may_not_be_used_last(
         "alice (in use) ✓ yes edit alice@example.com configuration, pod, profiles, kfam",
         "bob ✗ no none bob@example.com profiles",
     ]
-    assert f"{ALICE} may not list runs in bob; that takes role view." in rows
+    assert f"{ALICE} may not list runs in bob; role view is needed." in rows
     assert "kubectl create rolebinding" in formats["text/plain"]
     assert "<details><summary>Why, and how to fix it</summary>" in formats["text/html"]
 
@@ -95,7 +95,7 @@ async def test_contributors_are_listed(door, kfp, kfam):
 
 async def test_a_cell_changes_no_contributors_and_says_who_can(door, kfp, kfam):
     told = await refused(kfp("contributors --add carol@example.com --role view"))
-    assert "no person is signed in here, and a notebook speaks for none" in told
+    assert "it is not known which user is signed in here" in told
     written = told.partition("kubectl apply -f - <<'END'\n")[2].removesuffix("END")
     kinds = [each["kind"] for each in yaml.safe_load_all(written)]
     assert kinds == ["RoleBinding", "AuthorizationPolicy"]
@@ -232,7 +232,7 @@ async def test_each_identity_of_the_local_kfp_sees_what_it_may_use(as_alice, kfp
 
 async def test_the_local_kfp_has_its_contributors_in_a_file(as_alice, kfp):
     told = await refused(kfp("contributors --add carol@example.com"))
-    assert "are lines in its profiles file" in told
+    assert "can only be changed in its profiles file" in told
 
 
 async def test_without_a_door_the_kernel_finds_out_itself(
@@ -290,7 +290,7 @@ def test_what_a_source_says_is_escaped():
 def test_of_many_refused_namespaces_the_first_ones_say_why():
     many = [refusing(f"team-{number}") for number in range(300)]
     told = render.text(NamespaceListing(items=many, in_use="", sources=[], unknown=""))
-    assert told.count("No team-") == render.MOST_TOLD
+    assert told.count("No team-") == views.MOST_TOLD
     assert "%kfp namespaces NAME says why of each of the other 290." in told
 
 

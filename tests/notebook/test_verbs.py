@@ -41,9 +41,14 @@ def test_an_experiment_is_made_shown_put_away_and_deleted(shell, kfp, unique):
         kfp(f"experiment get {unique}")
 
 
-def test_a_pipeline_is_uploaded_once_has_versions_and_is_deleted(shell, kfp, adder, unique):
+def test_a_pipeline_is_uploaded_once_has_versions_and_is_deleted(shell, kfp, adder, unique, capsys):
     first = kfp(f"pipeline upload {adder} --name {unique}")
+    capsys.readouterr()
     assert kfp(f"upload {adder} --name {unique}") == first
+    said = capsys.readouterr().out
+    assert (
+        f"Nothing was uploaded: adder.yaml is identical to the newest version of {unique}" in said
+    )
     second = kfp(f"upload {adder} --name {unique} --again")
     versions = kfp(f"versions {unique}")
     assert [each.pipeline_version_id for each in versions] == [
@@ -251,6 +256,7 @@ def test_a_run_is_cloned_with_other_parameters_than_it_had(shell, kfp, cell, add
     both = kfp(f"clone {run.run_id} {again.run_id} --params $four --yes")
     assert shown(shell, both) == "Cloned 2 runs."
     assert "This would clone" in shown(shell, kfp(f"clone --name {unique}"))
+    assert "no run that this would clone" in shown(shell, kfp(f"clone --name no{unique} --yes"))
 
 
 def test_a_clone_is_refused_before_it_starts(kfp, adder, unique):
@@ -292,9 +298,11 @@ def test_runs_are_compared_and_their_artifacts_listed(shell, kfp, scored, unique
 # --- recurring runs ----------------------------------------------------------------------------
 
 
-def test_a_recurring_run_is_made_explained_and_switched(shell, kfp, adder, unique):
+def test_a_recurring_run_is_made_explained_and_switched(shell, kfp, adder, unique, capsys):
     line = f"recurring create {adder} -p x=1 --name {unique} --cron '0 30 9 * * 1-5'"
     made = kfp(f"{line} --disabled")
+    said = capsys.readouterr().out
+    assert "only while it is running" in said and "--no-cache" in said
     text = shown(shell, made)
     assert "At 09:30, Monday through Friday" in text and text.count(" 09:30:00 UTC") == 5
     assert not made.enabled and kfp(f"recurring enable {unique}").enabled
@@ -321,7 +329,7 @@ def test_an_interval_is_a_schedule_too(shell, kfp, adder, unique):
         pytest.param("", "give either --cron or --every", id="neither"),
         pytest.param("--cron '0 0 0 * * *' --every 2h", "give either --cron or --every", id="both"),
         pytest.param("--cron '30 9 * * 1'", "five fields", id="five fields"),
-        pytest.param("--cron nonsense", "is no cron expression", id="nonsense"),
+        pytest.param("--cron nonsense", "is not a cron expression", id="nonsense"),
         pytest.param("--every soon", "--every soon is no duration", id="no duration"),
         pytest.param("--every 2h --at-once 11", "1 to 10", id="too many at once"),
         pytest.param("--every 2h --start soon", "--start soon is not a time", id="no time"),
@@ -372,6 +380,8 @@ def test_no_display_says_how_long_ago(shell, kfp, adder, unique):
             id="since",
         ),
         pytest.param("runs --sort size", "Cannot sort by size", id="sort"),
+        pytest.param("runs --json", "there is no option --json; it has -e", id="no such option"),
+        pytest.param("helps", "Did you mean %kfp help?", id="help"),
         pytest.param("runs --sort nmae", "Did you mean name?", id="near a column"),
         pytest.param("runs -n alcie", "Did you mean -n alice?", id="near a namespace"),
         pytest.param("connect http://x", "write --endpoint http://x instead", id="an address"),

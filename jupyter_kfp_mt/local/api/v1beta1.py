@@ -21,14 +21,8 @@ from ..wire.list_options import (
     FilterV1,
 )
 from . import v1beta1_messages as messages
-from .handlers import (
-    ArtifactHandler,
-    Handler,
-    Healthz,
-    PipelineUploadHandler,
-    VersionUploadHandler,
-    action,
-)
+from .file_handlers import ArtifactHandler, PipelineUploadHandler, VersionUploadHandler
+from .handlers import Handler, Healthz, action
 from .v1beta1_messages import (
     RESOURCE_TYPES,
     ExperimentMessage,

@@ -20,15 +20,13 @@ from ..wire.list_options import (
     RUNS,
     check_tag_filter,
 )
-from .handlers import (
+from .file_handlers import (
     ArtifactHandler,
-    Handler,
-    Healthz,
     PipelineUploadHandler,
     TaskLogHandler,
     VersionUploadHandler,
-    action,
 )
+from .handlers import Handler, Healthz, action
 from .v2beta1_messages import (
     ExperimentMessage,
     PipelineAndVersionMessage,

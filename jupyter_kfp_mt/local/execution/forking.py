@@ -60,7 +60,7 @@ def serve(control: socket.socket, orphans_end: Callable[[Collection[int]], None]
             if not descriptors:
                 os._exit(0)
             *given, fate = descriptors
-            if pid := _fork():
+            if pid := fork():
                 _parent_after_fork(pid, fate, given, fates)
             else:
                 _become_a_child(control, [woken, waker, fate, *fates.values()])
@@ -79,7 +79,7 @@ def _wake_when_a_child_ends() -> tuple[int, int]:
     return woken, waker
 
 
-def _fork() -> int:
+def fork() -> int:
     """`os.fork`, but -1 if the system cannot start another process."""
     try:
         return os.fork()

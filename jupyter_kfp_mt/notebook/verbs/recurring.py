@@ -15,6 +15,11 @@ from .starts import PIPELINE, START, parameters, pipeline_source
 from .table import LISTED, NAMED, NAMESPACE, YES, Option, Session, Verb, limit, option, where
 from .values import Notice
 
+_ON_THIS_MACHINE = "The local KFP starts runs only while it is running, usually as long as Jupyter."
+_CACHED = (
+    " Tasks whose inputs have not changed reuse cached outputs; --no-cache runs them each time."
+)
+
 
 def recurring_runs(session: Session, arguments: Namespace) -> Listing[RecurringRun]:
     """List recurring runs, newest first."""
@@ -30,7 +35,7 @@ def create(session: Session, arguments: Namespace) -> RecurringRun:
     """Run a pipeline on a schedule: a cron expression, or a fixed interval."""
     due = trigger(arguments)
     source = pipeline_source(session, arguments)
-    return session.client.create_recurring_run(
+    made = session.client.create_recurring_run(
         source,
         due,
         parameters(source, arguments),
@@ -44,6 +49,9 @@ def create(session: Session, arguments: Namespace) -> RecurringRun:
         at_once=_at_once(arguments.at_once),
         catch_up=arguments.catch_up,
     )
+    if session.client.health().local:
+        session.say(_ON_THIS_MACHINE + ("" if arguments.no_cache else _CACHED))
+    return made
 
 
 def trigger(arguments: Namespace) -> Trigger:

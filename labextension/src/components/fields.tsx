@@ -32,6 +32,29 @@ export function Checkbox(props: {
   );
 }
 
+/** A line of text in a form. */
+export function TextField(props: {
+  label: string;
+  value: string;
+  placeholder?: string;
+  set: (value: string) => void;
+}): JSX.Element {
+  const { label, value, placeholder, set } = props;
+  return (
+    <Labelled label={label}>
+      {id => (
+        <input
+          id={id}
+          className="jp-mod-styled"
+          value={value}
+          placeholder={placeholder}
+          onChange={event => set(event.target.value)}
+        />
+      )}
+    </Labelled>
+  );
+}
+
 /** A number in a form. */
 export function NumberField(props: {
   label: string;

@@ -3,7 +3,13 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Checkbox, Choice, Labelled, NumberField } from '../components/fields';
+import {
+  Checkbox,
+  Choice,
+  Labelled,
+  NumberField,
+  TextField
+} from '../components/fields';
 import { dateAndTime } from '../words/format';
 import { IField, isFiveFields, words } from '../model/form';
 import { KfpApi } from '../wire/api';
@@ -16,6 +22,7 @@ interface IProps {
   api: KfpApi;
   purpose: Purpose;
   isMultiUser: boolean;
+  isLocal: boolean;
   copy: (text: string) => void;
   trans: TranslationBundle;
 }
@@ -85,17 +92,12 @@ function What({ start, isMultiUser, trans }: IProps): JSX.Element {
           )}
         </>
       )}
-      <Labelled label={trans.__('Name')}>
-        {id => (
-          <input
-            id={id}
-            className="jp-mod-styled"
-            value={start.name}
-            placeholder={trans.__('Named after the pipeline and the time')}
-            onChange={event => start.set({ name: event.target.value })}
-          />
-        )}
-      </Labelled>
+      <TextField
+        label={trans.__('Name')}
+        value={start.name}
+        placeholder={trans.__('Named after the pipeline and the time')}
+        set={name => start.set({ name })}
+      />
       <Choice
         label={trans.__('Experiment')}
         value={start.experiment_id}
@@ -249,7 +251,7 @@ function presets(trans: TranslationBundle): [string, string][] {
 }
 
 /** The schedule: a cron expression with its description and next times, or an interval. */
-function When({ start, api, trans }: IProps): JSX.Element {
+function When({ start, api, isLocal, trans }: IProps): JSX.Element {
   return (
     <fieldset>
       <legend>{trans.__('When')}</legend>
@@ -279,6 +281,13 @@ function When({ start, api, trans }: IProps): JSX.Element {
         isOn={start.catchUp}
         set={catchUp => start.set({ catchUp })}
       />
+      {isLocal && (
+        <p className="jp-KfpMt-quiet">
+          {trans.__(
+            'The local KFP starts runs only while it is running, usually as long as Jupyter. Tasks whose inputs have not changed reuse cached outputs.'
+          )}
+        </p>
+      )}
     </fieldset>
   );
 }

@@ -27,6 +27,7 @@ import {
   RECURRING_RUNS,
   RUNS
 } from '../wire/kinds';
+import { DueTimes } from './due_times';
 import { ListModel } from './list_model';
 import { Names } from './names';
 import { ALL, IMemory, Namespaces } from './namespaces';
@@ -55,6 +56,7 @@ export class KfpModel {
     this.names = new Names(api, changed, () =>
       this.isAll ? this._everybody : [this.namespace].filter(Boolean)
     );
+    this.due = new DueTimes(api, changed);
     this.lists = {
       runs: new ListModel({
         kind: RUNS,
@@ -84,6 +86,8 @@ export class KfpModel {
   readonly lists: Readonly<KfpModel.ILists>;
 
   readonly names: Names;
+
+  readonly due: DueTimes;
 
   /** Emitted when something visible has changed. */
   get stateChanged(): ISignal<this, void> {

@@ -7,6 +7,7 @@ import * as React from 'react';
 import { useKfp } from '../components/context';
 import {
   age,
+  ahead,
   dateAndTime,
   duration,
   elapsed,
@@ -105,6 +106,7 @@ function RecurringRow(props: { recurring: IRecurringRun }): JSX.Element {
       ]}
       created_at={recurring.created_at}
       isAgeMinor
+      next={model.due.of(recurring, Date.now())}
     />
   );
 }
@@ -189,10 +191,10 @@ function Row(props: {
   created_at: string;
   /** Other facts are worth more in a narrow panel. */
   isAgeMinor?: boolean;
+  /** When it is due next, which is told in place of its age. */
+  next?: number | null;
 }): JSX.Element {
-  const { icon, name, badge, facts, created_at, isAgeMinor = false } = props;
-  const { trans } = useKfp();
-  const created = Date.parse(created_at);
+  const { icon, name, badge, facts } = props;
   return (
     <>
       <icon.react tag="span" className="jp-KfpMt-stateIcon" />
@@ -212,15 +214,36 @@ function Row(props: {
             )}
           </React.Fragment>
         ))}
-        <span
-          className="jp-KfpMt-runAge"
-          title={trans.__('Created on %1', dateAndTime(created))}
-          data-minor={isAgeMinor}
-        >
-          {age(created, Date.now(), trans)}
-        </span>
+        <Age {...props} />
       </span>
     </>
+  );
+}
+
+/** When something is due next, else how long ago it was created. */
+function Age(props: {
+  created_at: string;
+  isAgeMinor?: boolean;
+  next?: number | null;
+}): JSX.Element {
+  const { created_at, isAgeMinor = false, next } = props;
+  const { trans } = useKfp();
+  const created = Date.parse(created_at);
+  return next ? (
+    <span
+      className="jp-KfpMt-runAge"
+      title={trans.__('Next run on %1', dateAndTime(next))}
+    >
+      {ahead(next, Date.now(), trans)}
+    </span>
+  ) : (
+    <span
+      className="jp-KfpMt-runAge"
+      title={trans.__('Created on %1', dateAndTime(created))}
+      data-minor={isAgeMinor}
+    >
+      {age(created, Date.now(), trans)}
+    </span>
   );
 }
 

@@ -328,7 +328,7 @@ function labelOf({ name }: INamespace, trans: TranslationBundle): string {
   return name === ALL ? trans.__('All my namespaces') : name;
 }
 
-/** The role in a namespace, in one word; empty if unknown. */
+/** The role in a namespace, in a word or two; empty if unknown. */
 export function roleIn(
   model: KfpModel,
   name: string,
@@ -342,9 +342,9 @@ export function roleIn(
     return trans.__('owner');
   }
   if (model.may('runs', 'create', name)) {
-    return trans.__('edit');
+    return trans.__('can edit');
   }
-  return model.may('runs', 'list', name) ? trans.__('view') : '';
+  return model.may('runs', 'list', name) ? trans.__('can view') : '';
 }
 
 function Role({ role }: { role: string }): JSX.Element | null {

@@ -171,9 +171,7 @@ function Where(props: {
 
 /** The sentence is that of `jupyter_kfp_mt/namespaces/list_namespaces.py`. */
 function singleUser(trans: TranslationBundle): string {
-  return trans.__(
-    'This KFP serves a single user: it keeps no namespaces apart.'
-  );
+  return trans.__('This KFP serves a single user, and has no namespaces.');
 }
 
 /** A notice that the namespace of an earlier session cannot be shown, and what is shown. */

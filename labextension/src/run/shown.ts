@@ -1,6 +1,7 @@
 /** A run as it is shown: a terminated one is not shown as failed. */
 
 import { IRunData, IStateChange, timeOf } from './run_data';
+import { isFinished } from './states';
 
 // KFP has no state for terminated runs, and reports them as failed.
 export const TERMINATED = 'TERMINATED';
@@ -14,6 +15,16 @@ export function stoppedAt(history: readonly IStateChange[]): number | null {
       ['CANCELING', 'CANCELED'].includes(state) || error === 'terminated'
   );
   return stop ? timeOf(stop.update_time) : null;
+}
+
+/** The time that a run lay finished before it was retried, in milliseconds. Like `Run.idle` in Python. */
+export function idleTime(history: readonly IStateChange[]): number {
+  return history.slice(1).reduce((idle, change, index) => {
+    const before = history[index];
+    const isRetry = isFinished(before) && !isFinished(change);
+    const [from, to] = [before, change].map(each => timeOf(each.update_time));
+    return isRetry && from !== null && to !== null ? idle + to - from : idle;
+  }, 0);
 }
 
 /** The state of a run: KFP's, or TERMINATED. */

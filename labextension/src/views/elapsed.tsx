@@ -6,12 +6,15 @@ import * as React from 'react';
 import { duration } from '../words/format';
 import { IRunView } from '../run/host';
 import { ITaskState, timeOf } from '../run/run_data';
+import { idleTime } from '../run/shown';
 import { isFinished } from '../run/states';
 
 /** Start and end; `to` is null if it has not ended. */
 export interface ISpan {
   from: number;
   to: number | null;
+  /** How much of it does not count: a run that lay finished before a retry. */
+  idle?: number;
 }
 
 /** The time span of a task, as of the view's data; null before its start. */
@@ -31,7 +34,11 @@ export function runSpan(view: IRunView): ISpan | null {
   const from = timeOf(run.created_at);
   return from === null
     ? null
-    : { from, to: endOf(isFinished(run), run.finished_at, view) };
+    : {
+        from,
+        to: endOf(isFinished(run), run.finished_at, view),
+        idle: idleTime(run.state_history)
+      };
 }
 
 function endOf(over: boolean, end: string, view: IRunView): number | null {
@@ -48,10 +55,17 @@ export function Elapsed(props: {
 }): JSX.Element {
   const { span, trans } = props;
   const now = useNow(span.to === null);
-  const length = (span.to ?? now) - span.from;
+  const { from, to, idle = 0 } = span;
+  const length = (to ?? now) - from - idle;
+  const words = idle
+    ? trans.__(
+        'without %1 between its end and its retry',
+        duration(idle, trans)
+      )
+    : undefined;
   return (
-    <span className="jp-KfpMt-viewTime">
-      {span.to !== null && length < 9950
+    <span className="jp-KfpMt-viewTime" title={words}>
+      {to !== null && length < 9950
         ? short(length, trans)
         : duration(length, trans)}
     </span>

@@ -111,35 +111,22 @@ function focus(button: HTMLButtonElement | null): void {
   button?.focus();
 }
 
+/** The run's page in KFP's own UI; nothing if there is none, as with a local KFP. */
 function OpenInKfp(props: {
   link: string;
   trans: TranslationBundle;
-}): JSX.Element {
+}): JSX.Element | null {
   const { link, trans } = props;
-  const label = trans.__('Open in KFP');
-  if (isWebAddress(link)) {
-    return (
-      <a
-        className="jp-KfpMt-viewButton"
-        href={link}
-        target="_blank"
-        rel="noopener noreferrer"
-      >
-        {label}
-      </a>
-    );
-  }
-  const refusal = trans.__(
-    'The address of the Kubeflow Pipelines UI is not known; the local KFP has none.'
-  );
-  return (
-    <Button
-      label={label}
+  return isWebAddress(link) ? (
+    <a
       className="jp-KfpMt-viewButton"
-      reason={refusal}
-      press={() => undefined}
-    />
-  );
+      href={link}
+      target="_blank"
+      rel="noopener noreferrer"
+    >
+      {trans.__('Open in KFP')}
+    </a>
+  ) : null;
 }
 
 /** Return whether a link is a web page: data may come from anybody's notebook. */

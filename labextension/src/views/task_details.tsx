@@ -77,12 +77,7 @@ export function TaskDetails(props: {
           )}
         </p>
       )}
-      <Outputs
-        node={item.node}
-        values={values}
-        task_id={task?.task_id ?? ''}
-        host={host}
-      />
+      <Outputs node={item.node} values={values} task={task} host={host} />
       <Inputs node={item.node} data={view.data} values={values} trans={trans} />
       <Facts title={trans.__('Times')} facts={times(task, trans)} />
       {log && (log.lines.length > 0 || log.problem) && (

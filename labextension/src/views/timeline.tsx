@@ -3,7 +3,8 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { duration, stateWord } from '../words/format';
+import { stateWord } from '../words/format';
+import { stepOf, tickText, ticksOf } from './axis';
 import { Elapsed, runSpan, spanOf, useNow } from './elapsed';
 import { IRunView } from '../run/host';
 import { StateIcon } from './icons';
@@ -19,7 +20,8 @@ export function Timeline(props: {
   const rows = React.useMemo(() => rowsOf(view), [view]);
   const now = useNow(rows.some(({ span }) => span.to === null));
   const from = runSpan(view)?.from ?? rows[0]?.span.from ?? now;
-  const to = Math.max(from + 1, ...rows.map(({ span }) => span.to ?? now));
+  const end = runSpan(view)?.to ?? from;
+  const to = Math.max(from + 1, end, ...rows.map(({ span }) => span.to ?? now));
   const percent = (time: number) =>
     Math.min(100, Math.max(0, (100 * (time - from)) / (to - from)));
   if (!rows.length) {
@@ -30,11 +32,8 @@ export function Timeline(props: {
     );
   }
   return (
-    <div className="jp-KfpMt-timeline">
-      <div className="jp-KfpMt-timelineAxis" aria-hidden="true">
-        <span>{trans.__('%1 s', 0)}</span>
-        <span>{duration(to - from, trans)}</span>
-      </div>
+    <div className="jp-KfpMt-timeline" style={gridOf(to - from)}>
+      <Axis length={to - from} trans={trans} />
       <ul
         aria-label={trans.__('Time line; the arrow keys walk through it')}
         onKeyDown={walk}
@@ -78,6 +77,40 @@ export function Timeline(props: {
       </ul>
     </div>
   );
+}
+
+function Axis(props: {
+  length: number;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { length, trans } = props;
+  const step = stepOf(length);
+  return (
+    <div className="jp-KfpMt-timelineAxis" aria-hidden="true">
+      <div>
+        {ticksOf(length).map(time => {
+          const part = time / length;
+          return (
+            <span
+              key={time}
+              style={{ left: `${100 * part}%` }}
+              data-side={part > 0.9 ? 'end' : part ? 'middle' : 'start'}
+            >
+              {tickText(time, step, trans)}
+            </span>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
+
+/** The distance of its lines, as a style. */
+function gridOf(length: number): React.CSSProperties {
+  const style: Record<string, string> = {
+    '--kfp-step': `${(100 * stepOf(length)) / length}%`
+  };
+  return style;
 }
 
 function rowsOf(

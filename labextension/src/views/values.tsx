@@ -12,9 +12,11 @@ import {
   IDefinitions,
   IInput,
   IRunData,
+  ITaskState,
   ITaskValues,
   IValue
 } from '../run/run_data';
+import { isFinished } from '../run/states';
 
 const LONG = 160;
 const SHORT = 32;
@@ -63,10 +65,11 @@ export function Inputs(props: {
 export function Outputs(props: {
   node: INode;
   values: ITaskValues | undefined;
-  task_id: string;
+  task: ITaskState | undefined;
   host: IHost;
 }): JSX.Element {
-  const { node, values, task_id, host } = props;
+  const { node, values, host } = props;
+  const task_id = props.task?.task_id ?? '';
   const trans = host.text;
   const declared = node.component.outputDefinitions;
   const made = values?.outputs;
@@ -78,7 +81,7 @@ export function Outputs(props: {
     made && name in made.parameters ? (
       <Value value={made.parameters[name]} />
     ) : (
-      <Declared type={typeOf(declared, name)} />
+      <Missing type={typeOf(declared, name)} {...props} />
     )
   ]);
   const found = Object.entries(made?.artifacts ?? {});
@@ -99,7 +102,7 @@ export function Outputs(props: {
           trans={trans}
         />
       ) : (
-        <Declared type={typeOf(declared, name)} />
+        <Missing type={typeOf(declared, name)} {...props} />
       )
     ]);
   return (
@@ -264,8 +267,24 @@ function Source(props: {
   );
 }
 
-function Declared(props: { type: string }): JSX.Element {
-  return <em>{props.type}</em>;
+/** In place of an output's value: why there is none, or its type where values are not known. */
+function Missing(props: {
+  type: string;
+  task: ITaskState | undefined;
+  values: ITaskValues | undefined;
+  host: IHost;
+}): JSX.Element {
+  const { type, task, values, host } = props;
+  const isOpen = !!task && !isFinished(task);
+  const isUnknown = !task || (task.state === 'SUCCEEDED' && !values);
+  if (isUnknown) {
+    return <em>{type}</em>;
+  }
+  return (
+    <em title={type}>
+      {isOpen ? host.text.__('not written yet') : host.text.__('not written')}
+    </em>
+  );
 }
 
 function typeOf(declared: IDefinitions | undefined, name: string): string {

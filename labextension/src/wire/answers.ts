@@ -3,7 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { readRun, specificationOf } from '../run/run_data';
-import { stoppedAt } from '../run/shown';
+import { idleTime, stoppedAt } from '../run/shown';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type IJson = Record<string, any>;
@@ -53,6 +53,8 @@ export interface IRun {
   archived: boolean;
   /** Whether it was terminated, which KFP reports as a failure. */
   isTerminated: boolean;
+  /** How long it lay finished before it was retried, in milliseconds. */
+  idle: number;
   namespace: string;
   experiment_id: string;
   pipeline_id: string;
@@ -72,6 +74,9 @@ export interface IRecurringRun {
   cron: string;
   /** Seconds between two runs; 0 with a cron expression. */
   interval: number;
+  /** When its schedule begins and ends; empty if it has no such limit. */
+  starts_at: string;
+  ends_at: string;
   error: string;
   namespace: string;
   experiment_id: string;
@@ -305,6 +310,7 @@ export function toRun(body: IJson): IRun {
     error: run.error,
     archived: run.archived,
     isTerminated: stoppedAt(run.state_history) !== null,
+    idle: idleTime(run.state_history),
     namespace: '',
     experiment_id: run.experiment_id,
     description: run.description,
@@ -316,6 +322,7 @@ export function toRun(body: IJson): IRun {
 
 export function toRecurringRun(body: IJson): IRecurringRun {
   const { cron_schedule, periodic_schedule } = body.trigger ?? {};
+  const schedule = cron_schedule ?? periodic_schedule ?? {};
   return {
     recurring_run_id: body.recurring_run_id ?? '',
     display_name: body.display_name ?? '',
@@ -323,6 +330,8 @@ export function toRecurringRun(body: IJson): IRecurringRun {
     status: body.status ?? (body.mode === 'DISABLE' ? 'DISABLED' : 'ENABLED'),
     cron: cron_schedule?.cron ?? '',
     interval: Number(periodic_schedule?.interval_second ?? 0),
+    starts_at: schedule.start_time ?? '',
+    ends_at: schedule.end_time ?? '',
     error: body.error?.message ?? '',
     namespace: body.namespace ?? '',
     experiment_id: body.experiment_id ?? '',

@@ -176,6 +176,17 @@ export class KfpApi {
     return found;
   }
 
+  /** The newest version of a pipeline; null if it has none. */
+  async newestVersion(pipeline_id: string): Promise<IVersion | null> {
+    const query = URLExt.objectToQueryString({
+      page_size: 1,
+      sort_by: 'created_at desc'
+    });
+    const path = `${one('pipelines', pipeline_id)}/versions${query}`;
+    const [newest] = (await this._request(path)).pipeline_versions ?? [];
+    return newest ? toVersion(newest) : null;
+  }
+
   async version(pipeline_id: string, version_id: string): Promise<IVersion> {
     const path = one('pipelines', pipeline_id);
     return toVersion(
@@ -283,6 +294,16 @@ export class KfpApi {
     const query = URLExt.objectToQueryString({ cron });
     const { words = '', times = [] } = await this._request(`schedule${query}`);
     return { words, times: times.map((time: string) => Date.parse(time)) };
+  }
+
+  /** The next times of many cron expressions, in milliseconds; without those KFP cannot read. */
+  async dueTimes(crons: readonly string[]): Promise<Record<string, number[]>> {
+    const query = new URLSearchParams(crons.map(cron => ['cron', cron]));
+    const { times = {} } = await this._request(`due-times?${query}`);
+    const found = Object.entries(times as Record<string, string[]>);
+    return Object.fromEntries(
+      found.map(([cron, due]) => [cron, due.map(time => Date.parse(time))])
+    );
   }
 
   private async _post(path: string, body: IJson): Promise<IJson> {

@@ -85,6 +85,25 @@ export function age(
   return trans.__('%1 d ago', Math.floor(passed / DAY));
 }
 
+/** The time until a moment to come. */
+export function ahead(
+  until: number,
+  now: number,
+  trans: TranslationBundle
+): string {
+  const left = until - now;
+  if (left < MINUTE) {
+    return trans.__('in less than a minute');
+  }
+  if (left < HOUR) {
+    return trans.__('in %1 min', Math.floor(left / MINUTE));
+  }
+  if (left < DAY) {
+    return trans.__('in %1 h', Math.floor(left / HOUR));
+  }
+  return trans.__('in %1 d', Math.floor(left / DAY));
+}
+
 /** The age of a list that could not be refreshed. */
 export function oldness(
   since: number,
@@ -134,11 +153,13 @@ export function period(length: number, trans: TranslationBundle): string {
     : duration(length, trans);
 }
 
-type Times = Pick<IRun, 'state' | 'created_at' | 'finished_at'>;
+type Times = Pick<IRun, 'state' | 'created_at' | 'finished_at'> &
+  Partial<Pick<IRun, 'idle'>>;
 
-/** The duration of a run so far. */
+/** The duration of a run so far, without the time that it lay finished before a retry. */
 export function elapsed(run: Times, now: number): number {
-  return (finishedAt(run) ?? now) - Date.parse(run.created_at);
+  const { created_at, idle = 0 } = run;
+  return (finishedAt(run) ?? now) - Date.parse(created_at) - idle;
 }
 
 /** The end of a run. KFP sends 1970, or the year 1, before it has ended. */

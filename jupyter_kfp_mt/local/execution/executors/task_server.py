@@ -6,8 +6,7 @@ import json
 import os
 import select
 import socket
-import subprocess
-import sys
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,6 @@ from ..leftover_processes import kill_with_descendants
 from ..task.private_mounts import Folders
 
 LOST = "the process that starts the tasks of this run has ended; start the run again"
-_FORKS = "jupyter_kfp_mt.local.execution.task.fork_process"  # a program, never imported here
 # Variables that an interpreter or the system's libraries read only at their start.
 _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
 
@@ -34,16 +32,10 @@ def forkable(command: list[str], environment: dict[str, str]) -> Component | Non
 class TaskServer:
     """Forks tasks for a run. Its process belongs to the run's group, and ends with it."""
 
-    def __init__(self) -> None:
-        self._control, theirs = socket.socketpair()
+    def __init__(self, control: socket.socket) -> None:
+        """`control` is the connection to that process."""
+        self._control = control
         self._asking = threading.Lock()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _FORKS, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "_KFP_RUNTIME": "true", "PYTHONUNBUFFERED": "1"},
-                pass_fds=[theirs.fileno()],
-            )
 
     def run(
         self,
@@ -56,7 +48,9 @@ class TaskServer:
         timeout: float | None = None,
     ) -> int | str:
         """Run a component in a fork. Returns its exit code, or why it is unknown."""
-        request = json.dumps([task, environment, str(folder), str(prefix), mounts]).encode()
+        scratch = tempfile.gettempdir()
+        given = [task, environment, str(folder), str(prefix), scratch, mounts]
+        request = json.dumps(given).encode()
         told, telling = os.pipe()
         try:
             with self._asking:

@@ -19,7 +19,7 @@ from ...machine.disk_faults import why
 from ..executors import persistent_volumes
 from ..executors.containers import MARK, Engines, TaskContainer, why_needed
 from ..executors.input_folders import input_folders
-from ..executors.task_process import LOG_NAME, run_command, run_container
+from ..executors.task_process import LOG_NAME, open_log, run_command, run_container
 from ..executors.task_server import TaskServer
 from ..run_request import Assignment
 from . import task_values as api
@@ -35,12 +35,13 @@ from .placeholders import (
     left_in,
     with_parameters,
 )
-from .platform_spec import PlatformSpec, Secrets
+from .platform_spec import ENV, PlatformSpec, Secrets
 from .record_progress import Progress, TaskPath
-from .resource_quantities import check_resources
+from .resource_quantities import resources
 from .retries import RETRY_INDEX, pauses, seconds_in_all
 from .scopes import CACHED, COMPLETE, FAILED, Outcome, RuntimeArtifact, Scope, Values
 from .task_cache import TaskCache
+from .task_config import Asked, not_applied, parameters_for_it, task_config
 from .task_inputs import python_value, task_inputs, with_defaults
 from .task_outputs import OutputRefused, collect, in_their_places, left_behind
 
@@ -92,6 +93,7 @@ class Launcher:
         executors: Mapping[str, Any],
         words: Mapping[str, str],
         pipeline_name: str,
+        task_server: TaskServer | None,
     ) -> None:
         self._assignment = assignment
         self._folder = folder
@@ -102,8 +104,7 @@ class Launcher:
         # For each executor, why its tasks need containers; empty if they do not.
         self.container_needed = {label: why_needed(one) for label, one in as_json.items()}
         self._containers = {label: one.get("container") for label, one in as_json.items()}
-        in_containers = all(self.container_needed.values())
-        self._task_server = None if in_containers else TaskServer()
+        self._task_server = task_server
         self.engines = Engines(assignment.engine_environment)
         self.platform_spec = PlatformSpec(assignment)
         self.token_folder = Path(assignment.environment["KF_PIPELINES_SA_TOKEN_PATH"]).parent
@@ -146,9 +147,9 @@ class Launcher:
         # If the disk is full here, it is full for the task, too, which reports it.
         with contextlib.suppress(OSError):
             execution.folder.mkdir(parents=True, exist_ok=True)
-            with (execution.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+            with open_log(execution.folder / LOG_NAME) as log:
                 if log.tell():
-                    log.write("\n[The run was restarted, and this task with it.]\n")
+                    log.write(b"\n[The run was restarted, and this task with it.]\n")
         self._progress.start(execution.path)
 
     def _outcome(self, execution: _Execution, scope: Scope, status: Mapping[str, Any]) -> Outcome:
@@ -162,7 +163,7 @@ class Launcher:
         for placeholder in left_in(parameters):
             _log(execution, f"[{placeholder} {_ONLY_AS_A_WHOLE}]")
         execution.secrets = self.platform_spec.secrets(
-            execution.label, scope, execution.folder.name
+            execution.label, scope, execution.folder.name, not_applied(component)
         )
         if self._executors[execution.label].WhichOneof("spec") == "importer":
             return Outcome(COMPLETE, self._imported(execution, words))
@@ -170,8 +171,7 @@ class Launcher:
         reusable = key and self._is_reusable(execution)
         if reusable and (found := self._reused(execution, key)) is not None:
             return Outcome(CACHED, found)
-        container = self._executors[execution.label].container
-        check_resources(container, execution.given.parameters)
+        self._give_task_config(execution, scope)
         before = times_of_files(execution.given.artifacts)
         put_out = self._tried(execution, words)
         for name in changed_since(before, execution.given.artifacts):
@@ -179,6 +179,28 @@ class Launcher:
         if key:
             self._reuse.put(key, put_out)
         return Outcome(COMPLETE, put_out)
+
+    def _give_task_config(self, execution: _Execution, scope: Scope) -> None:
+        """Put it into the inputs for it. Raises the reason if no pod could be configured so."""
+        container = self._executors[execution.label].container
+        asked = Asked(
+            container,
+            resources(container, execution.given.parameters),
+            self.platform_spec.asked(execution.label),
+            f"{self._assignment.job.name}-kfp-workspace" if self._in_use(execution) else "",
+        )
+        config = task_config(execution.component, asked, scope)
+        if names := parameters_for_it(execution.component):
+            parameters = execution.executor_input["inputs"]["parameterValues"]
+            parameters.update(dict.fromkeys(names, config))
+            inputs = api.given(execution.given, parameters, execution.component)
+            self._progress.note_inputs(execution.path, inputs)
+
+    def _in_use(self, execution: _Execution) -> bool:
+        """Return whether a task is given a path in the workspace, or an artifact there."""
+        texts = [one for one in execution.given.parameters.values() if isinstance(one, str)]
+        texts += [listed[0].path for listed in execution.given.artifacts.values() if listed]
+        return any(str(self.workspace) in text for text in texts)
 
     def words(self, path: TaskPath, task_id: str) -> dict[str, str]:
         """Return the values of the placeholders for the run and for a task."""
@@ -308,7 +330,7 @@ class Launcher:
         environment = {
             **self._assignment.environment,
             **({RETRY_INDEX: str(execution.attempt)} if again else {}),
-            **{one.name: one.value for one in self._executors[execution.label].container.env},
+            **self._own_variables(execution),
             **execution.secrets.variables,
         }
         for name, value in environment.items():
@@ -318,6 +340,11 @@ class Launcher:
                     "and neither name nor value has a null character in it"
                 )
         return environment
+
+    def _own_variables(self, execution: _Execution) -> dict[str, str]:
+        env = self._executors[execution.label].container.env
+        unused = ENV in not_applied(execution.component)
+        return {} if unused else {one.name: one.value for one in env}
 
     def _change_claims(self, execution: _Execution) -> None:
         """Create or delete a claim. Raises `ClaimRefused`."""
@@ -432,5 +459,5 @@ def _to_workspace(importer: Any) -> bool:
 
 def _log(execution: _Execution, line: str) -> None:
     log = execution.folder / LOG_NAME
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors="replace") as file:
-        file.write(f"{line}\n")
+    with contextlib.suppress(OSError), open_log(log) as file:
+        file.write(f"{line}\n".encode(errors="replace"))

@@ -13,6 +13,7 @@ import msgspec
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from ..executors.task_server import TaskServer
 from ..executors.volumes import misplaced, why_not
 from ..run_request import Assignment
 from .dependencies import PipelineRefused, dependencies, shortened
@@ -21,6 +22,7 @@ from .launcher import Launcher
 from .platform_spec import TaskRefused
 from .record_progress import Progress, TaskPath, display_name, task_id, without_iterations
 from .retries import hand_down_retry_policies
+from .task_config import not_applied
 
 # More than processors: tasks also wait for files and for other machines.
 TASKS_PER_PROCESSOR = 2
@@ -31,7 +33,13 @@ LONGEST_NAME = 1000
 class PipelineRun:
     """A run's pipeline, whose tasks a launcher executes in the order of the graph."""
 
-    def __init__(self, assignment: Assignment, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        folder: Path,
+        progress: Progress,
+        task_server: TaskServer | None = None,
+    ) -> None:
         self._assignment = assignment
         self._folder = folder
         self._progress = progress
@@ -54,6 +62,7 @@ class PipelineRun:
             self._executors,
             self._words(),
             self._spec.pipeline_info.name,
+            task_server,
         )
 
     def run(self) -> None:
@@ -66,7 +75,7 @@ class PipelineRun:
         for path, _ in self._leaves(self._spec.root.dag, into_loops=False):
             self._progress.plan(path)
         for path, component in leaves:
-            if reason := self._why_not(component.executor_label):
+            if reason := self._why_not(component):
                 raise TaskRefused(f"Task '{display_name(path)}' cannot run here: {reason}")
         workspace = self._launcher.workspace
         if self._launcher.platform_spec.has_workspace:
@@ -127,14 +136,15 @@ class PipelineRun:
             raise PipelineRefused(f"the component '{component}' has no implementation")
         return found
 
-    def _why_not(self, label: str) -> str:
-        """Return why this machine cannot run tasks of an executor; empty if it can."""
+    def _why_not(self, component: Any) -> str:
+        """Return why this machine cannot run tasks of a component; empty if it can."""
+        label = component.executor_label
         if label not in self._executors:
             return f"there is no executor '{shortened(label)}' in the pipeline's deploymentSpec"
         if self._executors[label].WhichOneof("spec") not in ("container", "importer"):
             return f"its executor '{shortened(label)}' is neither a container nor an importer"
         launcher = self._launcher
-        paths = launcher.platform_spec.mount_paths(label)
+        paths = launcher.platform_spec.mount_paths(label, not_applied(component))
         own_folders = [str(self._folder.parents[1]), str(launcher.token_folder)]
         if needed := launcher.container_needed.get(label):
             no_engine = launcher.engines.why_none()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +24,11 @@ _ONLY_IN_A_POD = {
     "initContainers": ("a container that runs first", "make that a task of its own before it"),
 }
 # Everything that can be mounted.
-_MOUNTED = (
-    "secretAsVolume",
-    "configMapAsVolume",
-    "pvcMount",
-    "emptyDirMounts",
-    "genericEphemeralVolume",
-)
+_SHARED = ("secretAsVolume", "configMapAsVolume", "pvcMount")
+_OWN = ("emptyDirMounts", "genericEphemeralVolume")
+# Fields of a pod, by KFP's names for them, that a component can hand on instead of using them.
+ENV = "ENV"
+VOLUMES = "KUBERNETES_VOLUMES"
 # Shared memory: the machine has its own.
 _SHARED_MEMORY = "/dev/shm"
 _MAP_ENTRY = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
@@ -50,7 +48,7 @@ class Secrets(msgspec.Struct, frozen=True):
         return f"Secrets({', '.join(self.variables)}, {self.volumes})"
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """Secrets or config maps: how a task requests one, and their field in the profile."""
 
     what: str
@@ -61,8 +59,8 @@ class _Kind(NamedTuple):
     key: str
 
 
-_SECRETS = _Kind("secret", "secrets", "secretAsEnv", "secretAsVolume", "secretName", "secretKey")
-_CONFIG_MAPS = _Kind(
+SECRETS = Kind("secret", "secrets", "secretAsEnv", "secretAsVolume", "secretName", "secretKey")
+CONFIG_MAPS = Kind(
     "config map",
     "configMaps",
     "configMapAsEnv",
@@ -81,7 +79,7 @@ class PlatformSpec:
             "executors", {}
         )
         self._job = assignment.job
-        self._objects = {_SECRETS: assignment.secrets, _CONFIG_MAPS: assignment.config_maps}
+        self._objects = {SECRETS: assignment.secrets, CONFIG_MAPS: assignment.config_maps}
         # A run's folder is two levels below its namespace's.
         namespace = Path(assignment.folder).parent.parent
         self.claims = persistent_volumes.folder_of(namespace)
@@ -95,18 +93,21 @@ class PlatformSpec:
         """The time limit of an attempt at a task, in seconds."""
         return deadline(self.asked(label))
 
-    def mount_paths(self, label: str) -> list[str]:
+    def mount_paths(self, label: str, without: Container[str] = ()) -> list[str]:
         return [
             path
-            for field in _MOUNTED
+            for field in (*(() if VOLUMES in without else _SHARED), *_OWN)
             for entry in self.asked(label).get(field, [])
             if (path := mount_path(entry)) != _SHARED_MEMORY
         ]
 
-    def secrets(self, label: str, inputs: Any, task_id: str = "") -> Secrets:
+    def secrets(
+        self, label: str, inputs: Any, task_id: str = "", without: Container[str] = ()
+    ) -> Secrets:
         """Return the secrets that a task gets. Raises the reason if it cannot get one.
 
-        The inputs hold the names that are not constants.
+        The inputs hold the names that are not constants. `without`: fields that its pod does not
+        get, ENV and VOLUMES among them.
         """
         asked = self.asked(label)
         for field, (what, instead) in _ONLY_IN_A_POD.items():
@@ -114,22 +115,26 @@ class PlatformSpec:
                 raise TaskRefused(
                     f"it uses {what}, which needs a cluster: run the pipeline there, or {instead}"
                 )
+        variables = {} if ENV in without else self._environment(asked, inputs, task_id)
+        shared = () if VOLUMES in without else self._shared(asked, inputs)
+        return Secrets(variables, [*shared, *_own(asked)])
+
+    def _environment(self, asked: dict[str, Any], inputs: Any, task_id: str) -> dict[str, str]:
         variables = dict(
             variable
-            for kind in (_SECRETS, _CONFIG_MAPS)
+            for kind in (SECRETS, CONFIG_MAPS)
             for entry in asked.get(kind.as_env, [])
             for variable in self._variables(kind, entry, inputs)
         )
-        variables |= {
+        return variables | {
             entry["name"]: self._field(entry.get("fieldPath", ""), asked, task_id)
             for entry in asked.get("fieldPathAsEnv", [])
         }
-        return Secrets(variables, [*self._volumes(asked, inputs)])
 
     def _variables(
-        self, kind: _Kind, entry: dict[str, Any], inputs: Any
+        self, kind: Kind, entry: dict[str, Any], inputs: Any
     ) -> Iterator[tuple[str, str]]:
-        if (name := _name(kind, entry, inputs)) is None:
+        if (name := name_in(kind, entry, inputs)) is None:
             return
         found = self._objects[kind].get(name)
         for pair in entry.get("keyToEnv", []):
@@ -140,24 +145,20 @@ class PlatformSpec:
                 what = f"{kind.what} '{name}'" if found is None else f"'{key}' in '{name}'"
                 raise self._absent(kind, what)
 
-    def _volumes(self, asked: dict[str, Any], inputs: Any) -> Iterator[Volume]:
-        for kind in (_SECRETS, _CONFIG_MAPS):
+    def _shared(self, asked: dict[str, Any], inputs: Any) -> Iterator[Volume]:
+        for kind in (SECRETS, CONFIG_MAPS):
             for entry in asked.get(kind.as_volume, []):
-                if (name := _name(kind, entry, inputs)) is None:
+                if (name := name_in(kind, entry, inputs)) is None:
                     continue
                 if name not in self._objects[kind] and not entry.get("optional"):
                     raise self._absent(kind, f"{kind.what} '{name}'")
                 yield with_files(mount_path(entry), self._objects[kind].get(name, {}), name)
         for entry in asked.get("pvcMount", []):
-            name = _resolved(_claim(entry), inputs) or ""
+            name = str(resolved(claim_source(entry), inputs) or "")
             folder = persistent_volumes.mounted(self.claims, name, entry.get("subPath", ""))
             yield Volume(mount_path(entry), folder=folder)
-        for field in ("emptyDirMounts", "genericEphemeralVolume"):
-            for entry in asked.get(field, []):
-                if mount_path(entry) != _SHARED_MEMORY:
-                    yield Volume(mount_path(entry), scratch=True)
 
-    def _absent(self, kind: _Kind, what: str) -> TaskRefused:
+    def _absent(self, kind: Kind, what: str) -> TaskRefused:
         return TaskRefused(
             f"no {what} in namespace {self._job.namespace}; add it to the `{kind.in_profile}` of "
             "that namespace's profile, or request it with optional=True"
@@ -185,15 +186,23 @@ class PlatformSpec:
         )
 
 
-def _name(kind: _Kind, entry: dict[str, Any], inputs: Any) -> str | None:
-    """The name of a secret or config map; None if its source is null."""
+def _own(asked: dict[str, Any]) -> Iterator[Volume]:
+    for field in _OWN:
+        for entry in asked.get(field, []):
+            if mount_path(entry) != _SHARED_MEMORY:
+                yield Volume(mount_path(entry), scratch=True)
+
+
+def name_in(kind: Kind, entry: dict[str, Any], inputs: Any) -> str | None:
+    """Return the name of a secret or config map; None if its source is null."""
     if (parameter := entry.get(f"{kind.name}Parameter")) is None:
         return str(entry.get(kind.name, ""))
-    return _resolved(parameter, inputs)
+    name = resolved(parameter, inputs)
+    return None if name is None else str(name)
 
 
-def _claim(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The source of a claim's name; up to kfp 2.4 there were three fields for it."""
+def claim_source(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the source of a claim's name; up to kfp 2.4 there were three fields for it."""
     if "pvcNameParameter" in entry:
         return dict(entry["pvcNameParameter"])
     if "constant" in entry:
@@ -202,8 +211,7 @@ def _claim(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {field: entry[field] for field in fields if field in entry}
 
 
-def _resolved(parameter: dict[str, Any], inputs: Any) -> str | None:
-    """A constant, an input of the pipeline or another task's output; None if that is null."""
+def resolved(parameter: dict[str, Any], inputs: Any) -> Any:
+    """Return a constant, an input of the pipeline or another task's output."""
     spec = json_format.ParseDict(parameter, pipeline_spec_pb2.TaskInputsSpec.InputParameterSpec())
-    name = task_inputs.parameter(spec, inputs, {})
-    return None if name is None else str(name)
+    return task_inputs.parameter(spec, inputs, {})

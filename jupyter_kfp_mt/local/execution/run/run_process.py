@@ -20,6 +20,7 @@ import msgspec
 from ....errors import KfpError, Misconfigured
 from ...machine.disk_faults import why
 from ...machine.tried_kfp import WHICH
+from ..executors.task_server import TaskServer
 from ..leftover_processes import adopt_orphans, clear_away, kill_descendants
 from ..run_request import Assignment, RunReport
 from .record_progress import Progress
@@ -27,7 +28,7 @@ from .record_progress import Progress
 STOPPED = "the run's process was told to stop"
 
 
-def main(reports: int) -> None:
+def main(reports: int, task_server: TaskServer | None = None) -> None:
     """Read the assignment from stdin, and write reports to the descriptor."""
     assignment = _assignment()
     progress = Progress(assignment.job.run_id, _sender(reports), assignment.tasks)
@@ -42,7 +43,7 @@ def main(reports: int) -> None:
     exiting = threading.Lock()
     threading.Thread(target=_end_with_the_server, args=[exiting], daemon=True).start()
     with contextlib.suppress(BrokenPipeError):  # the server has ended
-        progress.end(_failure_of(assignment, progress))
+        progress.end(_failure_of(assignment, progress, task_server))
     sys.stdout.flush()
     sys.stderr.flush()
     with exiting:
@@ -106,10 +107,10 @@ def _sender(descriptor: int) -> Callable[[RunReport], None]:
     return send
 
 
-def _failure_of(assignment: Assignment, progress: Progress) -> str:
+def _failure_of(assignment: Assignment, progress: Progress, task_server: TaskServer | None) -> str:
     """Run the pipeline. Returns why it failed; empty if it did not."""
     try:
-        _run_pipeline(assignment, progress)
+        _run_pipeline(assignment, progress, task_server)
     except KfpError as error:
         return str(error)
     except Exception as error:  # Whatever fails becomes the run's error.
@@ -119,7 +120,9 @@ def _failure_of(assignment: Assignment, progress: Progress) -> str:
     return STOPPED if progress.stopping else progress.failure
 
 
-def _run_pipeline(assignment: Assignment, progress: Progress) -> None:
+def _run_pipeline(
+    assignment: Assignment, progress: Progress, task_server: TaskServer | None
+) -> None:
     warnings.simplefilter("ignore")
     try:
         import_kfp()
@@ -131,7 +134,7 @@ def _run_pipeline(assignment: Assignment, progress: Progress) -> None:
         ) from error
     from .pipeline_run import PipelineRun
 
-    PipelineRun(assignment, Path.cwd(), progress).run()
+    PipelineRun(assignment, Path.cwd(), progress, task_server).run()
 
 
 def import_kfp() -> None:

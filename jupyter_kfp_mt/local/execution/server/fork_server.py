@@ -17,6 +17,8 @@ from .run_environment import inherited
 
 IDLE_SECONDS = 60.0
 _RUNS = "jupyter_kfp_mt.local.execution.run"  # never imported in this process
+# Tasks are forked from it as well, and kfp imports less there.
+_AS_TASKS = {"PYTHONUNBUFFERED": "1", "_KFP_RUNTIME": "true"}
 LOST = "the process that starts the runs ended without warning; start the run again"
 
 
@@ -87,7 +89,7 @@ class ForkServer:
                 stdout=asyncio.subprocess.DEVNULL,
                 # Python looks for modules in its working directory.
                 cwd="/",
-                env=inherited(home=Path("/"), scratch=gettempdir()),
+                env={**inherited(Path("/"), gettempdir()), **_AS_TASKS},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

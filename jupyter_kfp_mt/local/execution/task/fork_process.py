@@ -1,5 +1,7 @@
 """The process from which a run's tasks are forked; a forked process executes one task.
 
+It is itself forked, at the start of its run, from the process that has imported kfp.
+
 A compiled Python component has a shell script that writes its source to a file and runs it with
 `kfp.dsl.executor_main` in a new interpreter. A forked process is equivalent, but has already made
 its imports.
@@ -7,7 +9,6 @@ its imports.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
@@ -23,26 +24,31 @@ from types import ModuleType, TracebackType
 
 from .. import forking
 from ..compiled_commands import EXECUTOR, Component
-from ..leftover_processes import kill_orphans
+from ..leftover_processes import be_found_by, kill_orphans
 from .private_mounts import mount_or_exit
 from .task_interpreter import begin, note, site_packages
 
 _STANDARD_LIBRARY = re.compile(r"/(python3\.?\d+(\.zip)?|lib-dynload)$")
+# Removed modules, which would take time to be destroyed.
+_FORGOTTEN: list[ModuleType] = []
 
 
-def main() -> None:
-    control = socket.socket(fileno=int(sys.argv[1]))
-    sys.path.pop(0)  # the folder from which it was started
-    _preload()
+def serve(control: socket.socket, modules: Collection[str]) -> None:
+    """Fork a task on each request, with these modules imported.
+
+    Returns in each task's process once the task has ended; the interpreter decides how it ends.
+    """
+    _forget_all_but(modules)
     told, output = forking.serve(control, _end_orphans)
-    # Only a forked process gets here; the interpreter decides how it ends.
+    # Only a forked process gets here.
     with os.fdopen(told) as request:
-        task, environment, folder, prefix, mounts = json.load(request)
+        task, environment, folder, prefix, scratch, mounts = json.load(request)
     _redirect(output)
     os.chdir(folder)
     if mounts:
         mount_or_exit(mounts)
     _adopt({**environment, "_KFP_RUNTIME": "true"})
+    be_found_by(scratch)
     _enter(Path(prefix))
     begin(prefix, executor=False)
     pid = os.getpid()
@@ -60,13 +66,26 @@ def _end_orphans(running: Collection[int]) -> None:
         kill_orphans(running)
 
 
-def _preload() -> None:
+def preload() -> set[str]:
+    """Import what kfp's executor imports. Returns the names of all modules that a task has."""
     import kfp.dsl.executor_main  # noqa: F401
 
     # It is imported again as the main program; its own imports stay.
     del sys.modules[EXECUTOR]
-    gc.collect()
-    gc.freeze()
+    return {*sys.modules}
+
+
+def _forget_all_but(modules: Collection[str]) -> None:
+    """Let tasks import packages that only a run's process needs themselves.
+
+    They may install other versions. The standard library stays, but for what depends on the prefix.
+    """
+    for name in sys.modules.keys() - modules:
+        parent, _, child = name.rpartition(".")
+        if name == "sysconfig" or name.partition(".")[0] not in sys.stdlib_module_names:
+            _FORGOTTEN.append(sys.modules.pop(name))
+            if parent in modules:
+                vars(sys.modules[parent]).pop(child, None)
 
 
 def _redirect(output: int) -> None:
@@ -116,7 +135,3 @@ def _show_without_our_frames(
             shown = frame
         frame = frame.tb_next
     sys.__excepthook__(kind, error.with_traceback(shown), shown)
-
-
-if __name__ == "__main__":
-    main()

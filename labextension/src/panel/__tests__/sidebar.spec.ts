@@ -342,7 +342,7 @@ it('a notebook with a namespace of its own is named, with one click for either',
 it('where nobody is kept apart it says so, and offers no choice', async () => {
   server.namespaces.push(namespace('bob', true));
   server.status = { ...STATUS, multi_user: false };
-  await show('This KFP serves a single user: it keeps no namespaces apart.');
+  await show('This KFP serves a single user, and has no namespaces.');
   await show('No runs yet');
   expect(sidebar.node.querySelector('.jp-KfpMt-namespace')).toBeNull();
 });
@@ -491,7 +491,7 @@ it('what the role does not allow says so', async () => {
   const permissions = { runs: { list: true, archive: false } };
   server.namespaces = [{ ...namespace('alice', true), permissions }];
   server.runs = [run('train', 'SUCCEEDED')];
-  await show('view');
+  await show('can view');
   await show('train');
   rows()[0].click();
   await show('1 selected');
@@ -533,6 +533,7 @@ it('arrows on the tabs show another list', async () => {
           recurring_run_id: '2',
           display_name: 'daily',
           status: 'ENABLED',
+          created_at: new Date(Date.now() - 90 * 60_000).toISOString(),
           trigger: { periodic_schedule: { interval_second: '86400' } }
         }
       ]
@@ -544,6 +545,7 @@ it('arrows on the tabs show another list', async () => {
   expect(rows()[0].textContent).toContain('Disabled');
   expect(rows()[0].textContent).toContain('0 0 3 * * *');
   expect(rows()[1].textContent).toContain('every day');
+  expect(rows()[1].textContent).toMatch(/in 22 h$/);
 });
 
 it('the connection opens to what the doctor finds', async () => {

@@ -2,7 +2,7 @@
 
 import { provenanceOf, withoutProvenance } from '../provenance';
 import { readData } from '../run_data';
-import { shownRun, shownState } from '../shown';
+import { idleTime, shownRun, shownState } from '../shown';
 
 const CANCELING = { state: 'CANCELING', update_time: '2026-11-29T05:00:05Z' };
 const FAILED = { state: 'FAILED', update_time: '2026-11-29T05:00:09Z' };
@@ -56,6 +56,34 @@ it.each([
     expect(tasks.map(({ error }) => error)).toEqual(['bug', '', '']);
   }
 );
+
+function change(state: string, second: number) {
+  const time = new Date(Date.UTC(2026, 10, 29, 5, 0, second));
+  return { state, update_time: time.toISOString(), error: '' };
+}
+
+it.each([
+  ['was never retried', [change('RUNNING', 0), change('FAILED', 5)], 0],
+  [
+    'was retried twice',
+    [
+      change('FAILED', 5),
+      change('PENDING', 35),
+      change('RUNNING', 36),
+      change('FAILED', 40),
+      change('RUNNING', 50)
+    ],
+    40_000
+  ],
+  ['ended in two words', [change('CANCELED', 5), change('FAILED', 9)], 0],
+  [
+    'was told of without times',
+    [{ ...change('FAILED', 5), update_time: '' }, change('RUNNING', 50)],
+    0
+  ]
+])('a run that %s lay idle for so many milliseconds', (_, history, idle) => {
+  expect(idleTime(history)).toBe(idle);
+});
 
 it('a run that failed by itself has failed', () => {
   const { run, tasks } = stopped([{ state: 'RUNNING' }, FAILED]);

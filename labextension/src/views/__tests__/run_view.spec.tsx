@@ -231,16 +231,57 @@ it('where cloning opens a form it is not asked for once more', async () => {
   expect(text()).toContain('Started: again (r2)');
 });
 
-it.each([
-  ['https://kfp.example/#/runs/details/r1', 'A'],
-  ['/_/pipeline/?ns=alice#/runs/details/r1', 'A'],
-  ['javascript:alert(1)', 'BUTTON'],
-  ['//elsewhere.example', 'BUTTON'],
-  ['/\\elsewhere.example', 'BUTTON'],
-  ['', 'BUTTON']
-])('a link to %s is a %s', (link, tag) => {
-  show(new Host(data(TASKS, 'SUCCEEDED', { link })));
-  expect(button('Open in KFP').tagName).toBe(tag);
+it.each(['https://kfp.example/#/runs/details/r1', '/_/pipeline/#/runs/r1'])(
+  'the page of a run in KFP, %s, is a link',
+  link => {
+    show(new Host(data(TASKS, 'SUCCEEDED', { link })));
+    expect(button('Open in KFP').getAttribute('href')).toBe(link);
+  }
+);
+
+it.each(['javascript:alert(1)', '//elsewhere', '/\\elsewhere', ''])(
+  'no way to KFP is offered where there is none: %s',
+  link => {
+    show(new Host(data(TASKS, 'SUCCEEDED', { link })));
+    expect(text()).not.toContain('Open in KFP');
+  }
+);
+
+async function outputsOf(state: string, more: object = {}): Promise<string> {
+  show(new Host(data([task('load', state)], 'RUNNING', more)));
+  await doing(() => button('load').click());
+  return shown.node.querySelector('.jp-KfpMt-viewFacts')?.textContent ?? '';
+}
+
+const NONE = { parameters: {}, artifacts: {} };
+
+it('a task that failed has written nothing, and one that goes on not yet', async () => {
+  expect(await outputsOf('FAILED')).toBe('Outputnot written');
+  shown.remove();
+  expect(await outputsOf('RUNNING')).toBe('Outputnot written yet');
+  shown.remove();
+  const values = {
+    'id of load': { inputs: NONE, outputs: NONE, reused_from: '' }
+  };
+  expect(await outputsOf('SUCCEEDED', { values })).toBe('Outputnot written');
+});
+
+it('where values are not told, an output has at least a type', async () => {
+  expect(await outputsOf('SUCCEEDED')).toBe('Outputstring');
+});
+
+it('the axis of the time line has round times, in one unit', async () => {
+  show(new Host(data([task('load')])));
+  await doing(() => button('Time line').click());
+  const ticks = shown.node.querySelectorAll('.jp-KfpMt-timelineAxis div span');
+  expect([...ticks].map(tick => tick.textContent)).toEqual([
+    '0 s',
+    '2 s',
+    '4 s',
+    '6 s',
+    '8 s',
+    '10 s'
+  ]);
 });
 
 it('the time line lists what has started, and chooses a task', async () => {
@@ -296,6 +337,16 @@ it('what somebody stopped is terminated, and nothing of it failed', async () => 
     'Canceling',
     'Failed'
   ]);
+});
+
+it('the time between the end of a run and its retry does not count, and is told', () => {
+  const [running, , failed] = STOPPED;
+  const again = { ...running, update_time: '2026-11-29T05:00:08Z' };
+  const history = [running, failed, again];
+  show(new Host(toldOf({ state_history: history })));
+  const time = shown.node.querySelector('.jp-KfpMt-viewTime')!;
+  expect(time.textContent).toBe('5.0 s');
+  expect(time.getAttribute('title')).toContain('without 5 s between its end');
 });
 
 it('a click leads back to the cell that started it', async () => {

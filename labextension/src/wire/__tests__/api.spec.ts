@@ -57,6 +57,7 @@ it('what KFP leaves out is empty, not undefined', async () => {
     error: '',
     archived: false,
     isTerminated: false,
+    idle: 0,
     namespace: '',
     experiment_id: '',
     pipeline_id: '',

@@ -3,6 +3,7 @@
 import { IStatus } from '../../wire/api';
 import {
   age,
+  ahead,
   connectionName,
   count,
   dateAndTime,
@@ -58,6 +59,10 @@ it('a finished run took the time from its creation to its end', () => {
   expect(elapsed(RUN, NOW)).toBe(12 * SECOND);
 });
 
+it('the time that a run lay finished before its retry does not count', () => {
+  expect(elapsed({ ...RUN, idle: 5 * SECOND }, NOW)).toBe(7 * SECOND);
+});
+
 it('an unfinished run has taken the time until now, for KFP says it ended in 1970', () => {
   const run = { ...RUN, state: 'RUNNING', finished_at: '1970-01-01T00:00:00Z' };
   expect(finishedAt(run)).toBeNull();
@@ -103,6 +108,15 @@ it.each([
   [90_000_000, '25 hours']
 ])('what happens every %d ms happens every "%s"', (length, words) => {
   expect(period(length, trans)).toBe(words);
+});
+
+it.each([
+  [SECOND, 'in less than a minute'],
+  [5 * MINUTE, 'in 5 min'],
+  [3 * HOUR + 59 * MINUTE, 'in 3 h'],
+  [49 * HOUR, 'in 2 d']
+])('what comes in %d ms comes "%s"', (left, words) => {
+  expect(ahead(NOW + left, NOW, trans)).toBe(words);
 });
 
 it('large counts and times are written as the language does', () => {
