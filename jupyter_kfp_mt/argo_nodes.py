@@ -31,6 +31,12 @@ class Node(NamedTuple):
         return Node(f"{self.name}({number})", fnv(f"({number})", self.number))
 
 
+def attempt_of(node_id: str, number: int) -> str:
+    """The id of one attempt of a node with retries, of which the id is known and not the name."""
+    workflow = node_id.rpartition("-")[0]
+    return f"{workflow}-{fnv(f'({number})', number_of(node_id))}"
+
+
 def fnv(text: str, number: int = _START) -> int:
     """FNV-1a in 32 bits; `number` is the hash of the text that this one continues."""
     for byte in text.encode():

@@ -89,7 +89,7 @@ POLL_LOCAL_SECONDS = (1.0, 5.0)
 # while listeners still wait.
 POLL_RETRY_SECONDS = 1.0
 POLL_RETRY_SOON_SECONDS = 30.0
-# A response that takes this much longer than the fastest one was queued behind others.
+# A response that takes longer than the fastest by more than this has waited behind others.
 QUEUED_SECONDS = 0.1
 # How often to poll what seldom changes, and runs that may have been retried.
 POLL_ALL_SECONDS = 900.0

@@ -22,6 +22,15 @@ def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> list[str]:
     return sorted((name for name in found if found[name] >= alike), key=lambda name: -found[name])
 
 
+def meant_whole(word: str, known: Iterable[str]) -> str:
+    """Return the likeliest, or the first that begins like the word; empty where none is near."""
+    names = [*known]
+    starts: dict[str, str] = {}
+    for name in names:
+        starts.setdefault(name[: len(word)], name)
+    return meant(word, names) or (starts.get(meant(word, starts, 0.75), "") if word else "")
+
+
 def meant(word: str, known: Iterable[str], alike: float = 0.6) -> str:
     """Return the most similar known name; empty if none is similar enough."""
     return next(iter(nearest(word, known, alike)), "")

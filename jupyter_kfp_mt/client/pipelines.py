@@ -173,8 +173,8 @@ class Pipelines(Api):
         """Upload a compiled pipeline: a new one, or the next version of the pipeline of that name.
 
         `file` may also be a `@dsl.pipeline` or `@dsl.component` of the kfp SDK. If the newest
-        version is identical, it is returned and nothing uploaded, unless `again` is set. A `shared`
-        pipeline belongs to everyone. Raises `NotAPipeline` for other files.
+        version is identical, it is returned with a warning and nothing uploaded, unless `again` is
+        set. A `shared` pipeline belongs to everyone. Raises `NotAPipeline` for other files.
         """
         if PipelineSource.can_be(file):
             with tempfile.TemporaryDirectory() as folder:
@@ -190,6 +190,10 @@ class Pipelines(Api):
             found = self._shared_named(name) if shared else self._pipelines_named(name, where)
         same = self._same_version(found[0], compiled) if found and not again else None
         if same:
+            self.transport.warnings.append(
+                f"Nothing was uploaded: {path.name} is identical to the newest version of {name}. "
+                "%kfp upload --again (again=True) uploads it nevertheless."
+            )
             return same
         if found:
             return self._upload_version(compiled, path, found[0], where, description)

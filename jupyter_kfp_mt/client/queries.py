@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -60,8 +61,8 @@ def filter_words(**filters: Any) -> list[str]:
 
 def meant(text: str, known: Sequence[str]) -> str:
     """Ask "did you mean ...?" if a known name is similar."""
-    close = near_names.meant(text, known)
-    return f" Did you mean {close}?" if close else ""
+    close = near_names.meant_whole(text, known)
+    return f" Did you mean {shlex.quote(close)}?" if close else ""
 
 
 def within(namespace: str, word: str = "in") -> str:

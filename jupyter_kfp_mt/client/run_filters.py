@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from .. import near_names
 from ..errors import BadRequest
 from ..models import EPOCH, FINISHED, STATES, UNSPECIFIED, Run, state_word
 from . import provenance, spans
@@ -100,7 +101,11 @@ def order(sort: str, columns: dict[str, str] | None = None) -> Order:
     column = columns.get(word.lower(), word if word in columns.values() else "")
     if not column or direction not in ("", "asc", "desc"):
         known = ", ".join(columns)
-        raise BadRequest(f"Cannot sort by {sort}: it is one of {known}, or -{known.split(',')[0]}.")
+        near = near_names.meant(word, columns)
+        raise BadRequest(
+            f"Cannot sort by {sort}." + (f" Did you mean {near}?" if near else ""),
+            cure=f"A list is sorted by {known}, or the other way round: -{[*columns][0]}.",
+        )
     backwards = sort.startswith("-") or direction == "desc"
     return Order(f"{column} {'desc' if backwards else 'asc'}", lambda item: _key(item, column))
 

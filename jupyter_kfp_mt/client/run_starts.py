@@ -114,7 +114,9 @@ class RunStarts(Experiments, Pipelines):
                 cure="Run its file: %kfp run FILE -p name=value",
             )
         accepted = pipeline_files.definitions({**specification})
-        return PipelineSource(run.display_name, accepted, _reference(run), {**specification})
+        own = specification.get("pipeline_spec", specification)
+        name = own.get("pipelineInfo", {}).get("name", run.display_name)
+        return PipelineSource(name, accepted, _reference(run), {**specification})
 
     def clone(
         self, run_id: str, name: str = "", parameters: Mapping[str, Any] | None = None

@@ -126,11 +126,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         with attempting(f"find run {text}"):
             found = self._runs_meant(text, where) if text else []
         if not found:
-            known = [run.display_name for run in self.run_page(where)]
-            raise NotFound(
-                f"No run {text!r}{within(where, 'in namespace')}.{meant(text, known)}",
-                cure="%kfp runs lists them.",
-            )
+            raise self._no_run(text, where)
         if len(found) > 1:
             ids = "\n".join(f"{run.run_id}  {run.display_name}" for run in found[:10])
             several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
@@ -139,6 +135,14 @@ class Runs(Experiments, Pipelines, TaskResults):
             )
         run = found[0]  # with its tasks, once there are any
         return self.as_written(run) if run.run_details else self.run(run.run_id)
+
+    def _no_run(self, text: str, namespace: str) -> NotFound:
+        known = [run.display_name for run in self.run_page(namespace)]
+        where = within(namespace, "in namespace")
+        if text == "latest":
+            return NotFound(f"There is no run{where} yet.", cure="%kfp run PIPELINE starts one.")
+        near = meant(text, ["latest", *known])
+        return NotFound(f"No run {text!r}{where}.{near}", cure="%kfp runs lists them.")
 
     def _runs_meant(self, text: str, namespace: str) -> list[Run]:
         query = list_query(LONGEST_PAGE, "", filter=equals("display_name", text))

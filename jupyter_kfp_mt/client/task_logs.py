@@ -14,11 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime
+from itertools import count, takewhile
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from .. import intervals
+from ..argo_nodes import attempt_of
 from ..attempts import attempting
 from ..cluster.task_pods import TaskPods, container_of, exit_code, has_begun
 from ..errors import BadRequest, KfpError, Misconfigured, NotFound, Unreachable, may_pass
@@ -457,8 +459,7 @@ class PodLog(TaskLog):
                 f"{self._pods.namespace} yet.",
                 cure="--follow (follow=1) waits for it.",
             )
-        parts = [task.pod_name, *(child.pod_name for child in task.child_tasks)]
-        part = next(filter(None, parts), "")
+        part = self._archived_part()
         try:
             text = self._from_archive(part) if part else b""
         except KfpError as error:
@@ -467,6 +468,18 @@ class PodLog(TaskLog):
             raise self._nowhere(lost, "KFP does not say under which name it was archived.")
         self.source = "KFP's archive"
         return last([text], self._tail)
+
+    def _archived_part(self) -> str:
+        """The id of the part that wrote the log, empty if it is unknown.
+
+        That is the last attempt of a task with retries: Argo tells of its log alone if it failed.
+        Source: `processNodeRetries` in Argo's `operator.go`.
+        """
+        parts = [self._task.pod_name, *(child.pod_name for child in self._task.child_tasks)]
+        part = next(filter(None, parts), "")
+        known = {child.pod_name for task in self._run.tasks for child in task.child_tasks}
+        attempts = (attempt_of(part, number) for number in count())
+        return next(iter(deque(takewhile(known.__contains__, attempts), maxlen=1)), part)
 
     def _from_archive(self, part: str) -> bytes:
         lines = self._opened(self._client.archived_log(self._task.run_id, part))

@@ -103,7 +103,7 @@ def _check_local(asked: AskedKind | None) -> None:
         raise Misconfigured(
             f"{asked.because} selects credentials of kind {asked.kind}, which need a KFP on a "
             "cluster, and none is configured.",
-            cure="Set c.Kfp.endpoint or KF_PIPELINES_ENDPOINT to its address.",
+            cure="Set c.Kfp.endpoint or KF_PIPELINES_ENDPOINT to its address, or use --endpoint.",
         )
 
 

@@ -32,6 +32,9 @@ _LOST = (
     "The Kubernetes API removes the identity from every request that it passes on, and this KFP "
     "needs one, as it serves several users."
 )
+# The names under which the official client keeps the token: in newer releases that of the scheme in
+# Kubernetes' OpenAPI, in older ones that of the header.
+_SCHEMES = ("BearerToken", "authorization")
 # The part before the host in an address, even in a misspelt one.
 _USERINFO = re.compile(r"(\w+:/*)?[^/]*@")
 
@@ -97,7 +100,7 @@ class Kubeconfig(Renewed):
             raise
         except Exception as error:  # the client raises anything
             raise _unusable(self.source, error) from None
-        value = self._configuration.get_api_key_with_prefix("authorization")
+        value = _authorization(self._configuration)
         if not value:
             return Secret.lasting({}, expires_at)
         scheme, _, text = value.partition(" ")
@@ -193,6 +196,12 @@ def no_certificate() -> Misconfigured:
     return Misconfigured(
         "kfp.Client cannot present the client certificate of this kubeconfig.", cure=PORT_FORWARD
     )
+
+
+def _authorization(configuration: Any) -> str:
+    """Return the header that the official client would send, empty if none."""
+    sent = (configuration.get_api_key_with_prefix(name) for name in _SCHEMES)
+    return str(next(filter(None, sent), ""))
 
 
 def _bypassed(configuration: Any) -> bool:

@@ -51,11 +51,17 @@ RETRY_SOON, SOON_FAILURES = intervals.POLL_RETRY_SOON_SECONDS, 7
 # The share of the time in which one of our requests may be waiting for a response. The budget of a
 # namespace is a fiftieth of five requests a second, and less the longer responses take.
 MOST_BUSY = 1 / 10
-# A response this many seconds slower than the fastest has waited behind others.
+# A response has waited behind others for as long as it took more than the fastest, beyond QUEUED
+# seconds and this part of the fastest: no KFP takes the same time always.
+UNEVEN = 1 / 4
 QUEUED = intervals.QUEUED_SECONDS
-# Factors for pause and budget after a response that has waited, and after one that has not:
+# The fastest counts for a while only: each poll adds a fiftieth to it.
+FADING = 1.02
+# The weight of the last response in the wait that is expected, and the wait with which pause and
+# budget are four times as long. They grow with the square of the wait, up to a factor of SLOWEST:
 # `python -m bench crowd` simulates the effect.
-SLOWER, QUICKER = 2.0, 0.93
+NEWEST = 1 / 4
+FOURFOLD = 0.15
 SLOWEST = 32.0
 # Jitter: servers started at the same moment must not keep polling at the same moments.
 JITTER = 0.1
@@ -93,7 +99,7 @@ class Pace:
         self._next = now
         self._changed_at = now
         self._quickest = float("inf")
-        self._slowness = 1.0
+        self._wait = 0.0
         self._failures = 0
 
     def next(self, is_seen: bool = True) -> float | None:
@@ -133,13 +139,18 @@ class Pace:
         self._next = min(self._next, at + self._until_saved(1.0, at))
 
     def _weigh(self, look: Look) -> None:
-        """Estimate KFP's load from the response time."""
+        """Estimate from the response time how long requests wait at KFP."""
         if look.failed:
             return
         each = look.took / max(look.requests, 1)
-        waited = each > self._quickest + QUEUED
-        self._quickest = min(self._quickest, each)
-        self._slowness = min(max(self._slowness * (SLOWER if waited else QUICKER), 1.0), SLOWEST)
+        self._quickest = min(self._quickest * FADING, each)
+        waited = max(0.0, each - self._quickest * (1 + UNEVEN) - QUEUED)
+        self._wait += NEWEST * (waited - self._wait)
+
+    @property
+    def _slowness(self) -> float:
+        """The factor for pause and budget."""
+        return min((1 + self._wait / FOURFOLD) ** 2, SLOWEST)
 
     def _pause(self, now: float) -> float:
         if self._failures:

@@ -15,6 +15,7 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import DisplayHandle, display
 
+from .front_end import draws_widgets
 from .render import html, text
 
 MIME_TYPE = "application/vnd.kfp-mt.controls+json"
@@ -39,7 +40,8 @@ class Controls:
         """Show the widgets, or the value where widgets are not available."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
         forms = {"text/html": html(value), "text/plain": text(value)}
-        display({MIME_TYPE: {}, WIDGET_TYPE: view, **forms}, raw=True)
+        widget = {MIME_TYPE: {}, WIDGET_TYPE: view} if draws_widgets() else {}
+        display({**widget, **forms}, raw=True)
         # An output of its own, as a callback of a widget has none.
         self._place = display(
             {"text/plain": ""},

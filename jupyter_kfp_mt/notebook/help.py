@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .parser import as_shown, parser_of, verb_of
-from .verbs import VERBS, Verb, changes, connection, lists, logs, recurring, runs, starts, tasks
+from .verbs import (
+    VERBS,
+    Verb,
+    changes,
+    clones,
+    connection,
+    lists,
+    logs,
+    recurring,
+    runs,
+    starts,
+    tasks,
+)
 
 GROUPS = (
     ("Runs", (*starts.VERBS, *tasks.VERBS, *runs.VERBS, *logs.VERBS)),
-    ("Existing runs, one or several at once", changes.VERBS),
+    ("Existing runs, one or several at once", (*changes.VERBS, *clones.VERBS)),
     ("Recurring runs", recurring.VERBS),
     ("Experiments and pipelines", lists.VERBS),
     ("The connection", connection.VERBS),

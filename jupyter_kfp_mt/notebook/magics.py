@@ -124,17 +124,16 @@ class KfpMagics(Kfp, Magics):
             self.client.namespace = self._followed = namespace
             self.forget_names()
 
-    def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
+    def connect(self, settings: dict[str, str], identity: str) -> None:
         from ..connection.choose_connection import decide
 
-        given = {"endpoint": endpoint, "token_file": token_file, "namespace": namespace}
         configured = {name: getattr(self, name) for name in Kfp.class_own_traits(config=True)}
-        if token_file or identity:  # a kind of credentials would contradict it
-            configured.update(dict.fromkeys(set(CREDENTIALS) - set(KUBERNETES), ""))
-        chosen = {name: text for name, text in given.items() if text}
-        connection = decide(Kfp(**{**configured, **chosen}), identity, self._local_kfp)
+        kinds = set(CREDENTIALS) - set(KUBERNETES)
+        if kinds & set(settings) or identity:  # a configured kind would contradict it
+            configured.update(dict.fromkeys(kinds, ""))
+        connection = decide(Kfp(**{**configured, **settings}), identity, self._local_kfp)
         client = self._with_origin(connection.client())
-        if any((endpoint, token_file, namespace, identity)):
+        if settings or identity:
             self._check_works(connection, client)
         self.close()
         self._connection, self._client = connection, client
@@ -371,7 +370,7 @@ class KfpMagics(Kfp, Magics):
             found = words(line, self._shell.user_ns, lambda text: self.say(f"Warning: {text}"))
             arguments = parse(found, cell)
             self._follow_namespace()
-            value = arguments.verb.call(self, arguments)
+            value = self._called(arguments)
             self.names.tell(value, self._followed)
             self.names.refresh()
             return value
@@ -380,6 +379,20 @@ class KfpMagics(Kfp, Magics):
             raise error.with_traceback(None) from None
         except HelpShown:
             return None
+
+    def _called(self, arguments: Any) -> Any:
+        """The value of a verb. A refused namespace that is near to a usable one is doubted."""
+        from ..errors import Forbidden
+
+        try:
+            return arguments.verb.call(self, arguments)
+        except Forbidden as error:
+            from .verbs.connection import near_namespace
+
+            named = getattr(arguments, "namespace", "")
+            near = near_namespace(self, named) if named else ""
+            told = error.with_(cause="", cure=f"Did you mean -n {near}?") if near else error
+            raise told from None
 
     def _explain(self, error: KfpError) -> None:
         """Show a cure of several lines below its error, where it can be copied."""

@@ -156,6 +156,8 @@ def _not_understood(verb: Verb, rest: list[str]) -> str:
         close = near_names.meant(name, flags)
         hint = f"did you mean {close}?" if close else f"it has {', '.join(flags) or 'none'}."
         return f"there is no option {name}; {hint}"
+    if "--endpoint" in flags and "://" in word:
+        return f"write --endpoint {shlex.quote(word)} instead of {word} alone."
     if equals and f"--{name}" in flags:
         return f"write --{name} {shlex.quote(value)} instead of {word}."
     if equals and "--parameter" in flags:

@@ -18,6 +18,7 @@ from ..client.tracebacks import Traceback, found, own_lines
 from ..errors import KfpError
 from ..models import Artifact, Run, StateChange, Task, TaskIO, TaskValues, never
 from .formats import duration_text, printable, run_state, task_duration, task_state
+from .front_end import draws_widgets
 from .render import html, text
 from .run_graph import Line, lines, pipeline_spec
 from .view_parts import Code, ShownState, Table, View
@@ -68,7 +69,9 @@ class Cards:
         return {**bundle(card), **(widget_view(widget) if widget else {})}
 
     def widget(self, card: Card) -> RunWidget | None:
-        """A widget with the card; None if anywidget or the built front end is missing."""
+        """A widget with the card; None where nobody sees it, or a part of it is not installed."""
+        if not draws_widgets():
+            return None
         try:
             from .run_widget import RunWidget
         except ImportError:

@@ -17,7 +17,8 @@ PARTS = {
     "door": "what the Jupyter server's door costs over asking KFP directly",
     "events": "what fifty listeners cost (two minutes; BENCH_MINUTES=10 for ten more)",
     "memory": "of a server with two hundred listeners and two thousand runs that go on",
-    "crowd": "a hundred servers on a KFP that answers five requests a second (played in seconds)",
+    "crowd": "a hundred servers on a KFP that answers five requests a second (played in seconds; "
+    "then, for five minutes, with five real ones among them)",
     "cells": "what the first %kfp of a kernel costs, and a list of a hundred runs",
     "logs": "the logs of a run of fifteen tasks, from a KFP that answers five requests a second",
     "execution": "pipelines on the local KFP beside the same through kfp.local (two minutes)",

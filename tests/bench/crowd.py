@@ -2,7 +2,8 @@
 
 They are played on a clock of their own, with the pace of the Jupyter server and the allowance of
 the local KFP: twenty minutes take seconds. In the namespace of each many runs go on, and somebody
-looks at them all the time, which is more than a hundred teams will ever do.
+looks at them all the time, which is more than a hundred teams will ever do. Then five of them are
+real, for a few minutes, to see that they ask as those do that are played.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ NEW_SECONDS = 60.0
 # How long a list takes on a KFP 2.17 that has nothing else to do, as measured on one, how long of
 # that KFP reads and writes once it knows who asks, and how often somebody without any of this asks.
 LIST_SECONDS, READ_SECONDS = 0.6, 0.2
+# No list takes the same time: the standard deviation of what it takes more, as a part of it.
+UNEVEN = 0.2
 TENANT_SECONDS = 7.0
 # What is asked for beside the runs, and how often.
 OTHERS, OTHERS_SECONDS = 2, 900.0
@@ -38,16 +41,19 @@ Waiting = Generator[float, float, None]
 
 
 class Played:
-    """A KFP and all who ask it, until the end of the time."""
+    """A KFP and all who ask it, until the end of the time; the first minutes are not counted."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, warm_minutes: float = WARM_MINUTES, minutes: float = MINUTES
+    ) -> None:
         self.now = 0.0
         self.random = random.Random(seed)
-        self.end = (WARM_MINUTES + MINUTES) * 60.0
+        self.begin = warm_minutes * 60.0
+        self.end = self.begin + minutes * 60.0
         self.asked = 0
         self.lists: list[float] = []
         self.delays: list[float] = []
-        self._allowance = Allowance(clock=lambda: self.now)
+        self._allowance = Allowance(clock=lambda: self.clock)
         self._queue: list[tuple[float, int, Waiting]] = []
         self._count = 0
 
@@ -56,16 +62,28 @@ class Played:
 
     def play(self) -> None:
         while self._queue and self._queue[0][0] < self.end:
-            self.now, _, who = heapq.heappop(self._queue)
+            moment, _, who = heapq.heappop(self._queue)
+            self.sleep_until(moment)
             self._put(who.send(self.now), who)
 
     @property
+    def clock(self) -> float:
+        return self.now
+
+    def sleep_until(self, moment: float) -> None:
+        self.now = moment
+
+    @property
     def is_counted(self) -> bool:
-        return self.now >= WARM_MINUTES * 60
+        return self.clock >= self.begin
 
     def request(self) -> float:
         """Ask KFP something: the moment of the answer."""
-        return self.now + self._allowance.reserve() + LIST_SECONDS
+        return self.now + self._allowance.reserve() + self.list_seconds()
+
+    def list_seconds(self) -> float:
+        """The time of a list once it need not wait any more."""
+        return LIST_SECONDS * (1 + abs(self.random.gauss(0, UNEVEN)))
 
     def _put(self, when: float, who: Waiting) -> None:
         self._count += 1
@@ -127,6 +145,9 @@ def figures() -> Iterator[Figure]:
     yield Figure("1 panel that asks each second: requests in ten minutes", _in_ten_minutes(before))
     yield from _figures(alone, "told by Kubernetes", True, 30)
     yield from _figures(alone, "asking", False, 60)
+    from . import real_servers  # which stands on this file
+
+    yield from real_servers.figures(random.getrandbits(32), alone)
 
 
 def _figures(alone: Played, name: str, told: bool, most: int) -> Iterator[Figure]:

@@ -22,6 +22,7 @@ import psutil
 from aiohttp import web
 
 from jupyter_kfp_mt.connection.event_reader import parsed
+from jupyter_kfp_mt.models import Run
 
 from .door import Door
 from .figures import Figure
@@ -150,8 +151,11 @@ class Listener(threading.Thread):
                 if event.name in ("snapshot", "changed"):
                     now = time.monotonic()
                     for run in event.changes().runs:
-                        self.heard.setdefault((run.run_id, run.state), now)
+                        self.hear(run, now)
                     self.ready.set()
+
+    def hear(self, run: Run, now: float) -> None:
+        self.heard.setdefault((run.run_id, run.state), now)
 
     def leave(self) -> None:
         if self._connection.sock:

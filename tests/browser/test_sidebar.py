@@ -4,7 +4,9 @@ import os
 import re
 import signal
 import sqlite3
+from contextlib import contextmanager
 
+import jwt
 import nbformat
 import pytest
 from harness.pages import theme, violations
@@ -169,21 +171,27 @@ def test_a_run_is_cloned_with_other_parameters_and_terminated(panel, alice, adde
     expect(whole.get_by_role("button", name=re.compile("^Clone"))).to_have_count(1)
 
 
-def test_a_run_is_archived_and_restored_on_its_page(panel, alice, adder):
+def test_the_toolbar_of_a_runs_page_has_all_that_can_be_done_with_it(panel, alice, adder):
     run = alice.start_run(adder, {"x": 1}, name="kept on its page")
     expect(panel.row("kept on its page")).to_contain_text("Succeeded")
     panel.row("kept on its page").click()
     tools = panel.page.locator(".jp-MainAreaWidget").get_by_role("toolbar")
+    page = panel.page.get_by_role("region", name="kept on its page")
+    expect(page.get_by_role("button", name=re.compile("^(Terminate|Retry|Clone)"))).to_have_count(0)
+    offered = re.compile("^(Clone…|Insert|Archive|Delete)")
+    expect(tools.get_by_role("button", name=offered)).to_have_count(4)
+    expect(tools.get_by_role("button")).to_have_count(4)
     archive, restore = (
         tools.get_by_role("button", name=name, exact=True) for name in ("Archive", "Restore")
     )
-    archive.click()
+    archive.press("Enter")
     expect(restore).to_be_enabled()
-    expect(archive).to_have_count(0)
+    expect(archive).to_be_hidden()
     assert alice.run(run.run_id).archived
-    restore.click()
+    assert tools.evaluate("tools => tools.contains(document.activeElement)"), "the focus is lost"
+    restore.press("Enter")
     expect(archive).to_be_enabled()
-    expect(restore).to_have_count(0)
+    expect(restore).to_be_hidden()
     assert not alice.run(run.run_id).archived
 
 
@@ -254,6 +262,15 @@ def test_a_pipeline_is_uploaded_from_a_file_opened_and_deleted(panel, adder):
     expect(name).to_have_text("add")
     assert name.evaluate("node => node.scrollWidth <= node.clientWidth"), "the name is cut"
     assert violations(panel.page, ".jp-KfpMt-page") == []
+
+    panel.row("from a file").click(button="right")
+    panel.page.get_by_role("menuitem", name="New version…").click()
+    panel.page.get_by_role("dialog").get_by_label("File").set_input_files(adder)
+    panel.dialog_button("Upload").click()
+    expect(panel.page.get_by_text("identical to the version before it")).to_be_visible()
+    panel.page.get_by_role("button", name="Delete the new version").click()
+    expect(panel.page.get_by_text("The new version is deleted")).to_be_visible()
+
     panel.row("from a file").click(button="right")
     panel.page.get_by_role("menuitem", name="Delete").click()
     panel.dialog_button("Delete").click()
@@ -324,6 +341,83 @@ def test_runs_are_compared_side_by_side(panel, alice, adder):
     expect(same).to_have_count(0)
     expect(page.get_by_role("row", name=re.compile("x 3 4"))).to_be_visible()
     assert violations(panel.page, ".jp-KfpMt-page") == []
+
+
+def reach(panel, goal):
+    """Press Tab until something has the focus; fail if it is not among the next sixty stops."""
+    for _ in range(60):
+        panel.page.keyboard.press("Tab")
+        if goal.evaluate("node => node === document.activeElement"):
+            return
+    pytest.fail(f"Tab does not lead to {goal}")
+
+
+def test_what_is_done_by_mouse_is_done_by_keyboard_alone(panel, pipeline):
+    keys = panel.page.keyboard
+    form = panel.page.get_by_role("dialog", name="Start a run in alice")
+    keys.press("Alt+Shift+K")  # the panel
+    for number in ("1", "2"):
+        reach(panel, panel.button("Start…").first)
+        keys.press("Enter")
+        expect(form.get_by_label("Pipeline")).to_be_focused()
+        keys.type(pipeline)
+        expect(form.get_by_label("x", exact=True)).to_be_visible()
+        reach(panel, form.get_by_label("x", exact=True))
+        keys.type(number)
+        reach(panel, form.get_by_label("Name", exact=True))
+        keys.press("Control+a")
+        keys.type(f"typed {number}")
+        keys.press("Enter")
+        expect(form).to_be_hidden()
+        expect(panel.row(f"typed {number}")).to_contain_text("Succeeded")
+    reach(panel, panel.node.locator("[role=row][tabindex='0']"))
+    keys.press("Home")
+    expect(panel.row("typed 2")).to_be_focused()
+
+    # A context menu, which gives the focus back.
+    for key in ("Shift+F10", "ContextMenu"):
+        keys.press(key)
+        expect(panel.page.get_by_role("menuitem", name="Clone…")).to_be_visible()
+        keys.press("Escape")
+        expect(panel.row("typed 2")).to_be_focused()
+    keys.press("Shift+ArrowDown")
+    reach(panel, panel.button("Compare"))
+    keys.press("Enter")
+    compared = panel.page.get_by_role("region", name="Compare 2 runs")
+    reach(panel, compared.get_by_label("Only differences"))
+    keys.press("Alt+Shift+K")
+    expect(panel.row("typed 1")).to_be_focused()
+    keys.press("Enter")
+    run = panel.page.get_by_role("region", name="typed 1")
+    reach(panel, run.get_by_role("tab", name="Graph"))
+    keys.press("ArrowRight")
+    expect(run.get_by_role("tab", name="Time line")).to_be_focused()
+    keys.press("Shift+Tab")
+    tools = panel.page.locator(".jp-MainAreaWidget").filter(has=run).get_by_role("toolbar")
+    assert tools.evaluate("tools => tools.contains(document.activeElement)")
+
+    reach(panel, panel.node.get_by_role("tab", name="Runs", exact=True))
+    keys.press("ArrowLeft")
+    expect(panel.node.get_by_role("tab", name="Pipelines")).to_be_focused()
+    expect(panel.row(pipeline)).to_be_visible()
+
+
+def test_a_pipeline_and_an_experiment_show_their_runs(panel, alice, pipeline, sleeper):
+    alice.create_experiment("a group of its own")
+    alice.start_run(pipeline, {"x": 1}, experiment="a group of its own", name="of both")
+    alice.start_run(pipeline, {"x": 2}, name="of the pipeline")
+    alice.start_run(sleeper, name="of neither")
+    panel.show("Pipelines")
+    panel.row(pipeline).click(button="right")
+    panel.page.get_by_role("menuitem", name="Show its runs").click()
+    expect(panel.row("of the pipeline")).to_be_visible()
+    expect(panel.row("of both")).to_be_visible()
+    expect(panel.row("of neither")).to_have_count(0)
+
+    panel.show("Experiments")
+    panel.row("a group of its own").click()
+    expect(count(panel)).to_have_text("1 run")
+    expect(panel.row("of both")).to_be_visible()
 
 
 def test_of_alice_nothing_is_left_once_another_namespace_is_shown(lab, panel, alice, adder):
@@ -399,7 +493,20 @@ def test_a_local_kfp_that_is_killed_comes_back_under_the_open_panel_and_page(
     expect(page.get_by_role("status").first).to_have_text("Succeeded")
 
 
-def test_while_the_server_is_away_the_list_stays_and_is_marked(panel, alice, adder):
+@contextmanager
+def expired(lab, identity):
+    """Have the token of an identity expire, until there is another one."""
+    file = lab.data / "tokens" / identity / "token"
+    token, key = file.read_text(), next((lab.data / "keys").iterdir()).read_bytes()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    file.write_text(jwt.encode({**claims, "exp": claims["iat"] - 60}, key, "HS256"))
+    yield
+    file.write_text(token)
+
+
+def test_while_server_or_token_are_away_the_list_stays_is_marked_and_goes_on(
+    lab, panel, alice, adder
+):
     alice.start_run(adder, {"x": 1}, name="seen before")
     expect(panel.row("seen before")).to_be_visible()
     panel.page.context.set_offline(True)
@@ -409,6 +516,16 @@ def test_while_the_server_is_away_the_list_stays_and_is_marked(panel, alice, add
     expect(panel.row("seen before")).to_be_visible()
     assert panel.page.get_by_role("dialog").count() == 0
     panel.page.context.set_offline(False)
+    expect(panel.node.get_by_role("alert")).to_have_count(0)
+
+    with expired(lab, "alice/default-editor"):
+        panel.node.locator(".jp-KfpMt-refresh").click()
+        expect(panel.node.get_by_role("alert")).to_contain_text("expired")
+        expect(count(panel)).to_contain_text("from a moment ago")
+        expect(panel.row("seen before")).to_be_visible()
+        assert panel.page.get_by_role("dialog").count() == 0
+    alice.start_run(adder, {"x": 1}, name="seen after")
+    expect(panel.row("seen after")).to_contain_text("Succeeded")
     expect(panel.node.get_by_role("alert")).to_have_count(0)
 
 
@@ -431,7 +548,27 @@ def test_names_are_text_whatever_they_hold(panel, alice, adder):
     assert page.locator("img, script").count() == 0
 
 
-def test_a_run_is_inserted_into_the_notebook(lab, page, alice, adder):
+# A file that is dragged from the desktop, which no mouse of Playwright's can.
+DROP = """(node, [name, text]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([text], name));
+  for (const type of ['dragover', 'drop']) {
+    node.dispatchEvent(new DragEvent(type, {dataTransfer, bubbles: true, cancelable: true}));
+  }
+}"""
+
+
+def drag(page, thing, place):
+    """Drag with the mouse, in a few steps as a hand does."""
+    start, end = thing.bounding_box(), place.bounding_box()
+    page.mouse.move(start["x"] + 40, start["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 60, start["y"] + 20, steps=4)
+    page.mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2, steps=8)
+    page.mouse.up()
+
+
+def test_runs_go_to_the_notebook_by_menu_and_mouse_and_files_to_the_panel(lab, page, alice, adder):
     run = alice.start_run(adder, {"x": 1}, name="to be shown")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
@@ -440,23 +577,61 @@ def test_a_run_is_inserted_into_the_notebook(lab, page, alice, adder):
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     panel.row("to be shown").click(button="right")
     page.get_by_role("menuitem", name="Insert into the notebook").click()
-    expect(page.locator(".jp-Notebook .jp-Cell").nth(1)).to_contain_text(f"%kfp show {run.run_id}")
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    expect(cells.nth(1)).to_contain_text(f"%kfp show {run.run_id}")
+    drag(page, panel.row("to be shown"), cells.nth(0))
+    expect(cells).to_have_count(3)
+    expect(cells.filter(has_text=f"%kfp show {run.run_id}")).to_have_count(2)
+
+    panel.node.evaluate(DROP, ["dropped.yaml", adder.read_text()])
+    form = page.get_by_role("dialog", name="Upload a pipeline")
+    expect(form.get_by_label("Name", exact=True)).to_have_value("dropped")
+    panel.dialog_button("Upload").click()
+    expect(form).to_be_hidden()
+    assert alice.pipeline_named("dropped")
+
+
+# The lists with buttons that open a dialog, and the title of this.
+DIALOGS = {
+    "Recurring": ("Schedule…", "Schedule a recurring run in alice"),
+    "Experiments": ("New…", "New experiment"),
+    "Pipelines": ("Upload…", "Upload a pipeline"),
+}
 
 
 def test_axe_finds_nothing_in_three_themes(panel, alice, adder, pipeline):
-    alice.start_run(adder, {"x": 1}, name="looked at")
-    expect(panel.row("looked at")).to_contain_text("Succeeded")
-    panel.row("looked at").click()
-    panel.page.get_by_role("region", name="looked at").get_by_role("tab").first.wait_for()
+    for number in (1, 2):
+        alice.start_run(adder, {"x": number}, name=f"looked at {number}")
+        expect(panel.row(f"looked at {number}")).to_contain_text("Succeeded")
+    panel.row("looked at 1").click(modifiers=["Control"])
+    panel.row("looked at 2").click(modifiers=["Control"])
+    panel.button("Compare").click()
+    panel.row("looked at 1").click()
+    panel.page.get_by_role("region", name="looked at 1").get_by_role("tab").first.wait_for()
+    panel.show("Pipelines")
+    panel.row(pipeline).click()
+    pages = [
+        panel.page.get_by_role("main").get_by_role("tab", name=name)
+        for name in ("Compare 2 runs", "looked at 1", pipeline)
+    ]
+    panel.show("Runs")
     panel.button("Filters").click()
     for name in THEMES:
         theme(panel.page, name)
-        assert violations(panel.page, ".jp-KfpMt-page") == [], (name, "page")
+        for page in pages:
+            page.click()
+            assert violations(panel.page, ".jp-KfpMt-page") == [], (name, page)
+        for tab, (button, title) in DIALOGS.items():
+            panel.show(tab)
+            panel.button(button).first.click()
+            panel.page.get_by_role("dialog", name=title).wait_for()
+            assert violations(panel.page, ".jp-KfpMt-form") == [], (name, title)
+            panel.dialog_button("Cancel").click()
         for tab in ("Recurring", "Experiments", "Pipelines", "Runs"):
             panel.show(tab)
             expect(count(panel)).not_to_have_text("")
             assert violations(panel.page, ".jp-KfpMt-Sidebar") == [], (name, tab)
-        panel.row("looked at").click(modifiers=["Control"])
+        panel.row("looked at 2").click(modifiers=["Control"])
         panel.button("Start…").first.click()
         panel.page.get_by_role("dialog").get_by_label("Pipeline").wait_for()
         assert violations(panel.page, ".jp-KfpMt-Sidebar", ".jp-KfpMt-form") == [], name
@@ -465,7 +640,11 @@ def test_axe_finds_nothing_in_three_themes(panel, alice, adder, pipeline):
         panel.node.get_by_text("checks passed").click()
         assert violations(panel.page, ".jp-KfpMt-Sidebar") == [], (name, "connection")
         panel.page.keyboard.press("Escape")
-        panel.row("looked at").click(modifiers=["Control"])
+        panel.button("Delete").click()
+        panel.page.get_by_role("dialog").get_by_text("This cannot be undone").wait_for()
+        assert violations(panel.page, ".jp-KfpMt-form") == [], (name, "question")
+        panel.dialog_button("Cancel").click()
+        panel.row("looked at 2").click(modifiers=["Control"])
 
 
 def test_the_panel_is_in_menu_palette_and_launcher(panel):

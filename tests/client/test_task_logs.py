@@ -508,6 +508,15 @@ def test_the_archive_is_read_where_the_pod_is_gone(read, argo_kfp, file):
     assert lines_of(read(follow=True)) == ["one", "two"]
 
 
+def test_the_archive_has_the_last_attempt_of_a_task_that_was_retried(read, argo_kfp):
+    """Argo keeps the logs of failed attempts with the attempts alone."""
+    argo_kfp.add_component("train", "(0)", "(1)", state="FAILED")
+    for attempt in range(2):
+        executor = f"{WORKFLOW}.root.train.executor({attempt})"
+        argo_kfp.archived[node_id(executor)] = b"attempt %d\n" % attempt
+    assert lines_of(read()) == ["attempt 1"]
+
+
 def with_a_hole(length):
     """A sparse file in a tar."""
     header = bytearray(tarfile.TarInfo("main.log").tobuf(tarfile.GNU_FORMAT))

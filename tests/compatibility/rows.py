@@ -12,6 +12,7 @@ from .environments import Environment
 WORK = Path(__file__).with_name("work.py")
 PYTHON = "3.11"
 RUNNERS = ["2.14", "2.15", "2.16", "2.17"]
+KUBERNETES = ["28", "31", "34", "37"]
 CLIENTS = ["2.7", "2.8", "2.9", "2.10", "2.11", "2.12", "2.13"]
 
 
@@ -46,6 +47,11 @@ def through_kubeflow(environment: Environment, folder: Path, endpoint: str) -> N
     environment.run(WORK.with_name("pipelines_client.py"), folder, endpoint)
 
 
+def without_kfp(environment: Environment, folder: Path, _endpoint: str) -> None:
+    """Read a kubeconfig where the kfp SDK is not installed."""
+    environment.run(WORK.with_name("kubeconfig.py"), folder)
+
+
 def _kfp(version: str) -> str:
     return f"kfp=={version}.*"
 
@@ -75,6 +81,18 @@ def _clients() -> list[Row]:
     return [
         Row(f"kfp {each} as client", other_kfp, (_kfp(each), "ipykernel"), shown=("kfp",))
         for each in CLIENTS
+    ]
+
+
+def _kubernetes() -> list[Row]:
+    return [
+        Row(
+            f"kubernetes {each} without kfp",
+            without_kfp,
+            (f"kubernetes=={each}.*",),
+            shown=("kubernetes",),
+        )
+        for each in KUBERNETES
     ]
 
 
@@ -116,4 +134,5 @@ def all_rows() -> list[Row]:
         ("kubeflow==0.5.*", _kfp("2.17")),
         shown=("kubeflow", "kfp"),
     )
-    return [*_pythons(), lowest, *_runners(), *_clients(), kubeflow, *_front_ends()]
+    clients = [*_clients(), kubeflow, *_kubernetes()]
+    return [*_pythons(), lowest, *_runners(), *clients, *_front_ends()]

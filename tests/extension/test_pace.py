@@ -133,6 +133,25 @@ def test_who_waits_behind_others_asks_less_and_more_again_when_they_are_gone():
     assert after > alone / 2
 
 
+@pytest.mark.parametrize("usual", [0.05, 0.6])
+def test_an_unused_kfp_that_takes_now_longer_and_now_less_is_asked_as_often_as_a_steady_one(usual):
+    rng = random.Random(1)
+    looks = played(
+        Pace(0),
+        60 * MINUTES,
+        lambda at: usual * (1 + abs(rng.gauss(0, 0.2))) + rng.uniform(0, 0.05),
+    )
+    steady = played(Pace(0), 60 * MINUTES)
+    assert asked(looks, 0, 60 * MINUTES) > 0.8 * asked(steady, 0, 60 * MINUTES)
+
+
+def test_a_kfp_that_became_slower_for_good_is_asked_as_often_again_after_an_hour_or_two():
+    looks = played(Pace(0), 180 * MINUTES, lambda at: 0.4 if at < 60 * MINUTES else 1.0)
+    before, then, later = (asked(looks, at * MINUTES, 10 * MINUTES) for at in (40, 65, 170))
+    assert then < before / 2
+    assert later == pytest.approx(before, rel=0.1)
+
+
 def test_a_kfp_that_fails_is_asked_less_and_less_but_never_given_up():
     pace, now, moments = Pace(0, jitter=lambda: 0), 0.0, []
     while now < 60 * MINUTES:

@@ -92,12 +92,14 @@ class Load:
 
 
 def kill_under_load(data, profiles, spec, seconds):
-    """Kills a server after so long, starts it anew, and asserts that nothing is lost or half.
+    """Kills a server so long after its first answer, starts it anew, and asserts that nothing is
+    lost or half.
 
     Returns what was checked.
     """
     server = LocalKfp(data, "--profiles", str(profiles))
     load = Load(server, spec)
+    wait_until(lambda: load.experiments, what="the first acknowledged change")
     time.sleep(seconds)
     children = psutil.Process(server.process.pid).children(recursive=True)
     server.kill()

@@ -49,3 +49,15 @@ def test_a_local_kfp_that_is_asked_for_and_does_not_run_is_told_so(shell, monkey
     with pytest.raises(KfpError) as error:
         shell.run_line_magic("kfp", "runs")
     assert error.value.message.startswith("KFP_MT_ENDPOINT selects the local KFP, and no local")
+
+
+def test_each_setting_about_credentials_can_be_given_for_the_session(kfp, guarded_kfp, tmp_path):
+    cookie = tmp_path / "cookie"
+    cookie.write_text("authservice_session=abc")
+    there = f"connect --endpoint {guarded_kfp.endpoint} -n alice"
+    shown = kfp(f"{there} --cookie-file {cookie}")
+    assert "session cookie" in render.text(shown)
+    assert guarded_kfp.asked[-1].cookies == {"authservice_session": "abc"}
+    shown = kfp(f"{there} --token-command 'echo t0ken'")
+    assert guarded_kfp.asked[-1].headers["Authorization"] == "Bearer t0ken"
+    assert not guarded_kfp.asked[-1].cookies

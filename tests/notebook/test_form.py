@@ -109,6 +109,7 @@ def test_what_was_typed_and_started_is_kept_for_when_there_is_no_kernel(form, un
     from jupyter_kfp_mt.notebook import controls as module
 
     shown = []
+    monkeypatch.setenv("JPY_SESSION_NAME", "form.ipynb")
     monkeypatch.setattr(module, "display", lambda data, **options: shown.append((data, options)))
     form._ipython_display_()
     (bundle, _), (place, options) = shown

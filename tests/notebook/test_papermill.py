@@ -56,6 +56,10 @@ def test_a_parameter_of_papermill_is_one_of_a_run(execute, adder):
 
 @pytest.mark.parametrize("exporter", [HTMLExporter, MarkdownExporter])
 def test_what_is_saved_is_readable_without_a_kernel(execute, adder, exporter):
-    notebook, _ = execute(f"%kfp run {adder} -p x=1 --wait", "%kfp runs -l 3")
+    notebook, _ = execute(
+        f"%kfp run {adder} -p x=1 --name 'the first' --wait", f"%kfp run {adder} --form"
+    )
     body, _ = exporter().from_notebook_node(notebook)
-    assert "Succeeded" in body and "add" in body
+    assert "Succeeded" in body and "Parameter x" in body
+    assert "To fill in the form, run its cell in a notebook." in body
+    assert "_esm" not in str(notebook.metadata)  # the whole program of a widget

@@ -7,6 +7,7 @@ from jupyter_kfp_mt.client.run_filters import RunFilter, order
 from jupyter_kfp_mt.models import Page, Pipeline, Run
 from jupyter_kfp_mt.notebook import help as magic_help
 from jupyter_kfp_mt.notebook.render import text
+from jupyter_kfp_mt.notebook.verbs import VERBS
 
 
 def listing(kind, namespaces, count, **more):
@@ -52,4 +53,6 @@ def test_a_list_says_where_it_looked_and_how_much_there_is(found, said):
 
 
 def test_each_verb_has_one_line_in_the_help():
+    named = [verb.name for _, verbs in magic_help.GROUPS for verb in verbs]
+    assert sorted(named) == sorted(verb.name for verb in VERBS)
     assert "  " not in magic_help.overview().split("upload ")[1].splitlines()[0].strip()

@@ -41,9 +41,14 @@ def test_an_experiment_is_made_shown_put_away_and_deleted(shell, kfp, unique):
         kfp(f"experiment get {unique}")
 
 
-def test_a_pipeline_is_uploaded_once_has_versions_and_is_deleted(shell, kfp, adder, unique):
+def test_a_pipeline_is_uploaded_once_has_versions_and_is_deleted(shell, kfp, adder, unique, capsys):
     first = kfp(f"pipeline upload {adder} --name {unique}")
+    capsys.readouterr()
     assert kfp(f"upload {adder} --name {unique}") == first
+    said = capsys.readouterr().out
+    assert (
+        f"Nothing was uploaded: adder.yaml is identical to the newest version of {unique}" in said
+    )
     second = kfp(f"upload {adder} --name {unique} --again")
     versions = kfp(f"versions {unique}")
     assert [each.pipeline_version_id for each in versions] == [
@@ -374,12 +379,33 @@ def test_no_display_says_how_long_ago(shell, kfp, adder, unique):
             id="since",
         ),
         pytest.param("runs --sort size", "Cannot sort by size", id="sort"),
+        pytest.param("runs --sort nmae", "Did you mean name?", id="near a column"),
+        pytest.param("runs -n alcie", "Did you mean -n alice?", id="near a namespace"),
+        pytest.param("connect http://x", "write --endpoint http://x instead", id="an address"),
+        pytest.param(
+            "connect --endpoint http://127.0.0.1:1 --cookie-file /no/file",
+            "/no/file cannot be read",
+            id="a setting",
+        ),
     ],
 )
 def test_what_is_not_understood_says_what_was_meant(kfp, line, sentence):
     with pytest.raises(KfpError) as error:
         kfp(line)
     assert sentence in str(error.value)
+
+
+def test_a_run_or_task_that_is_not_there_is_called_as_what_is_like_it(kfp, adder, unique):
+    run = kfp(f"run {adder} -p x=1 --name {unique} --wait")
+    for line, meant in [
+        ("show latst", "Did you mean latest?"),
+        (f"terminate x{unique}", f"Did you mean {unique}?"),
+        (f"logs {run.run_id} ad", "Did you mean add?"),
+        (f"clone {run.run_id} -p lable=x", "Pipeline adder has no parameter lable. Did you mean"),
+    ]:
+        with pytest.raises(KfpError) as error:
+            kfp(line)
+        assert meant in str(error.value)
 
 
 def test_help_has_examples_and_the_docstring_names_every_verb(shell, kfp, capsys):

@@ -17,6 +17,7 @@ import msgspec
 import yaml
 
 from ..wire.api_errors import UNKNOWN_FORMAT, UNREADABLE_FILE, ApiError, invalid_input
+from ..wire.go_yaml import Loader
 from ..wire.protojson import MOST_VALUES, struct
 from .pipeline_schema import canonical, faults
 
@@ -32,6 +33,12 @@ MOVE_OUT = (
     "Consider moving large embedded artifacts or notebooks or Python code into a container image "
     "or object store."
 )
+
+# What PyYAML says in a context that is not quoted.
+_PROBLEMS = {
+    "second occurrence": "an anchor is defined twice",
+    "found unhashable key": "a list or mapping is used as a key",
+}
 
 _ZIP, _GZIP = b"PK", b"\x1f\x8b"
 # Files with these names are not checked for other formats (`server/util.go`).
@@ -278,7 +285,8 @@ def _documents(text: str) -> list[Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         # Releases of libyaml differ in how far they look ahead.
-        problem = _TOO_DEEP if "nesting depth" in str(error.problem) else error.problem
+        problem = _PROBLEMS.get(str(error.problem), error.problem)
+        problem = _TOO_DEEP if "nesting depth" in str(error.problem) else problem
         said = f"failed to parse pipeline spec YAML: yaml: line {line}: {problem}"
         text = f"The file is not YAML: {problem} (line {line}). {_WANTED}"
         raise invalid_input(text, said) from None
@@ -290,21 +298,12 @@ def _documents(text: str) -> list[Any]:
     return documents
 
 
-class _Loader(yaml.CSafeLoader):
-    """A loader that reads `1e-07` as a number, as Go and JSON do; in YAML 1.1 it is a text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
-
-
 def _loaded(text: str) -> Iterator[Any]:
     """The documents of a YAML text, each converted to JSON values, as the API uses them."""
     _check_events(text)
-    for document in yaml.load_all(text, _Loader):
+    for document in yaml.load_all(text, Loader):
+        if _is_pipeline(document):
+            _check_keys(document)
         encoded = msgspec.json.encode(document)
         if len(encoded) > LONGEST_SPECIFICATION:
             raise _too_long()
@@ -317,7 +316,7 @@ def _check_events(text: str) -> None:
     nodes, length = 0, 0
     anchored: dict[str | None, tuple[int, int]] = {}
     around: list[tuple[str | None, int, int]] = []
-    for event in _with_distinct_keys(yaml.parse(text, _Loader)):
+    for event in _with_distinct_keys(yaml.parse(text, Loader)):
         if isinstance(event, yaml.ScalarEvent):
             _check_finite(event)
             anchored[event.anchor] = own = 1, len(event.value.encode())
@@ -329,11 +328,25 @@ def _check_events(text: str) -> None:
             anchor, nodes_before, length_before = around.pop()
             anchored[anchor] = nodes - nodes_before, length - length_before
         elif isinstance(event, yaml.AliasEvent):
+            if any(event.anchor == anchor for anchor, *_ in around):
+                raise ValueError(f"the anchor {event.anchor!r} contains itself")
             again = anchored.get(event.anchor, (1, 0))
             nodes, length = nodes + again[0], length + again[1]
         if len(around) > DEEPEST:
             raise ValueError(_TOO_DEEP)
         _check_extent(nodes, length)
+
+
+def _check_keys(value: Any) -> None:
+    """Refuse mappings whose keys are no texts, as Go has no JSON for them."""
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"the key {json.dumps(key)} is no text, put it between quotes")
+        value = [*value.values()]
+    if isinstance(value, list):
+        for one in value:
+            _check_keys(one)
 
 
 def _check_finite(event: yaml.ScalarEvent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import closing
@@ -14,7 +15,8 @@ from ...connection.status import Step
 from ...errors import BadRequest, KfpError, Refused
 from ...models import Page, Run
 from ...namespaces.chosen_namespaces import CHOSEN
-from .table import NAMESPACE, Session, Verb, option
+from ...settings import CREDENTIALS, Kfp
+from .table import NAMESPACE, Option, Session, Verb, option
 from .values import (
     ContributorList,
     NamespaceChoice,
@@ -125,7 +127,7 @@ def _check(session: Session, name: str) -> None:
     try:
         client.run_page(name, page_size=1)
     except Refused as error:
-        near = _near(session, name)
+        near = near_namespace(session, name)
         stay = f"Still in {client.namespace}." if client.namespace else ""
         told = error.with_(sentence=f"{error.message} {stay}".strip())
         raise (
@@ -133,7 +135,7 @@ def _check(session: Session, name: str) -> None:
         ) from None
 
 
-def _near(session: Session, name: str) -> str:
+def near_namespace(session: Session, name: str) -> str:
     """Return the usable namespace with a similar name, if there is one."""
     try:
         with closing(session.tenants()) as tenants:
@@ -178,10 +180,12 @@ def contributors(session: Session, arguments: Namespace) -> ContributorList:
 
 def connect(session: Session, arguments: Namespace) -> Overview:
     """Use another endpoint, token or identity in this session; without options, the default."""
-    asked = arguments.endpoint, arguments.token_file, arguments.namespace, arguments.identity
-    session.connect(*asked)
+    names = ("endpoint", "namespace", *CREDENTIALS)
+    settings = {name: given for name in names if (given := getattr(arguments, name))}
+    session.connect(settings, arguments.identity)
     found = overview(session, arguments)
-    back = [("%kfp connect", "the default connection again")] if any(asked) else []
+    is_other = settings or arguments.identity
+    back = [("%kfp connect", "the default connection again")] if is_other else []
     return msgspec.structs.replace(found, next=[*found.next[:-1], *back, *found.next[-1:]])
 
 
@@ -190,6 +194,25 @@ def doctor(session: Session, arguments: Namespace) -> CheckReport:
     others = tuple(arguments.namespace_of_others)
     return session.examine(arguments.isolation or bool(others), others)
 
+
+def _setting(name: str) -> Option:
+    """Return the option that gives a setting for this session."""
+    told = " ".join(str(Kfp.class_traits()[name].help).split())
+    flag, first = f"--{name.replace('_', '-')}", re.split(r"\. |; ", told)[0].removesuffix(".")
+    return option(flag, default="", metavar=_METAVARS.get(name, "NAME"), help=_lower(first))
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+_METAVARS = {
+    **dict.fromkeys(("token_file", "cookie_file", "login_file", "kubeconfig"), "FILE"),
+    **dict.fromkeys(("auth",), "KIND"),
+    **dict.fromkeys(("token_command",), "COMMAND"),
+    **dict.fromkeys(("login_hosts",), "HOSTS"),
+    **dict.fromkeys(("iap_client_id",), "ID"),
+}
 
 VERBS = (
     Verb(
@@ -260,7 +283,7 @@ VERBS = (
         connect,
         (
             option("--endpoint", default="", help="address of KFP's API, or 'local'"),
-            option("--token-file", default="", help="file with the token to send"),
+            *map(_setting, CREDENTIALS),
             option(
                 "--as",
                 dest="identity",
@@ -271,6 +294,7 @@ VERBS = (
         ),
         examples=(
             ("connect --as bob/default-editor", "use another identity on the local KFP"),
+            ("connect --endpoint https://kfp.example.com --cookie-file cookie", "signed in there"),
             ("connect", "the default connection again"),
         ),
     ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...client import tracebacks
+from ...client.queries import meant
 from ...errors import BadRequest, NotFound
 from ...models import Run, Task
 from .table import NAMESPACE, RUN, Session, Verb, chosen_run, option
@@ -16,6 +17,9 @@ from .waiting import still_running
 
 if TYPE_CHECKING:
     from ...client.client import Client
+
+
+MOST_NAMED = 10  # tasks, in an error
 
 
 def logs(session: Session, arguments: Namespace) -> Log | Run:
@@ -46,9 +50,16 @@ def _tasks(client: Client, run: Run, wanted: str) -> list[Task]:
         parts = client.run_as_told(run.run_id).tasks
         found = [task for task in parts if wanted in (task.display_name, task.task_id)]
     if not found:
-        names = ", ".join(task.display_name for task in client.tasks(run)) or "none yet"
-        raise BadRequest(f"Run {run.display_name} has no task {wanted}.", cure=f"It has {names}.")
+        raise _no_task(run, wanted, [task.display_name for task in client.tasks(run)])
     return [msgspec.structs.replace(task, run_id=run.run_id) for task in found]
+
+
+def _no_task(run: Run, wanted: str, names: list[str]) -> BadRequest:
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    known = f"It has {', '.join(names[:MOST_NAMED])}{more}." if names else "It has none yet."
+    return BadRequest(
+        f"Run {run.display_name} has no task {wanted}.{meant(wanted, names)}", cure=known
+    )
 
 
 def _names(task: Task) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ class Session(Protocol):
     def is_terminal(self) -> bool:
         """True if no front end renders the output."""
 
-    def connect(self, endpoint: str, token_file: str, namespace: str, identity: str) -> None:
-        """Use another connection from now on; without arguments, the default."""
+    def connect(self, settings: dict[str, str], identity: str) -> None:
+        """Use another connection from now on; without settings and identity, the default."""
 
     @property
     def namespace_in_use(self) -> KernelNamespace:

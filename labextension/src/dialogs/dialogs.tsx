@@ -2,6 +2,7 @@
 
 import { Dialog, Notification, ReactWidget } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
+import { JSONExt } from '@lumino/coreutils';
 import * as React from 'react';
 
 import { ProblemBanner } from '../components/problem_banner';
@@ -9,7 +10,13 @@ import { IKfpSession } from '../model/session';
 import { Checkbox, Labelled, TextField } from '../components/fields';
 import { StartForm } from './start_form';
 import { ISeed, Purpose, StartModel } from '../model/start_model';
-import { IPipeline, IProblem, problemOf } from '../wire/answers';
+import {
+  IPipeline,
+  IProblem,
+  IVersion,
+  problemOf,
+  toVersion
+} from '../wire/answers';
 
 type Copy = (text: string) => void;
 
@@ -35,7 +42,25 @@ class DoingDialog extends Dialog<unknown> {
       }
     });
   }
+
+  /** Go from the last button to the first field: JupyterLab looks for it before there are any. */
+  protected _evtKeydown(event: KeyboardEvent): void {
+    const last = [...this.node.querySelectorAll('button')].pop();
+    if (
+      event.key === 'Tab' &&
+      !event.shiftKey &&
+      last === document.activeElement
+    ) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.node.querySelector<HTMLElement>(FIELDS)?.focus();
+      return;
+    }
+    super._evtKeydown(event);
+  }
 }
+
+const FIELDS = 'select, input, textarea';
 
 /** Show a form; resolves to whether its action was performed. */
 async function ask(options: {
@@ -54,7 +79,7 @@ async function ask(options: {
         Dialog.cancelButton({ label: trans.__('Cancel') }),
         Dialog.okButton({ label: accept })
       ],
-      focusNodeSelector: 'select, input'
+      focusNodeSelector: FIELDS
     },
     act
   );
@@ -172,19 +197,53 @@ export async function upload(
           throw new Error(trans.__('Choose a file with a compiled pipeline.'));
         }
         const { name, description } = draft.values;
-        await api.upload(draft.file, {
+        const before = pipeline
+          ? await api.newestVersion(pipeline.pipeline_id)
+          : null;
+        const uploaded = await api.upload(draft.file, {
           name: name || versionName(nameOf(draft.file)),
           description,
           namespace: pipeline || draft.isShared ? '' : model.namespace,
           pipeline_id: pipeline?.pipeline_id
         });
         await model.lookAt('pipelines');
-        Notification.success(trans.__('Uploaded %1', draft.file.name), {
-          autoClose: 4_000
-        });
+        report(session, draft.file.name, toVersion(uploaded), before);
       }),
     trans
   });
+}
+
+/** Tell of an upload; of one that changes nothing, and how to undo it. */
+function report(
+  { api, trans }: IKfpSession,
+  file: string,
+  version: IVersion,
+  before: IVersion | null
+): void {
+  const isSame =
+    before && JSONExt.deepEqual(before.pipeline_spec, version.pipeline_spec);
+  if (!isSame) {
+    Notification.success(trans.__('Uploaded %1', file), { autoClose: 4_000 });
+    return;
+  }
+  const { pipeline_id, pipeline_version_id } = version;
+  const undo = () =>
+    api.deleteVersion(pipeline_id, pipeline_version_id).then(
+      () => Notification.info(trans.__('The new version is deleted')),
+      reason => Notification.error(problemOf(reason).message)
+    );
+  Notification.warning(
+    trans.__('Uploaded %1, which is identical to the version before it', file),
+    {
+      autoClose: false,
+      actions: [
+        {
+          label: trans.__('Delete the new version'),
+          callback: () => void undo()
+        }
+      ]
+    }
+  );
 }
 
 /** A file's name up to its first dot. */

@@ -277,8 +277,7 @@ export class RunHost implements IHost, IDisposable {
         return await this._clone(told);
       }
       await requests.change(run.run_id, action);
-      await this.look();
-      this._lookUntilItGoesOn(action === 'retry' ? LOOKS : 0);
+      await this.lookAfter(action);
       return '';
     } catch (reason) {
       throw new Error(problemOf(reason).message);
@@ -319,6 +318,12 @@ export class RunHost implements IHost, IDisposable {
       }
     });
     this._follow();
+  }
+
+  /** Fetch the run after it was changed; after a retry, until it goes on. */
+  async lookAfter(verb: string): Promise<void> {
+    await this.look();
+    this._lookUntilItGoesOn(verb === 'retry' ? LOOKS : 0);
   }
 
   /** Poll after a retry, which KFP on a cluster reports with some delay. */

@@ -11,7 +11,7 @@ import { KfpPage } from './page';
 import { RunHost } from '../model/run_host';
 import { IKfpSession } from '../model/session';
 import { IHost } from '../run/host';
-import { readData } from '../run/run_data';
+import { IRunFacts, readData } from '../run/run_data';
 import { shownState, stoppedAt } from '../run/shown';
 import { RunView } from '../views/run_view';
 import { IProblem, problemOf } from '../wire/answers';
@@ -34,9 +34,9 @@ export class RunPage extends KfpPage {
     return this._options.namespace;
   }
 
-  /** Whether the run is archived, as far as is known. */
-  get isArchived(): boolean {
-    return this._host?.get().data.run.archived ?? false;
+  /** The run as far as it is known; null before that. */
+  get run(): IRunFacts | null {
+    return this._host?.get().data.run ?? null;
   }
 
   /** Emitted when the run has changed. */
@@ -44,10 +44,11 @@ export class RunPage extends KfpPage {
     return this._changed;
   }
 
-  /** Fetch the current state of the run; an error is shown in the view. */
-  async look(): Promise<void> {
+  /** Fetch the run after it was changed by a verb of KFP's API. */
+  async lookAfter(verb: string): Promise<void> {
     await this.ready;
-    await this._host?.look().catch(() => undefined);
+    // The page goes on with what it has, and follows the run's events.
+    await this._host?.lookAfter(verb).catch(() => undefined);
   }
 
   /** Resolves when there is something to show. */
@@ -138,8 +139,8 @@ export class RunPage extends KfpPage {
           data,
           trans,
           staysOpen: true,
-          // The toolbar opens the dialog, in which parameters can be changed.
-          actions: ['terminate', 'retry'],
+          // All of them are in the toolbar.
+          actions: [],
           openOrigin: this._options.openOrigin,
           drawMarkdown: this._options.drawMarkdown
         });

@@ -89,10 +89,12 @@ function addAction(
   action: IAction
 ): void {
   const { model, trans } = session;
-  const { kind, verb } = action;
+  const { kind, right, verb } = action;
   const why = (args: Args) => {
     const known = knownItems(session, kind, args);
-    return known ? refusal(model, action, known, trans) : '';
+    return known
+      ? refusal(model, action, known, trans)
+      : forbidden(model, kind, right ?? verb, `${args.namespace ?? ''}`, trans);
   };
   app.commands.addCommand(`${PREFIX}${kind}-${verb}`, {
     label: args => {
@@ -102,7 +104,10 @@ function addAction(
     },
     caption: args => why(args) || action.label(trans),
     isEnabled: args => !why(args),
-    describedBy: describedBy(OF_ONE),
+    describedBy: describedBy({
+      ...OF_ONE,
+      namespace: 'Where it is, if it is not listed in the panel.'
+    }),
     execute: async args => {
       const items = await itemsOf(session, kind, args);
       await act(session, action, possible(model, action, items, trans));

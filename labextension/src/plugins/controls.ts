@@ -7,11 +7,18 @@ import {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
+import { ISessionContext } from '@jupyterlab/apputils';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { KernelMessage } from '@jupyterlab/services';
 import { JSONExt, JSONObject } from '@lumino/coreutils';
+import {
+  ITranslator,
+  nullTranslator,
+  TranslationBundle
+} from '@jupyterlab/translation';
 import { Message, MessageLoop } from '@lumino/messaging';
+import { ISignal, Signal } from '@lumino/signaling';
 import { Panel, Widget } from '@lumino/widgets';
 
 export const CONTROLS_TYPE = 'application/vnd.kfp-mt.controls+json';
@@ -19,24 +26,23 @@ export const WIDGET_TYPE = 'application/vnd.jupyter.widget-view+json';
 const KEPT = '.jp-KfpMt-kept .widget-html-content';
 // What is typed is kept once it has been quiet for so long.
 const QUIET = 400;
+const LOAD = '%load_ext jupyter_kfp_mt';
 
 type Renderer = IRenderMime.IRenderer;
 
-/** An output with widgets; `registry` is that of its notebook, which knows their kernel once ready. */
+/** An output with widgets. */
 export class ControlsRenderer extends Panel implements Renderer {
-  constructor(
-    private readonly _registry: IRenderMimeRegistry,
-    private readonly _ready: Promise<void>
-  ) {
+  constructor(private readonly _options: ControlsRenderer.IOptions) {
     super();
     this.addClass('jp-KfpMt-controls');
     this._changes = new MutationObserver(() => this._keepSoon());
+    _options.lost.connect(this._lose, this);
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     this._model = model;
     if (!this._last) {
-      this._last = this._registry.createRenderer('text/html');
+      this._last = this._options.registry.createRenderer('text/html');
       this.addWidget(this._last);
     }
     await this._last.renderModel(model);
@@ -48,6 +54,7 @@ export class ControlsRenderer extends Panel implements Renderer {
   }
 
   dispose(): void {
+    this._options.lost.disconnect(this._lose, this);
     window.clearTimeout(this._soon);
     this._changes.disconnect();
     super.dispose();
@@ -55,18 +62,20 @@ export class ControlsRenderer extends Panel implements Renderer {
 
   /** Show the widgets as soon as there are any, and what was kept until then. */
   private async _show(model: IRenderMime.IMimeModel): Promise<void> {
-    await this._ready;
+    const { ready, registry } = this._options;
+    await ready;
     this._live?.dispose();
-    if (this.isDisposed || !this._registry.getFactory(WIDGET_TYPE)) {
+    if (this.isDisposed || !registry.getFactory(WIDGET_TYPE)) {
       return;
     }
-    const live = this._registry.createRenderer(WIDGET_TYPE);
+    const live = registry.createRenderer(WIDGET_TYPE);
     this._live = live;
     live.hide();
     const hear = (_: unknown, message: Message) => {
       if (message.type === 'child-added') {
         live.show();
         this._last?.hide();
+        this._note?.dispose();
       }
       return true;
     };
@@ -79,6 +88,37 @@ export class ControlsRenderer extends Panel implements Renderer {
     });
     this.addWidget(live);
     await live.renderModel(model);
+  }
+
+  /** Show what was kept in place of widgets whose kernel has ended, and what can be done. */
+  private _lose(): void {
+    const live = this._live;
+    if (!live || live.isHidden) {
+      return;
+    }
+    live.dispose();
+    this._live = null;
+    this._last?.show();
+    this._note = this._noteOfLoss();
+    this.insertWidget(0, this._note);
+  }
+
+  private _noteOfLoss(): Widget {
+    const { runCell, trans } = this._options;
+    const node = document.createElement('div');
+    const [told, again] = ['span', 'button'].map(tag =>
+      node.appendChild(document.createElement(tag))
+    );
+    told.setAttribute('role', 'status');
+    told.textContent = trans.__(
+      'This has lost its kernel, and can only be read.'
+    );
+    again.className = 'jp-KfpMt-button';
+    again.textContent = trans.__('Run its cell again');
+    again.onclick = () => runCell(this.node);
+    const note = new Widget({ node });
+    note.addClass('jp-KfpMt-controlsLost');
+    return note;
   }
 
   private _keepSoon(): void {
@@ -103,15 +143,34 @@ export class ControlsRenderer extends Panel implements Renderer {
   private _last: Renderer | null = null;
   private _live: Renderer | null = null;
   private _model: IRenderMime.IMimeModel | null = null;
+  private _note: Widget | null = null;
   private _soon = 0;
+}
+
+export namespace ControlsRenderer {
+  export interface IOptions {
+    /** Of the notebook; it knows the widgets' kernel once `ready`. */
+    registry: IRenderMimeRegistry;
+    ready: Promise<void>;
+    /** Emitted when the kernel that had the widgets is gone. */
+    lost: ISignal<object, void>;
+    /** Run the cell in whose output a node is. */
+    runCell: (node: HTMLElement) => void;
+    trans: TranslationBundle;
+  }
 }
 
 /** What is used of a notebook's panel and of its outputs. */
 interface IPanel extends Widget {
-  content: { rendermime: IRenderMimeRegistry; widgets: Iterable<ICell> };
+  content: {
+    activeCellIndex: number;
+    rendermime: IRenderMimeRegistry;
+    widgets: readonly ICell[];
+  };
 }
 
 interface ICell {
+  node: HTMLElement;
   model: { outputs?: IOutputs };
 }
 
@@ -127,7 +186,7 @@ interface IOutputs {
  */
 export function place(
   message: KernelMessage.IMessage,
-  cells: Iterable<ICell>
+  cells: Iterable<Pick<ICell, 'model'>>
 ): void {
   if (!KernelMessage.isUpdateDisplayDataMsg(message)) {
     return;
@@ -159,21 +218,63 @@ async function withKernel(
   await new Promise(done => window.setTimeout(done));
 }
 
+/** A signal that is emitted when a notebook's kernel is no more the one that it was. */
+function loss(session: ISessionContext): ISignal<object, void> {
+  const lost = new Signal<object, void>(session);
+  session.kernelChanged.connect((_, { oldValue }) => {
+    if (oldValue) {
+      lost.emit();
+    }
+  });
+  session.statusChanged.connect((_, status) => {
+    if (['restarting', 'autorestarting', 'starting', 'dead'].includes(status)) {
+      lost.emit();
+    }
+  });
+  return lost;
+}
+
+/** Run the cell of a notebook that contains a node; its kernel may not know `%kfp` yet. */
+function runCell(
+  app: JupyterFrontEnd,
+  panel: IPanel,
+  session: ISessionContext,
+  node: HTMLElement
+): void {
+  const { content } = panel;
+  const index = content.widgets.findIndex(cell => cell.node.contains(node));
+  if (index >= 0) {
+    session.session?.kernel?.requestExecute({ code: LOAD, silent: true });
+    app.shell.activateById(panel.id);
+    content.activeCellIndex = index;
+    void app.commands.execute('notebook:run-cell');
+  }
+}
+
 export const controlsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-kfp-mt:controls',
   description: 'Keeps forms and lists of runs readable in notebooks.',
   autoStart: true,
-  activate: (app: JupyterFrontEnd): void => {
+  optional: [ITranslator],
+  activate: (app: JupyterFrontEnd, translator: ITranslator | null): void => {
+    const trans = (translator ?? nullTranslator).load('jupyter_kfp_mt');
     app.docRegistry.addWidgetExtension('Notebook', {
       createNew: (widget, context) => {
-        const { content } = widget as unknown as IPanel;
-        const ready = withKernel(app, context.sessionContext.ready);
+        const panel = widget as unknown as IPanel;
+        const { content } = panel;
+        const options = {
+          registry: content.rendermime,
+          ready: withKernel(app, context.sessionContext.ready),
+          lost: loss(context.sessionContext),
+          runCell: (node: HTMLElement) =>
+            runCell(app, panel, context.sessionContext, node),
+          trans
+        };
         content.rendermime.addFactory(
           {
             safe: true, // the HTML is sanitized, and only trusted outputs have widgets
             mimeTypes: [CONTROLS_TYPE],
-            createRenderer: () =>
-              new ControlsRenderer(content.rendermime, ready)
+            createRenderer: () => new ControlsRenderer(options)
           },
           // Ahead of the widgets themselves, which need a kernel.
           -20

@@ -25,6 +25,8 @@ import {
 } from './commands';
 import type { RunPage } from '../pages/run_page';
 import { IHost } from '../run/host';
+import { IRunFacts } from '../run/run_data';
+import { isFinished } from '../run/states';
 import { markdownDrawer } from './markdown';
 import { openOrigin } from './open_notebook';
 import { IKfpSession } from '../model/session';
@@ -69,7 +71,18 @@ export const pagesPlugin: JupyterFrontEndPlugin<void> = {
 
 type Page = MainAreaWidget<Widget>;
 
-const ARCHIVING = [`${PREFIX}runs-archive`, `${PREFIX}runs-unarchive`];
+const CHANGES = ['terminate', 'retry', 'archive', 'unarchive'];
+
+// In the order of the toolbar.
+const TOOLS = [
+  'runs-terminate',
+  'runs-retry',
+  'runs-clone',
+  'runs-insert',
+  'runs-archive',
+  'runs-unarchive',
+  'runs-delete'
+];
 
 class Pages {
   constructor(
@@ -190,48 +203,78 @@ class Pages {
     content.node.setAttribute('aria-label', content.title.label);
     page.id = `kfp-mt-page-${Object.values(args).join('-')}`;
     if (content instanceof RunPage) {
-      this._addTools(page, content, args.id);
+      this._addTools(page, content, args);
     }
     return page;
   }
 
-  private _addTools(page: Page, content: RunPage, id: string): void {
+  private _addTools(page: Page, content: RunPage, args: IPlace['args']): void {
     const { commands } = this._app;
-    const button = (name: string) =>
-      new CommandToolbarButton({ commands, id: PREFIX + name, args: { id } });
-    for (const name of ['runs-clone', 'runs-insert', 'runs-delete']) {
-      page.toolbar.addItem(name, button(name));
-    }
-    let [shown, known]: [Widget | null, string] = [null, ''];
+    const tools = new Map(
+      TOOLS.map(name => {
+        const id = PREFIX + name;
+        return [name, new CommandToolbarButton({ commands, id, args })];
+      })
+    );
+    tools.forEach((tool, name) => page.toolbar.addItem(name, tool));
     const fit = () => {
-      const name = content.isArchived ? 'runs-unarchive' : 'runs-archive';
-      if (name !== known) {
-        shown?.dispose();
-        [shown, known] = [button(name), name];
-        page.toolbar.insertAfter('runs-insert', name, shown);
-      }
-      ARCHIVING.forEach(each => commands.notifyCommandChanged(each));
+      const shown = toolsFor(content.run);
+      tools.forEach((tool, name) => tool.setHidden(!shown.includes(name)));
+      shown.forEach(name => commands.notifyCommandChanged(PREFIX + name));
+      keepFocus(page.toolbar);
     };
     fit();
     content.changed.connect(fit);
-    this._lookAfterArchiving(page, content, id);
+    this._lookAfterChanges(page, content, args);
   }
 
-  /** Poll, as events do not report that a run was archived or restored. */
-  private _lookAfterArchiving(page: Page, content: RunPage, id: string): void {
+  /** Look at the run once it was changed, as events tell of that late, or not at all. */
+  private _lookAfterChanges(
+    page: Page,
+    content: RunPage,
+    args: IPlace['args']
+  ): void {
     const { commands } = this._app;
     const look = (
       _: CommandRegistry,
       done: CommandRegistry.ICommandExecutedArgs
     ) => {
-      if (done.args.id === id && ARCHIVING.includes(done.id)) {
+      const verb = CHANGES.find(each => done.id === `${PREFIX}runs-${each}`);
+      if (verb && done.args.id === args.id) {
         void done.result.then(
-          () => content.look(),
+          () => content.lookAfter(verb),
           () => undefined
         );
       }
     };
     commands.commandExecuted.connect(look);
     page.disposed.connect(() => commands.commandExecuted.disconnect(look));
+  }
+}
+
+/** The tools that make sense for a run in its state. */
+function toolsFor(run: IRunFacts | null): string[] {
+  const absent = !run
+    ? ['terminate', 'retry', 'unarchive']
+    : [
+        isFinished(run) ? 'terminate' : 'retry',
+        ...(['FAILED', 'CANCELED'].includes(run.state) ? [] : ['retry']),
+        run.archived ? 'archive' : 'unarchive'
+      ];
+  return TOOLS.filter(name => !absent.includes(name.replace('runs-', '')));
+}
+
+/** Keep the focus in a toolbar whose focused button was hidden. */
+function keepFocus(toolbar: Widget): void {
+  const { activeElement } = document;
+  if (
+    activeElement?.closest('.lm-mod-hidden') &&
+    toolbar.node.contains(activeElement)
+  ) {
+    toolbar.node
+      .querySelector<HTMLElement>(
+        '.jp-Toolbar-item:not(.lm-mod-hidden) :is(jp-button, button)'
+      )
+      ?.focus();
   }
 }

@@ -40,6 +40,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     const sidebar = new KfpSidebar(contextOf(app, session));
     app.shell.add(sidebar, 'left', { rank: 600, type: 'Kubeflow Pipelines' });
     restorer?.add(sidebar, sidebar.id);
+    keepFocus(app, sidebar.node);
     const { trans } = session;
     app.commands.addCommand(CommandIDs.open, {
       label: args =>
@@ -63,6 +64,23 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     });
   }
 };
+
+/** Give the focus back once a context menu is closed, which JupyterLab leaves on the page's body. */
+function keepFocus(app: JupyterFrontEnd, node: HTMLElement): void {
+  let focused: Element | null = null;
+  node.addEventListener('contextmenu', () => {
+    focused = document.activeElement;
+  });
+  app.contextMenu.menu.aboutToClose.connect(() => {
+    const before = focused;
+    focused = null;
+    queueMicrotask(() => {
+      if (document.activeElement === document.body && node.contains(before)) {
+        (before as HTMLElement).focus();
+      }
+    });
+  });
+}
 
 const IN_PALETTE = [
   CommandIDs.open,

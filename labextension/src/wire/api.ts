@@ -176,6 +176,17 @@ export class KfpApi {
     return found;
   }
 
+  /** The newest version of a pipeline; null if it has none. */
+  async newestVersion(pipeline_id: string): Promise<IVersion | null> {
+    const query = URLExt.objectToQueryString({
+      page_size: 1,
+      sort_by: 'created_at desc'
+    });
+    const path = `${one('pipelines', pipeline_id)}/versions${query}`;
+    const [newest] = (await this._request(path)).pipeline_versions ?? [];
+    return newest ? toVersion(newest) : null;
+  }
+
   async version(pipeline_id: string, version_id: string): Promise<IVersion> {
     const path = one('pipelines', pipeline_id);
     return toVersion(

@@ -24,6 +24,7 @@ import msgspec
 
 from ....errors import KfpError
 from ..compiled_commands import runs_python
+from .failures import end_of
 from .persistent_volumes import is_claim_executor
 from .volumes import Volume, misplaced, on_this_machine, write
 
@@ -57,7 +58,6 @@ _COULD_NOT_RUN = {
     127: "its command is not in the image",
 }
 _ENGINES_WORDS = re.compile(r"^(?:docker: |Error: )(.+)", re.MULTILINE)
-_TAIL_BYTES = 2**14
 
 
 class NoEngine(KfpError):
@@ -267,9 +267,7 @@ def launch(engine: Engine, container: TaskContainer) -> Iterator[tuple[list[str]
 
 def failure(exit_code: int, image: str, log: Path) -> str:
     """Return why the engine could not run the command; empty if it did."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        words = _ENGINES_WORDS.findall(file.read().decode("utf-8", "replace"))
+    words = _ENGINES_WORDS.findall(end_of(log))
     if exit_code not in _COULD_NOT_RUN or not words:
         return ""
     return f"{_COULD_NOT_RUN[exit_code]} '{image}': {words[-1]}"

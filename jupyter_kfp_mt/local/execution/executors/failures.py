@@ -8,6 +8,7 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
+from ...machine.regular_files import open_to_read
 from ..task import task_interpreter
 from ..task.task_interpreter import first_line
 
@@ -35,7 +36,9 @@ def of_process(exit_code: int, noted: Path, log_end: str) -> str:
     if _signal_name(exit_code):
         return ended(exit_code)
     with suppress(OSError):
-        if told := noted.read_text(encoding="utf-8"):  # empty if the disk was full
+        with open_to_read(noted) as file:
+            told = file.read(TAIL_BYTES).decode("utf-8", "replace")
+        if told:  # empty if the disk was full
             return shortened(told)
     return (raised(log_end) if exit_code == _UNCAUGHT else "") or ended(exit_code)
 
@@ -61,7 +64,7 @@ def raised(log: str) -> str:
 def end_of(log: Path, unwritten: bytes = b"", begin: int = 0) -> str:
     """Return the end of a log, from a byte on, with what could not be written to disk."""
     end = b""
-    with suppress(OSError), log.open("rb") as file:
+    with suppress(OSError), open_to_read(log) as file:
         file.seek(max(begin, log.stat().st_size - TAIL_BYTES))
         end = file.read()
     return (end + unwritten).decode("utf-8", "replace")

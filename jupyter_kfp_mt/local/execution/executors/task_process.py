@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO
 
+from ...machine.regular_files import is_special, open_to_append
 from ..leftover_processes import clear_away, kill_with_descendants
 from ..task import task_interpreter
 from . import containers, failures, package_installs
@@ -142,12 +143,22 @@ def _failure(end: int | str, log: TaskLogFile, noted: Path) -> str:
     return end if isinstance(end, str) else failures.of_process(end, noted, log.end())
 
 
+def open_log(path: Path) -> IO[bytes]:
+    """Open a task's log to write at its end; a new one if the task has left something else there.
+
+    Raises OSError.
+    """
+    if is_special(path) or path.is_symlink():
+        path.unlink(missing_ok=True)
+    return open_to_append(path)
+
+
 class TaskLogFile:
     """A task's output on disk, written as it arrives: valid UTF-8, and limited in size."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("ab", buffering=0)
+        self._file = open_log(path)
         # Where this attempt begins, after earlier attempts at the task.
         self._begin = path.stat().st_size
         self._room = MAX_LOG_BYTES - self._begin

@@ -19,7 +19,7 @@ from ...machine.disk_faults import why
 from ..executors import persistent_volumes
 from ..executors.containers import MARK, Engines, TaskContainer, why_needed
 from ..executors.input_folders import input_folders
-from ..executors.task_process import LOG_NAME, run_command, run_container
+from ..executors.task_process import LOG_NAME, open_log, run_command, run_container
 from ..executors.task_server import TaskServer
 from ..run_request import Assignment
 from . import task_values as api
@@ -147,9 +147,9 @@ class Launcher:
         # If the disk is full here, it is full for the task, too, which reports it.
         with contextlib.suppress(OSError):
             execution.folder.mkdir(parents=True, exist_ok=True)
-            with (execution.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+            with open_log(execution.folder / LOG_NAME) as log:
                 if log.tell():
-                    log.write("\n[The run was restarted, and this task with it.]\n")
+                    log.write(b"\n[The run was restarted, and this task with it.]\n")
         self._progress.start(execution.path)
 
     def _outcome(self, execution: _Execution, scope: Scope, status: Mapping[str, Any]) -> Outcome:
@@ -459,5 +459,5 @@ def _to_workspace(importer: Any) -> bool:
 
 def _log(execution: _Execution, line: str) -> None:
     log = execution.folder / LOG_NAME
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors="replace") as file:
-        file.write(f"{line}\n")
+    with contextlib.suppress(OSError), open_log(log) as file:
+        file.write(f"{line}\n".encode(errors="replace"))

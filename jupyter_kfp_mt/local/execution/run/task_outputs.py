@@ -6,6 +6,7 @@ backend/src/v2/component/launcher_v2.go.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import shutil
@@ -16,12 +17,15 @@ from typing import Any
 import msgspec
 
 from ....errors import KfpError
+from ...machine.regular_files import is_special, open_to_read
 from ...wire.go_numbers import float64, protojson_value
 from .artifact_metadata import DISPLAY_NAME, without_value
 from .go_values import NoSuchValue, value_of
 from .scopes import RuntimeArtifact, Values
 from .task_inputs import kind_of, shown
 
+# The longest output parameter, or report on all outputs, in bytes.
+LONGEST_OUTPUT = 1 << 28
 _DECLARED_AS = {
     **{"NUMBER_INTEGER": "an integer", "NUMBER_DOUBLE": "a number", "BOOLEAN": "true or false"},
     **{"LIST": "a list", "STRUCT": "a dictionary"},
@@ -74,11 +78,13 @@ def in_their_places(values: Values, folder: Path, may_read: Callable[[Path], boo
     """Copy artifacts to the places that their URIs name, and return the values.
 
     The program, which worked in the folder, may have written them elsewhere and reported that
-    (`Artifact.set_path`). Raises OSError.
+    (`Artifact.set_path`). Raises OutputRefused or OSError.
     """
-    for listed in values.artifacts.values():
+    for name, listed in values.artifacts.items():
         for artifact in listed:
             made, place = folder / artifact.path, Path(artifact.uri)
+            if is_special(made) or is_special(place):
+                raise OutputRefused(f"its output '{name}' is neither a file nor a folder")
             moved = artifact.path and made != place and place.is_relative_to(folder)
             if moved and made.exists() and may_read(made):
                 _copy(made, place)
@@ -126,12 +132,25 @@ class _Told(msgspec.Struct, frozen=True, rename="camel"):
 
 def _told(path: Path) -> _Told:
     try:
-        told = json.loads(path.read_bytes().decode())
+        told = json.loads(read_output(path))
         return msgspec.convert(told, _Told)
     except FileNotFoundError:
         return _Told()
-    except (ValueError, RecursionError, OSError, msgspec.ValidationError) as error:
-        raise OutputRefused(f"its executor output cannot be read: {error}") from None
+    except RecursionError:
+        raise OutputRefused("its executor output is nested too deeply to be read") from None
+    except (ValueError, OSError, msgspec.ValidationError) as error:
+        reason = getattr(error, "strerror", "") or error
+        raise OutputRefused(f"its executor output cannot be read: {reason}") from None
+
+
+def read_output(path: Path) -> str:
+    """Return the text in a file. Raises OSError, also if it is too long or no file."""
+    with open_to_read(path) as file:
+        content = file.read(LONGEST_OUTPUT + 1)
+    if len(content) > LONGEST_OUTPUT:
+        text = f"it is longer than {LONGEST_OUTPUT} bytes, so pass it as an artifact"
+        raise OSError(errno.EFBIG, text)
+    return content.decode()
 
 
 def _refuse_what_is_unfit_in(told: _Told) -> None:
@@ -201,7 +220,7 @@ def _parameter(name: str, place: Mapping[str, Any], told: _Told, component: Any)
 
 def _text(name: str, path: Path) -> str:
     try:
-        return path.read_bytes().decode()
+        return read_output(path)
     except FileNotFoundError:
         raise OutputRefused(
             f"its output '{name}' was not written: it has to return a value, "

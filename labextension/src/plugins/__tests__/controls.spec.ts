@@ -4,6 +4,8 @@ import {
   RenderMimeRegistry
 } from '@jupyterlab/rendermime';
 import { KernelMessage } from '@jupyterlab/services';
+import { nullTranslator } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
 import { Panel, Widget } from '@lumino/widgets';
 
 import { ControlsRenderer, place, WIDGET_TYPE } from '../controls';
@@ -17,8 +19,12 @@ class Live extends Panel {
   }
 }
 
+const lost = new Signal<object, void>({});
+let ran: HTMLElement[] = [];
+
 function renderer(): ControlsRenderer {
   Live.shown = [];
+  ran = [];
   const registry = new RenderMimeRegistry({
     initialFactories: [htmlRendererFactory]
   });
@@ -27,7 +33,13 @@ function renderer(): ControlsRenderer {
     mimeTypes: [WIDGET_TYPE],
     createRenderer: () => new Live()
   });
-  return new ControlsRenderer(registry, Promise.resolve());
+  return new ControlsRenderer({
+    registry,
+    ready: Promise.resolve(),
+    lost,
+    runCell: node => ran.push(node),
+    trans: nullTranslator.load('')
+  });
 }
 
 function saved(trusted: boolean): MimeModel {
@@ -54,6 +66,37 @@ it('draws no widgets of a notebook that is not trusted', async () => {
   await output.renderModel(saved(false));
   expect(output.widgets.length).toBe(1);
   expect(Live.shown).toEqual([]);
+});
+
+it('says that its widgets have lost their kernel, and offers to run the cell', async () => {
+  const output = renderer();
+  await output.renderModel(saved(true));
+  lost.emit(); // of a kernel that never had them
+  expect(output.node.querySelector('button')).toBeNull();
+  const [live] = Live.shown;
+  live.addWidget(new Widget());
+  lost.emit();
+  expect(live.isDisposed).toBe(true);
+  expect(output.widgets[0].isHidden).toBe(false);
+  const note = output.node.querySelector('[role=status]');
+  expect(note?.textContent).toContain('lost its kernel');
+  output.node.querySelector('button')!.click();
+  expect(ran).toEqual([output.node]);
+  lost.emit();
+  expect(output.node.querySelectorAll('button')).toHaveLength(1);
+});
+
+it('shows the widgets of another kernel without that note', async () => {
+  const output = renderer();
+  const model = saved(true);
+  await output.renderModel(model);
+  Live.shown[0].addWidget(new Widget());
+  lost.emit();
+  const data = { ...model.data, [WIDGET_TYPE]: { model_id: '2' } };
+  await output.renderModel(new MimeModel({ data, trusted: true }));
+  Live.shown[1].addWidget(new Widget());
+  expect(output.node.querySelector('button')).toBeNull();
+  expect(output.widgets.map(each => each.isHidden)).toEqual([true, false]);
 });
 
 it('writes what the kernel tells to keep into the notebook, and draws no widget anew', async () => {
