@@ -80,7 +80,7 @@ def _run_cell(page: Page) -> None:
     for _ in range(ATTEMPTS):
         # By the menu: a key goes to whatever has the focus while a slow page is still made.
         page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator(".lm-Menu").get_by_text("Run All Cells", exact=True).click()
         with suppress(AssertionError):
             expect(shown).to_contain_text(RUN, timeout=SECONDS * 1000 / ATTEMPTS)
             return
