@@ -48,6 +48,7 @@ def lab(environment: Environment, folder: Path, endpoint: str) -> None:
     """See the panel list a run in JupyterLab, and a cell show it."""
     with _page(environment, folder, endpoint, "lab") as (page, url):
         page.goto(url("lab/tree/runs.ipynb"))
+        _check_version(page, environment.version("jupyterlab"))
         page.locator("#jupyterlab-splash").wait_for(state="detached")
         page.locator(f'.lm-TabBar-tab[data-id="{PANEL}"]').click()
         expect(page.locator(f'[id="{PANEL}"]')).to_contain_text(RUN)
@@ -58,21 +59,28 @@ def notebook(environment: Environment, folder: Path, endpoint: str) -> None:
     """See a cell show a run in Notebook, and the panel list it beside the notebook."""
     with _page(environment, folder, endpoint, "notebook") as (page, url):
         page.goto(url("notebooks/runs.ipynb"))
+        _check_version(page, environment.version("notebook"))
         _run_cell(page)
         page.get_by_role("menuitem", name="View", exact=True).click()
         page.get_by_text("Show Kubeflow Pipelines", exact=True).click()
         expect(page.locator(f'[id="{PANEL}"]')).to_contain_text(RUN)
 
 
+def _check_version(page: Page, wanted: str) -> None:
+    """Raises `AssertionError` if the page is not that of the environment, but of another one."""
+    config = json.loads(page.locator("#jupyter-config-data").text_content() or "{}")
+    assert config["appVersion"] == wanted, f"the page is that of {config['appVersion']}"
+
+
 def _run_cell(page: Page) -> None:
     """Run the cell and see the run. A kernel that is not connected yet lets nothing be run."""
     shown = page.locator(".jp-OutputArea-output").first
     page.locator(".jp-CodeCell .cm-content").first.wait_for()
-    page.get_by_text("Python 3 (ipykernel)").first.wait_for()
+    page.get_by_text("Python 3 (ipykernel)").filter(visible=True).first.wait_for()
     for _ in range(ATTEMPTS):
         # By the menu: a key goes to whatever has the focus while a slow page is still made.
         page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator(".lm-Menu").get_by_text("Run All Cells", exact=True).click()
         with suppress(AssertionError):
             expect(shown).to_contain_text(RUN, timeout=SECONDS * 1000 / ATTEMPTS)
             return
