@@ -15,7 +15,8 @@ _EXECUTORS = re.compile(r'\s+File "(.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runp
 _OF_CELL = 'exec(compile(source, path, "exec"), scope)'
 # What kfp's executor says itself, in all releases from 2.0 on. Its prefix alone proves nothing: kfp
 # gives it to all that a component tells Python's root logger. And what the launcher says in the
-# pod of a cluster, as long as it is no warning.
+# pod of a cluster, as long as it is no warning; and the lines by which the outputs of a cell's task
+# come back from there.
 _MESSAGE = re.compile(
     r"\[KFP Executor [\d-]+ [\d:,]+ INFO\]: (?:"
     r"(?:--component_module_path is not specified\. )?Looking for component `"
@@ -23,6 +24,7 @@ _MESSAGE = re.compile(
     r"|Did not write output file\.$|Wrote executor output file to )"
     r"|I\d{4} [\d:.]+ +\d+ (?:(?:importer_launcher|launcher_v2|object_store)\.go:\d+\] "
     r"|main\.go:\d+\] Setting log level to: |env\.go:\d+\] cannot find launcher configmap: )"
+    r'|kfp-mt-output \["'
 )
 # A line of either, with which an exception's message has ended.
 _ANY = re.compile(r"\[|[IWEF]\d{4} [\d:.]+ ")
