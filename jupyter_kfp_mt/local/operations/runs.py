@@ -349,7 +349,7 @@ class Runs:
         return found(self._database.experiments.one(experiment_id), "Experiment", experiment_id)
 
     def _check_experiment_of(self, run: Run) -> None:
-        """Refuse to go on with a run whose experiment was deleted."""
+        """Refuse to continue a run whose experiment was deleted."""
         with wrapped(f"Failed to fetch namespace from run {run.run_id}"):
             self._namespace_of_experiment(run.experiment_id)
 
