@@ -15,7 +15,7 @@ import msgspec
 from ..errors import BadRequest, KfpError
 from ..models import Health
 
-_RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
+_RELEASE = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 # As KFP writes it with 400 or 500, from 2.0 on.
 _NOT_READ = re.compile(r"unknown template format|unknown field|invalid v2 pipeline spec")
 # Where a compiled pipeline names the kfp that compiled it, in YAML and in JSON.

@@ -49,7 +49,8 @@ def found(log: str) -> Traceback | None:
         return None
     lines = rest.removeprefix("\n").split("\n")
     whole = lines[: _end(lines)]
-    return Traceback("\n".join([_BEGIN, *_own(whole)]), "\n".join([_BEGIN, *whole]))
+    whole = [_BEGIN, *whole]
+    return Traceback("\n".join(_own(whole)), "\n".join(whole))
 
 
 def _end(lines: list[str]) -> int:
@@ -64,9 +65,12 @@ def _end(lines: list[str]) -> int:
 
 def readable(log: str) -> str:
     """A log without the executor's own messages, input and frames."""
-    text = "\n".join(own_lines(log.replace("\r\n", "\n").split("\n")))
-    traceback = found(text)
-    return text.replace(traceback.whole, traceback.own) if traceback else text
+    return "\n".join(readable_lines(log.replace("\r\n", "\n").split("\n")))
+
+
+def readable_lines(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without the executor's messages and frames, as they come."""
+    return _own(own_lines(lines))
 
 
 def own_lines(lines: Iterable[str]) -> Iterator[str]:
@@ -81,14 +85,22 @@ def own_lines(lines: Iterable[str]) -> Iterator[str]:
         is_json = (is_json and line != "}") or (is_message and line.endswith(_OUTPUT_BEGINS))
 
 
-def _own(lines: list[str]) -> list[str]:
-    own: list[str] = []
-    executors = False
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
-        if _FRAME.match(line):
-            executors = _EXECUTORS.match(line) is not None or after.strip() == _OF_CELL
-        elif not line[:1].isspace():
-            executors = False
-        if not executors:
-            own.append(line)
-    return own
+def _own(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without the executor's frames; a frame is held back until its code has come."""
+    in_traceback = is_executors = False
+    frame = ""
+    for line in lines:
+        if frame:
+            is_executors = _EXECUTORS.match(frame) is not None or line.strip() == _OF_CELL
+            if not is_executors:
+                yield frame
+            frame = ""
+        if in_traceback and _FRAME.match(line):
+            frame = line
+            continue
+        if not line[:1].isspace():
+            in_traceback, is_executors = line == _BEGIN, False
+        if not is_executors:
+            yield line
+    if frame:
+        yield frame

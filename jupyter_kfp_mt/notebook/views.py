@@ -403,7 +403,8 @@ def _error(error: KfpError) -> View:
 @view.register
 def _log(log: Log) -> View:
     texts = [
-        (f"{task_state(log.run, task)}  {task.display_name}", text) for task, text in log.tasks
+        (f"{task.display_name}\N{EN SPACE}{task_state(log.run, task)}", text)
+        for task, text in log.tasks
     ]
     return View(
         title=log.run.display_name,

@@ -256,6 +256,7 @@ def test_a_run_is_cloned_with_other_parameters_than_it_had(shell, kfp, cell, add
     both = kfp(f"clone {run.run_id} {again.run_id} --params $four --yes")
     assert shown(shell, both) == "Cloned 2 runs."
     assert "This would clone" in shown(shell, kfp(f"clone --name {unique}"))
+    assert "no run that this would clone" in shown(shell, kfp(f"clone --name no{unique} --yes"))
 
 
 def test_a_clone_is_refused_before_it_starts(kfp, adder, unique):
@@ -379,6 +380,8 @@ def test_no_display_says_how_long_ago(shell, kfp, adder, unique):
             id="since",
         ),
         pytest.param("runs --sort size", "Cannot sort by size", id="sort"),
+        pytest.param("runs --json", "there is no option --json; it has -e", id="no such option"),
+        pytest.param("helps", "Did you mean %kfp help?", id="help"),
         pytest.param("runs --sort nmae", "Did you mean name?", id="near a column"),
         pytest.param("runs -n alcie", "Did you mean -n alice?", id="near a namespace"),
         pytest.param("connect http://x", "write --endpoint http://x instead", id="an address"),
