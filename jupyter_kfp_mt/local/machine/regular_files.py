@@ -1,4 +1,4 @@
-"""Files that a program may have replaced by something else: a pipe is not waited for.
+"""Files that a program may have replaced with something else, such as a pipe.
 
 Opening a named pipe waits for its other end, possibly forever, and a device may have no end.
 """
@@ -17,7 +17,7 @@ class NotRegular(OSError):
 
 
 def open_to_read(path: Path) -> IO[bytes]:
-    """Open a file to read from. Raises OSError, also for everything that is no file."""
+    """Open a file for reading. Raises OSError, also if it is not a regular file."""
     return open(_opened(path, os.O_RDONLY), "rb")
 
 
