@@ -62,24 +62,27 @@ class SmallDisk:
     def fill(self):
         """Until not a byte more fits; and what others make room for is filled as well.
 
-        SQLite's log is emptied first: a checkpoint lets it be written anew from its beginning,
-        which needs no room. What the server has written meanwhile makes this begin again.
+        The write-ahead log of a running server is emptied first: after a checkpoint it would be
+        written anew from its beginning, which needs no room. If the server has written to it
+        meanwhile, this begins again.
         """
         while True:
-            self._empty_log()
+            if self._is_served():
+                self._empty_log()
             self.emptied.clear()
             self.filler = threading.Thread(target=self._fill)
             self.filler.start()
             wait_until(lambda: os.statvfs(self.inside).f_bavail == 0, what="a full disk")
-            written_anew = self.inside / "kfp.db-wal"
-            if not (written_anew.exists() and written_anew.stat().st_size):
+            if not self._is_served() or not (self.inside / "kfp.db-wal").stat().st_size:
                 return
             self.empty()
 
+    def _is_served(self):
+        return bool(self.servers) and self.servers[-1].process.poll() is None
+
     def _empty_log(self):
-        if self.servers and self.servers[-1].process.poll() is None:
-            empty = [sys.executable, "-c", EMPTY_LOG, self.folder / "kfp.db"]
-            subprocess.run([*self.within, *empty], check=True)
+        empty = [sys.executable, "-c", EMPTY_LOG, self.folder / "kfp.db"]
+        subprocess.run([*self.within, *empty], check=True)
 
     def _fill(self):
         with (self.inside / "filling").open("ab", buffering=0) as file:

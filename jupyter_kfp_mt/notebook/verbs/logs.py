@@ -117,7 +117,7 @@ def _followed(session: Session, run: Run, task: Task, arguments: Namespace) -> R
     log = client.task_log(run.run_id, task.task_id, follow=True, tail=arguments.tail)
     lines = (line.decode("utf-8", "replace").rstrip("\r\n") for line in log)
     try:
-        for line in lines if arguments.raw else tracebacks.own_lines(lines):
+        for line in lines if arguments.raw else tracebacks.readable_lines(lines):
             session.say(line)
     except KeyboardInterrupt:
         session.say(still_running(run))

@@ -31,14 +31,8 @@ const OUTPUT_BEGINS = 'ExecutorOutput: {';
 
 /** The lines of a log without the executor's messages, its input, and its frames. */
 export function ownLines(log: readonly string[]): readonly string[] {
-  const lines = withoutMessages(log);
-  const begin = lines.lastIndexOf(BEGIN);
-  if (begin < 0) {
-    return lines.length < log.length ? lines : log;
-  }
-  const end = endOf(lines, begin);
-  const own = ownFrames(lines.slice(begin + 1, end));
-  return [...lines.slice(0, begin + 1), ...own, ...lines.slice(end)];
+  const own = ownFrames(withoutMessages(log));
+  return own.length < log.length ? own : log;
 }
 
 /** The lines of a log without the executor's messages and its input. */
@@ -65,7 +59,7 @@ export function tracebackIn(log: string): ITraceback | null {
   }
   const end = endOf(lines, begin);
   const whole = lines.slice(begin, end);
-  const own = [BEGIN, ...ownFrames(whole.slice(1))];
+  const own = ownFrames(whole);
   return {
     own: own.join('\n'),
     whole: whole.join('\n'),
@@ -86,12 +80,14 @@ function endOf(lines: readonly string[], begin: number): number {
 }
 
 function ownFrames(lines: readonly string[]): string[] {
+  let inTraceback = false;
   let isExecutors = false;
   return lines.filter((line, index) => {
-    if (FRAME.test(line)) {
+    if (inTraceback && FRAME.test(line)) {
       const code = lines[index + 1]?.trim();
       isExecutors = EXECUTORS.test(line) || code === OF_CELL;
     } else if (!/^\s/.test(line)) {
+      inTraceback = line === BEGIN;
       isExecutors = false;
     }
     return !isExecutors;
