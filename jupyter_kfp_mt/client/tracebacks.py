@@ -1,4 +1,4 @@
-"""The traceback in a log, as whoever wrote the task reads it: the executor's frames apart."""
+"""The traceback in a log, without the frames of kfp's executor."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ _FRAME = re.compile(r'\s+File ".*", line \d+')
 _EXECUTORS = re.compile(r'\s+File "(.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runpy\.py)", line \d+')
 # How the program of `%%kfp task` runs its cell.
 _OF_CELL = 'exec(compile(source, path, "exec"), scope)'
-# What kfp's executor says itself, in all releases from 2.0 on. Its prefix alone proves nothing: kfp
-# gives it to all that a component tells Python's root logger. And what the launcher says in the
-# pod of a cluster, as long as it is no warning; and the lines by which the outputs of a cell's task
-# come back from there.
+# Messages of kfp's executor, in all releases from 2.0 on. Their prefix is not enough: kfp also puts
+# it before a component's own messages to Python's root logger. Then messages of the launcher in a
+# cluster's pod, except warnings, and the lines that bring back the outputs of a cell's task.
 _MESSAGE = re.compile(
     r"\[KFP Executor [\d-]+ [\d:,]+ INFO\]: (?:"
     r"(?:--component_module_path is not specified\. )?Looking for component `"
@@ -66,7 +65,7 @@ def _end(lines: list[str]) -> int:
 
 
 def readable(log: str) -> str:
-    """A log without what the executor says itself: its messages, its input, its frames."""
+    """A log without the executor's own messages, input and frames."""
     return "\n".join(readable_lines(log.replace("\r\n", "\n").split("\n")))
 
 
@@ -76,7 +75,7 @@ def readable_lines(lines: Iterable[str]) -> Iterator[str]:
 
 
 def own_lines(lines: Iterable[str]) -> Iterator[str]:
-    """The lines that are no messages of the executor, as they come."""
+    """Yield the lines that are not messages of the executor, as they arrive."""
     is_announced = is_json = False
     for line in lines:
         is_json = is_json or (is_announced and line == "{")

@@ -192,7 +192,7 @@ def _same(same: int, count: int) -> str:
     if not same:
         return ""
     if same == count:
-        return "In all of this the runs are the same."
+        return "The runs do not differ in any row."
     last = "last row is" if same == 1 else f"last {same:,} rows are"
     return f"The {last} the same in all runs."
 

@@ -1,4 +1,4 @@
-"""Reads a kubeconfig without the kfp SDK: `python kubeconfig.py FOLDER`.
+"""Read a kubeconfig without the kfp SDK: `python kubeconfig.py FOLDER`.
 
 The SDK allows one release of Kubernetes' own client; where it is not installed, any may be there.
 """

@@ -11,6 +11,7 @@ from datetime import timedelta
 import jwt
 import pytest
 from fakes.kubernetes_api import ALICE
+from kubernetes.config.kube_config import KubeConfigLoader
 
 from jupyter_kfp_mt import errors
 from jupyter_kfp_mt.client.client import Client
@@ -326,6 +327,21 @@ def test_a_kubeconfigs_token_may_end_with_a_newline_and_is_not_shown(
     found = resolve(behind(token=kubernetes_api.token(ALICE) + "\n"))
     assert found.status().error is None
     assert repr(found.credentials.headers()) == "{'Authorization': '***'}"
+
+
+@pytest.mark.parametrize("name", ["authorization", "BearerToken"])
+def test_the_token_is_found_under_either_name_that_the_official_client_has_for_it(
+    kubernetes_api, monkeypatch, name
+):
+    def load_and_set(loader, configuration):
+        load(loader, configuration)
+        (token,) = configuration.api_key.values()
+        configuration.api_key = {name: token}
+
+    load = KubeConfigLoader.load_and_set
+    monkeypatch.setattr(KubeConfigLoader, "load_and_set", load_and_set)
+    credentials = Kubeconfig(str(kubernetes_api.kubeconfig(ALICE, token="found")))
+    assert credentials.headers()["Authorization"] == "Bearer found"
 
 
 def test_a_kubeconfig_that_holds_no_one_token_is_named(kubernetes_api):

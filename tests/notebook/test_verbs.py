@@ -330,7 +330,7 @@ def test_an_interval_is_a_schedule_too(shell, kfp, adder, unique):
         pytest.param("--cron '0 0 0 * * *' --every 2h", "give either --cron or --every", id="both"),
         pytest.param("--cron '30 9 * * 1'", "five fields", id="five fields"),
         pytest.param("--cron nonsense", "is not a cron expression", id="nonsense"),
-        pytest.param("--every soon", "--every soon is no duration", id="no duration"),
+        pytest.param("--every soon", "--every soon is not a duration", id="no duration"),
         pytest.param("--every 2h --at-once 11", "1 to 10", id="too many at once"),
         pytest.param("--every 2h --start soon", "--start soon is not a time", id="no time"),
     ],

@@ -102,13 +102,11 @@ def _number(number: float, unit: str) -> str:
 
 
 def _accelerators(asked: Any, parameters: Mapping[str, Any]) -> dict[str, str]:
-    kind = getattr(asked, "resource_type", "") or asked.type
+    kind = _given(getattr(asked, "resource_type", "") or asked.type, parameters)
     count = getattr(asked, "resource_count", "") or (str(asked.count) if asked.count > 0 else "")
-    if not count:
+    if not (kind and isinstance(kind, str) and count):
         return {}
-    quantity = _quantity(count, "number of accelerators", parameters)
-    kind = _given(kind, parameters)
-    return {kind: quantity} if isinstance(kind, str) and kind else {}
+    return {kind: _quantity(count, "number of accelerators", parameters)}
 
 
 def _quantity(asked: str, what: str, parameters: Mapping[str, Any]) -> str:
