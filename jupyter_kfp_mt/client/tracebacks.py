@@ -14,8 +14,8 @@ _EXECUTORS = re.compile(r'\s+File "(.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runp
 # How the program of `%%kfp task` runs its cell.
 _OF_CELL = 'exec(compile(source, path, "exec"), scope)'
 # Messages of kfp's executor, in all releases from 2.0 on. Their prefix is not enough: kfp also puts
-# it before a component's own messages to Python's root logger. And messages of the launcher in a
-# cluster's pod, except warnings; and the lines that carry the outputs of a cell's task from there.
+# it before a component's own messages to Python's root logger. Then messages of the launcher in a
+# cluster's pod, except warnings, and the lines that bring back the outputs of a cell's task.
 _MESSAGE = re.compile(
     r"\[KFP Executor [\d-]+ [\d:,]+ INFO\]: (?:"
     r"(?:--component_module_path is not specified\. )?Looking for component `"
