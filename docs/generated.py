@@ -1,4 +1,4 @@
-"""The parts of the reference that are made from the code, whenever the documentation is built.
+"""The parts of the reference that are generated from the code when the documentation is built.
 
 A line `<!-- generated: NAME -->` of a page is replaced by what the function of that name returns.
 """
@@ -85,8 +85,8 @@ def _setting(name: str) -> str:
     trait = Kfp.class_own_traits(config=True)[name]
     default = f" Default: `{trait.default_value}`." if trait.default_value else ""
     names = ", ".join(f"`{each}`" for each in [variable(name), *ALSO.get(name, [])])
-    told = " ".join(trait.help.split())
-    return f"### c.Kfp.{name}\n\n{type(trait).__name__}, or variable {names}.{default}\n\n{told}\n"
+    text = " ".join(trait.help.split())
+    return f"### c.Kfp.{name}\n\n{type(trait).__name__}, or variable {names}.{default}\n\n{text}\n"
 
 
 def _parameters(parameters: list[dict]) -> str:
@@ -101,8 +101,8 @@ def _help(*words: str) -> str:
     import sys
 
     command = [sys.executable, "-m", "jupyter_kfp_mt.cli", *words, "--help"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return textwrap.dedent(said).strip()
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return textwrap.dedent(output).strip()
 
 
 PARTS = {

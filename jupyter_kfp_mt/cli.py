@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the arguments after its name are passed on to it."""
-    parser = argparse.ArgumentParser("jupyter kfp-mt", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "jupyter kfp-mt", description="Serve, check and configure Kubeflow Pipelines for Jupyter."
+    )
     parser.add_argument("--version", action="version", version=version("jupyter-kfp-mt"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     local = commands.add_parser("local", help="serve KFP on this machine", add_help=False)

@@ -24,11 +24,12 @@ from .kubeflow_roles import Denial, Goal, role_for
 from .other_servers import NOWHERE, AskedAddress
 from .resource_names import as_name, kubectl_option
 
-# The text with which the API server denies a SubjectAccessReview.
+# The text with which the API server denies a SubjectAccessReview. As with all patterns here, the
+# time that it takes must grow with the length of a text and no faster: KFP quotes what it was sent.
 _DENIED = re.compile(
-    r"User '(?P<user>[^']*)' is not authorized with reason: .*?"
-    r"Namespace:(?P<namespace>[^,]*),Verb:(?P<verb>[^,]*),Group:[^,]*,Version:[^,]*,"
-    r"Resource:(?P<resource>[^,]*),"
+    r"User '(?P<user>[^']{0,500})' is not authorized with reason: .{0,2000}?"
+    r"Namespace:(?P<namespace>[^,]{0,300}),Verb:(?P<verb>[^,]{0,100}),Group:[^,]{0,300},"
+    r"Version:[^,]{0,100},Resource:(?P<resource>[^,]{0,300}),"
 )
 # The text of KFP's 400 to an upload without an identity; since 2.15 it gives no reason.
 _NOBODY = "User identity is empty in the request header"
@@ -39,8 +40,8 @@ _NO_PATH = "Not Found"
 _NO_METHOD = "Method Not Allowed"
 # The text with which its database refuses a value whose length KFP does not check.
 _TOO_LONG = re.compile(r"Data too long for column '(\w+)'")
-# Everything before the reason at the end of an internal error: the steps that KFP was taking.
-_INNERMOST = re.compile(r".*\b(?:Invalid input error|InvalidInputError): ", re.DOTALL)
+# What precedes the reason at the end of an internal error, after the steps that KFP was taking.
+_INNERMOST = re.compile(r"\b(?:Invalid input error|InvalidInputError): ")
 _NO_ACCOUNT = re.compile(r'serviceaccounts \\?"([^"\\]+)\\?" not found')
 # The reason that the local KFP gives for refusing an upload; KFP itself gives none.
 _REASON = re.compile(r"\nreason\n\t([^\n]+)")
@@ -123,7 +124,7 @@ def _refusal(status: int, body: bytes, local: bool, at: AskedAddress) -> KfpErro
     if status == 404 and text == _NO_PATH:
         return other_servers.version_1(text, at)
     classes = {400: BadRequest, 403: Forbidden, 404: NotFound, 409: Conflict}
-    why = _INNERMOST.sub("", text) or f"HTTP {status}"
+    why = _INNERMOST.split(text)[-1] or f"HTTP {status}"
     return classes.get(status, Refused)(reason=why, server_text=text)
 
 

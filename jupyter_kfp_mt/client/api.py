@@ -43,7 +43,7 @@ _PLURALS = {"recurringruns": "recurring runs"}
 
 
 class Api:
-    """KFP as its transport reaches it, in `namespace` unless a call says else."""
+    """KFP behind a transport; `namespace` is the default of each call."""
 
     def __init__(
         self,

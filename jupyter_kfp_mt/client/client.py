@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Client(Waiting, RecurringRuns):
-    """KFP at `endpoint`, as the identity of `credentials`, in `namespace` unless a call says else.
+    """KFP at `endpoint`, with the identity of `credentials`; `namespace` is the default of calls.
 
     Every method raises a `KfpError`: `Unreachable` without an answer, else the subclass of
-    `Refused` that says what KFP said.
+    `Refused` for KFP's status.
 
-    `cluster` finds the Kubernetes API that has the logs of its tasks; `logs` is the address at
-    which a Jupyter server's door reads them instead.
+    `cluster` finds the Kubernetes API that has the logs of tasks; `logs` is the address at which a
+    Jupyter server's door reads them instead.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Client(Waiting, RecurringRuns):
 
     @property
     def warnings(self) -> deque[str]:
-        """Return KFP's warnings about changes, which stay here until they are taken out."""
+        """KFP's warnings about changes, until somebody removes them."""
         return self.transport.warnings
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         self.transport.close()
 
     def in_kubernetes_place(self, path: str, body: Any = None) -> Any:
-        """Send a local KFP a request of the Kubernetes API that changes nothing."""
+        """Send a read-only request of the Kubernetes API to a local KFP."""
         return self.transport.unread(self.endpoint + path, body)

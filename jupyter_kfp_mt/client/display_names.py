@@ -13,8 +13,8 @@ import msgspec
 
 from ..models import Task
 
-# The groups that KFP's compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on: whoever wrote
-# that does not know their names.
+# The groups that KFP's compiler makes of `with dsl.If`, `dsl.ParallelFor` and so on, whose names
+# the pipeline's author does not know.
 COMPILERS_GROUP = re.compile(r"(condition|condition-branches|for-loop|exit-handler)-\d+")
 # Deeper than any pipeline, unless a group contains itself.
 DEEPEST = 50
@@ -27,7 +27,7 @@ def label_of(key: str, task: Mapping[str, Any]) -> str:
 
 
 def labelled(tasks: list[Task], specification: Mapping[str, Any] | None) -> list[Task]:
-    """The tasks of the local KFP under the names that they were given; they may have them already.
+    """Rename the tasks of the local KFP as their author did; some may have these names already.
 
     The local KFP names them by their keys: `train[0]` in a loop, `inner/train` in a pipeline.
     """

@@ -56,7 +56,7 @@ class Experiments(Api):
     def create_experiment(
         self, name: str, namespace: str = "", description: str = ""
     ) -> Experiment:
-        """A new experiment. Raises `Conflict` where the namespace has one of that name."""
+        """Create an experiment. Raises `Conflict` if the namespace has one with that name."""
         where = self._namespace(namespace)
         body = {"display_name": name, **({"namespace": where} if where else {})}
         if description:
@@ -65,7 +65,7 @@ class Experiments(Api):
             return self.transport.post("experiments", Experiment, body)
 
     def ensure_experiment(self, name: str, namespace: str = "") -> Experiment:
-        """The experiment of that name in a namespace, created if there is none."""
+        """Return the experiment with that name, which is created if there is none."""
         where = self._namespace(namespace)
         with attempting(f"create experiment {name}"):
             found = self._experiments_named(name, where)

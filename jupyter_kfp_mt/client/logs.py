@@ -1,4 +1,4 @@
-"""The output of tasks, from wherever it is."""
+"""The logs of tasks, from a pod, the local KFP, a Jupyter server's door or KFP's archive."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Logs(Runs):
         self._places: dict[str, str] = {}  # of experiments, by ids: none of them ever moves
 
     def run_as_told(self, run_id: str) -> Run:
-        """Return a run with the tasks that KFP lists, which its logs may then rely on."""
+        """Return a run with the tasks that KFP lists; its logs may then use it for a moment."""
         from .task_logs import Seen  # it imports this file
 
         run = super().run_as_told(run_id)
@@ -46,13 +46,13 @@ class Logs(Runs):
         return run
 
     def namespace_of_experiment(self, experiment_id: str) -> str:
-        """The namespace in which an experiment is, which is asked for once."""
+        """The namespace of an experiment, requested once."""
         if experiment_id not in self._places:
             self._places[experiment_id] = self.experiment(experiment_id).namespace
         return self._places[experiment_id]
 
     def log(self, run_id: str, task_id: str, tail: int | None = None, recent: bool = False) -> str:
-        """The log of a task so far, or its last lines; of a very long one only the end.
+        """The log of a task so far, or its last lines; only the end of a very long one.
 
         See `task_log`.
         """
@@ -74,13 +74,12 @@ class Logs(Runs):
         recent: bool = False,
         after: str = "",
     ) -> TaskLog:
-        """Return the output of a task: so far, or its last lines; with `follow` also what it writes
-        from now on.
+        """Return the log of a task so far, or its last lines; with `follow` also new lines.
 
-        `recent`: information about the run that is a few seconds old will do. `after` is a
-        `TaskLog.cursor`: what was read before it is left out.
+        With `recent`, information about the run may be a few seconds old. `after` is a
+        `TaskLog.cursor`: earlier lines are left out.
 
-        Raises a `KfpError` with the reason where there is no log.
+        Raises a `KfpError` with the reason if there is no log.
         """
         from . import task_logs  # it stands on this file
 
@@ -98,9 +97,9 @@ class Logs(Runs):
         return task_logs.opened(self, self._cluster, run_id, task_id, wanted)
 
     def local_log(self, run_id: str, task_id: str, start: int = 0) -> LineStream:
-        """Return the log that the local KFP keeps, from a byte on, or all of it if it is shorter
-        (see `LineStream.partial`). Never requested from a cluster's KFP, which gives any log to
-        anybody.
+        """Return the local KFP's log from a byte on, or all of it if it is shorter (see
+        `LineStream.partial`). It is never requested from a cluster's KFP, which does not check who
+        reads a log.
         """
         path = f"/apis/v1alpha1/runs/{part(run_id)}/nodes/{part(task_id)}/log"
         asked = f"read the log of task {task_id}"

@@ -1,4 +1,4 @@
-"""A compiled pipeline in a .zip or .tar.gz, of which KFP takes pipeline.yaml, else the first."""
+"""A compiled pipeline in a .zip or .tar.gz, of which KFP reads pipeline.yaml or else the first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UnreadableArchive(Exception):
 
 
 def unpacked(content: bytes) -> bytes:
-    """Return the file in an archive, or the content itself if it is none. Raises `Unreadable`."""
+    """Return the file in an archive, or content that is not an archive. Raises `Unreadable`."""
     try:
         if content[:2] == _ZIP:
             content = _from_zip(content)
@@ -68,5 +68,5 @@ def _member(names: list[str]) -> str:
 
 def _limited(content: bytes) -> bytes:
     if len(content) > LONGEST:
-        raise UnreadableArchive(f"it is longer than the {LONGEST >> 20} MiB that KFP takes")
+        raise UnreadableArchive(f"it is longer than the {LONGEST >> 20} MiB that KFP accepts")
     return content

@@ -15,7 +15,7 @@ from .. import near_names
 from ..errors import BadRequest, NotAPipeline
 from .pipeline_archives import UnreadableArchive, is_archive, unpacked
 
-if TYPE_CHECKING:  # else loaded with the first file: a first cell should not wait for it
+if TYPE_CHECKING:  # otherwise loaded with the first file, for which the cell would have to wait
     import yaml
 
 _PLAIN = (".yaml", ".yml", ".json")  # what KFP reads as text
@@ -54,12 +54,12 @@ _OTHERS: tuple[tuple[set[str], str, str], ...] = (
     ),
     (
         {"pipeline_spec"},
-        "it is what KFP's API tells of a pipeline, with the pipeline in it",
+        "it is KFP's API response about a pipeline, which contains the pipeline",
         _TAKEN_OUT.format("pipeline_spec")
         + " What is in platform_spec, if anything, goes below it after a line of ---.",
     ),
-    ({"pipeline_id"}, "it is what KFP's API tells of a pipeline, without the pipeline", ""),
-    ({"platforms"}, "it is the platform part of one, without the pipeline", ""),
+    ({"pipeline_id"}, "it is KFP's API response about a pipeline, without the pipeline", ""),
+    ({"platforms"}, "it is only the platform part of a pipeline", ""),
 )
 
 
@@ -74,7 +74,7 @@ class Definition(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def default(self) -> Any:
-        """The default value, or `UNSET`: a compiled pipeline has 100.0 for a whole number."""
+        """The default value, or `UNSET`; whole numbers, compiled as 100.0, are integers."""
         value = self.default_value
         is_whole = self.parameter_type == "NUMBER_INTEGER" and isinstance(value, float)
         return int(value) if is_whole and value.is_integer() else value
@@ -110,7 +110,7 @@ class PipelineFile(msgspec.Struct, frozen=True):
         return msgspec.convert(self.pipeline_spec, _Pipeline).pipeline_info.name
 
     def to_wire(self) -> dict[str, Any]:
-        """Return it as the API accepts it: alone, unless it has a part for Kubernetes."""
+        """Return it in the form that the API accepts: with the part for Kubernetes, if any."""
         if not self.platform_spec:
             return self.pipeline_spec
         return {"pipeline_spec": self.pipeline_spec, "platform_spec": self.platform_spec}
@@ -119,7 +119,7 @@ class PipelineFile(msgspec.Struct, frozen=True):
 def read(path: Path) -> PipelineFile:
     """The pipeline in a compiled file, or in a .zip or .tar.gz of one.
 
-    Raises `NotAPipeline` with what it is instead.
+    Raises `NotAPipeline`, which says what the file is instead.
     """
     try:
         content = path.read_bytes()
@@ -157,7 +157,7 @@ def upload_name(path: Path) -> str:
 
 
 class _Not(Exception):
-    """A file is no compiled pipeline: the text says what it is, `cure` what makes one of it."""
+    """A file is not a compiled pipeline: the text says what it is, `cure` how to get one of it."""
 
     def __init__(self, what: str, cure: str = "", argo: bool = False) -> None:
         super().__init__(what)
@@ -205,16 +205,16 @@ def _line_break(text: str) -> _Not | None:
         default = _DEFAULT.match(comment)
         if default and not after.startswith("#"):
             return _Not(
-                f"the default of parameter {default[1]} has a line break, and kfp.compiler writes "
-                f"it as it is into a comment, which ends with line {number}",
+                f"the default of parameter {default[1]} has a line break, which kfp.compiler puts "
+                f"unescaped into a comment, so that it ends at line {number}",
                 "Leave the line break out of that default and compile again, or delete the "
-                "comments at the top of the file with what they go on in: a pipeline needs none.",
+                "comments at the top of the file with all their lines: a pipeline needs none.",
             )
     return None
 
 
 def _pipeline(documents: list[Any]) -> PipelineFile:
-    """The pipeline and its platform part, in whatever order they are."""
+    """The pipeline and its platform part, which may come in any order."""
     pipelines = [each for each in documents if isinstance(each, dict) and "pipelineInfo" in each]
     platforms = [each for each in documents if isinstance(each, dict) and "platforms" in each]
     if not pipelines:
@@ -232,7 +232,7 @@ def _pipeline(documents: list[Any]) -> PipelineFile:
 
 
 def _something_else(document: Any) -> _Not:
-    """Say what a document is that is not a pipeline."""
+    """Say what a document is, if it is not a pipeline."""
     if isinstance(document, str) and _PYTHON.search(document):
         return _Not("it is Python source, not yet compiled")
     if not isinstance(document, dict):
@@ -254,7 +254,7 @@ def _sentence(error: msgspec.ValidationError) -> str:
 
 
 def _as_json(document: Any) -> Any:
-    """Return the document as the API will receive it. Raises for values that JSON does not have."""
+    """Return a document as the API will receive it. Raises for values that JSON cannot express."""
     return msgspec.json.decode(msgspec.json.encode(document))
 
 
@@ -267,7 +267,7 @@ def definitions(pipeline_spec: dict[str, Any]) -> dict[str, Definition]:
 
 
 def _whole(definition: Definition) -> Definition:
-    """One with its default as a whole number where it is one: KFP has it as 3.0."""
+    """Return a parameter with a whole default as an integer: KFP has it as 3.0."""
     default = definition.default_value
     if definition.parameter_type != "NUMBER_INTEGER" or not isinstance(default, float):
         return definition

@@ -40,7 +40,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
 
     @staticmethod
     def can_be(thing: Any) -> bool:
-        """Tell if it is a pipeline or a component of the kfp SDK, which need not be loaded."""
+        """Tell if a value is a pipeline or a component of the kfp SDK, without loading the SDK."""
         return hasattr(thing, "pipeline_spec") and hasattr(thing, "component_spec")
 
     @classmethod
@@ -70,7 +70,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         return pipeline_files.parse_parameters(texts, self.accepted, self.name)
 
     def fitting(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Values of Python and numpy as JSON has them. Raises `BadRequest` as `check` does."""
+        """Convert values of Python and numpy for JSON. Raises `BadRequest` as `check` does."""
         found = {name: _plain(name, value) for name, value in values.items()}
         self.check(found)
         return found
@@ -87,7 +87,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         service_account: str = "",
         cache: bool = True,
     ) -> dict[str, Any]:
-        """Return the request that starts it, without the experiment. Raises as `check` does."""
+        """Return the request that starts a run, without the experiment. Raises as `check` does."""
         self.check(parameters)
         said = {"description": description, "service_account": service_account}
         return {
@@ -98,7 +98,7 @@ class PipelineSource(msgspec.Struct, frozen=True):
         }
 
     def _uncached(self) -> dict[str, Any]:
-        """Return its specification with caching disabled for every task: KFP has no other way."""
+        """Return the specification with caching disabled for every task, as KFP has no option."""
         return pipeline_files.uncached(self.specification)
 
 
@@ -107,7 +107,7 @@ def _place(name: str, order: list[str]) -> int:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return a value as JSON has it; numpy's numbers are numbers. Raises `BadRequest`."""
+    """Convert a value of Python or numpy for JSON. Raises `BadRequest`."""
     try:
         return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_of_numpy))
     except (TypeError, NotImplementedError, msgspec.MsgspecError, ValueError, RecursionError):
@@ -138,7 +138,7 @@ def is_file(path: Path) -> bool:
 
 
 def looks_like_a_file(path: Path) -> bool:
-    """Tell if the person may have meant a file."""
+    """Tell if a text may be meant as the name of a file."""
     return path.suffix in pipeline_files.SUFFIXES or len(path.parts) > 1
 
 
@@ -147,8 +147,10 @@ def neither(path: Path, error: KfpError) -> NotAPipeline:
     missing = isinstance(error, NotFound)
     return NotAPipeline(
         f"Cannot read {path}: No such file or directory.",
-        cause=f"{error.message} It could be the name of one as well." if missing else str(error),
-        cure="%kfp pipelines lists what is uploaded; a file is named from this notebook's folder."
+        cause=f"{error.message} It could also be the name of a pipeline."
+        if missing
+        else str(error),
+        cure="%kfp pipelines lists the uploaded ones; paths are relative to this notebook's folder."
         if missing
         else "",
         server_text=error.server_text,

@@ -89,7 +89,7 @@ class Pipelines(Api):
             known = [each.name for each in self.pipelines(namespace).shown()]
             raise NotFound(
                 f"No pipeline {name}{within(where, 'in namespace')}.{meant(name, known)}",
-                cause="None of that name is shared with everyone either."
+                cause="No shared pipeline has that name either."
                 if self.health().multi_user
                 else "",
                 cure="%kfp pipelines lists them; %kfp pipeline upload FILE adds one.",
@@ -135,7 +135,7 @@ class Pipelines(Api):
         return Listing(PipelineVersion, [feed], limit=limit, record=records.version)
 
     def latest_version(self, pipeline_id: str) -> PipelineVersion:
-        """The newest version of a pipeline. Raises `NotFound` where it has none."""
+        """The newest version of a pipeline. Raises `NotFound` if it has none."""
         page = self._version_page(pipeline_id, 1, "")
         if not len(page):
             raise NotFound(f"Pipeline {pipeline_id} has no version that could run.")
@@ -170,12 +170,11 @@ class Pipelines(Api):
         again: bool = False,
         shared: bool = False,
     ) -> PipelineVersion:
-        """Upload a compiled pipeline: a new one, or the next version of the one of that name.
+        """Upload a compiled pipeline: a new one, or the next version of the pipeline of that name.
 
         `file` may also be a `@dsl.pipeline` or `@dsl.component` of the kfp SDK. If the newest
-        version is identical, that one is returned, which `warnings` tell, unless another is to be
-        made `again`. A `shared` pipeline belongs to everyone. Raises `NotAPipeline` for other
-        files.
+        version is identical, it is returned with a warning and nothing uploaded, unless `again` is
+        set. A `shared` pipeline belongs to everyone. Raises `NotAPipeline` for other files.
         """
         if PipelineSource.can_be(file):
             with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
-"""The origin of a run, which is written into its description: KFP keeps, shows and searches that.
+"""The origin of a run, which is written into its description: KFP stores, shows and searches that.
 
-Runs have no labels in KFP 2.17, and no other field that people see.
+Runs in KFP 2.17 have no labels, and no other visible field.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _LINE = re.compile(r"^(Notebook|Cell|Git commit|Started by): (.*)$", re.MULTILIN
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """The notebook, cell and commit that started a run, and the person who did."""
+    """The notebook, cell and commit that a run was started from, and by which user."""
 
     notebook: str = ""
     cell: str = ""
@@ -23,12 +23,12 @@ class Provenance(msgspec.Struct, frozen=True):
 
     @property
     def lines(self) -> str:
-        """Return it as it is written into a description."""
+        """Return the lines for a description."""
         facts = zip(_LABELS, msgspec.structs.astuple(self), strict=True)
         return "\n".join(f"{label}: {_one_line(text)}" for label, text in facts if text)
 
     def added_to(self, description: str) -> str:
-        """A description with this at its end."""
+        """Append the origin to a description."""
         return "\n\n".join(filter(None, [description.rstrip(), self.lines]))
 
 
@@ -36,13 +36,13 @@ _LABELS = ("Notebook", "Cell", "Git commit", "Started by")
 
 
 def read(description: str) -> Provenance:
-    """Read the origin from a description, as far as it is there."""
+    """Read the origin from a description; what is missing is empty."""
     found = dict(_LINE.findall(description))
     return Provenance(*(found.get(label, "").strip() for label in _LABELS))
 
 
 def without(description: str) -> str:
-    """Return a description without the origin: the part that a person wrote."""
+    """Return a description without the origin: the user's own text."""
     return _LINE.sub("", description).rstrip()
 
 

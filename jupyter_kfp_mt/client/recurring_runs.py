@@ -71,7 +71,8 @@ class RecurringRuns(RunStarts):
             )
         ids = "\n".join(f"{each.recurring_run_id}  {each.display_name}" for each in found[:10])
         raise BadRequest(
-            f"{len(found)} recurring runs answer to {text}.", cure=f"Name one by its id:\n{ids}"
+            f"{text} could be any of {len(found)} recurring runs.",
+            cure=f"Name one by its id:\n{ids}",
         )
 
     def create_recurring_run(

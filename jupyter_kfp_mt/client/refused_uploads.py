@@ -40,13 +40,13 @@ def is_silent(error: KfpError) -> bool:
 def told(
     error: KfpError, namespace: str, user: str, allowed: Callable[[], bool | None]
 ) -> KfpError:
-    """Return the reason for such a refusal, as far as it can be found out.
+    """Return the error with the likely reason for such a refusal.
 
     `allowed`: whether `user` may create pipelines there; None if Kubernetes does not say.
     """
     if isinstance(error, Conflict):
         return Conflict(
-            reason="there is one of that name already.",
+            reason="there is already one with that name.",
             cure="Give it another name.",
             server_text=error.server_text,
         )
@@ -61,13 +61,13 @@ def told(
             cure=cure,
             server_text=error.server_text,
         )
-    maybe = "the file does not arrive whole, or its pipeline is gone"
+    maybe = "the file does not arrive completely, or its pipeline was deleted"
     likely = (
-        maybe if may else f"{who} may not create pipelines there (that takes role edit), or {maybe}"
+        maybe if may else f"{who} may not create pipelines there (role edit is needed), or {maybe}"
     )
     return BadRequest(
-        reason="KFP refused it, and does not say why.",
-        cause=f"It knows who is asking. It answers so where {likely}.",
+        reason="KFP refused it without a reason.",
+        cause=f"It recognizes this identity. Possible reasons: {likely}.",
         cure="" if may else cure,
         server_text=error.server_text,
     )

@@ -15,7 +15,7 @@ import msgspec
 from ..errors import BadRequest, KfpError
 from ..models import Health
 
-_RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
+_RELEASE = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 # As KFP writes it with 400 or 500, from 2.0 on.
 _NOT_READ = re.compile(r"unknown template format|unknown field|invalid v2 pipeline spec")
 # Where a compiled pipeline names the kfp that compiled it, in YAML and in JSON.
@@ -67,8 +67,8 @@ def told(error: KfpError, spec: dict[str, Any], server: Health) -> KfpError:
         return error
     return BadRequest(
         reason="KFP cannot read the pipeline.",
-        cause=f"It was compiled by kfp {releases[1]}, and KFP is {releases[0]} there, which does "
-        "not know all that is in it.",
+        cause=f"It was compiled by kfp {releases[1]}, and this KFP is {releases[0]}, which does "
+        "not know all of its fields.",
         cure=f"Compile it with the kfp of that release:\npip install 'kfp=={releases[0]}.*'",
         server_text=error.server_text,
     )
@@ -77,9 +77,9 @@ def told(error: KfpError, spec: dict[str, Any], server: Health) -> KfpError:
 def _in_part(error: KfpError) -> BadRequest:
     """For a run of a file with a part for Kubernetes: KFP 2.5 keeps only that part."""
     return BadRequest(
-        reason="KFP does not hand out its pipeline.",
-        cause="Of a compiled file with a part for Kubernetes this KFP tells that part alone.",
-        cure="Run the file itself, or upload it and run what was uploaded.",
+        reason="KFP does not return its pipeline.",
+        cause="For a compiled file with a part for Kubernetes, this KFP returns only that part.",
+        cure="Run the file itself, or upload it and run the uploaded pipeline.",
         server_text=error.server_text,
     )
 
@@ -92,7 +92,7 @@ def dropped(spec: dict[str, Any], server: Health) -> list[str]:
         return []
     return [
         f"KFP {releases[0]} is older than kfp {releases[1]}, which compiled this pipeline, and may "
-        f"leave out in silence {' and '.join(found)}. To be told so by the compiler: "
+        f"silently ignore {' and '.join(found)}. For errors when compiling instead: "
         f"pip install 'kfp=={releases[0]}.*'"
     ]
 

@@ -61,7 +61,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Comparison(Viewed, msgspec.Struct, frozen=True):
-    """Runs side by side: what differs first."""
+    """Runs side by side, with the rows that differ first."""
 
     runs: list[Run]
     rows: list[Difference]
@@ -159,7 +159,7 @@ def comparison(found: Sequence[tuple[Run, Mapping[str, TaskIO]]]) -> Comparison:
 
 
 def shown_metadata(artifact: Artifact) -> dict[str, Any]:
-    """Its metadata without what the SDK itself keeps there."""
+    """An artifact's metadata without the entries of the SDK itself."""
     return {name: value for name, value in artifact.metadata.items() if name not in _OWN_METADATA}
 
 

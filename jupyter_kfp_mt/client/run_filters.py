@@ -1,4 +1,4 @@
-"""Which runs a person wants to see: as KFP's API is asked for them, and in words."""
+"""Filters for runs: as KFP's API accepts them, and in words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..models import EPOCH, FINISHED, STATES, UNSPECIFIED, Run, state_word
 from . import provenance, spans
 from .listings import Order
 
-# A run that has not started may have no state yet, which KFP keeps under a name of its own.
+# A run that has not started may have no state yet, for which KFP stores another name.
 WAITING = ["PENDING", UNSPECIFIED]
 ACTIVE = "ACTIVE"  # states of runs that may still change
 UNFINISHED = [UNSPECIFIED, *(state for state in STATES if state not in FINISHED)]
@@ -119,8 +119,8 @@ def archived_or_not(archived: bool) -> Predicate:
 def _state(state: str) -> Predicate:
     if state.upper() == "TERMINATED":
         raise BadRequest(
-            "KFP has no state for runs that were terminated: for it they have failed.",
-            cure="Ask for those that have failed; terminated ones are marked among them.",
+            "KFP has no state for terminated runs: it reports them as failed.",
+            cure="List the failed ones, among which terminated ones are marked.",
         )
     if state.upper() not in (*STATES, ACTIVE):
         raise BadRequest(f"There is no state {state}: it is one of {', '.join(STATES)}, or active.")

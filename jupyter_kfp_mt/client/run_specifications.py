@@ -33,7 +33,7 @@ class RunSpecifications:
         if key not in self._kept:
             try:
                 self._keep(key, self._version(reference).pipeline_spec)
-            except Refused:  # it was deleted, or may not be read, which will hardly change
+            except Refused:  # it was deleted, or may not be read: no reason to try again
                 self._keep(key, None)
             except Unreachable:
                 return None

@@ -41,8 +41,8 @@ class RunStarts(Experiments, Pipelines):
         `@dsl.pipeline` or `@dsl.component` itself.
 
         The experiment is created if there is none of that name. `version` is the name or id of one
-        of the pipeline's; without `cache` nothing is taken from earlier runs. Raises `BadRequest`
-        for parameters that the pipeline does not take, before anything is created.
+        of the pipeline's; without `cache` no results of earlier runs are used. Raises `BadRequest`
+        for parameters that the pipeline does not have, before anything is created.
         """
         source = (
             pipeline
@@ -77,9 +77,9 @@ class RunStarts(Experiments, Pipelines):
     def pipeline_source(
         self, pipeline: Any, namespace: str = "", version: str = ""
     ) -> PipelineSource:
-        """Return what to run: the compiled file of that name, else the uploaded pipeline.
+        """Return the compiled file of that name, else the uploaded pipeline.
 
-        A `@dsl.pipeline` or `@dsl.component` of the kfp SDK is one itself.
+        A `@dsl.pipeline` or `@dsl.component` of the kfp SDK is compiled.
         """
         if PipelineSource.can_be(pipeline):
             return PipelineSource.from_component(pipeline)
@@ -105,11 +105,11 @@ class RunStarts(Experiments, Pipelines):
         return PipelineSource.from_version(found, chosen)
 
     def source_of(self, run: Run) -> PipelineSource:
-        """Return what a run was started from. Raises `BadRequest` if KFP does not return it."""
+        """Return the pipeline of a run. Raises `BadRequest` if KFP does not return it."""
         specification = self._specifications.of(run)
         if specification is None:
             raise BadRequest(
-                f"The pipeline of run {run.display_name} is unknown, and thus its parameters.",
+                f"The pipeline of run {run.display_name} and its parameters are not known.",
                 cause="KFP does not return it: its version was deleted, or you may not read it.",
                 cure="Run its file: %kfp run FILE -p name=value",
             )
@@ -154,6 +154,6 @@ def _reference(run: Run) -> dict[str, Any]:
 
 
 def starting(pipeline: str, namespace: str) -> AbstractContextManager[None]:
-    """The attempt to start a run, around all the requests that it takes."""
+    """The attempt to start a run, for all requests of it."""
     goal = Goal("start a run", "create", "runs")
     return attempting(f"start {pipeline}{within(namespace)}", goal)

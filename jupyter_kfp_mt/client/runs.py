@@ -28,7 +28,7 @@ class Runs(Experiments, Pipelines, TaskResults):
     """Runs, by the words of `%kfp`."""
 
     def run(self, run_id: str) -> Run:
-        """A run, with the tasks that a person wrote."""
+        """Return a run with the tasks of its pipeline."""
         return self.as_written(self.run_as_told(run_id))
 
     def runs(
@@ -48,8 +48,8 @@ class Runs(Experiments, Pipelines, TaskResults):
         """The runs of a namespace or of several that fit, newest first, page by page.
 
         `experiment` and `pipeline` are names, or ids; `since` a moment, or how long ago, such as
-        `2d`; `by` and `notebook` who started them and from where, as `started_by` tells of runs
-        that were started from notebooks; `name` is in their names. `archived`: None for both.
+        `2d`; `by` is the user who started them, and `notebook` the notebook from which; `name` is
+        a part of their names. `archived`: None for both.
         """
         wanted = RunFilter(
             experiment=experiment,
@@ -130,7 +130,9 @@ class Runs(Experiments, Pipelines, TaskResults):
         if len(found) > 1:
             ids = "\n".join(f"{run.run_id}  {run.display_name}" for run in found[:10])
             several = f"{len(found)} runs" + (" or more" if len(found) == LONGEST_PAGE else "")
-            raise BadRequest(f"{several} answer to {text}.", cure=f"Name one by its id:\n{ids}")
+            raise BadRequest(
+                f"{text} could be any of {several}.", cure=f"Name one by its id:\n{ids}"
+            )
         run = found[0]  # with its tasks, once there are any
         return self.as_written(run) if run.run_details else self.run(run.run_id)
 
@@ -167,7 +169,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         return (run for run in found if run.run_id.startswith(text))
 
     def terminate(self, run_id: str) -> None:
-        """Stop a run. It ends FAILED; KFP has no other word for it."""
+        """Terminate a run. Its final state is FAILED, as KFP has no other."""
         self._change("runs", run_id, "terminate")
 
     def retry(self, run_id: str) -> None:

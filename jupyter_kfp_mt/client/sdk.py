@@ -74,8 +74,8 @@ def _api(found: kfp.Client) -> Any:
 
 
 def _watch(found: kfp.Client, client: Client) -> None:
-    """Let it fail like our own client: for changes on a read-only connection, and without an
-    answer.
+    """Make its errors those of our own client: for changes over a read-only connection, and for a
+    missing answer.
 
     The traceback of urllib3's errors has frames that hold the request, including the token.
     """

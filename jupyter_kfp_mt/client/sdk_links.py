@@ -26,7 +26,7 @@ IN_KUBEFLOW = "/_/pipeline/?ns={namespace}"
 
 
 def pages_of(endpoint: str, configured: str, local: bool) -> str:
-    """Where KFP's pages are for a browser, with {namespace} in it; empty where that is not known.
+    """The address of KFP's pages for a browser, with {namespace} in it; empty if it is not known.
 
     `configured` is a setting; without it the SDK's own variable is used.
     """

@@ -24,7 +24,7 @@ def span(text: str, option: str) -> timedelta:
         seconds, rest = seconds + float(part[1]) * _UNITS[part[2]], rest[part.end() :]
     if rest or not seconds:
         raise BadRequest(
-            f"{option} {text} is no duration: write it as 90s, 30min, 2h, 1h30m or 2d."
+            f"{option} {text} is not a duration: write it as 90s, 30min, 2h, 1h30m or 2d."
         )
     return timedelta(seconds=seconds)
 
@@ -35,7 +35,7 @@ def since(given: str | timedelta | datetime, option: str = "--since") -> datetim
     try:
         moment = told if isinstance(told, datetime) else datetime.now(timezone.utc) - told
     except OverflowError:
-        raise BadRequest(f"{option} leads to a time before all calendars.") from None
+        raise BadRequest(f"{option} leads to a time before the year 1.") from None
     return moment.astimezone(timezone.utc)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = intervals.LOG_SECONDS
 SETTLE_SECONDS = intervals.SETTLE_SECONDS
 LONGEST_ARCHIVED = 64 << 20
-# For a log that is read whole or from its end; longer ones are read line by line.
+# The limit for a log that is read as a whole; longer ones are read line by line.
 LONGEST_KEPT = 64 << 20
 # The time before a line of a container's log (RFC 3339).
 _MOMENT = re.compile(
@@ -47,15 +47,15 @@ SINGLE_USER_NAMESPACE = "kubeflow"
 
 
 RECENT_SECONDS = intervals.RECENT_RUN_SECONDS
-# More lines than there are of one time: none of that time is new to whoever has so many.
+# More lines than a log can have of one time: with it, all lines of that time count as read.
 UNCOUNTED = 1 << 40
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which lines: all or the last `tail`, with `follow` those to come; of which container.
+    """The wanted lines: all or the last `tail`, with `follow` also new ones; of one container.
 
-    `recent`: information about the run that is a moment old will do, for another of its tasks.
-    `after` is the `TaskLog.cursor` of what was read before, which is left out.
+    With `recent`, information about the run may be a moment old, when several of its tasks are
+    read. `after` is a `TaskLog.cursor`: the lines before it are left out.
     """
 
     follow: bool = False
@@ -88,12 +88,12 @@ class TaskLog:
         self._failing_since = 0.0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Its lines, each with its line break."""
+        """Yield the lines, each with its line break."""
         for piece in self.pieces():
             yield from split(piece)
 
     def pieces(self) -> Iterator[bytes]:
-        """Whole lines, as many at a time as came together."""
+        """Yield whole lines, as many at a time as arrived together."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -108,14 +108,14 @@ class TaskLog:
         return lines
 
     def _bear(self, error: KfpError) -> None:
-        """Raise it, unless it may pass and has not lasted for `PATIENCE_SECONDS`."""
+        """Raise an error, unless it may pass and has not lasted for `PATIENCE_SECONDS`."""
         self._failing_since = self._failing_since or time.monotonic()
         lasted = time.monotonic() - self._failing_since > intervals.PATIENCE_SECONDS
         if not self._closed.is_set() and (lasted or not may_pass(error)):
             raise error
 
     def _pause(self, again: bool) -> None:
-        """Wait before the next look: longer, the less there was to see."""
+        """Wait before the next poll: longer, the longer nothing was new."""
         self._seconds = min(self._seconds * 1.2, LONGEST_PAUSE) if again else FIRST_PAUSE
         self._closed.wait(self._seconds)
 
@@ -123,13 +123,12 @@ class TaskLog:
 def opened(
     client: Logs, cluster: Callable[[], Cluster | None], run_id: str, task_id: str, wanted: Wanted
 ) -> TaskLog:
-    """Open the log of a task, after KFP has shown its run to this identity; the namespace is the
-    run's.
+    """Open the log of a task, if KFP returns its run, with the namespace, to this identity.
 
-    Raises a `KfpError` with the reason where there is none.
+    Raises a `KfpError` with the reason if there is no log.
     """
     if wanted.tail is not None and wanted.tail < 1:
-        raise BadRequest(f"Cannot show the last {wanted.tail} lines: it takes a number from 1.")
+        raise BadRequest(f"Cannot show the last {wanted.tail} lines: the number must be 1 or more.")
     local = client.health().local
     seen = _recent(client, run_id) if wanted.recent and not wanted.follow else None
     with attempting(f"read the log of task {task_id}"):
@@ -146,8 +145,8 @@ def opened(
 
 
 class Seen(NamedTuple):
-    """A run as it was at a time on the monotonic clock, and its pods once they have been looked
-    for, which a local one has not.
+    """A run as it was at a time on the monotonic clock, with its pods if they have been listed; a
+    local KFP has none.
     """
 
     time: float
@@ -175,8 +174,8 @@ def _pods(client: Logs, cluster: Cluster | None, run: Run, task: Task, wanted: W
 class DoorLog(TaskLog):
     """The log that a Jupyter server's door reads; `open` requests the lines after a cursor.
 
-    A followed log comes as events, with keep-alives, and with cursors from which it is resumed when
-    the stream ends or breaks off.
+    A followed log arrives as events, with keep-alives, and with cursors for resuming it after an
+    interruption.
     """
 
     def __init__(self, open: Callable[[str], LineStream]) -> None:
@@ -246,8 +245,8 @@ class LocalLog(TaskLog):
             self._pause(again=self._seen == before)
 
     def _new(self, task: Task) -> Iterator[bytes]:
-        """Return what was written since; a short line is held back until it is complete."""
-        # Including the last byte that was read: as long as it is the same log, that byte is there.
+        """Return the new lines; the last one is held back until it is complete."""
+        # From the last byte that was read: if that still exists, it is the same log.
         start = max(self._seen - 1, 0)
         try:
             lines = self._open(task, start)
@@ -277,11 +276,11 @@ class LocalLog(TaskLog):
 
 
 class LogPosition(msgspec.Struct, frozen=True):
-    """The place to which the log of a pod was read.
+    """The place up to which the log of a pod was read.
 
-    It is the time of the last line, as Kubernetes writes it, and how many lines of that time
-    there were: from `UNCOUNTED` on where only the last lines were asked for, which may have begun
-    amidst those of one time.
+    It is the time of the last line, as Kubernetes writes it, and the number of lines with that
+    time. If only the last lines were requested, counting begins at `UNCOUNTED`, as earlier lines
+    may have the same time.
     """
 
     pod: str = ""
@@ -293,18 +292,18 @@ class LogPosition(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, cursor: str) -> LogPosition:
-        """Raises `BadRequest` for what is no cursor."""
+        """Parse a cursor. Raises `BadRequest` for an invalid one."""
         pod, *rest = cursor.split("/")
         moment = rest[0].encode() if len(rest) == 2 else b""
         if not cursor:
             return cls()
         if not _MOMENT.fullmatch(moment):
-            raise BadRequest(f"after={cursor} is no place in this log.")
+            raise BadRequest(f"after={cursor} is not a place in this log.")
         return cls(pod, moment, _number(rest[1]))
 
     @property
     def since(self) -> datetime | None:
-        """The time of the mark in whole seconds: Kubernetes takes no fractions here."""
+        """The time of the mark in whole seconds, as Kubernetes accepts no fractions here."""
         return _time(self.moment)[0] if self.count else None
 
     def after(self, moment: bytes) -> LogPosition:
@@ -314,7 +313,7 @@ class LogPosition(msgspec.Struct, frozen=True):
         return LogPosition(self.pod, moment, 1) if _MOMENT.fullmatch(moment) else self
 
     def begun_amidst(self) -> LogPosition:
-        """The mark of the first of the last lines: others of its time may be before it."""
+        """Return the mark for the first of the last lines; earlier lines may have the same time."""
         return LogPosition(self.pod, self.moment, UNCOUNTED) if self.count else self
 
     def is_new_after(self, old: LogPosition) -> bool:
@@ -348,7 +347,7 @@ class PodLog(TaskLog):
                 f"Task {self._task.display_name} has no log yet: its pod {pod.name} in "
                 f"{self._pods.namespace} has not started.",
                 cause=self._pods.waiting(pod),
-                cure="With --follow (follow=1) it is waited for.",
+                cure="--follow (follow=1) waits for it.",
             )
         try:
             return self._of(pod).pieces()
@@ -443,23 +442,22 @@ class PodLog(TaskLog):
         if code is None and time.monotonic() > self._quiet_since + SETTLE_SECONDS:
             raise Unreachable(
                 f"The log of pod {pod.name} in {self._pods.namespace} broke off.",
-                cause="Kubernetes ended it, and the container runs on.",
+                cause="Kubernetes ended it, but the container is still running.",
                 cure="Read it again.",
             )
         return code == 0 or (code is not None and (self._task.finished or self._run.finished))
 
     def _archived(self, lost: NotFound | None = None) -> Iterator[bytes]:
-        """Return the log that KFP has archived. Raises `NotFound` with all the reasons if there is
-        none.
+        """Return the log that KFP has archived. Raises `NotFound` with all reasons for none.
 
-        `lost` is why its pod has no log, where there is a pod.
+        `lost` is the reason why the pod has no log, if there is a pod.
         """
         task = self._task
         if not (task.finished or self._run.finished):
             raise NotFound(
                 f"Task {task.display_name} has no log yet: it has no pod in "
                 f"{self._pods.namespace} yet.",
-                cure="With --follow (follow=1) it is waited for.",
+                cure="--follow (follow=1) waits for it.",
             )
         part = self._archived_part()
         try:
@@ -467,7 +465,7 @@ class PodLog(TaskLog):
         except KfpError as error:
             raise self._nowhere(lost, _archive_refused(error), error.server_text) from None
         if not part:
-            raise self._nowhere(lost, "KFP does not tell by which name it was archived.")
+            raise self._nowhere(lost, "KFP does not say under which name it was archived.")
         self.source = "KFP's archive"
         return last([text], self._tail)
 
@@ -494,8 +492,8 @@ class PodLog(TaskLog):
 
     def _nowhere(self, lost: NotFound | None, archive: str, server_text: str = "") -> NotFound:
         name, namespace = self._task.display_name, self._pods.namespace
-        gone = f"Task {name} has no log: it has no pod in {namespace} any more."
-        why = "Its pod was deleted, or it had none because its results were known already."
+        gone = f"Task {name} has no log: it no longer has a pod in {namespace}."
+        why = "Its pod was deleted, or it had none because its results came from the cache."
         return NotFound(
             lost.message if lost else gone,
             cause=f"{lost.cause if lost else why} The archive: {archive}".lstrip(),
@@ -520,7 +518,7 @@ def last(pieces: Iterable[bytes], count: int | None) -> Iterator[bytes]:
 
 
 def ending(pieces: Iterable[bytes]) -> bytes:
-    """Join all lines; of more than `LONGEST_KEPT` bytes only the end, after a line that says so."""
+    """Join all lines; beyond `LONGEST_KEPT` bytes only the last ones, after a line that says so."""
     kept: deque[bytes] = deque()
     length = dropped = 0
     for piece in pieces:
@@ -535,7 +533,7 @@ def ending(pieces: Iterable[bytes]) -> bytes:
 
 
 def _unpacked(answer: bytes) -> bytes:
-    """The log in an artifact, which Argo may have packed."""
+    """The log in an artifact, which Argo may have compressed."""
     try:
         text = base64.b64decode(msgspec.json.decode(answer, type=dict[str, str]).get("data", ""))
         if not text.startswith(b"\x1f\x8b"):
@@ -543,7 +541,7 @@ def _unpacked(answer: bytes) -> bytes:
         with gzip.open(io.BytesIO(text)) as packed:
             return _first_file(_read(packed))
     except (msgspec.DecodeError, ValueError, OSError, EOFError, zlib.error, tarfile.TarError):
-        raise Unreachable("what KFP answered with is no log") from None
+        raise Unreachable("KFP's answer is not a log") from None
 
 
 def _first_file(text: bytes) -> bytes:
@@ -556,7 +554,7 @@ def _first_file(text: bytes) -> bytes:
 
 
 def _read(file: IO[bytes] | gzip.GzipFile) -> bytes:
-    """Read it with a limit: a compressed or sparse file may be far longer than it looks."""
+    """Read a file up to a limit, as a compressed or sparse one may be very long."""
     text = file.read(LONGEST_ARCHIVED + 1)
     if len(text) > LONGEST_ARCHIVED:
         raise BadRequest(f"it is longer than {LONGEST_ARCHIVED >> 20} MB")
@@ -565,18 +563,18 @@ def _read(file: IO[bytes] | gzip.GzipFile) -> bytes:
 
 def _archive_refused(error: KfpError) -> str:
     if "no user identity header" in error.server_text:
-        return "since 2.15 KFP refuses it to everyone where there are several users."
+        return "since 2.15, a KFP for several users refuses it to everyone."
     if isinstance(error, NotFound):
-        return "there is nothing of it."
+        return "it has no such log."
     return error.message
 
 
 def _task(client: Logs, run: Run, task_id: str) -> Task:
-    """The task of that id: one that was written, else the part of a workflow that KFP tells of."""
+    """The pipeline's task with that id, else the node of the workflow. Raises `NotFound`."""
     written = client.as_written(run).tasks
     found = next((task for task in [*written, *run.tasks] if task.task_id == task_id), None)
     if found is None:
-        raise NotFound(f"Cannot read the log of task {task_id}: run {run.run_id} has none of it.")
+        raise NotFound(f"Cannot read the log of task {task_id}: run {run.run_id} has no such task.")
     parts = {child.pod_name for child in found.child_tasks}
     if not found.display_name.endswith("-driver"):
         found = next((task for task in written if task.pod_name in parts), found)
@@ -591,12 +589,12 @@ def _now(client: Logs, task: Task) -> tuple[Run, Task]:
 
 def _number(text: str) -> int:
     if text and not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise BadRequest(f"after={text} is no place in this log.")
+        raise BadRequest(f"after={text} is not a place in this log.")
     return int(text or 0)
 
 
 def _time(moment: bytes) -> tuple[datetime, str]:
-    """The second, and the digits after it."""
+    """Split a time into its second and the digits of the fraction."""
     second, fraction, zone = _MOMENT.fullmatch(moment).groups()  # type: ignore[union-attr]
     written = f"{second.decode()}{zone.decode().replace('Z', '+00:00')}"
     return datetime.fromisoformat(written), (fraction or b"").decode().ljust(9, "0")
@@ -604,14 +602,14 @@ def _time(moment: bytes) -> tuple[datetime, str]:
 
 def _why_none(task: Task) -> str:
     reasons = {"PENDING": "it has not started yet", "SKIPPED": "it was skipped"}
-    return reasons.get(task.state, "nothing was kept of it")
+    return reasons.get(task.state, "none was stored")
 
 
 def _no_cluster(task: Task, namespace: str) -> Misconfigured:
     where = f" in namespace {namespace}" if namespace else ""
     return Misconfigured(
-        f"Cannot read the log of task {task.display_name}: no setting leads to the Kubernetes API.",
-        cause=f"The log is that of a pod{where}, and KFP itself hands the log of any run to "
-        "anybody: it is not asked for it.",
-        cure="Name the cluster's kubeconfig in c.Kfp.kubeconfig or KFP_MT_KUBECONFIG.",
+        f"Cannot read the log of task {task.display_name}: no Kubernetes API is configured.",
+        cause=f"The log is that of a pod{where}. It is not requested from KFP itself, which "
+        "would give the log of any run to anybody.",
+        cure="Set c.Kfp.kubeconfig or KFP_MT_KUBECONFIG to the cluster's kubeconfig.",
     )

@@ -38,7 +38,7 @@ class TaskResults(Api):
         return self._specifications.of(run)
 
     def tasks(self, run: Run) -> list[models.Task]:
-        """The tasks of a run as its pipeline has them."""
+        """The tasks of a run that are in its pipeline."""
         return self.as_written(run).tasks
 
     def task_values(self, run_id: str) -> dict[str, models.TaskIO]:

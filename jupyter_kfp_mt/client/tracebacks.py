@@ -1,4 +1,4 @@
-"""The traceback in a log, as whoever wrote the task reads it: the executor's frames apart."""
+"""The traceback in a log, without the frames of kfp's executor."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FRAME = re.compile(r'\s+File ".*", line \d+')
 _EXECUTORS = re.compile(r'\s+File "(.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runpy\.py)", line \d+')
 # How the program of `%%kfp task` runs its cell.
 _OF_CELL = 'exec(compile(source, path, "exec"), scope)'
-# What kfp's executor says itself, in all releases from 2.0 on. Its prefix alone proves nothing: kfp
-# gives it to all that a component tells Python's root logger. And what the launcher says in the
-# pod of a cluster, as long as it is no warning.
+# Messages of kfp's executor, in all releases from 2.0 on. Their prefix is not enough: kfp also puts
+# it before a component's own messages to Python's root logger. And messages of the launcher in a
+# cluster's pod, except warnings; and the lines that carry the outputs of a cell's task from there.
 _MESSAGE = re.compile(
     r"\[KFP Executor [\d-]+ [\d:,]+ INFO\]: (?:"
     r"(?:--component_module_path is not specified\. )?Looking for component `"
@@ -23,6 +23,7 @@ _MESSAGE = re.compile(
     r"|Did not write output file\.$|Wrote executor output file to )"
     r"|I\d{4} [\d:.]+ +\d+ (?:(?:importer_launcher|launcher_v2|object_store)\.go:\d+\] "
     r"|main\.go:\d+\] Setting log level to: |env\.go:\d+\] cannot find launcher configmap: )"
+    r'|kfp-mt-output \["'
 )
 # A line of either, with which an exception's message has ended.
 _ANY = re.compile(r"\[|[IWEF]\d{4} [\d:.]+ ")
@@ -49,7 +50,8 @@ def found(log: str) -> Traceback | None:
         return None
     lines = rest.removeprefix("\n").split("\n")
     whole = lines[: _end(lines)]
-    return Traceback("\n".join([_BEGIN, *_own(whole)]), "\n".join([_BEGIN, *whole]))
+    whole = [_BEGIN, *whole]
+    return Traceback("\n".join(_own(whole)), "\n".join(whole))
 
 
 def _end(lines: list[str]) -> int:
@@ -63,14 +65,17 @@ def _end(lines: list[str]) -> int:
 
 
 def readable(log: str) -> str:
-    """A log without what the executor says itself: its messages, its input, its frames."""
-    text = "\n".join(own_lines(log.replace("\r\n", "\n").split("\n")))
-    traceback = found(text)
-    return text.replace(traceback.whole, traceback.own) if traceback else text
+    """A log without the executor's own messages, input and frames."""
+    return "\n".join(readable_lines(log.replace("\r\n", "\n").split("\n")))
+
+
+def readable_lines(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without the executor's messages and frames, as they come."""
+    return _own(own_lines(lines))
 
 
 def own_lines(lines: Iterable[str]) -> Iterator[str]:
-    """The lines that are no messages of the executor, as they come."""
+    """Yield the lines that are not messages of the executor, as they arrive."""
     is_announced = is_json = False
     for line in lines:
         is_json = is_json or (is_announced and line == "{")
@@ -81,14 +86,22 @@ def own_lines(lines: Iterable[str]) -> Iterator[str]:
         is_json = (is_json and line != "}") or (is_message and line.endswith(_OUTPUT_BEGINS))
 
 
-def _own(lines: list[str]) -> list[str]:
-    own: list[str] = []
-    executors = False
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
-        if _FRAME.match(line):
-            executors = _EXECUTORS.match(line) is not None or after.strip() == _OF_CELL
-        elif not line[:1].isspace():
-            executors = False
-        if not executors:
-            own.append(line)
-    return own
+def _own(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without the executor's frames; a frame is held back until its code has come."""
+    in_traceback = is_executors = False
+    frame = ""
+    for line in lines:
+        if frame:
+            is_executors = _EXECUTORS.match(frame) is not None or line.strip() == _OF_CELL
+            if not is_executors:
+                yield frame
+            frame = ""
+        if in_traceback and _FRAME.match(line):
+            frame = line
+            continue
+        if not line[:1].isspace():
+            in_traceback, is_executors = line == _BEGIN, False
+        if not is_executors:
+            yield line
+    if frame:
+        yield frame

@@ -1,4 +1,4 @@
-"""The only way to the network: requests to KFP, each of whose failures is a `KfpError`."""
+"""The transport of requests to KFP, which turns every failure into a `KfpError`."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ MOST_WARNINGS = 20
 # One warning of a Warning header: a code, an agent and a quoted text (RFC 7234, 5.5).
 _WARNING = re.compile(r'\b[0-9]{3} \S+ "((?:[^"\\]|\\.)*)"')
 
-# What it has kept is there again then.
+# Its data are still there after a restart.
 _LOCAL_IS_GONE = (
-    "The local KFP has stopped, or died. Start it again, with all that it has kept: "
+    "The local KFP has stopped or crashed. Start it again, with all its data: "
     "%kfp connect --endpoint local"
 )
 
 
 class Transport:
-    """KFP at `endpoint`, as the identity of `credentials`.
+    """KFP at `endpoint`, with the identity of `credentials`.
 
-    `behind_door`: whether a Jupyter server's door is in between, which has time limits of its own.
+    `behind_door` tells whether a Jupyter server's door is in between, which has its own timeouts.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Transport:
         self.read_only = read_only
         self.behind_door = behind_door
         self.read_seconds = DOOR_SECONDS if behind_door else READ_SECONDS
-        # KFP's warnings about changes, until they are taken from here.
+        # KFP's warnings about changes, until somebody removes them.
         self.warnings: deque[str] = deque(maxlen=MOST_WARNINGS)
         self._health = health
         self.session = session or new_session(
@@ -71,8 +71,8 @@ class Transport:
         )
 
     def health(self) -> Health:
-        """Return what `healthz` says, asked once: it answers without identity, in 5 seconds
-        or not.
+        """Return the answer of `healthz`, requested once: it needs no identity, and its timeout is
+        5 seconds.
         """
         if self._health is None:
             read = DOOR_SECONDS if self.behind_door else HEALTH_SECONDS
@@ -89,7 +89,7 @@ class Transport:
             return Health()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         self.session.close()
 
     def decode(self, answer: bytes, kind: Any) -> Any:
@@ -151,7 +151,7 @@ class Transport:
         follow: bool = False,
         headers: dict[str, str] | None = None,
     ) -> LineStream:
-        """Lines as they come; `attempt` is said in errors for as long as they do."""
+        """Return the lines of an answer as they arrive; errors meanwhile name the `attempt`."""
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         arguments = {"params": query, "headers": headers, "stream": True}
         # A task may write nothing for hours, but a door sends keep-alives.
@@ -190,7 +190,7 @@ class Transport:
         return response
 
     def _is_local(self, refused: requests.Response) -> bool:
-        """Tell if it was the local KFP that refused. Only a refusal makes this ask."""
+        """Tell if it was the local KFP that refused; this may take another request."""
         asks = refused.status_code in (400, 403) and not str(refused.url).endswith("/healthz")
         try:
             health = self.health() if asks else self._health
@@ -259,13 +259,13 @@ def checked_endpoint(endpoint: str) -> str:
         known, wrong = False, True
     if known or (wrong and "@" in endpoint):  # not shown: a password may be before it
         raise Misconfigured(
-            "The endpoint holds a user name or password.",
-            cure="Leave them out; a token is configured with c.Kfp.token_file.",
+            "The endpoint contains a user name or password.",
+            cure="Remove them; to use a token, set c.Kfp.token_file.",
         )
     if wrong:
         raise Misconfigured(
             f"The endpoint {endpoint!r} is not an address of KFP.",
-            cure=f"Give it with its scheme, such as {IN_CLUSTER}.",
+            cure=f"Write it with its scheme, such as {IN_CLUSTER}.",
         )
     return endpoint
 
@@ -277,7 +277,7 @@ def _decode(answer: bytes, kind: Any, endpoint: str) -> Any:
         if is_html(answer):
             raise page(200, "", AskedAddress(endpoint)).with_(attempt=f"use {endpoint}") from None
         raise Unreachable(
-            f"{endpoint} answered, but not as KFP does.",
-            cause="Something else answers there, or a KFP whose API is another.",
+            f"the answer of {endpoint} is not one of KFP's.",
+            cause="Another server answers there, or a KFP with another API.",
             cure=OWN_ADDRESS,
         ) from None

@@ -1,7 +1,7 @@
 """Reads an upload in a process of its own, with limits of memory and time.
 
-A harmful file cannot block anybody here. The form is standard input; the fault of its file is
-written to standard output, which stays empty for a file that may be uploaded.
+So a harmful file cannot block the server. The form is the process's standard input; its standard
+output is the reason why the file is not a pipeline, or empty.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SECONDS = intervals.UPLOAD_READ_SECONDS
 
 
 def fault(content_type: str, form: IO[bytes], seconds: float = SECONDS) -> KfpError | None:
-    """Return what is wrong with the pipeline in a form, within `seconds`, in another process."""
+    """Return the reason why a form has no pipeline, found within `seconds` in another process."""
     form.flush()
     form.seek(0)
     try:
@@ -41,13 +41,13 @@ def fault(content_type: str, form: IO[bytes], seconds: float = SECONDS) -> KfpEr
     except subprocess.SubprocessError:
         return NotAPipeline(
             f"The file cannot be read in {seconds:g} s and {MEMORY >> 20} MB of memory.",
-            cure="Compile the pipeline anew with kfp.compiler, or split it into several.",
+            cure="Compile the pipeline again with kfp.compiler, or split it into several.",
         )
     return from_dict(msgspec.json.decode(process.stdout)) if process.stdout else None
 
 
 def _check(content_type: str, body: bytes) -> None:
-    """Raises `NotAPipeline`. Other forms are left to KFP to refuse."""
+    """Raises `NotAPipeline` for a file that is not a pipeline; KFP refuses malformed forms."""
     files: dict[str, list[httputil.HTTPFile]] = {}
     with contextlib.suppress(httputil.HTTPInputError):
         httputil.parse_body_arguments(content_type, body, {}, files)
@@ -56,7 +56,7 @@ def _check(content_type: str, body: bytes) -> None:
 
 
 def main() -> None:
-    """The type of the form is the one argument."""
+    """Check the form on standard input; its content type is the only argument."""
     for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, SECONDS)):
         with contextlib.suppress(OSError, ValueError):  # not every system has each of them
             resource.setrlimit(what, (most, most))

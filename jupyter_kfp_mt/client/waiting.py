@@ -1,4 +1,4 @@
-"""Waiting for a run, and why it failed."""
+"""Waiting for runs, and the reasons for their failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Waiting(Logs):
     """Waiting for runs."""
 
     def watch(self, run_id: str, known: Run | None = None) -> Iterator[Run]:
-        """Yield the run again and again until it has finished; `known`: its last known state.
+        """Yield a run again and again until it has finished; `known` is its last known state.
 
         Polls twice a second at first, and less often while nothing changes, down to every 5
         seconds. Raises `KfpError`; an error that may pass only once it has lasted for
@@ -75,8 +75,8 @@ class Waiting(Logs):
 def deleted(run: Run, error: NotFound) -> NotFound:
     """Return the error for a run that has been deleted meanwhile."""
     return NotFound(
-        f"Run {run.display_name} ({run.run_id}) was deleted while it was waited for.",
-        cause="Whoever deletes a run also stops it.",
+        f"Run {run.display_name} ({run.run_id}) was deleted while waiting for it.",
+        cause="Deleting a run also stops it.",
         server_text=error.server_text,
     )
 

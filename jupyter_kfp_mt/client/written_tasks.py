@@ -1,15 +1,15 @@
-"""The tasks of a pipeline, worked out from the parts of a workflow that KFP lists on a cluster.
+"""The tasks of a pipeline, derived from the nodes of a workflow that KFP lists on a cluster.
 
-KFP tells of every part of the Argo workflow: of the workflow itself, of drivers and executors, of
-groups and iterations. Of each it tells the last name and the ids of what comes next, which are
-hashes of whole names (`argo_nodes.py`). So whole names are found by trying those that KFP's
-compiler for Argo would give (`backend/src/v2/compiler/argocompiler/dag.go`) and looking whether
-their hash occurs: that is exact, for every part comes next after another. Which of several parts of
-one name is a task's is exact where its driver or its executor tells; elsewhere it is a guess, and
-marked so.
+KFP lists every node of the Argo workflow: the workflow itself, drivers and executors, groups and
+iterations. For each it has the last part of its name and the ids of its children, which contain
+hashes of full names (`argo_nodes.py`). Full names are found by computing those that KFP's compiler
+for Argo would give (`backend/src/v2/compiler/argocompiler/dag.go`), and checking whether their hash
+occurs. That is exact, as every node is a child of another. Which of several nodes with the same
+name belongs to a task is exact if its driver or its executor shows it; otherwise it is a guess,
+which is marked.
 
-With the specification of the pipeline its tasks are known before they start, as are their display
-names. Without it a group in which nothing has started is not told from a task.
+With the pipeline's specification, tasks are known before they start, as are their display names.
+Without it, a group in which nothing has started cannot be distinguished from a task.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .dag import before, in_order, runs_after_all, tasks_of
 from .display_names import COMPILERS_GROUP, DEEPEST, label_of, labelled
 
 _ITERATION = re.compile(r"iteration-iterations\((\d+):")
-# As Kubernetes makes names from `generateName`, with letters and digits that form no words.
+# The suffix that Kubernetes adds to a `generateName`.
 _GENERATED = re.compile(r".+-[bcdfghjklmnpqrstvwxz2456789]{5}")
 
 
@@ -44,7 +44,7 @@ _Path = tuple[_Step, ...]
 
 
 class _Leaf(NamedTuple):
-    """A task that is no group: on which way, as which part, and whether that was to be skipped."""
+    """A task that is not a group: its path, its node, and whether it was to be skipped."""
 
     path: _Path
     node: Node
@@ -68,11 +68,10 @@ def written(
     specification: Callable[[Run], Mapping[str, Any] | None] = lambda run: None,
     is_local: Callable[[], bool] = lambda: False,
 ) -> list[Task]:
-    """Return the tasks of a run's pipeline, from those that KFP lists, which may be the same
-    already.
+    """Return the tasks of a run's pipeline, from those that KFP lists, which may be the same.
 
-    Their ids are those of the workflow's parts, which never change. `specification` finds that of
-    the run, where it is known; the tasks of a KFP that `is_local` are told as they were written.
+    Their ids are those of the workflow's nodes, which never change. `specification` returns the
+    run's, if it is known; a KFP that `is_local` lists the tasks of the pipeline itself.
     """
     tasks = run.tasks
     if not any(child.pod_name for task in tasks for child in task.child_tasks):
@@ -80,7 +79,7 @@ def written(
             return []
         return labelled(tasks, specification(run)) if tasks else tasks
     workflow = _workflow(tasks)
-    if workflow is None:  # of a KFP that names things otherwise
+    if workflow is None:  # from a KFP with other names
         return [told(task, run.finished) for task in tasks if not task.auxiliary]
     parts = _Parts(workflow, tasks)
     spec = _Specification(specification(run))
@@ -95,7 +94,7 @@ def written(
 
 
 def stated(run: Run) -> Run:
-    """Return the run with a state if KFP sends none, which is before it starts."""
+    """Return the run with a state: KFP sends none before it has started."""
     if run.state != UNSPECIFIED:
         return run
     over = run.finished_at is not None and not never(run.finished_at)
@@ -103,7 +102,7 @@ def stated(run: Run) -> Run:
 
 
 def told(task: Task, finished: bool) -> Task:
-    """Return the task with a state if KFP sends none, and without times that mean none.
+    """Return the task with a state even if KFP sends none, and without times that mean "none".
 
     KFP has no state for tasks that wait, or were left out because an earlier one failed.
     """
@@ -114,7 +113,7 @@ def told(task: Task, finished: bool) -> Task:
 
 
 def _workflow(tasks: list[Task]) -> Node | None:
-    """The workflow itself: the task whose next part is the driver of the pipeline in it."""
+    """The node of the workflow itself: its child is the driver of the pipeline."""
     for task in tasks:
         node = Node.named(task.display_name)
         first = {node.part("root-driver").number, node.part("root").number}
@@ -124,12 +123,12 @@ def _workflow(tasks: list[Task]) -> Node | None:
 
 
 def _is_workflow_alone(tasks: list[Task]) -> bool:
-    """Tell whether it has only begun: guessed by its name."""
+    """Guess from its name whether the workflow has only begun."""
     return len(tasks) == 1 and bool(_GENERATED.fullmatch(tasks[0].display_name))
 
 
 class _Parts:
-    """Which parts the workflow has, by their whole names."""
+    """The nodes of a workflow, by their full names."""
 
     def __init__(self, workflow: Node, tasks: list[Task]) -> None:
         self._before: dict[int, list[Task]] = defaultdict(list)
@@ -149,15 +148,15 @@ class _Parts:
         return node.number in self._before
 
     def is_executed(self, node: Node) -> bool:
-        """Tell whether an executor is in it, which is none that has a driver of its own."""
+        """Tell whether a node has an executor as its child, and that has no driver of its own."""
         return self.has(node.part("executor")) and not self.has(node.part("executor-driver"))
 
     def attempts(self, node: Node) -> int:
-        """Return how many there were at what may be tried again; 0 for what is not."""
+        """Return the number of attempts of a node with retries; 0 for other nodes."""
         return next(number for number in count() if not self.has(node.attempt(number)))
 
     def before(self, node: Node, name: str) -> Task | None:
-        """The part of that name which comes before another one."""
+        """The node with that name whose child is another node."""
         found = (task for task in self._before.get(node.number, ()) if task.display_name == name)
         return next(found, None)
 
@@ -165,7 +164,7 @@ class _Parts:
         return self.before(node, f"{node.name.rpartition('.')[2]}-driver")
 
     def is_task(self, leaf: _Leaf) -> bool:
-        """Tell whether it is no group that has only begun: those have drivers, and no executor."""
+        """Tell whether it is a task, and not a group that has only begun and has only a driver."""
         return self.is_executed(leaf.node) or not self.has(leaf.driver)
 
     def is_skipped(self, node: Node) -> bool:
@@ -175,14 +174,14 @@ class _Parts:
         return with_driver or (self.has(node) and node.name.rpartition(".")[2] in self._skipped)
 
     def iterations(self, loop: Node) -> Iterator[tuple[int, Node]]:
-        """The iterations of a loop that there are, each with the group that is repeated."""
+        """The existing iterations of a loop, each with the group that is repeated."""
         for number, name in self._iterations:
             iteration = loop.part(name)
             if self.has(iteration):
                 yield number, iteration.part("iteration-item")
 
     def leaves(self, group: Node, scope: _Path) -> Iterator[_Leaf]:
-        """The tasks in a group, as far as they can be told without the specification."""
+        """The tasks in a group, as far as they are known without the specification."""
         for name in self._names:
             leaf = _Leaf(
                 (*scope, _Step(name, name)), group.part(name), group.part(f"{name}-driver")
@@ -195,11 +194,11 @@ class _Parts:
                 yield from self.leaves(hook, scope)
 
     def _is_driver(self, leaf: _Leaf) -> bool:
-        """Tell whether it is what its name says: a task called so has an executor of its own."""
+        """Tell whether it is a driver: a task with such a name has an executor of its own."""
         return leaf.key.endswith("-driver") and not self.is_executed(leaf.node)
 
     def _of(self, leaf: _Leaf) -> Iterator[_Leaf]:
-        """The task itself, or those in it where it is a group."""
+        """Yield the task itself, or the tasks of a group."""
         key, node = leaf.key, leaf.node
         if self.is_executed(node):
             yield leaf
@@ -221,7 +220,7 @@ def _all_skipped(tasks: list[Task]) -> set[str]:
 
 
 class _Specification:
-    """The pipeline as it was compiled; false where nothing is known of it."""
+    """The compiled pipeline; false if it is not known."""
 
     def __init__(self, specification: Mapping[str, Any] | None) -> None:
         # Beside a platform's part the specification is one field of two.
@@ -233,7 +232,7 @@ class _Specification:
         return bool(tasks_of(self._spec.get("root")))
 
     def leaves(self, parts: _Parts, root: Node) -> Iterator[_Leaf]:
-        """All its tasks, of loops those of the iterations that there are."""
+        """All its tasks; for loops, those of the existing iterations."""
         yield from self._group(parts, root, tasks_of(self._spec["root"]), (), False)
 
     def _group(
@@ -259,7 +258,7 @@ class _Specification:
 
 
 def _place(parts: _Parts, group: Node, key: str, task: Mapping[str, Any]) -> Node:
-    """The part that is the task: one that follows whatever happens hangs at what it follows."""
+    """The node of a task; an exit task's is a child of the group that it follows."""
     if runs_after_all(task):
         for hook in (group.part(f"{name}.onExit") for name in sorted(before(task))):
             if parts.has(hook):
@@ -268,7 +267,7 @@ def _place(parts: _Parts, group: Node, key: str, task: Mapping[str, Any]) -> Nod
 
 
 class _Told:
-    """Each task that was written, with all that KFP tells of it."""
+    """The tasks of a pipeline, each with all that KFP knows about it."""
 
     def __init__(self, parts: _Parts, leaves: list[_Leaf], run: Run) -> None:
         self._parts, self._run = parts, run
@@ -276,7 +275,7 @@ class _Told:
         self._guess(run.tasks)
 
     def task(self, leaf: _Leaf, workflow: str) -> Task:
-        """The task as one that was written, under the id of its part of the workflow."""
+        """Return a task of the pipeline, with the id of its node."""
         told_of, driver = self._tasks[leaf], self._parts.driver(leaf.node)
         executor = leaf.node.part("executor")
         part = executor if self._parts.has(executor) else leaf.node
@@ -295,7 +294,7 @@ class _Told:
         )
 
     def _guess(self, tasks: list[Task]) -> None:
-        """Give the parts that are left to the tasks of their names: a guess if they are several."""
+        """Assign the remaining nodes to tasks by their names: a guess if there are several."""
         taken = {task.task_id for task in self._tasks.values() if task}
         free: dict[str, list[Task]] = defaultdict(list)
         for task in tasks:

@@ -279,7 +279,7 @@ def answered(probed: ProbedConnection) -> Finding:
     if answer.by_istio:
         return not_known("Istio answered in KFP's place.")
     if answer.status == 200:
-        return passed(f"It lists experiments{where}; there are {_total(answer.body):,}.")
+        return passed(f"It lists experiments{where}: {_total(answer.body):,} in all.")
     error = probed.refusal(answer).with_(attempt=f"list experiments{where}")
     denied = refusal_causes.denial(answer.body)
     if denied and not probed.health.local:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CANNOT_START = 2
 ALREADY_SERVED = 3
+# How long a thread that computes may keep the event loop waiting, each time. Python has 0.005.
+_SWITCH_SECONDS = 0.001
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -171,6 +173,7 @@ def _run(options: argparse.Namespace) -> int:
     if untried := warning(version("kfp")):
         logging.getLogger(__name__).warning(untried)
     give_back_large_blocks()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     os.umask(0o077)  # the data are private to this user
     # Before the folder is touched: faults of the profiles are not the folder's.
     given = read_profiles(options.profiles) if options.profiles else None

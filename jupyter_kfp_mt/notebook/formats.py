@@ -79,9 +79,9 @@ def task_duration(task: Task) -> str:
 
 
 def values_text(parameters: dict[str, Any]) -> str:
-    """Return parameters as `name = value`, with the values in JSON."""
+    """Return parameters as `name = value`, with the values in JSON, and long ones cut."""
     return ", ".join(
-        f"{name} = {msgspec.json.encode(value).decode()}" for name, value in parameters.items()
+        f"{name} = {cut(msgspec.json.encode(value).decode())}" for name, value in parameters.items()
     )
 
 

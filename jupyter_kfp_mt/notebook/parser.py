@@ -26,7 +26,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("start", "submit", "create"), "%kfp run PIPELINE-OR-FILE starts a run."),
     "wait": "%kfp show RUN --wait waits for a run.",
     **dict.fromkeys(("get", "describe", "details"), "%kfp show RUN shows a run."),
-    **dict.fromkeys(("rerun", "restart"), "%kfp retry RUN runs again what failed in a run."),
+    **dict.fromkeys(("rerun", "restart"), "%kfp retry RUN runs the failed tasks of a run again."),
     **dict.fromkeys(("schedule", "cron", "job", "jobs"), "%kfp recurring create makes a schedule."),
     **dict.fromkeys(("login", "use"), "%kfp connect uses another endpoint, token or identity."),
     **dict.fromkeys(("unarchive",), "%kfp restore RUN takes a run out of the archive."),
@@ -52,7 +52,7 @@ _BY_NAME = {name: verb for verb in VERBS for name in verb.names}
 
 
 class HelpShown(Exception):
-    """The line asked for help, which has been printed."""
+    """The line requested help, which has been printed."""
 
 
 def parse(words: Sequence[Any], cell: str | None = None) -> argparse.Namespace:
@@ -112,7 +112,7 @@ def _no_action(noun: str, action: str) -> str:
 
 
 def _no_verb(word: str) -> str:
-    known = [name for name in (*_BY_NAME, *NOUNS) if " " not in name]
+    known = [name for name in (*_BY_NAME, *NOUNS, "help") if " " not in name]
     alike = 0.6 if len(word) < 4 else 0.7
     close = near_names.meant(word, known, alike)
     hint = f"Did you mean %kfp {close}?" if close else "%kfp help lists the verbs."
@@ -150,10 +150,11 @@ def _columns_joined(verb: Verb, texts: list[str]) -> list[str]:
 def _not_understood(verb: Verb, rest: list[str]) -> str:
     """Describe the words that no option takes, and suggest the option that was meant."""
     flags = [flag for option in verb.options for flag in option.flags if flag.startswith("-")]
+    named = {flag.lstrip("-"): flag for flag in flags}
     word = next((word for word in rest if word.startswith("-")), rest[0])
     name, equals, value = word.partition("=")
     if word.startswith("-"):
-        close = near_names.meant(name, flags)
+        close = named.get(near_names.meant(name.lstrip("-"), named), "")
         hint = f"did you mean {close}?" if close else f"it has {', '.join(flags) or 'none'}."
         return f"there is no option {name}; {hint}"
     if "--endpoint" in flags and "://" in word:

@@ -80,13 +80,14 @@ _HTML = """\
 </tbody>
 </table>
 {% endmacro %}
+{% set code = "font-family: var(--jp-code-font-family, monospace)" %}
 {% macro remedies(found) %}
 {% for remedy in found %}
 <p style="margin: 8px 0 2px 0">{{ remedy.wrong }}
 {% if remedy.wrong and remedy.sentence %}<br>{% endif %}{{ remedy.sentence }}</p>
 {% if remedy.paste %}
 <pre title="A click selects it" style="margin: 0; padding: 4px 8px; max-height: 30em;
- overflow: auto; user-select: all; font-family: var(--jp-code-font-family, monospace);
+ overflow: auto; user-select: all; {{ code }};
  background: var(--jp-layout-color2, #f5f5f5)">{{ remedy.paste }}</pre>
 {% endif %}
 {% endfor %}
@@ -107,12 +108,12 @@ _HTML = """\
 </tbody></table>
 {% endif %}
 {% if view.problem %}
-<pre role="alert" style="margin: 4px 0; padding: 4px 8px; white-space: pre-wrap;
+<pre role="alert" style="margin: 4px 0; padding: 4px 8px; white-space: pre-wrap; {{ code }};
  word-break: normal; overflow-wrap: anywhere;
  border-left: 3px solid var(--jp-error-color1, #c62828)">{{ view.problem }}</pre>
 {% endif %}
 {% for title, content in view.folded_texts %}
-<details><summary>{{ title }}</summary><pre style="margin: 0; padding: 4px 8px;
+<details><summary>{{ title }}</summary><pre style="margin: 0; padding: 4px 8px; {{ code }};
  background: var(--jp-layout-color2, #f5f5f5)">{{ content }}</pre></details>
 {% endfor %}
 {% for table in view.tables %}
@@ -127,7 +128,7 @@ _HTML = """\
 {% endfor %}
 {% for title, content in view.texts %}
 <p style="margin: 8px 0 2px 0">{{ title }}</p>
-<pre style="margin: 0; padding: 4px 8px; max-height: 30em; overflow: auto;
+<pre style="margin: 0; padding: 4px 8px; max-height: 30em; overflow: auto; {{ code }};
  background: var(--jp-layout-color2, #f5f5f5)">{{ content }}</pre>
 {% endfor %}
 {% if view.remedies and view.folded %}

@@ -33,6 +33,8 @@ LONGEST_VALUE = 500
 # How many failed tasks have their logs kept, and how many lines of each.
 MOST_LOGS, LOG_LINES = 3, 50
 _OWN_METADATA = ("display_name", "store_session_info")
+# The type of a variable that a cell's task has assigned, beside its value if that is short.
+PYTHON_TYPE = "python_type"
 
 T = TypeVar("T")
 
@@ -307,15 +309,24 @@ def _row(line: Line, card: Card) -> list[Any]:
 
 
 def _outputs(values: TaskValues) -> str:
-    metrics = {
-        name: value
-        for listed in values.artifacts.values()
-        for artifact in listed
-        for name, value in artifact.metadata.items()
-        if name not in _OWN_METADATA
-    }
-    found = {**values.parameters, **metrics}
-    return ", ".join(f"{name} = {_shown(value, 60)}" for name, value in found.items())
+    found = {**values.parameters}
+    for name, listed in values.artifacts.items():
+        for artifact in listed:
+            found |= _told(name, artifact)
+    return ", ".join(f"{name} = {_shown(_short(value), 60)}" for name, value in found.items())
+
+
+def _told(name: str, artifact: Artifact) -> dict[str, Any]:
+    """Return the metadata of an artifact, such as metrics; of a cell's task its value."""
+    metadata = artifact.metadata
+    if PYTHON_TYPE in metadata:
+        variable = name.removeprefix("output_")
+        return {variable: metadata.get("value", metadata[PYTHON_TYPE])}
+    return {key: value for key, value in metadata.items() if key not in _OWN_METADATA}
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _shown(value: Any, length: int = LONGEST_VALUE) -> str:

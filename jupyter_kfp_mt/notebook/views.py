@@ -162,11 +162,11 @@ def _artifacts(found: Artifacts) -> View:
         + [Code(made.artifact.uri)]
         for made in found
     ]
-    told = "has no artifacts" if found.is_known else "made is not told by this KFP"
+    note = "It has no artifacts." if found.is_known else "This KFP does not list artifacts of runs."
     return View(
         title=f"Artifacts of {found.run.display_name}",
         tables=[Table(["Task", "Output", "Type", "Metadata", "URI"], rows)] if rows else [],
-        note="" if rows else f"What this run {told}." if not found.is_known else f"It {told}.",
+        note="" if rows else note,
     )
 
 
@@ -192,7 +192,7 @@ def _same(same: int, count: int) -> str:
     if not same:
         return ""
     if same == count:
-        return "In all of this the runs are the same."
+        return "The runs do not differ in any row."
     last = "last row is" if same == 1 else f"last {same:,} rows are"
     return f"The {last} the same in all runs."
 
@@ -403,7 +403,8 @@ def _error(error: KfpError) -> View:
 @view.register
 def _log(log: Log) -> View:
     texts = [
-        (f"{task_state(log.run, task)}  {task.display_name}", text) for task, text in log.tasks
+        (f"{task.display_name}\N{EN SPACE}{task_state(log.run, task)}", text)
+        for task, text in log.tasks
     ]
     return View(
         title=log.run.display_name,

@@ -25,6 +25,7 @@ from .server import Connection, Server, profiles_file
 AT_ONCE = 8
 ENTRIES, LENGTH = 35_000, 190
 LONGEST_WAIT = 50.0  # ms
+MOST_MEMORY = 150.0  # MB
 API = "/apis/v2beta1"
 
 
@@ -38,8 +39,11 @@ def figures() -> Iterator[Figure]:
         ):
             yield Figure("the same without them, ms", _longest_wait(server, time.sleep, [2]))
             for what, work, items in tenant.steps(texts):
+                before = _peak(server, anew=True)
                 wait = _longest_wait(server, work, items)
                 yield Figure(f"healthz while {what}, at most after ms", wait, LONGEST_WAIT)
+                grown = _peak(server) - before
+                yield Figure("its memory meanwhile, MB more", grown, MOST_MEMORY)
 
 
 class Tenant:
@@ -123,6 +127,15 @@ def _longest_wait(server: Server, work: Callable[[Any], object], items: list[Any
                 pass
         said, _ = watcher.communicate()
     return float(said)
+
+
+def _peak(server: Server, anew: bool = False) -> float:
+    """The most memory that the server's process has had, in MB; `anew`: from now on."""
+    process = Path(f"/proc/{server.process.pid}")
+    if anew:
+        (process / "clear_refs").write_text("5")
+    peak = (process / "status").read_text().split("VmHWM:")[1].split()[0]
+    return int(peak) / 1024
 
 
 def main(url: str) -> None:

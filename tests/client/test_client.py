@@ -133,7 +133,7 @@ def test_a_run_is_found_by_id_by_the_start_of_its_id_and_by_its_name(alice, adde
         assert alice.find_run(text).run_id == run.run_id
     alice.start_run(adder, {"x": 1}, name="twins")
     alice.start_run(adder, {"x": 1}, name="twins")
-    with pytest.raises(errors.BadRequest, match="2 runs answer to twins") as error:
+    with pytest.raises(errors.BadRequest, match="twins could be any of 2 runs") as error:
         alice.find_run("twins")
     assert len(error.value.cure.splitlines()) == 3
     for text in ("nope", "", run.run_id[:3]):
@@ -145,7 +145,7 @@ def test_the_start_of_an_id_is_looked_for_among_all_runs(alice, adder, monkeypat
     monkeypatch.setattr(runs, "LONGEST_PAGE", 2)
     run, *_ = [alice.start_run(adder, {"x": 1}) for _ in range(3)]
     assert alice.find_run(run.run_id[:-1].upper()).run_id == run.run_id
-    with pytest.raises(errors.BadRequest, match="2 runs or more answer to"):
+    with pytest.raises(errors.BadRequest, match="could be any of 2 runs or more"):
         alice.find_run(run.run_id[:4])
 
 

@@ -87,7 +87,7 @@ COMPONENT = "name: Add\nimplementation: {container: {image: python}}"
         pytest.param(
             "a.yaml",
             b"pipeline_spec: {pipelineInfo: {name: p}}",
-            "what KFP's API tells",
+            "KFP's API response",
             "field pipeline_spec",
             id="API",
         ),

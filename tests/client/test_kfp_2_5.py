@@ -174,7 +174,7 @@ def test_where_kfp_is_looked_for_in_vain_it_is_not_called_too_old():
 def test_a_clone_of_what_kfp_keeps_only_a_part_of_is_told_so(client, kfp25, start):
     run = start("run with a platform")
     kfp25.says["POST", f"{API}/runs"] = "run of a newer kfp's"
-    with pytest.raises(errors.BadRequest, match="KFP does not hand out its pipeline") as e:
+    with pytest.raises(errors.BadRequest, match="KFP does not return its pipeline") as e:
         client.clone(run.run_id)
     assert e.value.cure.startswith("Run the file itself")
 
@@ -230,4 +230,4 @@ class TestThroughTheDoor:
         told = answer.json()
         assert answer.status_code == 500
         assert told["cause"].startswith("It was compiled by kfp 2.")
-        assert "KFP is 2.5 there" in told["cause"] and "'kfp==2.5.*'" in told["cure"]
+        assert "this KFP is 2.5" in told["cause"] and "'kfp==2.5.*'" in told["cure"]

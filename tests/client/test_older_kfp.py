@@ -75,7 +75,7 @@ def compiled(adder, tmp_path):
 def test_what_an_older_kfp_cannot_read_names_both_releases(client, compiled, act, asked):
     with pytest.raises(errors.BadRequest, match=f"Cannot {asked}.*: KFP cannot read") as e:
         act(client, compiled)
-    assert e.value.cause.startswith("It was compiled by kfp 2.17, and KFP is 2.5 there")
+    assert e.value.cause.startswith("It was compiled by kfp 2.17, and this KFP is 2.5,")
     assert "pip install 'kfp==2.5.*'" in e.value.cure
 
 
@@ -83,7 +83,7 @@ def test_what_an_older_kfp_leaves_out_is_warned_of(client, older_kfp, compiled):
     older_kfp.reads = True
     client.start_run(compiled, {"x": 1})
     (warning,) = client.warnings
-    assert "leave out in silence its workspace and its deadline" in warning
+    assert "silently ignore its workspace and its deadline" in warning
     assert "pip install 'kfp==2.5.*'" in warning
 
 

@@ -89,7 +89,7 @@ def test_a_right_that_is_missing_is_named_with_its_cure(upload, uploading_kfp, k
 
 def test_where_the_right_is_there_another_cause_is_told(upload, uploading_kfp):
     uploading_kfp.refuses = "viewer uploads"
-    with pytest.raises(errors.BadRequest, match="does not say why") as e:
+    with pytest.raises(errors.BadRequest, match="refused it without a reason") as e:
         upload()
     assert "may not create" not in told(e.value)
 
@@ -97,7 +97,7 @@ def test_where_the_right_is_there_another_cause_is_told(upload, uploading_kfp):
 def test_where_nobody_tells_both_causes_are(upload, uploading_kfp, kubernetes_api):
     uploading_kfp.refuses = "viewer uploads"
     kubernetes_api.without_reviews(ALICE)
-    with pytest.raises(errors.BadRequest, match="does not say why") as e:
+    with pytest.raises(errors.BadRequest, match="refused it without a reason") as e:
         upload()
     assert f"{ALICE} may not create pipelines there" in e.value.cause
 
@@ -118,7 +118,7 @@ def forgotten(request, kfp):
 
 def test_a_name_that_is_taken_meanwhile_is_told_so(upload, uploading_kfp):
     uploading_kfp.refuses = "upload of a name there is"
-    with pytest.raises(errors.Conflict, match="there is one of that name already"):
+    with pytest.raises(errors.Conflict, match="there is already one with that name"):
         upload()
 
 
@@ -184,4 +184,4 @@ async def test_no_stack_trace_goes_through_the_door(door, uploading_kfp):
     answer = await call("POST", url, headers={"Authorization": f"Bearer {key}"}, data=b"x")
     body = answer.json()
     assert body["error_details"] == body["error_message"] == "Failed to create a pipeline"
-    assert "does not say why" in body["message"]
+    assert "refused it without a reason" in body["message"]

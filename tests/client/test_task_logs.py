@@ -176,7 +176,7 @@ def test_no_character_of_a_line_without_end_is_cut(serve):
 
 @pytest.mark.parametrize("tail", [0, -1])
 def test_the_last_no_lines_are_refused(alice, tail):
-    with pytest.raises(errors.BadRequest, match="it takes a number from 1"):
+    with pytest.raises(errors.BadRequest, match="the number must be 1 or more"):
         alice.task_log("x", "y", tail=tail)
 
 
@@ -475,7 +475,7 @@ def test_an_evicted_pod_says_so(read, argo_kfp, kubernetes_api):
     with pytest.raises(errors.NotFound, match="has no log: Evicted") as caught:
         read()
     assert caught.value.cause.startswith(
-        "The node was low on memory. The archive: there is nothing"
+        "The node was low on memory. The archive: it has no such log"
     )
 
 
@@ -541,14 +541,14 @@ def test_what_is_packed_in_the_archive_is_unpacked_no_further_than_is_good(
 @pytest.mark.parametrize(
     "guards, why",
     [
-        pytest.param(False, "there is nothing of it", id="nothing"),
-        pytest.param(True, "since 2.15 KFP refuses it to everyone", id="refused"),
+        pytest.param(False, "it has no such log", id="nothing"),
+        pytest.param(True, "since 2.15, a KFP for several users refuses it", id="refused"),
     ],
 )
 def test_without_pod_and_archive_both_reasons_are_told(read, argo_kfp, guards, why):
     argo_kfp.add_component("train", state="FAILED")
     argo_kfp.guards_artifacts = guards
-    with pytest.raises(errors.NotFound, match="it has no pod in alice any more") as caught:
+    with pytest.raises(errors.NotFound, match="it no longer has a pod in alice") as caught:
         read()
     assert why in caught.value.cause
 
@@ -612,7 +612,7 @@ def test_each_gets_its_own_token_and_kfps_open_log_is_never_asked(read, argo_kfp
 def test_without_a_cluster_it_is_said_how_to_name_one(argo_kfp, token_file):
     argo_kfp.add_component("train")
     client = Client(argo_kfp.endpoint, TokenFile(token_file), "alice")
-    with pytest.raises(errors.Misconfigured, match="no setting leads to the Kubernetes API") as e:
+    with pytest.raises(errors.Misconfigured, match="no Kubernetes API is configured") as e:
         client.log(RUN_ID, argo_kfp.task_id("train"))
     assert "namespace alice" in e.value.cause and "KFP_MT_KUBECONFIG" in e.value.cure
     client.close()
@@ -787,8 +787,8 @@ async def test_the_door_refuses_what_it_does_not_understand(
 async def test_the_door_tells_why_there_is_no_log(jp_fetch, path, argo_kfp):
     argo_kfp.add_component("train", state="FAILED")
     code, body = await refused(jp_fetch("kfp-mt", path))
-    assert code == 404 and "no pod in alice any more" in body["message"]
-    assert "there is nothing of it" in body["cause"]
+    assert code == 404 and "no longer has a pod in alice" in body["message"]
+    assert "it has no such log" in body["cause"]
 
 
 async def test_a_namespace_in_the_request_changes_nothing(jp_fetch, path, argo_kfp, kubernetes_api):

@@ -22,6 +22,7 @@ RUN = "seen in the browser"
 PANEL = "jupyter-kfp-mt:sidebar"
 SECONDS = 60
 ATTEMPTS = 4
+TOKEN = secrets.token_hex(16)
 # Errors that a front end has in its pages without any extension: Notebook 7.6 (see findings/).
 OWN = ["Cannot read properties of undefined (reading 'schema')"]
 NOTEBOOK = {
@@ -47,6 +48,7 @@ def lab(environment: Environment, folder: Path, endpoint: str) -> None:
     """See the panel list a run in JupyterLab, and a cell show it."""
     with _page(environment, folder, endpoint, "lab") as (page, url):
         page.goto(url("lab/tree/runs.ipynb"))
+        _check_version(page, environment.version("jupyterlab"))
         page.locator("#jupyterlab-splash").wait_for(state="detached")
         page.locator(f'.lm-TabBar-tab[data-id="{PANEL}"]').click()
         expect(page.locator(f'[id="{PANEL}"]')).to_contain_text(RUN)
@@ -57,21 +59,28 @@ def notebook(environment: Environment, folder: Path, endpoint: str) -> None:
     """See a cell show a run in Notebook, and the panel list it beside the notebook."""
     with _page(environment, folder, endpoint, "notebook") as (page, url):
         page.goto(url("notebooks/runs.ipynb"))
+        _check_version(page, environment.version("notebook"))
         _run_cell(page)
         page.get_by_role("menuitem", name="View", exact=True).click()
         page.get_by_text("Show Kubeflow Pipelines", exact=True).click()
         expect(page.locator(f'[id="{PANEL}"]')).to_contain_text(RUN)
 
 
+def _check_version(page: Page, wanted: str) -> None:
+    """Raises `AssertionError` if the page is not that of the environment, but of another one."""
+    config = json.loads(page.locator("#jupyter-config-data").text_content() or "{}")
+    assert config["appVersion"] == wanted, f"the page is that of {config['appVersion']}"
+
+
 def _run_cell(page: Page) -> None:
     """Run the cell and see the run. A kernel that is not connected yet lets nothing be run."""
-    shown = page.locator(".jp-OutputArea-output").first
+    shown = page.locator(".jp-Cell-outputArea").first
     page.locator(".jp-CodeCell .cm-content").first.wait_for()
-    page.get_by_text("Python 3 (ipykernel)").first.wait_for()
+    page.get_by_text("Python 3 (ipykernel)").filter(visible=True).first.wait_for()
     for _ in range(ATTEMPTS):
         # By the menu: a key goes to whatever has the focus while a slow page is still made.
         page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator(".lm-Menu").get_by_text("Run All Cells", exact=True).click()
         with suppress(AssertionError):
             expect(shown).to_contain_text(RUN, timeout=SECONDS * 1000 / ATTEMPTS)
             return
@@ -82,7 +91,7 @@ def _run_cell(page: Page) -> None:
 def _page(environment: Environment, folder: Path, endpoint: str, app: str) -> Iterator:
     """A page, and what makes the addresses of the server; an error in the page is raised."""
     errors: list[str] = []
-    with _server(environment, folder, endpoint, app) as url, sync_playwright() as playwright:
+    with server(environment, folder, endpoint, app) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(SECONDS * 1000)
@@ -97,30 +106,43 @@ def _page(environment: Environment, folder: Path, endpoint: str, app: str) -> It
 
 
 @contextmanager
-def _server(environment: Environment, folder: Path, endpoint: str, app: str) -> Iterator:
-    root = environment.folder / "notebooks"
+def server(
+    environment: Environment,
+    folder: Path,
+    endpoint: str,
+    app: str,
+    prefix: str = "/",
+    port: int = 0,
+) -> Iterator:
+    """A Jupyter server of alice's, as a function that makes the addresses of paths."""
+    port = port or free_port()
+    root = environment.folder / f"notebooks-{port}"
     root.mkdir()
     (root / "runs.ipynb").write_text(json.dumps(NOTEBOOK))
-    token, port = secrets.token_hex(16), _free_port()
-    variables = {
-        "JUPYTER_TOKEN": token,
+    command = [environment.python, "-m", "jupyter", app, "--no-browser", "--allow-root"]
+    command += [f"--ServerApp.port={port}", f"--ServerApp.root_dir={root}"]
+    command += [f"--ServerApp.base_url={prefix}"]
+    with (root / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=of_alice(environment, folder, endpoint), stdout=log, stderr=log
+        )
+    address = f"http://127.0.0.1:{port}{prefix}"
+    try:
+        _wait(f"{address}api", process)
+        yield lambda path: f"{address}{path}?token={TOKEN}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def of_alice(environment: Environment, folder: Path, endpoint: str) -> dict[str, str]:
+    """The environment variables of a program of alice's."""
+    return clean(environment.folder) | {
+        "JUPYTER_TOKEN": TOKEN,
         "KFP_MT_ENDPOINT": endpoint,
         "KFP_MT_TOKEN_FILE": str(folder / "data/tokens/alice/default-editor/token"),
         "KFP_MT_NAMESPACE": "alice",
     }
-    command = [environment.python, "-m", "jupyter", app, "--no-browser", "--allow-root"]
-    command += [f"--ServerApp.port={port}", f"--ServerApp.root_dir={root}"]
-    with (environment.folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=clean(environment.folder) | variables, stdout=log, stderr=log
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait(f"{address}/api", process)
-        yield lambda path: f"{address}/{path}?token={token}"
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def _wait(address: str, process: subprocess.Popen) -> None:
@@ -135,7 +157,7 @@ def _wait(address: str, process: subprocess.Popen) -> None:
     raise TimeoutError(f"no Jupyter server after {SECONDS} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]

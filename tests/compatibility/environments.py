@@ -98,7 +98,10 @@ def _uv(*arguments: str) -> None:
 
 
 def clean(home: Path) -> dict[str, str]:
-    """The environment variables without this package's, Python's and the user's own."""
+    """The environment variables without this package's, Python's and the user's own.
+
+    The programs in `home` come first, as Jupyter looks for its own in the PATH.
+    """
     own = ("KFP_MT_", "KF_PIPELINES", "PYTHON", "VIRTUAL_ENV", "JUPYTER", "IPYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    return {**kept, "HOME": str(home)}
+    return {**kept, "HOME": str(home), "PATH": f"{home / 'bin'}:{kept['PATH']}"}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import browser
+from . import browser, programs
 from .environments import Environment
 
 WORK = Path(__file__).with_name("work.py")
@@ -118,6 +118,18 @@ def _front_ends() -> list[Row]:
     return labs + notebooks
 
 
+def _programs() -> list[Row]:
+    checks = {
+        "jupyter-server-proxy": programs.server_proxy,
+        "jupyter-console": programs.console,
+        "nbconvert": programs.nbconvert,
+    }
+    return [
+        Row(name, check, (name, "ipykernel", _kfp("2.17")), shown=(name,))
+        for name, check in checks.items()
+    ]
+
+
 def all_rows() -> list[Row]:
     """The whole table."""
     lowest = Row(
@@ -135,4 +147,4 @@ def all_rows() -> list[Row]:
         shown=("kubeflow", "kfp"),
     )
     clients = [*_clients(), kubeflow, *_kubernetes()]
-    return [*_pythons(), lowest, *_runners(), *clients, *_front_ends()]
+    return [*_pythons(), lowest, *_runners(), *clients, *_front_ends(), *_programs()]

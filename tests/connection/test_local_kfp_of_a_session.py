@@ -51,7 +51,7 @@ def test_one_that_was_killed_is_started_again_with_all_that_it_kept(folder, shel
     shell.run_line_magic("kfp", "connect --endpoint local")
     shell.run_line_magic("kfp", "experiment create kept")
     os.kill(running(folder).pid, signal.SIGKILL)
-    with pytest.raises(KfpError, match="The local KFP has stopped, or died") as told:
+    with pytest.raises(KfpError, match="The local KFP has stopped or crashed") as told:
         shell.run_line_magic("kfp", "experiments")
     assert "%kfp connect --endpoint local" in told.value.cure
     shell.run_line_magic("kfp", "connect --endpoint local")

@@ -144,7 +144,7 @@ def test_settings_that_cannot_work_are_told_with_their_cure():
     report = run_checks.examine(Kfp(endpoint="kfp:8888"))
     told = found(report)["endpoint"]
     assert "'kfp:8888' is not an address of KFP" in told.found
-    assert "Give it with its scheme" in told.cure
+    assert "Write it with its scheme" in told.cure
     assert set(results(report).values()) == {FAILED, UNKNOWN, PASSED}
     assert results(report)["versions"] == PASSED
     assert sum(result == FAILED for result in results(report).values()) == 1

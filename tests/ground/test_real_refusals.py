@@ -149,7 +149,7 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_told_so(client, listing
     watched = client.watch("r")
     assert next(watched).state == "PENDING"
     listing.run = None
-    with pytest.raises(errors.NotFound, match="Run train .* was deleted while it was waited for"):
+    with pytest.raises(errors.NotFound, match="Run train .* was deleted while waiting for it"):
         next(watched)
 
 

@@ -1,6 +1,7 @@
 """The causes of refusals, and what mends them."""
 
 import json
+import time
 
 import pytest
 
@@ -105,3 +106,25 @@ def test_what_the_door_could_not_ask_is_told_in_the_callers_words():
     ).to_dict()
     error = refusal(502, json.dumps(at_the_door).encode()).with_(attempt=r"find run \1")
     assert str(error) == r"Cannot find run \1: no answer from http://kfp."
+
+
+PARTS = ["x", " ", "/", "User 'x' is not authorized with reason: ", "Namespace:a,Verb:", "1."]
+PARTS += [
+    "Failed to terminate a run ",
+    "Invalid input error: ",
+    'serviceaccounts "',
+    "\nreason\n\t",
+]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_longest_answer_is_explained_in_a_moment(part):
+    body = json.dumps({"code": 3, "message": part * (200_000 // len(part)), "details": []})
+    begin = time.monotonic()
+    assert refusal(400, body.encode()).status == 400
+    assert time.monotonic() - begin < 15, "its time must not grow with the square of the length"
+
+
+def test_of_many_steps_the_innermost_reason_is_told():
+    message = "Failed to list: Invalid input error: Bad: InvalidInputError: Invalid page token"
+    assert refusal(400, json.dumps({"message": message}).encode()).reason == "Invalid page token"

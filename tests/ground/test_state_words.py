@@ -41,6 +41,6 @@ def test_a_state_may_be_asked_for_as_it_is_shown_or_in_capitals(state):
 
 
 def test_terminated_runs_are_among_those_that_have_failed_and_the_refusal_says_so():
-    with pytest.raises(BadRequest, match="no state for runs that were terminated") as told:
+    with pytest.raises(BadRequest, match="no state for terminated runs") as told:
         _ = RunFilter(state="Terminated").predicates
-    assert "those that have failed" in told.value.cure
+    assert "the failed ones" in told.value.cure

@@ -248,6 +248,23 @@ def test_what_is_kept_beside_a_specification_is_read_without_it(database, tmp_pa
     assert "USING COVERING INDEX" in plan[3]
 
 
+def test_whether_a_run_can_be_stopped_is_known_without_its_specification(database, add_run):
+    add_run("r1")
+    database._db.set_authorizer(without_specifications)
+    try:
+        with pytest.raises(sqlite3.DatabaseError, match="prohibited"):
+            database.runs.job("r1")
+        found = database.runs.experiment_and_state("r1")
+        assert found and found[1] == "PENDING" and database.runs.cancel("r1")
+    finally:
+        database._db.set_authorizer(None)
+
+
+def without_specifications(action, table, column, *_):
+    refused = action == sqlite3.SQLITE_READ and table == "specifications"
+    return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+
 def test_a_small_change_does_not_have_to_bring_in_a_large_one(database, add_run, tmp_path):
     path, text = tmp_path / "kfp.db", "x" * (4 << 20)
     large = Specification.of({"pipelineInfo": {"name": "p"}, "deploymentSpec": {"text": text}})

@@ -500,6 +500,17 @@ def test_closing_fails_what_was_executing_and_keeps_what_was_waiting(kfp, lifeli
     assert kfp.runs.states[waiting] == "PENDING"
 
 
+def test_closing_does_not_need_an_answer_of_the_process_that_starts_runs(alone, monkeypatch):
+    monkeypatch.setattr(run_queue, "_MOST_SECONDS_TO_END", 0.5)
+    alone.executor._fork_server = fork_server = alone.home.fork_server
+    alone.finish(quick)
+    os.kill(fork_server._process.pid, signal.SIGSTOP)
+    run_id = alone.start(quick)
+    alone.until(lambda: alone.runs.states[run_id] == "RUNNING")
+    asyncio.run_coroutine_threadsafe(alone.executor.close(), alone.loop).result(SECONDS)
+    assert (alone.runs.states[run_id], alone.runs.errors[run_id]) == ("FAILED", run_queue.STOPPED)
+
+
 def test_what_is_submitted_to_an_executor_that_closes_waits_for_the_next(kfp, lifeline):
     kfp.start(hanging, lifeline=lifeline.path)
     lifeline.holder()

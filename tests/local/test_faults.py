@@ -170,6 +170,27 @@ def test_what_cannot_be_written_gets_a_sentence_and_what_was_there_is_read(
     assert said_so == 1 or fault == "failing"  # whose limit is one for the log too
 
 
+def test_nothing_is_acknowledged_by_a_database_that_was_moved_away(
+    start_local_kfp, adder, tmp_path
+):
+    server = start_local_kfp()
+    experiment = experiment_in(server)
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.rename(elsewhere)
+    tokens, server.tokens = server.tokens, elsewhere / "tokens"
+    for answer in written_by(server, experiment, adder):
+        assert answer.status_code == 503
+        assert "the database was moved or deleted while it was in use" in answer.text
+    assert len(server.get(f"{API}/experiments", namespace="alice").json()["experiments"]) == 1
+    elsewhere.rename(data)
+    server.tokens = tokens
+    assert [answer.status_code for answer in written_by(server, experiment, adder)] == [200] * 5
+    (data / "kfp.db").unlink()
+    assert [answer.status_code for answer in written_by(server, experiment, adder)] == [503] * 5
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_the_end_of_a_run_is_written_when_there_is_room_again_and_what_waits_goes_on(
     disk, start_gate, gate
 ):

@@ -120,7 +120,8 @@ UNKNOWN = "{{$.inputs.parameters['nobody']}}"
 def placing():
     repeat(text=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
     repeat(text=PARTS, items=[dsl.PIPELINE_JOB_ID_PLACEHOLDER], options={"a": ROOT})
-    repeat(text=f"{UNKNOWN} {ROOT}", items=[f"{dsl.WORKSPACE_PATH_PLACEHOLDER}/x"])
+    last = repeat(text=f"{UNKNOWN} {ROOT}", items=[f"{dsl.WORKSPACE_PATH_PLACEHOLDER}/x"])
+    last.set_env_variable("ARGO_DEBUG_PAUSE_AFTER", "true")  # as set_debug_pause since kfp 2.17
 
 
 def test_a_placeholder_for_the_run_is_filled_in_only_where_it_is_the_whole_text(kfp):
@@ -130,6 +131,7 @@ def test_a_placeholder_for_the_run_is_filled_in_only_where_it_is_the_whole_text(
     assert returned(kfp, run_id, "repeat-2") == left
     assert "[{{$.pipeline_job_uuid}} is filled in only where" in kfp.log(run_id, "repeat-2")
     assert returned(kfp, run_id, "repeat-3")[0] == f"{UNKNOWN} {ROOT}"
+    assert "[It is not paused here" in kfp.log(run_id, "repeat-3")
 
 
 # Null.

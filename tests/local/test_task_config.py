@@ -3,8 +3,9 @@
 import pytest
 from harness.own_executor import Kfp, component
 from kfp import dsl, kubernetes
+from kfp.pipeline_spec import pipeline_spec_pb2
 
-from jupyter_kfp_mt.local.execution.run.resource_quantities import canonical
+from jupyter_kfp_mt.local.execution.run.resource_quantities import canonical, resources
 
 FIELD = dsl.TaskConfigField
 ALSO_HERE = [dsl.TaskConfigPassthrough(field=one, apply_to_task=True) for one in FIELD]
@@ -192,3 +193,14 @@ QUANTITY = [
 @pytest.mark.parametrize(("asked", "form"), QUANTITY)
 def test_a_quantity_is_told_in_the_form_in_which_kubernetes_writes_it(asked, form):
     assert canonical(asked) == form
+
+
+def test_resources_of_old_compilers_are_numbers_of_gigabytes_and_processors():
+    container = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec()
+    asked = container.resources
+    asked.cpu_request, asked.cpu_limit, asked.memory_limit = 0.5, 2, 53.6870912
+    asked.accelerator.count = 2
+    old = {"limits": {"cpu": "2", "memory": "53687091200"}, "requests": {"cpu": "500m"}}
+    assert resources(container, {}) == old, "and accelerators of no type are none"
+    asked.accelerator.type = "nvidia.com/gpu"
+    assert resources(container, {})["limits"]["nvidia.com/gpu"] == "2"

@@ -256,6 +256,7 @@ def test_a_run_is_cloned_with_other_parameters_than_it_had(shell, kfp, cell, add
     both = kfp(f"clone {run.run_id} {again.run_id} --params $four --yes")
     assert shown(shell, both) == "Cloned 2 runs."
     assert "This would clone" in shown(shell, kfp(f"clone --name {unique}"))
+    assert "no run that this would clone" in shown(shell, kfp(f"clone --name no{unique} --yes"))
 
 
 def test_a_clone_is_refused_before_it_starts(kfp, adder, unique):
@@ -329,7 +330,7 @@ def test_an_interval_is_a_schedule_too(shell, kfp, adder, unique):
         pytest.param("--cron '0 0 0 * * *' --every 2h", "give either --cron or --every", id="both"),
         pytest.param("--cron '30 9 * * 1'", "five fields", id="five fields"),
         pytest.param("--cron nonsense", "is not a cron expression", id="nonsense"),
-        pytest.param("--every soon", "--every soon is no duration", id="no duration"),
+        pytest.param("--every soon", "--every soon is not a duration", id="no duration"),
         pytest.param("--every 2h --at-once 11", "1 to 10", id="too many at once"),
         pytest.param("--every 2h --start soon", "--start soon is not a time", id="no time"),
     ],
@@ -379,6 +380,8 @@ def test_no_display_says_how_long_ago(shell, kfp, adder, unique):
             id="since",
         ),
         pytest.param("runs --sort size", "Cannot sort by size", id="sort"),
+        pytest.param("runs --json", "there is no option --json; it has -e", id="no such option"),
+        pytest.param("helps", "Did you mean %kfp help?", id="help"),
         pytest.param("runs --sort nmae", "Did you mean name?", id="near a column"),
         pytest.param("runs -n alcie", "Did you mean -n alice?", id="near a namespace"),
         pytest.param("connect http://x", "write --endpoint http://x instead", id="an address"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -84,7 +85,7 @@ class Handler(web.RequestHandler):
     changes = True
     # Whether a cluster's API server asks Kubernetes before it responds.
     is_reviewed = True
-    # Whether it is not the gateway that answers, which looks at methods.
+    # Whether the route answers any method, as those of KFP that are not the gateway's.
     any_method = False
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
@@ -94,12 +95,16 @@ class Handler(web.RequestHandler):
 
     def prepare(self) -> Awaitable[None] | None:
         self.check_host()
+        self.check_length()
+        return self.reviewed()
+
+    def check_length(self) -> None:
+        """Refuse a long body from an unknown caller, and one that is too long."""
         if len(self.request.body) > LONGEST_OF_STRANGERS:
             self.caller.identity()
         if len(self.request.body) > LONGEST_MESSAGE:
             longest = LONGEST_SPECIFICATION
             raise invalid_input(f"The request has more than {longest} bytes. {MOVE_OUT}")
-        return self.reviewed()
 
     def reviewed(self) -> Awaitable[None] | None:
         """Wait as long as a cluster's API server would for Kubernetes, if configured."""
@@ -138,9 +143,7 @@ class Handler(web.RequestHandler):
         values = msgspec.json.encode(config.parameters if config else {})
         refused = "KFP on a cluster refuses this run: "
         if found := _ARGOS.search(values.decode()):
-            meaning = (
-                "in a parameter's value stands for a value of Argo's own, which runs it there."
-            )
+            meaning = "in a parameter's value is a placeholder of Argo, which runs it there."
             self._warn(what, f"{refused}{found[0][:100]} {meaning}")
         if b"\x7f" in values:
             self._warn(what, f"{refused}the character DEL (U+007F) is in a parameter's value.")
@@ -157,21 +160,23 @@ class Handler(web.RequestHandler):
             self._warn(
                 what,
                 f"The pipeline root '{root}' is not used: the local KFP keeps artifacts in its "
-                "data folder. Their URIs are with the tasks that made them.",
+                "data folder. The tasks that produced them show their URIs.",
             )
 
     def warn_of_plugins(self, what: str, given: Mapping[str, Any] | None) -> None:
         """Say in a header if something was meant for a plugin."""
         if given:
             names = ", ".join(sorted(given))
-            self._warn(what, f"The local KFP has no plugins: what is for {names} is not used.")
+            self._warn(
+                what, f"The local KFP has no plugins: the settings for {names} are not used."
+            )
 
     def _warn(self, what: str, meaning: str) -> None:
         log.warning("%s: %s", what, meaning)
         quotable = re.sub(r'(["\\])', r"\\\1", _printable(meaning)[:LONGEST_HEADER])
         self.add_header("Warning", f'299 - "{quotable}"')
 
-    async def _warn_of_emoji(self) -> None:
+    async def warn_of_emoji(self) -> None:
         """Warn in a header if a cluster's database would not accept a character."""
         if await self.aside(_leaves_basic_plane, self.request.body):
             self._warn(self.request.path, _NO_EMOJI)
@@ -182,20 +187,14 @@ class Handler(web.RequestHandler):
             self._warn(self.request.path, _NO_EMOJI)
 
     async def body(self, message: type[M]) -> M:
-        await self._warn_of_emoji()
+        await self.warn_of_emoji()
         return await self.aside(read, self.request.body, message)
-
-    async def sent(self, message: type[S]) -> Sent[S]:
-        """Read a message that may contain a pipeline."""
-        await self._warn_of_emoji()
-        body, self.request.body = self.request.body, b""
-        return await self.reader.read_message(body, message)
 
     async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function, in a thread if the request is large."""
         if len(self.request.body) <= _AT_ONCE:
             return function(*arguments)
-        return await asyncio.to_thread(function, *arguments)
+        return await self.reader.aside(function, *arguments)
 
     def list_options(self, noun: Noun) -> ListOptions:
         size = self.query.whole("page_size")
@@ -238,7 +237,7 @@ class Handler(web.RequestHandler):
         if sum(map(len, parts)) <= CHUNK:
             self.answer(msgspec.Raw(b"".join(parts)))
             return
-        parts = await asyncio.to_thread(lambda: [*map(with_whole_zeros, parts)])
+        parts = await self.reader.aside(lambda: [*map(with_whole_zeros, parts)])
         self.set_header("Content-Type", "application/json")
         self.set_header("Content-Length", sum(map(len, parts)))
         for part in parts:
@@ -336,6 +335,43 @@ def _is_escape(body: bytes, backslash: int) -> bool:
     return (len(before) - len(before.rstrip(b"\\"))) % 2 == 0
 
 
+@web.stream_request_body
+class PipelineMessageHandler(Handler):
+    """A message that may contain a pipeline, put together as it arrives.
+
+    Tornado would copy megabytes at the end, of eight messages at once, and answer nobody meanwhile.
+    A refusal is sent after the whole message has arrived, as it could be lost before.
+    """
+
+    def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
+        super().initialize(operations, authenticators)
+        self._received = io.BytesIO()
+        self._refusal: ApiError | None = None
+
+    def prepare(self) -> Awaitable[None] | None:
+        try:
+            return super().prepare()
+        except ApiError as error:
+            if self.request.method != "POST":
+                raise
+            self._refusal = error
+            return None
+
+    def data_received(self, chunk: bytes) -> None:
+        self._received.write(chunk)
+
+    async def sent(self, message: type[S]) -> Sent[S]:
+        """Read the message."""
+        if self._refusal:
+            raise self._refusal
+        self.request.body = self._received.getvalue()
+        self._received.close()
+        self.check_length()
+        await self.warn_of_emoji()
+        body, self.request.body = self.request.body, b""
+        return await self.reader.read_message(body, message)
+
+
 class Action(Handler):
     """An action on one object, with an empty response."""
 
@@ -354,7 +390,7 @@ def action(act: Act, failure: str) -> type[Action]:
 
 
 class _EveryMethod(tuple[str, ...]):
-    """The methods of what answers before one is looked at."""
+    """The methods of a route that answers without checking the method."""
 
     __slots__ = ()
 

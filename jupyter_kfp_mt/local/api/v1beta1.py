@@ -22,7 +22,7 @@ from ..wire.list_options import (
 )
 from . import v1beta1_messages as messages
 from .file_handlers import ArtifactHandler, PipelineUploadHandler, VersionUploadHandler
-from .handlers import Handler, Healthz, action
+from .handlers import Handler, Healthz, PipelineMessageHandler, action
 from .v1beta1_messages import (
     RESOURCE_TYPES,
     ExperimentMessage,
@@ -126,7 +126,7 @@ class Experiment(Handler):
         self.answer({})
 
 
-class Runs(V1Handler):
+class Runs(PipelineMessageHandler, V1Handler):
     async def get(self) -> None:
         with wrapped("Failed to list v1beta1 runs: validating filter failed"):
             scope = self.scope()
@@ -182,7 +182,7 @@ class RunMetrics(Handler):
         self.answer({"results": results} if results else {})
 
 
-class Jobs(V1Handler):
+class Jobs(PipelineMessageHandler, V1Handler):
     async def get(self) -> None:
         # The API server's message here is indeed about runs.
         with wrapped("Failed to list v1beta1 runs: validating filter failed"):

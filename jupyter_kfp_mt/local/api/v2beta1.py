@@ -26,7 +26,7 @@ from .file_handlers import (
     TaskLogHandler,
     VersionUploadHandler,
 )
-from .handlers import Handler, Healthz, action
+from .handlers import Handler, Healthz, PipelineMessageHandler, action
 from .v2beta1_messages import (
     ExperimentMessage,
     PipelineAndVersionMessage,
@@ -220,7 +220,7 @@ class PipelineVersionUpload(VersionUploadHandler):
         await self.answer_long(await self.uploaded_version())
 
 
-class Runs(Handler):
+class Runs(PipelineMessageHandler):
     async def get(self) -> None:
         with wrapped("Failed to create list options"):
             options = self.list_options(RUNS)
@@ -278,7 +278,7 @@ class AllTaskValues(Handler):
         self.answer({"nodes": {shown: found[own] for shown, own in told.items() if own in found}})
 
 
-class RecurringRuns(Handler):
+class RecurringRuns(PipelineMessageHandler):
     async def get(self) -> None:
         with wrapped("Failed to list recurring runs due to error parsing the listing options"):
             options = self.list_options(RECURRING_RUNS)

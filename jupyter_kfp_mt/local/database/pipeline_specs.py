@@ -33,11 +33,12 @@ class SpecificationTable:
         if self.length(specification.digest) is None:
             self._db.execute(
                 "INSERT INTO specifications (digest, pipeline_spec, platform_spec, length, head) "
-                "VALUES (?, ?, ?, ?, ?)",
+                # Texts, as which SQLite takes them without another thread having to wait.
+                "VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?)",
                 (
                     specification.digest,
-                    specification.pipeline.decode(),
-                    specification.platform.decode(),
+                    specification.pipeline,
+                    specification.platform,
                     specification.length,
                     to_json(specification.head),
                 ),

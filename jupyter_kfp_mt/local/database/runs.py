@@ -88,6 +88,11 @@ class RunTable:
         row = self._one("SELECT namespace, workflow_name FROM runs WHERE run_id = ?", run_id)
         return (row["namespace"], row["workflow_name"]) if row else None
 
+    def experiment_and_state(self, run_id: str) -> tuple[str, str] | None:
+        """The id of a run's experiment, and its state, without what may be megabytes long."""
+        row = self._one("SELECT experiment_id, state FROM runs WHERE run_id = ?", run_id)
+        return (row["experiment_id"], row["state"]) if row else None
+
     def recurring_run_id(self, run_id: str) -> str:
         """The id of its recurring run, if any."""
         row = self._one("SELECT recurring_run_id FROM runs WHERE run_id = ?", run_id)

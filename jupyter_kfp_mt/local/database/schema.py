@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from ...errors import Misconfigured
+from ..machine.disk_faults import GONE
 from .collation import register
 
 CACHE_KILOBYTES = 32_000
@@ -254,13 +256,40 @@ MIGRATIONS = [
 ]
 
 
+class _Connection(sqlite3.Connection):
+    """A connection whose transactions fail where nobody would find them again.
+
+    SQLite goes on with a file that was moved or deleted, and with it all changes are lost.
+    """
+
+    def remember(self, path: Path) -> None:
+        self._path = path
+        self._identity = _identity(path)
+
+    def __enter__(self) -> _Connection:
+        if _identity(self._path) != self._identity:
+            raise sqlite3.OperationalError(GONE)
+        super().__enter__()
+        return self
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file of this machine it is; None for none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def opened(path: Path) -> sqlite3.Connection:
     """Open the database in this file, migrated to the newest version of the schema."""
     if path.exists():
         _check(path)
-    db = sqlite3.connect(path)
+    db = sqlite3.connect(path, factory=_Connection)
     try:
         db.execute("PRAGMA journal_mode = WAL")
+        db.remember(path)
         _prepare(db)
         # With a million runs, one page of a list is spread over many pages of the file.
         db.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
@@ -289,7 +318,8 @@ def is_database(path: Path) -> bool:
 
 def opened_again(path: Path) -> sqlite3.Connection:
     """Open another connection that may write to a database that is already open."""
-    db = sqlite3.connect(path, check_same_thread=False)
+    db = sqlite3.connect(path, check_same_thread=False, factory=_Connection)
+    db.remember(path)
     _prepare(db)
     return db
 

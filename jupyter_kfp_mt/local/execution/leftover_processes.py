@@ -26,7 +26,7 @@ def clear_away(scratch: Path) -> None:
 
 
 def be_found_by(scratch: str) -> None:
-    """Let `clear_away` find this process and its children, though forked and not started anew.
+    """Let `clear_away` find this process and its children, which are forked and not executed.
 
     What /proc tells of a process's environment is memory in which its start has put it (proc(5)),
     and which nothing may use any more.

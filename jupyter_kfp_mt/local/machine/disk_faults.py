@@ -40,6 +40,8 @@ _ERRORS_OF_FILES = {
     errno.EIO: FAILING,
     errno.EACCES: DiskFault("its permissions do not allow it", "Change them"),
 }
+# The database is not where it was any more.
+GONE = "database moved or deleted"
 # By their texts: Python 3.10 does not expose SQLite's error codes.
 _ERRORS_OF_SQLITE = {
     "database or disk is full": FULL,
@@ -47,6 +49,10 @@ _ERRORS_OF_SQLITE = {
     "disk I/O error": FAILING,
     "unable to open database file": DiskFault(
         "the database cannot be opened", "Make it readable and writable"
+    ),
+    GONE: DiskFault(
+        "the database was moved or deleted while it was in use",
+        "Move it back, or start the local KFP again for an empty one",
     ),
     "database is locked": DiskFault(
         "another program has locked the database", "Close that program"

@@ -184,7 +184,7 @@ class Runs:
 
     def unarchive(self, caller: Caller, run_id: str) -> None:
         self._authorized(caller, run_id, "unarchive")
-        experiment_id = self._existing(run_id).run.experiment_id
+        experiment_id, _ = self._existing(run_id)
         with wrapped(f"Failed to unarchive run {run_id} due to experiment fetching error"):
             experiment = self._experiment(experiment_id)
         if experiment.storage_state == "ARCHIVED":
@@ -207,7 +207,8 @@ class Runs:
     def terminate(self, caller: Caller, run_id: str) -> None:
         self._authorized(caller, run_id, "terminate")
         with wrapped(f"Failed to terminate run {run_id} due to error fetching its namespace"):
-            self._check_experiment_of(self._existing(run_id).run)
+            experiment_id, _ = self._existing(run_id)
+            self._check_experiment_of(run_id, experiment_id)
         with wrapped(f"Failed to terminate run {run_id}"):
             if not self._table.cancel(run_id):
                 raise invalid_input(f"Failed to terminate a run {run_id}. Row not found")
@@ -216,16 +217,16 @@ class Runs:
     def retry(self, caller: Caller, run_id: str) -> None:
         """Execute the tasks again that have not succeeded."""
         self._authorized(caller, run_id, "retry")
-        run = self._existing(run_id).run
+        experiment_id, state = self._existing(run_id)
         with wrapped(f"Failed to retry run {run_id} due to error fetching its namespace"):
-            self._check_experiment_of(run)
-        if run.state not in FINISHED:
+            self._check_experiment_of(run_id, experiment_id)
+        if state not in FINISHED:
             with wrapped(
                 f"Failed to retry run {run_id}: could not claim database row before workflow "
                 "operation"
             ):
                 raise bad_request(f"Cannot claim run {run_id} for retry: not in a terminal state")
-        if run.state != "FAILED":
+        if state != "FAILED":
             with wrapped(f"Failed to retry run {run_id}"):
                 raise bad_request(
                     "Workflow must be Failed/Error to retry", "workflow cannot be retried"
@@ -341,17 +342,18 @@ class Runs:
             raise invalid_input(f"RecurringRunId doesn't exist: {new.recurring_run_id}")
         return self._table.of_recurring_run(new.recurring_run_id, new.display_name)
 
-    def _existing(self, run_id: str) -> PlacedRun:
+    def _existing(self, run_id: str) -> tuple[str, str]:
+        """Return the id of a run's experiment, and its state."""
         with wrapped(f"Failed to fetch run {run_id}"):
-            return found(self._table.one(run_id), "Run", run_id)
+            return found(self._table.experiment_and_state(run_id), "Run", run_id)
 
     def _experiment(self, experiment_id: str) -> Experiment:
         return found(self._database.experiments.one(experiment_id), "Experiment", experiment_id)
 
-    def _check_experiment_of(self, run: Run) -> None:
-        """Refuse to go on with a run whose experiment was deleted."""
-        with wrapped(f"Failed to fetch namespace from run {run.run_id}"):
-            self._namespace_of_experiment(run.experiment_id)
+    def _check_experiment_of(self, run_id: str, experiment_id: str) -> None:
+        """Refuse to continue a run whose experiment was deleted."""
+        with wrapped(f"Failed to fetch namespace from run {run_id}"):
+            self._namespace_of_experiment(experiment_id)
 
     def _namespace_of_experiment(self, experiment_id: str) -> str:
         with wrapped(f"Failed to fetch namespace from experiment {experiment_id}"):

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, ClassVar, Generic, TypeVar
+from typing import IO, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -74,6 +74,7 @@ class PipelineReader:
             "small": ThreadPoolExecutor(1, "small-pipelines"),
             "large": ThreadPoolExecutor(1, "large-pipelines"),
             "messages": ThreadPoolExecutor(1, "large-messages"),
+            "values": ThreadPoolExecutor(1, "large-values"),
             "fetch": ThreadPoolExecutor(_FETCHES, "fetched-pipelines"),
         }
         self._processes: set[subprocess.Popen[bytes]] = set()
@@ -115,6 +116,14 @@ class PipelineReader:
             return Sent(message, lambda: self._run("small", message.specification))
         return Sent(message, lambda: self._in_time(long, message.specification))
 
+    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function whose arguments are large in a thread, one such call at a time.
+
+        The event loop waits for each thread that computes whenever it has asked the system for
+        anything, so that with eight of them it would hardly get on.
+        """
+        return await self._run("values", lambda: function(*arguments))
+
     def close(self) -> None:
         """Kill any process that is still reading."""
         self._closed = True
@@ -131,7 +140,7 @@ class PipelineReader:
 
     async def _message_apart(self, body: bytes, kind: type[S]) -> Sent[S]:
         with tempfile.TemporaryFile() as file:
-            await asyncio.to_thread(file.write, body)
+            await self.aside(file.write, body)
             del body
             name = f"{kind.__module__}:{kind.__qualname__}"
             found = await self._read_apart("messages", file, message=name)
@@ -142,7 +151,7 @@ class PipelineReader:
 
     async def _in_time(self, long: bool, work: Callable[[], T]) -> T:
         """Call a function, in a thread if its input is long."""
-        return await asyncio.to_thread(work) if long else work()
+        return await self.aside(work) if long else work()
 
     async def _run(self, where: str, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads[where], work)

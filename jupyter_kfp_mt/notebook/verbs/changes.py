@@ -48,7 +48,7 @@ def change(change: Change, session: Session, arguments: Namespace) -> Run | Bulk
         found = _fitting(session, change, arguments, wanted)
     if len(found) == 1 and arguments.runs and not change.always_asks:
         return _one(session, change, found[0])
-    if not arguments.yes:
+    if not (arguments.yes and found):
         return BulkChange(items=found, verb=change.verb, past=change.past, done=False)
     return _several(session, change, found)
 

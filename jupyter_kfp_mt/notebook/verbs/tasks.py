@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
+from ...client.queries import meant
 from ...errors import BadRequest
 from ...models import Run
 from .table import NAMESPACE, Option, Session, Verb, option
@@ -55,7 +56,8 @@ def task(session: Session, arguments: Namespace) -> Run:
 def _check_names(session: Session, names: list[str]) -> None:
     for name in names:
         if name not in session.variables:
-            raise BadRequest(f"There is no variable {name} in this notebook.")
+            near = meant(name, [each for each in session.variables if each[:1] != "_"])
+            raise BadRequest(f"There is no variable {name} in this notebook.{near}")
 
 
 def _secret(text: str) -> tuple[str, str, str]:

@@ -16,14 +16,16 @@ const EXECUTORS =
 // The line with which the program of `%%kfp task` runs its cell.
 const OF_CELL = 'exec(compile(source, path, "exec"), scope)';
 const FRAME = /^\s+File ".*", line \d+/;
-// What kfp's executor and a cluster's launcher say themselves; as in client/tracebacks.py.
+// What kfp's executor, a cluster's launcher, and the program of `%%kfp task` say themselves; as in
+// client/tracebacks.py.
 const MESSAGE = new RegExp(
   '^(?:\\[KFP Executor [\\d-]+ [\\d:,]+ INFO\\]: (?:' +
     '(?:--component_module_path is not specified\\. )?Looking for component `' +
     '|Loading KFP component "|Got executor_input:$' +
     '|Did not write output file\\.$|Wrote executor output file to )' +
     '|I\\d{4} [\\d:.]+ +\\d+ (?:(?:importer_launcher|launcher_v2|object_store)\\.go:\\d+\\] ' +
-    '|main\\.go:\\d+\\] Setting log level to: |env\\.go:\\d+\\] cannot find launcher configmap: ))'
+    '|main\\.go:\\d+\\] Setting log level to: |env\\.go:\\d+\\] cannot find launcher configmap: )' +
+    '|kfp-mt-output \\[")'
 );
 const ANY = /^(?:\[|[IWEF]\d{4} [\d:.]+ )/;
 const INPUT_FOLLOWS = 'Got executor_input:';
@@ -31,14 +33,8 @@ const OUTPUT_BEGINS = 'ExecutorOutput: {';
 
 /** The lines of a log without the executor's messages, its input, and its frames. */
 export function ownLines(log: readonly string[]): readonly string[] {
-  const lines = withoutMessages(log);
-  const begin = lines.lastIndexOf(BEGIN);
-  if (begin < 0) {
-    return lines.length < log.length ? lines : log;
-  }
-  const end = endOf(lines, begin);
-  const own = ownFrames(lines.slice(begin + 1, end));
-  return [...lines.slice(0, begin + 1), ...own, ...lines.slice(end)];
+  const own = ownFrames(withoutMessages(log));
+  return own.length < log.length ? own : log;
 }
 
 /** The lines of a log without the executor's messages and its input. */
@@ -47,7 +43,7 @@ export function withoutMessages(log: readonly string[]): string[] {
   let isJson = false;
   return log.filter(line => {
     isJson = isJson || (isAnnounced && line === '{');
-    const isMessage = !isJson && /^[[I]/.test(line) && MESSAGE.test(line);
+    const isMessage = !isJson && /^[[Ik]/.test(line) && MESSAGE.test(line);
     const isOwn = !isMessage && !isJson;
     isAnnounced = isMessage && line.endsWith(INPUT_FOLLOWS);
     isJson =
@@ -65,7 +61,7 @@ export function tracebackIn(log: string): ITraceback | null {
   }
   const end = endOf(lines, begin);
   const whole = lines.slice(begin, end);
-  const own = [BEGIN, ...ownFrames(whole.slice(1))];
+  const own = ownFrames(whole);
   return {
     own: own.join('\n'),
     whole: whole.join('\n'),
@@ -86,12 +82,14 @@ function endOf(lines: readonly string[], begin: number): number {
 }
 
 function ownFrames(lines: readonly string[]): string[] {
+  let inTraceback = false;
   let isExecutors = false;
   return lines.filter((line, index) => {
-    if (FRAME.test(line)) {
+    if (inTraceback && FRAME.test(line)) {
       const code = lines[index + 1]?.trim();
       isExecutors = EXECUTORS.test(line) || code === OF_CELL;
     } else if (!/^\s/.test(line)) {
+      inTraceback = line === BEGIN;
       isExecutors = false;
     }
     return !isExecutors;

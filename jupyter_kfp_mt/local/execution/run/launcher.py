@@ -47,6 +47,8 @@ from .task_outputs import OutputRefused, collect, in_their_places, left_behind
 
 # How often a task that waits for its next attempt checks if the run is being stopped.
 _GLANCE_SECONDS = 0.2
+# What Argo's executor in a pod looks for.
+_PAUSE = "ARGO_DEBUG_PAUSE_"
 _SEEN_BY_ALL = (
     "Here the tasks after it see that; on a cluster each downloads its own: write what is to be "
     "passed on into an output."
@@ -172,6 +174,7 @@ class Launcher:
         if reusable and (found := self._reused(execution, key)) is not None:
             return Outcome(CACHED, found)
         self._give_task_config(execution, scope)
+        self._note_that_it_is_not_paused(execution)
         before = times_of_files(execution.given.artifacts)
         put_out = self._tried(execution, words)
         for name in changed_since(before, execution.given.artifacts):
@@ -426,6 +429,10 @@ class Launcher:
             return api.put_out(left_behind(execution.executor_input, execution.component))
         except Exception:  # This may be the reason for the failure.
             return TaskValues()
+
+    def _note_that_it_is_not_paused(self, execution: _Execution) -> None:
+        if any(name.startswith(_PAUSE) for name in self._own_variables(execution)):
+            _log(execution, "[It is not paused here: task.set_debug_pause() is for a pod.]")
 
     def _note_what_is_elsewhere(self, execution: _Execution) -> None:
         for name, uri in elsewhere(execution.given.artifacts):

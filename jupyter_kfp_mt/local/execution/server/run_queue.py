@@ -22,7 +22,7 @@ from ..executors.task_process import LOG_NAME
 from ..run_request import Assignment, RunReport, RunRequest, moved
 from .fork_server import ForkServer
 from .unwritten_states import UnwrittenStates
-from .worker_process import WorkerProcess
+from .worker_process import GRACE_SECONDS, WorkerProcess
 
 __all__ = ["RunQueue", "RunRequest", "RunStore"]
 
@@ -30,6 +30,9 @@ TERMINATED = "terminated"
 DELETED = "deleted"
 STOPPED = "the local KFP was stopped while this run was executing"
 LOST = "the local KFP ended without warning while this run was executing"
+
+# Longer than runs have to end by themselves, and than it then takes to kill them.
+_MOST_SECONDS_TO_END = 4 * GRACE_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -180,9 +183,19 @@ class RunQueue:
         self._limit = 0  # Runs submitted from now on are not started, either.
         for worker in self._workers.values():
             worker.stop(because)
-        await asyncio.gather(*self._executions, return_exceptions=True)
+        await self._all_ended()
         self._ledger.close()
         await self._fork_server.close()
+
+    async def _all_ended(self) -> None:
+        """Wait for the runs to end, even if the process that starts them does not answer."""
+        if not self._executions:
+            return
+        _, unended = await asyncio.wait(self._executions, timeout=_MOST_SECONDS_TO_END)
+        if unended:
+            logger.warning("Runs do not end, and the process that starts them is killed")
+            await self._fork_server.close()
+            await asyncio.gather(*unended, return_exceptions=True)
 
     def _enqueue(self, run_id: str) -> None:
         self._waiting.setdefault(self._store.namespace(run_id), deque()).append(run_id)
