@@ -20,7 +20,7 @@ from .environments import Environment, clean
 
 RUN = "seen in the browser"
 PANEL = "jupyter-kfp-mt:sidebar"
-SECONDS = 60
+SECONDS = 180
 ATTEMPTS = 4
 TOKEN = secrets.token_hex(16)
 # Errors that a front end has in its pages without any extension: Notebook 7.6 (see findings/).
