@@ -31,9 +31,9 @@ def main(arguments):
 
 
 def is_compiled():
-    """Tell whether this Python has run the tests here before."""
+    """Tell whether this Python has run the tests here before, or keeps nothing of it anyway."""
     name = f"conftest.{sys.implementation.cache_tag}-pytest-*.pyc"
-    return any(Path("tests", "__pycache__").glob(name))
+    return sys.dont_write_bytecode or any(Path("tests", "__pycache__").glob(name))
 
 
 def compile_tests(arguments):
