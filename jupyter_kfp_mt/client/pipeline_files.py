@@ -157,7 +157,7 @@ def upload_name(path: Path) -> str:
 
 
 class _Not(Exception):
-    """A file is no compiled pipeline: the text says what it is, `cure` what makes one of it."""
+    """A file is not a compiled pipeline: the text says what it is, `cure` how to get one of it."""
 
     def __init__(self, what: str, cure: str = "", argo: bool = False) -> None:
         super().__init__(what)

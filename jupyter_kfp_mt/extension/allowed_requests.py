@@ -38,7 +38,7 @@ def checked(path: str, query: Query, local: bool) -> str:
 
 
 def is_for_local(path: str) -> bool:
-    """Return True for what only the local KFP may be asked for: task logs, and all task values."""
+    """Return True for requests that are only allowed at the local KFP: task logs and values."""
     return any(pattern.fullmatch(unquote(path)) for pattern in (_LOG, _VALUES))
 
 

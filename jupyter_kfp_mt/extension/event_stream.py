@@ -96,7 +96,7 @@ class Events:
             watcher.announce(name, data)
 
     def start_over(self) -> None:
-        """End all streams: who listens again is told only what another identity may know."""
+        """End all streams, as another identity may not see the same events."""
         for watcher in self._watchers.values():
             watcher.stop(_RESET)
         self._watchers.clear()

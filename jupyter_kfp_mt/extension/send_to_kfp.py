@@ -78,12 +78,12 @@ class Destination:
         self.proxy = _proxy(endpoint, credentials.tls)
         self.ssl = _trust(endpoint, credentials.tls)
 
-    async def headers(self, anew: bool = False) -> dict[str, str]:
+    async def headers(self, refresh: bool = False) -> dict[str, str]:
         """Return the headers with the credentials. Raises `KfpError` if there are none."""
         before, age = self._headers, time.monotonic() - self._asked_at
         # During a slow lookup, other requests wait for the same one, without a thread each.
         old = before is None or _failed(before) or (before.done() and age > FRESH_SECONDS)
-        if before is None or old or anew:
+        if before is None or old or refresh:
             self._asked_at = time.monotonic()
             self._headers = before = self._in_thread(self._credentials.headers)
         return await asyncio.shield(before)
@@ -140,11 +140,11 @@ class Sender:
 
         A request whose credentials were rejected had no effect, and is repeated with renewed ones.
         """
-        headers = await to.headers(anew=not request.repeatable)
+        headers = await to.headers(refresh=not request.repeatable)
         response = await self._send_once(to, request, headers)
         if to.may_refuse(response) and await _renewed(to, headers, response) and request.repeatable:
             response.close()
-            headers = await to.headers(anew=True)
+            headers = await to.headers(refresh=True)
             response = await self._send_once(to, request, headers)
         refused = to.refuses(response)
         return KfpResponse(

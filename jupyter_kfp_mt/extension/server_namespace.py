@@ -33,9 +33,9 @@ class ServerNamespace:
         self._is_alive = is_alive
         self._kernels: dict[str, str] = {}
 
-    async def in_use(self, anew: bool = False) -> NamespaceInUse:
+    async def in_use(self, refresh: bool = False) -> NamespaceInUse:
         """Return the current one. Raises a `KfpError` if KFP cannot be reached."""
-        connection, default = await self._upstream.connection(anew)
+        connection, default = await self._upstream.connection(refresh)
         return NamespaceInUse(connection.namespace, default, self.of_kernels)
 
     @property
@@ -58,11 +58,11 @@ class ServerNamespace:
         else:
             kept = "" if namespace == default else namespace
             await asyncio.to_thread(self._chosen.choose, connection, kept)
-        return await self.announced(anew=not kernel)
+        return await self.announced(refresh=not kernel)
 
-    async def announced(self, anew: bool = True) -> NamespaceInUse:
-        """Return it as it is now, of which whoever listens is told."""
-        found = await self.in_use(anew)
+    async def announced(self, refresh: bool = True) -> NamespaceInUse:
+        """Return the current namespace, and send it to all listeners."""
+        found = await self.in_use(refresh)
         self._events.announce("namespace", found)
         return found
 

@@ -79,7 +79,7 @@ class Upstream:
 
         The choice is made again, so that a namespace chosen elsewhere takes effect.
         """
-        deciding = self._decided(anew=True)
+        deciding = self._decided(refresh=True)
         done, _ = await asyncio.wait([deciding], timeout=STATUS_SECONDS)
         if not done:
             return ConnectionStatus(version=RELEASE, ready=False)
@@ -109,7 +109,7 @@ class Upstream:
         loop = asyncio.get_running_loop()
 
         def decide() -> DirectConnection:
-            decision = asyncio.run_coroutine_threadsafe(self._decision(anew=True), loop)
+            decision = asyncio.run_coroutine_threadsafe(self._decision(refresh=True), loop)
             return decision.result().connection
 
         look = partial(run_checks.look, decide, self._settings, namespace, apart, others)
@@ -127,13 +127,13 @@ class Upstream:
         """A key of KFP's endpoint and our identity, which changes with either."""
         return await (await self._decision()).destination.identity()
 
-    async def connection(self, anew: bool = False) -> tuple[DirectConnection, str]:
+    async def connection(self, refresh: bool = False) -> tuple[DirectConnection, str]:
         """Return the connection, and its default namespace.
 
-        `anew`: apply a namespace chosen in the meantime. Raises a `KfpError` if there is no
+        `refresh`: apply a namespace chosen in the meantime. Raises a `KfpError` if there is no
         connection.
         """
-        decision = await self._decision(anew)
+        decision = await self._decision(refresh)
         return decision.connection, decision.default_namespace
 
     async def client(self) -> Client:
@@ -186,21 +186,21 @@ class Upstream:
         try:
             return await question(before)
         except Unreachable as error:
-            after = await self._decision(anew=True)
+            after = await self._decision(refresh=True)
             if after is before or not before.connection.local:
                 raise
             if repeatable and (again or not error.sent):
                 return await question(after)
             raise _ended_meanwhile(error) from None
 
-    async def _decision(self, anew: bool = False) -> _Decision:
+    async def _decision(self, refresh: bool = False) -> _Decision:
         # Shielded: if one caller disconnects, the others keep waiting.
-        return await asyncio.shield(self._decided(anew))
+        return await asyncio.shield(self._decided(refresh))
 
-    def _decided(self, anew: bool = False) -> asyncio.Future[_Decision]:
-        """The decision; with `anew` the next one, unless one is in progress."""
+    def _decided(self, refresh: bool = False) -> asyncio.Future[_Decision]:
+        """The decision; with `refresh` the next one, unless one is in progress."""
         before = self._deciding
-        if before is None or (before.done() and (anew or before.exception())):
+        if before is None or (before.done() and (refresh or before.exception())):
             known = before.result() if before and not before.exception() else None
             self._deciding = self._in_thread(lambda: self._decide(known))
         assert self._deciding is not None

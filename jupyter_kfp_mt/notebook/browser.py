@@ -57,7 +57,7 @@ class RunBrowser:
             raise Misconfigured("Only a list of runs can be browsed: %kfp runs gives one.")
         self._again, self._client, self._cards = runs.again, client, cards
         self._first = 0
-        self._wanted = ""  # the action that is to be confirmed
+        self._wanted = ""  # the action that awaits confirmation
         self._filling = False
         self._lock = threading.Lock()
         self._closed = threading.Event()

@@ -65,7 +65,7 @@ class KnownNames:
         return known
 
     def refresh(self) -> None:
-        """Fetch outdated names that completion has asked for: a cell has just ended."""
+        """Refresh outdated names that completion has used, once a cell has ended."""
         self._learn([key for key in [*self._wanted] if not key[1]])
 
     def tell(self, value: object, namespace: str = "") -> None:

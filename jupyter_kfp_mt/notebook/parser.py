@@ -26,7 +26,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("start", "submit", "create"), "%kfp run PIPELINE-OR-FILE starts a run."),
     "wait": "%kfp show RUN --wait waits for a run.",
     **dict.fromkeys(("get", "describe", "details"), "%kfp show RUN shows a run."),
-    **dict.fromkeys(("rerun", "restart"), "%kfp retry RUN runs again what failed in a run."),
+    **dict.fromkeys(("rerun", "restart"), "%kfp retry RUN runs the failed tasks of a run again."),
     **dict.fromkeys(("schedule", "cron", "job", "jobs"), "%kfp recurring create makes a schedule."),
     **dict.fromkeys(("login", "use"), "%kfp connect uses another endpoint, token or identity."),
     **dict.fromkeys(("unarchive",), "%kfp restore RUN takes a run out of the archive."),
@@ -52,7 +52,7 @@ _BY_NAME = {name: verb for verb in VERBS for name in verb.names}
 
 
 class HelpShown(Exception):
-    """The line asked for help, which has been printed."""
+    """The line requested help, which has been printed."""
 
 
 def parse(words: Sequence[Any], cell: str | None = None) -> argparse.Namespace:

@@ -162,11 +162,11 @@ def _artifacts(found: Artifacts) -> View:
         + [Code(made.artifact.uri)]
         for made in found
     ]
-    told = "has no artifacts" if found.is_known else "made is not told by this KFP"
+    note = "It has no artifacts." if found.is_known else "This KFP does not list artifacts of runs."
     return View(
         title=f"Artifacts of {found.run.display_name}",
         tables=[Table(["Task", "Output", "Type", "Metadata", "URI"], rows)] if rows else [],
-        note="" if rows else f"What this run {told}." if not found.is_known else f"It {told}.",
+        note="" if rows else note,
     )
 
 

@@ -13,7 +13,7 @@ from jupyter_kfp_mt.settings import Kfp
 
 REFUSES = "KFP on a cluster refuses this run: "
 FOR_IPYTHON = "{{{{pod.name}}}}"  # which puts variables in place of single braces
-ARGOS = "in a parameter's value stands for a value of Argo's own, which runs it there."
+ARGOS = "in a parameter's value is a placeholder of Argo, which runs it there."
 
 
 @pytest.fixture

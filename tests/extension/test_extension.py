@@ -285,7 +285,7 @@ class TestOnALocalKfpOfItsOwn:
     async def test_it_is_started_once_and_outlives_a_decision(self, door, jp_serverapp, tmp_path):
         upstream = jp_serverapp.web_app.settings["kfp_mt"].upstream
         first = await started(upstream, tmp_path / "kfp")
-        await upstream._decision(anew=True)
+        await upstream._decision(refresh=True)
         assert (await upstream.health()).local
         assert lease.running(tmp_path / "kfp") == first
 

@@ -135,7 +135,7 @@ def test_what_is_for_a_plugin_is_said_not_to_be_used(create_run):
     answer = create_run(plugins_input={"mlflow": {"experiment_name": "x"}})
     assert answer.status_code == 200
     assert answer.headers["Warning"] == (
-        '299 - "The local KFP has no plugins: what is for mlflow is not used."'
+        '299 - "The local KFP has no plugins: the settings for mlflow are not used."'
     )
 
 

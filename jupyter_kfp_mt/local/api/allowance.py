@@ -1,8 +1,8 @@
-"""The rate at which a cluster's API server may ask Kubernetes, which all its requests wait for.
+"""The limit of a cluster's access reviews, which delays all requests to its API server.
 
-Kubeflow Pipelines asks Kubernetes who is calling and whether they may, for each request anew, and
-no more often than CLIENTQPS and CLIENTBURST allow: five times a second and ten at once by default.
-Who asks more waits in one queue with everybody else.
+For each request, Kubeflow Pipelines asks Kubernetes who is calling and whether that is allowed.
+CLIENTQPS and CLIENTBURST limit these reviews, by default to five a second and ten at once. Further
+requests of all callers wait in one queue.
 """
 
 from __future__ import annotations

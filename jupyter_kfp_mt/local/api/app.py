@@ -9,7 +9,7 @@
 | a platform part that does not fit its schema: dropped | 400 | no silent default |
 | a pipeline of any size, up to 32 MB of file | 8 MB and 150,000 values, aliases unfolded | load |
 | answers by whatever name it is called | by those of this machine | pages of the web |
-| a page of a list of any length | ends at 8 MB, and the next one goes on | load |
+| a page of a list of any length | ends at 8 MB, and the next one continues | load |
 | a filter, however long it takes | three seconds, and not too many conditions | load |
 | a message of any length | 8 MB, 64 kB from those who are not known | load |
 | a mistake of the caller's that shows late: 500 | 400, 404 or 409 | it is not the server's |
@@ -23,7 +23,7 @@
 | an empty identity crashes the server | 401 | |
 | a refusal names what it is about | only to those who may read that | tenants |
 | task logs under v1alpha1: open to anyone | needs `get` on runs | tenants |
-| a task log: all of it | from a byte on, if `Range` asks for that | to follow it |
+| a task log: all of it | from a byte on, if a `Range` is requested | to follow it |
 | reading an artifact: 403 for everyone | needs `readArtifact` on runs | meant so |
 | a retried run is RUNNING | PENDING until its turn has come | few run at once |
 | a version's `code_source_url` is not given back | it is | no silent default |

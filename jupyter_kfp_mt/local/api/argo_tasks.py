@@ -1,6 +1,6 @@
 """A run in the form of a cluster's API server: every node of the Argo workflow is a task.
 
-For `--argo-tasks`, so that whoever shows runs meets here what a cluster sends: drivers, executors,
+For `--argo-tasks`, with which clients get the same responses as from a cluster: drivers, executors,
 groups, iterations and the workflow itself; no state where Argo has none that KFP knows, no end but
 that of the year 1, and no reason why a run failed. The parts are those that KFP's compiler for Argo
 makes (`backend/src/v2/compiler/argocompiler/dag.go`).
@@ -67,7 +67,7 @@ def node_id(workflow: str, name: str) -> str:
 
 
 class _Part(msgspec.Struct):
-    """One while they are put together."""
+    """A node that is being assembled."""
 
     name: str  # the full name
     shown: str

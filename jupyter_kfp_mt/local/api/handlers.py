@@ -85,7 +85,7 @@ class Handler(web.RequestHandler):
     changes = True
     # Whether a cluster's API server asks Kubernetes before it responds.
     is_reviewed = True
-    # Whether it is not the gateway that answers, which looks at methods.
+    # Whether the route answers any method, as those of KFP that are not the gateway's.
     any_method = False
 
     def initialize(self, operations: Operations, authenticators: Sequence[Authenticator]) -> None:
@@ -143,9 +143,7 @@ class Handler(web.RequestHandler):
         values = msgspec.json.encode(config.parameters if config else {})
         refused = "KFP on a cluster refuses this run: "
         if found := _ARGOS.search(values.decode()):
-            meaning = (
-                "in a parameter's value stands for a value of Argo's own, which runs it there."
-            )
+            meaning = "in a parameter's value is a placeholder of Argo, which runs it there."
             self._warn(what, f"{refused}{found[0][:100]} {meaning}")
         if b"\x7f" in values:
             self._warn(what, f"{refused}the character DEL (U+007F) is in a parameter's value.")
@@ -162,14 +160,16 @@ class Handler(web.RequestHandler):
             self._warn(
                 what,
                 f"The pipeline root '{root}' is not used: the local KFP keeps artifacts in its "
-                "data folder. Their URIs are with the tasks that made them.",
+                "data folder. The tasks that produced them show their URIs.",
             )
 
     def warn_of_plugins(self, what: str, given: Mapping[str, Any] | None) -> None:
         """Say in a header if something was meant for a plugin."""
         if given:
             names = ", ".join(sorted(given))
-            self._warn(what, f"The local KFP has no plugins: what is for {names} is not used.")
+            self._warn(
+                what, f"The local KFP has no plugins: the settings for {names} are not used."
+            )
 
     def _warn(self, what: str, meaning: str) -> None:
         log.warning("%s: %s", what, meaning)
@@ -390,7 +390,7 @@ def action(act: Act, failure: str) -> type[Action]:
 
 
 class _EveryMethod(tuple[str, ...]):
-    """The methods of what answers before one is looked at."""
+    """The methods of a route that answers without checking the method."""
 
     __slots__ = ()
 

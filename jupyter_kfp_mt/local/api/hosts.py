@@ -1,8 +1,8 @@
 """The host names accepted by this server, as a web page could make others resolve to it.
 
-A browser believes whoever has a name about where that is: a page of `evil.example` whose name is
-suddenly at 127.0.0.1 could read from here what it likes (DNS rebinding). The name that the browser
-was told is in the header `Host`.
+The owner of a name decides where it resolves to: a page of `evil.example` that suddenly resolves to
+127.0.0.1 could read everything here (DNS rebinding). The header `Host` has the name that the
+browser uses.
 """
 
 from __future__ import annotations

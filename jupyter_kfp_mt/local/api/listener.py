@@ -1,6 +1,6 @@
 """Accepts connections, and waits when the system has no room for another.
 
-Tornado's own way of accepting tries again at once for ever then, and logs each time.
+Tornado itself would then retry immediately and without end, and log each failure.
 """
 
 from __future__ import annotations

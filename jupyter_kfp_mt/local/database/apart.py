@@ -1,6 +1,6 @@
 """Reads and writes large values in a thread of their own, with its own connection.
 
-There it holds up nobody but what is large, too, of which there is one at a time.
+There they delay only other large values, which are read and written one at a time.
 """
 
 from __future__ import annotations

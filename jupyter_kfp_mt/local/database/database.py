@@ -96,10 +96,10 @@ class Database(Tables):
         return make(self)
 
     async def keep_log_short(self) -> None:
-        """Bring what is written into the database's file all the while, until it is cancelled.
+        """Copy the write-ahead log into the database's file regularly, until it is cancelled.
 
-        It is done in a thread: a large specification takes as long to be brought in as to be
-        written, and whoever makes the next change, however small, would have to do it.
+        This happens in a thread: for a large specification it takes as long as writing it, and
+        otherwise the next change, however small, would have to wait for it.
         """
         known, whole = self._changes(), True
         while True:
@@ -109,8 +109,10 @@ class Database(Tables):
             known = self._changes()
             try:
                 whole = await self._apart.bring_in()
-            except sqlite3.Error as error:  # The disk may be full, and is not for ever.
-                log.warning("The database's log cannot be brought in: %s", error)
+            except sqlite3.Error as error:  # the disk may be full at the moment
+                log.warning(
+                    "The database's write-ahead log cannot be copied into its file: %s", error
+                )
                 whole = False
 
     def _changes(self) -> int:

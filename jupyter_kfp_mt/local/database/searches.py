@@ -1,4 +1,4 @@
-"""Searches with limits of time: briefly on the event loop, else in a thread, for seconds."""
+"""Searches with time limits: short ones on the event loop, others for seconds in a thread."""
 
 from __future__ import annotations
 

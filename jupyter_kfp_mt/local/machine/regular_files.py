@@ -1,4 +1,4 @@
-"""Files that a program may have replaced by something else: a pipe is not waited for.
+"""Files that a program may have replaced with something else, such as a pipe.
 
 Opening a named pipe waits for its other end, possibly forever, and a device may have no end.
 """
@@ -17,7 +17,7 @@ class NotRegular(OSError):
 
 
 def open_to_read(path: Path) -> IO[bytes]:
-    """Open a file to read from. Raises OSError, also for everything that is no file."""
+    """Open a file for reading. Raises OSError, also if it is not a regular file."""
     return open(_opened(path, os.O_RDONLY), "rb")
 
 
@@ -28,7 +28,11 @@ def open_to_append(path: Path) -> IO[bytes]:
 
 def is_special(path: Path) -> bool:
     """Return whether this is something else than a file, a folder or nothing."""
-    return path.exists() and not (path.is_file() or path.is_dir())
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # nothing, or a URI that cannot be a path
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _opened(path: Path, flags: int) -> int:

@@ -351,7 +351,7 @@ class Runs:
         return found(self._database.experiments.one(experiment_id), "Experiment", experiment_id)
 
     def _check_experiment_of(self, run_id: str, experiment_id: str) -> None:
-        """Refuse to go on with a run whose experiment was deleted."""
+        """Refuse to continue a run whose experiment was deleted."""
         with wrapped(f"Failed to fetch namespace from run {run_id}"):
             self._namespace_of_experiment(experiment_id)
 

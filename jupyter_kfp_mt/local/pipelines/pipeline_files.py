@@ -338,7 +338,7 @@ def _check_events(text: str) -> None:
 
 
 def _check_keys(value: Any) -> None:
-    """Refuse mappings whose keys are no texts, as Go has no JSON for them."""
+    """Refuse mappings whose keys are not strings, which JSON in Go does not support."""
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):

@@ -24,7 +24,7 @@ LIFETIME = 3600.0
 # How long a token that was replaced too late is still accepted.
 LATE_SECONDS = 60.0
 
-# Of a header that KFP is told to believe its gateway passes on what may be in gRPC's metadata.
+# The gateway passes on those characters of a trusted header that gRPC's metadata may contain.
 _PRINTABLE = re.compile(r"[ -~]*")
 _ANYTHING = re.compile(r".*", re.DOTALL)
 

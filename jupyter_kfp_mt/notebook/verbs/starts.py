@@ -45,7 +45,7 @@ def run(session: Session, arguments: Namespace) -> Run | RunPlan | Any:
 
 
 def plan(session: Session, arguments: Namespace) -> RunPlan:
-    """Plan the run that a line asks for. Raises a `KfpError` if it could not be started."""
+    """Plan the run of a line. Raises a `KfpError` if it could not be started."""
     client = session.client
     source = pipeline_source(session, arguments)
     request = source.request(

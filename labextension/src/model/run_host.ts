@@ -320,7 +320,7 @@ export class RunHost implements IHost, IDisposable {
     this._follow();
   }
 
-  /** Fetch the run after it was changed; after a retry, until it goes on. */
+  /** Fetch the run after it was changed; after a retry, until it is running. */
   async lookAfter(verb: string): Promise<void> {
     await this.look();
     this._lookUntilItGoesOn(verb === 'retry' ? LOOKS : 0);

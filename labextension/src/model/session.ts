@@ -70,7 +70,7 @@ export interface IRunServices {
   events: RunEvents;
   /** The permissions for runs in a namespace. */
   permissions: (namespace: string) => Promise<Record<string, boolean>>;
-  /** Somebody else is asked for from now on, who may do other things. */
+  /** Drop cached data: the identity, and with it the permissions, have changed. */
   forget: () => void;
 }
 

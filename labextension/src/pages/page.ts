@@ -1,4 +1,4 @@
-/** What all pages are: regions with a name, which start over once somebody else is asked for. */
+/** The base of all pages: a named region, which is rebuilt when the identity changes. */
 
 import { LabIcon, ReactWidget } from '@jupyterlab/ui-components';
 
@@ -34,7 +34,7 @@ export abstract class KfpPage extends ReactWidget {
     this.node.setAttribute('aria-label', label);
   }
 
-  /** Show only what whoever is asked for now may see. */
+  /** Rebuild the page for the current identity. */
   protected startOver(): void {
     this.update();
   }

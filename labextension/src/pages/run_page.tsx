@@ -47,7 +47,7 @@ export class RunPage extends KfpPage {
   /** Fetch the run after it was changed by a verb of KFP's API. */
   async lookAfter(verb: string): Promise<void> {
     await this.ready;
-    // The page goes on with what it has, and follows the run's events.
+    // The page keeps its data, and follows the run's events.
     await this._host?.lookAfter(verb).catch(() => undefined);
   }
 

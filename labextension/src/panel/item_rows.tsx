@@ -191,7 +191,7 @@ function Row(props: {
   created_at: string;
   /** Other facts are worth more in a narrow panel. */
   isAgeMinor?: boolean;
-  /** When it is due next, which is told in place of its age. */
+  /** When it is due next, which is shown instead of its age. */
   next?: number | null;
 }): JSX.Element {
   const { icon, name, badge, facts } = props;

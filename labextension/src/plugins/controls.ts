@@ -181,8 +181,8 @@ interface IOutputs {
 }
 
 /**
- * Bring what a kernel shows anew to outputs that were there before the page was loaded: JupyterLab
- * itself knows only the places of outputs that have come since.
+ * Update outputs that are older than the page with what a kernel shows in their place: JupyterLab
+ * itself only updates outputs that were displayed since the page was loaded.
  */
 export function place(
   message: KernelMessage.IMessage,
@@ -209,7 +209,7 @@ function placeOf(metadata: JSONObject | undefined): unknown {
   return (metadata?.['kfp-mt'] as JSONObject | undefined)?.place;
 }
 
-/** ipywidgets are told of a notebook's kernel once that is there, in what follows at once. */
+/** Wait until ipywidgets know the notebook's kernel, which is right after it has started. */
 async function withKernel(
   app: JupyterFrontEnd,
   kernel: Promise<void>

@@ -1,6 +1,6 @@
-"""The processors, memory and accelerators that a task asks for, which have to be quantities.
+"""The processors, memory and accelerators that a task requests, which must be valid quantities.
 
-Nothing is limited here, but a cluster does not start a task that asks for what is none.
+Nothing is limited here, but a cluster does not start a task with an invalid quantity.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIELDS = {
     ),
 }
 _PARAMETER = re.compile(r"\$.inputs.parameters\['(.+?)'\]")
-# Longer numbers are no mistake that anybody makes, and Kubernetes reads exponents of 8 bits.
+# No real quantity is longer, and Kubernetes parses exponents of 8 bits.
 _QUANTITY = re.compile(
     r"([+-]?(?:[0-9]{1,200}\.?[0-9]{0,200}|\.[0-9]{1,200}))"
     r"([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?",
@@ -40,7 +40,7 @@ _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 
 class NoQuantity(KfpError):
-    """A resource of which nobody knows how much is asked for; the message says which."""
+    """An invalid quantity; the message names the resource."""
 
 
 def resources(container: Any, parameters: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -134,7 +134,7 @@ class _Reading:
         return value
 
     def _refuse_null(self, name: str) -> None:
-        """Refuse null where it is no missing value: a group gets all that is in its inputs."""
+        """Refuse null that is not a missing value: a group gets all its inputs as they are."""
         declared = self._declared.parameters.get(name)
         if self._is_group and not (declared and declared.is_optional):
             raise InputRefused(

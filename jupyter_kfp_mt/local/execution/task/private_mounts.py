@@ -26,7 +26,7 @@ CAPABILITY_VERSION_3 = 0x20080522
 # The most entries of a folder that is rebuilt to add one more.
 MAX_ENTRIES = 2000
 
-# For each path, the content of its files by name; or the folder that is to be mounted there.
+# For each path, the content of its files by name, or the folder to mount there.
 Folders = Mapping[str, Mapping[str, str] | str]
 
 
