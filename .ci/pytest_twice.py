@@ -16,6 +16,8 @@ MOST = 20
 
 
 def main(arguments):
+    if not is_compiled():
+        compile_tests(arguments)
     with tempfile.TemporaryDirectory() as cache:
         status = pytest(cache, "-n", "auto", *arguments)
         failed = last_failed(cache) if status == FAILED else []
@@ -26,6 +28,18 @@ def main(arguments):
         return status
     tell("Failed among the others, and run once more alone:", failed)
     return again(failed)
+
+
+def is_compiled():
+    """Tell whether this Python has run the tests here before."""
+    name = f"conftest.{sys.implementation.cache_tag}-pytest-*.pyc"
+    return any(Path("tests", "__pycache__").glob(name))
+
+
+def compile_tests(arguments):
+    """Compile tests, and what they import, once: else each of the workers would, all at once."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-qq", *arguments]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def again(tests):

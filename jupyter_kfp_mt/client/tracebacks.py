@@ -14,8 +14,8 @@ _EXECUTORS = re.compile(r'\s+File "(.*[\\/]kfp[\\/].*|<frozen runpy>|.*[\\/]runp
 # How the program of `%%kfp task` runs its cell.
 _OF_CELL = 'exec(compile(source, path, "exec"), scope)'
 # Messages of kfp's executor, in all releases from 2.0 on. Their prefix is not enough: kfp also puts
-# it before a component's own messages to Python's root logger. And messages of the launcher in a
-# cluster's pod, except warnings.
+# it before a component's own messages to Python's root logger. Then messages of the launcher in a
+# cluster's pod, except warnings, and the lines that bring back the outputs of a cell's task.
 _MESSAGE = re.compile(
     r"\[KFP Executor [\d-]+ [\d:,]+ INFO\]: (?:"
     r"(?:--component_module_path is not specified\. )?Looking for component `"
@@ -23,6 +23,7 @@ _MESSAGE = re.compile(
     r"|Did not write output file\.$|Wrote executor output file to )"
     r"|I\d{4} [\d:.]+ +\d+ (?:(?:importer_launcher|launcher_v2|object_store)\.go:\d+\] "
     r"|main\.go:\d+\] Setting log level to: |env\.go:\d+\] cannot find launcher configmap: )"
+    r'|kfp-mt-output \["'
 )
 # A line of either, with which an exception's message has ended.
 _ANY = re.compile(r"\[|[IWEF]\d{4} [\d:.]+ ")

@@ -23,6 +23,7 @@ PARTS = {
     "logs": "the logs of a run of fifteen tasks, from a KFP that answers five requests a second",
     "execution": "pipelines on the local KFP beside the same through kfp.local (two minutes)",
     "views": "the picture of a run with a thousand tasks, and how large what draws it is",
+    "panel": "the panel with ten thousand runs, beside JupyterLab's own lists (two minutes)",
     "kills": "a hundred `kill -9` under load, after which nothing may be lost",
 }
 

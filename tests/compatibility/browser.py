@@ -20,7 +20,7 @@ from .environments import Environment, clean
 
 RUN = "seen in the browser"
 PANEL = "jupyter-kfp-mt:sidebar"
-SECONDS = 60
+SECONDS = 180
 ATTEMPTS = 4
 TOKEN = secrets.token_hex(16)
 # Errors that a front end has in its pages without any extension: Notebook 7.6 (see findings/).
@@ -74,7 +74,7 @@ def _check_version(page: Page, wanted: str) -> None:
 
 def _run_cell(page: Page) -> None:
     """Run the cell and see the run. A kernel that is not connected yet lets nothing be run."""
-    shown = page.locator(".jp-OutputArea-output").first
+    shown = page.locator(".jp-Cell-outputArea").first
     page.locator(".jp-CodeCell .cm-content").first.wait_for()
     page.get_by_text("Python 3 (ipykernel)").filter(visible=True).first.wait_for()
     for _ in range(ATTEMPTS):

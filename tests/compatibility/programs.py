@@ -60,5 +60,5 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=SECONDS * 5,
+        timeout=SECONDS * 2,
     ).stdout

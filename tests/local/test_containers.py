@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from harness.local_kfp import LocalKfp
 from harness.own_executor import component
 from harness.paths import ROOT
 from harness.running import Runs
@@ -39,15 +40,19 @@ def script(folder, name, text):
     return {"PATH": f"{folder}:/usr/bin:/bin", containers.CHOICE: name}
 
 
-@pytest.fixture
-def stand_in(tmp_path):
+def standing_in(folder):
     """The environment in which `docker` and `podman` are the stand-in."""
-    state = tmp_path / "state"
+    state = folder / "state"
     state.mkdir()
     for name in ("docker", "podman"):
         command = f"STANDS_FOR={name} PYTHONPATH={ROOT} exec {sys.executable} {STAND_IN}"
-        script(tmp_path, name, f'{command} "$@"')
-    return {"PATH": f"{tmp_path}:/usr/bin:/bin", "DOCKER_CONFIG": str(state)}
+        script(folder, name, f'{command} "$@"')
+    return {"PATH": f"{folder}:/usr/bin:/bin", "DOCKER_CONFIG": str(state)}
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    return standing_in(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -459,20 +464,30 @@ def with_absent_image():
 SLEEP = """trap '' TERM; echo "up with $PASSWORD"; sleep $0"""
 
 
-@pytest.fixture(params=["stand-in", "real"])
-def start_server(request, start_local_kfp, monkeypatch):
-    """Starts a local KFP with a container engine."""
+@pytest.fixture(scope="module", params=["stand-in", "real"])
+def with_engine(request, tmp_path_factory):
+    """The variables with which a local KFP has the engine."""
     if request.param == "real":
         request.getfixturevalue("real_engine")
-    else:
-        for name, value in request.getfixturevalue("stand_in").items():
-            monkeypatch.setenv(name, value)
-    return start_local_kfp
+        return {}
+    return standing_in(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="module")
+def server(with_engine, tmp_path_factory, profiles):
+    """A local KFP with a container engine, for all of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in with_engine.items():
+            patch.setenv(name, value)
+        data = tmp_path_factory.mktemp("containers") / "data"
+        server = LocalKfp(data, "--profiles", str(profiles))
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def runs(start_server):
-    return Runs(start_server())
+def runs(server):
+    return Runs(server)
 
 
 def test_parameters_and_artifacts_go_into_a_container_and_come_out(runs):
@@ -525,14 +540,18 @@ def test_deleting_a_run_ends_its_container(runs, nap):
     wait_until(lambda: not runs.server.written(run_id), what="the removal of its files")
 
 
-def test_no_container_outlives_a_killed_server_once_there_is_another(start_server, nap, request):
-    killed = Runs(start_server())
+def test_no_container_outlives_a_killed_server_once_there_is_another(
+    with_engine, start_local_kfp, nap, request, monkeypatch
+):
+    for name, value in with_engine.items():
+        monkeypatch.setenv(name, value)
+    killed = Runs(start_local_kfp())
     run_id = killed.start(scripted, script=SLEEP, argument=nap)
     killed.wait_for_log(run_id, "shell", "up")
     killed.server.kill()
     # The stand-in's is a process of the run, and ends with it.
     assert processes(nap) or "stand-in" in request.node.name
-    after = Runs(start_server())
+    after = Runs(start_local_kfp())
     assert "ended without warning" in after.end(run_id)
     assert not processes(nap)
 

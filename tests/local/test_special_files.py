@@ -64,6 +64,16 @@ def hide_log(code: int):
     os._exit(code)
 
 
+@component
+def name_elsewhere(uri: str, data: dsl.Output[dsl.Dataset]):
+    data.uri = uri
+
+
+@dsl.pipeline
+def naming(uri: str):
+    name_elsewhere(uri=uri)
+
+
 @dsl.pipeline
 def putting(kind: str):
     put(kind=kind)
@@ -103,11 +113,15 @@ def test_an_output_that_is_no_file_fails_its_task_at_once(kfp):
         assert message in kfp.runs.errors[run_id]
 
 
-def test_a_link_to_a_file_or_to_nothing_is_an_artifact_as_any_other(kfp, tmp_path):
+def test_a_link_to_a_file_or_to_nothing_is_an_artifact_as_any_other_and_so_is_a_long_uri(
+    kfp, tmp_path
+):
     (tmp_path / "there").touch()
     runs = [kfp.start(leaving, kind=str(tmp_path / name)) for name in ("there", "not-there")]
+    runs.append(kfp.start(naming, uri=f"https://example.com/{'x' * 5000}"))
+    runs.append(kfp.start(naming, uri="gs://bucket/a\0b"))
     kfp.wait(*runs)
-    assert [kfp.runs.errors[run_id] for run_id in runs] == ["", ""]
+    assert [kfp.runs.errors[run_id] for run_id in runs] == [""] * 4
 
 
 def test_a_log_that_is_no_file_any_more_holds_up_no_attempt(kfp):

@@ -150,6 +150,29 @@ def test_what_a_container_engine_keeps_for_all_its_containers_is_no_orphan(tmp_p
     assert (done.stdout, done.stderr) == ("(0, 0)\n", "")
 
 
+LOOKED_AT = """
+import os, subprocess, sys
+from jupyter_kfp_mt.local.execution.leftover_processes import adopt_orphans, kill_orphans
+
+opened = []
+sys.addaudithook(lambda event, given: event == "open" and opened.append(str(given[0])))
+adopt_orphans()
+kill_orphans([])
+before = len(opened)
+with subprocess.Popen(["sleep", "600"]) as child:
+    kill_orphans([child.pid])
+    print(before, child.poll(), f"/proc/{child.pid}/stat" in opened)
+    child.kill()
+"""
+
+
+def test_processes_are_looked_at_only_if_there_are_children():
+    command = [sys.executable, "-c", LOOKED_AT]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("0 None True\n", "")
+
+
 if __name__ == "__main__":
     kfp = Kfp(Path(sys.argv[1]))
     kfp.start(forked, lifeline=sys.argv[2], stay=True)

@@ -68,6 +68,16 @@ def test_a_log_is_what_the_task_wrote_and_raw_what_the_executor_wrote_too(kfp, a
     assert str(kfp(f"logs {run.run_id} add --tail 1")) == own[0]
 
 
+def test_of_a_line_without_end_the_beginning_is_shown(kfp, adder, tmp_path):
+    endless = tmp_path / "endless.yaml"
+    endless.write_text(adder.read_text().replace('\\"adding\\"', '\\"adding\\" * 5000'))
+    run = kfp(f"run {endless} -p x=5 --wait")
+    whole = "adding" * 5000 + " 5 and 2"
+    cut = f"{whole[:20000]} [{len(whole) - 20000:,} more characters: --raw shows them]"
+    assert str(kfp(f"logs {run.run_id} add")).splitlines()[-1] == cut
+    assert whole in str(kfp(f"logs {run.run_id} add --raw")).splitlines()
+
+
 def test_a_failure_names_the_task_and_shows_its_last_lines(kfp, failing):
     with pytest.raises(KfpError) as error:
         kfp(f"run {failing} --wait")

@@ -64,9 +64,19 @@ def kill_orphans(children: Collection[int]) -> None:
 
     def orphans() -> set[int]:
         adopted = _children().get(os.getpid(), set()) - {*children}
-        return adopted | _descendants(adopted)
+        return adopted | _descendants(adopted) if adopted else adopted
 
-    _kill(orphans)
+    if _has_children():
+        _kill(orphans)
+
+
+def _has_children() -> bool:
+    """Ask the system, as it takes milliseconds to look at each process of a machine."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _kill(those: Callable[[], set[int]]) -> None:

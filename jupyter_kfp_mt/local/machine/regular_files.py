@@ -28,7 +28,11 @@ def open_to_append(path: Path) -> IO[bytes]:
 
 def is_special(path: Path) -> bool:
     """Return whether this is something else than a file, a folder or nothing."""
-    return path.exists() and not (path.is_file() or path.is_dir())
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # nothing, or a URI that cannot be a path
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _opened(path: Path, flags: int) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 MOST_NAMED = 10  # tasks, in an error
+# Of a longer line the beginning is shown: a notebook keeps what its cells have shown.
+LONGEST_LINE = 20_000
 
 
 def logs(session: Session, arguments: Namespace) -> Log | Run:
@@ -95,7 +97,14 @@ def _shown(log: str, count: int, raw: bool) -> str:
         told.append(f"[{executors:,} lines of kfp's executor are left out: --raw shows them]")
     if (before := len(lines) - count) > 0 and count == TAIL:
         told.append(f"[{before:,} lines before these: --tail LINES shows more]")
-    return "\n".join([*told, *lines[-count:]])
+    last = lines[-count:]
+    return "\n".join([*told, *(last if raw else map(_beginning, last))])
+
+
+def _beginning(line: str) -> str:
+    if (more := len(line) - LONGEST_LINE) <= 0:
+        return line
+    return f"{line[:LONGEST_LINE]} [{more:,} more characters: --raw shows them]"
 
 
 def _one_of(run: Run, tasks: list[Task]) -> Task:
@@ -117,7 +126,8 @@ def _followed(session: Session, run: Run, task: Task, arguments: Namespace) -> R
     log = client.task_log(run.run_id, task.task_id, follow=True, tail=arguments.tail)
     lines = (line.decode("utf-8", "replace").rstrip("\r\n") for line in log)
     try:
-        for line in lines if arguments.raw else tracebacks.readable_lines(lines):
+        readable = map(_beginning, tracebacks.readable_lines(lines))
+        for line in lines if arguments.raw else readable:
             session.say(line)
     except KeyboardInterrupt:
         session.say(still_running(run))

@@ -8,7 +8,7 @@ import { IRows, NO_ROWS, Order } from './rows';
 import { IRefused, Sources } from './sources';
 import { IPage, IProblem, problemOf } from '../wire/answers';
 
-const PAGE_SIZE = 50;
+const PAGE_SIZE = 100;
 const LARGEST_PAGE = 200;
 // After news that may change which rows are listed, the list is fetched once events pause.
 const QUIET = 1_000;

@@ -16,14 +16,16 @@ const EXECUTORS =
 // The line with which the program of `%%kfp task` runs its cell.
 const OF_CELL = 'exec(compile(source, path, "exec"), scope)';
 const FRAME = /^\s+File ".*", line \d+/;
-// What kfp's executor and a cluster's launcher say themselves; as in client/tracebacks.py.
+// What kfp's executor, a cluster's launcher, and the program of `%%kfp task` say themselves; as in
+// client/tracebacks.py.
 const MESSAGE = new RegExp(
   '^(?:\\[KFP Executor [\\d-]+ [\\d:,]+ INFO\\]: (?:' +
     '(?:--component_module_path is not specified\\. )?Looking for component `' +
     '|Loading KFP component "|Got executor_input:$' +
     '|Did not write output file\\.$|Wrote executor output file to )' +
     '|I\\d{4} [\\d:.]+ +\\d+ (?:(?:importer_launcher|launcher_v2|object_store)\\.go:\\d+\\] ' +
-    '|main\\.go:\\d+\\] Setting log level to: |env\\.go:\\d+\\] cannot find launcher configmap: ))'
+    '|main\\.go:\\d+\\] Setting log level to: |env\\.go:\\d+\\] cannot find launcher configmap: )' +
+    '|kfp-mt-output \\[")'
 );
 const ANY = /^(?:\[|[IWEF]\d{4} [\d:.]+ )/;
 const INPUT_FOLLOWS = 'Got executor_input:';
@@ -41,7 +43,7 @@ export function withoutMessages(log: readonly string[]): string[] {
   let isJson = false;
   return log.filter(line => {
     isJson = isJson || (isAnnounced && line === '{');
-    const isMessage = !isJson && /^[[I]/.test(line) && MESSAGE.test(line);
+    const isMessage = !isJson && /^[[Ik]/.test(line) && MESSAGE.test(line);
     const isOwn = !isMessage && !isJson;
     isAnnounced = isMessage && line.endsWith(INPUT_FOLLOWS);
     isJson =

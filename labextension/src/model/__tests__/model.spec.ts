@@ -126,7 +126,7 @@ it('what is scrolled to is loaded, and refreshing keeps it', async () => {
   server.runs = manyRuns(420);
   model.watch();
   await until(() => model.runs !== null);
-  expect([ids().length, total()]).toEqual([50, 420]);
+  expect([ids().length, total()]).toEqual([100, 420]);
   await loadAll();
   expect([ids().length, total()]).toEqual([420, 420]);
   await model.refresh();
@@ -683,16 +683,16 @@ describe('a server that tells', () => {
   });
 
   it('does not show what is older than the pages loaded', async () => {
-    server.runs = manyRuns(60);
+    server.runs = manyRuns(110);
     stream.end();
-    await until(() => ids().length === 50 && stream.listeners === 1);
+    await until(() => ids().length === 100 && stream.listeners === 1);
     const old = run('old', 'RUNNING', { created_at: '2020-01-01T00:00:00Z' });
-    const { created_at } = server.runs[49];
+    const { created_at } = server.runs[99];
     const ofTheSameSecond = run('a', 'RUNNING', { created_at });
     stream.tell('changed', { runs: [old, ofTheSameSecond] });
     stream.tell('changed', { runs: [run('r0', 'FAILED')] });
     await until(() => model.runs?.[0].state === 'FAILED');
-    expect([ids().length, total()]).toEqual([50, 60]);
+    expect([ids().length, total()]).toEqual([100, 110]);
   });
 });
 
