@@ -16,6 +16,7 @@ from jupyter_kfp_mt.namespaces.list_namespaces import SINGLE_USER, Namespace, So
 from jupyter_kfp_mt.namespaces.permissions import VERBS
 from jupyter_kfp_mt.notebook import render, views
 from jupyter_kfp_mt.notebook.verbs.values import ContributorList, NamespaceListing
+from jupyter_kfp_mt.release import RELEASE
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ class OtherDoor(GuardedKfp):
     """One that takes a kernel's word for who sits at it."""
 
     def answer(self, request):
-        status = {"version": "1", "namespace": "alice", "multi_user": True}
+        status = {"version": RELEASE, "namespace": "alice", "multi_user": True}
         told = {
             "status": status,
             "namespaces": {"namespaces": [{"name": "alice", "sources": []}], "sources": []},
