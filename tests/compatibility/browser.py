@@ -45,31 +45,48 @@ NOTEBOOK = {
 
 
 def lab(environment: Environment, folder: Path, endpoint: str) -> None:
-    """See the panel list a run in JupyterLab, and a cell show it."""
+    """See a cell, the panel and its page show a run in JupyterLab, and a dialog start another."""
     with _page(environment, folder, endpoint, "lab") as (page, url):
         page.goto(url("lab/tree/runs.ipynb"))
         _check_version(page, environment.version("jupyterlab"))
         page.locator("#jupyterlab-splash").wait_for(state="detached")
         page.locator(f'.lm-TabBar-tab[data-id="{PANEL}"]').click()
-        expect(page.locator(f'[id="{PANEL}"]')).to_contain_text(RUN)
         _run_cell(page)
+        _use_panel(page)
 
 
 def notebook(environment: Environment, folder: Path, endpoint: str) -> None:
-    """See a cell show a run in Notebook, and the panel list it beside the notebook."""
+    """See a cell, the panel and its page show a run in Notebook, and a dialog start another."""
     with _page(environment, folder, endpoint, "notebook") as (page, url):
         page.goto(url("notebooks/runs.ipynb"))
         _check_version(page, environment.version("notebook"))
         _run_cell(page)
         page.get_by_role("menuitem", name="View", exact=True).click()
         page.get_by_text("Show Kubeflow Pipelines", exact=True).click()
-        expect(page.locator(f'[id="{PANEL}"]')).to_contain_text(RUN)
+        _use_panel(page)
 
 
 def _check_version(page: Page, wanted: str) -> None:
     """Raises `AssertionError` if the page is not that of the environment, but of another one."""
     config = json.loads(page.locator("#jupyter-config-data").text_content() or "{}")
     assert config["appVersion"] == wanted, f"the page is that of {config['appVersion']}"
+
+
+def _use_panel(page: Page) -> None:
+    """Open the page of a run, and start a clone of it in the dialog."""
+    panel = page.locator(f'[id="{PANEL}"]')
+    row = panel.get_by_role("row").filter(has_text=RUN).last
+    row.click()
+    run = page.get_by_role("region", name=RUN)
+    expect(run.get_by_role("status").first).to_have_text("Succeeded")
+    expect(run.get_by_role("button", name="count Succeeded")).to_be_visible()
+    panel.get_by_role("button", name="Clone…").click()
+    form = page.get_by_role("dialog")
+    name = f"started here {secrets.token_hex(4)}"
+    form.get_by_label("Name", exact=True).fill(name)
+    form.get_by_role("button", name="Start", exact=True).click()
+    expect(form).to_be_hidden()
+    expect(panel.get_by_role("row").filter(has_text=name)).to_contain_text("Succeeded")
 
 
 def _run_cell(page: Page) -> None:
