@@ -45,7 +45,10 @@ class OddKfp:
                         return
 
     def _answered(self, connection, read, line):
-        method, path, _ = line.decode().split(" ")
+        try:
+            method, path, _ = line.decode().split(" ")
+        except ValueError:  # not HTTP: from a stranger, whose server had this port before
+            return False
         headers = dict(_headers(read))
         asked = Asked(method, path, headers, _body(read, headers))
         if path.endswith("/healthz"):

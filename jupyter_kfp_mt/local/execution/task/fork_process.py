@@ -29,6 +29,8 @@ from .private_mounts import mount_or_exit
 from .task_interpreter import begin, note, site_packages
 
 _STANDARD_LIBRARY = re.compile(r"/(python3\.?\d+(\.zip)?|lib-dynload)$")
+# Modules of the standard library that `_enter` and `begin` change, if they are imported afterwards.
+_OF_A_PREFIX = ("sysconfig", "venv")
 # Removed modules, which would take time to be destroyed.
 _FORGOTTEN: list[ModuleType] = []
 
@@ -78,11 +80,12 @@ def preload() -> set[str]:
 def _forget_all_but(modules: Collection[str]) -> None:
     """Let tasks import packages that only a run's process needs themselves.
 
-    They may install other versions. The standard library stays, but for what depends on the prefix.
+    They may install other versions. The standard library stays, except for what depends on the
+    prefix.
     """
     for name in sys.modules.keys() - modules:
         parent, _, child = name.rpartition(".")
-        if name == "sysconfig" or name.partition(".")[0] not in sys.stdlib_module_names:
+        if name in _OF_A_PREFIX or name.partition(".")[0] not in sys.stdlib_module_names:
             _FORGOTTEN.append(sys.modules.pop(name))
             if parent in modules:
                 vars(sys.modules[parent]).pop(child, None)
