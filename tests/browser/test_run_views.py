@@ -135,17 +135,6 @@ def test_a_run_is_drawn_goes_on_after_a_reload_and_is_whole_without_a_kernel(
     wait_until(lambda: cell.saved_state() == "SUCCEEDED", what="the last state in the file")
     assert "✓ wait" in cell.saved()["text/plain"] and "wait" in cell.saved()["text/html"]
 
-    page.get_by_role("menuitem", name="Kernel", exact=True).click()
-    page.get_by_text("Restart Kernel…", exact=True).click()
-    page.get_by_role("dialog").get_by_role("button", name="Confirm Kernel Restart").click()
-    form, runs = (page.locator(".jp-KfpMt-controls").nth(number) for number in (0, 1))
-    expect(form).to_contain_text("This has lost its kernel")
-    expect(form.get_by_role("cell", name="12345")).to_be_visible()
-    expect(runs.get_by_role("cell", name="after-reload")).to_be_visible()
-    form.get_by_role("button", name="Run its cell again").click()
-    expect(page.get_by_title("Start", exact=True)).to_be_visible()
-    expect(form).not_to_contain_text("This has lost its kernel")
-
     for session in lab_sessions(lab):
         lab_delete(lab, f"api/sessions/{session['id']}")
     broken = page.context.new_page()
