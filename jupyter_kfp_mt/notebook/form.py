@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,12 @@ class Field:
     def observe(self, changed: Callable[[], None]) -> None:
         for control in (self.control, self._given):
             control.observe(lambda _: changed(), "value")
+
+    def fill(self, value: Any) -> None:
+        """Put a value of the parameter's type into the control."""
+        self._given.value = True
+        is_choice = isinstance(self.control, (widgets.Dropdown, widgets.Checkbox))
+        self.control.value = value if is_choice else _as_typed(value)
 
     def value(self) -> Any:
         """Return the value given, or `UNSET`. Raises `BadRequest` for one of another type."""
@@ -142,7 +148,7 @@ class Form:
         self._namespace = namespace
         self.fields = [Field(name, each, source) for name, each in source.accepted.items()]
         self.name = widgets.Text(
-            placeholder="made of the pipeline's", layout=_WIDE, tooltip="Name of the run"
+            placeholder="by default: pipeline and time", layout=_WIDE, tooltip="Name of the run"
         )
         self.experiment = widgets.Text(value=experiment, layout=_WIDE, tooltip="Experiment")
         self.start = widgets.Button(description="Start", button_style="primary", icon="play")
@@ -165,6 +171,14 @@ class Form:
         title = widgets.HTML(f"<h4>Run {escape(self._source.name)}</h4>")
         fields = [field.widget for field in self.fields]
         return [title, *fields, *rows, self.start, self.said]
+
+    def fill(self, values: Mapping[str, Any], name: str = "") -> None:
+        """Put parameters and the run's name into the form. Raises `BadRequest` for wrong ones."""
+        given = self._source.parse({each: _as_typed(value) for each, value in values.items()})
+        for field in self.fields:
+            if field.name in given:
+                field.fill(given[field.name])
+        self.name.value = name
 
     def check(self) -> None:
         """Check all values; the run can only be started if they are valid."""

@@ -6,6 +6,7 @@ import pytest
 
 import jupyter_kfp_mt
 from jupyter_kfp_mt.client.pipeline_source import PipelineSource
+from jupyter_kfp_mt.errors import KfpError
 
 pytestmark = pytest.mark.usefixtures("as_alice")
 
@@ -48,6 +49,27 @@ def test_what_is_missing_or_wrong_is_told_as_one_types(form):
     x.control.value = "3"
     assert not form.start.disabled and x.problem.value == ""
     assert form.values() == {"x": 3, "label": "sum"}
+
+
+def test_a_form_is_filled_in_with_what_the_line_gives(shell, adder):
+    shell.push({"more": {"label": "product"}})
+    form = shell.run_line_magic("kfp", f"run {adder} -p x=7 --params $more --name seventh --form")
+    assert form.values() == {"x": 7, "label": "product"} and form.name.value == "seventh"
+    assert not form.start.disabled
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ("-p x=1.5", "takes a whole number, not '1.5'"),
+        ("-p y=1", "no parameter y"),
+        ("--no-cache", "A form has no --no-cache."),
+    ],
+)
+def test_a_form_is_not_shown_for_what_it_cannot_do(shell, adder, given, message):
+    with pytest.raises(KfpError) as error:
+        shell.run_line_magic("kfp", f"run {adder} {given} --form")
+    assert message in error.value.message
 
 
 def test_the_button_starts_the_run_and_what_is_refused_is_shown(form, unique, monkeypatch):

@@ -29,9 +29,7 @@ def run(session: Session, arguments: Namespace) -> Run | RunPlan | Any:
     With %%kfp the rest of the cell is YAML with the parameters.
     """
     if arguments.form:
-        return session.form(
-            pipeline_source(session, arguments), arguments.namespace, arguments.experiment
-        )
+        return _form(session, arguments)
     planned = plan(session, arguments)
     if arguments.dry_run:
         return planned
@@ -42,6 +40,19 @@ def run(session: Session, arguments: Namespace) -> Run | RunPlan | Any:
         return wait_for_run(session, started, arguments.namespace, arguments.keep)
     warn(session)
     return show_live(session, started, arguments.namespace) if arguments.watch else started
+
+
+def _form(session: Session, arguments: Namespace) -> Any:
+    """The form of a line, filled in with what is given. Raises `BadRequest` for what it lacks."""
+    for lacking in ("--service-account", "--description", "--no-cache"):
+        if getattr(arguments, lacking.strip("-").replace("-", "_")):
+            cure = f"Leave out {lacking}, or start it without --form."
+            raise BadRequest(f"A form has no {lacking}.", cure=cure)
+    source = pipeline_source(session, arguments)
+    values = given_parameters(source, arguments)
+    form = session.form(source, arguments.namespace, arguments.experiment)
+    form.fill(values, arguments.name)
+    return form
 
 
 def plan(session: Session, arguments: Namespace) -> RunPlan:

@@ -229,8 +229,12 @@ function report(
   const { pipeline_id, pipeline_version_id } = version;
   const undo = () =>
     api.deleteVersion(pipeline_id, pipeline_version_id).then(
-      () => Notification.info(trans.__('The new version is deleted')),
-      reason => Notification.error(problemOf(reason).message)
+      () =>
+        Notification.success(trans.__('The new version is deleted'), {
+          autoClose: 4_000
+        }),
+      reason =>
+        Notification.error(problemOf(reason).message, { autoClose: 10_000 })
     );
   Notification.warning(
     trans.__('Uploaded %1, which is identical to the version before it', file),

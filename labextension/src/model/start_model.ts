@@ -62,7 +62,7 @@ export class StartModel {
   cron = '0 0 6 * * *';
   /** Seconds. */
   interval = 3600;
-  catchUp = true;
+  catchUp = false;
   concurrency = 1;
   errors: Record<string, string> = {};
   problem: IProblem | null = null;

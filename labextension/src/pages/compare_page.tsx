@@ -11,7 +11,7 @@ import { ProblemBanner } from '../components/problem_banner';
 import { IKfpSession } from '../model/session';
 import { KfpPage } from './page';
 import { IRunData, readData, timeOf } from '../run/run_data';
-import { shownRun } from '../run/shown';
+import { idleTime, shownRun } from '../run/shown';
 import { StateIcon } from '../views/icons';
 import { IProblem, problemOf } from '../wire/answers';
 
@@ -125,7 +125,9 @@ function Page(props: IPageOptions): JSX.Element {
 
 function durationOf({ run }: IRunData, trans: TranslationBundle): string {
   const [start, end] = [timeOf(run.created_at), timeOf(run.finished_at)];
-  return start && end ? duration(end - start, trans) : '–';
+  return start && end
+    ? duration(end - start - idleTime(run.state_history), trans)
+    : '–';
 }
 
 function Part(props: {

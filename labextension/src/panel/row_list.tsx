@@ -151,10 +151,20 @@ function select<T extends Item>(
     return;
   }
   const ids = list.loaded.map(key);
-  const anchor = ids.findIndex(each => list.selected.has(each));
-  const place = ids.indexOf(id);
-  const from = anchor < 0 ? place : anchor;
-  list.select(ids.slice(Math.min(from, place), Math.max(from, place) + 1));
+  selectRange(list, ids.find(each => list.selected.has(each)) ?? id, id);
+}
+
+/** Select the rows from one to another, in either direction, and no others. */
+function selectRange<T extends Item>(
+  list: ListModel<T>,
+  from: string,
+  to: string
+): void {
+  const ids = list.loaded.map(list.kind.key);
+  const [first, last] = [ids.indexOf(from), ids.indexOf(to)].sort(
+    (a, b) => a - b
+  );
+  list.select(ids.slice(Math.max(0, first), last + 1));
 }
 
 /** Handle keys, which move the focus, select and open. */
@@ -167,6 +177,7 @@ function useWalk<T extends Item>(
   const { execute } = useKfp();
   const { key, id: kind } = list.kind;
   const wanted = React.useRef(-1);
+  const anchor = React.useRef('');
   React.useLayoutEffect(() => {
     const item = wanted.current >= 0 ? list.at(wanted.current) : undefined;
     if (item) {
@@ -210,8 +221,11 @@ function useWalk<T extends Item>(
     if (event.key in places) {
       go(places[event.key]);
       const next = list.at(Math.max(0, places[event.key]));
-      if (event.shiftKey && next) {
-        list.select([...list.selected, row.dataset.id, key(next)]);
+      if (!event.shiftKey) {
+        anchor.current = '';
+      } else if (next) {
+        anchor.current ||= row.dataset.id;
+        selectRange(list, anchor.current, key(next));
       }
     } else if (event.key === 'Enter' && item) {
       open(item);

@@ -215,6 +215,9 @@ function LogBar(props: {
         onKeyDown={event => {
           if (event.key === 'Enter') {
             search.go(event.shiftKey ? -1 : 1);
+          } else if (event.key === 'Escape' && search.text) {
+            event.stopPropagation(); // which would close the task
+            search.setText('');
           }
         }}
       />

@@ -443,6 +443,10 @@ it('Space, Shift and Ctrl select, Escape selects nothing', async () => {
   await until(() => selected().join() === 'c');
   press('ArrowDown', { shiftKey: true });
   await until(() => selected().join() === 'c,b');
+  press('ArrowDown', { shiftKey: true });
+  await until(() => selected().join() === 'c,b,a');
+  press('ArrowUp', { shiftKey: true });
+  await until(() => selected().join() === 'c,b');
   press('a', { ctrlKey: true });
   await until(() => selected().join() === 'c,b,a');
   await show('3 selected');
