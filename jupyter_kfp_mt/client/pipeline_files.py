@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -345,7 +346,7 @@ def _parse(name: str, text: str, definition: Definition) -> Any:
     try:
         value = msgspec.json.decode(text.lower() if kind == "BOOLEAN" else text)
     except msgspec.DecodeError:
-        value = None
+        value = _number(text)
     if not _fits(value, kind):
         quoted = kind in ("LIST", "STRUCT")
         raise BadRequest(
@@ -353,6 +354,17 @@ def _parse(name: str, text: str, definition: Definition) -> Any:
             cure=f"Quote the whole of it: -p '{name}=[1, \"two\"]'" if quoted else "",
         )
     return value
+
+
+def _number(text: str) -> int | float | None:
+    """Read a number that Python can write and JSON cannot, such as `.5` or `1_000`."""
+    try:
+        if not set(text) & set(".eE"):
+            return int(text)
+        value = float(text)
+        return value if math.isfinite(value) else None
+    except ValueError:
+        return None
 
 
 def _fits(value: Any, kind: str) -> bool:

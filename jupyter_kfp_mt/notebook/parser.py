@@ -108,7 +108,10 @@ def _no_action(noun: str, action: str) -> str:
         return f"%kfp {noun} has no {action}. Did you mean %kfp {noun} {close}?"
     shows = "%kfp show" if noun == "runs" else f"%kfp {noun} get"
     quoted = shlex.quote(action)
-    return f"%kfp {_LISTS[noun]} has no action {action}; {shows} {quoted} shows one of that name."
+    return (
+        f"%kfp {_LISTS[noun]} has no action {action}; {shows} {quoted} shows one of that name."
+        + (f" Its actions are {', '.join(known)}." if known else "")
+    )
 
 
 def _no_verb(word: str) -> str:
@@ -163,7 +166,9 @@ def _not_understood(verb: Verb, rest: list[str]) -> str:
         return f"write --{name} {shlex.quote(value)} instead of {word}."
     if equals and "--parameter" in flags:
         return f"write -p {shlex.quote(word)} instead of {word} alone for a parameter."
-    return f"cannot interpret {' '.join(rest)}. Quote values that contain spaces."
+    return (
+        f"cannot interpret {' '.join(rest)}. It is one value too many, or needs quotes for spaces."
+    )
 
 
 def _no_choice(program: str, action: argparse.Action, value: str) -> str:

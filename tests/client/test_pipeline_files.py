@@ -98,6 +98,14 @@ def test_says_what_is_wrong_with_what_was_typed(name, text, sentence):
         pipeline_files.parse_parameters({name: text}, TAKES, "p")
 
 
+@pytest.mark.parametrize(
+    "name, text, value",
+    [("rate", ".25", 0.25), ("rate", "5.", 5.0), ("rows", "+7", 7), ("rows", "1_000", 1000)],
+)
+def test_a_number_may_be_written_as_in_python(name, text, value):
+    assert pipeline_files.parse_parameters({name: text}, TAKES, "p") == {name: value}
+
+
 def test_a_whole_number_may_be_very_long():
     typed = {"rows": "1" + "0" * 400}
     assert pipeline_files.parse_parameters(typed, TAKES, "p") == {"rows": 10**400}

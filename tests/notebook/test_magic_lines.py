@@ -65,7 +65,7 @@ def test_a_comment_is_one_where_a_shell_has_one(line, words):
         pytest.param("runs --state", "--state needs a value.", id="no value"),
         pytest.param("recurring create", "is missing.", id="nothing"),
         pytest.param(
-            "upload a b", "cannot interpret b. Quote values that contain spaces", id="one too many"
+            "upload a b", "cannot interpret b. It is one value too many", id="one too many"
         ),
     ],
 )
