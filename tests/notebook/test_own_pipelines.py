@@ -4,7 +4,7 @@ import pytest
 from kfp import dsl
 
 from jupyter_kfp_mt.client.pipeline_source import PipelineSource
-from jupyter_kfp_mt.errors import BadRequest
+from jupyter_kfp_mt.errors import BadRequest, NotFound
 from jupyter_kfp_mt.notebook import render
 
 
@@ -51,6 +51,12 @@ def test_what_is_special_to_kubernetes_is_uploaded_as_well(shell, kfp, unique):
 def test_a_form_takes_a_pipeline_of_the_notebook_in_its_order(own, kfp):
     form = kfp("run adding --form")
     assert [field.name for field in form.fields] == ["zeta", "middle", "alpha", "beta"]
+
+
+def test_a_misspelt_pipeline_of_the_notebook_is_suggested(own, kfp):
+    with pytest.raises(NotFound) as error:
+        kfp("run addnig -p zeta=1")
+    assert "This notebook has adding: did you mean that?" in error.value.cause
 
 
 def test_a_function_that_is_no_pipeline_is_not_uploaded(own, kfp):

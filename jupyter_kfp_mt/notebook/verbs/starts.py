@@ -16,6 +16,7 @@ from .table import (
     check_no_function,
     option,
     own_pipeline,
+    own_pipeline_like,
     pairs,
     warn,
 )
@@ -77,8 +78,10 @@ def pipeline_source(session: Session, arguments: Namespace) -> PipelineSource:
         return PipelineSource.from_component(own)
     try:
         return session.client.pipeline_source(str(text), arguments.namespace, version)
-    except NotFound:
+    except NotFound as error:
         check_no_function(session, text)
+        if near := own_pipeline_like(session, str(text)):
+            raise error.with_(cause=f"This notebook has {near}: did you mean that?") from None
         raise
 
 

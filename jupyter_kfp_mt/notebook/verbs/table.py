@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from ... import near_names
 from ...client.pipeline_source import PipelineSource
 from ...errors import BadRequest
 from ...models import Run
@@ -215,6 +216,12 @@ def check_no_function(session: Session, named: Any) -> None:
             f"{named} is a function of this notebook, not a pipeline.",
             cure="Put @dsl.pipeline or @dsl.component above it, and run that cell again.",
         )
+
+
+def own_pipeline_like(session: Session, name: str) -> str:
+    """The name of the notebook's own pipeline or component that is most like it; empty for none."""
+    known = [each for each, value in session.variables.items() if PipelineSource.can_be(value)]
+    return near_names.meant(name, known)
 
 
 def _own(session: Session, named: Any) -> Any:
