@@ -192,7 +192,7 @@ class Pipelines(Api):
         if same:
             self.transport.warnings.append(
                 f"Nothing was uploaded: {path.name} is identical to the newest version of {name}. "
-                "%kfp upload --again (again=True) uploads it nevertheless."
+                "%kfp upload --again (again=True) uploads it anyway."
             )
             return same
         if found:

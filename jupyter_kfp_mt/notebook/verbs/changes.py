@@ -142,7 +142,7 @@ CHANGES = {
 }
 
 _HELP = {
-    "terminate": "Terminate runs; KFP reports each as FAILED, for want of another state.",
+    "terminate": "Terminate runs; KFP reports them as FAILED, as it has no state for it.",
     "retry": "Retry the failed or terminated tasks of runs.",
     "archive": "Archive runs.",
     "restore": "Restore runs from the archive.",

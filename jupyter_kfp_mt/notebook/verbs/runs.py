@@ -59,7 +59,7 @@ def _known(text: str, what: str, cure: str) -> str:
 
 
 def show(session: Session, arguments: Namespace) -> Run:
-    """Show a run, live: its tasks, their values and logs. Without a name the last one here."""
+    """Show a run, live: its tasks, their values and logs. Without a name: the last one here."""
     run = chosen_run(session, arguments)
     session.last_run = run.run_id
     if arguments.wait:
@@ -68,7 +68,7 @@ def show(session: Session, arguments: Namespace) -> Run:
 
 
 def artifacts(session: Session, arguments: Namespace) -> Artifacts:
-    """List the artifacts of a run. Without a name of the last one here."""
+    """List the artifacts of a run; without a name, those of the last one here."""
     return session.client.artifacts(chosen_run(session, arguments))
 
 
