@@ -69,7 +69,7 @@ def run_of_bob(local_kfp, adder, unique):
     client = Client(local_kfp.endpoint, TokenFile(local_kfp.token_file(BOB)), "bob")
     run = client.start_run(adder, {"x": 1}, name=unique)
     yield run
-    client.terminate(run.run_id)
+    client.wait(run.run_id)
     client.close()
 
 
