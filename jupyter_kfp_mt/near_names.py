@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 
 
@@ -34,3 +35,9 @@ def meant_whole(word: str, known: Iterable[str]) -> str:
 def meant(word: str, known: Iterable[str], alike: float = 0.6) -> str:
     """Return the most similar known name; empty if none is similar enough."""
     return next(iter(nearest(word, known, alike)), "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return " Did you mean ...?" with the name that `meant_whole` finds; empty for none."""
+    close = meant_whole(word, known)
+    return f" Did you mean {shlex.quote(close)}?" if close else ""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from ..attempts import attempting
 from ..errors import Conflict, NotFound
 from ..models import Experiment, Page
+from ..near_names import did_you_mean
 from . import records
 from .api import Api, Where
 from .listings import Listing
-from .queries import equals, filter_words, is_id, list_query, meant, one_of, predicates_of, within
+from .queries import equals, filter_words, is_id, list_query, one_of, predicates_of, within
 from .run_filters import order
 
 
@@ -82,7 +83,7 @@ class Experiments(Api):
         if not found:
             known = [each.display_name for each in self.experiments(namespace).shown()]
             raise NotFound(
-                f"No experiment {name}{within(where, 'in namespace')}.{meant(name, known)}",
+                f"No experiment {name}{within(where, 'in namespace')}.{did_you_mean(name, known)}",
                 cure="%kfp experiments lists them.",
             )
         return found[0]

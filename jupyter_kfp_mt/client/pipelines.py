@@ -12,6 +12,7 @@ from ..attempts import attempting
 from ..errors import BadRequest, Conflict, KfpError, NotFound
 from ..kubeflow_roles import Goal
 from ..models import Page, Pipeline, PipelineVersion
+from ..near_names import did_you_mean
 from . import pipeline_files, records, refused_uploads
 from .api import Api, Where
 from .listings import Feed, Listing, Order
@@ -22,7 +23,6 @@ from .queries import (
     having,
     is_id,
     list_query,
-    meant,
     one_of,
     part,
     sorted_query,
@@ -88,7 +88,7 @@ class Pipelines(Api):
         if not found:
             known = [each.name for each in self.pipelines(namespace).shown()]
             raise NotFound(
-                f"No pipeline {name}{within(where, 'in namespace')}.{meant(name, known)}",
+                f"No pipeline {name}{within(where, 'in namespace')}.{did_you_mean(name, known)}",
                 cause="No shared pipeline has that name either."
                 if self.health().multi_user
                 else "",
@@ -149,7 +149,7 @@ class Pipelines(Api):
                 return each
         names = [each.display_name or each.name for each in known]
         raise NotFound(
-            f"Pipeline {pipeline.name} has no version {text}.{meant(text, names)}",
+            f"Pipeline {pipeline.name} has no version {text}.{did_you_mean(text, names)}",
             cure=f"%kfp versions {pipeline.name} lists them.",
         )
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import uuid
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from .. import near_names
 from ..errors import NotFound
 from .listings import Order
 from .run_filters import Predicate, archived_or_not
@@ -57,12 +54,6 @@ def filter_words(**filters: Any) -> list[str]:
     told = {True: "", None: None, False: None, "": None}
     found = {word: told.get(value, value) for word, value in filters.items()}
     return [f"{word} {value}".strip() for word, value in found.items() if value is not None]
-
-
-def meant(text: str, known: Sequence[str]) -> str:
-    """Ask "did you mean ...?" if a known name is similar."""
-    close = near_names.meant_whole(text, known)
-    return f" Did you mean {shlex.quote(close)}?" if close else ""
 
 
 def within(namespace: str, word: str = "in") -> str:

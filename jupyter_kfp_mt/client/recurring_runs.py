@@ -10,11 +10,12 @@ import msgspec
 from ..attempts import attempting
 from ..errors import BadRequest, NotFound
 from ..models import Page, RecurringRun, Trigger
+from ..near_names import did_you_mean
 from . import records
 from .api import Where
 from .listings import Listing
 from .pipeline_source import PipelineSource
-from .queries import filter_words, having, is_id, list_query, meant, within
+from .queries import filter_words, having, is_id, list_query, within
 from .run_filters import order
 from .run_starts import RunStarts
 
@@ -66,7 +67,7 @@ class RecurringRuns(RunStarts):
         if not found:
             raise NotFound(
                 f"No recurring run {text!r}{within(self._namespace(namespace), 'in namespace')}."
-                f"{meant(text, [each.display_name for each in known])}",
+                f"{did_you_mean(text, [each.display_name for each in known])}",
                 cure="%kfp recurring lists them.",
             )
         ids = "\n".join(f"{each.recurring_run_id}  {each.display_name}" for each in found[:10])

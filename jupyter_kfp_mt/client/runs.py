@@ -12,12 +12,13 @@ import msgspec
 from ..attempts import attempting
 from ..errors import BadRequest, NotFound
 from ..models import Page, Run
+from ..near_names import did_you_mean
 from . import records
 from .api import Where
 from .experiments import Experiments
 from .listings import LONGEST_PAGE, Listing
 from .pipelines import Pipelines
-from .queries import equals, filter_of, having, is_id, list_query, meant, one_of, within
+from .queries import equals, filter_of, having, is_id, list_query, one_of, within
 from .run_filters import UNFINISHED, WAITING, RunFilter, order
 from .task_results import TaskResults
 
@@ -141,7 +142,7 @@ class Runs(Experiments, Pipelines, TaskResults):
         where = within(namespace, "in namespace")
         if text == "latest":
             return NotFound(f"There is no run{where} yet.", cure="%kfp run PIPELINE starts one.")
-        near = meant(text, ["latest", *known])
+        near = did_you_mean(text, ["latest", *known])
         return NotFound(f"No run {text!r}{where}.{near}", cure="%kfp runs lists them.")
 
     def _runs_meant(self, text: str, namespace: str) -> list[Run]:

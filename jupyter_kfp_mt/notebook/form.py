@@ -69,15 +69,14 @@ class Field:
     def fill(self, value: Any) -> None:
         """Put a value of the parameter's type into the control."""
         self._given.value = True
-        is_choice = isinstance(self.control, (widgets.Dropdown, widgets.Checkbox))
-        self.control.value = value if is_choice else _as_typed(value)
+        self.control.value = value if self._is_choice else _as_typed(value)
 
     def value(self) -> Any:
         """Return the value given, or `UNSET`. Raises `BadRequest` for one of another type."""
         if not self._given.value:
             return msgspec.UNSET
         given = self.control.value
-        if isinstance(self.control, (widgets.Dropdown, widgets.Checkbox)):
+        if self._is_choice:
             if given is None:
                 raise BadRequest(f"{self.name} needs a value.")
             return given
@@ -101,6 +100,11 @@ class Field:
             return "–"
         empty = '""' if self.definition.parameter_type == "STRING" else "–"
         return _as_typed(self.control.value)[:LONGEST_VALUE] or empty
+
+    @property
+    def _is_choice(self) -> bool:
+        """The control's value is the parameter's own, not a text."""
+        return isinstance(self.control, (widgets.Dropdown, widgets.Checkbox))
 
     @property
     def _expected(self) -> str:

@@ -22,15 +22,11 @@ _SIGNS = {
     "TERMINATED": "■",
     "PAUSED": "‖",
 }
-
-
 _COLOURS = {
     "RUNNING": "var(--jp-brand-color1, #1976d2)",
     "SUCCEEDED": "var(--jp-success-color1, #2e7d32)",
     "FAILED": "var(--jp-error-color1, #c62828)",
 }
-
-
 _FAINT = "var(--jp-ui-font-color2, #616161)"
 
 

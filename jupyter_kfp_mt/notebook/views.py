@@ -46,8 +46,6 @@ from .view_parts import Allowed, Code, Mark, Remedy, Table, Verdict, View
 
 # For how many namespaces a list explains at once why they cannot be used.
 MOST_TOLD = 10
-
-
 SINGLE_USER = "not used: this KFP is for a single user, and everybody here shares everything"
 
 

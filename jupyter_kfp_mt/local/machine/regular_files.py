@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import IO
 
 
-class NotRegular(OSError):
-    """A pipe, a device or a socket in place of a file."""
-
-
 def open_to_read(path: Path) -> IO[bytes]:
     """Open a file for reading. Raises OSError, also if it is not a regular file."""
     return open(_opened(path, os.O_RDONLY), "rb")
@@ -43,4 +39,4 @@ def _opened(path: Path, flags: int) -> int:
     os.close(descriptor)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    raise NotRegular(errno.EINVAL, "Not a file", str(path))
+    raise OSError(errno.EINVAL, "Not a file", str(path))

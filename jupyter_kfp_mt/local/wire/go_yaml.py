@@ -123,7 +123,7 @@ def _with_own_tag(loader: Loader, node: Any) -> Any:
         return node.value
     if isinstance(node, yaml.MappingNode):
         return _mapping(loader, node)
-    return loader.construct_sequence(node, deep=True)
+    return _sequence(loader, node)
 
 
 def _no_such_value(node: yaml.ScalarNode) -> yaml.MarkedYAMLError:

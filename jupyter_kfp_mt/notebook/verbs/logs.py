@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...client import tracebacks
-from ...client.queries import meant
 from ...errors import BadRequest, NotFound
 from ...models import Run, Task
+from ...near_names import did_you_mean
 from .table import NAMESPACE, RUN, Session, Verb, chosen_run, option
 from .values import TAIL, Log
 from .waiting import still_running
@@ -60,7 +60,7 @@ def _no_task(run: Run, wanted: str, names: list[str]) -> BadRequest:
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     known = f"It has {', '.join(names[:MOST_NAMED])}{more}." if names else "It has none yet."
     return BadRequest(
-        f"Run {run.display_name} has no task {wanted}.{meant(wanted, names)}", cure=known
+        f"Run {run.display_name} has no task {wanted}.{did_you_mean(wanted, names)}", cure=known
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from ...client.queries import meant
 from ...errors import BadRequest
 from ...models import Run
+from ...near_names import did_you_mean
 from .table import NAMESPACE, Option, Session, Verb, option
 from .waiting import wait_for_run
 
@@ -56,7 +56,7 @@ def task(session: Session, arguments: Namespace) -> Run:
 def _check_names(session: Session, names: list[str]) -> None:
     for name in names:
         if name not in session.variables:
-            near = meant(name, [each for each in session.variables if each[:1] != "_"])
+            near = did_you_mean(name, [each for each in session.variables if each[:1] != "_"])
             raise BadRequest(f"There is no variable {name} in this notebook.{near}")
 
 
